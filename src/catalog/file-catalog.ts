@@ -1,0 +1,194 @@
+/** Anything that JSON can say. */
+export type JsonValue =
+  null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+/** What a caller may say of a file. */
+export interface FileDescription {
+  readonly name: string;
+  /** Media type, never empty. */
+  readonly contentType: string;
+  /** Empty if the file has no owner. */
+  readonly owner: string;
+  /** Empty if the file has no usage. */
+  readonly usage: string;
+  /** Target ids by the relation's name. A relation without targets is left out. */
+  readonly relations: Readonly<Record<string, readonly string[]>>;
+  /** Further fields by name. A field whose value is null is left out. */
+  readonly attributes: Readonly<Record<string, JsonValue>>;
+}
+
+/** The record of one file. It says nothing of where the bytes lie. */
+export interface FileRecord extends FileDescription {
+  readonly id: string;
+  readonly sizeBytes: number;
+  /** 32 bytes; undefined for a file older than the service whose bytes were never read. */
+  readonly sha256: Uint8Array | undefined;
+  /** Unsigned 32-bit number; undefined like `sha256`. */
+  readonly crc32c: number | undefined;
+  /** The principal that uploaded the file; empty if unknown. */
+  readonly createdBy: string;
+  /** Whole milliseconds. */
+  readonly createTime: Date;
+  readonly updateTime: Date;
+  /** Set while the file is softly deleted. */
+  readonly deleteTime: Date | undefined;
+  /** When a softly deleted file is to be purged. */
+  readonly purgeTime: Date | undefined;
+  /**
+   * Changes with every change of the record, also one made past this service where the catalog can
+   * tell. 1 to 100 characters of `[A-Za-z0-9_-]`; opaque. It is the file's etag.
+   */
+  readonly revision: string;
+}
+
+/** A record that is not stored yet; `createTime` and `updateTime` are given by the catalog. */
+export type NewFileRecord = Omit<
+  FileRecord,
+  'createTime' | 'updateTime' | 'deleteTime' | 'purgeTime' | 'revision'
+>;
+
+/**
+ * What to change in a record. Absent keys stay as they are. In `relations` and `attributes` only the
+ * names given are touched; an empty list or a null clears one.
+ */
+export interface FileChange extends Partial<FileDescription> {
+  readonly deleteTime?: Date | null;
+  readonly purgeTime?: Date | null;
+}
+
+/** Which files to list; a file must meet every condition that is set. */
+export interface FileFilter {
+  readonly owner?: string;
+  readonly usage?: string;
+  readonly relation?: { readonly name: string; readonly id: string };
+  /** `type/subtype` without parameters, or `type/*`. Parameters in the record are not compared. */
+  readonly contentType?: string;
+  /** Inclusive. */
+  readonly createTimeFrom?: Date;
+  /** Exclusive. */
+  readonly createTimeTo?: Date;
+}
+
+/** The place in the order of a list: newest first, among equal times by descending id. */
+export interface ListCursor {
+  readonly createTime: Date;
+  readonly id: string;
+}
+
+/**
+ * File ids that uploads may use until it expires. While a reservation is open its blobs are safe from
+ * the sweeper; once it is closed none of its ids can become a file any more, which makes it safe to
+ * delete the blobs of those that did not.
+ */
+export interface Reservation {
+  readonly id: string;
+  readonly fileIds: readonly string[];
+}
+
+/** Options that every call to the catalog takes. */
+export interface CatalogCall {
+  /** Ends the call; it then rejects with `signal.reason`. A write may have happened all the same. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Where records live. The comments here are the contract; `test/conformance/file-catalog.suite.ts`
+ * holds every driver to it on a real server.
+ *
+ * - Every method rejects with AssetError CATALOG_UNAVAILABLE (with `retryAfterMs`) if the catalog cannot
+ *   be reached or answers with a fault of its own, within 15 seconds if it is down. After that a
+ *   write may have happened or may yet happen.
+ * - Any other rejection of a write means that nothing was written.
+ * - What a method resolves with is durable.
+ * - Several replicas use one catalog at the same time; every method is safe then.
+ */
+export interface FileCatalog {
+  /** Name of the driver, for logs and health: `pocketbase`, `postgres` or `sqlite`. */
+  readonly kind: string;
+
+  /**
+   * Brings the catalog's schema up to date, adding what is missing and removing nothing. Safe to
+   * repeat and to run in several replicas at once. Returns what it did, a line each.
+   */
+  migrate(): Promise<readonly string[]>;
+
+  /** The records of those `ids` that exist, deleted ones too, in one round trip per 200 ids or fewer. */
+  get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>>;
+
+  /**
+   * Creates a record under an id of an open reservation.
+   *
+   * Where `requestKey` is given and another record has it, nothing is written and the call resolves with
+   * `request-taken`: {@link findByRequestKey} then finds that record. Rejects with UPLOAD_EXPIRED if the
+   * reservation is closed or gone, and with RELATION_UNKNOWN, RELATION_TARGET_MISSING,
+   * ATTRIBUTE_INVALID or CATALOG_REFUSED if the catalog does not take the description.
+   */
+  create(
+    record: NewFileRecord,
+    options: { readonly reservationId: string; readonly requestKey?: string },
+    call?: CatalogCall,
+  ): Promise<
+    { readonly status: 'created'; readonly record: FileRecord } | { readonly status: 'request-taken' }
+  >;
+
+  /** The record that was created with this key, deleted ones too. Keys are 1 to 64 of `[A-Za-z0-9_-]`. */
+  findByRequestKey(requestKey: string, call?: CatalogCall): Promise<FileRecord | undefined>;
+
+  /**
+   * Changes a record if its revision is still `revision`; of several concurrent calls with one
+   * revision exactly one resolves. Rejects with FILE_NOT_FOUND if there is no record, CONCURRENT_CHANGE if
+   * the revision is another, and like {@link create} if the catalog does not take the description.
+   */
+  update(id: string, revision: string, change: FileChange, call?: CatalogCall): Promise<FileRecord>;
+
+  /**
+   * The next `limit` records after the cursor, newest first. `showDeleted` adds softly deleted ones. Rejects with
+   * RELATION_UNKNOWN if the catalog has no relation of the filter's name and can tell.
+   */
+  list(
+    query: {
+      readonly filter: FileFilter;
+      readonly showDeleted: boolean;
+      readonly after?: ListCursor;
+      readonly limit: number;
+    },
+    call?: CatalogCall,
+  ): Promise<readonly FileRecord[]>;
+
+  /** Opens a reservation for these ids, 1 to 1,000 of them. */
+  reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall): Promise<Reservation>;
+
+  /** Moves the expiry of an open reservation. Resolves with false if it is closed or gone. */
+  extendReservation(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean>;
+
+  /**
+   * Closes a reservation, keeping only `leftoverIds` of it for the sweeper; with none the reservation is
+   * gone. Resolves too if it is closed or gone already, and then changes nothing.
+   */
+  closeReservation(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void>;
+
+  /**
+   * Closes the open reservations that expired before `now` and returns closed ones, with their
+   * ids, at most `limit`, oldest first: also those that an earlier caller closed and did not finish.
+   */
+  takeClosedReservations(now: Date, limit: number, call?: CatalogCall): Promise<readonly Reservation[]>;
+
+  /** Removes a closed reservation, after its leftovers are gone. */
+  forgetReservation(id: string, call?: CatalogCall): Promise<void>;
+
+  /** Softly deleted records whose purge time is at or before `now`, at most `limit`. */
+  listPurgeable(now: Date, limit: number, call?: CatalogCall): Promise<readonly FileRecord[]>;
+
+  /**
+   * Removes a record for good if its revision is still `revision` and, in the same transaction, leaves a
+   * closed reservation with its id, so that its blob is deleted whatever happens. Resolves with false, and
+   * changes nothing, if the record is gone or has changed.
+   */
+  purge(id: string, revision: string, call?: CatalogCall): Promise<boolean>;
+
+  /** Resolves if the catalog can be reached and used, within 5 seconds. */
+  check(call?: CatalogCall): Promise<void>;
+
+  /** Lets go of connections. No other method may be called after it. */
+  close(): Promise<void>;
+}
