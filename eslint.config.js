@@ -1,0 +1,175 @@
+import { defineConfig, globalIgnores } from 'eslint/config';
+import boundaries from 'eslint-plugin-boundaries';
+import jsdoc from 'eslint-plugin-jsdoc';
+import tseslint from 'typescript-eslint';
+
+/**
+ * The rooms of the house: a file belongs to the first one whose pattern fits. What a driver is made of begins
+ * with the driver's name (`s3.ts`, `s3-errors.ts`, `s3/part.ts`); the rest of storage/ and catalog/ is shared.
+ */
+const ROOMS = {
+  app: 'src/app.ts',
+  main: 'src/main.ts',
+  config: 'src/config{.ts,-*.ts,/**}',
+  errors: 'src/errors.ts',
+  'blob-store': 'src/storage/blob-store.ts',
+  'file-catalog': 'src/catalog/file-catalog.ts',
+  s3: 'src/storage/s3{.ts,-*.ts,/**}',
+  filesystem: 'src/storage/filesystem{.ts,-*.ts,/**}',
+  pocketbase: 'src/catalog/pocketbase{.ts,-*.ts,/**}',
+  // PostgreSQL and SQLite are one driver over one query layer.
+  sql: 'src/catalog/{sql,sqlite,postgres,migrations}{.ts,-*.ts,/**}',
+  storage: 'src/storage/**',
+  catalog: 'src/catalog/**',
+  files: 'src/files/**',
+  legacy: 'src/legacy/**',
+  rpc: 'src/rpc/**',
+  cli: 'src/cli/**',
+  core: 'clients/core/**',
+  worker: 'clients/worker/**',
+  bff: 'clients/bff/**',
+  // test/, bench/, examples/, scripts/: nothing imports them, and they may import anything.
+  outside: '**',
+};
+
+/** What a room may import beside itself. Whatever is not here is reported. */
+const MAY_IMPORT = {
+  app: ['*'],
+  main: ['app', 'config', 'errors', 'cli'],
+  config: ['errors'],
+  errors: [],
+  'blob-store': ['errors'],
+  'file-catalog': ['errors'],
+  s3: ['errors', 'blob-store', 'storage'],
+  filesystem: ['errors', 'blob-store', 'storage'],
+  pocketbase: ['errors', 'file-catalog', 'catalog'],
+  sql: ['errors', 'file-catalog', 'catalog'],
+  storage: ['errors', 'blob-store'],
+  catalog: ['errors', 'file-catalog'],
+  files: ['errors', 'blob-store', 'file-catalog', 'storage', 'catalog'],
+  legacy: ['errors', 'blob-store', 'file-catalog', 'storage', 'catalog', 'files'],
+  rpc: ['errors', 'blob-store', 'file-catalog', 'files', 'legacy'],
+  cli: ['errors', 'blob-store', 'file-catalog', 'files', 'legacy', 'config', 'app'],
+  core: [],
+  worker: ['core'],
+  bff: ['core'],
+  outside: ['*'],
+};
+
+const CLIENTS = ['core', 'worker', 'bff'];
+const anyOf = (rooms) => `(${rooms.join('|')})`;
+const noneOf = (rooms) => `!${anyOf(rooms)}`;
+
+/** Rooms that may know a package; every other room of src/ and clients/ may not. */
+const PACKAGES = [
+  { source: '@connectrpc/*', rooms: ['rpc', ...CLIENTS, 'outside'] },
+  { source: '@asset-service/contract', rooms: ['errors', 'rpc', 'cli', ...CLIENTS, 'outside'] },
+  { source: '@asset-service/!(contract)', rooms: ['cli', 'worker', 'bff', 'outside'] },
+];
+
+const importDirections = {
+  files: ['**/*.ts'],
+  plugins: { boundaries },
+  settings: {
+    'boundaries/root-path': import.meta.dirname,
+    'boundaries/files': Object.entries(ROOMS).map(([category, pattern]) => ({
+      category,
+      pattern,
+      stopMatching: true,
+    })),
+    'import/resolver': { node: { extensions: ['.ts', '.js'] } },
+  },
+  rules: {
+    'boundaries/dependencies': [
+      'error',
+      {
+        default: 'disallow',
+        checkAllOrigins: true,
+        checkUnknownLocals: true,
+        message:
+          'Imports go one way: rpc, cli → files → blob-store.ts, file-catalog.ts ← drivers. The room ' +
+          '"{{from.file.categories}}" may not import this (see docs/architecture.md).',
+        policies: [
+          { allow: { to: { module: { origin: '{external,core}' } } } },
+          ...Object.entries(MAY_IMPORT).map(([room, others]) => ({
+            from: { file: { categories: room } },
+            allow: { to: { file: { categories: anyOf([room, ...others]) } } },
+          })),
+          ...PACKAGES.map(({ source, rooms }) => ({
+            from: { file: { categories: noneOf(rooms) } },
+            disallow: { to: { module: { source } } },
+          })),
+        ],
+      },
+    ],
+  },
+};
+
+const typescript = {
+  files: ['**/*.ts'],
+  extends: [tseslint.configs.recommendedTypeChecked],
+  languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+  rules: {
+    '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+    '@typescript-eslint/no-import-type-side-effects': 'error',
+    '@typescript-eslint/no-unnecessary-type-arguments': 'error',
+    '@typescript-eslint/no-deprecated': 'error',
+    '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+    '@typescript-eslint/return-await': ['error', 'in-try-catch'],
+    '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+    '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+    // Interfaces ask for promises; a method that needs no await keeps its rejections as rejections by `async`.
+    '@typescript-eslint/require-await': 'off',
+    eqeqeq: ['error', 'always', { null: 'ignore' }],
+    'no-console': 'error',
+    'no-warning-comments': ['error', { terms: ['todo', 'fixme', 'xxx'] }],
+  },
+};
+
+const docstrings = {
+  files: ['src/**/*.ts', 'clients/*/src/**/*.ts'],
+  plugins: { jsdoc },
+  rules: {
+    'jsdoc/require-jsdoc': [
+      'error',
+      {
+        publicOnly: true,
+        enableFixer: false,
+        require: { ClassDeclaration: true, FunctionDeclaration: true, MethodDefinition: false },
+        contexts: [
+          'ExportNamedDeclaration > TSInterfaceDeclaration',
+          'ExportNamedDeclaration > TSTypeAliasDeclaration',
+          'ExportNamedDeclaration > VariableDeclaration',
+        ],
+      },
+    ],
+    // One idea to a file.
+    'max-lines': ['error', { max: 250, skipBlankLines: true, skipComments: true }],
+  },
+};
+
+/** The command line and what is run by hand speak to a terminal; tests look into what is private or badly typed. */
+const relaxed = [
+  {
+    files: ['src/cli/**', 'src/main.ts', 'bench/**', 'examples/**', 'scripts/**', 'test/**'],
+    rules: { 'no-console': 'off' },
+  },
+  {
+    files: ['test/**', 'bench/**'],
+    rules: {
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+    },
+  },
+];
+
+export default defineConfig(
+  globalIgnores(['**/dist/', 'gen/', 'third_party/', 'coverage/', '.cache/', 'data/']),
+  typescript,
+  importDirections,
+  docstrings,
+  relaxed,
+);
