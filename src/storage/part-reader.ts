@@ -1,0 +1,64 @@
+import { crc32c } from '@node-rs/crc32';
+import type { BlobBody } from './blob-store.ts';
+
+/** A body that lies in memory and knows its checksum. */
+export type BufferedBody = BlobBody & { readonly chunks: readonly Uint8Array[]; readonly crc32c: number };
+
+/** Cuts a stream of chunks of any size into parts of a given size. Copies nothing. */
+export class PartReader {
+  readonly #iterator: AsyncIterator<Uint8Array>;
+  readonly #signal: AbortSignal;
+  /** What a chunk held beyond the end of the last part. */
+  #rest: Uint8Array | undefined;
+
+  /** Reading ends with the signal's reason when `signal` is aborted. */
+  constructor(source: AsyncIterable<Uint8Array>, signal: AbortSignal) {
+    this.#iterator = source[Symbol.asyncIterator]();
+    this.#signal = signal;
+  }
+
+  /** Reads the next `sizeBytes`, or fewer if the source ends. */
+  async read(sizeBytes: number): Promise<BufferedBody> {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    let sum = 0;
+    while (size < sizeBytes && (await this.hasMore())) {
+      const chunk = this.#rest!.subarray(0, sizeBytes - size);
+      this.#rest = this.#rest!.subarray(chunk.length);
+      chunks.push(chunk);
+      size += chunk.length;
+      sum = crc32c(chunk, sum);
+    }
+    return { sizeBytes: size, chunks, crc32c: sum };
+  }
+
+  /** Tells whether any byte is left, which may mean waiting for the source. */
+  async hasMore(): Promise<boolean> {
+    while (!this.#rest?.length) {
+      const next = await this.#next();
+      if (next.done) return false;
+      this.#rest = next.value;
+    }
+    return true;
+  }
+
+  /** Tells the source that nothing more is wanted of it. Does not wait: it may hang. */
+  close(): void {
+    void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
+  }
+
+  #next(): Promise<IteratorResult<Uint8Array>> {
+    const signal = this.#signal;
+    // Promise.race() would keep every chunk alive for as long as the signal lives.
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error);
+      const abort = () => reject(signal.reason as Error);
+      signal.addEventListener('abort', abort, { once: true });
+      const settle = () => signal.removeEventListener('abort', abort);
+      this.#iterator.next().then(
+        (result) => (settle(), resolve(result)),
+        (error: unknown) => (settle(), reject(error as Error)),
+      );
+    });
+  }
+}

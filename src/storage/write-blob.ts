@@ -1,0 +1,199 @@
+import { AssetError } from '../errors.ts';
+import type { BlobPart, BlobStore } from './blob-store.ts';
+import type { MemoryBudget } from './memory-budget.ts';
+import { PartReader, type BufferedBody } from './part-reader.ts';
+
+/** How {@link writeBlob} writes. */
+export interface WriteBlobOptions {
+  /** Number of bytes that `chunks` must bring, where known. */
+  readonly sizeBytes?: number;
+  /** Media type, ASCII. */
+  readonly contentType: string;
+  /** Wanted size of a part. It is kept within the store's limits, and grows with a known size. */
+  readonly partSizeBytes: number;
+  /** Greatest number of parts in memory at once, the one being filled included; 4 where left out. */
+  readonly concurrency?: number;
+  /** What the memory for parts is taken from, shared by all uploads of the process. */
+  readonly budget: MemoryBudget;
+  /** Ends the write; it then rejects with `signal.reason`. */
+  readonly signal?: AbortSignal;
+}
+
+/** How long a failed write may take to clean up, in milliseconds. */
+const CLEANUP_TIMEOUT_MS = 5_000;
+
+const MEBIBYTE = 1024 * 1024;
+
+/**
+ * Stores a blob from a stream of chunks: in one go if it fits into one part, else in parts that are on
+ * their way side by side. Takes from `chunks` only what it has memory for.
+ *
+ * Resolves with `exists`, and stores nothing, if there is a blob under the key already. Rejects with
+ * SIZE_MISMATCH if the chunks bring more or fewer bytes than `sizeBytes`, with FILE_TOO_LARGE if they are more than
+ * the store's parts can hold, with what `chunks` or `signal` fail with, and like {@link BlobStore.put}. Then
+ * nothing it wrote is left, as far as the store could be reached.
+ */
+export async function writeBlob(
+  store: BlobStore,
+  key: string,
+  chunks: AsyncIterable<Uint8Array>,
+  options: WriteBlobOptions,
+): Promise<{ readonly status: 'created' | 'exists'; readonly sizeBytes: number }> {
+  // Aborted by the caller's signal and by the first failure, so that one failing part ends the others.
+  const abort = new AbortController();
+  const onAbort = () => abort.abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
+
+  const write = new BlobWrite(store, key, chunks, options, abort);
+  try {
+    return await write.run();
+  } finally {
+    write.close();
+    options.signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** One run of {@link writeBlob}. */
+class BlobWrite {
+  readonly #store: BlobStore;
+  readonly #key: string;
+  readonly #options: WriteBlobOptions;
+  readonly #abort: AbortController;
+  readonly #source: PartReader;
+  readonly #partSizeBytes: number;
+  /** Gives back the memory of the parts that are still held. */
+  readonly #releases = new Set<() => void>();
+  #readBytes = 0;
+
+  constructor(
+    store: BlobStore,
+    key: string,
+    chunks: AsyncIterable<Uint8Array>,
+    options: WriteBlobOptions,
+    abort: AbortController,
+  ) {
+    this.#store = store;
+    this.#key = key;
+    this.#options = options;
+    this.#abort = abort;
+    this.#source = new PartReader(chunks, abort.signal);
+    this.#partSizeBytes = partSize(store, options);
+  }
+
+  async run(): Promise<{ status: 'created' | 'exists'; sizeBytes: number }> {
+    const first = await this.#fill();
+    if (await this.#hasMore()) return await this.#writeParts(first);
+    const { signal } = this.#abort;
+    const status = await this.#store.put(this.#key, first.body, this.#options, { signal });
+    return { status, sizeBytes: this.#readBytes };
+  }
+
+  /** Gives back what is held. No part may be on its way any more. */
+  close(): void {
+    this.#source.close();
+    for (const release of this.#releases) release();
+  }
+
+  async #writeParts(first: FilledPart): Promise<{ status: 'created' | 'exists'; sizeBytes: number }> {
+    const { signal } = this.#abort;
+    const call = { signal };
+    const sending = new Set<Promise<void>>();
+    const parts: BlobPart[] = [];
+    let status: 'created' | 'exists' | undefined;
+    try {
+      const properties = { contentType: this.#options.contentType, partSizeBytes: this.#partSizeBytes };
+      const multipartId = await this.#store.startMultipart(this.#key, properties, call);
+      let partNumber = 0;
+      const send = ({ body, release }: FilledPart) => {
+        partNumber += 1;
+        const sent = this.#store
+          .putPart(this.#key, multipartId, partNumber, body, call)
+          .then((part) => void parts.push(part))
+          .catch((error: unknown) => this.#abort.abort(error))
+          .finally(() => {
+            release();
+            sending.delete(sent);
+          });
+        sending.add(sent);
+      };
+
+      send(first);
+      while (await this.#hasMore()) {
+        if (partNumber === this.#store.partLimits.maxParts) throw tooLarge(this.#readBytes);
+        while (sending.size >= (this.#options.concurrency ?? 4)) await Promise.race(sending);
+        send(await this.#fill());
+      }
+      await Promise.all(sending);
+      signal.throwIfAborted();
+      parts.sort((a, b) => a.partNumber - b.partNumber);
+      status = await this.#store.completeMultipart(this.#key, multipartId, parts, call);
+      return { status, sizeBytes: this.#readBytes };
+    } catch (error) {
+      this.#abort.abort(error);
+      await Promise.all(sending);
+      // The first failure, not what followed from it.
+      throw signal.reason;
+    } finally {
+      if (status !== 'created') await this.#dropParts();
+    }
+  }
+
+  /** Takes memory for a part before reading it, so that a part that is in memory waits for nothing. */
+  async #fill(): Promise<FilledPart> {
+    const { signal } = this.#abort;
+    const left = (this.#options.sizeBytes ?? Infinity) - this.#readBytes;
+    const wanted = Math.min(this.#partSizeBytes, left);
+    const giveBack = await this.#options.budget.reserve(wanted, signal);
+    const release = () => {
+      giveBack();
+      this.#releases.delete(release);
+    };
+    this.#releases.add(release);
+    const body = await this.#source.read(wanted);
+    this.#readBytes += body.sizeBytes;
+    return { body, release };
+  }
+
+  /** Tells whether the source has more, and checks what it brought against the size that was said. */
+  async #hasMore(): Promise<boolean> {
+    const { sizeBytes } = this.#options;
+    const more = await this.#source.hasMore();
+    if (sizeBytes === undefined) return more;
+    if (more && this.#readBytes === sizeBytes) throw sizeMismatch(sizeBytes, `more than ${sizeBytes}`);
+    if (!more && this.#readBytes < sizeBytes) throw sizeMismatch(sizeBytes, `${this.#readBytes}`);
+    return more;
+  }
+
+  async #dropParts(): Promise<void> {
+    try {
+      // The caller's signal may be aborted by now.
+      await this.#store.abortMultiparts(this.#key, { signal: AbortSignal.timeout(CLEANUP_TIMEOUT_MS) });
+    } catch {
+      // The sweeper does it later; the failure that led here is the one to tell.
+    }
+  }
+}
+
+interface FilledPart {
+  readonly body: BufferedBody;
+  readonly release: () => void;
+}
+
+function partSize({ partLimits }: BlobStore, { sizeBytes = 0, partSizeBytes }: WriteBlobOptions): number {
+  const needed = Math.ceil(sizeBytes / partLimits.maxParts / MEBIBYTE) * MEBIBYTE;
+  const wanted = Math.max(partSizeBytes, partLimits.minBytes, needed);
+  return Math.min(wanted, partLimits.maxBytes);
+}
+
+function sizeMismatch(said: number, brought: string): AssetError {
+  return new AssetError('SIZE_MISMATCH', `the size was said to be ${said} bytes, but ${brought} came`);
+}
+
+function tooLarge(readBytes: number): AssetError {
+  return new AssetError(
+    'FILE_TOO_LARGE',
+    `a file whose size is not told beforehand may have at most ${readBytes} bytes: give its size`,
+    { metadata: { max_size_bytes: String(readBytes) } },
+  );
+}
