@@ -122,8 +122,8 @@ export enum ErrorReason {
   USAGE_UNKNOWN = 13,
 
   /**
-   * ALREADY_EXISTS. The caller used this `request_id` for an upload with other content or
-   * description (metadata: file_id). Use a new id for a new upload.
+   * ALREADY_EXISTS. The caller used this `request_id` for an upload with other content
+   * (metadata: file_id). Use a new id for a new upload.
    *
    * @generated from enum value: ERROR_REASON_REQUEST_ID_REUSED = 14;
    */
@@ -285,6 +285,14 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_CATALOG_REFUSED = 35;
    */
   CATALOG_REFUSED = 35,
+
+  /**
+   * FAILED_PRECONDITION. The file is older than the service and its bytes have not been moved into it yet
+   * (metadata: file_id). Read it by its old path until then.
+   *
+   * @generated from enum value: ERROR_REASON_FILE_NOT_MOVED = 36;
+   */
+  FILE_NOT_MOVED = 36,
 }
 
 /**

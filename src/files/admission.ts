@@ -1,0 +1,55 @@
+import { AssetError } from '../errors.ts';
+
+/** A place among the uploads in hand. Give it back by disposing it. */
+export type AdmissionSlot = Disposable;
+
+/**
+ * Lets in as many uploads as the process can carry and turns the others away at once, so that a
+ * crowd costs the callers a retry and not the service its memory.
+ */
+export class Admission {
+  readonly #max: number;
+  #inHand = 0;
+  #closed = false;
+
+  /** @param max - greatest number of uploads in hand */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Number of uploads in hand. */
+  get inHand(): number {
+    return this.#inHand;
+  }
+
+  /** Turns every later upload away, since the process is about to end. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /**
+   * Takes a place.
+   *
+   * @throws AssetError TOO_MANY_UPLOADS if all are taken, SHUTTING_DOWN if the process is about to end
+   */
+  enter(): AdmissionSlot {
+    if (this.#closed) {
+      throw new AssetError('SHUTTING_DOWN', 'this replica is shutting down: try again, another one answers', {
+        retryAfterMs: 500,
+      });
+    }
+    if (this.#inHand >= this.#max) {
+      throw new AssetError('TOO_MANY_UPLOADS', 'too many uploads at once: try again later', {
+        retryAfterMs: 1000,
+      });
+    }
+    this.#inHand++;
+    let held = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (held) this.#inHand--;
+        held = false;
+      },
+    };
+  }
+}

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FileRecord, NewFileRecord } from '../catalog/file-catalog.ts';
+import { AssetError, isAssetError } from '../errors.ts';
+import type { FilesContext } from './context.ts';
+import { blobKey } from './ids.ts';
+import type { ReservedId, SlotOutcome } from './reservations.ts';
+
+/** A file whose bytes are stored and verified, and whose record is still to be written. */
+export interface StoredUpload {
+  readonly reserved: ReservedId;
+  readonly requestKey: string | undefined;
+  readonly record: NewFileRecord;
+}
+
+/**
+ * Writes the record of a stored file, which makes it visible.
+ *
+ * If another upload with the same request key was first, its file is returned and the bytes of this one are
+ * removed. If the catalog fails without telling whether it wrote, it is asked; if it cannot
+ * be asked either, CATALOG_UNAVAILABLE is thrown and the bytes are left to the sweeper.
+ */
+export async function commitUpload(
+  context: FilesContext,
+  upload: StoredUpload,
+): Promise<{ readonly file: FileRecord; readonly outcome: SlotOutcome }> {
+  const { reserved, requestKey, record } = upload;
+  try {
+    const result = await context.catalog.create(record, {
+      reservationId: reserved.reservationId,
+      ...(requestKey !== undefined && { requestKey }),
+    });
+    if (result.status === 'created') return { file: result.record, outcome: 'settled' };
+  } catch (error) {
+    if (!isAssetError(error, 'CATALOG_UNAVAILABLE')) throw error;
+    return { file: await lookAgain(context, record.id, error), outcome: 'settled' };
+  }
+  const earlier = requestKey && (await context.catalog.findByRequestKey(requestKey));
+  if (!earlier) {
+    throw new AssetError(
+      'CONCURRENT_CHANGE',
+      'an upload with this request_id was just removed: upload again',
+    );
+  }
+  assertSameContent(earlier, record);
+  const outcome = await context.store.delete(blobKey(record.id)).then(
+    () => 'settled' as const,
+    () => 'unsettled' as const,
+  );
+  return { file: earlier, outcome };
+}
+
+/** Throws REQUEST_ID_REUSED unless the bytes are those of the file that the request id stands for. */
+export function assertSameContent(
+  earlier: FileRecord,
+  actual: { readonly sizeBytes: number; readonly sha256: Uint8Array | undefined },
+): void {
+  const same =
+    earlier.sizeBytes === actual.sizeBytes &&
+    Buffer.compare(earlier.sha256 ?? new Uint8Array(), actual.sha256 ?? new Uint8Array()) === 0;
+  if (same) return;
+  throw new AssetError(
+    'REQUEST_ID_REUSED',
+    'this request_id was used for an upload with other content: use a new id for a new upload',
+    { metadata: { file_id: earlier.id } },
+  );
+}
+
+/** The record, if a commit that failed without an answer wrote it after all. */
+async function lookAgain(context: FilesContext, id: string, error: AssetError): Promise<FileRecord> {
+  for (const waitMs of [50, 250, 1000]) {
+    await sleep(waitMs);
+    const found = await context.catalog.get([id]).catch(() => undefined);
+    const file = found?.get(id);
+    if (file) return file;
+  }
+  throw error;
+}

@@ -1,0 +1,28 @@
+import type { Logger } from 'pino';
+import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import type { MemoryBudget } from '../storage/memory-budget.ts';
+import type { Admission } from './admission.ts';
+import type { UsagePolicies } from './policy.ts';
+import type { ReservationPool } from './reservations.ts';
+
+/** What the use cases work with. Made once by the composition root. */
+export interface FilesContext {
+  readonly store: BlobStore;
+  readonly catalog: FileCatalog;
+  readonly policies: UsagePolicies;
+  readonly reservations: ReservationPool;
+  /** Bounds the uploads in hand. */
+  readonly admission: Admission;
+  /** Bounds the bytes that all uploads together hold in memory. */
+  readonly budget: MemoryBudget;
+  readonly log: Logger;
+  readonly uploads: {
+    /** Size of one part of a large file, in bytes. */
+    readonly partSizeBytes: number;
+    /** Parts of one upload that are on their way to the store at once. */
+    readonly concurrency: number;
+    /** How long a caller may send nothing in the middle of an upload, in milliseconds. */
+    readonly stallTimeoutMs: number;
+  };
+}

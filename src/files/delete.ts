@@ -1,0 +1,44 @@
+import type { FileRecord } from '../catalog/file-catalog.ts';
+import { AssetError } from '../errors.ts';
+import type { FilesContext } from './context.ts';
+import { assertEtag } from './describe.ts';
+import { getFile, getLiveFile } from './read.ts';
+
+/**
+ * Deletes a file softly: it stays until the retention of its usage is over.
+ *
+ * @throws AssetError FILE_NOT_FOUND, FILE_DELETED, ETAG_MISMATCH, CONCURRENT_CHANGE
+ */
+export async function deleteFile(
+  context: FilesContext,
+  fileId: string,
+  etag: string,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  const file = await getLiveFile(context, fileId, signal);
+  assertEtag(file, etag);
+  const deleteTime = new Date();
+  const purgeTime = new Date(deleteTime.getTime() + context.policies.retentionSeconds(file.usage) * 1000);
+  return context.catalog.update(file.id, file.revision, { deleteTime, purgeTime }, { signal });
+}
+
+/**
+ * Brings a softly deleted file back.
+ *
+ * @throws AssetError FILE_NOT_FOUND, FILE_NOT_DELETED, ETAG_MISMATCH, CONCURRENT_CHANGE
+ */
+export async function undeleteFile(
+  context: FilesContext,
+  fileId: string,
+  etag: string,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  const file = await getFile(context, fileId, signal);
+  if (file.deleteTime === undefined) {
+    throw new AssetError('FILE_NOT_DELETED', 'the file is not deleted: there is nothing to bring back', {
+      metadata: { file_id: fileId },
+    });
+  }
+  assertEtag(file, etag);
+  return context.catalog.update(file.id, file.revision, { deleteTime: null, purgeTime: null }, { signal });
+}

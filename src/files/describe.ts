@@ -1,0 +1,121 @@
+import type { FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
+import { AssetError } from '../errors.ts';
+import { decideContentType, SNIFF_BYTES } from './content-type.ts';
+import type { FilesContext } from './context.ts';
+import { blobKey } from './ids.ts';
+import { decodePageToken, encodePageToken } from './page-token.ts';
+import { getLiveFile } from './read.ts';
+import { changeFromMask } from './update-mask.ts';
+
+const DEFAULT_PAGE_SIZE = 50;
+const MAX_PAGE_SIZE = 1000;
+
+/** Which page of which list. */
+export interface ListRequest {
+  readonly filter: FileFilter;
+  readonly showDeleted: boolean;
+  /** 0 for the default of 50; larger than 1000 counts as 1000. */
+  readonly pageSize: number;
+  /** Empty for the first page. */
+  readonly pageToken: string;
+}
+
+/** A page of files, newest first. Throws PAGE_TOKEN_INVALID. */
+export async function listFiles(
+  context: FilesContext,
+  request: ListRequest,
+  signal: AbortSignal,
+): Promise<{ readonly files: readonly FileRecord[]; readonly nextPageToken: string }> {
+  const { filter, showDeleted } = request;
+  const after = decodePageToken(request.pageToken, filter, showDeleted);
+  const pageSize = Math.min(request.pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
+  const query = { filter, showDeleted, limit: pageSize + 1, ...(after && { after }) };
+  const found = await context.catalog.list(query, { signal });
+  const files = found.slice(0, pageSize);
+  const last = found.length > pageSize ? files.at(-1) : undefined;
+  return { files, nextPageToken: last ? encodePageToken(last, filter, showDeleted) : '' };
+}
+
+/** Records of many files, and the ids that name none, each in the order asked. */
+export async function getFiles(
+  context: FilesContext,
+  fileIds: readonly string[],
+  signal: AbortSignal,
+): Promise<{ readonly files: readonly FileRecord[]; readonly missing: readonly string[] }> {
+  const found = await context.catalog.get([...new Set(fileIds)], { signal });
+  return {
+    files: fileIds.flatMap((id) => found.get(id) ?? []),
+    missing: fileIds.filter((id) => !found.has(id)),
+  };
+}
+
+/** What to change in which file. */
+export interface UpdateRequest {
+  readonly fileId: string;
+  /** Empty to change whatever the record is now. */
+  readonly etag: string;
+  readonly wanted: FileDescription;
+  /** Paths of the update mask; empty for every field of `wanted` that is not empty. */
+  readonly paths: readonly string[];
+}
+
+/**
+ * Changes the record of a file.
+ *
+ * @throws AssetError FILE_NOT_FOUND, FILE_DELETED, ETAG_MISMATCH, CONCURRENT_CHANGE, FIELD_UNKNOWN,
+ *   FIELD_NOT_WRITABLE, and what the usage policy or the catalog refuses
+ */
+export async function updateMetadata(
+  context: FilesContext,
+  request: UpdateRequest,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  const file = await getLiveFile(context, request.fileId, signal);
+  assertEtag(file, request.etag);
+  const change = changeFromMask(file, request.wanted, request.paths);
+  if (Object.keys(change).length === 0) return file;
+  const contentType = await allowedType(context, file, change, signal);
+  return context.catalog.update(
+    file.id,
+    file.revision,
+    contentType === undefined ? change : { ...change, contentType },
+    { signal },
+  );
+}
+
+/** A new usage or type is held to the same rules as that of an upload, with the bytes that are stored. */
+async function allowedType(
+  context: FilesContext,
+  file: FileRecord,
+  change: Partial<FileDescription>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (change.usage === undefined && change.contentType === undefined) return undefined;
+  const usage = change.usage ?? file.usage;
+  context.policies.checkSize(usage, file.sizeBytes);
+  let contentType: string | undefined;
+  if (change.contentType !== undefined && change.contentType !== file.contentType) {
+    const head = await readHead(context, file, signal);
+    const name = change.name ?? file.name;
+    const proof = context.policies.restrictsTypes(usage);
+    contentType = await decideContentType(change.contentType, name, head, proof);
+  }
+  context.policies.checkContentType(usage, contentType ?? file.contentType);
+  return contentType;
+}
+
+async function readHead(context: FilesContext, file: FileRecord, signal: AbortSignal): Promise<Uint8Array> {
+  // The bytes of a file that was not moved into the service cannot be looked at here.
+  if (file.sizeBytes === 0 || file.sha256 === undefined) return new Uint8Array();
+  const range = { offset: 0, length: SNIFF_BYTES };
+  const content = await context.store.read(blobKey(file.id), range, { signal });
+  return Buffer.concat(await content.toArray());
+}
+
+/** Throws ETAG_MISMATCH if an etag is given and is not that of the record. */
+export function assertEtag(file: FileRecord, etag: string): void {
+  if (etag === '' || etag === file.revision) return;
+  throw new AssetError('ETAG_MISMATCH', 'the file has changed since it was read: read it again and repeat', {
+    metadata: { file_id: file.id },
+  });
+}

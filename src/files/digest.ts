@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+import { crc32c } from '@node-rs/crc32';
+import { AssetError } from '../errors.ts';
+
+/** Checksums that a caller gave for a whole file. */
+export interface ExpectedChecksums {
+  readonly sha256?: Uint8Array | undefined;
+  readonly crc32c?: number | undefined;
+}
+
+/** Size and checksums of bytes that went by. */
+export class Digest {
+  #sizeBytes = 0;
+  #crc32c = 0;
+  readonly #sha256 = createHash('sha256');
+
+  /** Number of bytes so far. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** Takes the next bytes in. */
+  update(chunk: Uint8Array): void {
+    this.#sizeBytes += chunk.byteLength;
+    this.#crc32c = crc32c(chunk, this.#crc32c);
+    this.#sha256.update(chunk);
+  }
+
+  /** The checksums of all bytes; the digest takes no more after it. */
+  finish(): { readonly sizeBytes: number; readonly sha256: Uint8Array; readonly crc32c: number } {
+    return { sizeBytes: this.#sizeBytes, sha256: this.#sha256.digest(), crc32c: this.#crc32c };
+  }
+}
+
+/**
+ * Throws CHECKSUM_MISMATCH unless the file has every checksum that the caller gave.
+ *
+ * @param actual - what the bytes have
+ * @param expected - what the caller said they have
+ */
+export function verifyChecksums(
+  actual: { readonly sha256: Uint8Array; readonly crc32c: number },
+  expected: ExpectedChecksums,
+): void {
+  const wrong =
+    expected.sha256 && Buffer.compare(actual.sha256, expected.sha256) !== 0
+      ? 'sha256'
+      : expected.crc32c !== undefined && expected.crc32c !== actual.crc32c
+        ? 'crc32c'
+        : undefined;
+  if (wrong === undefined) return;
+  throw new AssetError(
+    'CHECKSUM_MISMATCH',
+    `the bytes received do not have the ${wrong} that was given: nothing was stored, compute it anew and upload again`,
+    { metadata: { checksum: wrong } },
+  );
+}

@@ -1,0 +1,30 @@
+import { createHash, randomInt } from 'node:crypto';
+import type { Caller } from './caller.ts';
+
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789';
+
+/** A new file id: 15 random characters of a-z and 0-9, the form that PocketBase gives its records. */
+export function newFileId(): string {
+  let id = '';
+  for (let i = 0; i < 15; i++) id += ALPHABET[randomInt(ALPHABET.length)];
+  return id;
+}
+
+/**
+ * The key of a file's blob. It follows from the id alone, so that nothing has to remember it, and its
+ * first segment keeps it apart from whatever else the bucket holds.
+ */
+export function blobKey(fileId: string): string {
+  return `assets/${fileId.slice(0, 2)}/${fileId}`;
+}
+
+/**
+ * The key under which the catalog knows an upload again; undefined without a request id. A request id
+ * belongs to whoever sent it: the same id from another caller is another upload.
+ */
+export function requestKey(caller: Caller, requestId: string): string | undefined {
+  if (requestId === '') return undefined;
+  return createHash('sha256')
+    .update(JSON.stringify([caller.principal, caller.endUser, requestId]))
+    .digest('base64url');
+}

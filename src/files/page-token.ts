@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { FileFilter, ListCursor } from '../catalog/file-catalog.ts';
+import { AssetError } from '../errors.ts';
+
+const tokenSchema = z.tuple([z.int().min(0).max(8.64e15), z.string().min(1).max(64), z.string()]);
+
+/** The token of the page after `cursor`, bound to the list that it goes on with. */
+export function encodePageToken(cursor: ListCursor, filter: FileFilter, showDeleted: boolean): string {
+  const token = [cursor.createTime.getTime(), cursor.id, listHash(filter, showDeleted)];
+  return Buffer.from(JSON.stringify(token)).toString('base64url');
+}
+
+/**
+ * The cursor in a page token; undefined for the first page.
+ *
+ * @throws AssetError PAGE_TOKEN_INVALID if the token is damaged or belongs to another list
+ */
+export function decodePageToken(
+  token: string,
+  filter: FileFilter,
+  showDeleted: boolean,
+): ListCursor | undefined {
+  if (token === '') return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
+  } catch {
+    json = undefined;
+  }
+  const parsed = tokenSchema.safeParse(json);
+  if (!parsed.success || parsed.data[2] !== listHash(filter, showDeleted)) {
+    throw new AssetError(
+      'PAGE_TOKEN_INVALID',
+      'the page token is damaged or was given for another filter: start again without one',
+    );
+  }
+  return { createTime: new Date(parsed.data[0]), id: parsed.data[1] };
+}
+
+function listHash(filter: FileFilter, showDeleted: boolean): string {
+  const { owner, usage, relation, contentType, createTimeFrom, createTimeTo } = filter;
+  const parts = [owner, usage, relation?.name, relation?.id, contentType, createTimeFrom, createTimeTo];
+  return createHash('sha256')
+    .update(JSON.stringify([...parts.map((part) => part ?? null), showDeleted]))
+    .digest('base64url')
+    .slice(0, 16);
+}

@@ -1,0 +1,160 @@
+import type { Readable } from 'node:stream';
+import { create as createContentDisposition } from 'content-disposition';
+import type { FileRecord } from '../catalog/file-catalog.ts';
+import { AssetError } from '../errors.ts';
+import { essence } from './content-type.ts';
+import type { FilesContext } from './context.ts';
+import { blobKey } from './ids.ts';
+
+/** Types that a browser may show in place: they cannot run code in the reader's session. */
+const SAFE_INLINE =
+  /^(image\/(?!svg)[a-z0-9.+-]+|audio\/[a-z0-9.+-]+|video\/[a-z0-9.+-]+|application\/pdf|text\/plain)$/;
+
+/** What a caller wants a URL for. */
+export interface FileUrlRequest {
+  readonly fileId: string;
+  /** Greatest lifetime in seconds, 1 to 604,800. */
+  readonly ttlSeconds: number;
+  /** True to let a browser show the file where its type is safe. */
+  readonly inline: boolean;
+  /** Name to save the file under; the file's own where empty. */
+  readonly downloadName: string;
+}
+
+/** A URL of a file's bytes. */
+export interface FileUrl {
+  readonly url: string;
+  readonly expireTime: Date;
+  readonly contentType: string;
+  readonly sizeBytes: number;
+}
+
+/** The record of a file, deleted or not. Throws FILE_NOT_FOUND. */
+export async function getFile(
+  context: FilesContext,
+  fileId: string,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  const file = (await context.catalog.get([fileId], { signal })).get(fileId);
+  if (file === undefined) throw notFound(fileId);
+  return file;
+}
+
+/** The record of a file that is not deleted. Throws FILE_NOT_FOUND or FILE_DELETED. */
+export async function getLiveFile(
+  context: FilesContext,
+  fileId: string,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  return assertLive(await getFile(context, fileId, signal));
+}
+
+async function getReadableFile(context: FilesContext, fileId: string, signal: AbortSignal) {
+  return assertReadable(await getFile(context, fileId, signal));
+}
+
+/** Signs a URL for one file. Throws FILE_NOT_FOUND or FILE_DELETED. */
+export async function fileUrl(
+  context: FilesContext,
+  request: FileUrlRequest,
+  signal: AbortSignal,
+): Promise<FileUrl> {
+  return signFor(context, await getReadableFile(context, request.fileId, signal), request);
+}
+
+/** Signs URLs for many files with one look into the catalog; the results are in the order asked. */
+export async function fileUrls(
+  context: FilesContext,
+  requests: readonly FileUrlRequest[],
+  signal: AbortSignal,
+): Promise<readonly PromiseSettledResult<FileUrl>[]> {
+  const ids = [...new Set(requests.map((request) => request.fileId))];
+  const files = await context.catalog.get(ids, { signal });
+  return Promise.allSettled(
+    requests.map(async (request) => {
+      const file = files.get(request.fileId);
+      if (file === undefined) throw notFound(request.fileId);
+      return signFor(context, assertReadable(file), request);
+    }),
+  );
+}
+
+/**
+ * Opens a file's bytes.
+ *
+ * @param offset - first byte; the size of the file is allowed and reads nothing
+ * @param limit - greatest number of bytes; 0 for all
+ * @returns the record, and the bytes unless there are none to read
+ * @throws AssetError FILE_NOT_FOUND, FILE_DELETED, READ_OFFSET_OUT_OF_RANGE
+ */
+export async function openFile(
+  context: FilesContext,
+  fileId: string,
+  offset: number,
+  limit: number,
+  signal: AbortSignal,
+): Promise<{ readonly file: FileRecord; readonly content: Readable | undefined }> {
+  const file = await getReadableFile(context, fileId, signal);
+  if (offset > file.sizeBytes) {
+    throw new AssetError(
+      'READ_OFFSET_OUT_OF_RANGE',
+      `the file has ${file.sizeBytes} bytes: read from a place in it`,
+      {
+        metadata: { size_bytes: String(file.sizeBytes) },
+      },
+    );
+  }
+  if (offset === file.sizeBytes) return { file, content: undefined };
+  const range = { offset, ...(limit > 0 && { length: limit }) };
+  return { file, content: await context.store.read(blobKey(file.id), range, { signal }) };
+}
+
+/**
+ * The URL starts to live at the beginning of a window of half its ttl, so that all calls of one window
+ * get the same URL. A cache may keep the answer for what is left at least: the other half.
+ */
+async function signFor(context: FilesContext, file: FileRecord, request: FileUrlRequest): Promise<FileUrl> {
+  const { ttlSeconds } = request;
+  const windowSeconds = Math.max(1, Math.floor(ttlSeconds / 2));
+  const issued = Math.floor(Date.now() / 1000 / windowSeconds) * windowSeconds;
+  const inline = request.inline && SAFE_INLINE.test(essence(file.contentType));
+  const url = await context.store.signUrl(blobKey(file.id), {
+    issuedAt: new Date(issued * 1000),
+    ttlSeconds,
+    contentType: file.contentType,
+    contentDisposition: disposition(inline, request.downloadName || file.name || file.id),
+    cacheControl: `max-age=${ttlSeconds - windowSeconds}, immutable`,
+  });
+  return {
+    url,
+    expireTime: new Date((issued + ttlSeconds) * 1000),
+    contentType: file.contentType,
+    sizeBytes: file.sizeBytes,
+  };
+}
+
+function disposition(inline: boolean, name: string): string {
+  // Control characters cannot stand in a header, and a record older than the service may have them.
+  const clean = name.toWellFormed().replace(/[\u0000-\u001f\u007f]/g, '_');
+  return createContentDisposition(clean, { type: inline ? 'inline' : 'attachment' });
+}
+
+function assertLive(file: FileRecord): FileRecord {
+  if (file.deleteTime === undefined) return file;
+  throw new AssetError('FILE_DELETED', 'the file is deleted: UndeleteFile brings it back while it is kept', {
+    metadata: { file_id: file.id },
+  });
+}
+
+/** A record without a checksum was made before the service: its bytes were never stored through it. */
+function assertReadable(file: FileRecord): FileRecord {
+  if (assertLive(file).sha256 !== undefined) return file;
+  throw new AssetError('FILE_NOT_MOVED', 'the file has not been moved into the service yet: read it by its old path', {
+    metadata: { file_id: file.id },
+  });
+}
+
+/** The error for an id that names no file. */
+export function notFound(fileId: string): AssetError {
+  return new AssetError('FILE_NOT_FOUND', 'there is no file with this id', { metadata: { file_id: fileId } });
+}

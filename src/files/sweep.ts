@@ -1,0 +1,61 @@
+import type { FilesContext } from './context.ts';
+import { blobKey } from './ids.ts';
+
+const BATCH = 100;
+
+/** What a sweep did. */
+export interface SweepReport {
+  /** Softly deleted files whose time was over and whose records were removed. */
+  readonly purged: number;
+  /** Reservations whose leftovers were removed. */
+  readonly reservations: number;
+  /** File ids without a record whose bytes, if there were any, were removed. */
+  readonly cleaned: number;
+}
+
+/**
+ * Removes what may go: files whose retention is over, and what uploads left that never became a file.
+ *
+ * It reads the catalog's own lists and never the bucket, so its cost grows with what has happened
+ * lately. An id is cleaned only after its reservation was closed, from when on it cannot become a
+ * file; everything it does may be repeated, so a sweep that is cut short is finished by the next.
+ */
+export async function sweep(context: FilesContext, signal: AbortSignal): Promise<SweepReport> {
+  const purged = await purgeDeleted(context, signal);
+  const report = { purged, reservations: 0, cleaned: 0 };
+  for (;;) {
+    const closed = await context.catalog.takeClosedReservations(new Date(), BATCH, { signal });
+    if (closed.length === 0) return report;
+    for (const reservation of closed) {
+      signal.throwIfAborted();
+      report.cleaned += await cleanIds(context, reservation.fileIds, signal);
+      await context.catalog.forgetReservation(reservation.id, { signal });
+      report.reservations++;
+    }
+  }
+}
+
+async function purgeDeleted(context: FilesContext, signal: AbortSignal): Promise<number> {
+  let purged = 0;
+  for (;;) {
+    const due = await context.catalog.listPurgeable(new Date(), BATCH, { signal });
+    let progress = 0;
+    for (const file of due) {
+      signal.throwIfAborted();
+      if (await context.catalog.purge(file.id, file.revision, { signal })) progress++;
+    }
+    purged += progress;
+    if (due.length < BATCH || progress === 0) return purged;
+  }
+}
+
+async function cleanIds(context: FilesContext, ids: readonly string[], signal: AbortSignal): Promise<number> {
+  const files = await context.catalog.get(ids, { signal });
+  const orphans = ids.filter((id) => !files.has(id));
+  for (const id of orphans) {
+    signal.throwIfAborted();
+    await context.store.abortMultiparts(blobKey(id), { signal });
+    await context.store.delete(blobKey(id), { signal });
+  }
+  return orphans.length;
+}

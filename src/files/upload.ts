@@ -1,0 +1,197 @@
+import type { FileDescription, FileRecord } from '../catalog/file-catalog.ts';
+import { AssetError, isAssetError } from '../errors.ts';
+import { writeBlob } from '../storage/write-blob.ts';
+import type { Caller } from './caller.ts';
+import { assertSameContent, commitUpload } from './commit.ts';
+import { decideContentType, SNIFF_BYTES } from './content-type.ts';
+import type { FilesContext } from './context.ts';
+import { Digest, verifyChecksums, type ExpectedChecksums } from './digest.ts';
+import { blobKey, requestKey } from './ids.ts';
+import type { SlotOutcome } from './reservations.ts';
+import { withStallTimeout } from './stall-timeout.ts';
+
+/** A file that a caller wants to store. */
+export interface Upload {
+  /** How the caller describes it; an empty content type is found out. */
+  readonly description: FileDescription;
+  /** Size that the caller gave, in bytes. */
+  readonly sizeBytes: number | undefined;
+  /** Empty if the upload may not be known again. */
+  readonly requestId: string;
+  /**
+   * The bytes. It throws whatever ends the upload early, so that a source which ends without
+   * throwing is complete. It is asked for the next bytes only when there is room for them.
+   */
+  readonly content: AsyncIterable<Uint8Array>;
+  /** Checksums of the whole file that the caller gave. Asked for after `content` has ended. */
+  readonly expected: () => ExpectedChecksums;
+}
+
+/**
+ * Stores a file: exactly one, or nothing.
+ *
+ * The bytes go once through counting, hashing and type detection into the store. The record is committed
+ * last, so the file is visible only when its bytes are durable and verified.
+ *
+ * @param signal - ends the upload, with nothing stored, until the record is being committed
+ */
+export async function uploadFile(
+  context: FilesContext,
+  caller: Caller,
+  upload: Upload,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  using _slot = context.admission.enter();
+  const { usage } = upload.description;
+  context.policies.checkSize(usage, upload.sizeBytes ?? 0);
+
+  const key = requestKey(caller, upload.requestId);
+  const digest = new Digest();
+  const content = checked(context, upload, digest, signal);
+  try {
+    const earlier = key && (await context.catalog.findByRequestKey(key, { signal }));
+    if (earlier) return await repeatOf(earlier, upload, digest, content);
+    return await storeNew(context, caller, upload, key, digest, content, signal);
+  } finally {
+    // Cuts off a caller that goes on sending after the upload has failed. Not awaited: it answers only
+    // when the caller sends again or goes away.
+    void content.return(undefined).catch(() => undefined);
+  }
+}
+
+async function storeNew(
+  context: FilesContext,
+  caller: Caller,
+  upload: Upload,
+  key: string | undefined,
+  digest: Digest,
+  content: AsyncGenerator<Uint8Array, undefined>,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  const { head, all } = await peek(content, SNIFF_BYTES);
+  const { usage, name } = upload.description;
+  const proof = context.policies.restrictsTypes(usage);
+  const contentType = await decideContentType(upload.description.contentType, name, head, proof);
+  context.policies.checkContentType(usage, contentType);
+
+  const reserved = await context.reservations.take();
+  let stored = false;
+  try {
+    await writeBlob(context.store, blobKey(reserved.fileId), all, {
+      contentType,
+      ...(upload.sizeBytes !== undefined && { sizeBytes: upload.sizeBytes }),
+      partSizeBytes: context.uploads.partSizeBytes,
+      concurrency: context.uploads.concurrency,
+      budget: context.budget,
+      signal,
+    });
+    stored = true;
+    signal.throwIfAborted();
+    const { sha256, crc32c, sizeBytes } = digest.finish();
+    verifyChecksums({ sha256, crc32c }, upload.expected());
+    const { file, outcome } = await commitUpload(context, {
+      reserved,
+      requestKey: key,
+      record: {
+        ...upload.description,
+        id: reserved.fileId,
+        contentType,
+        sizeBytes,
+        sha256,
+        crc32c,
+        createdBy: caller.principal,
+      },
+    });
+    reserved.release(outcome);
+    return file;
+  } catch (error) {
+    reserved.release(await discard(context, reserved.fileId, stored, error));
+    throw error;
+  }
+}
+
+/**
+ * Removes what a failed upload stored. What cannot be removed, or may still be on its way to the
+ * store, is left to the sweeper.
+ */
+async function discard(
+  context: FilesContext,
+  fileId: string,
+  stored: boolean,
+  error: unknown,
+): Promise<SlotOutcome> {
+  // After a commit whose outcome is unknown the file may exist: its blob must not be touched.
+  if (stored && isAssetError(error, 'CATALOG_UNAVAILABLE')) return 'unsettled';
+  try {
+    await context.store.delete(blobKey(fileId), { signal: AbortSignal.timeout(10_000) });
+    return stored ? 'settled' : 'unsettled';
+  } catch (cause) {
+    context.log.warn({ err: cause, fileId }, 'a failed upload could not be cleaned up; the sweeper will');
+    return 'unsettled';
+  }
+}
+
+/** Answers an upload that was made before: the same content gets the same file. */
+async function repeatOf(
+  earlier: FileRecord,
+  upload: Upload,
+  digest: Digest,
+  content: AsyncIterable<Uint8Array>,
+): Promise<FileRecord> {
+  for await (const _chunk of content);
+  const actual = digest.finish();
+  verifyChecksums(actual, upload.expected());
+  assertSameContent(earlier, actual);
+  return earlier;
+}
+
+/** The content, counted, hashed and held to its size, with a bound on how long the caller may be silent. */
+async function* checked(
+  context: FilesContext,
+  upload: Upload,
+  digest: Digest,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, undefined> {
+  const { sizeBytes, description } = upload;
+  for await (const chunk of withStallTimeout(upload.content, context.uploads.stallTimeoutMs)) {
+    signal.throwIfAborted();
+    if (chunk.byteLength === 0) continue;
+    digest.update(chunk);
+    if (sizeBytes !== undefined && digest.sizeBytes > sizeBytes) throw wrongSize(sizeBytes, 'more');
+    context.policies.checkSize(description.usage, digest.sizeBytes);
+    yield chunk;
+  }
+  if (sizeBytes !== undefined && digest.sizeBytes < sizeBytes) {
+    throw wrongSize(sizeBytes, `only ${digest.sizeBytes}`);
+  }
+  return undefined;
+}
+
+function wrongSize(sizeBytes: number, came: string): AssetError {
+  return new AssetError(
+    'SIZE_MISMATCH',
+    `size_bytes says ${sizeBytes}, but ${came} came: nothing was stored, send the true size or leave it out`,
+    { metadata: { size_bytes: String(sizeBytes) } },
+  );
+}
+
+/** Reads at least `size` bytes ahead, where there are so many, and gives the whole content back with them. */
+async function peek(
+  content: AsyncGenerator<Uint8Array, undefined>,
+  size: number,
+): Promise<{ head: Uint8Array; all: AsyncIterable<Uint8Array> }> {
+  const first: Uint8Array[] = [];
+  let length = 0;
+  while (length < size) {
+    const next = await content.next();
+    if (next.done) break;
+    first.push(next.value);
+    length += next.value.byteLength;
+  }
+  const head = first.length === 1 ? first[0]! : Buffer.concat(first);
+  async function* all() {
+    yield* first;
+    yield* content;
+  }
+  return { head: head.subarray(0, size), all: all() };
+}

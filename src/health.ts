@@ -1,0 +1,110 @@
+import type { Logger } from 'pino';
+
+/** Something the service cannot work without. */
+export interface Dependency {
+  /** `store` or `catalog`. */
+  readonly name: string;
+  /** Resolves if the dependency can be used, within 5 seconds. */
+  check(call: { readonly signal: AbortSignal }): Promise<void>;
+}
+
+const CHECK_TIMEOUT_MS = 5000;
+
+/**
+ * Knows whether the service can do its work, by asking its dependencies at an interval. The names
+ * it answers to are the empty one (the whole process), those of the RPC services, and those of the dependencies.
+ */
+export class HealthMonitor {
+  readonly #dependencies: readonly Dependency[];
+  readonly #rpcServices: readonly string[];
+  readonly #log: Logger;
+  readonly #up = new Map<string, boolean>();
+  readonly #waiting = new Set<() => void>();
+  readonly #timer: NodeJS.Timeout;
+  #draining = false;
+  #checking: Promise<void> | undefined;
+
+  /**
+   * @param rpcServices - full names of the RPC services that need every dependency
+   * @param intervalMs - time between two checks, in milliseconds
+   */
+  constructor(
+    dependencies: readonly Dependency[],
+    rpcServices: readonly string[],
+    intervalMs: number,
+    log: Logger,
+  ) {
+    this.#dependencies = dependencies;
+    this.#rpcServices = rpcServices;
+    this.#log = log;
+    this.#timer = setInterval(() => void this.check(), intervalMs);
+    this.#timer.unref();
+  }
+
+  /** Every name that has a status. */
+  get services(): readonly string[] {
+    return ['', ...this.#rpcServices, ...this.#dependencies.map(({ name }) => name)];
+  }
+
+  /** Whether what has this name can be used; undefined if nothing has it. */
+  isServing(name: string): boolean | undefined {
+    if (name === '' || this.#rpcServices.includes(name)) {
+      return !this.#draining && this.#dependencies.every((dependency) => this.#up.get(dependency.name));
+    }
+    return this.#dependencies.some((dependency) => dependency.name === name)
+      ? (this.#up.get(name) ?? false)
+      : undefined;
+  }
+
+  /** Asks every dependency now. Never rejects. A check that is under way already is joined. */
+  check(): Promise<void> {
+    this.#checking ??= Promise.all(this.#dependencies.map((one) => this.#checkOne(one)))
+      .then(() => undefined)
+      .finally(() => (this.#checking = undefined));
+    return this.#checking;
+  }
+
+  /** Says NOT_SERVING from now on, so that callers turn to other replicas. */
+  drain(): void {
+    this.#draining = true;
+    this.#announce();
+  }
+
+  /** Ends the checks. */
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Resolves when any status may have changed, or when `signal` is aborted. */
+  nextChange(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#waiting.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      this.#waiting.add(done);
+      signal.addEventListener('abort', done);
+      if (signal.aborted) done();
+    });
+  }
+
+  async #checkOne(dependency: Dependency): Promise<void> {
+    const { name } = dependency;
+    const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS);
+    const error: unknown = await dependency.check({ signal }).then(
+      () => undefined,
+      (reason: unknown) => reason ?? new Error('check failed'),
+    );
+    const up = error === undefined;
+    if (this.#up.get(name) === up) return;
+    if (up) this.#log.info({ dependency: name }, 'dependency is up');
+    else this.#log.error({ dependency: name, err: error }, 'dependency is down');
+    this.#up.set(name, up);
+    this.#announce();
+  }
+
+  #announce(): void {
+    for (const done of [...this.#waiting]) done();
+  }
+}

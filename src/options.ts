@@ -1,0 +1,290 @@
+import { z } from 'zod';
+
+/** One setting of the service. */
+export interface Option<Type extends z.ZodType = z.ZodType> {
+  /** Reads the text of the environment. An unset variable gives the default inside. */
+  readonly schema: Type;
+  /** The default as text, as documentation shows it; empty if there is none. */
+  readonly default: string;
+  /** What it means, in a sentence or two. */
+  readonly meaning: string;
+  /** True if the value must never be shown. */
+  readonly secret?: boolean;
+}
+
+const text = () => z.string().min(1);
+const url = (protocol: RegExp) => z.url({ protocol, error: 'must be a URL such as https://host:port' });
+const http = () => url(/^https?$/).transform((value) => value.replace(/\/+$/, ''));
+const flag = () => z.enum(['true', 'false']).transform((value) => value === 'true');
+const count = (min: number, max: number) =>
+  z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(min).max(max));
+const seconds = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+(\.\d+)?$/, 'must be a number of seconds')
+    .transform(Number)
+    .pipe(z.number().min(min).max(max))
+    .transform((value) => value * 1000);
+const bytes = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+(KiB|MiB|GiB)?$/, 'must be a number of bytes, or such as 8MiB')
+    .transform((value) => {
+      const unit = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[value.at(-3) ?? ''] ?? 1;
+      return Number.parseInt(value, 10) * unit;
+    })
+    .pipe(z.number().min(min).max(max));
+const address = () =>
+  z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'must be host:port')
+    .transform((value) => {
+      const at = value.lastIndexOf(':');
+      return { host: value.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(value.slice(at + 1)) };
+    })
+    .refine(({ port }) => port <= 65_535, 'must have a port up to 65535');
+const names = () =>
+  z.string().transform((value) =>
+    value
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== ''),
+  );
+const fieldNames = () =>
+  z
+    .string()
+    .transform((value, context) => {
+      try {
+        return JSON.parse(value) as unknown;
+      } catch {
+        context.addIssue('must be JSON such as {"name":"title"}');
+        return z.NEVER;
+      }
+    })
+    .pipe(z.record(z.string(), z.string().min(1)));
+
+function option<Type extends z.ZodType>(
+  schema: Type,
+  defaultText: string,
+  meaning: string,
+  secret = false,
+): Option<Type> {
+  return { schema, default: defaultText, meaning, secret };
+}
+
+/**
+ * Every setting of the service: the one place that names, reads and explains them. `asset-service config` and
+ * docs/configuration.md print this table.
+ */
+export const OPTIONS = {
+  ASSET_LISTEN: option(
+    address(),
+    '127.0.0.1:8080',
+    'Address of the one port: gRPC, Connect, gRPC-Web, health, reflection and the URLs of the filesystem store. Port 0 takes any free one.',
+  ),
+  ASSET_PUBLIC_URL: option(
+    http().optional(),
+    '',
+    'What URLs of the filesystem store start with, as browsers reach the service. By default http(s):// and ASSET_LISTEN.',
+  ),
+  ASSET_DATA_DIR: option(text(), './data', 'Directory of the embedded store and catalog.'),
+  ASSET_CONFIG_FILE: option(
+    text().optional(),
+    '',
+    'File of NAME=value lines, read as if they stood in the environment, which wins.',
+  ),
+  ASSET_STORE: option(z.enum(['filesystem', 's3']), 'filesystem', 'Blob store: filesystem (embedded) or s3.'),
+  ASSET_S3_ENDPOINT: option(
+    http().optional(),
+    '',
+    'Address of the S3 server. By default that of AWS for the region.',
+  ),
+  ASSET_S3_PUBLIC_ENDPOINT: option(
+    http().optional(),
+    '',
+    'Address by which browsers reach the S3 server; URLs are signed for it. By default ASSET_S3_ENDPOINT.',
+  ),
+  ASSET_S3_REGION: option(text(), 'us-east-1', 'Region of the bucket.'),
+  ASSET_S3_BUCKET: option(
+    text().optional(),
+    '',
+    'Bucket of the blobs; it must exist and should be private. Required with ASSET_STORE=s3.',
+  ),
+  ASSET_S3_FORCE_PATH_STYLE: option(
+    flag().optional(),
+    '',
+    'true to put the bucket into the path instead of the host name. By default true where ASSET_S3_ENDPOINT is set.',
+  ),
+  ASSET_S3_SSE: option(
+    z.enum(['none', 'AES256', 'aws:kms']),
+    'none',
+    'Encryption that the store is asked to apply to every blob.',
+  ),
+  ASSET_S3_SSE_KMS_KEY_ID: option(
+    text().optional(),
+    '',
+    'Key for ASSET_S3_SSE=aws:kms; by default that of the bucket.',
+  ),
+  ASSET_CATALOG: option(
+    z.enum(['sqlite', 'postgres', 'pocketbase']),
+    'sqlite',
+    'File catalog: sqlite (embedded), postgres or pocketbase.',
+  ),
+  ASSET_POSTGRES_URL: option(
+    url(/^postgres(ql)?$/).optional(),
+    '',
+    'Connection string of the database. Required with ASSET_CATALOG=postgres.',
+    true,
+  ),
+  ASSET_POCKETBASE_URL: option(
+    http().optional(),
+    '',
+    'Address of PocketBase. Required with ASSET_CATALOG=pocketbase.',
+  ),
+  ASSET_POCKETBASE_EMAIL: option(
+    text().optional(),
+    '',
+    'Superuser that the service signs in as. Required with ASSET_CATALOG=pocketbase.',
+  ),
+  ASSET_POCKETBASE_PASSWORD: option(
+    text().optional(),
+    '',
+    'Password of the superuser. Required with ASSET_CATALOG=pocketbase.',
+    true,
+  ),
+  ASSET_POCKETBASE_COLLECTION: option(text(), 'files', 'Collection that describes the files.'),
+  ASSET_POCKETBASE_FIELDS: option(
+    fieldNames(),
+    '{}',
+    'Names of the fields in the collection where they differ from those of the contract, as JSON such as {"name":"title","owner":"user"}.',
+  ),
+  ASSET_POCKETBASE_HIDDEN_FIELDS: option(
+    names(),
+    '',
+    'Fields of the collection that hold legacy links, separated by commas: callers never see or write them. File fields are hidden anyway.',
+  ),
+  ASSET_MIGRATE: option(
+    flag(),
+    'true',
+    'Whether the service brings the schema of the catalog up to date when it starts. With false, run `asset-service migrate` before.',
+  ),
+  ASSET_POLICY_FILE: option(
+    text().optional(),
+    '',
+    'JSON file of the usage policies (docs/usage-policies.md). Without it every usage and type is allowed.',
+  ),
+  ASSET_AUTH: option(
+    z.enum(['none', 'oidc', 'mtls']),
+    'none',
+    'How callers prove who they are. Only none is implemented: every caller may do everything, so it listens on loopback alone.',
+  ),
+  ASSET_ALLOW_INSECURE: option(
+    flag(),
+    'false',
+    'true to listen beyond loopback with ASSET_AUTH=none, where something else keeps strangers out.',
+  ),
+  ASSET_TLS_CERT: option(
+    text().optional(),
+    '',
+    'PEM file of the certificate chain. With ASSET_TLS_KEY the port speaks TLS instead of cleartext.',
+  ),
+  ASSET_TLS_KEY: option(text().optional(), '', 'PEM file of the private key.'),
+  ASSET_URL_SIGNING_KEY: option(
+    z.string().min(32, 'must have at least 32 characters').optional(),
+    '',
+    'Secret that signs the URLs of the filesystem store. By default one is made and kept in ASSET_DATA_DIR.',
+    true,
+  ),
+  ASSET_MAX_UPLOADS: option(
+    count(1, 100_000),
+    '256',
+    'Greatest number of uploads in hand; one more gets RESOURCE_EXHAUSTED at once.',
+  ),
+  ASSET_UPLOAD_MEMORY: option(
+    bytes(2 ** 24, 2 ** 40),
+    '256MiB',
+    'Greatest number of bytes that all uploads together hold in memory on their way to the store.',
+  ),
+  ASSET_UPLOAD_PART_SIZE: option(
+    bytes(5 * 2 ** 20, 2 ** 30),
+    '8MiB',
+    'Size of one part of a large file. S3 allows no less than 5 MiB.',
+  ),
+  ASSET_UPLOAD_CONCURRENCY: option(
+    count(1, 64),
+    '4',
+    'Parts of one upload that are on their way to the store at once.',
+  ),
+  ASSET_UPLOAD_STALL_TIMEOUT: option(
+    seconds(0.1, 86_400),
+    '60',
+    'Seconds that a caller may send nothing in the middle of an upload.',
+  ),
+  ASSET_RESERVATION_TTL: option(
+    seconds(1, 7 * 86_400),
+    '3600',
+    'Seconds after which what a crashed process left in the store is removed.',
+  ),
+  ASSET_SWEEP_INTERVAL: option(
+    seconds(0, 86_400),
+    '300',
+    'Seconds between two sweeps, which remove leftovers and purge deleted files. 0: this process never sweeps.',
+  ),
+  ASSET_HEALTH_INTERVAL: option(
+    seconds(0.1, 25),
+    '5',
+    'Seconds between two checks of the store and the catalog.',
+  ),
+  ASSET_DRAIN_TIMEOUT: option(
+    seconds(0, 3600),
+    '30',
+    'Seconds that calls in hand get to finish after SIGTERM.',
+  ),
+  ASSET_LOG_LEVEL: option(
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    'info',
+    'Least level of what is logged, to standard output, as JSON lines.',
+  ),
+} as const satisfies Record<string, Option>;
+
+/** The value of every setting, by name. */
+export type Settings = {
+  readonly [Name in keyof typeof OPTIONS]: z.output<(typeof OPTIONS)[Name]['schema']>;
+};
+
+/** Every mistake in the settings, each with the name of its variable. */
+export class SettingsError extends Error {
+  /** One line a mistake. */
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    super(
+      `the configuration has ${mistakes.length === 1 ? 'a mistake' : 'mistakes'}:\n  ${mistakes.join('\n  ')}`,
+    );
+    this.name = 'SettingsError';
+    this.mistakes = mistakes;
+  }
+}
+
+/**
+ * Reads all settings from the environment. An empty variable counts as unset.
+ *
+ * @throws SettingsError with every mistake at once
+ */
+export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const mistakes: string[] = [];
+  const settings: Record<string, unknown> = {};
+  for (const [name, { schema, default: defaultText, secret }] of Object.entries<Option>(OPTIONS)) {
+    const given = environment[name] || undefined;
+    const result = schema.safeParse(
+      given ?? (defaultText === '' && schema.safeParse(undefined).success ? undefined : defaultText),
+    );
+    if (result.success) settings[name] = result.data;
+    else {
+      const said = given !== undefined && !secret ? ` (it is ${JSON.stringify(given)})` : '';
+      mistakes.push(`${name}: ${result.error.issues.map(({ message }) => message).join(', ')}${said}`);
+    }
+  }
+  if (mistakes.length > 0) throw new SettingsError(mistakes);
+  return settings as Settings;
+}

@@ -1,0 +1,111 @@
+import { create } from '@bufbuild/protobuf';
+import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
+import { crc32c } from '@node-rs/crc32';
+import { AssetService, FileUrlResultSchema } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import type { FilesContext } from '../files/context.ts';
+import { deleteFile, undeleteFile } from '../files/delete.ts';
+import { getFiles, listFiles, updateMetadata } from '../files/describe.ts';
+import { fileUrl, fileUrls, getFile, openFile } from '../files/read.ts';
+import { uploadFile } from '../files/upload.ts';
+import { callOf } from './call.ts';
+import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter } from './convert.ts';
+import { toStatus } from './status.ts';
+import { openUpload } from './upload-stream.ts';
+
+/** Serves asset.v1.AssetService with the use cases. Handlers do transport and leave the work to them. */
+export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter) => void {
+  return (router) =>
+    router.service(AssetService, {
+      async upload(messages, context) {
+        const call = callOf(context);
+        const upload = await openUpload(messages);
+        const file = await uploadFile(files, call.caller, upload, context.signal);
+        call.note({ file_id: file.id, bytes: file.sizeBytes });
+        return { writeStatus: { case: 'file', value: toFile(file) } };
+      },
+
+      async getFileUrl(request, context) {
+        const wanted = toFileUrlRequest(request);
+        callOf(context).note({ file_id: wanted.fileId });
+        return toFileUrlResponse(await fileUrl(files, wanted, context.signal));
+      },
+
+      async batchGetFileUrls(request, context) {
+        const call = callOf(context);
+        const urls = await fileUrls(files, request.requests.map(toFileUrlRequest), context.signal);
+        call.note({ files: urls.length });
+        const results = urls.map((url) =>
+          url.status === 'fulfilled'
+            ? create(FileUrlResultSchema, {
+                result: { case: 'response', value: toFileUrlResponse(url.value) },
+              })
+            : create(FileUrlResultSchema, {
+                result: { case: 'error', value: toStatus(url.reason, call.requestId) },
+              }),
+        );
+        return { results };
+      },
+
+      async *downloadFile(request, context) {
+        noteFile(context, request.fileId);
+        const { readOffset, readLimit } = request;
+        const offset = Number(readOffset);
+        const opened = await openFile(files, request.fileId, offset, Number(readLimit), context.signal);
+        const file = toFile(opened.file);
+        if (opened.content === undefined) {
+          yield { file };
+          return;
+        }
+        let first = true;
+        let bytes = 0;
+        for await (const content of opened.content as AsyncIterable<Uint8Array<ArrayBuffer>>) {
+          bytes += content.byteLength;
+          yield { data: { content, crc32c: crc32c(content) }, ...(first && { file }) };
+          first = false;
+        }
+        callOf(context).note({ bytes });
+      },
+
+      async getFile(request, context) {
+        noteFile(context, request.fileId);
+        return { file: toFile(await getFile(files, request.fileId, context.signal)) };
+      },
+
+      async batchGetFiles(request, context) {
+        const { files: found, missing } = await getFiles(files, request.fileIds, context.signal);
+        callOf(context).note({ files: found.length });
+        return { files: found.map(toFile), missingFileIds: [...missing] };
+      },
+
+      async listFiles(request, context) {
+        const { pageSize, pageToken, showDeleted } = request;
+        const filter = toFilter(request.filter);
+        const page = await listFiles(files, { filter, showDeleted, pageSize, pageToken }, context.signal);
+        callOf(context).note({ files: page.files.length });
+        return { files: page.files.map(toFile), nextPageToken: page.nextPageToken };
+      },
+
+      async updateMetadata(request, context) {
+        const fileId = request.file?.id ?? '';
+        noteFile(context, fileId);
+        const wanted = toDescription(request.file);
+        const paths = request.updateMask?.paths ?? [];
+        const update = { fileId, etag: request.file?.etag ?? '', wanted, paths };
+        return { file: toFile(await updateMetadata(files, update, context.signal)) };
+      },
+
+      async deleteFile(request, context) {
+        noteFile(context, request.fileId);
+        return { file: toFile(await deleteFile(files, request.fileId, request.etag, context.signal)) };
+      },
+
+      async undeleteFile(request, context) {
+        noteFile(context, request.fileId);
+        return { file: toFile(await undeleteFile(files, request.fileId, request.etag, context.signal)) };
+      },
+    });
+}
+
+function noteFile(context: HandlerContext, fileId: string): void {
+  callOf(context).note({ file_id: fileId });
+}

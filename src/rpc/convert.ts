@@ -1,0 +1,96 @@
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import { timestampDate, timestampFromDate, type Duration } from '@bufbuild/protobuf/wkt';
+import {
+  Disposition,
+  GetFileUrlResponseSchema,
+  type FileFilter as FileFilterMessage,
+  type GetFileUrlRequest,
+  type GetFileUrlResponse,
+} from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
+import type { FileDescription, FileFilter, FileRecord, JsonValue } from '../catalog/file-catalog.ts';
+import { AssetError } from '../errors.ts';
+import type { FileUrl, FileUrlRequest } from '../files/read.ts';
+
+const DEFAULT_TTL_SECONDS = 15 * 60;
+const MAX_ATTRIBUTES_BYTES = 64 * 1024;
+
+/** The message of a record. */
+export function toFile(record: FileRecord): File {
+  const { sha256, crc32c, deleteTime, purgeTime, relations } = record;
+  return create(FileSchema, {
+    id: record.id,
+    name: record.name,
+    contentType: record.contentType,
+    sizeBytes: BigInt(record.sizeBytes),
+    checksums: { ...(sha256 && { sha256 }), ...(crc32c !== undefined && { crc32c }) },
+    owner: record.owner,
+    usage: record.usage,
+    relations: Object.fromEntries(Object.entries(relations).map(([name, ids]) => [name, { ids: [...ids] }])),
+    attributes: record.attributes as JsonObject,
+    etag: record.revision,
+    createTime: timestampFromDate(record.createTime),
+    updateTime: timestampFromDate(record.updateTime),
+    ...(deleteTime && { deleteTime: timestampFromDate(deleteTime) }),
+    ...(purgeTime && { purgeTime: timestampFromDate(purgeTime) }),
+    createdBy: record.createdBy,
+  });
+}
+
+/** What a caller says of a file; the fields that only the service sets are left out (AIP-203). */
+export function toDescription(file: File | undefined): FileDescription {
+  const relations = Object.entries(file?.relations ?? {}).filter(([, targets]) => targets.ids.length > 0);
+  const attributes = Object.entries(file?.attributes ?? {}).filter(([, value]) => value !== null);
+  if (JSON.stringify(attributes).length > MAX_ATTRIBUTES_BYTES) {
+    throw new AssetError('ATTRIBUTE_INVALID', 'attributes may have at most 64 KiB as JSON: shorten them', {
+      metadata: { attribute: '' },
+    });
+  }
+  return {
+    name: file?.name ?? '',
+    contentType: file?.contentType ?? '',
+    owner: file?.owner ?? '',
+    usage: file?.usage ?? '',
+    relations: Object.fromEntries(relations.map(([name, targets]) => [name, targets.ids])),
+    attributes: Object.fromEntries(attributes) as Record<string, JsonValue>,
+  };
+}
+
+/** The conditions that are set in a filter message. */
+export function toFilter(filter: FileFilterMessage | undefined): FileFilter {
+  if (filter === undefined) return {};
+  const { owner, usage, relation, contentType, createTimeFrom, createTimeTo } = filter;
+  return {
+    ...(owner && { owner }),
+    ...(usage && { usage }),
+    ...(relation && { relation: { name: relation.name, id: relation.id } }),
+    ...(contentType && { contentType: contentType.toLowerCase() }),
+    ...(createTimeFrom && { createTimeFrom: timestampDate(createTimeFrom) }),
+    ...(createTimeTo && { createTimeTo: timestampDate(createTimeTo) }),
+  };
+}
+
+/** The use case's request for a URL. */
+export function toFileUrlRequest(request: GetFileUrlRequest): FileUrlRequest {
+  return {
+    fileId: request.source.value ?? '',
+    ttlSeconds: request.ttl ? toSeconds(request.ttl) : DEFAULT_TTL_SECONDS,
+    inline: request.disposition === Disposition.INLINE,
+    downloadName: request.downloadName,
+  };
+}
+
+/** The message of a URL. */
+export function toFileUrlResponse(fileUrl: FileUrl): GetFileUrlResponse {
+  return create(GetFileUrlResponseSchema, {
+    url: fileUrl.url,
+    expireTime: timestampFromDate(fileUrl.expireTime),
+    contentType: fileUrl.contentType,
+    sizeBytes: BigInt(fileUrl.sizeBytes),
+  });
+}
+
+/** Whole seconds; a signed URL knows no finer lifetime, and must not outlive what was asked. */
+function toSeconds(duration: Duration): number {
+  return Number(duration.seconds);
+}

@@ -1,0 +1,144 @@
+import { create, type MessageInitShape, type DescMessage } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { ViolationsSchema } from '@asset-service/contract/buf/validate/validate_pb.js';
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from '@asset-service/contract/google/rpc/error_details_pb.js';
+import { fieldPathToString } from './field-path.ts';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { isAssetError, type Reason } from '../errors.ts';
+
+/** `domain` of every `google.rpc.ErrorInfo` that the service sends. */
+export const ERROR_DOMAIN = 'asset.v1';
+
+/** The canonical code of every reason; `asset/v1/error_reason.proto` tells callers the same. */
+const CODES: Record<Reason, Code> = {
+  FIELD_INVALID: Code.InvalidArgument,
+  FILE_NOT_FOUND: Code.NotFound,
+  FILE_DELETED: Code.NotFound,
+  FILE_NOT_DELETED: Code.AlreadyExists,
+  UPLOAD_MESSAGE_ORDER: Code.InvalidArgument,
+  UPLOAD_NOT_FINISHED: Code.InvalidArgument,
+  WRITE_OFFSET_MISMATCH: Code.OutOfRange,
+  SIZE_MISMATCH: Code.InvalidArgument,
+  CHECKSUM_MISMATCH: Code.InvalidArgument,
+  CONTENT_TYPE_MISMATCH: Code.InvalidArgument,
+  CONTENT_TYPE_NOT_ALLOWED: Code.InvalidArgument,
+  FILE_TOO_LARGE: Code.InvalidArgument,
+  USAGE_UNKNOWN: Code.InvalidArgument,
+  REQUEST_ID_REUSED: Code.AlreadyExists,
+  ETAG_MISMATCH: Code.Aborted,
+  CONCURRENT_CHANGE: Code.Aborted,
+  FIELD_UNKNOWN: Code.InvalidArgument,
+  FIELD_NOT_WRITABLE: Code.InvalidArgument,
+  RELATION_UNKNOWN: Code.InvalidArgument,
+  RELATION_TARGET_MISSING: Code.InvalidArgument,
+  ATTRIBUTE_INVALID: Code.InvalidArgument,
+  PAGE_TOKEN_INVALID: Code.InvalidArgument,
+  READ_OFFSET_OUT_OF_RANGE: Code.OutOfRange,
+  STORE_UNAVAILABLE: Code.Unavailable,
+  CATALOG_UNAVAILABLE: Code.Unavailable,
+  TOO_MANY_UPLOADS: Code.ResourceExhausted,
+  SHUTTING_DOWN: Code.Unavailable,
+  MESSAGE_TOO_LARGE: Code.ResourceExhausted,
+  UPLOAD_STALLED: Code.DeadlineExceeded,
+  UPLOAD_EXPIRED: Code.Aborted,
+  BLOB_MISSING: Code.DataLoss,
+  CALL_ENDED: Code.Canceled,
+  INTERNAL: Code.Internal,
+  PROTOCOL: Code.Unknown,
+  CATALOG_REFUSED: Code.InvalidArgument,
+  FILE_NOT_MOVED: Code.FailedPrecondition,
+};
+
+/** Wait that a caller is told where the error does not know better, in milliseconds. */
+const DEFAULT_RETRY_MS = 1000;
+
+type Detail = { desc: DescMessage; value: MessageInitShape<DescMessage> };
+
+/**
+ * Turns whatever a call threw into the error that its caller gets: canonical code, ErrorInfo, and
+ * RetryInfo where trying again can help. Nothing internal passes: an error that nobody threw on
+ * purpose becomes INTERNAL with the request id, by which operators find it in the log.
+ *
+ * @returns the error, and `fault` true if it is a fault of the service that belongs into its log
+ */
+export function toConnectError(thrown: unknown, requestId: string): { error: ConnectError; fault: boolean } {
+  if (isAssetError(thrown)) {
+    const code = CODES[thrown.reason];
+    const details = [errorInfo(thrown.reason, thrown.metadata)];
+    const retryAfterMs = thrown.retryAfterMs ?? (code === Code.Unavailable ? DEFAULT_RETRY_MS : undefined);
+    if (retryAfterMs !== undefined) details.push(retryInfo(retryAfterMs));
+    const error = new ConnectError(thrown.message, code, undefined, details, thrown);
+    return { error, fault: code === Code.Unavailable || code === Code.DataLoss };
+  }
+  if (thrown instanceof ConnectError) return { error: fromFramework(thrown), fault: false };
+  // A signal that is aborted without a reason of ours gives a DOMException of this name.
+  if (nameOf(thrown) === 'AbortError') return { error: ended(Code.Canceled), fault: false };
+  const error = new ConnectError(
+    'the service failed: tell its operators the request id',
+    Code.Internal,
+    undefined,
+    [errorInfo('INTERNAL', { request_id: requestId })],
+    thrown,
+  );
+  return { error, fault: true };
+}
+
+/** Gives an error of the RPC framework, or of the rules in the contract, its reason. */
+function fromFramework(error: ConnectError): ConnectError {
+  const violations = error.findDetails(ViolationsSchema)[0]?.violations;
+  if (violations) {
+    const fieldViolations = violations.map((violation) => ({
+      field: fieldPathToString(violation.field),
+      description: violation.message,
+      reason: violation.ruleId.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_'),
+    }));
+    const message = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join('; ');
+    return new ConnectError(message, Code.InvalidArgument, undefined, [
+      errorInfo('FIELD_INVALID', { field: fieldViolations[0]?.field ?? '' }),
+      { desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) },
+    ]);
+  }
+  switch (error.code) {
+    case Code.Canceled:
+    case Code.Aborted:
+      return ended(Code.Canceled);
+    case Code.DeadlineExceeded:
+      return ended(Code.DeadlineExceeded);
+    case Code.ResourceExhausted:
+      return withInfo(error, 'MESSAGE_TOO_LARGE');
+    case Code.InvalidArgument:
+      return withInfo(error, 'FIELD_INVALID');
+    default:
+      return withInfo(error, 'PROTOCOL');
+  }
+}
+
+function ended(code: Code.Canceled | Code.DeadlineExceeded): ConnectError {
+  const message =
+    code === Code.Canceled ? 'the caller gave the call up' : 'the deadline of the call has passed';
+  return new ConnectError(message, code, undefined, [errorInfo('CALL_ENDED', {})]);
+}
+
+function withInfo(error: ConnectError, reason: Reason): ConnectError {
+  return new ConnectError(error.rawMessage, error.code, error.metadata, [errorInfo(reason, {})]);
+}
+
+function errorInfo(reason: Reason, metadata: Readonly<Record<string, string>>): Detail {
+  const value = create(ErrorInfoSchema, { reason: `ERROR_REASON_${reason}`, domain: ERROR_DOMAIN, metadata });
+  return { desc: ErrorInfoSchema, value };
+}
+
+function retryInfo(retryAfterMs: number): Detail {
+  return {
+    desc: RetryInfoSchema,
+    value: create(RetryInfoSchema, { retryDelay: durationFromMs(retryAfterMs) }),
+  };
+}
+
+function nameOf(thrown: unknown): string {
+  return typeof thrown === 'object' && thrown !== null && 'name' in thrown ? String(thrown.name) : '';
+}

@@ -1,0 +1,44 @@
+import type { ConnectRouter } from '@connectrpc/connect';
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as Status,
+} from '@asset-service/contract/grpc/health/v1/health_pb.js';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { HealthMonitor } from '../health.ts';
+
+/**
+ * Serves grpc.health.v1.Health: for the whole process under the empty name, for the AssetService under its
+ * full name, and for what it depends on under `store` and `catalog`.
+ */
+export function healthRoutes(monitor: HealthMonitor): (router: ConnectRouter) => void {
+  const statusOf = (service: string): Status => {
+    const serving = monitor.isServing(service);
+    if (serving === undefined) return Status.SERVICE_UNKNOWN;
+    return serving ? Status.SERVING : Status.NOT_SERVING;
+  };
+  return (router) =>
+    router.service(Health, {
+      check({ service }) {
+        const status = statusOf(service);
+        if (status !== Status.SERVICE_UNKNOWN) return { status };
+        throw new ConnectError(`there is no service ${JSON.stringify(service)}`, Code.NotFound);
+      },
+
+      list() {
+        return {
+          statuses: Object.fromEntries(monitor.services.map((name) => [name, { status: statusOf(name) }])),
+        };
+      },
+
+      async *watch({ service }, context) {
+        let sent: Status | undefined;
+        while (!context.signal.aborted) {
+          const changed = monitor.nextChange(context.signal);
+          const status = statusOf(service);
+          if (status !== sent) yield { status };
+          sent = status;
+          await changed;
+        }
+      },
+    });
+}

@@ -1,0 +1,74 @@
+import { randomUUID } from 'node:crypto';
+import { Code, type Interceptor, type StreamResponse, type UnaryResponse } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import { ANONYMOUS } from '../files/caller.ts';
+import { callKey } from './call.ts';
+import { toConnectError } from './errors.ts';
+
+/** Request ids of callers are taken over if they cannot break a log line or a header. */
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/**
+ * The outermost interceptor: gives the call its id, turns what it throws into the error for the
+ * caller, and writes its one line into the log when it is over.
+ */
+export function observe(log: Logger): Interceptor {
+  return (next) => async (request) => {
+    const sent = request.header.get('x-request-id') ?? '';
+    const requestId = REQUEST_ID.test(sent) ? sent : randomUUID();
+    const fields: Record<string, string | number> = {};
+    request.contextValues.set(callKey, {
+      requestId,
+      caller: ANONYMOUS,
+      note: (more) => void Object.assign(fields, more),
+    });
+    const started = performance.now();
+    const finish = (code: string, error?: unknown) => {
+      const ms = Math.round((performance.now() - started) * 10) / 10;
+      const line = { rpc: request.method.name, code, ms, request_id: requestId, ...fields };
+      if (error !== undefined) log.error({ ...line, err: error }, 'call failed');
+      else log.info(line, 'call');
+    };
+    const fail = (thrown: unknown) => {
+      const { error, fault } = toConnectError(thrown, requestId);
+      error.metadata.set('x-request-id', requestId);
+      finish(codeName(error.code), fault ? (error.cause ?? error) : undefined);
+      return error;
+    };
+    try {
+      const response = await next(request);
+      response.header.set('x-request-id', requestId);
+      if (response.stream) return streamed(response, finish, fail);
+      finish('OK');
+      return response;
+    } catch (thrown) {
+      throw fail(thrown);
+    }
+  };
+}
+
+/** A stream is over when its last message was taken, or when nobody wants more of it. */
+function streamed(
+  response: StreamResponse,
+  finish: (code: string) => void,
+  fail: (thrown: unknown) => Error,
+): StreamResponse | UnaryResponse {
+  async function* messages() {
+    let code = 'CANCELED';
+    try {
+      yield* response.message;
+      code = 'OK';
+    } catch (thrown) {
+      code = '';
+      throw fail(thrown);
+    } finally {
+      if (code !== '') finish(code);
+    }
+  }
+  return { ...response, message: messages() };
+}
+
+/** The name of a code as gRPC writes it, such as `NOT_FOUND`. */
+function codeName(code: Code): string {
+  return Code[code].replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
+}

@@ -1,0 +1,150 @@
+import http from 'node:http';
+import http2 from 'node:http2';
+import net from 'node:net';
+import type { connectNodeAdapter } from '@connectrpc/connect-node';
+
+/** Answers a request of HTTP/1.1 or HTTP/2. */
+export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
+
+/** Where and how to listen. */
+export interface ListenerOptions {
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+  /** PEM; without it the port speaks cleartext. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined;
+}
+
+/** A port that answers. */
+export interface Listener {
+  /** The port, also where any free one was asked for. */
+  readonly port: number;
+  /**
+   * Takes no more connections, lets the calls in hand finish, and cuts off those that have not after
+   * `graceMs` milliseconds.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Bytes that a caller may send ahead on one stream. Node's default of 64 KiB holds an upload to one
+ * window a round trip: 1 MB/s at 40 ms. Up to this much of every upload can pile up in memory
+ * while the store is slow.
+ */
+const STREAM_WINDOW_BYTES = 4 * 2 ** 20;
+const SESSION_WINDOW_BYTES = 32 * 2 ** 20;
+
+/** First bytes of every HTTP/2 connection (RFC 9113, section 3.4); no HTTP/1.1 request begins so. */
+const HTTP2_PREFACE = 'PRI';
+
+const KEEP_ALIVE_MS = 60_000;
+const HEADERS_TIMEOUT_MS = 30_000;
+
+/**
+ * Serves HTTP/1.1 and HTTP/2 on one port. With TLS the two are told apart by ALPN; in cleartext by the
+ * first bytes of the connection.
+ */
+export async function listen(handler: RequestHandler, options: ListenerOptions): Promise<Listener> {
+  const guarded = guard(handler);
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const sockets = new Set<net.Socket>();
+  const http2Options: http2.ServerOptions = {
+    settings: { initialWindowSize: STREAM_WINDOW_BYTES, maxConcurrentStreams: 1000 },
+  };
+  const onSession = (session: http2.ServerHttp2Session) => {
+    sessions.add(session);
+    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    const stop = keepAlive(session);
+    session.once('close', () => {
+      stop();
+      sessions.delete(session);
+    });
+    // A caller that breaks the protocol loses its connection; that is no fault of the service.
+    session.on('error', () => undefined);
+  };
+
+  let h1: http.Server | undefined;
+  let front: net.Server;
+  if (options.tls) {
+    const secure = http2.createSecureServer({ ...http2Options, ...options.tls, allowHTTP1: true }, guarded);
+    secure.on('session', onSession);
+    secure.on('tlsClientError', () => undefined);
+    front = secure;
+  } else {
+    const h2 = http2.createServer(http2Options, guarded);
+    h2.on('session', onSession);
+    const plain = http.createServer(
+      { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 },
+      guarded,
+    );
+    h1 = plain;
+    front = net.createServer((socket) => handOver(socket, plain, h2));
+  }
+  front.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.setNoDelay(true);
+    socket.once('close', () => sockets.delete(socket));
+    socket.on('error', () => undefined);
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    front.once('error', reject);
+    front.listen(options.port, options.host, resolve);
+  });
+  return {
+    port: (front.address() as net.AddressInfo).port,
+    async close(graceMs) {
+      const closed = new Promise<void>((resolve) => front.close(() => resolve()));
+      h1?.closeIdleConnections();
+      for (const session of sessions) session.close();
+      const timer = setTimeout(() => {
+        for (const session of sessions) session.destroy();
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
+      // A kept-alive connection becomes idle only when its call is over.
+      const idle = setInterval(() => h1?.closeIdleConnections(), 250);
+      await closed;
+      clearTimeout(timer);
+      clearInterval(idle);
+    },
+  };
+}
+
+/** Waits for the first bytes of a connection and gives it to the server that speaks its protocol. */
+function handOver(socket: net.Socket, h1: http.Server, h2: http2.Http2Server): void {
+  const timer = setTimeout(() => socket.destroy(), HEADERS_TIMEOUT_MS);
+  socket.once('close', () => clearTimeout(timer));
+  socket.once('data', (first: Buffer) => {
+    clearTimeout(timer);
+    socket.pause();
+    const isHttp2 =
+      first.toString('latin1', 0, HTTP2_PREFACE.length) === HTTP2_PREFACE.slice(0, first.length);
+    socket.unshift(first);
+    (isHttp2 ? h2 : h1).emit('connection', socket);
+    socket.resume();
+  });
+}
+
+/** Pings an HTTP/2 connection, so that one whose other end is gone is let go of. */
+function keepAlive(session: http2.ServerHttp2Session): () => void {
+  let answered = true;
+  const timer = setInterval(() => {
+    if (!answered) return session.destroy();
+    answered = false;
+    session.ping(() => (answered = true));
+  }, KEEP_ALIVE_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** A request that cannot even be understood, such as one without a host, ends that request alone. */
+function guard(handler: RequestHandler): RequestHandler {
+  return (request, response) => {
+    try {
+      handler(request, response);
+    } catch {
+      if (!response.headersSent) response.writeHead(400);
+      response.end();
+    }
+  };
+}
