@@ -76,8 +76,9 @@ async function storeNew(
 
   const reserved = await context.reservations.take();
   let stored = false;
+  let mine = true;
   try {
-    await writeBlob(context.store, blobKey(reserved.fileId), all, {
+    const { status } = await writeBlob(context.store, blobKey(reserved.fileId), all, {
       contentType,
       ...(upload.sizeBytes !== undefined && { sizeBytes: upload.sizeBytes }),
       partSizeBytes: context.uploads.partSizeBytes,
@@ -86,6 +87,8 @@ async function storeNew(
       signal,
     });
     stored = true;
+    mine = status === 'created';
+    if (!mine) throw new Error('a blob lies under the id of a new file');
     signal.throwIfAborted();
     const { sha256, crc32c, sizeBytes } = digest.finish();
     verifyChecksums({ sha256, crc32c }, upload.expected());
@@ -105,7 +108,7 @@ async function storeNew(
     reserved.release(outcome);
     return file;
   } catch (error) {
-    reserved.release(await discard(context, reserved.fileId, stored, error));
+    reserved.release(mine ? await discard(context, reserved.fileId, stored, error) : 'unsettled');
     throw error;
   }
 }

@@ -1,0 +1,179 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { createValidateInterceptor } from '@connectrpc/validate';
+import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
+import { pino, type Logger } from 'pino';
+import type { FileCatalog } from './catalog/file-catalog.ts';
+import { openPocketBaseCatalog } from './catalog/pocketbase.ts';
+import { openPostgresCatalog } from './catalog/sql-postgres.ts';
+import { openSqliteCatalog } from './catalog/sql-sqlite.ts';
+import type { Config } from './config.ts';
+import { Admission } from './files/admission.ts';
+import type { FilesContext } from './files/context.ts';
+import { ReservationPool } from './files/reservations.ts';
+import { Sweeper } from './files/sweeper.ts';
+import { HealthMonitor } from './health.ts';
+import { assetServiceRoutes } from './rpc/asset-service.ts';
+import { blobRoute } from './rpc/blob-route.ts';
+import { healthRoutes } from './rpc/health.ts';
+import { observe } from './rpc/interceptors.ts';
+import { listen, type Listener, type RequestHandler } from './rpc/listener.ts';
+import { reflectionRoutes } from './rpc/reflection.ts';
+import type { BlobStore } from './storage/blob-store.ts';
+import { FilesystemBlobStore } from './storage/filesystem.ts';
+import { MemoryBudget } from './storage/memory-budget.ts';
+import { S3BlobStore } from './storage/s3.ts';
+import { loadSigningKey, SignedUrls } from './storage/signed-url.ts';
+
+/** Ids that one reservation holds: one write to the catalog for so many uploads. */
+const RESERVATION_SIZE = 64;
+
+/** Longest message that is read. A piece of a file has at most 2 MiB, and nothing else comes near. */
+const READ_MAX_BYTES = 4 * 2 ** 20;
+
+/** A running service. */
+export interface App {
+  /** Where it answers, such as `http://127.0.0.1:8080`. */
+  readonly url: string;
+  /** Stops in order: no new calls, those in hand finish within the drain timeout, then all is let go. */
+  close(): Promise<void>;
+}
+
+/**
+ * The composition root: opens the drivers that the configuration names, gives them to the use cases,
+ * and these to the RPC room.
+ *
+ * @throws whatever keeps the service from starting, such as a port in use or a catalog that cannot be reached
+ */
+export async function startApp(config: Config, log: Logger = createLogger(config)): Promise<App> {
+  const { settings } = config;
+  for (const name of config.unknownNames) log.warn({ name }, 'this variable is no setting of the service');
+
+  const catalog = openCatalog(config);
+  const { store, route } = openStore(config, log);
+  if (settings.ASSET_MIGRATE) await migrate(catalog, log);
+
+  const files: FilesContext = {
+    store,
+    catalog,
+    policies: config.policies,
+    reservations: new ReservationPool(catalog, log, {
+      size: RESERVATION_SIZE,
+      ttlMs: settings.ASSET_RESERVATION_TTL,
+    }),
+    admission: new Admission(settings.ASSET_MAX_UPLOADS),
+    budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY),
+    log,
+    uploads: {
+      partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,
+      concurrency: settings.ASSET_UPLOAD_CONCURRENCY,
+      stallTimeoutMs: settings.ASSET_UPLOAD_STALL_TIMEOUT,
+    },
+  };
+  const dependencies = [
+    { name: 'store', check: store.check.bind(store) },
+    { name: 'catalog', check: catalog.check.bind(catalog) },
+  ];
+  const health = new HealthMonitor(
+    dependencies,
+    [AssetService.typeName],
+    settings.ASSET_HEALTH_INTERVAL,
+    log,
+  );
+  const sweeper = new Sweeper(files, settings.ASSET_SWEEP_INTERVAL);
+  const listener = await listen(rpcHandler(files, health, route, log), {
+    ...settings.ASSET_LISTEN,
+    tls: config.tls,
+  });
+  await health.check();
+  const url = listenUrl(config, listener);
+  log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
+
+  return {
+    url,
+    async close() {
+      log.info('draining');
+      health.drain();
+      files.admission.close();
+      await Promise.all([sweeper.close(), listener.close(settings.ASSET_DRAIN_TIMEOUT)]);
+      health.close();
+      await files.reservations.close();
+      await Promise.all([store.close(), catalog.close()]);
+      log.info('stopped');
+    },
+  };
+}
+
+/** Brings the schema of the configured catalog up to date and returns what it did, a line each. */
+export async function migrateCatalog(config: Config, log: Logger = createLogger(config)): Promise<readonly string[]> {
+  const catalog = openCatalog(config);
+  try {
+    return await migrate(catalog, log);
+  } finally {
+    await catalog.close();
+  }
+}
+
+async function migrate(catalog: FileCatalog, log: Logger): Promise<readonly string[]> {
+  const done = await catalog.migrate();
+  for (const line of done) log.info({ catalog: catalog.kind }, line);
+  return done;
+}
+
+function createLogger(config: Config): Logger {
+  return pino({ level: config.settings.ASSET_LOG_LEVEL });
+}
+
+function rpcHandler(
+  files: FilesContext,
+  health: HealthMonitor,
+  fallback: RequestHandler | undefined,
+  log: Logger,
+): RequestHandler {
+  return connectNodeAdapter({
+    routes(router) {
+      assetServiceRoutes(files)(router);
+      healthRoutes(health)(router);
+      reflectionRoutes([AssetService, Health])(router);
+    },
+    // The first is the outermost: what the validation refuses is logged and given its reason too.
+    interceptors: [observe(log), createValidateInterceptor()],
+    readMaxBytes: READ_MAX_BYTES,
+    ...(fallback && { fallback }),
+  });
+}
+
+function openCatalog({ catalog, settings }: Config): FileCatalog {
+  switch (catalog.kind) {
+    case 'sqlite':
+      mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
+      return openSqliteCatalog({ path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite') });
+    case 'postgres':
+      return openPostgresCatalog({ url: catalog.url });
+    case 'pocketbase':
+      return openPocketBaseCatalog(catalog.pocketbase);
+  }
+}
+
+/** The store, and the route that serves its URLs if the store itself cannot. */
+function openStore(config: Config, log: Logger): { store: BlobStore; route?: RequestHandler } {
+  const { store: choice, settings } = config;
+  if (choice.kind === 's3') return { store: new S3BlobStore(choice.s3) };
+  const directory = join(settings.ASSET_DATA_DIR, 'blobs');
+  mkdirSync(directory, { recursive: true });
+  const key = settings.ASSET_URL_SIGNING_KEY ?? loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
+  const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? addressUrl(config, settings.ASSET_LISTEN.port), key);
+  const store = new FilesystemBlobStore(directory, urls);
+  return { store, route: blobRoute(store, urls, log) };
+}
+
+function listenUrl(config: Config, listener: Listener): string {
+  return addressUrl(config, listener.port);
+}
+
+function addressUrl({ tls, settings }: Config, port: number): string {
+  const { host } = settings.ASSET_LISTEN;
+  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
