@@ -1,0 +1,34 @@
+# The service alone: no compiler, no tests, no second Node. Runs with a read-only root file system; what the
+# embedded store and catalog keep goes to the volume /data.
+FROM node:24-slim AS manifests
+WORKDIR /app
+COPY package.json package-lock.json ./
+COPY gen/ts/package.json gen/ts/
+COPY clients/core/package.json clients/core/
+COPY clients/worker/package.json clients/worker/
+COPY clients/bff/package.json clients/bff/
+
+# Install scripts stay off: all that they would fetch is the npm package "node", and the image is a Node already.
+FROM manifests AS build
+RUN npm ci --ignore-scripts
+COPY . .
+RUN npm run build
+
+FROM manifests AS dependencies
+RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
+
+FROM node:24-slim
+WORKDIR /app
+ENV NODE_ENV=production ASSET_DATA_DIR=/data
+RUN mkdir /data && chown node:node /data
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=build /app/gen/ts gen/ts
+COPY --from=build /app/dist dist
+COPY package.json LICENSE ./
+USER node
+VOLUME /data
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["node", "dist/main.js", "health"]
+ENTRYPOINT ["node", "dist/main.js"]
+CMD ["serve"]

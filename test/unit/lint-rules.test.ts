@@ -1,0 +1,106 @@
+import { describe, expect, it } from '@jest/globals';
+import { ESLint } from 'eslint';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import tseslint from 'typescript-eslint';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+// The project's own rules on text that need not be a file; rules that ask the compiler need one.
+const eslint = new ESLint({ cwd: ROOT, overrideConfig: tseslint.configs.disableTypeChecked });
+
+/** The reports on a file's text, by rule. */
+async function lint(filePath: string, text: string): Promise<string[]> {
+  const [result] = await eslint.lintText(text, { filePath: join(ROOT, filePath) });
+  return (result?.messages ?? []).map(({ ruleId, message }) => ruleId ?? message);
+}
+
+const DIRECTION = 'boundaries/dependencies';
+
+/** `file` imports `target`, a path from the root or a package. */
+function importing(file: string, target: string): string {
+  if (!/^(src|clients|test|bench|gen)\//.test(target)) return target;
+  // A missing file would be reported whatever the direction.
+  expect([target, existsSync(join(ROOT, target))]).toEqual([target, true]);
+  const up = '../'.repeat(file.split('/').length - 1);
+  return `${up}${target}`;
+}
+
+const WRONG = [
+  ['a driver, another driver of its room', 'src/storage/s3.ts', 'src/storage/filesystem.ts'],
+  ['a part of a driver, another driver', 'src/catalog/pocketbase-page.ts', 'src/catalog/sql.ts'],
+  ['a driver, a part of another driver', 'src/catalog/pocketbase.ts', 'src/catalog/sql-tables.ts'],
+  ['a driver, the other interface', 'src/storage/s3.ts', 'src/catalog/file-catalog.ts'],
+  ['a driver, a use case', 'src/storage/s3.ts', 'src/files/upload.ts'],
+  ['a driver, rpc', 'src/catalog/sql.ts', 'src/rpc/errors.ts'],
+  ['a driver, the contract', 'src/catalog/sql.ts', '@asset-service/contract/asset/v1/file_pb.js'],
+  ['an interface, a driver', 'src/storage/blob-store.ts', 'src/storage/s3.ts'],
+  ['shared logic, a driver', 'src/storage/write-blob.ts', 'src/storage/s3.ts'],
+  ['a use case, a driver', 'src/files/upload.ts', 'src/storage/s3.ts'],
+  ['a use case, rpc', 'src/files/upload.ts', 'src/rpc/errors.ts'],
+  ['a use case, Connect', 'src/files/upload.ts', '@connectrpc/connect'],
+  ['a use case, the contract', 'src/files/upload.ts', '@asset-service/contract/asset/v1/file_pb.js'],
+  ['rpc, a driver', 'src/rpc/handlers.ts', 'src/catalog/sql.ts'],
+  ['cli, a driver', 'src/cli/serve.ts', 'src/storage/filesystem.ts'],
+  ['cli, Connect', 'src/cli/serve.ts', '@connectrpc/connect-node'],
+  ['legacy, a driver', 'src/legacy/audit.ts', 'src/catalog/sql.ts'],
+  ['the service, a client', 'src/rpc/handlers.ts', '@asset-service/worker'],
+  ['the service, a test', 'src/rpc/handlers.ts', 'test/support/ports.ts'],
+  ['errors.ts, a room', 'src/errors.ts', 'src/storage/blob-store.ts'],
+  ['a client, the service', 'clients/worker/src/upload.ts', 'src/errors.ts'],
+  ['the core of the clients, a client', 'clients/core/src/retry.ts', '@asset-service/worker'],
+] as const;
+
+const RIGHT = [
+  ['a driver, its interface', 'src/storage/s3.ts', 'src/storage/blob-store.ts'],
+  ['a driver, its own part', 'src/catalog/sql.ts', 'src/catalog/sql-tables.ts'],
+  ['a driver, errors.ts', 'src/storage/s3.ts', 'src/errors.ts'],
+  ['errors.ts, the contract', 'src/errors.ts', '@asset-service/contract/asset/v1/error_reason_pb.js'],
+  ['a use case, an interface', 'src/files/upload.ts', 'src/storage/blob-store.ts'],
+  ['a use case, shared logic', 'src/files/upload.ts', 'src/storage/write-blob.ts'],
+  ['a use case, a use case', 'src/files/sweep.ts', 'src/files/upload.ts'],
+  ['rpc, a use case', 'src/rpc/handlers.ts', 'src/files/upload.ts'],
+  ['rpc, Connect', 'src/rpc/handlers.ts', '@connectrpc/connect'],
+  ['rpc, the contract', 'src/rpc/handlers.ts', '@asset-service/contract/asset/v1/file_pb.js'],
+  ['app.ts, a driver', 'src/app.ts', 'src/storage/s3.ts'],
+  ['a client, the contract', 'clients/worker/src/upload.ts', '@asset-service/contract/asset/v1/file_pb.js'],
+  ['a client, Connect', 'clients/worker/src/upload.ts', '@connectrpc/connect'],
+  ['a test, anything', 'test/unit/some.test.ts', 'src/storage/s3.ts'],
+] as const;
+
+describe('the import directions', () => {
+  it.each(WRONG)('report %s', async (_, file, target) => {
+    expect(await lint(file, `import '${importing(file, target)}';\n`)).toContain(DIRECTION);
+  });
+
+  it.each(RIGHT)('allow %s', async (_, file, target) => {
+    expect(await lint(file, `import '${importing(file, target)}';\n`)).not.toContain(DIRECTION);
+  });
+
+  it.each([
+    ['types', `import type { S3 } from '../storage/s3.ts';`],
+    ['exports of another file', `export * from '../storage/s3.ts';`],
+    ['what is loaded later', `await import('../storage/s3.ts');`],
+  ])('hold for %s', async (_, text) => {
+    expect(await lint('src/files/upload.ts', `${text}\n`)).toContain(DIRECTION);
+  });
+});
+
+describe('the habits', () => {
+  it.each([
+    ['function', 'export function f(): void {}'],
+    ['class', 'export class C {}'],
+    ['interface', 'export interface I { readonly x: number }'],
+    ['type', 'export type T = number;'],
+    ['constant', 'export const X = 1;'],
+  ])('ask for a docstring on an exported %s', async (_, text) => {
+    expect(await lint('src/files/some.ts', `${text}\n`)).toContain('jsdoc/require-jsdoc');
+    expect(await lint('src/files/some.ts', `/** What it is. */\n${text}\n`)).toEqual([]);
+  });
+
+  it('keep a source file under 250 lines, comments and blank lines not counted', async () => {
+    const lines = (count: number) => '// a comment\n\n' + 'f();\n'.repeat(count);
+    expect(await lint('src/files/some.ts', lines(251))).toContain('max-lines');
+    expect(await lint('src/files/some.ts', lines(250))).not.toContain('max-lines');
+  });
+});
