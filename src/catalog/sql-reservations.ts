@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto';
+import type { Kysely } from 'kysely';
+import type { Reservation } from './file-catalog.ts';
+import type { Tables } from './sql-tables.ts';
+
+/** Opens a reservation. */
+export async function openReservation(
+  db: Kysely<Tables>,
+  fileIds: readonly string[],
+  expireTime: Date,
+): Promise<Reservation> {
+  const id = randomUUID();
+  const row = { id, file_ids: JSON.stringify(fileIds), expire_time: expireTime.getTime(), closed: 0 };
+  await db.insertInto('reservations').values(row).execute();
+  return { id, fileIds: [...fileIds] };
+}
+
+/** Adds a reservation that is closed from the start. */
+export async function addClosedReservation(db: Kysely<Tables>, fileId: string, now: Date): Promise<void> {
+  const row = {
+    id: randomUUID(),
+    file_ids: JSON.stringify([fileId]),
+    expire_time: now.getTime(),
+    closed: 1,
+  };
+  await db.insertInto('reservations').values(row).execute();
+}
+
+/** Closes an open reservation, and removes it if nothing of it is left over. */
+export async function closeReservation(
+  db: Kysely<Tables>,
+  id: string,
+  leftoverIds: readonly string[],
+): Promise<void> {
+  if (leftoverIds.length === 0) {
+    await db.deleteFrom('reservations').where('id', '=', id).where('closed', '=', 0).execute();
+    return;
+  }
+  await db
+    .updateTable('reservations')
+    .set({ closed: 1, file_ids: JSON.stringify(leftoverIds) })
+    .where('id', '=', id)
+    .where('closed', '=', 0)
+    .execute();
+}
+
+/** Closes what expired before `now`, and returns closed reservations, oldest first. */
+export async function takeClosedReservations(
+  db: Kysely<Tables>,
+  now: Date,
+  limit: number,
+): Promise<readonly Reservation[]> {
+  await db
+    .updateTable('reservations')
+    .set({ closed: 1 })
+    .where('id', 'in', (expired) =>
+      expired
+        .selectFrom('reservations')
+        .select('id')
+        .where('closed', '=', 0)
+        .where('expire_time', '<', now.getTime())
+        .orderBy('expire_time')
+        .limit(limit),
+    )
+    // Once more, for one that was prolonged between the two looks at it.
+    .where('closed', '=', 0)
+    .where('expire_time', '<', now.getTime())
+    .execute();
+  const rows = await db
+    .selectFrom('reservations')
+    .select((row) => ['id', row.cast<string>('file_ids', 'text').as('file_ids')])
+    .where('closed', '=', 1)
+    .orderBy('expire_time')
+    .orderBy('id')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ id: row.id, fileIds: JSON.parse(row.file_ids) as string[] }));
+}

@@ -1,0 +1,132 @@
+import { sql, type RawBuilder } from 'kysely';
+import type { FileDescription, FileRecord, JsonValue } from './file-catalog.ts';
+
+/** Names and types of the tables. Every time is in milliseconds since 1970. */
+export interface Tables {
+  files: FilesTable;
+  file_relations: FileRelationsTable;
+  reservations: ReservationsTable;
+}
+
+/** One row a file. PostgreSQL gives whole numbers as text, SQLite as numbers. */
+export interface FilesTable {
+  id: string;
+  name: string;
+  content_type: string;
+  /** `content_type` in lower case and without parameters, for filters. */
+  media_type: string;
+  /** What stands before the `/` of `media_type`. */
+  media_kind: string;
+  size_bytes: number | string;
+  sha256: Uint8Array | null;
+  crc32c: number | string | null;
+  owner: string;
+  usage: string;
+  /** A JSON object. */
+  attributes: string;
+  created_by: string;
+  create_time: number | string;
+  update_time: number | string;
+  delete_time: number | string | null;
+  purge_time: number | string | null;
+  request_key: string | null;
+  /** Counts the changes. */
+  revision: number | string;
+}
+
+/** One row a target of a relation of a file. */
+export interface FileRelationsTable {
+  file_id: string;
+  name: string;
+  /** Place of the target in its relation, from 0. */
+  position: number;
+  target: string;
+  /** That of the file, which never changes: lets one index find and order the files of a target. */
+  create_time: number | string;
+}
+
+/** One row a reservation. */
+export interface ReservationsTable {
+  id: string;
+  /** A JSON array. */
+  file_ids: string;
+  expire_time: number | string;
+  /** 1 from when on no file can come of it. */
+  closed: number;
+}
+
+/** A row of `files` as the catalog selects it. */
+export type FileRow = Omit<FilesTable, 'media_type' | 'media_kind' | 'request_key'> & {
+  /** A JSON array of name and target, in order. */
+  relations: string;
+};
+
+/** The columns that a {@link FileRow} is selected by. */
+export function fileColumns(relations: RawBuilder<string>) {
+  return [
+    ...(['files.id', 'files.name', 'files.content_type', 'files.size_bytes', 'files.sha256'] as const),
+    ...(['files.crc32c', 'files.owner', 'files.usage', 'files.created_by', 'files.revision'] as const),
+    ...(['files.create_time', 'files.update_time', 'files.delete_time', 'files.purge_time'] as const),
+    sql<string>`cast(files.attributes as text)`.as('attributes'),
+    relations.as('relations'),
+  ] as const;
+}
+
+/** The columns of a content type. */
+export function contentTypeColumns(contentType: string) {
+  const mediaType = contentType.split(';', 1)[0]!.trim().toLowerCase();
+  return { content_type: contentType, media_type: mediaType, media_kind: mediaType.split('/', 1)[0]! };
+}
+
+/** The rows of a file's relations. */
+export function relationRows(
+  fileId: string,
+  createTime: number | string,
+  relations: FileDescription['relations'],
+): FileRelationsTable[] {
+  return Object.entries(relations).flatMap(([name, targets]) =>
+    targets.map((target, position) => ({
+      file_id: fileId,
+      create_time: createTime,
+      ...{ name, position, target },
+    })),
+  );
+}
+
+/** `old` with the names of `change` put in its place; a null removes one. */
+export function mergeAttributes(
+  old: FileDescription['attributes'],
+  change: FileDescription['attributes'],
+): FileDescription['attributes'] {
+  // fromEntries makes a property of any name, `__proto__` too.
+  const merged = Object.fromEntries([...Object.entries(old), ...Object.entries(change)]);
+  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
+}
+
+/** The record that a row says. */
+export function toRecord(row: FileRow): FileRecord {
+  const relations = new Map<string, string[]>();
+  for (const [name, target] of JSON.parse(row.relations) as [string, string][]) {
+    const targets = relations.get(name);
+    if (targets) targets.push(target);
+    else relations.set(name, [target]);
+  }
+  return {
+    id: row.id,
+    name: row.name,
+    contentType: row.content_type,
+    sizeBytes: Number(row.size_bytes),
+    sha256: row.sha256 === null ? undefined : new Uint8Array(row.sha256),
+    crc32c: row.crc32c === null ? undefined : Number(row.crc32c),
+    owner: row.owner,
+    usage: row.usage,
+    relations: Object.fromEntries(relations),
+    attributes: JSON.parse(row.attributes) as Record<string, JsonValue>,
+    createdBy: row.created_by,
+    createTime: new Date(Number(row.create_time)),
+    updateTime: new Date(Number(row.update_time)),
+    deleteTime: row.delete_time === null ? undefined : new Date(Number(row.delete_time)),
+    purgeTime: row.purge_time === null ? undefined : new Date(Number(row.purge_time)),
+    revision: String(row.revision),
+  };
+}

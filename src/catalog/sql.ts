@@ -1,0 +1,259 @@
+import { Kysely, type Transaction } from 'kysely';
+import { AssetError } from '../errors.ts';
+import { bounded, CHECK_TIMEOUT_MS } from './call.ts';
+import type { CatalogCall, FileCatalog, FileChange, FileRecord, NewFileRecord } from './file-catalog.ts';
+import { withRetries, type SqlBackend } from './sql-backend.ts';
+import { listQuery, type ListQuery } from './sql-list.ts';
+import { migrateSql } from './sql-migrations.ts';
+import * as reservations from './sql-reservations.ts';
+import {
+  contentTypeColumns,
+  fileColumns,
+  mergeAttributes,
+  relationRows,
+  toRecord,
+  type Tables,
+} from './sql-tables.ts';
+import { assertStorable, canMatch, isStorable } from './storable.ts';
+
+const IDS_PER_QUERY = 200;
+
+/** The file catalog in an SQL database. */
+export class SqlCatalog implements FileCatalog {
+  readonly kind: string;
+  readonly #backend: SqlBackend;
+  readonly #db: Kysely<Tables>;
+
+  /** Opens nothing yet: the database is connected to by the first call. */
+  constructor(backend: SqlBackend) {
+    this.kind = backend.kind;
+    this.#backend = backend;
+    this.#db = new Kysely<Tables>({ dialect: backend.openDialect() });
+  }
+
+  migrate(): Promise<readonly string[]> {
+    return withRetries(this.#backend, () => migrateSql(this.#backend));
+  }
+
+  async get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {
+    const wanted = [...new Set(ids)].filter(isStorable);
+    const found = new Map<string, FileRecord>();
+    for (let i = 0; i < wanted.length; i += IDS_PER_QUERY) {
+      const rows = await this.#run(call, () =>
+        this.#select(this.#db)
+          .where('id', 'in', wanted.slice(i, i + IDS_PER_QUERY))
+          .execute(),
+      );
+      for (const row of rows) found.set(row.id, toRecord(row));
+    }
+    return found;
+  }
+
+  create(
+    record: NewFileRecord,
+    options: { readonly reservationId: string; readonly requestKey?: string },
+    call?: CatalogCall,
+  ) {
+    return this.#transaction(call, async (trx) => {
+      assertStorable(record);
+      const open = await trx
+        .selectFrom('reservations')
+        .select('id')
+        .where('id', '=', options.reservationId)
+        .where('closed', '=', 0)
+        // Closing has to wait until this file is committed; other files of the reservation need not.
+        .$if(this.#backend.locksRows, (query) => query.forShare())
+        .executeTakeFirst();
+      if (!open) {
+        throw new AssetError('UPLOAD_EXPIRED', 'The upload lasted past its reservation; upload again.');
+      }
+      const row = await this.#insert(trx, record, options.requestKey);
+      if (!row) {
+        if (await this.#hasRequestKey(trx, options.requestKey)) return { status: 'request-taken' } as const;
+        throw new AssetError('CATALOG_REFUSED', 'There is a file with this id already.', {
+          metadata: { field: 'id' },
+        });
+      }
+      const relations = relationRows(record.id, row.create_time, record.relations);
+      if (relations.length > 0) await trx.insertInto('file_relations').values(relations).execute();
+      const stored = { ...row, relations: JSON.stringify(relations.map((r) => [r.name, r.target])) };
+      return { status: 'created', record: toRecord(stored) } as const;
+    });
+  }
+
+  async findByRequestKey(requestKey: string, call?: CatalogCall): Promise<FileRecord | undefined> {
+    const row = await this.#run(call, () =>
+      this.#select(this.#db).where('request_key', '=', requestKey).executeTakeFirst(),
+    );
+    return row && toRecord(row);
+  }
+
+  update(id: string, revision: string, change: FileChange, call?: CatalogCall): Promise<FileRecord> {
+    return this.#transaction(call, async (trx) => {
+      assertStorable(change);
+      const old = await this.#lock(trx, id);
+      if (!old) {
+        throw new AssetError('FILE_NOT_FOUND', 'There is no such file.', { metadata: { file_id: id } });
+      }
+      if (old.revision !== revision) {
+        throw new AssetError('CONCURRENT_CHANGE', 'The file has changed; read it again and repeat.', {
+          metadata: { file_id: id },
+        });
+      }
+      await trx
+        .updateTable('files')
+        .set((row) => ({
+          ...this.#changedColumns(old, change),
+          update_time: this.#backend.now,
+          revision: row('revision', '+', 1),
+        }))
+        .where('id', '=', id)
+        .execute();
+      const names = Object.keys(change.relations ?? {});
+      if (names.length > 0) {
+        await trx.deleteFrom('file_relations').where('file_id', '=', id).where('name', 'in', names).execute();
+        const rows = relationRows(id, old.createTime.getTime(), change.relations ?? {});
+        if (rows.length > 0) await trx.insertInto('file_relations').values(rows).execute();
+      }
+      return toRecord(await this.#select(trx).where('id', '=', id).executeTakeFirstOrThrow());
+    });
+  }
+
+  async list(query: ListQuery, call?: CatalogCall): Promise<readonly FileRecord[]> {
+    if (!canMatch(query.filter) || query.limit < 1) return [];
+    const rows = await this.#run(call, () => listQuery(this.#db, this.#backend, query).execute());
+    return rows.map(toRecord);
+  }
+
+  reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall) {
+    return this.#run(call, () => reservations.openReservation(this.#db, fileIds, expireTime));
+  }
+
+  extendReservation(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
+    return this.#run(call, async () => {
+      const { numUpdatedRows } = await this.#db
+        .updateTable('reservations')
+        .set({ expire_time: expireTime.getTime() })
+        .where('id', '=', id)
+        .where('closed', '=', 0)
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    });
+  }
+
+  closeReservation(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
+    return this.#run(call, () => reservations.closeReservation(this.#db, id, leftoverIds));
+  }
+
+  takeClosedReservations(now: Date, limit: number, call?: CatalogCall) {
+    return this.#run(call, () => reservations.takeClosedReservations(this.#db, now, limit));
+  }
+
+  async forgetReservation(id: string, call?: CatalogCall): Promise<void> {
+    await this.#run(call, () =>
+      this.#db.deleteFrom('reservations').where('id', '=', id).where('closed', '=', 1).execute(),
+    );
+  }
+
+  async listPurgeable(now: Date, limit: number, call?: CatalogCall): Promise<readonly FileRecord[]> {
+    const rows = await this.#run(call, () =>
+      this.#select(this.#db)
+        .where('purge_time', '<=', now.getTime())
+        .where('delete_time', 'is not', null)
+        .orderBy('purge_time')
+        .limit(limit)
+        .execute(),
+    );
+    return rows.map(toRecord);
+  }
+
+  purge(id: string, revision: string, call?: CatalogCall): Promise<boolean> {
+    return this.#transaction(call, async (trx) => {
+      if ((await this.#lock(trx, id))?.revision !== revision) return false;
+      await trx.deleteFrom('files').where('id', '=', id).execute();
+      await reservations.addClosedReservation(trx, id, new Date());
+      return true;
+    });
+  }
+
+  async check(call?: CatalogCall): Promise<void> {
+    const probe = () => this.#db.selectFrom('files').select('id').limit(1).execute();
+    await this.#run(call, probe, CHECK_TIMEOUT_MS);
+  }
+
+  async close(): Promise<void> {
+    await this.#db.destroy();
+  }
+
+  #run<T>(call: CatalogCall | undefined, work: () => Promise<T>, timeoutMs?: number): Promise<T> {
+    return bounded(() => withRetries(this.#backend, work), call?.signal, timeoutMs);
+  }
+
+  #transaction<T>(call: CatalogCall | undefined, work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> {
+    return this.#run(call, () => this.#db.transaction().execute(work));
+  }
+
+  #select(db: Kysely<Tables>) {
+    return db.selectFrom('files').select(fileColumns(this.#backend.relations));
+  }
+
+  /** The record, which nobody else changes until the transaction is over. */
+  async #lock(trx: Transaction<Tables>, id: string): Promise<FileRecord | undefined> {
+    if (!isStorable(id)) return undefined;
+    const row = await this.#select(trx)
+      .where('id', '=', id)
+      .$if(this.#backend.locksRows, (query) => query.forUpdate())
+      .executeTakeFirst();
+    return row && toRecord(row);
+  }
+
+  /** Adds the row of a file; undefined if its id or its request key is taken. */
+  #insert(trx: Transaction<Tables>, record: NewFileRecord, requestKey: string | undefined) {
+    return trx
+      .insertInto('files')
+      .values({
+        id: record.id,
+        name: record.name,
+        ...contentTypeColumns(record.contentType),
+        size_bytes: record.sizeBytes,
+        sha256: record.sha256 ?? null,
+        crc32c: record.crc32c ?? null,
+        owner: record.owner,
+        usage: record.usage,
+        attributes: JSON.stringify(mergeAttributes({}, record.attributes)),
+        created_by: record.createdBy,
+        create_time: this.#backend.now,
+        update_time: this.#backend.now,
+        delete_time: null,
+        purge_time: null,
+        request_key: requestKey ?? null,
+        revision: 1,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .returning(fileColumns(this.#backend.relations))
+      .executeTakeFirst();
+  }
+
+  async #hasRequestKey(trx: Transaction<Tables>, requestKey: string | undefined): Promise<boolean> {
+    if (requestKey === undefined) return false;
+    const row = await trx
+      .selectFrom('files')
+      .select('id')
+      .where('request_key', '=', requestKey)
+      .executeTakeFirst();
+    return row !== undefined;
+  }
+
+  #changedColumns(old: FileRecord, change: FileChange) {
+    const { name, owner, usage, contentType, attributes, deleteTime, purgeTime } = change;
+    return {
+      ...(name !== undefined && { name }),
+      ...(owner !== undefined && { owner }),
+      ...(usage !== undefined && { usage }),
+      ...(contentType !== undefined && contentTypeColumns(contentType)),
+      ...(attributes && { attributes: JSON.stringify(mergeAttributes(old.attributes, attributes)) }),
+      ...(deleteTime !== undefined && { delete_time: deleteTime?.getTime() ?? null }),
+      ...(purgeTime !== undefined && { purge_time: purgeTime?.getTime() ?? null }),
+    };
+  }
+}

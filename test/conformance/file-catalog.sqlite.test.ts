@@ -1,0 +1,88 @@
+import { describe, expect, it } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { openSqliteCatalog, sqliteBackend } from '../../src/catalog/sql-sqlite.ts';
+import { describeFileCatalog } from './file-catalog.suite.ts';
+import { newId } from './file-catalog/subject.ts';
+import { explainTests } from './file-catalog/sql-plans.ts';
+
+describeFileCatalog('sqlite', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'catalog-'));
+  return {
+    open: () => openSqliteCatalog({ path: join(dir, 'catalog.db') }),
+    targets: { project: Array.from({ length: 10 }, newId), tags: Array.from({ length: 10 }, newId) },
+    outage: { impossible: 'the database is a file of this process: there is no server to lose' },
+    exceptions: { hasNoSchema: 'relations and attributes are stored under any name' },
+    dispose: () => rm(dir, { recursive: true }),
+  };
+});
+
+explainTests('sqlite', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'catalog-'));
+  const path = join(dir, 'catalog.db');
+  const backend = sqliteBackend({ path });
+  return {
+    backend,
+    execute: async (statement, values) => {
+      const database = new DatabaseSync(path);
+      try {
+        return database.prepare(statement).all(...(values as string[]));
+      } finally {
+        database.close();
+      }
+    },
+    explain: 'explain query plan',
+    // What a plan says of a query that sorts, or that reads a whole table.
+    isBad: (plan) =>
+      /TEMP B-TREE FOR (LAST TERM OF )?ORDER BY|SCAN (files|file_relations|reservations)(?! USING (COVERING )?INDEX)/.test(
+        plan,
+      ),
+    dispose: () => rm(dir, { recursive: true }),
+  };
+});
+
+describe('file catalog: sqlite', () => {
+  it('tells that a file cannot be opened as an outage, without its path', async () => {
+    const catalog = openSqliteCatalog({ path: '/nonexistent-folder/catalog.db' });
+    const error = await catalog.check().catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
+    expect((error as Error).message).not.toContain('nonexistent');
+  });
+
+  it('waits for another process that writes, and gives up in time', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'catalog-'));
+    const path = join(dir, 'catalog.db');
+    const catalog = openSqliteCatalog({ path });
+    const other = new DatabaseSync(path);
+    try {
+      await catalog.migrate();
+      other.exec('begin immediate');
+      const waiting = catalog.reserve([newId()], new Date());
+      setTimeout(() => other.exec('commit'), 300);
+      expect((await waiting).id).not.toBe('');
+      other.exec('begin immediate');
+      const start = Date.now();
+      await expect(catalog.reserve([newId()], new Date())).rejects.toMatchObject({
+        reason: 'CATALOG_UNAVAILABLE',
+      });
+      expect(Date.now() - start).toBeLessThan(15_000);
+    } finally {
+      other.close();
+      await catalog.close();
+      await rm(dir, { recursive: true });
+    }
+  });
+
+  it('survives a power cut: commits are synced', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'catalog-'));
+    const database = new DatabaseSync(join(dir, 'catalog.db'));
+    const catalog = openSqliteCatalog({ path: join(dir, 'catalog.db') });
+    await catalog.migrate();
+    expect(database.prepare('pragma journal_mode').get()).toEqual({ journal_mode: 'wal' });
+    await catalog.close();
+    database.close();
+    await rm(dir, { recursive: true });
+  });
+});

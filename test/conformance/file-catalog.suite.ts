@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
+import { listTests } from './file-catalog/lists.ts';
+import { outageTests } from './file-catalog/outage.ts';
+import { recordTests } from './file-catalog/records.ts';
+import { requestTests } from './file-catalog/requests.ts';
+import { reservationTests } from './file-catalog/reservations.ts';
+import { createFile, getFile, type CatalogSubject } from './file-catalog/subject.ts';
+import { updateTests } from './file-catalog/updates.ts';
+
+/**
+ * Holds a catalog to the contract in the comments of `src/catalog/file-catalog.ts`.
+ *
+ * `start` brings up an empty catalog that was not migrated. Where a catalog cannot do as the others do
+ * it says so in its `exceptions`, with the reason.
+ */
+export function describeFileCatalog(kind: string, start: () => Promise<CatalogSubject>): void {
+  describe(`file catalog: ${kind}`, () => {
+    let subject: CatalogSubject;
+    let catalog: FileCatalog;
+
+    beforeAll(async () => {
+      subject = await start();
+      catalog = subject.open();
+      // Several replicas start at once on an empty catalog.
+      const others = [subject.open(), subject.open()];
+      const did = await Promise.all([catalog, ...others].map((one) => one.migrate()));
+      expect(did.flat().length).toBeGreaterThan(0);
+      await Promise.all(others.map((one) => one.close()));
+    });
+
+    afterAll(async () => {
+      await catalog?.close();
+      await subject?.dispose();
+    });
+
+    it('knows its name and that it is well', async () => {
+      expect(catalog.kind).toBe(kind);
+      await catalog.check();
+    });
+
+    it('migrates again without doing anything', async () => {
+      const file = await createFile(catalog);
+      expect(await catalog.migrate()).toEqual([]);
+      expect((await getFile(catalog, file.id)).revision).toBe(file.revision);
+    });
+
+    recordTests(
+      () => catalog,
+      () => subject,
+    );
+    requestTests(
+      () => catalog,
+      () => subject,
+    );
+    reservationTests(
+      () => catalog,
+      () => subject,
+    );
+    updateTests(
+      () => catalog,
+      () => subject,
+    );
+    listTests(
+      () => catalog,
+      () => subject,
+    );
+    outageTests(
+      () => catalog,
+      () => subject,
+    );
+  });
+}

@@ -1,0 +1,212 @@
+import { describe, expect, it } from '@jest/globals';
+import type { FileCatalog, Reservation } from '../../../src/catalog/file-catalog.ts';
+import { createFile, getFile, newFile, newId, outcomes, reserve, type CatalogSubject } from './subject.ts';
+
+/** Reservations: what lets the sweeper tell a running upload from what a crash left. */
+export function reservationTests(catalog: () => FileCatalog, subject: () => CatalogSubject): void {
+  const past = new Date(1_000);
+
+  /** The closed reservation that holds an id. */
+  async function closedWith(fileId: string): Promise<Reservation | undefined> {
+    const closed = await catalog().takeClosedReservations(new Date(), 1_000);
+    return closed.find((reservation) => reservation.fileIds.includes(fileId));
+  }
+
+  describe('reservations', () => {
+    it('let many files be created under one', async () => {
+      const files = Array.from({ length: 8 }, () => newFile());
+      const ids = files.map((file) => file.id);
+      const reservation = await reserve(catalog(), ids);
+      expect(reservation.fileIds).toEqual(ids);
+      const options = { reservationId: reservation.id };
+      const results = await Promise.all(files.map((file) => catalog().create(file, options)));
+      expect(results.map((result) => result.status)).toEqual(files.map(() => 'created'));
+    });
+
+    it('hold a thousand ids', async () => {
+      const ids = Array.from({ length: 1_000 }, newId);
+      const { id } = await catalog().reserve(ids, past);
+      const closed = await closedWith(ids[999]!);
+      expect(closed?.fileIds).toEqual(ids);
+      await catalog().forgetReservation(closed!.id);
+      expect(await catalog().extendReservation(id, new Date())).toBe(false);
+    });
+
+    it.each(['closed', 'closed with leftovers', 'never opened'])('refuse a file once %s', async (how) => {
+      const file = newFile();
+      const { id } = await reserve(catalog(), [file.id]);
+      if (how !== 'never opened') await catalog().closeReservation(id, how === 'closed' ? [] : [file.id]);
+      const reservationId = how === 'never opened' ? newId() : id;
+      await expect(catalog().create(file, { reservationId })).rejects.toMatchObject({
+        reason: 'UPLOAD_EXPIRED',
+      });
+      expect((await catalog().get([file.id])).size).toBe(0);
+      expect(await catalog().extendReservation(reservationId, new Date())).toBe(false);
+    });
+
+    it('are still good after their expiry, until they are taken', async () => {
+      const [first, second] = [newFile(), newFile()];
+      const { id: reservationId } = await catalog().reserve([first.id, second.id], past);
+      expect((await catalog().create(first, { reservationId })).status).toBe('created');
+      expect((await closedWith(second.id))?.fileIds).toEqual([first.id, second.id]);
+      await expect(catalog().create(second, { reservationId })).rejects.toMatchObject({
+        reason: 'UPLOAD_EXPIRED',
+      });
+    });
+
+    it('keep only the leftovers when closed, and may be closed again without effect', async () => {
+      const ids = [newId(), newId(), newId()];
+      const { id } = await reserve(catalog(), ids);
+      await catalog().closeReservation(id, [ids[1]!]);
+      await catalog().closeReservation(id, []);
+      await catalog().closeReservation(id, ids);
+      const closed = await closedWith(ids[1]!);
+      expect(closed?.fileIds).toEqual([ids[1]]);
+      expect(await closedWith(ids[0]!)).toBeUndefined();
+      await catalog().forgetReservation(closed!.id);
+      expect(await closedWith(ids[1]!)).toBeUndefined();
+      await catalog().forgetReservation(closed!.id);
+    });
+
+    it('are not taken before they expire, or once they are prolonged', async () => {
+      const [file] = [newFile()];
+      const { id } = await catalog().reserve([file.id], past);
+      expect(await catalog().extendReservation(id, new Date(Date.now() + 60_000))).toBe(true);
+      expect(await closedWith(file.id)).toBeUndefined();
+      expect((await catalog().create(file, { reservationId: id })).status).toBe('created');
+      expect(await catalog().extendReservation(id, past)).toBe(true);
+      expect(await closedWith(file.id)).toBeDefined();
+    });
+
+    it('are not forgotten while they are open', async () => {
+      const file = newFile();
+      const { id } = await reserve(catalog(), [file.id]);
+      await catalog().forgetReservation(id);
+      expect((await catalog().create(file, { reservationId: id })).status).toBe('created');
+    });
+
+    it('are taken again until they are forgotten, oldest first and no more than asked for', async () => {
+      // Whatever other tests left is in the way of an exact count.
+      for (const { id } of await catalog().takeClosedReservations(new Date(), 1_000)) {
+        await catalog().forgetReservation(id);
+      }
+      const ids = [newId(), newId(), newId()];
+      for (const [i, age] of [2, 3, 1].entries()) await catalog().reserve([ids[i]!], new Date(age * 1_000));
+      const oldestFirst = [ids[2], ids[0], ids[1]];
+      const take = async (limit: number) =>
+        (await catalog().takeClosedReservations(new Date(), limit)).map(
+          (reservation) => reservation.fileIds[0],
+        );
+      expect(await take(2)).toEqual(oldestFirst.slice(0, 2));
+      // As if the process had died here.
+      expect(await take(2)).toEqual(oldestFirst.slice(0, 2));
+      expect(await take(10)).toEqual(oldestFirst);
+      const [oldest] = await catalog().takeClosedReservations(new Date(), 1);
+      await catalog().forgetReservation(oldest!.id);
+      expect(await take(10)).toEqual(oldestFirst.slice(1));
+    });
+
+    it('are closed or used, never both, when a close and a create race', async () => {
+      const other = subject().open();
+      try {
+        for (let round = 0; round < 15; round++) {
+          const file = newFile();
+          const { id } = await catalog().reserve([file.id], past);
+          const closing =
+            round % 2 === 0
+              ? () => other.closeReservation(id, [file.id])
+              : () => other.takeClosedReservations(new Date(), 1_000);
+          const create = () => catalog().create(file, { reservationId: id });
+          const order = round % 4 < 2 ? [create, closing] : [closing, create];
+          const results = await outcomes(order.map((start) => start()));
+          const created = results[order.indexOf(create)];
+          expect(results[order.indexOf(closing)]).toBe('ok');
+          expect(['ok', 'UPLOAD_EXPIRED']).toContain(created);
+          // From here on the sweeper trusts what it sees.
+          expect((await catalog().get([file.id])).size).toBe(created === 'ok' ? 1 : 0);
+          const again = outcomes([catalog().create(newFile(), { reservationId: id })]);
+          expect(await again).toEqual(['UPLOAD_EXPIRED']);
+        }
+      } finally {
+        await other.close();
+      }
+    });
+
+    it('are prolonged or taken, never both, when the two race', async () => {
+      const other = subject().open();
+      try {
+        for (let round = 0; round < 10; round++) {
+          const file = newFile();
+          const { id } = await catalog().reserve([file.id], past);
+          const [extended] = await Promise.all([
+            catalog().extendReservation(id, new Date(Date.now() + 60_000)),
+            other.takeClosedReservations(new Date(), 1_000),
+          ]);
+          const [created] = await outcomes([catalog().create(file, { reservationId: id })]);
+          expect(created).toBe(extended ? 'ok' : 'UPLOAD_EXPIRED');
+        }
+      } finally {
+        await other.close();
+      }
+    });
+  });
+
+  describe('purge', () => {
+    it('removes the record and leaves a closed reservation with its id', async () => {
+      const { id, revision } = await createFile(catalog(), {
+        relations: { tags: [subject().targets.tags[0]!] },
+      });
+      expect(await catalog().purge(id, revision)).toBe(true);
+      expect((await catalog().get([id])).size).toBe(0);
+      expect((await closedWith(id))?.fileIds).toEqual([id]);
+      expect(await catalog().purge(id, revision)).toBe(false);
+    });
+
+    it('changes nothing if the record is gone or has changed', async () => {
+      const file = await createFile(catalog());
+      const changed = await catalog().update(file.id, file.revision, { name: 'kept' });
+      expect(await catalog().purge(file.id, file.revision)).toBe(false);
+      expect((await getFile(catalog(), file.id)).name).toBe('kept');
+      expect(await closedWith(file.id)).toBeUndefined();
+      expect(await catalog().purge(file.id, changed.revision)).toBe(true);
+      expect(await catalog().purge(newId(), changed.revision)).toBe(false);
+    });
+
+    it.each([0, 1])('races with updates: one of them happens (after %d changes)', async (changes) => {
+      const other = subject().open();
+      try {
+        for (let round = 0; round < 6; round++) {
+          let file = await createFile(catalog());
+          if (changes) file = await catalog().update(file.id, file.revision, { name: 'changed' });
+          const [purged, updated] = await Promise.all([
+            other.purge(file.id, file.revision),
+            outcomes([catalog().update(file.id, file.revision, { deleteTime: null, name: 'undeleted' })]),
+          ]);
+          expect(updated[0] === 'ok').toBe(!purged);
+          expect((await catalog().get([file.id])).size).toBe(purged ? 0 : 1);
+        }
+      } finally {
+        await other.close();
+      }
+    });
+
+    it('is offered for records that are deleted and due', async () => {
+      const now = Date.now();
+      const due = await createFile(catalog());
+      const later = await createFile(catalog());
+      const undeleted = await createFile(catalog());
+      const deleteTime = new Date(now - 10);
+      await catalog().update(due.id, due.revision, { deleteTime, purgeTime: new Date(now) });
+      await catalog().update(later.id, later.revision, { deleteTime, purgeTime: new Date(now + 60_000) });
+      await catalog().update(undeleted.id, undeleted.revision, { deleteTime: null, purgeTime: null });
+      const purgeable = await catalog().listPurgeable(new Date(now), 1_000);
+      const ids = purgeable.map((file) => file.id);
+      expect(ids).toContain(due.id);
+      expect(ids).not.toContain(later.id);
+      expect(ids).not.toContain(undeleted.id);
+      expect(await catalog().listPurgeable(new Date(now), 1)).toHaveLength(1);
+      const record = purgeable.find((file) => file.id === due.id)!;
+      expect(await catalog().purge(record.id, record.revision)).toBe(true);
+    });
+  });
+}

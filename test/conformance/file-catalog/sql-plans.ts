@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Kysely } from 'kysely';
+import type { FileFilter } from '../../../src/catalog/file-catalog.ts';
+import type { SqlBackend } from '../../../src/catalog/sql-backend.ts';
+import { listQuery } from '../../../src/catalog/sql-list.ts';
+import { migrateSql } from '../../../src/catalog/sql-migrations.ts';
+import { contentTypeColumns, relationRows, type Tables } from '../../../src/catalog/sql-tables.ts';
+import { newId } from './subject.ts';
+
+/** A database to ask for its plans. */
+export interface ExplainSubject {
+  readonly backend: SqlBackend;
+  /** Runs a statement on a connection of its own. */
+  execute(statement: string, values: readonly unknown[]): Promise<readonly object[]>;
+  /** What stands before a query to have its plan. */
+  readonly explain: string;
+  /** True for a plan that reads a whole table or sorts. */
+  isBad(plan: string): boolean;
+  dispose(): Promise<void>;
+}
+
+const FILES = 6_000;
+
+/** Every query that grows with the number of files is answered from an index, in its order. */
+export function explainTests(kind: string, start: () => Promise<ExplainSubject>): void {
+  describe(`plans of ${kind}`, () => {
+    let subject: ExplainSubject;
+    let db: Kysely<Tables>;
+
+    beforeAll(async () => {
+      subject = await start();
+      await migrateSql(subject.backend);
+      db = new Kysely<Tables>({ dialect: subject.backend.openDialect() });
+      const files = Array.from({ length: FILES }, (_, i) => ({
+        ...{
+          id: newId(),
+          name: 'x',
+          sha256: null,
+          crc32c: null,
+          created_by: '',
+          attributes: '{}',
+          size_bytes: 1,
+        },
+        ...contentTypeColumns(['image/png', 'text/plain', 'video/mp4'][i % 3]!),
+        ...{ owner: `owner ${i % 100}`, usage: `usage ${i % 20}` },
+        ...{ create_time: i, update_time: i, revision: 1, request_key: `key ${i}` },
+        ...(i % 50 === 0 ? { delete_time: i, purge_time: i } : { delete_time: null, purge_time: null }),
+      }));
+      const relations = files.flatMap((file, i) =>
+        relationRows(file.id, file.create_time, { project: [`project ${i % 100}`], tags: [`tag ${i % 10}`] }),
+      );
+      const open = Array.from({ length: 1_000 }, (_, i) => ({
+        ...{ id: newId(), file_ids: '[]', expire_time: i, closed: i % 100 === 0 ? 1 : 0 },
+      }));
+      for (let i = 0; i < FILES; i += 500) {
+        await db
+          .insertInto('files')
+          .values(files.slice(i, i + 500))
+          .execute();
+        await db
+          .insertInto('file_relations')
+          .values(relations.slice(i * 2, i * 2 + 1_000))
+          .execute();
+      }
+      await db.insertInto('reservations').values(open).execute();
+      await subject.execute('analyze', []);
+    });
+
+    afterAll(async () => {
+      await db.destroy();
+      await subject.dispose();
+    });
+
+    async function plan(query: {
+      compile(): { sql: string; parameters: readonly unknown[] };
+    }): Promise<string> {
+      const { sql: statement, parameters } = query.compile();
+      const rows = await subject.execute(`${subject.explain} ${statement}`, parameters);
+      return rows.map((row) => Object.values(row).at(-1) as string).join('\n');
+    }
+
+    const filters: Record<string, FileFilter> = {
+      'no filter': {},
+      owner: { owner: 'owner 7' },
+      usage: { usage: 'usage 7' },
+      relation: { relation: { name: 'project', id: 'project 7' } },
+      'a common relation': { relation: { name: 'tags', id: 'tag 7' } },
+      'content type': { contentType: 'image/png' },
+      'content types of a kind': { contentType: 'image/*' },
+      time: { createTimeFrom: new Date(1_000), createTimeTo: new Date(5_000) },
+    };
+
+    it.each(Object.entries(filters))('a list by %s reads an index in order', async (_, filter) => {
+      const first = listQuery(db, subject.backend, { filter, showDeleted: false, limit: 50 });
+      const after = { createTime: new Date(3_000), id: 'm' };
+      const next = listQuery(db, subject.backend, { filter, showDeleted: true, limit: 50, after });
+      for (const query of [first, next]) {
+        const text = await plan(query);
+        expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
+      }
+    });
+
+    it('the records that are to be purged come from an index', async () => {
+      const query = db.selectFrom('files').select('id').where('purge_time', '<=', 500);
+      const text = await plan(query.where('delete_time', 'is not', null).orderBy('purge_time').limit(100));
+      expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
+    });
+
+    it('so do reservations, and records by request key', async () => {
+      const expired = db.selectFrom('reservations').select('id').where('closed', '=', 0);
+      const closed = db.selectFrom('reservations').select('id').where('closed', '=', 1);
+      for (const query of [
+        expired.where('expire_time', '<', 500).orderBy('expire_time').limit(100),
+        closed.orderBy('expire_time').orderBy('id').limit(5),
+        db.selectFrom('files').select('id').where('request_key', '=', 'key 7'),
+      ]) {
+        const text = await plan(query);
+        expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
+      }
+    });
+  });
+}
