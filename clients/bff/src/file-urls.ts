@@ -1,0 +1,37 @@
+import {
+  type AssetClientError,
+  type FileUrl,
+  type FileUrlOptions,
+  statusToClientError,
+  toFileUrl,
+  toUrlRequest,
+} from '@asset-service/client-core';
+import type { BatchGetFileUrlsResponse } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+
+/** The answer for one file of a batch: either `url` or `error` is set. */
+export type FileUrlResult =
+  | { readonly id: string; readonly url: FileUrl; readonly error?: undefined }
+  | { readonly id: string; readonly url?: undefined; readonly error: AssetClientError };
+
+/** The most that one call may ask for. */
+const BATCH = 1000;
+
+/** Asks in batches, one after the other, and puts the answers in the order of `ids`. */
+export async function fileUrls(
+  ask: (requests: ReturnType<typeof toUrlRequest>[]) => Promise<BatchGetFileUrlsResponse>,
+  ids: readonly string[],
+  options: FileUrlOptions,
+): Promise<FileUrlResult[]> {
+  const all: FileUrlResult[] = [];
+  for (let start = 0; start < ids.length; start += BATCH) {
+    const batch = ids.slice(start, start + BATCH);
+    const { results } = await ask(batch.map((id) => toUrlRequest(id, options)));
+    for (const [index, id] of batch.entries()) {
+      const result = results[index]?.result;
+      if (result?.case === 'response') all.push({ id, url: toFileUrl(result.value) });
+      else if (result?.case === 'error') all.push({ id, error: statusToClientError(result.value) });
+      else throw new TypeError('the service left out an answer of the batch');
+    }
+  }
+  return all;
+}

@@ -1,0 +1,117 @@
+import {
+  type AssetClient,
+  AssetClientError,
+  type AssetFile,
+  type ByteStream,
+  type UploadOptions,
+} from '@asset-service/client-core';
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+
+/** What the back end says of an upload; what it leaves out is taken from the request. */
+export type RequestUploadOptions = UploadOptions;
+
+/** A request as the servers of Node.js give it, over HTTP/1.1 or HTTP/2. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+
+/** A request of either kind, as far as an upload needs it. */
+interface Incoming {
+  header(name: string): string | undefined;
+  readonly body: ByteStream;
+  /** Calls back if the browser goes away; returns how to stop listening. */
+  onGone(callback: () => void): () => void;
+}
+
+/** Sends the body of a request on to the service. */
+export async function uploadFromRequest(
+  client: AssetClient,
+  request: NodeRequest | Request,
+  options: RequestUploadOptions,
+): Promise<AssetFile> {
+  const incoming = 'socket' in request ? fromNode(request) : fromWeb(request);
+  const { signal } = options;
+  const gone = new AbortController();
+  const stopListening = incoming.onGone(() => gone.abort(new Error('the browser went away')));
+  try {
+    return await client.uploadFile(incoming.body, {
+      ...options,
+      name: options.name ?? declaredName(incoming),
+      contentType: options.contentType ?? declaredType(incoming),
+      sizeBytes: options.sizeBytes ?? declaredSize(incoming),
+      signal: signal === undefined ? gone.signal : AbortSignal.any([gone.signal, signal]),
+    });
+  } finally {
+    stopListening();
+  }
+}
+
+function fromNode(request: NodeRequest): Incoming {
+  if (request.readableDidRead || request.readableEnded)
+    throw new TypeError('the body of the request was read already');
+  return {
+    header: (name) => {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value[0] : value;
+    },
+    // Destroying the request would take away the connection that the answer to a failed upload goes out on.
+    body: { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) },
+    onGone: (callback) => {
+      // Not the end of the body but of the connection: later too, since nobody would learn the id of the file.
+      const connection = 'stream' in request ? request.stream : request.socket;
+      if (connection.destroyed) callback();
+      connection.once('close', callback);
+      return () => connection.off('close', callback);
+    },
+  };
+}
+
+function fromWeb(request: Request): Incoming {
+  if (request.bodyUsed) throw new TypeError('the body of the request was read already');
+  return {
+    header: (name) => request.headers.get(name) ?? undefined,
+    body: request.body ?? new Blob([]).stream(),
+    onGone: (callback) => {
+      if (request.signal.aborted) callback();
+      request.signal.addEventListener('abort', callback);
+      return () => request.signal.removeEventListener('abort', callback);
+    },
+  };
+}
+
+/** A body that was compressed or cut into chunks on the way has another size than the header says, if it says one. */
+function declaredSize(incoming: Incoming): number | undefined {
+  const length = incoming.header('content-length');
+  if (
+    length === undefined ||
+    !/^\d{1,15}$/.test(length) ||
+    incoming.header('transfer-encoding') !== undefined
+  ) {
+    return undefined;
+  }
+  return Number(length);
+}
+
+function declaredName(incoming: Incoming): string | undefined {
+  const name = incoming.header('x-file-name');
+  if (name === undefined) return undefined;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    throw unfit('the header x-file-name is not percent-encoded UTF-8');
+  }
+}
+
+/** The type to store; undefined for the type that a browser sends where it knows none. */
+function declaredType(incoming: Incoming): string | undefined {
+  const encoding = incoming.header('content-encoding');
+  if (encoding !== undefined && encoding !== 'identity') throw unfit('the body of the request is compressed');
+  const type = incoming.header('content-type');
+  if (type !== undefined && /^(?:multipart\/|application\/x-www-form-urlencoded)/i.test(type)) {
+    throw unfit('the body of the request is a form; send the bytes of the file as they are');
+  }
+  return type === 'application/octet-stream' ? undefined : type;
+}
+
+function unfit(message: string): AssetClientError {
+  return new AssetClientError('INVALID_ARGUMENT', message);
+}

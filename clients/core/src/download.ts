@@ -1,0 +1,103 @@
+import { crc32c } from '@node-rs/crc32';
+import { Readable } from 'node:stream';
+import type { Connection } from './connection.ts';
+import { AssetClientError, toClientError } from './errors.ts';
+import { type AssetFile, toAssetFile } from './records.ts';
+import { type CallOptions, Retries } from './retry.ts';
+
+/** Which stretch of a file to read. */
+export interface ReadOptions extends CallOptions {
+  /** First byte, from 0. */
+  readonly offset?: number | undefined;
+  /** Number of bytes; up to the end of the file where left out. */
+  readonly length?: number | undefined;
+}
+
+/** A file that was opened for reading. */
+export interface OpenFile {
+  /** Its record. */
+  readonly file: AssetFile;
+  /** Its bytes, read from the service no faster than they are taken. Destroying it ends the download. */
+  readonly stream: Readable;
+}
+
+/** Opens a file: rejects where it cannot be read at all, so that a failure of the stream is one in the middle. */
+export async function openRead(connection: Connection, id: string, options: ReadOptions): Promise<OpenFile> {
+  const stop = new AbortController();
+  const { signal } = options;
+  const pieces = readPieces(connection, id, {
+    ...options,
+    signal: signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]),
+  });
+  const first = await pieces.next();
+  if (first.done === true) throw new AssetClientError('INTERNAL', 'the service answered without a file');
+  async function* bytes(start: Uint8Array): AsyncGenerator<Uint8Array> {
+    if (start.length > 0) yield start;
+    for await (const { content } of pieces) yield content;
+  }
+  const stream = Readable.from(bytes(first.value.content), { objectMode: false, highWaterMark: 1024 * 1024 });
+  stream.once('close', () => stop.abort());
+  return { file: first.value.file, stream };
+}
+
+/** A piece of a file, with the file's record. */
+interface Piece {
+  readonly file: AssetFile;
+  readonly content: Uint8Array;
+}
+
+/**
+ * The bytes of a file, each piece checked against its CRC32C. A download that is cut goes on where it stopped: the bytes of
+ * a file never change, so what has arrived stays good. There is always a first piece, if need be an empty one.
+ */
+async function* readPieces(connection: Connection, id: string, options: ReadOptions): AsyncGenerator<Piece> {
+  const start = options.offset ?? 0;
+  if (options.length === 0) throw new RangeError('length must be greater than 0');
+  const retries = new Retries(connection.retry, options, connection.transferMs);
+  let file: AssetFile | undefined;
+  let got = 0;
+  for (;;) {
+    const current = retries.next();
+    const readOffset = BigInt(start + got);
+    const readLimit = options.length === undefined ? 0n : BigInt(options.length - got);
+    try {
+      for await (const message of connection.rpc.downloadFile(
+        { fileId: id, readOffset, readLimit },
+        current,
+      )) {
+        const isFirst = file === undefined;
+        if (message.file !== undefined) file ??= toAssetFile(message.file);
+        if (file === undefined) throw new AssetClientError('INTERNAL', 'the service answered without a file');
+        const content = message.data?.content ?? new Uint8Array();
+        if (message.data?.crc32c !== undefined && crc32c(content) !== message.data.crc32c) {
+          throw damaged(id, 'a piece of the download does not have its checksum');
+        }
+        got += content.length;
+        retries.progressed();
+        if (isFirst || content.length > 0) yield { file, content };
+      }
+      if (file === undefined) throw new AssetClientError('INTERNAL', 'the service answered without a file');
+      const expected = Math.min(options.length ?? Infinity, file.sizeBytes - start);
+      if (got !== expected) throw damaged(id, `the download ended after ${got} of ${expected} bytes`);
+      return;
+    } catch (error) {
+      const failure = toClientError(error, options.signal);
+      // Everything has arrived; only the end of the answer was lost.
+      if (
+        file !== undefined &&
+        got > 0 &&
+        got === Math.min(options.length ?? Infinity, file.sizeBytes - start)
+      )
+        return;
+      await retries.pause(failure);
+    }
+  }
+}
+
+/** The error for bytes that are not those of the file. */
+export function damaged(id: string, message: string): AssetClientError {
+  return new AssetClientError('DATA_LOSS', message, {
+    reason: 'DOWNLOAD_DAMAGED',
+    metadata: { file_id: id },
+  });
+}

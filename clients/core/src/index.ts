@@ -1,0 +1,25 @@
+export {
+  AssetClient,
+  type ChangeOptions,
+  createAssetClient,
+  type FileUrl,
+  type FileUrlOptions,
+  type ListOptions,
+  toFileUrl,
+  toUrlRequest,
+} from './client.ts';
+export { type AssetClientOptions, Connection, type TokenSource } from './connection.ts';
+export { damaged, openRead, type OpenFile, type ReadOptions } from './download.ts';
+export {
+  AssetClientError,
+  type AssetClientErrorOptions,
+  type ErrorCode,
+  type ErrorReasonName,
+  type FieldViolation,
+  statusToClientError,
+  toClientError,
+} from './errors.ts';
+export type { AssetFile, FileChanges, FileDescription } from './records.ts';
+export { type CallOptions, Retries, type RetryPolicy, type Try } from './retry.ts';
+export type { ByteSource, ByteStream, UploadSource } from './source.ts';
+export type { UploadOptions, UploadProgress } from './upload.ts';

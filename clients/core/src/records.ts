@@ -1,0 +1,125 @@
+import {
+  type Checksums,
+  type File,
+  FileSchema,
+  RelationTargetsSchema,
+} from '@asset-service/contract/asset/v1/file_pb.js';
+import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
+import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
+
+/** What a caller may say of a file. */
+export interface FileDescription {
+  /** Name that people know the file by; never a path. */
+  readonly name?: string | undefined;
+  /** Media type; found out by the service where left out. */
+  readonly contentType?: string | undefined;
+  /** Whose file it is. */
+  readonly owner?: string | undefined;
+  /** What the file is for; decides which usage policy holds. */
+  readonly usage?: string | undefined;
+  /** Ids of what the file belongs to, by the name of the relation. */
+  readonly relations?: Readonly<Record<string, readonly string[]>> | undefined;
+  /** Any further field by name. */
+  readonly attributes?: Readonly<Record<string, JsonValue>> | undefined;
+}
+
+/** The record of a file as a plain object. It has an id and never a location. */
+export interface AssetFile {
+  readonly id: string;
+  readonly name: string;
+  readonly contentType: string;
+  readonly sizeBytes: number;
+  /** SHA-256 of the bytes in lower case hexadecimal; undefined for a file whose bytes were never read. */
+  readonly sha256: string | undefined;
+  /** CRC32C of the bytes as an unsigned number; undefined like `sha256`. */
+  readonly crc32c: number | undefined;
+  /** Empty if the file has no owner. */
+  readonly owner: string;
+  /** Empty if the file has no usage. */
+  readonly usage: string;
+  readonly relations: Readonly<Record<string, readonly string[]>>;
+  readonly attributes: Readonly<Record<string, JsonValue>>;
+  /** Changes with every change of the record; send it back to change only what was read. */
+  readonly etag: string;
+  readonly createTime: Date | undefined;
+  readonly updateTime: Date | undefined;
+  /** Set while the file is softly deleted. */
+  readonly deleteTime: Date | undefined;
+  /** When a softly deleted file is removed for good. */
+  readonly purgeTime: Date | undefined;
+  /** The principal that uploaded the file. */
+  readonly createdBy: string;
+}
+
+/** What to change in a record: what is left out stays. An empty list clears a relation, a null an attribute. */
+export type FileChanges = FileDescription;
+
+/** The plain object of a message. */
+export function toAssetFile(file: File): AssetFile {
+  return {
+    id: file.id,
+    name: file.name,
+    contentType: file.contentType,
+    sizeBytes: Number(file.sizeBytes),
+    ...toPlainChecksums(file.checksums),
+    owner: file.owner,
+    usage: file.usage,
+    relations: Object.fromEntries(Object.entries(file.relations).map(([name, { ids }]) => [name, ids])),
+    attributes: file.attributes ?? {},
+    etag: file.etag,
+    createTime: toDate(file.createTime),
+    updateTime: toDate(file.updateTime),
+    deleteTime: toDate(file.deleteTime),
+    purgeTime: toDate(file.purgeTime),
+    createdBy: file.createdBy,
+  };
+}
+
+/** The message of a description. */
+export function toFileMessage(description: FileDescription, id = '', etag = ''): File {
+  const { relations = {}, attributes } = description;
+  return create(FileSchema, {
+    id,
+    etag,
+    name: description.name ?? '',
+    contentType: description.contentType ?? '',
+    owner: description.owner ?? '',
+    usage: description.usage ?? '',
+    relations: Object.fromEntries(
+      Object.entries(relations).map(([name, ids]) => [
+        name,
+        create(RelationTargetsSchema, { ids: [...ids] }),
+      ]),
+    ),
+    ...(attributes === undefined ? {} : { attributes: withoutNulls(attributes) }),
+  });
+}
+
+/** The mask of an update: the fields that `changes` names, relations and attributes each by their own name. */
+export function toUpdateMask(changes: FileChanges): string[] {
+  const plain = { name: 'name', contentType: 'content_type', owner: 'owner', usage: 'usage' } as const;
+  return [
+    ...Object.entries(plain)
+      .filter(([key]) => changes[key as keyof typeof plain] !== undefined)
+      .map(([, path]) => path),
+    ...Object.keys(changes.relations ?? {}).map((name) => `relations.${name}`),
+    ...Object.keys(changes.attributes ?? {}).map((name) => `attributes.${name}`),
+  ];
+}
+
+function toPlainChecksums(checksums: Checksums | undefined): Pick<AssetFile, 'sha256' | 'crc32c'> {
+  const sha256 = checksums?.sha256 ?? new Uint8Array();
+  return {
+    sha256: sha256.length === 0 ? undefined : Buffer.from(sha256).toString('hex'),
+    crc32c: checksums?.crc32c,
+  };
+}
+
+function toDate(time: Timestamp | undefined): Date | undefined {
+  return time === undefined ? undefined : timestampDate(time);
+}
+
+/** A null in an update clears the attribute: its path stands in the mask and its value is left out. */
+function withoutNulls(attributes: Readonly<Record<string, JsonValue>>): JsonObject {
+  return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== null));
+}

@@ -1,0 +1,111 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AssetClientError, toClientError } from './errors.ts';
+
+/** How often and how patiently a failed call is made again. */
+export interface RetryPolicy {
+  /** Greatest number of tries after the first; 0 for none. 4 where left out. */
+  readonly retries?: number;
+  /** Longest wait before the first retry, in milliseconds; doubled for each further one. 250 where left out. */
+  readonly baseDelayMs?: number;
+  /** Bound of a wait that the service did not ask for, in milliseconds. 10,000 where left out. */
+  readonly maxDelayMs?: number;
+}
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Ends the call, which then rejects with CANCELLED. */
+  readonly signal?: AbortSignal | undefined;
+  /** Time for the call with all of its retries, in milliseconds; 0 for no bound. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** One try of a call; it can be handed to the generated client as it is. */
+export interface Try {
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** Aborted when the caller gives up. */
+  readonly signal: AbortSignal;
+  /** Time that is left, in milliseconds; 0 if there is no bound. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * The retries of one call. Only codes that say "later" are retried: UNAVAILABLE, RESOURCE_EXHAUSTED (but not for a message
+ * that is too large), and an ABORTED whose reason says that doing the same again is right.
+ */
+export class Retries {
+  readonly #signal: AbortSignal;
+  readonly #policy: Required<RetryPolicy>;
+  readonly #deadline: number;
+  #attempt = 1;
+  #failures = 0;
+
+  constructor(policy: RetryPolicy, call: CallOptions, defaultTimeoutMs: number) {
+    this.#policy = { retries: 4, baseDelayMs: 250, maxDelayMs: 10_000, ...policy };
+    this.#signal = call.signal ?? new AbortController().signal;
+    const timeoutMs = call.timeoutMs ?? defaultTimeoutMs;
+    this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
+  }
+
+  /** Begins a try. Throws if the caller gave up or the time is over. */
+  next(): Try {
+    if (this.#signal.aborted) throw toClientError(this.#signal.reason, this.#signal);
+    const left = this.#deadline - performance.now();
+    if (left <= 0) throw new AssetClientError('DEADLINE_EXCEEDED', 'the time for the call is over');
+    return {
+      attempt: this.#attempt,
+      signal: this.#signal,
+      timeoutMs: left === Infinity ? 0 : Math.ceil(left),
+    };
+  }
+
+  /** Says that the last try got somewhere, which gives the next ones the whole patience again. */
+  progressed(): void {
+    this.#failures = 0;
+  }
+
+  /** Waits before the next try, or throws `error` if there is to be none. */
+  async pause(error: AssetClientError): Promise<void> {
+    this.#failures += 1;
+    if (!isRetriable(error) || this.#failures > this.#policy.retries) throw error;
+    const bound = Math.min(this.#policy.baseDelayMs * 2 ** (this.#failures - 1), this.#policy.maxDelayMs);
+    // The service knows best how long it needs; the random part keeps its callers from coming back all at once.
+    const delay = (error.retryDelayMs ?? bound / 2) + (Math.random() * bound) / 2;
+    // Waiting past the deadline helps nobody, and the error at hand says more than DEADLINE_EXCEEDED.
+    if (performance.now() + delay >= this.#deadline) throw error;
+    try {
+      await sleep(delay, undefined, { signal: this.#signal });
+    } catch (aborted) {
+      throw toClientError(aborted, this.#signal);
+    }
+    this.#attempt += 1;
+  }
+
+  /** Makes a call until it succeeds or may not, or by `isRepeatable` cannot, be made again. */
+  async run<T>(call: (current: Try) => Promise<T>, isRepeatable = () => true): Promise<T> {
+    for (;;) {
+      const current = this.next();
+      try {
+        return await call(current);
+      } catch (error) {
+        const failure = toClientError(error, this.#signal);
+        if (!isRepeatable()) throw failure;
+        await this.pause(failure);
+      }
+    }
+  }
+}
+
+/** True if the same call may succeed later. */
+export function isRetriable(error: AssetClientError): boolean {
+  switch (error.code) {
+    case 'UNAVAILABLE':
+      return true;
+    case 'RESOURCE_EXHAUSTED':
+      return error.reason !== 'MESSAGE_TOO_LARGE';
+    case 'ABORTED':
+      return error.reason === 'UPLOAD_EXPIRED' || error.reason === 'CONCURRENT_CHANGE';
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * Checks the packages that callers install, as they would be published: `npm run check:packages`. publint looks at what is in
+ * the tarball, attw at whether the types resolve the way the code does.
+ */
+import { execFileSync } from 'node:child_process';
+import { globSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const run = (command, args) => execFileSync(command, args, { cwd: root, stdio: 'inherit' });
+
+/** attw passes over an export with a wildcard: the modules of the contract are named one by one. */
+function entrypoints(folder) {
+  if (folder !== 'gen/ts') return [];
+  const modules = globSync('**/*_pb.js', { cwd: join(root, folder, 'src') });
+  return ['--entrypoints', ...modules.map((module) => module.replaceAll('\\', '/'))];
+}
+
+const tarballs = mkdtempSync(join(tmpdir(), 'packages-'));
+try {
+  run(process.execPath, ['scripts/build-clients.js']);
+  for (const folder of ['gen/ts', 'clients/core', 'clients/worker', 'clients/bff']) {
+    const packed = execFileSync('npm', ['pack', '--json', '--pack-destination', tarballs], {
+      cwd: join(root, folder),
+      encoding: 'utf8',
+    });
+    const tarball = join(tarballs, JSON.parse(packed)[0].filename);
+    run('npx', ['--no-install', 'publint', 'run', '--strict', tarball]);
+    run('npx', [
+      '--no-install',
+      'attw',
+      '--profile',
+      'esm-only',
+      '--no-emoji',
+      tarball,
+      ...entrypoints(folder),
+    ]);
+  }
+} finally {
+  rmSync(tarballs, { recursive: true, force: true });
+}

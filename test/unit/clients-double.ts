@@ -1,0 +1,65 @@
+import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from '@asset-service/contract/google/rpc/error_details_pb.js';
+import { type Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { createServer as createHttp1 } from 'node:http';
+import { createServer as createHttp2 } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+
+/** A server of the contract whose answers a test decides, on a real socket. */
+export interface Double extends AsyncDisposable {
+  readonly baseUrl: string;
+  /** Connections made so far. */
+  readonly sockets: Set<Socket>;
+  /** Cuts every connection, as a crash does. */
+  cut(): void;
+}
+
+/** Starts a double; `http1` serves the Connect protocol over HTTP/1.1. */
+export async function startDouble(
+  methods: Partial<ServiceImpl<typeof AssetService>>,
+  { http1 = false, port = 0 } = {},
+): Promise<Double> {
+  const handler = connectNodeAdapter({ routes: (router) => router.service(AssetService, methods) });
+  const server = http1
+    ? createHttp1(handler)
+    : createHttp2({ settings: { initialWindowSize: 1 << 20 } }, handler);
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => sockets.add(socket));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const cut = () => sockets.forEach((socket) => socket.destroy());
+  return {
+    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    sockets,
+    cut,
+    async [Symbol.asyncDispose]() {
+      cut();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** An error as the service makes it. */
+export function serviceError(
+  code: Code,
+  reason: string,
+  {
+    retryMs,
+    field,
+    metadata = {},
+  }: { retryMs?: number; field?: string; metadata?: Record<string, string> } = {},
+): ConnectError {
+  return new ConnectError(`failed by the test: ${reason}`, code, undefined, [
+    { desc: ErrorInfoSchema, value: { reason: `ERROR_REASON_${reason}`, domain: 'asset.v1', metadata } },
+    ...(retryMs === undefined
+      ? []
+      : [{ desc: RetryInfoSchema, value: { retryDelay: { seconds: 0n, nanos: retryMs * 1e6 } } }]),
+    ...(field === undefined
+      ? []
+      : [{ desc: BadRequestSchema, value: { fieldViolations: [{ field, description: 'must not be' }] } }]),
+  ]);
+}
