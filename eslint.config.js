@@ -55,7 +55,7 @@ const MAY_IMPORT = {
   files: ['errors', 'blob-store', 'file-catalog', 'storage', 'catalog'],
   legacy: ['errors', 'blob-store', 'file-catalog', 'storage', 'catalog', 'files'],
   rpc: ['errors', 'blob-store', 'file-catalog', 'files', 'legacy', 'health', 'signed-url'],
-  cli: ['errors', 'blob-store', 'file-catalog', 'files', 'legacy', 'config', 'app'],
+  cli: ['errors', 'blob-store', 'file-catalog', 'files', 'legacy', 'rpc', 'config', 'app'],
   core: [],
   worker: ['core'],
   bff: ['core'],

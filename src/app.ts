@@ -1,9 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { createValidateInterceptor } from '@connectrpc/validate';
-import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { pino, type Logger } from 'pino';
 import type { FileCatalog } from './catalog/file-catalog.ts';
 import { openPocketBaseCatalog } from './catalog/pocketbase.ts';
@@ -15,12 +11,9 @@ import type { FilesContext } from './files/context.ts';
 import { ReservationPool } from './files/reservations.ts';
 import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
-import { assetServiceRoutes } from './rpc/asset-service.ts';
 import { blobRoute } from './rpc/blob-route.ts';
-import { healthRoutes } from './rpc/health.ts';
-import { observe } from './rpc/interceptors.ts';
+import { RPC_SERVICES, rpcHandler } from './rpc/handler.ts';
 import { listen, type Listener, type RequestHandler } from './rpc/listener.ts';
-import { reflectionRoutes } from './rpc/reflection.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { FilesystemBlobStore } from './storage/filesystem.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
@@ -29,9 +22,6 @@ import { loadSigningKey, SignedUrls } from './storage/signed-url.ts';
 
 /** Ids that one reservation holds: one write to the catalog for so many uploads. */
 const RESERVATION_SIZE = 64;
-
-/** Longest message that is read. A piece of a file has at most 2 MiB, and nothing else comes near. */
-const READ_MAX_BYTES = 4 * 2 ** 20;
 
 /** A running service. */
 export interface App {
@@ -53,7 +43,6 @@ export async function startApp(config: Config, log: Logger = createLogger(config
 
   const catalog = openCatalog(config);
   const { store, route } = openStore(config, log);
-  if (settings.ASSET_MIGRATE) await migrate(catalog, log);
 
   const files: FilesContext = {
     store,
@@ -72,16 +61,20 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       stallTimeoutMs: settings.ASSET_UPLOAD_STALL_TIMEOUT,
     },
   };
+  let migrated = !settings.ASSET_MIGRATE;
   const dependencies = [
     { name: 'store', check: store.check.bind(store) },
-    { name: 'catalog', check: catalog.check.bind(catalog) },
+    {
+      name: 'catalog',
+      // A catalog that is down when the service starts is migrated when it comes up.
+      async check(call: { signal: AbortSignal }) {
+        if (!migrated) await migrate(catalog, log);
+        migrated = true;
+        await catalog.check(call);
+      },
+    },
   ];
-  const health = new HealthMonitor(
-    dependencies,
-    [AssetService.typeName],
-    settings.ASSET_HEALTH_INTERVAL,
-    log,
-  );
+  const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log);
   const sweeper = new Sweeper(files, settings.ASSET_SWEEP_INTERVAL);
   const listener = await listen(rpcHandler(files, health, route, log), {
     ...settings.ASSET_LISTEN,
@@ -107,7 +100,10 @@ export async function startApp(config: Config, log: Logger = createLogger(config
 }
 
 /** Brings the schema of the configured catalog up to date and returns what it did, a line each. */
-export async function migrateCatalog(config: Config, log: Logger = createLogger(config)): Promise<readonly string[]> {
+export async function migrateCatalog(
+  config: Config,
+  log: Logger = createLogger(config),
+): Promise<readonly string[]> {
   const catalog = openCatalog(config);
   try {
     return await migrate(catalog, log);
@@ -124,25 +120,6 @@ async function migrate(catalog: FileCatalog, log: Logger): Promise<readonly stri
 
 function createLogger(config: Config): Logger {
   return pino({ level: config.settings.ASSET_LOG_LEVEL });
-}
-
-function rpcHandler(
-  files: FilesContext,
-  health: HealthMonitor,
-  fallback: RequestHandler | undefined,
-  log: Logger,
-): RequestHandler {
-  return connectNodeAdapter({
-    routes(router) {
-      assetServiceRoutes(files)(router);
-      healthRoutes(health)(router);
-      reflectionRoutes([AssetService, Health])(router);
-    },
-    // The first is the outermost: what the validation refuses is logged and given its reason too.
-    interceptors: [observe(log), createValidateInterceptor()],
-    readMaxBytes: READ_MAX_BYTES,
-    ...(fallback && { fallback }),
-  });
 }
 
 function openCatalog({ catalog, settings }: Config): FileCatalog {
@@ -163,8 +140,12 @@ function openStore(config: Config, log: Logger): { store: BlobStore; route?: Req
   if (choice.kind === 's3') return { store: new S3BlobStore(choice.s3) };
   const directory = join(settings.ASSET_DATA_DIR, 'blobs');
   mkdirSync(directory, { recursive: true });
-  const key = settings.ASSET_URL_SIGNING_KEY ?? loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
-  const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? addressUrl(config, settings.ASSET_LISTEN.port), key);
+  const key =
+    settings.ASSET_URL_SIGNING_KEY ?? loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
+  const urls = new SignedUrls(
+    settings.ASSET_PUBLIC_URL ?? addressUrl(config, settings.ASSET_LISTEN.port),
+    key,
+  );
   const store = new FilesystemBlobStore(directory, urls);
   return { store, route: blobRoute(store, urls, log) };
 }

@@ -13,7 +13,8 @@ import type { RequestHandler } from './listener.ts';
  */
 const SAFE_HEADERS = {
   'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'; img-src 'self'; media-src 'self'; object-src 'self'; style-src 'unsafe-inline'",
+  'content-security-policy':
+    "default-src 'none'; img-src 'self'; media-src 'self'; object-src 'self'; style-src 'unsafe-inline'",
   'cross-origin-resource-policy': 'cross-origin',
   'access-control-allow-origin': '*',
   'access-control-expose-headers': 'content-disposition, content-range, etag',
@@ -27,12 +28,14 @@ const SAFE_HEADERS = {
 export function blobRoute(store: BlobStore, urls: SignedUrls, log: Logger): RequestHandler {
   return (request, response) => {
     // Both kinds of request and response share what is used here.
-    void serve(store, urls, request as IncomingMessage, response as unknown as ServerResponse).catch((error: unknown) => {
-      log.warn({ err: error }, 'a signed URL could not be served');
-      const res = response as unknown as ServerResponse;
-      if (res.headersSent) res.destroy();
-      else end(res, 503, { 'retry-after': '1' });
-    });
+    void serve(store, urls, request as IncomingMessage, response as unknown as ServerResponse).catch(
+      (error: unknown) => {
+        log.warn({ err: error }, 'a signed URL could not be served');
+        const res = response as unknown as ServerResponse;
+        if (res.headersSent) res.destroy();
+        else end(res, 503, { 'retry-after': '1' });
+      },
+    );
   };
 }
 
@@ -42,7 +45,8 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return end(response, 405, { allow: 'GET, HEAD' });
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return end(response, 405, { allow: 'GET, HEAD' });
   const grant = urls.verify(request.url ?? '', new Date());
   if (!grant.ok) return end(response, 403);
   const stat = await store.stat(grant.key);

@@ -1,0 +1,186 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import { createWorkerClient, type AssetFile, type WorkerClient } from '@asset-service/worker';
+import { checkHealth } from '../rpc/health-client.ts';
+import { progressBar } from './progress-bar.ts';
+import { changesFrom, collect, descriptionFrom, type DescriptionFlags } from './description-flags.ts';
+
+interface GlobalFlags {
+  readonly url: string;
+  readonly token?: string;
+}
+
+/** Adds the commands that speak to a running service. */
+export function addClientCommands(root: Command): void {
+  const command = (usage: string, description: string) =>
+    root
+      .command(usage)
+      .description(description)
+      .option('-u, --url <url>', 'where the service is', process.env['ASSET_URL'] ?? 'http://127.0.0.1:8080')
+      .option('--token <token>', 'identity to send (or ASSET_TOKEN)', process.env['ASSET_TOKEN']);
+
+  describing(command('upload <file>', 'store a file and print its record'))
+    .option('--request-id <id>', 'make the upload safe to repeat')
+    .action((path: string, flags: GlobalFlags & DescriptionFlags & { requestId?: string }) =>
+      withClient(flags, async (client) => {
+        const bar = progressBar(path);
+        try {
+          const options = { ...descriptionFrom(flags), requestId: flags.requestId, onProgress: bar.update };
+          show(await client.uploadFile(path, options));
+        } finally {
+          bar.stop();
+        }
+      }),
+    );
+
+  command('url <id>', 'print a private URL of a file that expires')
+    .option('--ttl <seconds>', 'greatest lifetime in seconds', positive)
+    .option('--inline', 'let a browser show the file instead of saving it')
+    .option('--name <name>', 'name to save it under')
+    .action((id: string, flags: GlobalFlags & { ttl?: number; inline?: true; name?: string }) =>
+      withClient(flags, async (client) => {
+        const { url } = await client.fileUrl(id, {
+          ttlSeconds: flags.ttl,
+          disposition: flags.inline ? 'inline' : 'attachment',
+          downloadName: flags.name,
+        });
+        print(url);
+      }),
+    );
+
+  command('download <id>', 'fetch a file through the service')
+    .option('-o, --output <path>', 'where to; the name of the file in this directory where left out')
+    .action((id: string, flags: GlobalFlags & { output?: string }) =>
+      withClient(flags, async (client) => {
+        const file = await client.getFile(id);
+        const path = flags.output ?? safeFileName(file);
+        const bar = progressBar(path);
+        try {
+          await client.downloadToFile(id, path, {
+            onProgress: ({ receivedBytes }) =>
+              bar.update({ sentBytes: receivedBytes, totalBytes: file.sizeBytes }),
+          });
+        } finally {
+          bar.stop();
+        }
+        print(path);
+      }),
+    );
+
+  command('show <id>', 'print the record of a file').action((id: string, flags: GlobalFlags) =>
+    withClient(flags, async (client) => show(await client.getFile(id))),
+  );
+
+  command('list', 'print the records of files, newest first, a JSON line each')
+    .option('--owner <id>', 'only files of this owner')
+    .option('--usage <usage>', 'only files of this usage')
+    .option('--relation <name=id>', 'only files that belong to this')
+    .option('--type <type>', 'only files of this type, such as image/png or image/*')
+    .option('--deleted', 'softly deleted files as well')
+    .option('--limit <count>', 'print at most so many', positive)
+    .action((flags: GlobalFlags & ListFlags) => withClient(flags, (client) => list(client, flags)));
+
+  describing(command('describe <id>', 'change the record of a file'))
+    .option(
+      '--set <name=value>',
+      'set a field, attributes.<name> or relations.<name>; an empty value clears it',
+      collect,
+      [],
+    )
+    .option('--etag <etag>', 'only if this is the current etag')
+    .action((id: string, flags: GlobalFlags & DescriptionFlags & { set: string[]; etag?: string }) =>
+      withClient(flags, async (client) =>
+        show(await client.updateMetadata(id, changesFrom(flags, flags.set), { etag: flags.etag })),
+      ),
+    );
+
+  command('delete <id>', 'delete a file softly')
+    .option('--etag <etag>', 'only if this is the current etag')
+    .action((id: string, flags: GlobalFlags & { etag?: string }) =>
+      withClient(flags, async (client) => show(await client.deleteFile(id, { etag: flags.etag }))),
+    );
+
+  command('undelete <id>', 'bring a softly deleted file back').action((id: string, flags: GlobalFlags) =>
+    withClient(flags, async (client) => show(await client.undeleteFile(id))),
+  );
+
+  command('health', 'ask whether the service can work; exit code 0 if it can').action(
+    async (flags: GlobalFlags) => {
+      const { serving, line } = await checkHealth(flags.url);
+      print(line);
+      if (!serving) process.exitCode = 1;
+    },
+  );
+}
+
+interface ListFlags {
+  readonly owner?: string;
+  readonly usage?: string;
+  readonly relation?: string;
+  readonly type?: string;
+  readonly deleted?: true;
+  readonly limit?: number;
+}
+
+async function list(client: WorkerClient, flags: ListFlags): Promise<void> {
+  const [name = '', ...id] = (flags.relation ?? '').split('=');
+  const options = {
+    owner: flags.owner,
+    usage: flags.usage,
+    contentType: flags.type,
+    showDeleted: flags.deleted,
+    relation: flags.relation === undefined ? undefined : { name, id: id.join('=') },
+  };
+  let left = flags.limit ?? Infinity;
+  for await (const file of client.listFiles(options)) {
+    if (left-- <= 0) break;
+    print(JSON.stringify(file));
+  }
+}
+
+function describing(command: Command): Command {
+  return command
+    .option('--name <name>', 'name that people know it by')
+    .option('--type <type>', 'media type; found out where left out')
+    .option('--owner <id>', 'whose it is')
+    .option('--usage <usage>', 'what it is for')
+    .option('--relation <name=id>', 'what it belongs to; may be repeated', collect, [])
+    .option(
+      '--attribute <name=value>',
+      'a further field, its value JSON or text; may be repeated',
+      collect,
+      [],
+    );
+}
+
+async function withClient(flags: GlobalFlags, work: (client: WorkerClient) => Promise<void>): Promise<void> {
+  const client = createWorkerClient({
+    baseUrl: flags.url,
+    ...(flags.token !== undefined && { token: flags.token }),
+  });
+  try {
+    await work(client);
+  } finally {
+    client.close();
+  }
+}
+
+/** The name of a file is whatever its owner chose; on this disk it must not lead anywhere. */
+function safeFileName(file: AssetFile): string {
+  const name = file.name.replaceAll(/[/\\\u0000-\u001f]/g, '_');
+  return /^\.*$/.test(name) ? file.id : name;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value <= 0)
+    throw new InvalidArgumentError('must be a positive whole number');
+  return value;
+}
+
+function show(file: AssetFile): void {
+  print(JSON.stringify(file, null, 2));
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,46 @@
+import type { Command } from 'commander';
+import { migrateCatalog, startApp } from '../app.ts';
+import { loadConfig } from '../config.ts';
+import { OPTIONS } from '../options.ts';
+import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
+
+/** Adds the commands that run the service and look after it. */
+export function addServiceCommands(root: Command): void {
+  root.command('serve').description('run the service until SIGTERM or SIGINT').action(serve);
+
+  root
+    .command('migrate')
+    .description('bring the schema of the catalog up to date, adding what it lacks')
+    .action(async () => {
+      const done = await migrateCatalog(loadConfig({ ASSET_LOG_LEVEL: 'silent', ...process.env }));
+      print(done.length > 0 ? done.join('\n') : 'the catalog is up to date');
+    });
+
+  root
+    .command('config')
+    .description('print every setting with its default and meaning')
+    .option('--markdown', 'as the page docs/configuration.md')
+    .option('--check', 'check the environment instead, and print nothing but mistakes')
+    .action((options: { markdown?: true; check?: true }) => {
+      if (options.check) loadConfig(process.env);
+      else print(options.markdown ? optionsAsMarkdown(OPTIONS) : optionsAsText(OPTIONS));
+    });
+}
+
+async function serve(): Promise<void> {
+  const app = await startApp(loadConfig(process.env));
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        // A second signal ends the process at once, as it would have without us.
+        void app.close().then(resolve);
+      });
+    }
+  });
+  // Whatever a library still holds open must not keep a drained process alive.
+  process.exit(0);
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
