@@ -22,7 +22,9 @@ WORKDIR /app
 ENV NODE_ENV=production ASSET_DATA_DIR=/data
 RUN mkdir /data && chown node:node /data
 COPY --from=dependencies /app/node_modules node_modules
+# The packages of the workspace that the command line is built on; node_modules links to them.
 COPY --from=build /app/gen/ts gen/ts
+COPY --from=build /app/clients clients
 COPY --from=build /app/dist dist
 COPY package.json LICENSE ./
 USER node

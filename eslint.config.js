@@ -166,6 +166,7 @@ const relaxed = [
   {
     files: ['test/**', 'bench/**'],
     rules: {
+      '@typescript-eslint/unbound-method': 'off',
       '@typescript-eslint/no-unsafe-argument': 'off',
       '@typescript-eslint/no-unsafe-assignment': 'off',
       '@typescript-eslint/no-unsafe-call': 'off',
