@@ -57,8 +57,9 @@ export function postgresBackend(options: PostgresOptions): SqlBackend {
 /** A pool that lets go of a connection that timed out or broke, where Kysely would use it again. */
 function openPool(config: pg.PoolConfig): PostgresPool {
   const pool = new pg.Pool(config);
-  // A connection that breaks while nobody uses it; the next call opens another.
+  // A connection that breaks while nobody waits for it would end the process; the next call opens another.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return {
     options: pool.options,
     end: () => pool.end(),

@@ -41,7 +41,7 @@ export function explainTests(kind: string, start: () => Promise<ExplainSubject>)
           attributes: '{}',
           size_bytes: 1,
         },
-        ...contentTypeColumns(['image/png', 'text/plain', 'video/mp4'][i % 3]!),
+        ...contentTypeColumns(i % 30 === 0 ? 'image/png' : `kind-${i % 30}/type-${i % 60}`),
         ...{ owner: `owner ${i % 100}`, usage: `usage ${i % 20}` },
         ...{ create_time: i, update_time: i, revision: 1, request_key: `key ${i}` },
         ...(i % 50 === 0 ? { delete_time: i, purge_time: i } : { delete_time: null, purge_time: null }),
