@@ -2,6 +2,7 @@ import { AssetError } from '../errors.ts';
 import type { BlobPart, BlobStore } from './blob-store.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import { PartReader, type BufferedBody } from './part-reader.ts';
+import { sizeMismatch } from './store-errors.ts';
 
 /** How {@link writeBlob} writes. */
 export interface WriteBlobOptions {
@@ -83,7 +84,7 @@ class BlobWrite {
 
   async run(): Promise<{ status: 'created' | 'exists'; sizeBytes: number }> {
     const first = await this.#fill();
-    if (await this.#hasMore()) return await this.#writeParts(first);
+    if (await this.#hasMore()) return this.#writeParts(first);
     const { signal } = this.#abort;
     const status = await this.#store.put(this.#key, first.body, this.#options, { signal });
     return { status, sizeBytes: this.#readBytes };
@@ -161,7 +162,7 @@ class BlobWrite {
     const more = await this.#source.hasMore();
     if (sizeBytes === undefined) return more;
     if (more && this.#readBytes === sizeBytes) throw sizeMismatch(sizeBytes, `more than ${sizeBytes}`);
-    if (!more && this.#readBytes < sizeBytes) throw sizeMismatch(sizeBytes, `${this.#readBytes}`);
+    if (!more && this.#readBytes < sizeBytes) throw sizeMismatch(sizeBytes, this.#readBytes);
     return more;
   }
 
@@ -184,10 +185,6 @@ function partSize({ partLimits }: BlobStore, { sizeBytes = 0, partSizeBytes }: W
   const needed = Math.ceil(sizeBytes / partLimits.maxParts / MEBIBYTE) * MEBIBYTE;
   const wanted = Math.max(partSizeBytes, partLimits.minBytes, needed);
   return Math.min(wanted, partLimits.maxBytes);
-}
-
-function sizeMismatch(said: number, brought: string): AssetError {
-  return new AssetError('SIZE_MISMATCH', `the size was said to be ${said} bytes, but ${brought} came`);
 }
 
 function tooLarge(readBytes: number): AssetError {

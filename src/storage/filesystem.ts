@@ -1,0 +1,274 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { link, open, readdir, rm, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { AssetError } from '../errors.ts';
+import { BlobReader } from './blob-reader.ts';
+import {
+  assertBlobKey,
+  type BlobBody,
+  type BlobPart,
+  type BlobProperties,
+  type BlobRange,
+  type BlobStore,
+  type SignedUrlOptions,
+  type StoreCall,
+} from './blob-store.ts';
+import { hasErrno, makeDirs, onDisk, syncDir, writeBody } from './filesystem-files.ts';
+import { FilesystemMultipart } from './filesystem-multipart.ts';
+import type { SignedUrls } from './signed-url.ts';
+import { blobMissing, multipartGone } from './store-errors.ts';
+
+const STALL_TIMEOUT_MS = 10_000;
+
+/**
+ * Blobs as files of one directory, used by one process at a time. A blob is written beside its place, made
+ * durable and then linked to its name, which is one step and fails if the name is taken.
+ *
+ * - `blobs/` holds the blobs, a directory for each segment of the key but the last.
+ * - `unfinished/` holds what is being written, named by a hash of the key and a random id. It outlives the
+ *   process: a multipart blob can be gone on with or aborted after a restart.
+ */
+export class FilesystemBlobStore implements BlobStore {
+  readonly kind = 'filesystem';
+  readonly partLimits = { minBytes: 1, maxBytes: 5 * 1024 ** 3, maxParts: 10_000 };
+  readonly #blobs: string;
+  readonly #unfinished: string;
+  readonly #urls: SignedUrls;
+  /** Ends of the parts that are being written, so that two under one number follow each other. */
+  readonly #writing = new Map<string, Promise<unknown>>();
+
+  /** Makes `dir` if there is none. `urls` signs for the route under which the service serves the blobs. */
+  constructor(dir: string, urls: SignedUrls) {
+    this.#blobs = join(dir, 'blobs');
+    this.#unfinished = join(dir, 'unfinished');
+    this.#urls = urls;
+    for (const path of [this.#blobs, this.#unfinished]) mkdirSync(path, { recursive: true });
+  }
+
+  async put(
+    key: string,
+    body: BlobBody,
+    _properties: BlobProperties,
+    { signal }: StoreCall = {},
+  ): Promise<'created' | 'exists'> {
+    const path = this.#path(key);
+    signal?.throwIfAborted();
+    return onDisk(async () => {
+      const temporary = join(this.#unfinished, newName(key));
+      const file = await open(temporary, 'wx');
+      try {
+        await writeBody(file, body, 0, signal);
+        return await this.#publish(temporary, path, signal);
+      } finally {
+        await file.close();
+        await rm(temporary, { force: true });
+      }
+    });
+  }
+
+  async startMultipart(
+    key: string,
+    { partSizeBytes }: BlobProperties & { readonly partSizeBytes: number },
+    { signal }: StoreCall = {},
+  ): Promise<string> {
+    assertBlobKey(key);
+    signal?.throwIfAborted();
+    const multipartId = newName(key);
+    await onDisk(() => FilesystemMultipart.start(join(this.#unfinished, multipartId), partSizeBytes));
+    return multipartId;
+  }
+
+  async putPart(
+    key: string,
+    multipartId: string,
+    partNumber: number,
+    body: BlobBody,
+    { signal }: StoreCall = {},
+  ): Promise<BlobPart> {
+    signal?.throwIfAborted();
+    const dir = this.#multipartDir(key, multipartId);
+    const name = `${multipartId}/${partNumber}`;
+    const before = this.#writing.get(name);
+    const written = Promise.resolve(before).then(() =>
+      onDisk(async () => {
+        const multipart = await FilesystemMultipart.open(dir);
+        return multipart.put(partNumber, body, signal);
+      }),
+    );
+    const ended = written.catch(() => undefined);
+    this.#writing.set(name, ended);
+    try {
+      return await written;
+    } finally {
+      if (this.#writing.get(name) === ended) this.#writing.delete(name);
+    }
+  }
+
+  async completeMultipart(
+    key: string,
+    multipartId: string,
+    parts: readonly BlobPart[],
+    { signal }: StoreCall = {},
+  ): Promise<'created' | 'exists'> {
+    const path = this.#path(key);
+    signal?.throwIfAborted();
+    const dir = this.#multipartDir(key, multipartId);
+    return onDisk(async () => {
+      if (await isThere(path)) return 'exists';
+      const multipart = await FilesystemMultipart.open(dir);
+      await multipart.seal(parts);
+      const status = await this.#publish(multipart.dataPath, path, signal);
+      await rm(dir, { recursive: true, force: true });
+      return status;
+    });
+  }
+
+  async abortMultiparts(key: string): Promise<void> {
+    assertBlobKey(key);
+    await onDisk(async () => {
+      const names = await readdir(this.#unfinished);
+      const own = names.filter((name) => name.startsWith(`${hash(key)}-`));
+      await Promise.all(
+        own.map((name) => rm(join(this.#unfinished, name), { recursive: true, force: true })),
+      );
+    });
+  }
+
+  async stat(key: string): Promise<{ readonly sizeBytes: number } | undefined> {
+    const path = this.#path(key);
+    return onDisk(async () => {
+      try {
+        return { sizeBytes: (await stat(path)).size };
+      } catch (error) {
+        if (hasErrno(error, 'ENOENT')) return this.#missing(undefined);
+        throw error;
+      }
+    });
+  }
+
+  async read(key: string, range?: BlobRange, { signal }: StoreCall = {}): Promise<Readable> {
+    const path = this.#path(key);
+    signal?.throwIfAborted();
+    return onDisk(async () => {
+      const file = await open(path, 'r').catch(async (error: unknown) => {
+        if (hasErrno(error, 'ENOENT')) return this.#missing(undefined);
+        throw error;
+      });
+      if (!file) throw blobMissing();
+      try {
+        const { size } = await file.stat();
+        const { offset = 0, length = Infinity } = range ?? {};
+        if (offset > 0 && offset >= size) {
+          throw new AssetError('READ_OFFSET_OUT_OF_RANGE', 'the offset lies beyond the end');
+        }
+        const sizeBytes = Math.min(length, size - offset);
+        if (sizeBytes === 0) {
+          await file.close();
+          return Readable.from([]);
+        }
+        const source = file.createReadStream({
+          start: offset,
+          end: offset + sizeBytes - 1,
+          highWaterMark: 256 * 1024,
+        });
+        return new BlobReader(source, { sizeBytes, stallTimeoutMs: STALL_TIMEOUT_MS, signal });
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+    });
+  }
+
+  async delete(key: string): Promise<void> {
+    const path = this.#path(key);
+    await onDisk(async () => {
+      try {
+        await unlink(path);
+        await syncDir(dirname(path));
+      } catch (error) {
+        if (!hasErrno(error, 'ENOENT')) throw error;
+        await this.#missing(undefined);
+      }
+    });
+  }
+
+  signUrl(key: string, options: SignedUrlOptions): Promise<string> {
+    assertBlobKey(key);
+    return Promise.resolve(this.#urls.sign(key, options));
+  }
+
+  async check(): Promise<void> {
+    await onDisk(async () => {
+      await stat(this.#blobs);
+      const probe = join(this.#unfinished, newName('check'));
+      const file = await open(probe, 'wx');
+      await file.close();
+      await rm(probe);
+    });
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /**
+   * The file of a key. It ends in a character that keys do not have, so that one key may go on where another
+   * ends; segments longer than the system allows are cut with another such character.
+   */
+  #path(key: string): string {
+    assertBlobKey(key);
+    return join(this.#blobs, `${key.replace(/[^/]{200}(?=[^/])/g, '$&+/')}~`);
+  }
+
+  #multipartDir(key: string, multipartId: string): string {
+    assertBlobKey(key);
+    if (!multipartId.startsWith(`${hash(key)}-`) || !/^[0-9a-f-]+$/.test(multipartId)) throw multipartGone();
+    return join(this.#unfinished, multipartId);
+  }
+
+  /** Gives a whole and durable file the name of a blob. */
+  async #publish(file: string, path: string, signal: AbortSignal | undefined): Promise<'created' | 'exists'> {
+    signal?.throwIfAborted();
+    // Makes no sense of a root that is gone, such as a disk that is not mounted.
+    await stat(this.#blobs);
+    await makeDirs(dirname(path));
+    try {
+      await link(file, path);
+    } catch (error) {
+      if (hasErrno(error, 'EEXIST')) return 'exists';
+      // The only other name that can be missing is that of the file: somebody aborted it.
+      throw hasErrno(error, 'ENOENT') ? multipartGone(error) : error;
+    }
+    await syncDir(dirname(path));
+    if (!signal?.aborted) return 'created';
+    await unlink(path);
+    throw signal.reason;
+  }
+
+  /** Resolves with `value` if a file is missing because it does not exist, and not because the disk is gone. */
+  async #missing<T>(value: T): Promise<T> {
+    await stat(this.#blobs);
+    return value;
+  }
+}
+
+/** Name of something unfinished. Part of it tells the key, so that all of one key can be found. */
+function newName(key: string): string {
+  return `${hash(key)}-${randomBytes(8).toString('hex')}`;
+}
+
+function hash(key: string): string {
+  return createHash('sha256').update(key).digest('hex').slice(0, 32);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,59 @@
+import type { S3Client } from '@aws-sdk/client-s3';
+import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
+import type { SignedUrlOptions } from './blob-store.ts';
+
+type PresignableRequest = Parameters<S3RequestPresigner['presign']>[0];
+
+/** Signs URLs for reading objects of one bucket. Kept and reused, since making a signer costs more than signing. */
+export class S3UrlSigner {
+  readonly #presigner: S3RequestPresigner;
+  /** Address of the bucket, without a slash at the end. */
+  readonly #bucketUrl: URL;
+
+  /** The client is never sent anything; it lends its endpoint, region and credentials. */
+  constructor(client: S3Client, options: { bucket: string; region: string; endpoint?: string | undefined }) {
+    this.#presigner = new S3RequestPresigner({ ...client.config });
+    this.#bucketUrl = client.config.endpointProvider({
+      Bucket: options.bucket,
+      Region: options.region,
+      Endpoint: options.endpoint,
+      ForcePathStyle: client.config.forcePathStyle,
+      UseFIPS: false,
+      UseDualStack: false,
+    }).url;
+  }
+
+  /** Returns a URL for GET. The key needs no escaping: its characters stand for themselves. */
+  async sign(key: string, options: SignedUrlOptions): Promise<string> {
+    const { protocol, hostname, port, pathname } = this.#bucketUrl;
+    const request: PresignableRequest = {
+      method: 'GET',
+      protocol,
+      hostname,
+      ...(port !== '' && { port: Number(port) }),
+      path: `${pathname.replace(/\/$/, '')}/${key}`,
+      query: {
+        'response-content-type': options.contentType,
+        'response-content-disposition': options.contentDisposition,
+        'response-cache-control': options.cacheControl,
+      },
+      headers: {},
+    };
+    const signed = await this.#presigner.presign(request, {
+      signingDate: options.issuedAt,
+      expiresIn: options.ttlSeconds,
+    });
+    const query = Object.entries(signed.query ?? {}).map(
+      ([name, value]) => `${escape(name)}=${escape(String(value))}`,
+    );
+    return `${protocol}//${this.#bucketUrl.host}${signed.path}?${query.join('&')}`;
+  }
+}
+
+/** Escapes what RFC 3986 reserves, as the signature expects it. */
+function escape(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}

@@ -1,0 +1,36 @@
+import { AssetError } from '../errors.ts';
+
+/** How long callers are told to wait before they try again, in milliseconds. */
+const RETRY_AFTER_MS = 1_000;
+
+/** The error of a store that cannot be reached or does not do its work; `cause` is for the log. */
+export function storeUnavailable(cause: unknown): AssetError {
+  return new AssetError('STORE_UNAVAILABLE', 'the blob store cannot be used now: try again later', {
+    cause,
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}
+
+/** The error of a body whose size is not what it was said to be. */
+export function sizeMismatch(saidBytes: number, cameBytes: number | string): AssetError {
+  const message = `the size was said to be ${saidBytes} bytes, but ${cameBytes} came`;
+  return new AssetError('SIZE_MISMATCH', message);
+}
+
+/** The error of bytes that do not have the CRC32C that came with them. */
+export function checksumMismatch(cause?: unknown): AssetError {
+  return new AssetError('CHECKSUM_MISMATCH', 'the bytes do not have the CRC32C that came with them', {
+    metadata: { checksum: 'crc32c' },
+    cause,
+  });
+}
+
+/** The error of a multipart blob that was aborted, or whose parts are gone. */
+export function multipartGone(cause?: unknown): AssetError {
+  return new AssetError('UPLOAD_EXPIRED', 'the upload was cleaned up: upload again', { cause });
+}
+
+/** The error of a blob that is not there. */
+export function blobMissing(cause?: unknown): AssetError {
+  return new AssetError('BLOB_MISSING', 'the bytes of the file are not in the store', { cause });
+}
