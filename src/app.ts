@@ -13,12 +13,13 @@ import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
 import { blobRoute } from './rpc/blob-route.ts';
 import { RPC_SERVICES, rpcHandler } from './rpc/handler.ts';
-import { listen, type Listener, type RequestHandler } from './rpc/listener.ts';
+import { listen, type RequestHandler } from './rpc/listener.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { FilesystemBlobStore } from './storage/filesystem.ts';
+import { loadSigningKey } from './storage/filesystem-signing-key.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
 import { S3BlobStore } from './storage/s3.ts';
-import { loadSigningKey, SignedUrls } from './storage/signed-url.ts';
+import { SignedUrls } from './storage/signed-url.ts';
 
 /** Ids that one reservation holds: one write to the catalog for so many uploads. */
 const RESERVATION_SIZE = 64;
@@ -42,7 +43,9 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   for (const name of config.unknownNames) log.warn({ name }, 'this variable is no setting of the service');
 
   const catalog = openCatalog(config);
-  const { store, route } = openStore(config, log);
+  const listener = await listen({ ...settings.ASSET_LISTEN, tls: config.tls });
+  const url = addressUrl(config, listener.port);
+  const { store, route } = openStore(config, url, log);
 
   const files: FilesContext = {
     store,
@@ -76,12 +79,8 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   ];
   const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log);
   const sweeper = new Sweeper(files, settings.ASSET_SWEEP_INTERVAL);
-  const listener = await listen(rpcHandler(files, health, route, log), {
-    ...settings.ASSET_LISTEN,
-    tls: config.tls,
-  });
+  listener.serve(rpcHandler(files, health, route, log));
   await health.check();
-  const url = listenUrl(config, listener);
   log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
 
   return {
@@ -135,23 +134,17 @@ function openCatalog({ catalog, settings }: Config): FileCatalog {
 }
 
 /** The store, and the route that serves its URLs if the store itself cannot. */
-function openStore(config: Config, log: Logger): { store: BlobStore; route?: RequestHandler } {
+function openStore(config: Config, url: string, log: Logger): { store: BlobStore; route?: RequestHandler } {
   const { store: choice, settings } = config;
   if (choice.kind === 's3') return { store: new S3BlobStore(choice.s3) };
-  const directory = join(settings.ASSET_DATA_DIR, 'blobs');
-  mkdirSync(directory, { recursive: true });
-  const key =
-    settings.ASSET_URL_SIGNING_KEY ?? loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
-  const urls = new SignedUrls(
-    settings.ASSET_PUBLIC_URL ?? addressUrl(config, settings.ASSET_LISTEN.port),
-    key,
-  );
-  const store = new FilesystemBlobStore(directory, urls);
+  mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
+  const given = settings.ASSET_URL_SIGNING_KEY;
+  const key = given
+    ? Buffer.from(given)
+    : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
+  const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
+  const store = new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls);
   return { store, route: blobRoute(store, urls, log) };
-}
-
-function listenUrl(config: Config, listener: Listener): string {
-  return addressUrl(config, listener.port);
 }
 
 function addressUrl({ tls, settings }: Config, port: number): string {

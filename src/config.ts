@@ -7,12 +7,12 @@ import { OPTIONS, readSettings, SettingsError, type Settings } from './options.t
 
 /** The S3 that holds the blobs. */
 export interface S3Config {
-  readonly endpoint: string | undefined;
-  readonly publicEndpoint: string | undefined;
+  readonly endpoint?: string;
+  readonly publicEndpoint?: string;
   readonly region: string;
   readonly bucket: string;
   readonly forcePathStyle: boolean;
-  readonly sse: { readonly algorithm: 'AES256' | 'aws:kms'; readonly kmsKeyId?: string } | undefined;
+  readonly encryption?: { readonly algorithm: 'AES256' | 'aws:kms'; readonly kmsKeyId?: string };
 }
 
 /** The PocketBase that holds the records. */
@@ -115,14 +115,17 @@ function withConfigFile(environment: Readonly<Record<string, string | undefined>
 }
 
 function s3Config(settings: Settings, mistakes: Mistakes): S3Config {
-  const { ASSET_S3_ENDPOINT: endpoint, ASSET_S3_SSE: sse, ASSET_S3_SSE_KMS_KEY_ID: kmsKeyId } = settings;
+  const { ASSET_S3_ENDPOINT: endpoint, ASSET_S3_PUBLIC_ENDPOINT: publicEndpoint } = settings;
+  const { ASSET_S3_SSE: algorithm, ASSET_S3_SSE_KMS_KEY_ID: kmsKeyId } = settings;
   return {
-    endpoint,
-    publicEndpoint: settings.ASSET_S3_PUBLIC_ENDPOINT,
+    ...(endpoint !== undefined && { endpoint }),
+    ...(publicEndpoint !== undefined && { publicEndpoint }),
     region: settings.ASSET_S3_REGION,
     bucket: mistakes.require('ASSET_S3_BUCKET', 'ASSET_STORE=s3'),
     forcePathStyle: settings.ASSET_S3_FORCE_PATH_STYLE ?? endpoint !== undefined,
-    sse: sse === 'none' ? undefined : { algorithm: sse, ...(kmsKeyId !== undefined && { kmsKeyId }) },
+    ...(algorithm !== 'none' && {
+      encryption: { algorithm, ...(kmsKeyId !== undefined && { kmsKeyId }) },
+    }),
   };
 }
 

@@ -23,7 +23,7 @@ const SAFE_HEADERS = {
 
 /**
  * Serves the signed URLs of the filesystem store: GET and HEAD with one byte range, ETag and
- * conditions (RFC 9110). A URL that is wrong or expired gets 403, whether its blob exists or not.
+ * conditions (RFC 9110). A URL that was tampered with or has expired gets 403, whether its blob exists or not.
  */
 export function blobRoute(store: BlobStore, urls: SignedUrls, log: Logger): RequestHandler {
   return (request, response) => {
@@ -47,8 +47,9 @@ async function serve(
 ): Promise<void> {
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return end(response, 405, { allow: 'GET, HEAD' });
-  const grant = urls.verify(request.url ?? '', new Date());
-  if (!grant.ok) return end(response, 403);
+  const result = urls.verify(request.url ?? '', new Date());
+  if (result.status !== 'valid') return end(response, 403);
+  const { grant } = result;
   const stat = await store.stat(grant.key);
   if (stat === undefined) return end(response, 404);
 

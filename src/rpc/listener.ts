@@ -19,6 +19,8 @@ export interface ListenerOptions {
 export interface Listener {
   /** The port, also where any free one was asked for. */
   readonly port: number;
+  /** Answers requests with `handler` from now on. Before the first call they get 503. */
+  serve(handler: RequestHandler): void;
   /**
    * Takes no more connections, lets the calls in hand finish, and cuts off those that have not after
    * `graceMs` milliseconds.
@@ -44,8 +46,12 @@ const HEADERS_TIMEOUT_MS = 30_000;
  * Serves HTTP/1.1 and HTTP/2 on one port. With TLS the two are told apart by ALPN; in cleartext by the
  * first bytes of the connection.
  */
-export async function listen(handler: RequestHandler, options: ListenerOptions): Promise<Listener> {
-  const guarded = guard(handler);
+export async function listen(options: ListenerOptions): Promise<Listener> {
+  let handler: RequestHandler = (_request, response) => {
+    response.writeHead(503);
+    response.end();
+  };
+  const guarded = guard((request, response) => handler(request, response));
   const sessions = new Set<http2.ServerHttp2Session>();
   const sockets = new Set<net.Socket>();
   const http2Options: http2.ServerOptions = {
@@ -77,6 +83,9 @@ export async function listen(handler: RequestHandler, options: ListenerOptions):
       { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 },
       guarded,
     );
+    // It begins to watch over its connections (header timeout, idleness) only when it listens, which it
+    // never does by itself: the front hands connections over.
+    plain.emit('listening');
     h1 = plain;
     front = net.createServer((socket) => handOver(socket, plain, h2));
   }
@@ -93,6 +102,9 @@ export async function listen(handler: RequestHandler, options: ListenerOptions):
   });
   return {
     port: (front.address() as net.AddressInfo).port,
+    serve(next) {
+      handler = next;
+    },
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
       h1?.closeIdleConnections();
@@ -114,14 +126,13 @@ export async function listen(handler: RequestHandler, options: ListenerOptions):
 function handOver(socket: net.Socket, h1: http.Server, h2: http2.Http2Server): void {
   const timer = setTimeout(() => socket.destroy(), HEADERS_TIMEOUT_MS);
   socket.once('close', () => clearTimeout(timer));
-  socket.once('data', (first: Buffer) => {
+  socket.once('readable', () => {
     clearTimeout(timer);
-    socket.pause();
-    const isHttp2 =
-      first.toString('latin1', 0, HTTP2_PREFACE.length) === HTTP2_PREFACE.slice(0, first.length);
+    const first = socket.read() as Buffer | null;
+    if (first === null) return socket.destroy();
+    const isHttp2 = HTTP2_PREFACE.startsWith(first.toString('latin1', 0, HTTP2_PREFACE.length));
     socket.unshift(first);
     (isHttp2 ? h2 : h1).emit('connection', socket);
-    socket.resume();
   });
 }
 
