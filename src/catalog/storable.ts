@@ -15,7 +15,8 @@ export function isStorable(text: string): boolean {
  */
 export function assertStorable(description: FileChange & { readonly createdBy?: string }): void {
   const { name, contentType, owner, usage, createdBy, relations, attributes } = description;
-  for (const [field, text] of Object.entries({ name, contentType, owner, usage, createdBy })) {
+  const texts = { name, content_type: contentType, owner, usage, created_by: createdBy };
+  for (const [field, text] of Object.entries(texts)) {
     if (text !== undefined && !isStorable(text)) throw refused(field);
   }
   for (const [relation, ids] of Object.entries(relations ?? {})) {

@@ -1,0 +1,174 @@
+import { AssetError } from '../errors.ts';
+import { PocketBaseClient, Refusal } from './pocketbase-client.ts';
+import type { Collection, CollectionField, FieldMap, FieldName } from './pocketbase-schema.ts';
+
+/** Names of the collections that the service keeps for itself; only superusers reach them. */
+export const OPEN_RESERVATIONS = 'asset_reservations';
+export const CLOSED_RESERVATIONS = 'asset_leftovers';
+export const REVISIONS = 'asset_revisions';
+
+const text = (max: number) => ({ type: 'text', max });
+const wholeNumber = { type: 'number', onlyInt: true };
+
+/** What each field of ours is where the collection has none, and the types that do as well. */
+const WANTED: Readonly<Record<FieldName, { readonly as: object; readonly types: readonly string[] }>> = {
+  name: { as: text(1_024), types: ['text', 'editor'] },
+  contentType: { as: text(255), types: ['text'] },
+  sizeBytes: { as: { ...wholeNumber, min: 0 }, types: ['number'] },
+  sha256: { as: text(64), types: ['text'] },
+  crc32c: { as: text(8), types: ['text'] },
+  owner: { as: text(255), types: ['text', 'relation', 'select', 'email'] },
+  usage: { as: text(128), types: ['text', 'relation', 'select'] },
+  createdBy: { as: text(512), types: ['text'] },
+  createTime: { as: { type: 'autodate', onCreate: true }, types: ['autodate', 'date'] },
+  updateTime: { as: { type: 'autodate', onCreate: true, onUpdate: true }, types: ['autodate', 'date'] },
+  deleteTime: { as: { type: 'date' }, types: ['date'] },
+  purgeTime: { as: { type: 'date', hidden: true }, types: ['date'] },
+  requestKey: { as: { ...text(64), hidden: true }, types: ['text'] },
+  revision: { as: { ...wholeNumber, min: 0, hidden: true }, types: ['number'] },
+};
+
+/** An id of up to 128 characters: that of a file and more. */
+const idField = {
+  ...{ name: 'id', type: 'text', system: true, primaryKey: true, required: true },
+  ...{ min: 1, max: 128, pattern: '^[A-Za-z0-9_-]+$', autogeneratePattern: '[a-z0-9]{15}' },
+};
+
+const HELPERS = [
+  {
+    name: OPEN_RESERVATIONS,
+    fields: [
+      idField,
+      { name: 'file_ids', type: 'json' },
+      { name: 'expire_time', type: 'date' },
+      { name: 'countdown', type: 'number', min: 0 },
+    ],
+    indexes: [`create index idx_${OPEN_RESERVATIONS} on ${OPEN_RESERVATIONS} (expire_time)`],
+  },
+  {
+    name: CLOSED_RESERVATIONS,
+    fields: [idField, { name: 'file_ids', type: 'json' }, { name: 'expire_time', type: 'date' }],
+    indexes: [`create index idx_${CLOSED_RESERVATIONS} on ${CLOSED_RESERVATIONS} (expire_time)`],
+  },
+  { name: REVISIONS, fields: [idField], indexes: [] },
+];
+
+/** The collection that the files are in; undefined if there is none. */
+export async function findCollection(
+  client: PocketBaseClient,
+  name: string,
+  signal: AbortSignal,
+): Promise<Collection | undefined> {
+  try {
+    return await client.send<Collection>(`/api/collections/${encodeURIComponent(name)}`, { signal });
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Adds to a PocketBase what the catalog needs, and removes nothing. Rules, views and fields stay as they are, but for
+ * one thing: a legacy link that is `required` no longer is, since files of the service have no location.
+ *
+ * Safe to repeat and to run in several replicas at once: PocketBase merges what it imports with what is there.
+ */
+export async function migratePocketBase(
+  client: PocketBaseClient,
+  options: { readonly collection: string; readonly map: FieldMap; readonly hiddenFields: readonly string[] },
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const did: string[] = [];
+  const imports: object[] = [];
+
+  const files = await findCollection(client, options.collection, signal);
+  const before = files ?? { name: options.collection, type: 'base', fields: [], indexes: [] };
+  if (before.type === 'view') throw unusable(options.collection, 'is a view');
+  if (!files) did.push(`created collection ${options.collection}`);
+  const { fields, added, relaxed } = fieldsOf(before.fields, options);
+  const indexes = missingIndexes(before.indexes, options.collection, options.map);
+  if (!files || added.length + relaxed.length + indexes.length > 0) {
+    imports.push({ ...before, fields, indexes: [...before.indexes, ...indexes] });
+  }
+  const { collection } = options;
+  for (const name of added) did.push(`added field ${collection}.${name}`);
+  for (const name of relaxed) did.push(`made ${collection}.${name} optional: new files have no location`);
+  for (const index of indexes) did.push(`added index ${indexName(index)}`);
+
+  for (const helper of HELPERS) {
+    if (await findCollection(client, helper.name, signal)) continue;
+    imports.push({ ...helper, type: 'base' });
+    did.push(`created collection ${helper.name}`);
+  }
+  if (imports.length > 0) {
+    const body = { collections: imports, deleteMissing: false };
+    await client.send('/api/collections/import', { method: 'PUT', body, signal });
+  }
+
+  const { batch } = await client.send<{ batch: { enabled: boolean; maxRequests: number } }>('/api/settings', {
+    signal,
+  });
+  if (!batch.enabled || batch.maxRequests < MIN_BATCH) {
+    const maxRequests = Math.max(batch.maxRequests, MIN_BATCH);
+    const body = { batch: { ...batch, enabled: true, maxRequests } };
+    await client.send('/api/settings', { method: 'PATCH', body, signal });
+    did.push('enabled batch requests in the settings');
+  }
+  return did;
+}
+
+/** Requests in the longest batch of the catalog, and some. */
+const MIN_BATCH = 10;
+
+/** The fields that the collection is to have, in the order that it has them. */
+function fieldsOf(
+  present: readonly CollectionField[],
+  options: { readonly collection: string; readonly map: FieldMap; readonly hiddenFields: readonly string[] },
+) {
+  const relaxed: string[] = [];
+  const isLegacyLink = ({ name, type }: CollectionField) =>
+    options.hiddenFields.includes(name) || (type === 'file' && !Object.values(options.map).includes(name));
+  const kept = present.map((field) => {
+    if (!field.required || !isLegacyLink(field)) return field;
+    relaxed.push(field.name);
+    return { ...field, required: false };
+  });
+  const missing: object[] = [];
+  const added: string[] = [];
+  for (const [ours, wanted] of Object.entries(WANTED)) {
+    const name = options.map[ours as FieldName];
+    const field = present.find((one) => one.name === name);
+    if (!field) {
+      missing.push({ name, ...wanted.as });
+      added.push(name);
+    } else if (!wanted.types.includes(field.type)) {
+      throw unusable(`${options.collection}.${name}`, `is of type ${field.type} and cannot hold ${ours}`);
+    }
+  }
+  return { fields: [...kept, ...missing], added, relaxed };
+}
+
+function missingIndexes(present: readonly string[], collection: string, map: FieldMap): string[] {
+  const table = `\`${collection}\``;
+  const byTime = `\`${map.createTime}\` desc, \`id\` desc`;
+  const wanted = [
+    `create unique index \`idx_asset_${collection}_request_key\` on ${table} (\`${map.requestKey}\`) where \`${map.requestKey}\` != ''`,
+    `create index \`idx_asset_${collection}_time\` on ${table} (${byTime})`,
+    `create index \`idx_asset_${collection}_owner\` on ${table} (\`${map.owner}\`, ${byTime})`,
+    `create index \`idx_asset_${collection}_usage\` on ${table} (\`${map.usage}\`, ${byTime})`,
+    `create index \`idx_asset_${collection}_type\` on ${table} (lower(\`${map.contentType}\`))`,
+    `create index \`idx_asset_${collection}_purge_time\` on ${table} (\`${map.purgeTime}\`) where \`${map.purgeTime}\` != ''`,
+  ];
+  const names = new Set(present.map(indexName));
+  return wanted.filter((index) => !names.has(indexName(index)));
+}
+
+function indexName(index: string): string {
+  return /index\s+(?:if\s+not\s+exists\s+)?[`"[]?([A-Za-z0-9_]+)/i.exec(index)?.[1] ?? index;
+}
+
+function unusable(field: string, why: string): AssetError {
+  return new AssetError('CATALOG_REFUSED', `${field} ${why}; map the file's field to another.`, {
+    metadata: { field },
+  });
+}

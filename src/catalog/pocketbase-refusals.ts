@@ -1,0 +1,31 @@
+import { AssetError } from '../errors.ts';
+import type { Refusal } from './pocketbase-client.ts';
+import { invalidAttribute } from './pocketbase-records.ts';
+import type { FieldMap, Schema } from './pocketbase-schema.ts';
+
+/** Codes of a value that another record has; the second for ids in batches that race. */
+const TAKEN = ['validation_not_unique', 'validation_pk_invalid'];
+
+/** True if a field was refused since another record has its value. */
+export function isTaken(refusal: Refusal, field: string): boolean {
+  return TAKEN.includes(refusal.fields.get(field) ?? '');
+}
+
+/** What a refused description is called in the contract. */
+export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): AssetError {
+  const [name, code] = [...refusal.fields][0] ?? ['', ''];
+  const ours = Object.entries(map).find(([, field]) => field === name)?.[0];
+  const field = ours === undefined ? name : ours.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  if (code === 'validation_missing_rel_records') {
+    return new AssetError('RELATION_TARGET_MISSING', `A target of "${field}" does not exist.`, {
+      metadata: { relation: field },
+      cause: refusal,
+    });
+  }
+  if (ours === undefined && schema.attributes.has(name)) return invalidAttribute(name, true, refusal);
+  const path = schema.relations.has(name) ? `relations.${name}` : field;
+  return new AssetError('CATALOG_REFUSED', `The catalog refuses the value of "${path}".`, {
+    metadata: { field: path },
+    cause: refusal,
+  });
+}

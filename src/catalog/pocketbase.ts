@@ -1,0 +1,313 @@
+import { AssetError } from '../errors.ts';
+import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS, unavailable } from './call.ts';
+import type {
+  CatalogCall,
+  FileCatalog,
+  FileChange,
+  FileFilter,
+  FileRecord,
+  ListCursor,
+  NewFileRecord,
+} from './file-catalog.ts';
+import { PocketBaseClient, quote, Refusal, type RawRecord } from './pocketbase-client.ts';
+import { listFilter, quoteTime, superuserOnly } from './pocketbase-filter.ts';
+import { findCollection, migratePocketBase } from './pocketbase-migrate.ts';
+import { countOf, revisionOf, toBody, toFile } from './pocketbase-records.ts';
+import { isTaken, toAssetError } from './pocketbase-refusals.ts';
+import * as reservations from './pocketbase-reservations.ts';
+import { compareAndSet } from './pocketbase-revisions.ts';
+import { fieldMap, type FieldMap } from './pocketbase-schema.ts';
+import { SchemaCache } from './pocketbase-schema-cache.ts';
+import { assertStorable, canMatch, isStorable } from './storable.ts';
+
+/** How to open a {@link PocketBaseCatalog}. */
+export interface PocketBaseOptions {
+  /** Where PocketBase 0.40 or later answers. */
+  readonly url: string;
+  /** Login of a superuser. */
+  readonly email: string;
+  readonly password: string;
+  /** The collection of files; `files` where left out. One that exists is used as it is. */
+  readonly collection?: string;
+  /** Fields of the collection for fields of a file, where their names differ: `{ name: 'title' }`. */
+  readonly fields?: Readonly<Record<string, string>>;
+  /** Fields that hold legacy links: never read as attributes and never written. File fields are so anyway. */
+  readonly hiddenFields?: readonly string[];
+}
+
+/** Opens the catalog in a PocketBase. Connects with the first call. */
+export function openPocketBaseCatalog(options: PocketBaseOptions): FileCatalog {
+  return new PocketBaseCatalog(options);
+}
+
+/** PocketBase reads no longer filter. */
+const MAX_FILTER_LENGTH = 3_400;
+const MAX_IDS = 150;
+const MIGRATION_TIMEOUT_MS = 120_000;
+
+/**
+ * The file catalog in a PocketBase, beside everything else that uses its collection. Writes are batches, which
+ * PocketBase carries out one after the other, each as a whole or not at all.
+ *
+ * A record that something else writes between the moment an update reads it and the moment it is written is not
+ * noticed; only the fields that the update names are written, so nothing else of it is lost.
+ */
+class PocketBaseCatalog implements FileCatalog {
+  readonly kind = 'pocketbase';
+  readonly #client: PocketBaseClient;
+  readonly #collection: string;
+  readonly #map: FieldMap;
+  readonly #hiddenFields: readonly string[];
+  readonly #schemas: SchemaCache;
+
+  constructor(options: PocketBaseOptions) {
+    this.#client = new PocketBaseClient(options);
+    this.#collection = options.collection ?? 'files';
+    this.#map = fieldMap(options.fields ?? {});
+    this.#hiddenFields = options.hiddenFields ?? [];
+    this.#schemas = new SchemaCache(
+      (signal) => findCollection(this.#client, this.#collection, signal),
+      this.#map,
+      this.#hiddenFields,
+    );
+  }
+
+  migrate(): Promise<readonly string[]> {
+    const options = { collection: this.#collection, map: this.#map, hiddenFields: this.#hiddenFields };
+    return this.#run(
+      undefined,
+      async (signal) => {
+        const did = await migratePocketBase(this.#client, options, signal);
+        this.#schemas.clear();
+        return did;
+      },
+      MIGRATION_TIMEOUT_MS,
+    );
+  }
+
+  get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {
+    return this.#run(call, async (signal) => {
+      const pages = await Promise.all(this.#idFilters(ids).map((filter) => this.#find({ filter }, signal)));
+      return new Map(pages.flat().map((file) => [file.id, file]));
+    });
+  }
+
+  create(
+    record: NewFileRecord,
+    options: { readonly reservationId: string; readonly requestKey?: string },
+    call?: CatalogCall,
+  ) {
+    return this.#run(call, async (signal) => {
+      assertStorable(record);
+      const schema = await this.#schemas.get(namesIn(record), signal);
+      const body = {
+        ...{ ...toBody(record, this.#map, schema), id: record.id },
+        [this.#map.requestKey]: options.requestKey ?? '',
+      };
+      try {
+        const [, raw] = await this.#client.batch(
+          [
+            reservations.requireOpen(options.reservationId),
+            { method: 'POST', collection: this.#collection, body },
+          ],
+          signal,
+        );
+        return { status: 'created', record: await this.#toFile(raw!, signal) } as const;
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        if (error.index === 0) {
+          throw new AssetError('UPLOAD_EXPIRED', 'The upload lasted past its reservation; upload again.');
+        }
+        const { requestKey } = options;
+        const mayBeTaken = isTaken(error, this.#map.requestKey) || isTaken(error, 'id');
+        if (requestKey !== undefined && mayBeTaken && (await this.#findByKey(requestKey, signal))) {
+          return { status: 'request-taken' } as const;
+        }
+        throw toAssetError(error, this.#map, schema);
+      }
+    });
+  }
+
+  findByRequestKey(requestKey: string, call?: CatalogCall): Promise<FileRecord | undefined> {
+    return this.#run(call, (signal) => this.#findByKey(requestKey, signal));
+  }
+
+  update(id: string, revision: string, change: FileChange, call?: CatalogCall): Promise<FileRecord> {
+    return this.#run(call, async (signal) => {
+      assertStorable(change);
+      const schema = await this.#schemas.get(namesIn(change), signal);
+      const body = toBody(change, this.#map, schema);
+      const raw = await this.#read(id, signal);
+      if (!raw) throw notFound(id);
+      if (revisionOf(raw, this.#map) !== revision) throw concurrentChange(id);
+      const count = countOf(raw, this.#map);
+      const patch = {
+        ...({ method: 'PATCH', collection: this.#collection, id } as const),
+        body: { ...body, [this.#map.revision]: count + 1 },
+      };
+      try {
+        const change = { change: [patch], removesFile: false };
+        const result = await compareAndSet(this.#client, id, count, change, signal);
+        if (!result.won) throw concurrentChange(id);
+        return await this.#toFile(result.records[0]!, signal);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        throw error.status === 404 ? notFound(id) : toAssetError(error, this.#map, schema);
+      }
+    });
+  }
+
+  list(
+    query: {
+      readonly filter: FileFilter;
+      readonly showDeleted: boolean;
+      readonly after?: ListCursor;
+      readonly limit: number;
+    },
+    call?: CatalogCall,
+  ): Promise<readonly FileRecord[]> {
+    return this.#run(call, async (signal) => {
+      if (!canMatch(query.filter) || query.limit < 1) return [];
+      const { relation } = query.filter;
+      const schema = await this.#schemas.get(relation ? [relation.name] : [], signal);
+      const filter = listFilter(query, this.#map, schema);
+      return this.#find({ filter, sort: `-${this.#map.createTime},-id`, limit: query.limit }, signal);
+    });
+  }
+
+  reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall) {
+    return this.#run(call, (signal) =>
+      reservations.openReservation(this.#client, fileIds, expireTime, signal),
+    );
+  }
+
+  extendReservation(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
+    return this.#run(call, (signal) => reservations.extendReservation(this.#client, id, expireTime, signal));
+  }
+
+  closeReservation(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => reservations.closeReservation(this.#client, id, leftoverIds, signal));
+  }
+
+  takeClosedReservations(now: Date, limit: number, call?: CatalogCall) {
+    return this.#run(call, (signal) => reservations.takeClosedReservations(this.#client, now, limit, signal));
+  }
+
+  forgetReservation(id: string, call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => reservations.forgetReservation(this.#client, id, signal));
+  }
+
+  listPurgeable(now: Date, limit: number, call?: CatalogCall): Promise<readonly FileRecord[]> {
+    const { deleteTime, purgeTime } = this.#map;
+    const due = `${purgeTime}!=""&&${purgeTime}<=${quoteTime(now)}&&${deleteTime}!=""`;
+    return this.#run(call, (signal) => this.#find({ filter: due, sort: purgeTime, limit }, signal));
+  }
+
+  purge(id: string, revision: string, call?: CatalogCall): Promise<boolean> {
+    return this.#run(call, async (signal) => {
+      const raw = await this.#read(id, signal);
+      if (!raw || revisionOf(raw, this.#map) !== revision) return false;
+      const change = [
+        { method: 'DELETE', collection: this.#collection, id } as const,
+        reservations.addClosed([id], new Date().toISOString()),
+      ];
+      try {
+        const requests = { change, removesFile: true };
+        return (await compareAndSet(this.#client, id, countOf(raw, this.#map), requests, signal)).won;
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        if (error.status === 404) return false;
+        throw toAssetError(error, this.#map, await this.#schemas.get([], signal));
+      }
+    });
+  }
+
+  async check(call?: CatalogCall): Promise<void> {
+    const filter = superuserOnly(this.#map);
+    await this.#run(
+      call,
+      (signal) => this.#client.list(this.#collection, { filter, limit: 1 }, signal),
+      CHECK_TIMEOUT_MS,
+    );
+  }
+
+  async close(): Promise<void> {
+    // Connections are those of fetch, which lets go of idle ones by itself.
+  }
+
+  /** Bounds a call and ends its requests with it. What is refused that no method expects is a fault. */
+  async #run<T>(
+    call: CatalogCall | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+    timeoutMs = CALL_TIMEOUT_MS,
+  ): Promise<T> {
+    const controller = new AbortController();
+    try {
+      return await bounded(() => work(controller.signal), call?.signal, timeoutMs);
+    } catch (error) {
+      throw error instanceof Refusal ? unavailable(error) : error;
+    } finally {
+      controller.abort();
+    }
+  }
+
+  async #find(
+    query: { readonly filter: string; readonly sort?: string; readonly limit?: number },
+    signal: AbortSignal,
+  ): Promise<FileRecord[]> {
+    const filter = `${superuserOnly(this.#map)}&&(${query.filter})`;
+    const limit = query.limit ?? MAX_IDS;
+    const raws = await this.#client.list(this.#collection, { ...query, filter, limit }, signal);
+    const files: FileRecord[] = [];
+    for (const raw of raws) files.push(await this.#toFile(raw, signal));
+    return files;
+  }
+
+  async #findByKey(requestKey: string, signal: AbortSignal): Promise<FileRecord | undefined> {
+    const filter = `${this.#map.requestKey}=${quote(requestKey)}`;
+    return (await this.#find({ filter, limit: 1 }, signal))[0];
+  }
+
+  async #read(id: string, signal: AbortSignal): Promise<RawRecord | undefined> {
+    const [filter] = this.#idFilters([id]);
+    if (filter === undefined) return undefined;
+    const query = { filter: `${superuserOnly(this.#map)}&&(${filter})`, limit: 1 };
+    return (await this.#client.list(this.#collection, query, signal))[0];
+  }
+
+  async #toFile(raw: RawRecord, signal: AbortSignal): Promise<FileRecord> {
+    const names = Object.keys(raw).filter((name) => name !== 'collectionId' && name !== 'collectionName');
+    return toFile(raw, this.#map, await this.#schemas.get(names, signal));
+  }
+
+  /** Filters that together find all of these ids, each short enough for PocketBase. */
+  #idFilters(ids: readonly string[]): string[] {
+    const filters: string[][] = [];
+    let length = Infinity;
+    for (const id of new Set(ids)) {
+      if (id === '' || !isStorable(id)) continue;
+      const part = `id=${quote(id)}`;
+      if (length + part.length > MAX_FILTER_LENGTH || filters.at(-1)!.length === MAX_IDS) {
+        filters.push([]);
+        length = 0;
+      }
+      filters.at(-1)!.push(part);
+      length += part.length + 2;
+    }
+    return filters.map((parts) => parts.join('||'));
+  }
+}
+
+function namesIn({ relations = {}, attributes = {} }: FileChange): string[] {
+  return [...Object.keys(relations), ...Object.keys(attributes)];
+}
+
+function notFound(id: string): AssetError {
+  return new AssetError('FILE_NOT_FOUND', 'There is no such file.', { metadata: { file_id: id } });
+}
+
+function concurrentChange(id: string): AssetError {
+  return new AssetError('CONCURRENT_CHANGE', 'The file has changed; read it again and repeat.', {
+    metadata: { file_id: id },
+  });
+}
