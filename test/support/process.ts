@@ -35,6 +35,8 @@ export interface Server {
   readonly pid: number | undefined;
   /** What it printed, also in earlier lives. */
   log(): string;
+  /** How its last life ended, once it has: its exit code, or the signal that ended it. */
+  exit(): Promise<number | NodeJS.Signals>;
   /** Starts it again and waits until it answers. */
   start(): Promise<void>;
   /** Stops it in good order; kills it after 3 seconds. Its data stay. */
@@ -65,7 +67,7 @@ const STOP_TIMEOUT_MS = 3_000;
 export async function startServer(spec: ServerSpec): Promise<Server> {
   const logPath = join(spec.dir, 'server.log');
   let child: ChildProcess | undefined;
-  let exited: Promise<void> = Promise.resolve();
+  let exited: Promise<number | NodeJS.Signals> = Promise.resolve(0);
 
   async function start(): Promise<void> {
     if (child) throw new Error(`${spec.name} runs already`);
@@ -87,8 +89,8 @@ export async function startServer(spec: ServerSpec): Promise<Server> {
     started.stdin?.on('error', () => undefined);
     (started.stdin as unknown as { unref(): void }).unref();
     exited = new Promise((resolve) => {
-      started.once('error', () => resolve());
-      started.once('exit', () => resolve());
+      started.once('error', () => resolve(127));
+      started.once('exit', (code, signal) => resolve(code ?? signal ?? 0));
     });
     void exited.then(() => {
       // What is left of the group is the guard.
@@ -135,6 +137,7 @@ export async function startServer(spec: ServerSpec): Promise<Server> {
       return child?.pid;
     },
     log,
+    exit: () => exited,
     start,
     stop,
     kill,
