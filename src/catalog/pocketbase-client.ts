@@ -108,7 +108,7 @@ export class PocketBaseClient {
       try {
         return await this.#sdk.send<T>(path, { ...options });
       } catch (error) {
-        if (!loginLost.includes(statusOf(error))) throw error;
+        if (!loginLost.includes(failureOf(error).status)) throw error;
         await this.#renewLogin(token);
         return await this.#sdk.send<T>(path, { ...options });
       }
@@ -148,26 +148,26 @@ export function recordsPath(collection: string, id?: string): string {
   return id === undefined ? path : `${path}/${encodeURIComponent(id)}`;
 }
 
-function statusOf(error: unknown): number {
-  return (error as { status?: number } | undefined)?.status ?? 0;
+interface Failure {
+  readonly status: number;
+  readonly data?: Readonly<Record<string, { readonly code?: string }>>;
 }
 
-interface Failure {
-  readonly status?: number;
-  readonly data?: Readonly<Record<string, { readonly code?: string }>>;
+/** What failed: the request of a batch that did, with its index, or else the one that was sent. */
+function failureOf(error: unknown): Failure & { readonly index: number } {
+  const { status = 0, response } = (error ?? {}) as { status?: number; response?: Omit<Failure, 'status'> };
+  const { data = {} } = response ?? {};
+  const requests = (data as { requests?: Record<string, { response?: Failure }> }).requests ?? {};
+  const [index, failed] = Object.entries(requests)[0] ?? [];
+  return failed?.response ? { ...failed.response, index: Number(index) } : { status, data, index: 0 };
 }
 
 /** The refusal that an error of the SDK says; undefined if it is something else. */
 function toRefusal(error: unknown): Refusal | undefined {
-  const status = statusOf(error);
+  const { index, status, data = {} } = failureOf(error);
   if (status !== 400 && status !== 404) return undefined;
-  const { data = {} } = (error as { response?: Failure }).response ?? {};
-  const requests = (data as { requests?: Record<string, { response?: Failure }> }).requests;
+  const fields = Object.entries(data).map(([name, fault]) => [name, fault.code ?? ''] as const);
   // A batch fails with 400 for reasons of its own too, such as a time limit.
-  const [index, failed] = Object.entries(requests ?? {})[0] ?? ['0', { response: { status, data } }];
-  const refused = failed.response;
-  if (!refused || (refused.status !== 400 && refused.status !== 404)) return undefined;
-  const fields = Object.entries(refused.data ?? {}).map(([name, fault]) => [name, fault.code ?? ''] as const);
-  if (refused.status === 400 && fields.length === 0) return undefined;
-  return new Refusal(Number(index), refused.status, new Map(fields), error);
+  if (status === 400 && fields.length === 0) return undefined;
+  return new Refusal(index, status, new Map(fields), error);
 }

@@ -1,6 +1,12 @@
 import { AssetError } from '../errors.ts';
 import { PocketBaseClient, Refusal } from './pocketbase-client.ts';
-import type { Collection, CollectionField, FieldMap, FieldName } from './pocketbase-schema.ts';
+import {
+  isMultiple,
+  type Collection,
+  type CollectionField,
+  type FieldMap,
+  type FieldName,
+} from './pocketbase-schema.ts';
 
 /** Names of the collections that the service keeps for itself; only superusers reach them. */
 export const OPEN_RESERVATIONS = 'asset_reservations';
@@ -20,8 +26,8 @@ const WANTED: Readonly<Record<FieldName, { readonly as: object; readonly types: 
   owner: { as: text(255), types: ['text', 'relation', 'select', 'email'] },
   usage: { as: text(128), types: ['text', 'relation', 'select'] },
   createdBy: { as: text(512), types: ['text'] },
-  createTime: { as: { type: 'autodate', onCreate: true }, types: ['autodate', 'date'] },
-  updateTime: { as: { type: 'autodate', onCreate: true, onUpdate: true }, types: ['autodate', 'date'] },
+  createTime: { as: { type: 'autodate', onCreate: true }, types: ['autodate'] },
+  updateTime: { as: { type: 'autodate', onCreate: true, onUpdate: true }, types: ['autodate'] },
   deleteTime: { as: { type: 'date' }, types: ['date'] },
   purgeTime: { as: { type: 'date', hidden: true }, types: ['date'] },
   requestKey: { as: { ...text(64), hidden: true }, types: ['text'] },
@@ -82,13 +88,20 @@ export async function migratePocketBase(
   const imports: object[] = [];
 
   const files = await findCollection(client, options.collection, signal);
-  const before = files ?? { name: options.collection, type: 'base', fields: [], indexes: [] };
+  const before: Omit<Collection, 'id'> = files ?? {
+    name: options.collection,
+    type: 'base',
+    fields: [],
+    indexes: [],
+  };
   if (before.type === 'view') throw unusable(options.collection, 'is a view');
   if (!files) did.push(`created collection ${options.collection}`);
   const { fields, added, relaxed } = fieldsOf(before.fields, options);
-  const indexes = missingIndexes(before.indexes, options.collection, options.map);
+  const indexes = missingIndexes(before, options);
   if (!files || added.length + relaxed.length + indexes.length > 0) {
-    imports.push({ ...before, fields, indexes: [...before.indexes, ...indexes] });
+    // Nothing else of the collection is sent, so that nobody's change of its rules is undone.
+    const { name, type } = before;
+    imports.push({ name, type, fields, indexes: [...before.indexes, ...indexes] });
   }
   const { collection } = options;
   for (const name of added) did.push(`added field ${collection}.${name}`);
@@ -120,6 +133,9 @@ export async function migratePocketBase(
 /** Requests in the longest batch of the catalog, and some. */
 const MIN_BATCH = 10;
 
+/** Fields that users must not be able to write: PocketBase keeps hidden ones from them. */
+const SECRET = new Set<string>(['requestKey', 'revision'] satisfies FieldName[]);
+
 /** The fields that the collection is to have, in the order that it has them. */
 function fieldsOf(
   present: readonly CollectionField[],
@@ -143,24 +159,38 @@ function fieldsOf(
       added.push(name);
     } else if (!wanted.types.includes(field.type)) {
       throw unusable(`${options.collection}.${name}`, `is of type ${field.type} and cannot hold ${ours}`);
+    } else if (SECRET.has(ours) && !field.hidden) {
+      throw unusable(`${options.collection}.${name}`, `must be hidden from everybody but superusers`);
     }
   }
   return { fields: [...kept, ...missing], added, relaxed };
 }
 
-function missingIndexes(present: readonly string[], collection: string, map: FieldMap): string[] {
-  const table = `\`${collection}\``;
+function missingIndexes(
+  collection: Pick<Collection, 'name' | 'fields' | 'indexes'>,
+  { map, hiddenFields }: { readonly map: FieldMap; readonly hiddenFields: readonly string[] },
+): string[] {
+  const ignored = new Set([...Object.values(map), ...hiddenFields]);
+  // A list in a relation field is JSON, which an index does not help with.
+  const relations = collection.fields.filter(
+    (field) => field.type === 'relation' && !isMultiple(field) && !ignored.has(field.name),
+  );
+  const ofFilter = [map.owner, map.usage, ...relations.map((field) => field.name)];
   const byTime = `\`${map.createTime}\` desc, \`id\` desc`;
-  const wanted = [
-    `create unique index \`idx_asset_${collection}_request_key\` on ${table} (\`${map.requestKey}\`) where \`${map.requestKey}\` != ''`,
-    `create index \`idx_asset_${collection}_time\` on ${table} (${byTime})`,
-    `create index \`idx_asset_${collection}_owner\` on ${table} (\`${map.owner}\`, ${byTime})`,
-    `create index \`idx_asset_${collection}_usage\` on ${table} (\`${map.usage}\`, ${byTime})`,
-    `create index \`idx_asset_${collection}_type\` on ${table} (lower(\`${map.contentType}\`))`,
-    `create index \`idx_asset_${collection}_purge_time\` on ${table} (\`${map.purgeTime}\`) where \`${map.purgeTime}\` != ''`,
+  const notEmpty = (field: string) => `(\`${field}\`) where \`${field}\` != ''`;
+  const wanted: [name: string, columns: string][] = [
+    [map.createTime, `(${byTime})`],
+    ...ofFilter.map((field) => [field, `(\`${field}\`, ${byTime})`] satisfies [string, string]),
+    [map.contentType, `(lower(\`${map.contentType}\`))`],
+    [map.purgeTime, notEmpty(map.purgeTime)],
   ];
-  const names = new Set(present.map(indexName));
-  return wanted.filter((index) => !names.has(indexName(index)));
+  const create = (kind: string, field: string, columns: string) =>
+    `create ${kind} \`idx_asset_${collection.name}_${field}\` on \`${collection.name}\` ${columns}`;
+  const present = new Set(collection.indexes.map(indexName));
+  return [
+    create('unique index', map.requestKey, notEmpty(map.requestKey)),
+    ...wanted.map(([field, columns]) => create('index', field, columns)),
+  ].filter((index) => !present.has(indexName(index)));
 }
 
 function indexName(index: string): string {

@@ -101,8 +101,7 @@ export function toBody(
   for (const [name, value] of Object.entries(change.attributes ?? {})) {
     const field = schema.attributes.get(name);
     if (!field || !fits(field, value)) throw invalidAttribute(name, field !== undefined);
-    // A text that looks like JSON would be taken for it.
-    body[name] = field.type === 'json' && typeof value === 'string' ? JSON.stringify(value) : value;
+    body[name] = typeof value === 'string' ? toText(field, value) : value;
   }
   return body;
 }
@@ -113,6 +112,13 @@ export function invalidAttribute(attribute: string, isKnown: boolean, cause?: un
     ? `The catalog refuses the value of the attribute "${attribute}".`
     : `The catalog has no attribute "${attribute}" that can be written.`;
   return new AssetError('ATTRIBUTE_INVALID', message, { metadata: { attribute }, cause });
+}
+
+/** A text in the form that PocketBase reads as what it says. */
+function toText(field: CollectionField, text: string): string {
+  // Text that looks like JSON would be taken for it.
+  if (field.type === 'json') return JSON.stringify(text);
+  return field.type === 'date' && text !== '' ? new Date(text).toISOString() : text;
 }
 
 /** True if PocketBase keeps a value of this type as it is; null clears any field. */
@@ -131,10 +137,14 @@ function fits(field: CollectionField, value: JsonValue): boolean {
     case 'date':
       return typeof value === 'string' && (value === '' || !Number.isNaN(Date.parse(value)));
     case 'geoPoint':
-      return typeof value === 'object' && 'lon' in value && 'lat' in value;
+      return typeof value === 'object' && isNumber('lon', value) && isNumber('lat', value);
     default:
       return typeof value === 'string';
   }
+}
+
+function isNumber(name: string, object: object): boolean {
+  return typeof (object as Record<string, unknown>)[name] === 'number';
 }
 
 function tooMany(field: string): AssetError {

@@ -1,25 +1,8 @@
-import PocketBase from 'pocketbase';
 import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
-import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
+import { startPocketBase } from '../support/pocketbase.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { describeFileCatalog } from './file-catalog.suite.ts';
-
-/** A superuser's client, as the people have it who run the PocketBase. */
-async function adminOf(server: PocketBaseServer): Promise<PocketBase> {
-  const admin = new PocketBase(server.url);
-  admin.autoCancellation(false);
-  await admin.collection('_superusers').authWithPassword(server.email, server.password);
-  return admin;
-}
-
-/** Adds a collection of ten records, and returns its id and theirs. */
-async function addTargets(admin: PocketBase, name: string): Promise<{ collectionId: string; ids: string[] }> {
-  const fields = [{ name: 'title', type: 'text' }];
-  const { id: collectionId } = await admin.collections.create({ name, type: 'base', fields });
-  const ids: string[] = [];
-  for (let i = 0; i < 10; i++) ids.push((await admin.collection(name).create({ title: `${name} ${i}` })).id);
-  return { collectionId, ids };
-}
+import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
 
 describeFileCatalog('pocketbase', async () => {
   const server = await startPocketBase();
