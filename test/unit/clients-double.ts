@@ -19,11 +19,17 @@ export interface Double extends AsyncDisposable {
   cut(): void;
 }
 
+/** The adapter tells the console of every connection that went away under it, which here is what is tested. */
+function quietly(): void {
+  console.error = () => undefined;
+}
+
 /** Starts a double; `http1` serves the Connect protocol over HTTP/1.1. */
 export async function startDouble(
   methods: Partial<ServiceImpl<typeof AssetService>>,
   { http1 = false, port = 0 } = {},
 ): Promise<Double> {
+  quietly();
   const handler = connectNodeAdapter({ routes: (router) => router.service(AssetService, methods) });
   const server = http1
     ? createHttp1(handler)

@@ -53,14 +53,30 @@ function fromNode(request: NodeRequest): Incoming {
       const value = request.headers[name];
       return Array.isArray(value) ? value[0] : value;
     },
-    // Destroying the request would take away the connection that the answer to a failed upload goes out on.
-    body: { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) },
+    body: { [Symbol.asyncIterator]: () => readKindly(request) },
     onGone: (callback) => {
       // Not the end of the body but of the connection: later too, since nobody would learn the id of the file.
       const connection = 'stream' in request ? request.stream : request.socket;
       if (connection.destroyed) callback();
       connection.once('close', callback);
       return () => connection.off('close', callback);
+    },
+  };
+}
+
+/**
+ * Reads a request without destroying it, which would take away the connection that the answer to a failed upload goes out on.
+ * What a failed upload leaves unread is let through, as Node.js does with a body that nobody reads: most
+ * browsers look for an answer only after they have sent everything.
+ */
+function readKindly(request: NodeRequest): AsyncIterator<Uint8Array> {
+  const iterator = request.iterator({ destroyOnReturn: false });
+  return {
+    next: () => iterator.next() as Promise<IteratorResult<Uint8Array>>,
+    return: async () => {
+      await iterator.return?.();
+      request.resume();
+      return { done: true, value: undefined };
     },
   };
 }
