@@ -1,9 +1,18 @@
+import { writeSync } from 'node:fs';
+
 /**
  * A Jest reporter that names what was skipped and ends the output with one plain line, for people and for
  * scripts: `N passed, N failed`, and `, N skipped` where tests were skipped. A test file that could not be run
  * counts as one failure.
  */
 export default class ClosingLineReporter {
+  #picked;
+
+  constructor({ testNamePattern }) {
+    // Whoever picks tests by name knows that the others are skipped.
+    this.#picked = Boolean(testNamePattern);
+  }
+
   /** Called by Jest after the last test file. */
   onRunComplete(_contexts, results) {
     const skipped = results.testResults.flatMap(({ testFilePath, testResults }) =>
@@ -11,14 +20,17 @@ export default class ClosingLineReporter {
         .filter(({ status }) => status === 'pending' || status === 'todo' || status === 'disabled')
         .map(({ fullName }) => `  ${fullName} (${testFilePath.replace(`${process.cwd()}/`, '')})`),
     );
-    if (skipped.length > 0) process.stdout.write(`\nSkipped:\n${skipped.join('\n')}\n`);
+    if (skipped.length > 0 && !this.#picked) process.stdout.write(`\nSkipped:\n${skipped.join('\n')}\n`);
 
-    let failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
-    // Whatever else makes Jest say no must not look like success.
-    if (!results.success && failed === 0) failed = 1;
-    const line = [`${results.numPassedTests} passed`, `${failed} failed`];
-    if (skipped.length > 0) line.push(`${skipped.length} skipped`);
-    // At exit, since Jest prints more after its reporters: what the teardown says, handles left open.
-    process.on('exit', () => process.stdout.write(`${line.join(', ')}\n`));
+    // At exit, since Jest goes on after its reporters: with the teardown, and with its own verdict.
+    process.on('exit', (code) => {
+      let failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
+      // Whatever else makes the run fail must not look like success.
+      if (failed === 0 && (code !== 0 || !results.success)) failed = 1;
+      const counts = [`${results.numPassedTests} passed`, `${failed} failed`];
+      if (skipped.length > 0) counts.push(`${skipped.length} skipped`);
+      // Past the stream, which Jest closes when it ends on an error.
+      writeSync(process.stdout.fd, `${counts.join(', ')}\n`);
+    });
   }
 }

@@ -1,0 +1,215 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { appendFile, chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { ROOT } from '../support/install.ts';
+import { makeDir, removeDir } from '../support/process.ts';
+
+const PATH = [join(ROOT, 'node_modules', '.bin'), process.env.PATH].join(delimiter);
+
+/** How a command ended, with all that it printed. */
+function run(cwd: string, command: string, args: readonly string[], env: Record<string, string> = {}) {
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    env: { PATH, HOME: cwd, ...env },
+    encoding: 'utf8',
+  });
+  return { status, output: stdout + stderr, lastLine: stdout.trimEnd().split('\n').at(-1) };
+}
+
+const dirs: string[] = [];
+
+async function tempDir(): Promise<string> {
+  const dir = await makeDir('repository');
+  dirs.push(dir);
+  return dir;
+}
+
+afterAll(() => Promise.all(dirs.map(removeDir)));
+
+/** A directory with the contract and what it generates. */
+async function contractDir(): Promise<string> {
+  const dir = await tempDir();
+  for (const path of ['buf.yaml', 'buf.gen.yaml', 'proto', 'third_party', 'gen/ts/src']) {
+    await cp(join(ROOT, path), join(dir, path), { recursive: true });
+  }
+  return dir;
+}
+
+describe('the check of compatibility', () => {
+  let dir: string;
+  const git = (...args: string[]) => {
+    const { status, output } = run(dir, 'git', [
+      ...['-c', 'user.name=test', '-c', 'user.email=test@example.com', '-c', 'commit.gpgsign=false'],
+      ...args,
+    ]);
+    expect([args[0], status, output]).toEqual([args[0], 0, output]);
+  };
+  const check = (env?: Record<string, string>) =>
+    run(dir, process.execPath, [join(ROOT, 'scripts', 'buf-breaking.js')], env);
+  const proto = () => join(dir, 'proto', 'asset', 'v1', 'file.proto');
+  const commit = (message: string) => git('commit', '-q', '-a', '-m', message);
+  const addMessage = (name: string) =>
+    appendFile(proto(), `\n// ${name} is new.\nmessage ${name} {\n  // A text.\n  string text = 1;\n}\n`);
+  const removeMessage = async (name: string) =>
+    writeFile(proto(), (await readFile(proto(), 'utf8')).replace(new RegExp(`message ${name} {[^}]*}`), ''));
+
+  beforeAll(async () => {
+    dir = await contractDir();
+    git('init', '-q', '-b', 'main');
+    git('add', '.');
+    git('commit', '-q', '-m', 'First');
+  });
+
+  it('has nothing to say where there is one commit', () => {
+    expect(check()).toMatchObject({ status: 0, output: expect.stringContaining('First') });
+  });
+
+  it('lets an addition pass, and compares main with the commit before', async () => {
+    await addMessage('Addition');
+    expect(check().status).toBe(0);
+    commit('Second');
+    expect(check()).toMatchObject({ status: 0, output: expect.stringContaining('First') });
+  });
+
+  it('reports what a commit on main took away', async () => {
+    await removeMessage('Addition');
+    commit('Third');
+    expect(check()).toMatchObject({ status: 1, output: expect.stringContaining('"Addition" was deleted') });
+    expect(check({ BUF_BASE: 'HEAD' }).status).toBe(0);
+    expect(check({ BUF_BASE: 'nothing' })).toMatchObject({
+      status: 1,
+      output: expect.stringContaining('BUF_BASE names no commit'),
+    });
+  });
+
+  it('compares a branch with where it left main', async () => {
+    await addMessage('OnMain');
+    commit('Fourth');
+    git('checkout', '-q', '--detach');
+    await removeMessage('OnMain');
+    commit('Take away');
+    await addMessage('Later');
+    commit('Add');
+    expect(check()).toMatchObject({ status: 1, output: expect.stringContaining('"OnMain" was deleted') });
+  });
+});
+
+describe('the check of generated code', () => {
+  let dir: string;
+  const check = () => run(dir, process.execPath, [join(ROOT, 'scripts', 'check-generated.js')]);
+  const generated = () => join(dir, 'gen', 'ts', 'src', 'asset', 'v1', 'file_pb.js');
+
+  beforeAll(async () => {
+    dir = await contractDir();
+  });
+
+  it('passes what the contract generates', () => {
+    expect(check()).toMatchObject({ status: 0, output: '' });
+  });
+
+  it('reports a file that is changed, left over or missing', async () => {
+    await appendFile(generated(), '// by hand\n');
+    expect(check()).toMatchObject({ status: 1, output: expect.stringContaining('// by hand') });
+    await rm(generated());
+    expect(check()).toMatchObject({ status: 1, output: expect.stringContaining('file_pb.js') });
+    await writeFile(join(dir, 'gen', 'ts', 'src', 'stray.js'), '');
+    expect(check()).toMatchObject({ status: 1, output: expect.stringContaining('stray.js') });
+  });
+});
+
+describe('the line that ends the tests', () => {
+  async function jest(files: Record<string, string>) {
+    const dir = await tempDir();
+    await writeFile(join(dir, 'package.json'), '{}');
+    await writeFile(
+      join(dir, 'teardown.js'),
+      `module.exports = async () => console.log('the teardown speaks');`,
+    );
+    for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
+    return run(dir, process.execPath, [
+      join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js'),
+      '--config',
+      JSON.stringify({
+        rootDir: dir,
+        transform: {},
+        globalTeardown: './teardown.js',
+        reporters: ['default', join(ROOT, 'test', 'support', 'closing-line-reporter.js')],
+      }),
+    ]);
+  }
+
+  it('counts, names what was skipped, and comes last', async () => {
+    const { status, output, lastLine } = await jest({
+      'a.test.js': `test('a', () => {}); test('b', () => {}); test.skip('left out', () => {});`,
+    });
+    expect([status, lastLine]).toEqual([0, '2 passed, 0 failed, 1 skipped']);
+    expect(output).toContain('the teardown speaks');
+    expect(output).toContain('Skipped:\n  left out (a.test.js)');
+  });
+
+  it('counts a teardown that fails as a failure', async () => {
+    const { status, lastLine } = await jest({
+      'a.test.js': `test('a', () => {});`,
+      'teardown.js': `module.exports = async () => { throw new Error('no'); };`,
+    });
+    expect([status, lastLine]).toEqual([1, '1 passed, 1 failed']);
+  });
+
+  it('counts a file that cannot be run as a failure', async () => {
+    const { status, lastLine } = await jest({
+      'a.test.js': `test('a', () => {}); test('b', () => { throw new Error('no'); });`,
+      'b.test.js': `throw new Error('cannot be loaded');`,
+    });
+    expect([status, lastLine]).toEqual([1, '1 passed, 2 failed']);
+  });
+});
+
+describe('.ci/run', () => {
+  /** Runs it with an npm that does what `script` says, a piece of a shell's `case "$*"`. */
+  async function ci(script: string) {
+    const dir = await tempDir();
+    await mkdir(join(dir, '.ci'));
+    await cp(join(ROOT, '.ci', 'run'), join(dir, '.ci', 'run'));
+    await mkdir(join(dir, 'bin'));
+    const npm = join(dir, 'bin', 'npm');
+    await writeFile(npm, `#!/bin/sh\ncase "$*" in\n${script}\nesac\n`);
+    await chmod(npm, 0o755);
+    return run(dir, '/bin/bash', [join(dir, '.ci', 'run')], { PATH: `${dir}/bin:/usr/bin:/bin` });
+  }
+
+  it('ends with the line of the tests', async () => {
+    const { status, output, lastLine } = await ci(`test*) echo '3 passed, 0 failed, 1 skipped' ;;`);
+    expect([status, lastLine]).toEqual([0, '3 passed, 0 failed, 1 skipped']);
+    expect([...output.matchAll(/^== ([a-z ]+): ok/gm)].map(([, name]) => name)).toEqual([
+      'install',
+      'format',
+      'lint',
+      'types',
+      'contract',
+      'contract compatibility',
+      'generated code',
+      'packages',
+    ]);
+  });
+
+  it('fails with failing tests', async () => {
+    const { status, lastLine } = await ci(`test*) echo '3 passed, 2 failed'; exit 1 ;;`);
+    expect([status, lastLine]).toEqual([1, '3 passed, 2 failed']);
+  });
+
+  it('stops at a step that fails, before the tests, and says which', async () => {
+    const { status, output, lastLine } = await ci(
+      `*lint) echo 'a mistake' >&2; exit 3 ;;\n test*) echo '3 passed, 0 failed' ;;`,
+    );
+    expect([status, lastLine]).toEqual([3, '0 passed, 1 failed']);
+    expect(output).toContain('a mistake');
+    expect(output).toContain('FAILED: lint');
+    expect(output).not.toContain('3 passed');
+  });
+
+  it('does not take tests that end without the line for passed ones', async () => {
+    const { status, lastLine } = await ci(`test*) echo 'killed' ;;`);
+    expect([status, lastLine]).toEqual([1, '0 passed, 1 failed']);
+  });
+});
