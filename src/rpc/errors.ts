@@ -53,6 +53,9 @@ const CODES: Record<Reason, Code> = {
   FILE_NOT_MOVED: Code.FailedPrecondition,
 };
 
+/** Longest message that is read, in bytes. A piece of a file has at most 2 MiB, and nothing else comes near. */
+export const MAX_MESSAGE_BYTES = 4 * 2 ** 20;
+
 /** Wait that a caller is told where the error does not know better, in milliseconds. */
 const DEFAULT_RETRY_MS = 1000;
 
@@ -109,7 +112,12 @@ function fromFramework(error: ConnectError): ConnectError {
     case Code.DeadlineExceeded:
       return ended(Code.DeadlineExceeded);
     case Code.ResourceExhausted:
-      return withInfo(error, 'MESSAGE_TOO_LARGE');
+      return new ConnectError(
+        `a message may have at most ${MAX_MESSAGE_BYTES} bytes: send smaller pieces`,
+        Code.ResourceExhausted,
+        undefined,
+        [errorInfo('MESSAGE_TOO_LARGE', { max_bytes: String(MAX_MESSAGE_BYTES) })],
+      );
     case Code.InvalidArgument:
       return withInfo(error, 'FIELD_INVALID');
     default:

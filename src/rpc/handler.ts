@@ -6,13 +6,11 @@ import type { Logger } from 'pino';
 import type { FilesContext } from '../files/context.ts';
 import type { HealthMonitor } from '../health.ts';
 import { assetServiceRoutes } from './asset-service.ts';
+import { MAX_MESSAGE_BYTES } from './errors.ts';
 import { healthRoutes } from './health.ts';
 import { observe } from './interceptors.ts';
 import type { RequestHandler } from './listener.ts';
 import { reflectionRoutes } from './reflection.ts';
-
-/** Longest message that is read, in bytes. A piece of a file has at most 2 MiB, and nothing else comes near. */
-const READ_MAX_BYTES = 4 * 2 ** 20;
 
 /** Full names of the RPC services that need the store and the catalog. */
 export const RPC_SERVICES = [AssetService.typeName];
@@ -36,7 +34,7 @@ export function rpcHandler(
     },
     // The first is the outermost: what the validation refuses is logged and given its reason too.
     interceptors: [observe(log), createValidateInterceptor()],
-    readMaxBytes: READ_MAX_BYTES,
+    readMaxBytes: MAX_MESSAGE_BYTES,
     ...(fallback && { fallback }),
   });
 }
