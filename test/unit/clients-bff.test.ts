@@ -105,7 +105,7 @@ describe('uploadFromRequest', () => {
         body: new Blob([content]).stream(),
         duplex: 'half',
         headers: { 'content-type': 'application/octet-stream' },
-      } as RequestInit);
+      });
       expect(await answer.text()).toBe('abc');
       expect(received[0]!.bytes.equals(content)).toBe(true);
       expect(specOf(0)).toMatchObject({ file: { name: '', contentType: '' } });

@@ -157,7 +157,6 @@ describe('downloads', () => {
 
   it('reject at once where there is no file', async () => {
     const { client } = await start({
-      // eslint-disable-next-line require-yield
       async *downloadFile() {
         throw serviceError(Code.NotFound, 'FILE_NOT_FOUND', { metadata: { file_id: 'abc' } });
       },
