@@ -11,7 +11,7 @@ import tseslint from 'typescript-eslint';
 const ROOMS = {
   app: 'src/app.ts',
   main: 'src/main.ts',
-  config: 'src/{config,options}.ts',
+  config: 'src/{config,options,option-types}.ts',
   health: 'src/health.ts',
   errors: 'src/errors.ts',
   'blob-store': 'src/storage/blob-store.ts',
@@ -125,6 +125,12 @@ const typescript = {
     '@typescript-eslint/no-deprecated': 'error',
     '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
     '@typescript-eslint/return-await': ['error', 'in-try-catch'],
+    // Calls end with `signal.reason`, whatever that is, and errors that were caught are thrown on.
+    '@typescript-eslint/only-throw-error': ['error', { allowThrowingAny: true, allowThrowingUnknown: true }],
+    '@typescript-eslint/prefer-promise-reject-errors': [
+      'error',
+      { allowThrowingAny: true, allowThrowingUnknown: true },
+    ],
     '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
     '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
     // Interfaces ask for promises; a method that needs no await keeps its rejections as rejections by `async`.

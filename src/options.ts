@@ -1,76 +1,18 @@
 import { z } from 'zod';
-
-/** One setting of the service. */
-export interface Option<Type extends z.ZodType = z.ZodType> {
-  /** Reads the text of the environment. An unset variable gives the default inside. */
-  readonly schema: Type;
-  /** The default as text, as documentation shows it; empty if there is none. */
-  readonly default: string;
-  /** What it means, in a sentence or two. */
-  readonly meaning: string;
-  /** True if the value must never be shown. */
-  readonly secret?: boolean;
-}
-
-const text = () => z.string().min(1);
-const url = (protocol: RegExp) => z.url({ protocol, error: 'must be a URL such as https://host:port' });
-const http = () => url(/^https?$/).transform((value) => value.replace(/\/+$/, ''));
-const flag = () => z.enum(['true', 'false']).transform((value) => value === 'true');
-const count = (min: number, max: number) =>
-  z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(min).max(max));
-const seconds = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+(\.\d+)?$/, 'must be a number of seconds')
-    .transform(Number)
-    .pipe(z.number().min(min).max(max))
-    .transform((value) => value * 1000);
-const bytes = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+(KiB|MiB|GiB)?$/, 'must be a number of bytes, or such as 8MiB')
-    .transform((value) => {
-      const unit = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[value.at(-3) ?? ''] ?? 1;
-      return Number.parseInt(value, 10) * unit;
-    })
-    .pipe(z.number().min(min).max(max));
-const address = () =>
-  z
-    .string()
-    .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'must be host:port')
-    .transform((value) => {
-      const at = value.lastIndexOf(':');
-      return { host: value.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(value.slice(at + 1)) };
-    })
-    .refine(({ port }) => port <= 65_535, 'must have a port up to 65535');
-const names = () =>
-  z.string().transform((value) =>
-    value
-      .split(',')
-      .map((name) => name.trim())
-      .filter((name) => name !== ''),
-  );
-const fieldNames = () =>
-  z
-    .string()
-    .transform((value, context) => {
-      try {
-        return JSON.parse(value) as unknown;
-      } catch {
-        context.addIssue('must be JSON such as {"name":"title"}');
-        return z.NEVER;
-      }
-    })
-    .pipe(z.record(z.string(), z.string().min(1)));
-
-function option<Type extends z.ZodType>(
-  schema: Type,
-  defaultText: string,
-  meaning: string,
-  secret = false,
-): Option<Type> {
-  return { schema, default: defaultText, meaning, secret };
-}
+import {
+  address,
+  bytes,
+  count,
+  fieldNames,
+  flag,
+  http,
+  names,
+  option,
+  seconds,
+  text,
+  url,
+  type Option,
+} from './option-types.ts';
 
 /**
  * Every setting of the service: the one place that names, reads and explains them. `asset-service config` and

@@ -76,7 +76,7 @@ function fromName(name: string): string | undefined {
 }
 
 function hasMark(type: string): boolean {
-  return (supportedMimeTypes as ReadonlySet<string>).has(type);
+  return supportedMimeTypes.has(type);
 }
 
 /** A short mark such as `BM` may begin a text, so a text is contradicted only by bytes no text has. */

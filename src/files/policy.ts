@@ -19,7 +19,7 @@ const usagePolicySchema = z.strictObject({
 });
 
 /** The form of a policy file: one policy a usage, and one for all other usages. */
-export const policyFileSchema = z.strictObject({
+const policyFileSchema = z.strictObject({
   usages: z.record(z.string().min(1).max(128), usagePolicySchema).default({}),
   default: usagePolicySchema.optional(),
 });
@@ -42,8 +42,9 @@ export class UsagePolicies {
   /**
    * @param file - the content of a policy file. Without `default` only the usages that it names are
    *   allowed. Left out, every usage allows every type up to 5 TiB.
+   * @throws ZodError if it is not of that form
    */
-  constructor(file: z.input<typeof policyFileSchema> = { default: {} }) {
+  constructor(file: unknown = { default: {} }) {
     const parsed = policyFileSchema.parse(file);
     this.#usages = new Map(Object.entries(parsed.usages));
     this.#default = parsed.default;

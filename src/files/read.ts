@@ -149,9 +149,13 @@ function assertLive(file: FileRecord): FileRecord {
 /** A record without a checksum was made before the service: its bytes were never stored through it. */
 function assertReadable(file: FileRecord): FileRecord {
   if (assertLive(file).sha256 !== undefined) return file;
-  throw new AssetError('FILE_NOT_MOVED', 'the file has not been moved into the service yet: read it by its old path', {
-    metadata: { file_id: file.id },
-  });
+  throw new AssetError(
+    'FILE_NOT_MOVED',
+    'the file has not been moved into the service yet: read it by its old path',
+    {
+      metadata: { file_id: file.id },
+    },
+  );
 }
 
 /** The error for an id that names no file. */

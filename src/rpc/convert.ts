@@ -52,7 +52,7 @@ export function toDescription(file: File | undefined): FileDescription {
     owner: file?.owner ?? '',
     usage: file?.usage ?? '',
     relations: Object.fromEntries(relations.map(([name, targets]) => [name, targets.ids])),
-    attributes: Object.fromEntries(attributes) as Record<string, JsonValue>,
+    attributes: Object.fromEntries(attributes),
   };
 }
 
