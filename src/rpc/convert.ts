@@ -8,7 +8,7 @@ import {
   type GetFileUrlResponse,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
-import type { FileDescription, FileFilter, FileRecord, JsonValue } from '../catalog/file-catalog.ts';
+import type { FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 import type { FileUrl, FileUrlRequest } from '../files/read.ts';
 
