@@ -8,7 +8,6 @@ import type { FilesContext } from './context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from './digest.ts';
 import { blobKey, requestKey } from './ids.ts';
 import type { SlotOutcome } from './reservations.ts';
-import { withStallTimeout } from './stall-timeout.ts';
 
 /** A file that a caller wants to store. */
 export interface Upload {
@@ -108,7 +107,12 @@ async function storeNew(
     reserved.release(outcome);
     return file;
   } catch (error) {
-    reserved.release(mine ? await discard(context, reserved.fileId, stored, error) : 'unsettled');
+    const cleaned = mine
+      ? discard(context, reserved.fileId, stored, error)
+      : Promise.resolve('unsettled' as const);
+    const released = cleaned.then((outcome) => reserved.release(outcome));
+    // Nobody waits for the answer of a call that is over, and a store that hangs must not keep its place.
+    if (!signal.aborted) await released;
     throw error;
   }
 }
@@ -148,7 +152,7 @@ async function repeatOf(
   return earlier;
 }
 
-/** The content, counted, hashed and held to its size, with a bound on how long the caller may be silent. */
+/** The content, counted, hashed and held to its size. */
 async function* checked(
   context: FilesContext,
   upload: Upload,
@@ -156,7 +160,7 @@ async function* checked(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, undefined> {
   const { sizeBytes, description } = upload;
-  for await (const chunk of withStallTimeout(upload.content, context.uploads.stallTimeoutMs)) {
+  for await (const chunk of upload.content) {
     signal.throwIfAborted();
     if (chunk.byteLength === 0) continue;
     digest.update(chunk);

@@ -6,6 +6,7 @@ import type { FilesContext } from '../files/context.ts';
 import { deleteFile, undeleteFile } from '../files/delete.ts';
 import { getFiles, listFiles, updateMetadata } from '../files/describe.ts';
 import { fileUrl, fileUrls, getFile, openFile } from '../files/read.ts';
+import { withStallTimeout } from '../files/stall-timeout.ts';
 import { uploadFile } from '../files/upload.ts';
 import { callOf } from './call.ts';
 import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter } from './convert.ts';
@@ -18,7 +19,7 @@ export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter)
     router.service(AssetService, {
       async upload(messages, context) {
         const call = callOf(context);
-        const upload = await openUpload(messages);
+        const upload = await openUpload(withStallTimeout(messages, files.uploads.stallTimeoutMs));
         const file = await uploadFile(files, call.caller, upload, context.signal);
         call.note({ file_id: file.id, bytes: file.sizeBytes });
         return { writeStatus: { case: 'file', value: toFile(file) } };
