@@ -52,12 +52,19 @@ const INSTALLABLES = {
     install: (dir) =>
       run('go', ['install', 'github.com/compose-spec/compose-go/v2/cmd@v2.16.2'], { env: { GOBIN: dir } }),
   },
+  tusd: {
+    version: 'tusd-2.9.1',
+    program: 'tusd',
+    override: 'ASSET_TEST_TUSD_BIN',
+    install: (dir) =>
+      run('go', ['install', 'github.com/tus/tusd/v2/cmd/tusd@v2.9.1'], { env: { GOBIN: dir } }),
+  },
 } satisfies Record<string, Installable>;
 
 /**
  * Returns the path of a server's or tool's program. It is installed under `.cache/servers` of the repository on first use,
  * once for all processes. `ASSET_TEST_WEED_BIN`, `ASSET_TEST_POCKETBASE_BIN`,
- * `ASSET_TEST_VERSITYGW_BIN` and `ASSET_TEST_COMPOSE_GO_BIN` name programs to use instead.
+ * `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN` and `ASSET_TEST_TUSD_BIN` name programs to use instead.
  */
 export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<string> {
   const { version, program, override, install }: Installable = INSTALLABLES[name];

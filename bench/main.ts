@@ -1,0 +1,66 @@
+import { parseArgs } from 'node:util';
+import { CASES } from './cases.ts';
+import { measureCase } from './measure.ts';
+import { profileCase } from './profile.ts';
+import { conditions, profileTable, sectionOf, writePage } from './report.ts';
+import { versions } from './versions.ts';
+import { openWorld } from './world.ts';
+
+const USAGE = `npm run bench -- [options]
+
+Measures the service against other ways to store files, prints tables and writes them into docs/performance.md.
+
+  --quick        little of everything, in seconds, to see that it works; writes nothing
+  --only=A,B     these cases alone: ${CASES.map(({ id }) => id).join(', ')}; writes nothing
+  --profile      instead: where the CPU time of the service goes, in the cases large and small or those of --only
+`;
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    profile: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+const cases = CASES.filter(({ id }) => values.only?.split(',').includes(id) ?? true);
+
+// Servers that are stopping do not keep this process alive by themselves.
+setInterval(() => undefined, 1000);
+if (values.help) {
+  console.log(USAGE);
+} else if (values.profile) {
+  await profile();
+} else {
+  await measure();
+}
+// What a library still holds open must not keep the process alive.
+process.exit(0);
+
+async function measure(): Promise<void> {
+  const sections: string[] = [];
+  for (const one of cases) {
+    // New servers for every case: nothing of one weighs on the next.
+    const world = await openWorld({ withTusd: !values.quick });
+    try {
+      const section = sectionOf(await measureCase(one, world, values.quick));
+      console.log(section);
+      sections.push(section);
+    } finally {
+      await world.close();
+    }
+  }
+  const how = conditions(await versions(!values.quick));
+  console.log(how);
+  if (!values.quick && !values.only) await writePage('bench', [how, ...sections].join('\n\n'));
+}
+
+async function profile(): Promise<void> {
+  const tables: string[] = [];
+  for (const one of values.only ? cases : cases.filter(({ id }) => id === 'large' || id === 'small')) {
+    const table = profileTable(await profileCase(one, values.quick));
+    console.log(table);
+    tables.push(table);
+  }
+  if (!values.quick && !values.only) await writePage('profile', tables.join('\n\n'));
+}

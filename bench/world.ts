@@ -1,0 +1,118 @@
+import { S3Client } from '@aws-sdk/client-s3';
+import { serverProgram } from '../test/support/install.ts';
+import { startPocketBase, type PocketBaseServer } from '../test/support/pocketbase.ts';
+import { freePort } from '../test/support/ports.ts';
+import { makeDir, startServer, type Server } from '../test/support/process.ts';
+import { startSeaweedFS } from '../test/support/seaweedfs.ts';
+import { startService, type Service } from '../test/support/service.ts';
+import { createBucket, type TestBucket } from '../test/support/shared-servers.ts';
+
+/** The servers of one case, all of them new. */
+export interface World {
+  readonly bucket: TestBucket;
+  /** SeaweedFS, which `bucket` is in. */
+  readonly store: Server;
+  readonly pocketbase: PocketBaseServer;
+  /** The service on both. */
+  readonly service: Service;
+  /** tusd with its S3 store on a bucket of its own; where it is not there, why. */
+  readonly tusd: Tusd | { readonly missing: string };
+  /** An S3 client with the SDK's defaults, as a program that has no service would hold it. */
+  readonly s3: S3Client;
+  close(): Promise<void>;
+}
+
+/** A tusd that runs. */
+export type Tusd = Server & { readonly url: string };
+
+/** What {@link openWorld} is told. */
+export interface WorldOptions {
+  /** False to do without tusd, which takes a minute to build the first time. */
+  readonly withTusd: boolean;
+  /** Where the service writes its CPU profile when it ends; none where left out. */
+  readonly profileDir?: string;
+}
+
+/** Starts everything. About five seconds. */
+export async function openWorld(options: WorldOptions): Promise<World> {
+  const servers: Server[] = [];
+  const keep = <T extends Server>(server: T): T => {
+    servers.unshift(server);
+    return server;
+  };
+  const close = async () => {
+    for (const server of servers) {
+      // Nothing of theirs is needed any more, and SeaweedFS takes its time to stop in good order.
+      await server.kill();
+      await server.dispose();
+    }
+  };
+  try {
+    const store = keep(await startSeaweedFS());
+    const bucket = await createBucket(store);
+    const pocketbase = keep(await startPocketBase());
+    const tusd = options.withTusd
+      ? await startTusd(await createBucket(store)).catch(whyMissing)
+      : { missing: 'left out of a quick run' };
+    if (!('missing' in tusd)) keep(tusd);
+    const service = keep(await startService(serviceEnvironment(bucket, pocketbase, options.profileDir)));
+    const { endpoint, region, accessKeyId, secretAccessKey } = bucket;
+    const credentials = { accessKeyId, secretAccessKey };
+    const s3 = new S3Client({ endpoint, region, forcePathStyle: true, credentials });
+    return {
+      ...{ bucket, store, pocketbase, service, tusd, s3 },
+      async close() {
+        s3.destroy();
+        await close();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function serviceEnvironment(bucket: TestBucket, pocketbase: PocketBaseServer, profileDir?: string) {
+  return {
+    ASSET_STORE: 's3',
+    ASSET_S3_ENDPOINT: bucket.endpoint,
+    ASSET_S3_REGION: bucket.region,
+    ASSET_S3_BUCKET: bucket.bucket,
+    AWS_ACCESS_KEY_ID: bucket.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
+    ASSET_CATALOG: 'pocketbase',
+    ASSET_POCKETBASE_URL: pocketbase.url,
+    ASSET_POCKETBASE_EMAIL: pocketbase.email,
+    ASSET_POCKETBASE_PASSWORD: pocketbase.password,
+    ASSET_LOG_LEVEL: 'warn',
+    ...(profileDir !== undefined && { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileDir}` }),
+  };
+}
+
+async function startTusd(bucket: TestBucket): Promise<Tusd> {
+  const program = await serverProgram('tusd');
+  const dir = await makeDir('tusd');
+  const port = await freePort();
+  const server = await startServer({
+    name: 'tusd',
+    command: program,
+    args: [
+      ...['-host', '127.0.0.1', '-port', String(port), '-s3-bucket', bucket.bucket],
+      ...['-s3-endpoint', bucket.endpoint, '-verbose=false', '-show-startup-logs=false'],
+    ],
+    env: {
+      AWS_ACCESS_KEY_ID: bucket.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
+      AWS_REGION: bucket.region,
+    },
+    dir,
+    ownsDir: true,
+    ready: async () => (await fetch(`http://127.0.0.1:${port}/`)).ok,
+  });
+  return Object.assign(server, { url: `http://127.0.0.1:${port}/files/` });
+}
+
+function whyMissing(error: unknown): { missing: string } {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  return { missing: 'no Go to build it with; install Go or set ASSET_TEST_TUSD_BIN' };
+}
