@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { BlobBody, BlobPart } from './blob-store.ts';
-import { hasErrno, makeDirs, syncDir, writeBody } from './filesystem-files.ts';
+import { hasErrno, syncDir, writeBody } from './filesystem-files.ts';
 import { multipartGone } from './store-errors.ts';
 
 const DATA = 'data';
@@ -23,7 +23,8 @@ export class FilesystemMultipart {
 
   /** Begins one in a directory that does not exist yet. */
   static async start(dir: string, partSizeBytes: number): Promise<void> {
-    await makeDirs(dir);
+    await mkdir(dir);
+    await syncDir(dirname(dir));
     await writeFile(join(dir, DATA), '');
     await writeDurably(join(dir, 'multipart.json'), { partSizeBytes });
   }
@@ -127,5 +128,5 @@ async function writeDurably(path: string, value: unknown): Promise<void> {
     await file.close();
   }
   await rename(temporary, path);
-  await syncDir(join(path, '..'));
+  await syncDir(dirname(path));
 }

@@ -55,7 +55,7 @@ export class FilesystemBlobStore implements BlobStore {
   ): Promise<'created' | 'exists'> {
     const path = this.#path(key);
     signal?.throwIfAborted();
-    return onDisk(async () => {
+    return this.#onDisk(async () => {
       const temporary = join(this.#unfinished, newName(key));
       const file = await open(temporary, 'wx');
       try {
@@ -76,7 +76,7 @@ export class FilesystemBlobStore implements BlobStore {
     assertBlobKey(key);
     signal?.throwIfAborted();
     const multipartId = newName(key);
-    await onDisk(() => FilesystemMultipart.start(join(this.#unfinished, multipartId), partSizeBytes));
+    await this.#onDisk(() => FilesystemMultipart.start(join(this.#unfinished, multipartId), partSizeBytes));
     return multipartId;
   }
 
@@ -92,7 +92,7 @@ export class FilesystemBlobStore implements BlobStore {
     const name = `${multipartId}/${partNumber}`;
     const before = this.#writing.get(name);
     const written = Promise.resolve(before).then(() =>
-      onDisk(async () => {
+      this.#onDisk(async () => {
         const multipart = await FilesystemMultipart.open(dir);
         return multipart.put(partNumber, body, signal);
       }),
@@ -115,7 +115,7 @@ export class FilesystemBlobStore implements BlobStore {
     const path = this.#path(key);
     signal?.throwIfAborted();
     const dir = this.#multipartDir(key, multipartId);
-    return onDisk(async () => {
+    return this.#onDisk(async () => {
       if (await isThere(path)) return 'exists';
       const multipart = await FilesystemMultipart.open(dir);
       await multipart.seal(parts);
@@ -127,7 +127,7 @@ export class FilesystemBlobStore implements BlobStore {
 
   async abortMultiparts(key: string): Promise<void> {
     assertBlobKey(key);
-    await onDisk(async () => {
+    await this.#onDisk(async () => {
       const names = await readdir(this.#unfinished);
       const own = names.filter((name) => name.startsWith(`${hash(key)}-`));
       await Promise.all(
@@ -138,11 +138,11 @@ export class FilesystemBlobStore implements BlobStore {
 
   async stat(key: string): Promise<{ readonly sizeBytes: number } | undefined> {
     const path = this.#path(key);
-    return onDisk(async () => {
+    return this.#onDisk(async () => {
       try {
         return { sizeBytes: (await stat(path)).size };
       } catch (error) {
-        if (hasErrno(error, 'ENOENT')) return this.#missing(undefined);
+        if (hasErrno(error, 'ENOENT')) return this.#missing();
         throw error;
       }
     });
@@ -151,9 +151,9 @@ export class FilesystemBlobStore implements BlobStore {
   async read(key: string, range?: BlobRange, { signal }: StoreCall = {}): Promise<Readable> {
     const path = this.#path(key);
     signal?.throwIfAborted();
-    return onDisk(async () => {
+    return this.#onDisk(async () => {
       const file = await open(path, 'r').catch(async (error: unknown) => {
-        if (hasErrno(error, 'ENOENT')) return this.#missing(undefined);
+        if (hasErrno(error, 'ENOENT')) return this.#missing();
         throw error;
       });
       if (!file) throw blobMissing();
@@ -183,13 +183,13 @@ export class FilesystemBlobStore implements BlobStore {
 
   async delete(key: string): Promise<void> {
     const path = this.#path(key);
-    await onDisk(async () => {
+    await this.#onDisk(async () => {
       try {
         await unlink(path);
         await syncDir(dirname(path));
       } catch (error) {
         if (!hasErrno(error, 'ENOENT')) throw error;
-        await this.#missing(undefined);
+        await this.#missing();
       }
     });
   }
@@ -200,7 +200,7 @@ export class FilesystemBlobStore implements BlobStore {
   }
 
   async check(): Promise<void> {
-    await onDisk(async () => {
+    await this.#onDisk(async () => {
       await stat(this.#blobs);
       const probe = join(this.#unfinished, newName('check'));
       const file = await open(probe, 'wx');
@@ -231,7 +231,7 @@ export class FilesystemBlobStore implements BlobStore {
   /** Gives a whole and durable file the name of a blob. */
   async #publish(file: string, path: string, signal: AbortSignal | undefined): Promise<'created' | 'exists'> {
     signal?.throwIfAborted();
-    // Makes no sense of a root that is gone, such as a disk that is not mounted.
+    // A root that is gone, such as a disk that is not mounted, is not to be made anew.
     await stat(this.#blobs);
     await makeDirs(dirname(path));
     try {
@@ -247,10 +247,19 @@ export class FilesystemBlobStore implements BlobStore {
     throw signal.reason;
   }
 
-  /** Resolves with `value` if a file is missing because it does not exist, and not because the disk is gone. */
-  async #missing<T>(value: T): Promise<T> {
+  /** Resolves if a file is missing because it does not exist, and not because the disk is gone. */
+  async #missing(): Promise<undefined> {
     await stat(this.#blobs);
-    return value;
+  }
+
+  /** Like {@link onDisk}; also tells a disk that is gone from whatever else was missed on it. */
+  async #onDisk<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await onDisk(work);
+    } catch (error) {
+      await onDisk(() => this.#missing());
+      throw error;
+    }
   }
 }
 

@@ -85,6 +85,8 @@ export class S3BlobStore implements BlobStore {
       responseChecksumValidation: 'WHEN_REQUIRED' as const,
       // It would take a connection of its own for every body.
       expectContinueHeader: false,
+      // Its warnings would go past our log, and tell nothing that our errors do not.
+      logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
       // Repeated by sendRequest(), which knows what may be repeated.
       maxAttempts: 1,
       requestHandler: new NodeHttpHandler({
@@ -110,6 +112,7 @@ export class S3BlobStore implements BlobStore {
     properties: BlobProperties,
     { signal }: StoreCall = {},
   ): Promise<'created' | 'exists'> {
+    assertBlobKey(key);
     const writeId = newWriteId();
     const command = (Body: UploadBody | Uint8Array) =>
       new PutObjectCommand({
@@ -132,6 +135,7 @@ export class S3BlobStore implements BlobStore {
     properties: BlobProperties & { readonly partSizeBytes: number },
     { signal }: StoreCall = {},
   ): Promise<string> {
+    assertBlobKey(key);
     const writeId = newWriteId();
     const command = new CreateMultipartUploadCommand({
       ...this.#object(key),
@@ -152,6 +156,7 @@ export class S3BlobStore implements BlobStore {
     body: BlobBody,
     { signal }: StoreCall = {},
   ): Promise<BlobPart> {
+    assertBlobKey(key);
     const { uploadId } = splitMultipartId(multipartId);
     const checksums = checksumHeader(body);
     const command = (Body: UploadBody | Uint8Array) =>
@@ -186,6 +191,7 @@ export class S3BlobStore implements BlobStore {
     parts: readonly BlobPart[],
     { signal }: StoreCall = {},
   ): Promise<'created' | 'exists'> {
+    assertBlobKey(key);
     const { writeId, uploadId } = splitMultipartId(multipartId);
     const command = new CompleteMultipartUploadCommand({
       ...this.#object(key),
@@ -201,6 +207,7 @@ export class S3BlobStore implements BlobStore {
   }
 
   async abortMultiparts(key: string, { signal }: StoreCall = {}): Promise<void> {
+    assertBlobKey(key);
     // A part that was under way can outlive the first abort, so look again until nothing is left.
     for (let round = 0; round < 3; round++) {
       const uploadIds = await this.#unfinished(key, signal);
@@ -219,11 +226,13 @@ export class S3BlobStore implements BlobStore {
   }
 
   async stat(key: string, { signal }: StoreCall = {}): Promise<{ readonly sizeBytes: number } | undefined> {
+    assertBlobKey(key);
     const head = await this.#head(key, signal);
     return head && { sizeBytes: head.ContentLength ?? 0 };
   }
 
   async read(key: string, range?: BlobRange, { signal }: StoreCall = {}): Promise<Readable> {
+    assertBlobKey(key);
     if (range?.length === 0) {
       if (!(await this.stat(key, { ...(signal && { signal }) }))) throw blobMissing();
       return Readable.from([]);
@@ -254,6 +263,7 @@ export class S3BlobStore implements BlobStore {
   }
 
   async delete(key: string, { signal }: StoreCall = {}): Promise<void> {
+    assertBlobKey(key);
     const command = new DeleteObjectCommand(this.#object(key));
     await this.#send(signal, async (attempt) => {
       try {
@@ -286,7 +296,6 @@ export class S3BlobStore implements BlobStore {
   }
 
   #object(key: string): { Bucket: string; Key: string } {
-    assertBlobKey(key);
     return { Bucket: this.#bucket, Key: key };
   }
 
@@ -399,6 +408,10 @@ export class S3BlobStore implements BlobStore {
       };
     }
   }
+}
+
+function ignore(): void {
+  // Nothing to do.
 }
 
 function abortBy(attempt: Attempt): { abortSignal: AbortSignal } {

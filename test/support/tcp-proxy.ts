@@ -13,7 +13,7 @@ export interface TcpProxy {
   stall(): void;
   /** Holds every piece back for so many milliseconds, in each direction. */
   delay(ms: number): void;
-  /** Resets every connection once so many bytes have come from the target, counted from now. */
+  /** Resets every connection, once, when so many bytes have come from the target, counted from now. */
   cutAfter(bytesFromTarget: number): void;
   /** Passes everything again, at once. Connections that were cut stay so. */
   restore(): Promise<void>;
@@ -59,6 +59,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   }
 
   function reset(): void {
+    bytesLeft = Infinity;
     for (const socket of sockets) socket.resetAndDestroy();
     sockets.clear();
     held = [];

@@ -1,0 +1,13 @@
+import { openS3 } from './blob-store/s3-driver.ts';
+import { describeBlobStore } from './blob-store.suite.ts';
+import { sharedS3 } from '../support/shared-servers.ts';
+
+describeBlobStore({
+  name: 'S3 on SeaweedFS',
+  open: () => openS3(sharedS3()),
+  exceptions: {
+    'head-by-signed-url': 'the method is part of the signature of an S3',
+    'long-segments': 'it keeps segments as names of files',
+  },
+  partSizeBytes: 5 * 1024 * 1024,
+});

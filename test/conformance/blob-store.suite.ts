@@ -1,0 +1,31 @@
+import { afterAll, beforeAll, describe } from '@jest/globals';
+import type { Driver, OpenedStore } from './blob-store/driver.ts';
+import { describePartBlobs } from './blob-store/part-blobs.ts';
+import { describeReading } from './blob-store/reading.ts';
+import { describeSignedUrls } from './blob-store/signed-urls.ts';
+import { describeTrouble } from './blob-store/trouble.ts';
+import { describeWholeBlobs } from './blob-store/whole-blobs.ts';
+import { describeWriting } from './blob-store/writing.ts';
+
+/** Holds a driver to the contract in `src/storage/blob-store.ts`. What it cannot do it names, with the reason. */
+export function describeBlobStore(driver: Driver): void {
+  describe(`blob store ${driver.name}`, () => {
+    let open: OpenedStore;
+    const opened = () => open;
+
+    beforeAll(async () => {
+      open = await driver.open();
+    });
+
+    afterAll(async () => {
+      await open.close();
+    });
+
+    describeWholeBlobs(driver, opened);
+    describePartBlobs(driver, opened);
+    describeReading(opened);
+    describeSignedUrls(driver, opened);
+    describeWriting(driver, opened);
+    describeTrouble(driver, opened);
+  });
+}

@@ -1,0 +1,22 @@
+import { describe, it } from '@jest/globals';
+import { sharedVersityGW } from '../support/shared-servers.ts';
+import { openS3 } from './blob-store/s3-driver.ts';
+import { describeBlobStore } from './blob-store.suite.ts';
+
+const versitygw = sharedVersityGW();
+
+if ('missing' in versitygw) {
+  describe('blob store S3 on VersityGW', () => {
+    it.skip(`not run: ${versitygw.missing}`, () => undefined);
+  });
+} else {
+  describeBlobStore({
+    name: 'S3 on VersityGW',
+    open: () => openS3(versitygw),
+    exceptions: {
+      'head-by-signed-url': 'the method is part of the signature of an S3',
+      'long-segments': 'it keeps segments as names of files',
+    },
+    partSizeBytes: 5 * 1024 * 1024,
+  });
+}

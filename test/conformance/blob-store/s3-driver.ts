@@ -1,0 +1,67 @@
+import { HeadObjectCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
+import { S3BlobStore, type S3Options } from '../../../src/storage/s3.ts';
+import { createBucket } from '../../support/shared-servers.ts';
+import type { S3Address } from '../../support/seaweedfs.ts';
+import { startTcpProxy } from '../../support/tcp-proxy.ts';
+import type { OpenedStore } from './driver.ts';
+
+/** Opens an S3 store over a new bucket, through a proxy; its URLs lead to the server itself. */
+export async function openS3(address: S3Address): Promise<OpenedStore> {
+  const target = await createBucket(address);
+  const proxy = await startTcpProxy(target.endpoint);
+  const credentials = { accessKeyId: target.accessKeyId, secretAccessKey: target.secretAccessKey };
+  const options: S3Options = {
+    bucket: target.bucket,
+    region: target.region,
+    endpoint: `http://${proxy.address}`,
+    publicEndpoint: target.endpoint,
+    forcePathStyle: true,
+    credentials,
+    stallTimeoutMs: 2_000,
+  };
+  const store = new S3BlobStore(options);
+  const direct = new S3Client({ ...target, credentials, forcePathStyle: true });
+
+  return {
+    store,
+    secrets: [
+      target.bucket,
+      proxy.address,
+      String(proxy.port),
+      target.endpoint,
+      target.accessKeyId,
+      target.secretAccessKey,
+      'missing-bucket',
+      'wrong',
+    ],
+    countUnfinished: async (key) => {
+      const list = new ListMultipartUploadsCommand({ Bucket: target.bucket, Prefix: key });
+      const { Uploads = [] } = await direct.send(list);
+      return Uploads.filter((upload) => upload.Key === key).length;
+    },
+    contentType: async (key) => {
+      const head = await direct.send(new HeadObjectCommand({ Bucket: target.bucket, Key: key }));
+      return head.ContentType;
+    },
+    proxy,
+    reopen: () => new S3BlobStore({ ...options, stallTimeoutMs: 10_000 }),
+    unusable: [
+      { why: 'the bucket is missing', store: new S3BlobStore({ ...options, bucket: 'missing-bucket' }) },
+      {
+        why: 'the key is wrong',
+        store: new S3BlobStore({ ...options, credentials: { ...credentials, secretAccessKey: 'wrong' } }),
+      },
+      {
+        why: 'the identity is unknown',
+        store: new S3BlobStore({ ...options, credentials: { ...credentials, accessKeyId: 'wrong' } }),
+      },
+    ],
+    fail: () => proxy.cut(),
+    recover: () => proxy.restore(),
+    close: async () => {
+      await store.close();
+      direct.destroy();
+      await proxy.close();
+    },
+  };
+}

@@ -1,0 +1,110 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import type { SignedUrlOptions } from '../../../src/storage/blob-store.ts';
+import { bufferedBody, bytes, itNeeds, newKey } from './driver.ts';
+import type { Driver, OpenedStore } from './driver.ts';
+
+/** URLs for readers that know nothing of the service. */
+export function describeSignedUrls(driver: Driver, opened: () => OpenedStore): void {
+  describe('signed URLs', () => {
+    const store = () => opened().store;
+    const key = newKey();
+    const data = bytes(10_000);
+
+    const options = (changes: Partial<SignedUrlOptions> = {}): SignedUrlOptions => ({
+      issuedAt: new Date(Math.floor(Date.now() / 60_000) * 60_000),
+      ttlSeconds: 3600,
+      contentType: 'image/png',
+      contentDisposition: `attachment; filename="a (1)'*.png"; filename*=UTF-8''%C3%A4%20(1)%27%2A.png`,
+      cacheControl: 'private, max-age=3600, immutable',
+      ...changes,
+    });
+
+    beforeAll(async () => {
+      await store().put(key, bufferedBody(data), { contentType: 'text/html' });
+    });
+
+    it('are equal for equal arguments, and different for different ones', async () => {
+      const url = await store().signUrl(key, options());
+      const again = opened().reopen();
+      expect(await store().signUrl(key, options())).toBe(url);
+      expect(await again.signUrl(key, options())).toBe(url);
+      await again.close();
+      const others = await Promise.all([
+        store().signUrl(newKey(), options()),
+        store().signUrl(key, options({ ttlSeconds: 3601 })),
+        store().signUrl(key, options({ issuedAt: new Date(0) })),
+        store().signUrl(key, options({ contentType: 'image/gif' })),
+        store().signUrl(key, options({ contentDisposition: 'inline' })),
+        store().signUrl(key, options({ cacheControl: 'no-store' })),
+      ]);
+      expect(new Set([url, ...others]).size).toBe(7);
+    });
+
+    itNeeds(driver, 'serves-signed-urls', 'serve the blob with the headers asked for', async () => {
+      const { contentType, contentDisposition, cacheControl } = options();
+      const answer = await fetch(await store().signUrl(key, options()));
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('content-type')).toBe(contentType);
+      expect(answer.headers.get('content-disposition')).toBe(contentDisposition);
+      expect(answer.headers.get('cache-control')).toBe(cacheControl);
+      expect(Buffer.from(await answer.arrayBuffer()).equals(data)).toBe(true);
+    });
+
+    itNeeds(driver, 'serves-signed-urls', 'serve byte ranges', async () => {
+      const url = await store().signUrl(key, options());
+      for (const [range, from, to] of [
+        ['bytes=0-0', 0, 1],
+        ['bytes=100-199', 100, 200],
+        ['bytes=9990-', 9990, 10_000],
+        ['bytes=-10', 9990, 10_000],
+      ] as const) {
+        const answer = await fetch(url, { headers: { range } });
+        expect(answer.status).toBe(206);
+        expect(answer.headers.get('content-range')).toBe(`bytes ${from}-${to - 1}/10000`);
+        expect(Buffer.from(await answer.arrayBuffer()).equals(data.subarray(from, to))).toBe(true);
+      }
+      expect((await fetch(url, { headers: { range: 'bytes=10000-' } })).status).toBe(416);
+    });
+
+    itNeeds(driver, 'head-by-signed-url', 'answer HEAD', async () => {
+      const answer = await fetch(await store().signUrl(key, options()), { method: 'HEAD' });
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('content-length')).toBe('10000');
+    });
+
+    itNeeds(driver, 'serves-signed-urls', 'are useless once anything in them is changed', async () => {
+      const url = new URL(await store().signUrl(key, options()));
+      const changed = [...url.searchParams.keys()].map((name) => {
+        const one = new URL(url);
+        const value = one.searchParams.get(name)!;
+        one.searchParams.set(
+          name,
+          value.replace(/.$/, (last) => (last === '1' ? '2' : '1')),
+        );
+        return one;
+      });
+      const otherPath = new URL(url);
+      otherPath.pathname = otherPath.pathname.replace(/.$/, (last) => (last === '1' ? '2' : '1'));
+      const added = new URL(url);
+      added.searchParams.set('response-content-language', 'de');
+      const removed = new URL(url);
+      removed.searchParams.delete('response-content-disposition');
+      for (const one of [...changed, otherPath, added, removed]) {
+        const answer = await fetch(one);
+        expect([one.href, answer.status >= 400 && answer.status < 404]).toEqual([one.href, true]);
+      }
+      expect((await fetch(otherPath)).status).toBe(403);
+      expect((await fetch(url, { method: 'PUT', body: 'x' })).status).toBe(403);
+      expect((await fetch(url, { method: 'DELETE' })).status).toBe(403);
+      expect((await fetch(url.origin + url.pathname)).status).toBe(403);
+    });
+
+    itNeeds(driver, 'serves-signed-urls', 'end when their time is over', async () => {
+      const past = new Date((Math.floor(Date.now() / 1000) - 100) * 1000);
+      const over = await store().signUrl(key, options({ issuedAt: past, ttlSeconds: 98 }));
+      expect((await fetch(over)).status).toBe(403);
+      const running = await store().signUrl(key, options({ issuedAt: past, ttlSeconds: 400 }));
+      expect((await fetch(running)).status).toBe(200);
+    });
+  });
+}
