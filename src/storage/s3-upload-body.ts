@@ -27,6 +27,7 @@ export class UploadBody extends Readable {
   readonly #stall: StallTimer;
   readonly #onHandedOver: () => void;
   #sentBytes = 0;
+  #sum = 0;
 
   /**
    * `stall` runs whenever the store is to take something, and not while the source is asked. `onHandedOver`
@@ -40,6 +41,11 @@ export class UploadBody extends Readable {
     this.#iterator = isRepeatable(body)
       ? pieces(body.chunks)
       : (body.chunks as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  }
+
+  /** CRC32C of what was handed over. */
+  get crc32c(): number {
+    return this.#sum;
   }
 
   /** Reads a body of no bytes to its end; nothing of it is sent. */
@@ -72,6 +78,7 @@ export class UploadBody extends Readable {
       throw sizeMismatch(this.#sizeBytes, 'more');
     if (this.destroyed) return;
     this.#sentBytes = sent;
+    this.#sum = crc32c(chunk, this.#sum);
     if (whole) this.#onHandedOver();
     this.push(chunk);
     if (whole) this.push(null);

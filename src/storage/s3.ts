@@ -10,12 +10,14 @@ import {
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
+  type CompletedPart,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { AssetError } from '../errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AssetError, isAssetError } from '../errors.ts';
 import { BlobReader } from './blob-reader.ts';
 import {
   assertBlobKey,
@@ -58,6 +60,8 @@ const COMPLETE_TIMEOUT_FACTOR = 6;
 /** How long an aborted write waits for the answer to what the store may have done already. */
 const GRACE_MS = 1_000;
 const UNDO_TIMEOUT_MS = 2_000;
+/** How late a store may notice that a body broke off. */
+const LATE_MS = 300;
 
 /**
  * Blobs in a bucket of any S3.
@@ -114,19 +118,24 @@ export class S3BlobStore implements BlobStore {
   ): Promise<'created' | 'exists'> {
     assertBlobKey(key);
     const writeId = newWriteId();
+    const checksums = checksumHeader(body);
     const command = (Body: UploadBody | Uint8Array) =>
       new PutObjectCommand({
         ...this.#object(key),
         ...this.#encryption,
-        ...checksumHeader(body),
+        ...checksums,
         Body,
         ContentLength: body.sizeBytes,
         ContentType: properties.contentType,
         IfNoneMatch: '*',
         Metadata: { 'write-id': writeId },
       });
-    return this.#create(key, writeId, { signal, repeat: isRepeatable(body) }, (attempt, mayExist) =>
-      this.#withBody(body, attempt, mayExist, (Body) => this.#client.send(command(Body), abortBy(attempt))),
+    return this.#create(
+      key,
+      writeId,
+      { signal, repeat: isRepeatable(body), unproven: !('ChecksumCRC32C' in checksums) },
+      (attempt, mayExist) =>
+        this.#withBody(body, attempt, mayExist, (Body) => this.#client.send(command(Body), abortBy(attempt))),
     );
   }
 
@@ -169,20 +178,13 @@ export class S3BlobStore implements BlobStore {
         ContentLength: body.sizeBytes,
       });
     const options = { signal, repeat: isRepeatable(body), stallTimeoutMs: this.#stallTimeoutMs };
-    const { ETag } = await sendRequest(options, (attempt) =>
-      this.#withBody(
-        body,
-        attempt,
-        () => undefined,
-        (Body) => this.#client.send(command(Body), abortBy(attempt)),
-      ),
+    return sendRequest(options, (attempt) =>
+      this.#withBody(body, attempt, ignore, async (Body) => {
+        const { ETag } = await this.#client.send(command(Body), abortBy(attempt));
+        const crc32c = body.crc32c ?? (Body instanceof UploadBody ? Body.crc32c : 0);
+        return { partNumber, sizeBytes: body.sizeBytes, tag: ETag ?? '', crc32c };
+      }),
     );
-    return {
-      partNumber,
-      sizeBytes: body.sizeBytes,
-      tag: ETag ?? '',
-      ...(body.crc32c !== undefined && { crc32c: body.crc32c }),
-    };
   }
 
   async completeMultipart(
@@ -197,7 +199,7 @@ export class S3BlobStore implements BlobStore {
       ...this.#object(key),
       UploadId: uploadId,
       IfNoneMatch: '*',
-      MultipartUpload: { Parts: parts.map(({ partNumber, tag }) => ({ PartNumber: partNumber, ETag: tag })) },
+      MultipartUpload: { Parts: parts.map(completedPart) },
     });
     const stallTimeoutMs = this.#stallTimeoutMs * COMPLETE_TIMEOUT_FACTOR;
     return this.#create(key, writeId, { signal, stallTimeoutMs }, (attempt, mayExist) => {
@@ -337,7 +339,13 @@ export class S3BlobStore implements BlobStore {
   async #create(
     key: string,
     writeId: string,
-    options: { signal: AbortSignal | undefined; repeat?: boolean; stallTimeoutMs?: number },
+    options: {
+      signal: AbortSignal | undefined;
+      repeat?: boolean;
+      stallTimeoutMs?: number;
+      /** True if the store gets no checksum: it may take a body that breaks off for a whole one. */
+      unproven?: boolean;
+    },
     send: (attempt: Attempt, mayExist: () => void) => Promise<unknown>,
   ): Promise<'created' | 'exists'> {
     const { signal } = options;
@@ -362,6 +370,11 @@ export class S3BlobStore implements BlobStore {
       return status;
     } catch (error) {
       if (signal?.aborted && mayExist) await this.#undo(key, writeId);
+      else if (options.unproven === true && !isAssetError(error, 'STORE_UNAVAILABLE')) {
+        const undone = sleep(LATE_MS).then(() => this.#undo(key, writeId));
+        // Who gave up does not wait.
+        if (!signal?.aborted) await undone;
+      }
       throw error;
     }
   }
@@ -422,6 +435,14 @@ function newWriteId(): string {
   return randomBytes(12).toString('hex');
 }
 
+function completedPart({ partNumber, tag, crc32c }: BlobPart): CompletedPart {
+  return {
+    PartNumber: partNumber,
+    ETag: tag,
+    ...(crc32c !== undefined && { ChecksumCRC32C: encodeChecksum(crc32c) }),
+  };
+}
+
 /** The id of a multipart blob names its write id too, so that every replica can tell its own blob. */
 function splitMultipartId(multipartId: string): { writeId: string; uploadId: string } {
   const [, writeId, uploadId] = /^([0-9a-f]{24})\.(.+)$/s.exec(multipartId) ?? [];
@@ -437,10 +458,13 @@ function checksumHeader(body: BlobBody): { ChecksumCRC32C?: string } {
     if (size !== body.sizeBytes) throw sizeMismatch(body.sizeBytes, size);
     crc32c ??= checksum(body.chunks);
   }
-  if (crc32c === undefined) return {};
+  return crc32c === undefined ? {} : { ChecksumCRC32C: encodeChecksum(crc32c) };
+}
+
+function encodeChecksum(crc32c: number): string {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(crc32c);
-  return { ChecksumCRC32C: bytes.toString('base64') };
+  return bytes.toString('base64');
 }
 
 function rangeHeader(range: BlobRange | undefined): { Range?: string } {

@@ -11,6 +11,8 @@ export type Capability =
   | 'serves-signed-urls'
   /** A URL signed for GET answers HEAD as well. */
   | 'head-by-signed-url'
+  /** A key may go on where another ends: `a` and `a/b`. */
+  | 'nested-keys'
   /** A segment of a key may be longer than a file name. */
   | 'long-segments'
   /** There is a network between driver and store that can be cut. */
