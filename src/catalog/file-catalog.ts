@@ -1,3 +1,5 @@
+import type { UploadSessions } from './upload-sessions.ts';
+
 /** Anything that JSON can say. */
 export type JsonValue =
   null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -91,6 +93,13 @@ export interface CatalogCall {
   readonly signal?: AbortSignal;
 }
 
+/** What must still be open for a record to be created; it is checked in the same transaction. */
+export type CreateFence =
+  /** The reservation that the record's id is from. */
+  | { readonly reservationId: string }
+  /** The session of the record's id, at this revision. It is removed when the record is created. */
+  | { readonly upload: { readonly revision: number } };
+
 /**
  * Where records live. The comments here are the contract; `test/conformance/file-catalog.suite.ts`
  * holds every driver to it on a real server.
@@ -115,17 +124,20 @@ export interface FileCatalog {
   /** The records of those `ids` that exist, deleted ones too, in one round trip per 200 ids or fewer. */
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>>;
 
+  /** The sessions of uploads that go on over several calls. */
+  readonly uploads: UploadSessions;
+
   /**
-   * Creates a record under an id of an open reservation.
+   * Creates a record under an id of an open reservation, or of an open session.
    *
    * Where `requestKey` is given and another record has it, nothing is written and the call resolves with
    * `request-taken`: {@link findByRequestKey} then finds that record. Rejects with UPLOAD_EXPIRED if the
-   * reservation is closed or gone, and with RELATION_UNKNOWN, RELATION_TARGET_MISSING,
+   * reservation is closed or gone, or the session is or has another revision, and with RELATION_UNKNOWN, RELATION_TARGET_MISSING,
    * ATTRIBUTE_INVALID or CATALOG_REFUSED if the catalog does not take the description.
    */
   create(
     record: NewFileRecord,
-    options: { readonly reservationId: string; readonly requestKey?: string },
+    options: CreateFence & { readonly requestKey?: string },
     call?: CatalogCall,
   ): Promise<
     { readonly status: 'created'; readonly record: FileRecord } | { readonly status: 'request-taken' }

@@ -11,6 +11,8 @@ export interface BatchRequest {
   /** Which record; none for one that is created. */
   readonly id?: string;
   readonly body?: Readonly<Record<string, unknown>>;
+  /** True where nothing but the id of the record is to be answered. */
+  readonly onlyId?: boolean;
 }
 
 /** What a list asks for. `filter` must be built of {@link quote}d values. */
@@ -71,7 +73,7 @@ export class PocketBaseClient {
   /** Records of a collection. */
   async list(collection: string, query: RecordQuery, signal: AbortSignal): Promise<readonly RawRecord[]> {
     const { items } = await this.send<{ items: RawRecord[] }>(
-      `${recordsPath(collection)}`,
+      recordsPath(collection),
       {
         query: {
           ...{ perPage: query.limit, skipTotal: true, filter: query.filter },
@@ -88,8 +90,8 @@ export class PocketBaseClient {
   /** Carries out all requests or none of them, one after the other and with no other write in between. */
   async batch(requests: readonly BatchRequest[], signal: AbortSignal): Promise<readonly RawRecord[]> {
     const body = {
-      requests: requests.map(({ method, collection, id, body = {} }) => ({
-        ...{ method, url: recordsPath(collection, id), body },
+      requests: requests.map(({ method, collection, id, body = {}, onlyId }) => ({
+        ...{ method, url: recordsPath(collection, id) + (onlyId ? '?fields=id' : ''), body },
       })),
     };
     const results = await this.send<{ body: RawRecord }[]>('/api/batch', { method: 'POST', body, signal });
@@ -143,7 +145,7 @@ export class PocketBaseClient {
 }
 
 /** Path of a collection's records, or of one of them. */
-export function recordsPath(collection: string, id?: string): string {
+function recordsPath(collection: string, id?: string): string {
   const path = `/api/collections/${encodeURIComponent(collection)}/records`;
   return id === undefined ? path : `${path}/${encodeURIComponent(id)}`;
 }

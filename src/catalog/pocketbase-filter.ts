@@ -7,6 +7,30 @@ import {
   type FieldMap,
   type Schema,
 } from './pocketbase-schema.ts';
+import { isStorable } from './storable.ts';
+
+/** PocketBase reads filters of up to 3,500 characters; the rest is for what stands beside the ids. */
+const MAX_LENGTH = 3_400;
+
+/** Greatest number of records that one filter of {@link idFilters} finds. */
+export const MAX_IDS = 150;
+
+/** Filters that together find the records with these ids. */
+export function idFilters(ids: readonly string[]): string[] {
+  const filters: string[][] = [];
+  let length = Infinity;
+  for (const id of new Set(ids)) {
+    if (id === '' || !isStorable(id)) continue;
+    const part = `id=${quote(id)}`;
+    if (length + part.length > MAX_LENGTH || filters.at(-1)!.length === MAX_IDS) {
+      filters.push([]);
+      length = 0;
+    }
+    filters.at(-1)!.push(part);
+    length += part.length + 2;
+  }
+  return filters.map((parts) => parts.join('||'));
+}
 
 /** A time as PocketBase keeps it. */
 export function quoteTime(time: Date): string {

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AssetError } from '../errors.ts';
-import { PocketBaseClient, Refusal } from './pocketbase-client.ts';
+import { Refusal, type PocketBaseClient } from './pocketbase-client.ts';
 import {
   isMultiple,
   type Collection,
@@ -8,9 +9,13 @@ import {
   type FieldName,
 } from './pocketbase-schema.ts';
 
-/** Names of the collections that the service keeps for itself; only superusers reach them. */
+/** The collection of open reservations. Like the next two it is the service's own: only superusers reach it. */
 export const OPEN_RESERVATIONS = 'asset_reservations';
+
+/** The collection of closed reservations. */
 export const CLOSED_RESERVATIONS = 'asset_leftovers';
+
+/** The collection by which one change of several wins. */
 export const REVISIONS = 'asset_revisions';
 
 const text = (max: number) => ({ type: 'text', max });
@@ -77,11 +82,36 @@ export async function findCollection(
  * Adds to a PocketBase what the catalog needs, and removes nothing. Rules, views and fields stay as they are, but for
  * one thing: a legacy link that is `required` no longer is, since files of the service have no location.
  *
- * Safe to repeat and to run in several replicas at once: PocketBase merges what it imports with what is there.
+ * Safe to repeat and to run in several replicas at once: PocketBase merges what it imports with what is there. Where two
+ * make one collection at the same moment it refuses the second, which then looks again at what is missing.
  */
 export async function migratePocketBase(
   client: PocketBaseClient,
-  options: { readonly collection: string; readonly map: FieldMap; readonly hiddenFields: readonly string[] },
+  options: MigrationOptions,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await addMissing(client, options, signal);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (attempt === ATTEMPTS) throw unusable(options.collection, 'cannot be changed', error);
+      await sleep(200 * attempt * Math.random(), undefined, { signal });
+    }
+  }
+}
+
+const ATTEMPTS = 8;
+
+interface MigrationOptions {
+  readonly collection: string;
+  readonly map: FieldMap;
+  readonly hiddenFields: readonly string[];
+}
+
+async function addMissing(
+  client: PocketBaseClient,
+  options: MigrationOptions,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const did: string[] = [];
@@ -137,10 +167,7 @@ const MIN_BATCH = 10;
 const SECRET = new Set<string>(['requestKey', 'revision'] satisfies FieldName[]);
 
 /** The fields that the collection is to have, in the order that it has them. */
-function fieldsOf(
-  present: readonly CollectionField[],
-  options: { readonly collection: string; readonly map: FieldMap; readonly hiddenFields: readonly string[] },
-) {
+function fieldsOf(present: readonly CollectionField[], options: MigrationOptions) {
   const relaxed: string[] = [];
   const isLegacyLink = ({ name, type }: CollectionField) =>
     options.hiddenFields.includes(name) || (type === 'file' && !Object.values(options.map).includes(name));
@@ -158,7 +185,10 @@ function fieldsOf(
       missing.push({ name, ...wanted.as });
       added.push(name);
     } else if (!wanted.types.includes(field.type)) {
-      throw unusable(`${options.collection}.${name}`, `is of type ${field.type} and cannot hold ${ours}`);
+      throw unusable(
+        `${options.collection}.${name}`,
+        `is of type ${field.type} and cannot hold ${ours}; map ${ours} to another`,
+      );
     } else if (SECRET.has(ours) && !field.hidden) {
       throw unusable(`${options.collection}.${name}`, `must be hidden from everybody but superusers`);
     }
@@ -168,7 +198,7 @@ function fieldsOf(
 
 function missingIndexes(
   collection: Pick<Collection, 'name' | 'fields' | 'indexes'>,
-  { map, hiddenFields }: { readonly map: FieldMap; readonly hiddenFields: readonly string[] },
+  { map, hiddenFields }: MigrationOptions,
 ): string[] {
   const ignored = new Set([...Object.values(map), ...hiddenFields]);
   // A list in a relation field is JSON, which an index does not help with.
@@ -197,8 +227,9 @@ function indexName(index: string): string {
   return /index\s+(?:if\s+not\s+exists\s+)?[`"[]?([A-Za-z0-9_]+)/i.exec(index)?.[1] ?? index;
 }
 
-function unusable(field: string, why: string): AssetError {
-  return new AssetError('CATALOG_REFUSED', `${field} ${why}; map the file's field to another.`, {
-    metadata: { field },
+function unusable(what: string, why: string, cause?: unknown): AssetError {
+  return new AssetError('CATALOG_REFUSED', `The catalog's ${what} ${why}.`, {
+    metadata: { field: what },
+    cause,
   });
 }

@@ -27,19 +27,22 @@ export async function openReservation(
   signal: AbortSignal,
 ): Promise<Reservation> {
   const body = { file_ids: fileIds, ...expiry(expireTime) };
-  const [raw] = await client.batch([{ method: 'POST', collection: OPEN_RESERVATIONS, body }], signal);
+  const [raw] = await client.batch(
+    [{ method: 'POST', collection: OPEN_RESERVATIONS, body, onlyId: true }],
+    signal,
+  );
   return { id: raw!.id, fileIds: [...fileIds] };
 }
 
 /** A request that fails, and with it its batch, unless the reservation is open. */
 export function requireOpen(id: string): BatchRequest {
-  return { method: 'PATCH', collection: OPEN_RESERVATIONS, id };
+  return { method: 'PATCH', collection: OPEN_RESERVATIONS, id, onlyId: true };
 }
 
 /** A request that adds a closed reservation. */
 export function addClosed(fileIds: readonly string[], expireTime: string, id?: string): BatchRequest {
   const body = { file_ids: fileIds, expire_time: expireTime, ...(id !== undefined && { id }) };
-  return { method: 'POST', collection: CLOSED_RESERVATIONS, body };
+  return { method: 'POST', collection: CLOSED_RESERVATIONS, body, onlyId: true };
 }
 
 /** Moves the expiry of an open reservation; false if it is not open. */
@@ -50,7 +53,10 @@ export function extendReservation(
   signal: AbortSignal,
 ): Promise<boolean> {
   return unlessRefused(
-    client.batch([{ method: 'PATCH', collection: OPEN_RESERVATIONS, id, body: expiry(expireTime) }], signal),
+    client.batch(
+      [{ method: 'PATCH', collection: OPEN_RESERVATIONS, id, body: expiry(expireTime), onlyId: true }],
+      signal,
+    ),
   );
 }
 
@@ -101,7 +107,7 @@ async function closeIfExpired(
 ): Promise<void> {
   const target = { collection: OPEN_RESERVATIONS, id: raw.id };
   const requests: BatchRequest[] = [
-    { method: 'PATCH', ...target, body: { 'countdown-': FAR - now.getTime() + 1 } },
+    { method: 'PATCH', ...target, body: { 'countdown-': FAR - now.getTime() + 1 }, onlyId: true },
     { method: 'DELETE', ...target },
     addClosed(raw.file_ids as string[], raw.expire_time as string, raw.id),
   ];

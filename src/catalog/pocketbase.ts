@@ -1,16 +1,8 @@
-import { AssetError } from '../errors.ts';
 import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS, unavailable } from './call.ts';
-import type {
-  CatalogCall,
-  FileCatalog,
-  FileChange,
-  FileFilter,
-  FileRecord,
-  ListCursor,
-  NewFileRecord,
-} from './file-catalog.ts';
+import type { CatalogCall, FileCatalog, FileChange, FileRecord, NewFileRecord } from './file-catalog.ts';
+import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { PocketBaseClient, quote, Refusal, type RawRecord } from './pocketbase-client.ts';
-import { listFilter, quoteTime, superuserOnly } from './pocketbase-filter.ts';
+import { idFilters, listFilter, MAX_IDS, quoteTime, superuserOnly } from './pocketbase-filter.ts';
 import { findCollection, migratePocketBase } from './pocketbase-migrate.ts';
 import { countOf, revisionOf, toBody, toFile } from './pocketbase-records.ts';
 import { isTaken, toAssetError } from './pocketbase-refusals.ts';
@@ -18,7 +10,7 @@ import * as reservations from './pocketbase-reservations.ts';
 import { compareAndSet } from './pocketbase-revisions.ts';
 import { fieldMap, type FieldMap } from './pocketbase-schema.ts';
 import { SchemaCache } from './pocketbase-schema-cache.ts';
-import { assertStorable, canMatch, isStorable } from './storable.ts';
+import { assertStorable, canMatch } from './storable.ts';
 
 /** How to open a {@link PocketBaseCatalog}. */
 export interface PocketBaseOptions {
@@ -40,9 +32,6 @@ export function openPocketBaseCatalog(options: PocketBaseOptions): FileCatalog {
   return new PocketBaseCatalog(options);
 }
 
-/** PocketBase reads no longer filter. */
-const MAX_FILTER_LENGTH = 3_400;
-const MAX_IDS = 150;
 const MIGRATION_TIMEOUT_MS = 120_000;
 
 /**
@@ -76,18 +65,14 @@ class PocketBaseCatalog implements FileCatalog {
     const options = { collection: this.#collection, map: this.#map, hiddenFields: this.#hiddenFields };
     return this.#run(
       undefined,
-      async (signal) => {
-        const did = await migratePocketBase(this.#client, options, signal);
-        this.#schemas.clear();
-        return did;
-      },
+      (signal) => migratePocketBase(this.#client, options, signal).finally(() => this.#schemas.clear()),
       MIGRATION_TIMEOUT_MS,
     );
   }
 
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {
     return this.#run(call, async (signal) => {
-      const pages = await Promise.all(this.#idFilters(ids).map((filter) => this.#find({ filter }, signal)));
+      const pages = await Promise.all(idFilters(ids).map((filter) => this.#find({ filter }, signal)));
       return new Map(pages.flat().map((file) => [file.id, file]));
     });
   }
@@ -115,9 +100,7 @@ class PocketBaseCatalog implements FileCatalog {
         return { status: 'created', record: await this.#toFile(raw!, signal) } as const;
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        if (error.index === 0) {
-          throw new AssetError('UPLOAD_EXPIRED', 'The upload lasted past its reservation; upload again.');
-        }
+        if (error.index === 0) throw uploadExpired();
         const { requestKey } = options;
         const mayBeTaken = isTaken(error, this.#map.requestKey) || isTaken(error, 'id');
         if (requestKey !== undefined && mayBeTaken && (await this.#findByKey(requestKey, signal))) {
@@ -138,7 +121,7 @@ class PocketBaseCatalog implements FileCatalog {
       const schema = await this.#schemas.get(namesIn(change), signal);
       const body = toBody(change, this.#map, schema);
       const raw = await this.#read(id, signal);
-      if (!raw) throw notFound(id);
+      if (!raw) throw fileNotFound(id);
       if (revisionOf(raw, this.#map) !== revision) throw concurrentChange(id);
       const count = countOf(raw, this.#map);
       const patch = {
@@ -152,20 +135,12 @@ class PocketBaseCatalog implements FileCatalog {
         return await this.#toFile(result.records[0]!, signal);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        throw error.status === 404 ? notFound(id) : toAssetError(error, this.#map, schema);
+        throw error.status === 404 ? fileNotFound(id) : toAssetError(error, this.#map, schema);
       }
     });
   }
 
-  list(
-    query: {
-      readonly filter: FileFilter;
-      readonly showDeleted: boolean;
-      readonly after?: ListCursor;
-      readonly limit: number;
-    },
-    call?: CatalogCall,
-  ): Promise<readonly FileRecord[]> {
+  list(query: Parameters<FileCatalog['list']>[0], call?: CatalogCall): Promise<readonly FileRecord[]> {
     return this.#run(call, async (signal) => {
       if (!canMatch(query.filter) || query.limit < 1) return [];
       const { relation } = query.filter;
@@ -269,7 +244,7 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   async #read(id: string, signal: AbortSignal): Promise<RawRecord | undefined> {
-    const [filter] = this.#idFilters([id]);
+    const [filter] = idFilters([id]);
     if (filter === undefined) return undefined;
     const query = { filter: `${superuserOnly(this.#map)}&&(${filter})`, limit: 1 };
     return (await this.#client.list(this.#collection, query, signal))[0];
@@ -279,35 +254,8 @@ class PocketBaseCatalog implements FileCatalog {
     const names = Object.keys(raw).filter((name) => name !== 'collectionId' && name !== 'collectionName');
     return toFile(raw, this.#map, await this.#schemas.get(names, signal));
   }
-
-  /** Filters that together find all of these ids, each short enough for PocketBase. */
-  #idFilters(ids: readonly string[]): string[] {
-    const filters: string[][] = [];
-    let length = Infinity;
-    for (const id of new Set(ids)) {
-      if (id === '' || !isStorable(id)) continue;
-      const part = `id=${quote(id)}`;
-      if (length + part.length > MAX_FILTER_LENGTH || filters.at(-1)!.length === MAX_IDS) {
-        filters.push([]);
-        length = 0;
-      }
-      filters.at(-1)!.push(part);
-      length += part.length + 2;
-    }
-    return filters.map((parts) => parts.join('||'));
-  }
 }
 
 function namesIn({ relations = {}, attributes = {} }: FileChange): string[] {
   return [...Object.keys(relations), ...Object.keys(attributes)];
-}
-
-function notFound(id: string): AssetError {
-  return new AssetError('FILE_NOT_FOUND', 'There is no such file.', { metadata: { file_id: id } });
-}
-
-function concurrentChange(id: string): AssetError {
-  return new AssetError('CONCURRENT_CHANGE', 'The file has changed; read it again and repeat.', {
-    metadata: { file_id: id },
-  });
 }

@@ -9,7 +9,7 @@ export async function migrateSql(backend: SqlBackend): Promise<readonly string[]
   try {
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations(backend) } });
     const { error, results } = await migrator.migrateToLatest();
-    if (error !== undefined) throw error;
+    if (error !== undefined) throw error as Error;
     return (results ?? []).map((result) => `applied ${result.migrationName}`);
   } finally {
     await db.destroy();

@@ -65,14 +65,14 @@ function openPool(config: pg.PoolConfig): PostgresPool {
     end: () => pool.end(),
     connect: async () => {
       const client = await pool.connect();
-      let broken: unknown;
+      let broken: Error | undefined;
       const query = async (text: string, values: readonly unknown[]) => {
         // Else the rollback would wait for the same silence again.
         if (broken) throw broken;
         try {
           return await client.query(text, [...values]);
         } catch (error) {
-          if (sqlState(error) === undefined) broken = error;
+          if (sqlState(error) === undefined) broken = error as Error;
           throw error;
         }
       };

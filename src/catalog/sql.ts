@@ -2,6 +2,7 @@ import { Kysely, type Transaction } from 'kysely';
 import { AssetError } from '../errors.ts';
 import { bounded, CHECK_TIMEOUT_MS } from './call.ts';
 import type { CatalogCall, FileCatalog, FileChange, FileRecord, NewFileRecord } from './file-catalog.ts';
+import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { withRetries, type SqlBackend } from './sql-backend.ts';
 import { listQuery, type ListQuery } from './sql-list.ts';
 import { migrateSql } from './sql-migrations.ts';
@@ -64,9 +65,7 @@ export class SqlCatalog implements FileCatalog {
         // Closing has to wait until this file is committed; other files of the reservation need not.
         .$if(this.#backend.locksRows, (query) => query.forShare())
         .executeTakeFirst();
-      if (!open) {
-        throw new AssetError('UPLOAD_EXPIRED', 'The upload lasted past its reservation; upload again.');
-      }
+      if (!open) throw uploadExpired();
       const row = await this.#insert(trx, record, options.requestKey);
       if (!row) {
         if (await this.#hasRequestKey(trx, options.requestKey)) return { status: 'request-taken' } as const;
@@ -92,14 +91,8 @@ export class SqlCatalog implements FileCatalog {
     return this.#transaction(call, async (trx) => {
       assertStorable(change);
       const old = await this.#lock(trx, id);
-      if (!old) {
-        throw new AssetError('FILE_NOT_FOUND', 'There is no such file.', { metadata: { file_id: id } });
-      }
-      if (old.revision !== revision) {
-        throw new AssetError('CONCURRENT_CHANGE', 'The file has changed; read it again and repeat.', {
-          metadata: { file_id: id },
-        });
-      }
+      if (!old) throw fileNotFound(id);
+      if (old.revision !== revision) throw concurrentChange(id);
       await trx
         .updateTable('files')
         .set((row) => ({

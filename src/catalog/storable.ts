@@ -38,7 +38,7 @@ export function canMatch({ owner, usage, relation, contentType }: FileFilter): b
 function isStorableJson(value: JsonValue): boolean {
   if (typeof value === 'string') return isStorable(value);
   if (value === null || typeof value !== 'object') return true;
-  return Object.entries(value).every(([key, item]) => isStorable(key) && isStorableJson(item as JsonValue));
+  return Object.entries(value).every(([key, item]) => isStorable(key) && isStorableJson(item));
 }
 
 function refused(field: string): AssetError {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { openPostgresCatalog, postgresBackend } from '../../src/catalog/sql-postgres.ts';
 import { startPostgres, type Postgres } from '../support/postgres.ts';
@@ -6,7 +7,7 @@ import { createDatabase } from '../support/shared-servers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { describeFileCatalog } from './file-catalog.suite.ts';
 import { explainTests } from './file-catalog/sql-plans.ts';
-import { createFile, getFile, newId } from './file-catalog/subject.ts';
+import { createFile, getFile, newFile, newId, reserve } from './file-catalog/subject.ts';
 
 describeFileCatalog('postgres', async () => {
   const url = await createDatabase();
@@ -50,17 +51,42 @@ describe('file catalog: postgres', () => {
   });
   afterAll(() => server.dispose());
 
-  it('outlives a server that is killed and started again', async () => {
+  it('outlives a server that goes down and comes back', async () => {
     const catalog = openPostgresCatalog({ url: server.url });
     try {
       await catalog.migrate();
       const file = await createFile(catalog);
-      await server.kill();
+      // A kill would take the first process alone, and leave those that serve the connections.
+      await server.stop();
       await expect(catalog.get([file.id])).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
       await expect(createFile(catalog)).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
       await server.start();
       expect((await getFile(catalog, file.id)).name).toBe(file.name);
     } finally {
+      await catalog.close();
+    }
+  });
+
+  it('closes a reservation only once a file that is being created under it is there', async () => {
+    const url = await createDatabase(server.url);
+    const catalog = openPostgresCatalog({ url });
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    try {
+      await catalog.migrate();
+      const file = newFile({ relations: { project: ['x'] } });
+      const { id: reservationId } = await reserve(catalog, [file.id]);
+      // Holds the create up after it has found the reservation open.
+      await client.query('begin; lock table file_relations in exclusive mode');
+      const creating = catalog.create(file, { reservationId });
+      await sleep(200);
+      const seen = catalog.closeReservation(reservationId, [file.id]).then(() => catalog.get([file.id]));
+      await sleep(200);
+      await client.query('commit');
+      expect((await creating).status).toBe('created');
+      expect((await seen).size).toBe(1);
+    } finally {
+      await client.end();
       await catalog.close();
     }
   });

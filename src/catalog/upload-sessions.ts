@@ -1,0 +1,72 @@
+import type { CatalogCall, JsonValue } from './file-catalog.ts';
+
+/**
+ * One upload that goes on over several calls. Its id is that of the file it may become, so the file
+ * answers for the session once there is one.
+ */
+export interface UploadSession {
+  /** The file id. */
+  readonly id: string;
+  /** Goes up by one with every change; what a change has to name. */
+  readonly revision: number;
+  /** What the use cases remember of the upload: any JSON up to 1 MiB. */
+  readonly state: JsonValue;
+  /** Whole milliseconds. From then on the sweeper may close the session. */
+  readonly expireTime: Date;
+}
+
+/**
+ * Where the sessions of uploads are kept, so that any replica can go on with one. A part of
+ * `FileCatalog`, with the same rules about failures, durability and replicas.
+ *
+ * A session is open until it becomes a file (`FileCatalog.create` with its revision, which removes it in
+ * the same transaction) or is closed. A closed one can never become a file, which makes it safe to delete
+ * what it stored; it stays until {@link forget}.
+ */
+export interface UploadSessions {
+  /**
+   * Opens a session with revision 1.
+   *
+   * Where `requestKey` is given and another open session has it, nothing is written and the call
+   * resolves with `request-taken` and that session. Keys are those of `FileCatalog.findByRequestKey`.
+   */
+  open(
+    session: {
+      readonly id: string;
+      readonly state: JsonValue;
+      readonly expireTime: Date;
+      readonly requestKey?: string;
+    },
+    call?: CatalogCall,
+  ): Promise<{ readonly status: 'opened' | 'request-taken'; readonly session: UploadSession }>;
+
+  /** The open session of this id; undefined if there is none. */
+  get(id: string, call?: CatalogCall): Promise<UploadSession | undefined>;
+
+  /**
+   * Replaces the state of an open session if its revision is still `revision`; of several concurrent
+   * calls with one revision exactly one resolves. Resolves with undefined, and changes nothing, if the
+   * revision is another or the session is closed or gone.
+   */
+  update(
+    id: string,
+    revision: number,
+    change: { readonly state: JsonValue; readonly expireTime: Date },
+    call?: CatalogCall,
+  ): Promise<UploadSession | undefined>;
+
+  /**
+   * Closes an open session if its revision is still `revision`; {@link takeClosed} returns it from
+   * `sweepTime` on. Resolves with false, and changes nothing, if not.
+   */
+  close(id: string, revision: number, sweepTime: Date, call?: CatalogCall): Promise<boolean>;
+
+  /**
+   * Closes the open sessions that expired before `now` and returns them and the closed ones whose sweep
+   * time has come, at most `limit`, oldest first: also those that were returned before and not forgotten.
+   */
+  takeClosed(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]>;
+
+  /** Removes a closed session, after what it stored is gone. Resolves too if there is none. */
+  forget(id: string, call?: CatalogCall): Promise<void>;
+}
