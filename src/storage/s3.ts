@@ -202,6 +202,8 @@ export class S3BlobStore implements BlobStore {
       MultipartUpload: { Parts: parts.map(completedPart) },
     });
     const stallTimeoutMs = this.#stallTimeoutMs * COMPLETE_TIMEOUT_FACTOR;
+    // Some answer a second completion like the first.
+    if (await this.#head(key, signal)) return 'exists';
     return this.#create(key, writeId, { signal, stallTimeoutMs }, (attempt, mayExist) => {
       mayExist();
       return this.#client.send(command, abortBy(attempt));

@@ -13,6 +13,8 @@ export type Capability =
   | 'head-by-signed-url'
   /** A key may go on where another ends: `a` and `a/b`. */
   | 'nested-keys'
+  /** Of completions that race, exactly one is answered with `created`. */
+  | 'one-completion'
   /** A segment of a key may be longer than a file name. */
   | 'long-segments'
   /** There is a network between driver and store that can be cut. */
