@@ -60,7 +60,11 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
 
   function reset(): void {
     bytesLeft = Infinity;
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) {
+      // A reset while the end of the stream is still being sent leaves a handle that keeps Node from exiting.
+      if (socket.connecting || socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+    }
     sockets.clear();
     held = [];
   }

@@ -118,10 +118,13 @@ export function describeWholeBlobs(driver: Driver, opened: () => OpenedStore): v
 
     it('has one winner when many create the same blob at once', async () => {
       const key = newKey();
-      const sizes = Array.from({ length: 12 }, (_, i) => 1000 + i);
+      const sizes = Array.from({ length: 6 }, (_, i) => 1000 + i);
+      // A store may serve them one by one, seconds apart.
+      const patient = opened().reopen();
       const results = await Promise.all(
-        sizes.map((size) => store().put(key, bufferedBody(bytes(size)), TEXT)),
+        sizes.map((size) => patient.put(key, bufferedBody(bytes(size)), TEXT)),
       );
+      await patient.close();
       expect(results.filter((result) => result === 'created')).toHaveLength(1);
       const winner = sizes[results.indexOf('created')]!;
       expect((await readAll(await store().read(key))).equals(bytes(winner))).toBe(true);
