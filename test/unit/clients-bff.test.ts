@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeRequest } from '@asset-service/bff';
-import { type Double, serviceError, startDouble } from './clients-double.ts';
+import { type Double, serviceError, specOf, startDouble } from './clients-double.ts';
 
 const content = randomBytes(3_000_000);
 
@@ -77,8 +77,6 @@ async function withBackEnd(
   }
 }
 
-const specOf = (index: number) => received[index]!.messages[0]!.firstMessage.value!;
-
 describe('uploadFromRequest', () => {
   it('passes on the body with what the browser declares and what the back end says', () =>
     withBackEnd(
@@ -90,7 +88,7 @@ describe('uploadFromRequest', () => {
         });
         expect(await answer.text()).toBe('abc');
         expect(received[0]!.bytes.equals(content)).toBe(true);
-        expect(specOf(0)).toMatchObject({
+        expect(specOf(received[0]!.messages)).toMatchObject({
           sizeBytes: BigInt(content.length),
           file: { name: 'Übung 1.png', contentType: 'image/png', owner: 'ann', usage: 'test' },
         });
@@ -108,14 +106,14 @@ describe('uploadFromRequest', () => {
       });
       expect(await answer.text()).toBe('abc');
       expect(received[0]!.bytes.equals(content)).toBe(true);
-      expect(specOf(0)).toMatchObject({ file: { name: '', contentType: '' } });
-      expect(specOf(0).sizeBytes).toBeUndefined();
+      expect(specOf(received[0]!.messages)).toMatchObject({ file: { name: '', contentType: '' } });
+      expect(specOf(received[0]!.messages).sizeBytes).toBeUndefined();
     }));
 
   it('takes an empty body, a web Request, and a request over HTTP/2', async () => {
     await withBackEnd(async (url) => {
       expect(await (await fetch(url, { method: 'POST' })).text()).toBe('abc');
-      expect(specOf(0).sizeBytes).toBe(0n);
+      expect(specOf(received[0]!.messages).sizeBytes).toBe(0n);
     });
     const request = new Request('http://x/', {
       method: 'POST',

@@ -378,7 +378,10 @@ describe('calls', () => {
   });
 
   it('end after their own time, and on a signal', async () => {
-    const { client } = await start({ getFile: () => sleep(1000, { file }) }, { timeouts: { callMs: 100 } });
+    const { client } = await start(
+      { getFile: (_, { signal }) => sleep(1000, { file }, { signal }) },
+      { timeouts: { callMs: 100 } },
+    );
     await expect(client.getFile('abc')).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     await expect(client.getFile('abc', { signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: 'CANCELLED',

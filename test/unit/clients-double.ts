@@ -1,4 +1,8 @@
-import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import {
+  AssetService,
+  type UploadRequest,
+  type UploadSpec,
+} from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -7,7 +11,12 @@ import {
 import { type Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { createServer as createHttp1 } from 'node:http';
-import { createServer as createHttp2 } from 'node:http2';
+import {
+  createSecureServer,
+  createServer as createHttp2,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+} from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 
 /** A server of the contract whose answers a test decides, on a real socket. */
@@ -15,8 +24,17 @@ export interface Double extends AsyncDisposable {
   readonly baseUrl: string;
   /** Connections made so far. */
   readonly sockets: Set<Socket>;
+  /** HTTP/2 sessions opened so far. */
+  readonly sessions: ServerHttp2Session[];
   /** Cuts every connection, as a crash does. */
   cut(): void;
+}
+
+/** The description in the first message of an upload. */
+export function specOf(messages: readonly UploadRequest[]): UploadSpec {
+  const first = messages[0]?.firstMessage;
+  if (first?.case !== 'uploadSpec') throw new Error('the first message describes no file');
+  return first.value;
 }
 
 /** The adapter tells the console of every connection that went away under it, which here is what is tested. */
@@ -27,20 +45,27 @@ function quietly(): void {
 /** Starts a double; `http1` serves the Connect protocol over HTTP/1.1. */
 export async function startDouble(
   methods: Partial<ServiceImpl<typeof AssetService>>,
-  { http1 = false, port = 0 } = {},
+  { http1 = false, port = 0, tls }: { http1?: boolean; port?: number; tls?: SecureServerOptions } = {},
 ): Promise<Double> {
   quietly();
   const handler = connectNodeAdapter({ routes: (router) => router.service(AssetService, methods) });
-  const server = http1
-    ? createHttp1(handler)
-    : createHttp2({ settings: { initialWindowSize: 1 << 20 } }, handler);
+  const settings = { initialWindowSize: 1 << 20 };
+  const server =
+    tls !== undefined
+      ? createSecureServer({ ...tls, settings, allowHTTP1: true }, handler)
+      : http1
+        ? createHttp1(handler)
+        : createHttp2({ settings }, handler);
+  const sessions: ServerHttp2Session[] = [];
+  server.on('session', (session: ServerHttp2Session) => sessions.push(session));
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => sockets.add(socket));
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   const cut = () => sockets.forEach((socket) => socket.destroy());
   return {
-    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    baseUrl: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     sockets,
+    sessions,
     cut,
     async [Symbol.asyncDispose]() {
       cut();

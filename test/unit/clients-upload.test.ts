@@ -15,7 +15,7 @@ import { createAssetClient } from '../../clients/core/src/client.ts';
 import type { AssetClientError } from '../../clients/core/src/errors.ts';
 import type { UploadSource } from '../../clients/core/src/source.ts';
 import type { UploadProgress } from '../../clients/core/src/upload.ts';
-import { type Double, serviceError, startDouble } from './clients-double.ts';
+import { type Double, serviceError, specOf, startDouble } from './clients-double.ts';
 
 type Upload = ServiceImpl<typeof AssetService>['upload'];
 
@@ -119,7 +119,7 @@ describe('uploadFile', () => {
       expect(file).toMatchObject({ id: 'abc', sizeBytes: content.length });
       const { messages, bytes } = received[0]!;
       expect(bytes.equals(content)).toBe(true);
-      const spec = messages[0]!.firstMessage.value!;
+      const spec = specOf(messages);
       expect(spec.sizeBytes).toBe(size === undefined ? undefined : BigInt(size));
       expect(spec.file).toMatchObject({ name, usage: 'test' });
       expect(spec.requestId).toMatch(/^[0-9a-f-]{36}$/);
@@ -194,8 +194,8 @@ describe('uploadFile', () => {
     const { client } = await start(async (requests, context) => {
       times.push(performance.now());
       if (times.length < 3) {
-        for await (const { firstMessage } of requests) {
-          if (firstMessage.case !== undefined) ids.push(firstMessage.value.requestId);
+        for await (const message of requests) {
+          if (message.writeOffset === 0n) ids.push(specOf([message]).requestId);
         }
         throw serviceError(Code.Unavailable, 'STORE_UNAVAILABLE', { retryMs: 150 });
       }
@@ -203,7 +203,7 @@ describe('uploadFile', () => {
     });
     const attempts: number[] = [];
     await client.uploadFile(content, { onProgress: ({ attempt }) => attempts.push(attempt) });
-    ids.push(received[0]!.messages[0]!.firstMessage.value!.requestId);
+    ids.push(specOf(received[0]!.messages).requestId);
     expect(new Set(ids).size).toBe(1);
     expect(ids).toHaveLength(3);
     expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(145);
@@ -224,7 +224,7 @@ describe('uploadFile', () => {
       if (calls === 2) {
         for await (const _ of requests);
         double.cut();
-        await sleep(50);
+        throw serviceError(Code.Internal, 'INTERNAL');
       }
       return take(requests, context);
     });
@@ -415,12 +415,28 @@ describe('uploadFile', () => {
   });
 
   it('ends with DEADLINE_EXCEEDED if the service takes too long', async () => {
-    const { client } = await start(async (requests) => {
+    const { client } = await start(async (requests, { signal }) => {
       for await (const _ of requests);
-      await sleep(2000);
+      await sleep(2000, undefined, { signal });
       return { writeStatus: { case: 'file', value: {} } };
     });
     expect(await failure(client.uploadFile(content, { timeoutMs: 200 }))).toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
+  });
+
+  it('ends with DEADLINE_EXCEEDED too if the time is over in the middle of the bytes', async () => {
+    const { client } = await start(async (requests) => {
+      for await (const _ of requests);
+      return { writeStatus: { case: 'file', value: {} } };
+    });
+    const source = async function* () {
+      for (;;) {
+        yield content;
+        await sleep(1);
+      }
+    };
+    expect(await failure(client.uploadFile(source(), { timeoutMs: 300 }))).toMatchObject({
       code: 'DEADLINE_EXCEEDED',
     });
   });

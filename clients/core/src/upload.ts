@@ -1,6 +1,7 @@
 import {
   type UploadRequest,
   UploadRequestSchema,
+  type UploadSpecSchema,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { crc32c } from '@node-rs/crc32';
@@ -98,9 +99,9 @@ async function sendOnce(
   // A failing source must end the call as such, and a failing call must not wait for the source.
   const stop = new AbortController();
   let failure: AssetClientError | undefined;
-  async function* messages(): AsyncGenerator<UploadRequest> {
+  async function* watched(): AsyncGenerator<Uint8Array> {
     try {
-      yield* toMessages(opened.chunks, spec, report);
+      yield* opened.chunks;
     } catch (error) {
       failure = sourceFailed(error);
       stop.abort(failure);
@@ -108,7 +109,7 @@ async function sendOnce(
     }
   }
   try {
-    const { writeStatus } = await connection.rpc.upload(messages(), {
+    const { writeStatus } = await connection.rpc.upload(toMessages(watched(), spec, report), {
       signal: AbortSignal.any([stop.signal, current.signal]),
       timeoutMs: current.timeoutMs,
     });
@@ -125,7 +126,7 @@ async function sendOnce(
 /** Cuts the bytes into messages, with the checksum of each piece and, in the last message, those of the whole. */
 async function* toMessages(
   chunks: AsyncIterable<Uint8Array>,
-  spec: NonNullable<MessageInitShape<typeof UploadRequestSchema>['firstMessage']>['value'],
+  spec: MessageInitShape<typeof UploadSpecSchema>,
   report: (sentBytes: number) => void,
 ): AsyncGenerator<UploadRequest> {
   const sha256 = createHash('sha256');
@@ -136,7 +137,7 @@ async function* toMessages(
     const sum = crc32c(content);
     whole = offset === 0 ? sum : crc32c(content, whole);
     yield create(UploadRequestSchema, {
-      ...(offset === 0 && spec !== undefined ? { firstMessage: { case: 'uploadSpec', value: spec } } : {}),
+      ...(offset === 0 ? { firstMessage: { case: 'uploadSpec', value: spec } } : {}),
       writeOffset: BigInt(offset),
       ...(content.length === 0 ? {} : { data: { content, crc32c: sum } }),
       ...(last ? { checksums: { sha256: sha256.digest(), crc32c: whole }, finishWrite: true } : {}),
