@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Logger } from 'pino';
 import parseRange from 'range-parser';
 import type { BlobStore } from '../storage/blob-store.ts';
-import type { SignedUrls } from '../storage/signed-url.ts';
+import { SIGNED_PATH, type SignedUrls } from '../storage/signed-url.ts';
 import type { RequestHandler } from './listener.ts';
 
 /**
@@ -45,6 +45,8 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  // An RPC that does not exist comes here too, and 404 is what tells its caller so.
+  if (!request.url?.includes(SIGNED_PATH)) return end(response, 404);
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return end(response, 405, { allow: 'GET, HEAD' });
   const result = urls.verify(request.url ?? '', new Date());

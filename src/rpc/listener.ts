@@ -151,11 +151,24 @@ function keepAlive(session: http2.ServerHttp2Session): () => void {
 /** A request that cannot even be understood, such as one without a host, ends that request alone. */
 function guard(handler: RequestHandler): RequestHandler {
   return (request, response) => {
+    if (response instanceof http.ServerResponse) closeIfUnread(request, response);
     try {
       handler(request, response);
     } catch {
       if (!response.headersSent) response.writeHead(400);
       response.end();
     }
+  };
+}
+
+/**
+ * Over HTTP/1.1 an answer that comes before the end of the request has to be the last of its connection: what is left of
+ * the request stands before the next one, and nobody reads it any more.
+ */
+function closeIfUnread(request: { readonly complete: boolean }, response: http.ServerResponse): void {
+  const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => http.ServerResponse;
+  response.writeHead = (...args: unknown[]) => {
+    if (!request.complete) response.setHeader('connection', 'close');
+    return writeHead(...args);
   };
 }
