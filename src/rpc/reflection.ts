@@ -1,6 +1,7 @@
 import { createRegistry, toBinary, type DescFile, type DescService } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ConnectRouter } from '@connectrpc/connect';
+import { file_google_rpc_error_details } from '@asset-service/contract/google/rpc/error_details_pb.js';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import type { ServerReflectionRequest } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import {
@@ -44,6 +45,8 @@ class Reflector {
   constructor(services: readonly DescService[]) {
     this.#services = services;
     for (const service of services) this.#add(service.file);
+    // What the details of errors are made of, so that tools can show them.
+    this.#add(file_google_rpc_error_details);
     this.#registry = createRegistry(...this.#files.values());
   }
 
