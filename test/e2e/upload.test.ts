@@ -23,7 +23,9 @@ import { EMBEDDED, POCKETBASE, type Setup } from './support/setups.ts';
 
 const MiB = 2 ** 20;
 const PART = 5 * MiB;
-const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex');
+const PNG = new Uint8Array(
+  Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex'),
+);
 
 describe.each([EMBEDDED, POCKETBASE])('upload on $name', (kind) => {
   let setup: Setup;
@@ -130,9 +132,9 @@ describe.each([EMBEDDED, POCKETBASE])('upload on $name', (kind) => {
       (where === 'first' ? first : last).checksums = checksums!;
       return [first, middle, last];
     };
-    await send(client, messages(right as UploadMessage['checksums']));
+    await send(client, messages(right));
     const wrong = ['INVALID_ARGUMENT', 'CHECKSUM_MISMATCH'] as const;
-    await refused(messages(wrongSha as UploadMessage['checksums']), ...wrong, { checksum: 'sha256' });
+    await refused(messages(wrongSha), ...wrong, { checksum: 'sha256' });
     await refused(messages(wrongCrc), ...wrong, { checksum: 'crc32c' });
   });
 

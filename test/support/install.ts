@@ -59,6 +59,13 @@ const INSTALLABLES = {
     install: (dir) =>
       run('go', ['install', 'github.com/tus/tusd/v2/cmd/tusd@v2.9.1'], { env: { GOBIN: dir } }),
   },
+  grpcurl: {
+    version: 'grpcurl-1.9.3',
+    program: 'grpcurl',
+    override: 'ASSET_TEST_GRPCURL_BIN',
+    install: (dir) =>
+      run('go', ['install', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3'], { env: { GOBIN: dir } }),
+  },
 } satisfies Record<string, Installable>;
 
 /**

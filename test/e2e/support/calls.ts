@@ -5,7 +5,7 @@ import {
   createGrpcWebTransport,
 } from '@connectrpc/connect-node';
 import { AssetService, type UploadRequestSchema } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Message, MessageInitShape } from '@bufbuild/protobuf';
 import type { File, FileSchema } from '@asset-service/contract/asset/v1/file_pb.js';
 import { createHash, randomBytes } from 'node:crypto';
 import { crc32c as computeCrc32c } from '@node-rs/crc32';
@@ -13,8 +13,11 @@ import { crc32c as computeCrc32c } from '@node-rs/crc32';
 /** A client of the generated contract, with nothing of the product's own around it. */
 export type AssetClient = Client<typeof AssetService>;
 
+/** What a message holds; not a view of memory that is shared. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
 /** A message of an upload, as a caller writes it. */
-export type UploadMessage = MessageInitShape<typeof UploadRequestSchema>;
+export type UploadMessage = Exclude<MessageInitShape<typeof UploadRequestSchema>, Message>;
 
 /** What a caller says of a new file. */
 export type NewFile = MessageInitShape<typeof FileSchema>;
@@ -33,12 +36,12 @@ export function clientOf(baseUrl: string): AssetClient {
 }
 
 /** The content of a file, made of `size` random bytes. */
-export function randomContent(size: number): Uint8Array {
+export function randomContent(size: number): Bytes {
   return new Uint8Array(randomBytes(size));
 }
 
 /** The SHA-256 of bytes. */
-export function sha256(content: Uint8Array): Uint8Array {
+export function sha256(content: Uint8Array): Bytes {
   return new Uint8Array(createHash('sha256').update(content).digest());
 }
 
@@ -58,7 +61,7 @@ export interface UploadOptions extends CallOptions {
 /** Uploads content in messages as a good client sends them, and returns the file. */
 export async function upload(
   client: AssetClient,
-  content: Uint8Array,
+  content: Bytes,
   options: UploadOptions = {},
 ): Promise<File> {
   return send(client, messagesOf(content, options), options);
@@ -86,14 +89,14 @@ export function spec(
 }
 
 /** The messages of a whole upload, each with its CRC32C; the whole-file checksums come in the last. */
-export function* messagesOf(content: Uint8Array, options: UploadOptions = {}): Generator<UploadMessage> {
+export function* messagesOf(content: Bytes, options: UploadOptions = {}): Generator<UploadMessage> {
   const { file = {}, requestId = '', withSize = true, chunkBytes = 512 * 1024 } = options;
   yield spec(file, { requestId, ...(withSize && { sizeBytes: BigInt(content.length) }) });
   for (let offset = 0; offset < content.length; offset += chunkBytes) {
-    const piece = content.subarray(offset, offset + chunkBytes) as Uint8Array<ArrayBuffer>;
+    const piece = content.subarray(offset, offset + chunkBytes);
     yield { writeOffset: BigInt(offset), data: { content: piece, crc32c: crc32c(piece) } };
   }
-  const checksums = { sha256: sha256(content) as Uint8Array<ArrayBuffer>, crc32c: crc32c(content) };
+  const checksums = { sha256: sha256(content), crc32c: crc32c(content) };
   yield { writeOffset: BigInt(content.length), checksums, finishWrite: true };
 }
 
