@@ -62,6 +62,8 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,
       concurrency: settings.ASSET_UPLOAD_CONCURRENCY,
       stallTimeoutMs: settings.ASSET_UPLOAD_STALL_TIMEOUT,
+      sessionTtlMs: settings.ASSET_UPLOAD_SESSION_TTL,
+      graceMs: settings.ASSET_RESERVATION_TTL,
     },
   };
   let migrated = !settings.ASSET_MIGRATE;
@@ -139,9 +141,7 @@ function openStore(config: Config, url: string, log: Logger): { store: BlobStore
   if (choice.kind === 's3') return { store: new S3BlobStore(choice.s3) };
   mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
   const given = settings.ASSET_URL_SIGNING_KEY;
-  const key = given
-    ? Buffer.from(given)
-    : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
+  const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
   const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
   const store = new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls);
   return { store, route: blobRoute(store, urls, log) };

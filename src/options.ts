@@ -162,6 +162,11 @@ export const OPTIONS = {
     '60',
     'Seconds that a caller may send nothing in the middle of an upload.',
   ),
+  ASSET_UPLOAD_SESSION_TTL: option(
+    seconds(1, 7 * 86_400),
+    '86400',
+    'Seconds after its last call that an upload begun with StartUpload can still be gone on with.',
+  ),
   ASSET_RESERVATION_TTL: option(
     seconds(1, 7 * 86_400),
     '3600',

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FileRecord, NewFileRecord } from '../catalog/file-catalog.ts';
+import type { CreateFence, FileRecord, NewFileRecord } from '../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../errors.ts';
 import type { FilesContext } from './context.ts';
 import { blobKey } from './ids.ts';
-import type { ReservedId, SlotOutcome } from './reservations.ts';
+import type { SlotOutcome } from './reservations.ts';
 
 /** A file whose bytes are stored and verified, and whose record is still to be written. */
 export interface StoredUpload {
-  readonly reserved: ReservedId;
+  /** What the upload was promised its id by. */
+  readonly fence: CreateFence;
   readonly requestKey: string | undefined;
   readonly record: NewFileRecord;
 }
@@ -23,10 +24,10 @@ export async function commitUpload(
   context: FilesContext,
   upload: StoredUpload,
 ): Promise<{ readonly file: FileRecord; readonly outcome: SlotOutcome }> {
-  const { reserved, requestKey, record } = upload;
+  const { fence, requestKey, record } = upload;
   try {
     const result = await context.catalog.create(record, {
-      reservationId: reserved.reservationId,
+      ...fence,
       ...(requestKey !== undefined && { requestKey }),
     });
     if (result.status === 'created') return { file: result.record, outcome: 'settled' };

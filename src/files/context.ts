@@ -24,5 +24,9 @@ export interface FilesContext {
     readonly concurrency: number;
     /** How long a caller may send nothing in the middle of an upload, in milliseconds. */
     readonly stallTimeoutMs: number;
+    /** How long a session lives after the last call that used it, in milliseconds. */
+    readonly sessionTtlMs: number;
+    /** How long something may still be on its way to the store after its upload has ended, in milliseconds. */
+    readonly graceMs: number;
   };
 }

@@ -1,5 +1,7 @@
 import type { FilesContext } from './context.ts';
 import { blobKey } from './ids.ts';
+import { removeStored } from './sessions/session-store.ts';
+import { toSession } from './sessions/state.ts';
 
 const BATCH = 100;
 
@@ -9,6 +11,8 @@ export interface SweepReport {
   readonly purged: number;
   /** Reservations whose leftovers were removed. */
   readonly reservations: number;
+  /** Uploads that were given up or expired, and whose bytes were removed. */
+  readonly uploads: number;
   /** File ids without a record whose bytes, if there were any, were removed. */
   readonly cleaned: number;
 }
@@ -22,17 +26,19 @@ export interface SweepReport {
  */
 export async function sweep(context: FilesContext, signal: AbortSignal): Promise<SweepReport> {
   const purged = await purgeDeleted(context, signal);
-  const report = { purged, reservations: 0, cleaned: 0 };
+  const report = { purged, uploads: 0, reservations: 0, cleaned: 0 };
   for (;;) {
     const closed = await context.catalog.takeClosedReservations(new Date(), BATCH, { signal });
-    if (closed.length === 0) return report;
     for (const reservation of closed) {
       signal.throwIfAborted();
       report.cleaned += await cleanIds(context, reservation.fileIds, signal);
       await context.catalog.forgetReservation(reservation.id, { signal });
       report.reservations++;
     }
+    if (closed.length < BATCH) break;
   }
+  report.uploads = await cleanUploads(context, signal);
+  return report;
 }
 
 async function purgeDeleted(context: FilesContext, signal: AbortSignal): Promise<number> {
@@ -46,6 +52,20 @@ async function purgeDeleted(context: FilesContext, signal: AbortSignal): Promise
     }
     purged += progress;
     if (due.length < BATCH || progress === 0) return purged;
+  }
+}
+
+async function cleanUploads(context: FilesContext, signal: AbortSignal): Promise<number> {
+  let cleaned = 0;
+  for (;;) {
+    const closed = await context.catalog.uploads.takeClosed(new Date(), BATCH, { signal });
+    for (const session of closed) {
+      signal.throwIfAborted();
+      await removeStored(context, toSession(session), signal);
+      await context.catalog.uploads.forget(session.id, { signal });
+      cleaned++;
+    }
+    if (closed.length < BATCH) return cleaned;
   }
 }
 

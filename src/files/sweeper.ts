@@ -29,7 +29,7 @@ export class Sweeper {
     const { log } = this.#context;
     try {
       const report = await sweep(this.#context, this.#abort.signal);
-      if (report.purged + report.reservations > 0) log.info(report, 'swept');
+      if (report.purged + report.uploads + report.reservations > 0) log.info(report, 'swept');
     } catch (error) {
       if (!this.#abort.signal.aborted) log.warn({ err: error }, 'a sweep failed; the next one goes on');
     }

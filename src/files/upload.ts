@@ -92,7 +92,7 @@ async function storeNew(
     const { sha256, crc32c, sizeBytes } = digest.finish();
     verifyChecksums({ sha256, crc32c }, upload.expected());
     const { file, outcome } = await commitUpload(context, {
-      reserved,
+      fence: { reservationId: reserved.reservationId },
       requestKey: key,
       record: {
         ...upload.description,

@@ -6,24 +6,16 @@ import type { FilesContext } from '../files/context.ts';
 import { deleteFile, undeleteFile } from '../files/delete.ts';
 import { getFiles, listFiles, updateMetadata } from '../files/describe.ts';
 import { fileUrl, fileUrls, getFile, openFile } from '../files/read.ts';
-import { withStallTimeout } from '../files/stall-timeout.ts';
-import { uploadFile } from '../files/upload.ts';
 import { callOf } from './call.ts';
 import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter } from './convert.ts';
 import { toStatus } from './status.ts';
-import { openUpload } from './upload-stream.ts';
+import { uploadHandlers } from './upload-handlers.ts';
 
 /** Serves asset.v1.AssetService with the use cases. Handlers do transport and leave the work to them. */
 export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter) => void {
   return (router) =>
     router.service(AssetService, {
-      async upload(messages, context) {
-        const call = callOf(context);
-        const upload = await openUpload(withStallTimeout(messages, files.uploads.stallTimeoutMs));
-        const file = await uploadFile(files, call.caller, upload, context.signal);
-        call.note({ file_id: file.id, bytes: file.sizeBytes });
-        return { writeStatus: { case: 'file', value: toFile(file) } };
-      },
+      ...uploadHandlers(files),
 
       async getFileUrl(request, context) {
         const wanted = toFileUrlRequest(request);

@@ -51,6 +51,11 @@ const CODES: Record<Reason, Code> = {
   PROTOCOL: Code.Unknown,
   CATALOG_REFUSED: Code.InvalidArgument,
   FILE_NOT_MOVED: Code.FailedPrecondition,
+  UPLOAD_NOT_FOUND: Code.NotFound,
+  UPLOAD_TAKEN_OVER: Code.Aborted,
+  UPLOAD_FINISHED: Code.AlreadyExists,
+  UPLOAD_TRANSPORT: Code.FailedPrecondition,
+  UPLOAD_PARTS_MISSING: Code.FailedPrecondition,
 };
 
 /** Longest message that is read, in bytes. A piece of a file has at most 2 MiB, and nothing else comes near. */

@@ -32,11 +32,20 @@ export declare type UploadRequest = Message<"asset.v1.UploadRequest"> & {
      */
     value: UploadSpec;
     case: "uploadSpec";
+  } | {
+    /**
+     * Id of the upload to go on with, as StartUpload returned it.
+     *
+     * @generated from field: string upload_id = 2;
+     */
+    value: string;
+    case: "uploadId";
   } | { case: undefined; value?: undefined };
 
   /**
    * Place of the first byte of `data` in the file, in bytes from its start. It must be the number of
-   * bytes sent so far; anything else is refused with OUT_OF_RANGE.
+   * bytes sent so far, or with `upload_id` in the first message the `persisted_size`; anything else is
+   * refused with OUT_OF_RANGE.
    *
    * @generated from field: int64 write_offset = 3;
    */
@@ -176,6 +185,385 @@ export declare type UploadResponse = Message<"asset.v1.UploadResponse"> & {
  * Use `create(UploadResponseSchema)` to create a new message.
  */
 export declare const UploadResponseSchema: GenMessage<UploadResponse>;
+
+/**
+ * StartUploadRequest describes the file to begin with.
+ *
+ * @generated from message asset.v1.StartUploadRequest
+ */
+export declare type StartUploadRequest = Message<"asset.v1.StartUploadRequest"> & {
+  /**
+   * The file. A DIRECT upload needs `size_bytes`.
+   *
+   * @generated from field: asset.v1.UploadSpec upload_spec = 1;
+   */
+  uploadSpec?: UploadSpec | undefined;
+
+  /**
+   * The way that the bytes will take.
+   *
+   * @generated from field: asset.v1.UploadTransport transport = 2;
+   */
+  transport: UploadTransport;
+};
+
+/**
+ * Describes the message asset.v1.StartUploadRequest.
+ * Use `create(StartUploadRequestSchema)` to create a new message.
+ */
+export declare const StartUploadRequestSchema: GenMessage<StartUploadRequest>;
+
+/**
+ * StartUploadResponse names the upload.
+ *
+ * @generated from message asset.v1.StartUploadResponse
+ */
+export declare type StartUploadResponse = Message<"asset.v1.StartUploadResponse"> & {
+  /**
+   * Id of the upload, and of the file that it becomes.
+   *
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+
+  /**
+   * When the upload is given up if nothing more comes; every call that brings bytes moves it.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * Size of every part of a DIRECT upload but the last, in bytes. For an upload through the service, the
+   * size in which it stores: a hint, any piece may be sent.
+   *
+   * @generated from field: int64 part_size_bytes = 3;
+   */
+  partSizeBytes: bigint;
+};
+
+/**
+ * Describes the message asset.v1.StartUploadResponse.
+ * Use `create(StartUploadResponseSchema)` to create a new message.
+ */
+export declare const StartUploadResponseSchema: GenMessage<StartUploadResponse>;
+
+/**
+ * UploadChunkRequest is one piece of an upload.
+ *
+ * @generated from message asset.v1.UploadChunkRequest
+ */
+export declare type UploadChunkRequest = Message<"asset.v1.UploadChunkRequest"> & {
+  /**
+   * Id of the upload.
+   *
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+
+  /**
+   * Place of the first byte of `data` in the file: the `persisted_size`.
+   *
+   * @generated from field: int64 write_offset = 2;
+   */
+  writeOffset: bigint;
+
+  /**
+   * The piece; may be left out with `finish_write`.
+   *
+   * @generated from field: asset.v1.ChecksummedData data = 3;
+   */
+  data?: ChecksummedData | undefined;
+
+  /**
+   * Checksums of the whole file, verified before it becomes visible.
+   *
+   * @generated from field: asset.v1.Checksums checksums = 4;
+   */
+  checksums?: Checksums | undefined;
+
+  /**
+   * True if the file is complete with this piece.
+   *
+   * @generated from field: bool finish_write = 5;
+   */
+  finishWrite: boolean;
+};
+
+/**
+ * Describes the message asset.v1.UploadChunkRequest.
+ * Use `create(UploadChunkRequestSchema)` to create a new message.
+ */
+export declare const UploadChunkRequestSchema: GenMessage<UploadChunkRequest>;
+
+/**
+ * UploadChunkResponse tells how far the upload has come.
+ *
+ * @generated from message asset.v1.UploadChunkResponse
+ */
+export declare type UploadChunkResponse = Message<"asset.v1.UploadChunkResponse"> & {
+  /**
+   * What the upload has come to.
+   *
+   * @generated from oneof asset.v1.UploadChunkResponse.write_status
+   */
+  writeStatus: {
+    /**
+     * Number of bytes that are durable; where to go on.
+     *
+     * @generated from field: int64 persisted_size = 1;
+     */
+    value: bigint;
+    case: "persistedSize";
+  } | {
+    /**
+     * The finished file.
+     *
+     * @generated from field: asset.v1.File file = 2;
+     */
+    value: File;
+    case: "file";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message asset.v1.UploadChunkResponse.
+ * Use `create(UploadChunkResponseSchema)` to create a new message.
+ */
+export declare const UploadChunkResponseSchema: GenMessage<UploadChunkResponse>;
+
+/**
+ * GetUploadRequest asks for one upload.
+ *
+ * @generated from message asset.v1.GetUploadRequest
+ */
+export declare type GetUploadRequest = Message<"asset.v1.GetUploadRequest"> & {
+  /**
+   * Id of the upload.
+   *
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+};
+
+/**
+ * Describes the message asset.v1.GetUploadRequest.
+ * Use `create(GetUploadRequestSchema)` to create a new message.
+ */
+export declare const GetUploadRequestSchema: GenMessage<GetUploadRequest>;
+
+/**
+ * GetUploadResponse tells how far the upload has come.
+ *
+ * @generated from message asset.v1.GetUploadResponse
+ */
+export declare type GetUploadResponse = Message<"asset.v1.GetUploadResponse"> & {
+  /**
+   * What the upload has come to.
+   *
+   * @generated from oneof asset.v1.GetUploadResponse.write_status
+   */
+  writeStatus: {
+    /**
+     * Number of bytes that are durable; where to go on. 0 for a DIRECT upload, whose parts the store
+     * keeps.
+     *
+     * @generated from field: int64 persisted_size = 1;
+     */
+    value: bigint;
+    case: "persistedSize";
+  } | {
+    /**
+     * The finished file.
+     *
+     * @generated from field: asset.v1.File file = 2;
+     */
+    value: File;
+    case: "file";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * When the upload is given up if nothing more comes; unset for a finished one.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message asset.v1.GetUploadResponse.
+ * Use `create(GetUploadResponseSchema)` to create a new message.
+ */
+export declare const GetUploadResponseSchema: GenMessage<GetUploadResponse>;
+
+/**
+ * SignUploadPartsRequest asks for URLs of parts.
+ *
+ * @generated from message asset.v1.SignUploadPartsRequest
+ */
+export declare type SignUploadPartsRequest = Message<"asset.v1.SignUploadPartsRequest"> & {
+  /**
+   * Id of a DIRECT upload.
+   *
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+
+  /**
+   * Numbers of the parts, from 1. Part n begins at byte (n - 1) * part_size_bytes.
+   *
+   * @generated from field: repeated int32 part_numbers = 2;
+   */
+  partNumbers: number[];
+};
+
+/**
+ * Describes the message asset.v1.SignUploadPartsRequest.
+ * Use `create(SignUploadPartsRequestSchema)` to create a new message.
+ */
+export declare const SignUploadPartsRequestSchema: GenMessage<SignUploadPartsRequest>;
+
+/**
+ * SignedPart is where one part is sent.
+ *
+ * @generated from message asset.v1.SignedPart
+ */
+export declare type SignedPart = Message<"asset.v1.SignedPart"> & {
+  /**
+   * Number of the part.
+   *
+   * @generated from field: int32 part_number = 1;
+   */
+  partNumber: number;
+
+  /**
+   * URL for PUT.
+   *
+   * @generated from field: string url = 2;
+   */
+  url: string;
+
+  /**
+   * Headers that have to be sent with it, as they are.
+   *
+   * @generated from field: map<string, string> headers = 3;
+   */
+  headers: { [key: string]: string };
+};
+
+/**
+ * Describes the message asset.v1.SignedPart.
+ * Use `create(SignedPartSchema)` to create a new message.
+ */
+export declare const SignedPartSchema: GenMessage<SignedPart>;
+
+/**
+ * SignUploadPartsResponse carries the URLs.
+ *
+ * @generated from message asset.v1.SignUploadPartsResponse
+ */
+export declare type SignUploadPartsResponse = Message<"asset.v1.SignUploadPartsResponse"> & {
+  /**
+   * One for each number asked, in that order.
+   *
+   * @generated from field: repeated asset.v1.SignedPart parts = 1;
+   */
+  parts: SignedPart[];
+
+  /**
+   * When the URLs cease to work.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message asset.v1.SignUploadPartsResponse.
+ * Use `create(SignUploadPartsResponseSchema)` to create a new message.
+ */
+export declare const SignUploadPartsResponseSchema: GenMessage<SignUploadPartsResponse>;
+
+/**
+ * CompleteUploadRequest ends an upload.
+ *
+ * @generated from message asset.v1.CompleteUploadRequest
+ */
+export declare type CompleteUploadRequest = Message<"asset.v1.CompleteUploadRequest"> & {
+  /**
+   * Id of the upload.
+   *
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+
+  /**
+   * Checksums of the whole file, verified before it becomes visible.
+   *
+   * @generated from field: asset.v1.Checksums checksums = 2;
+   */
+  checksums?: Checksums | undefined;
+};
+
+/**
+ * Describes the message asset.v1.CompleteUploadRequest.
+ * Use `create(CompleteUploadRequestSchema)` to create a new message.
+ */
+export declare const CompleteUploadRequestSchema: GenMessage<CompleteUploadRequest>;
+
+/**
+ * CompleteUploadResponse carries the new file.
+ *
+ * @generated from message asset.v1.CompleteUploadResponse
+ */
+export declare type CompleteUploadResponse = Message<"asset.v1.CompleteUploadResponse"> & {
+  /**
+   * The file.
+   *
+   * @generated from field: asset.v1.File file = 1;
+   */
+  file?: File | undefined;
+};
+
+/**
+ * Describes the message asset.v1.CompleteUploadResponse.
+ * Use `create(CompleteUploadResponseSchema)` to create a new message.
+ */
+export declare const CompleteUploadResponseSchema: GenMessage<CompleteUploadResponse>;
+
+/**
+ * CancelUploadRequest gives an upload up.
+ *
+ * @generated from message asset.v1.CancelUploadRequest
+ */
+export declare type CancelUploadRequest = Message<"asset.v1.CancelUploadRequest"> & {
+  /**
+   * Id of the upload.
+   *
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+};
+
+/**
+ * Describes the message asset.v1.CancelUploadRequest.
+ * Use `create(CancelUploadRequestSchema)` to create a new message.
+ */
+export declare const CancelUploadRequestSchema: GenMessage<CancelUploadRequest>;
+
+/**
+ * CancelUploadResponse is empty: nothing is left.
+ *
+ * @generated from message asset.v1.CancelUploadResponse
+ */
+export declare type CancelUploadResponse = Message<"asset.v1.CancelUploadResponse"> & {
+};
+
+/**
+ * Describes the message asset.v1.CancelUploadResponse.
+ * Use `create(CancelUploadResponseSchema)` to create a new message.
+ */
+export declare const CancelUploadResponseSchema: GenMessage<CancelUploadResponse>;
 
 /**
  * GetFileUrlRequest asks for a URL of one file.
@@ -791,6 +1179,39 @@ export declare type UndeleteFileResponse = Message<"asset.v1.UndeleteFileRespons
 export declare const UndeleteFileResponseSchema: GenMessage<UndeleteFileResponse>;
 
 /**
+ * UploadTransport is the way that the bytes of an upload take.
+ *
+ * @generated from enum asset.v1.UploadTransport
+ */
+export enum UploadTransport {
+  /**
+   * The same as UPLOAD_TRANSPORT_THROUGH_SERVICE.
+   *
+   * @generated from enum value: UPLOAD_TRANSPORT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By Upload or UploadChunk.
+   *
+   * @generated from enum value: UPLOAD_TRANSPORT_THROUGH_SERVICE = 1;
+   */
+  THROUGH_SERVICE = 1,
+
+  /**
+   * Straight to the store, in parts whose URLs SignUploadParts gives.
+   *
+   * @generated from enum value: UPLOAD_TRANSPORT_DIRECT = 2;
+   */
+  DIRECT = 2,
+}
+
+/**
+ * Describes the enum asset.v1.UploadTransport.
+ */
+export declare const UploadTransportSchema: GenEnum<UploadTransport>;
+
+/**
  * Disposition says what a browser does with a file that it opens by URL.
  *
  * @generated from enum asset.v1.Disposition
@@ -839,15 +1260,18 @@ export declare const AssetService: GenService<{
   /**
    * Stores one file from a stream of messages, after the model of google.storage.v2 WriteObject.
    *
-   * The first message carries `upload_spec`. Every message may carry `data`, whose place in the
-   * file is `write_offset`; the last one sets `finish_write`. The file becomes readable only after
-   * all of its bytes are durable and agree with every size and checksum that the caller gave.
-   * Whatever ends the stream before that stores nothing.
+   * The first message carries `upload_spec`, or `upload_id` to go on with what StartUpload began.
+   * Every message may carry `data`, whose place in the file is `write_offset`; the last one sets
+   * `finish_write`. The file becomes readable only after all of its bytes are durable and agree with
+   * every size and checksum that the caller gave. Without `upload_id`, whatever ends the stream
+   * before that stores nothing. With it, a stream that ends without `finish_write` is answered with
+   * the `persisted_size`, and one that breaks keeps at least what GetUpload then says.
    *
    * Errors: INVALID_ARGUMENT (a broken rule of a message, a wrong size or checksum, a stream
    * that ends without `finish_write`), OUT_OF_RANGE (`write_offset` is not where the stream
    * stands), ALREADY_EXISTS (the `request_id` was used for other content), RESOURCE_EXHAUSTED (too
-   * many uploads at once; try again), UNAVAILABLE (store or catalog is down; try again).
+   * many uploads at once; try again), UNAVAILABLE (store or catalog is down; try again), NOT_FOUND
+   * (no such upload, or it has expired), ABORTED (another call writes to the same upload).
    *
    * @generated from rpc asset.v1.AssetService.Upload
    */
@@ -855,6 +1279,90 @@ export declare const AssetService: GenService<{
     methodKind: "client_streaming";
     input: typeof UploadRequestSchema;
     output: typeof UploadResponseSchema;
+  },
+  /**
+   * Begins an upload that can go on over several calls, over a broken connection and on another
+   * replica. The answer says how: by Upload or UploadChunk through the service, or by parts that are
+   * sent straight to the store. The id that it returns becomes the id of the file.
+   *
+   * With the `request_id` of an earlier upload of the same caller it returns that upload.
+   *
+   * Errors: INVALID_ARGUMENT (what the usage policy does not allow; a DIRECT upload without a size),
+   * FAILED_PRECONDITION (the store cannot take parts from callers).
+   *
+   * @generated from rpc asset.v1.AssetService.StartUpload
+   */
+  startUpload: {
+    methodKind: "unary";
+    input: typeof StartUploadRequestSchema;
+    output: typeof StartUploadResponseSchema;
+  },
+  /**
+   * Sends a piece of an upload in one message, for callers that cannot stream, such as browsers. The
+   * piece is durable when the call is answered.
+   *
+   * Errors: as for Upload. OUT_OF_RANGE tells the `persisted_size` to go on from, also where the
+   * answer to an earlier call was lost.
+   *
+   * @generated from rpc asset.v1.AssetService.UploadChunk
+   */
+  uploadChunk: {
+    methodKind: "unary";
+    input: typeof UploadChunkRequestSchema;
+    output: typeof UploadChunkResponseSchema;
+  },
+  /**
+   * Tells how far an upload has come; for a finished one, its file.
+   *
+   * Errors: NOT_FOUND (no such upload, or it was cancelled or has expired).
+   *
+   * @generated from rpc asset.v1.AssetService.GetUpload
+   */
+  getUpload: {
+    methodKind: "unary";
+    input: typeof GetUploadRequestSchema;
+    output: typeof GetUploadResponseSchema;
+  },
+  /**
+   * Returns URLs to which the parts of a DIRECT upload are sent by PUT, with the headers given. Ask for
+   * them shortly before they are used. A part may be sent again.
+   *
+   * Errors: NOT_FOUND (no such upload), INVALID_ARGUMENT (a part number that the file does not have),
+   * FAILED_PRECONDITION (the upload is not DIRECT).
+   *
+   * @generated from rpc asset.v1.AssetService.SignUploadParts
+   */
+  signUploadParts: {
+    methodKind: "unary";
+    input: typeof SignUploadPartsRequestSchema;
+    output: typeof SignUploadPartsResponseSchema;
+  },
+  /**
+   * Ends an upload whose bytes are all there: verifies size, checksums and type, and makes the file
+   * visible. For a DIRECT upload the service reads the bytes once, so the call takes its time with a large
+   * file; it may be repeated.
+   *
+   * Errors: NOT_FOUND (no such upload), INVALID_ARGUMENT (size, checksum or type are not what was said: the
+   * upload is gone then), FAILED_PRECONDITION (parts are missing: send them).
+   *
+   * @generated from rpc asset.v1.AssetService.CompleteUpload
+   */
+  completeUpload: {
+    methodKind: "unary";
+    input: typeof CompleteUploadRequestSchema;
+    output: typeof CompleteUploadResponseSchema;
+  },
+  /**
+   * Gives an upload up and removes what it stored. A finished upload is a file and is not touched.
+   *
+   * Errors: NOT_FOUND (no such upload), ALREADY_EXISTS (the upload is finished).
+   *
+   * @generated from rpc asset.v1.AssetService.CancelUpload
+   */
+  cancelUpload: {
+    methodKind: "unary";
+    input: typeof CancelUploadRequestSchema;
+    output: typeof CancelUploadResponseSchema;
   },
   /**
    * Returns a private URL of a file's bytes that expires.

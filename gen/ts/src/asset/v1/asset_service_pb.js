@@ -12,7 +12,7 @@ import { file_google_rpc_status } from "../../google/rpc/status_pb.js";
  * Describes the file asset/v1/asset_service.proto.
  */
 export const file_asset_v1_asset_service = /*@__PURE__*/
-  fileDesc("Chxhc3NldC92MS9hc3NldF9zZXJ2aWNlLnByb3RvEghhc3NldC52MSLaAQoNVXBsb2FkUmVxdWVzdBIrCgt1cGxvYWRfc3BlYxgBIAEoCzIULmFzc2V0LnYxLlVwbG9hZFNwZWNIABIdCgx3cml0ZV9vZmZzZXQYAyABKANCB7pIBCICKAASJwoEZGF0YRgEIAEoCzIZLmFzc2V0LnYxLkNoZWNrc3VtbWVkRGF0YRImCgljaGVja3N1bXMYBSABKAsyEy5hc3NldC52MS5DaGVja3N1bXMSFAoMZmluaXNoX3dyaXRlGAYgASgIQhYKDWZpcnN0X21lc3NhZ2USBbpIAggAIoMBCgpVcGxvYWRTcGVjEhwKBGZpbGUYASABKAsyDi5hc3NldC52MS5GaWxlEiAKCnNpemVfYnl0ZXMYAiABKANCB7pIBCICKABIAIgBARImCgpyZXF1ZXN0X2lkGAMgASgJQhK6SA9yDRiAATIIXlshLX5dKiRCDQoLX3NpemVfYnl0ZXMiTgoPQ2hlY2tzdW1tZWREYXRhEhsKB2NvbnRlbnQYASABKAxCCrpIB3oFGICAgAESEwoGY3JjMzJjGAIgASgHSACIAQFCCQoHX2NyYzMyYyJhCg5VcGxvYWRSZXNwb25zZRIYCg5wZXJzaXN0ZWRfc2l6ZRgBIAEoA0gAEh4KBGZpbGUYAiABKAsyDi5hc3NldC52MS5GaWxlSABCFQoMd3JpdGVfc3RhdHVzEgW6SAIIASLoAQoRR2V0RmlsZVVybFJlcXVlc3QSHAoHZmlsZV9pZBgBIAEoCUIJukgGcgQQARhASAASOAoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiA9SQyAggBEjQKC2Rpc3Bvc2l0aW9uGAQgASgOMhUuYXNzZXQudjEuRGlzcG9zaXRpb25CCLpIBYIBAhABEjQKDWRvd25sb2FkX25hbWUYBSABKAlCHbpIGnIYKIAIMhNeW15ceDAwLVx4MWZceDdmXSokQg8KBnNvdXJjZRIFukgCCAEifAoSR2V0RmlsZVVybFJlc3BvbnNlEgsKA3VybBgBIAEoCRIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMY29udGVudF90eXBlGAMgASgJEhIKCnNpemVfYnl0ZXMYBCABKAMiVQoXQmF0Y2hHZXRGaWxlVXJsc1JlcXVlc3QSOgoIcmVxdWVzdHMYASADKAsyGy5hc3NldC52MS5HZXRGaWxlVXJsUmVxdWVzdEILukgIkgEFCAEQ6AciRAoYQmF0Y2hHZXRGaWxlVXJsc1Jlc3BvbnNlEigKB3Jlc3VsdHMYASADKAsyFy5hc3NldC52MS5GaWxlVXJsUmVzdWx0IncKDUZpbGVVcmxSZXN1bHQSMAoIcmVzcG9uc2UYASABKAsyHC5hc3NldC52MS5HZXRGaWxlVXJsUmVzcG9uc2VIABIjCgVlcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCDwoGcmVzdWx0EgW6SAIIASJsChNEb3dubG9hZEZpbGVSZXF1ZXN0EhoKB2ZpbGVfaWQYASABKAlCCbpIBnIEEAEYQBIcCgtyZWFkX29mZnNldBgCIAEoA0IHukgEIgIoABIbCgpyZWFkX2xpbWl0GAMgASgDQge6SAQiAigAIl0KFERvd25sb2FkRmlsZVJlc3BvbnNlEicKBGRhdGEYASABKAsyGS5hc3NldC52MS5DaGVja3N1bW1lZERhdGESHAoEZmlsZRgCIAEoCzIOLmFzc2V0LnYxLkZpbGUiLAoOR2V0RmlsZVJlcXVlc3QSGgoHZmlsZV9pZBgBIAEoCUIJukgGcgQQARhAIi8KD0dldEZpbGVSZXNwb25zZRIcCgRmaWxlGAEgASgLMg4uYXNzZXQudjEuRmlsZSI9ChRCYXRjaEdldEZpbGVzUmVxdWVzdBIlCghmaWxlX2lkcxgBIAMoCUITukgQkgENCAEQ6AciBnIEEAEYQCJQChVCYXRjaEdldEZpbGVzUmVzcG9uc2USHQoFZmlsZXMYASADKAsyDi5hc3NldC52MS5GaWxlEhgKEG1pc3NpbmdfZmlsZV9pZHMYAiADKAkiWwoOUmVsYXRpb25GaWx0ZXISMQoEbmFtZRgBIAEoCUIjukggch4QARhAMhheW0EtWmEtel9dW0EtWmEtejAtOV9dKiQSFgoCaWQYAiABKAlCCrpIB3IFEAEY/wEi9AEKCkZpbGVGaWx0ZXISFwoFb3duZXIYASABKAlCCLpIBXIDGP8BEhcKBXVzYWdlGAIgASgJQgi6SAVyAxiAARIqCghyZWxhdGlvbhgDIAEoCzIYLmFzc2V0LnYxLlJlbGF0aW9uRmlsdGVyEh4KDGNvbnRlbnRfdHlwZRgEIAEoCUIIukgFcgMY/wESNAoQY3JlYXRlX3RpbWVfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlX3RpbWVfdG8YBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIogBChBMaXN0RmlsZXNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiAEBIkCgZmaWx0ZXIYAyABKAsyFC5hc3NldC52MS5GaWxlRmlsdGVyEhQKDHNob3dfZGVsZXRlZBgEIAEoCCJLChFMaXN0RmlsZXNSZXNwb25zZRIdCgVmaWxlcxgBIAMoCzIOLmFzc2V0LnYxLkZpbGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIm4KFVVwZGF0ZU1ldGFkYXRhUmVxdWVzdBIkCgRmaWxlGAEgASgLMg4uYXNzZXQudjEuRmlsZUIGukgDyAEBEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayI2ChZVcGRhdGVNZXRhZGF0YVJlc3BvbnNlEhwKBGZpbGUYASABKAsyDi5hc3NldC52MS5GaWxlIkcKEURlbGV0ZUZpbGVSZXF1ZXN0EhoKB2ZpbGVfaWQYASABKAlCCbpIBnIEEAEYQBIWCgRldGFnGAIgASgJQgi6SAVyAxiAASIyChJEZWxldGVGaWxlUmVzcG9uc2USHAoEZmlsZRgBIAEoCzIOLmFzc2V0LnYxLkZpbGUiSQoTVW5kZWxldGVGaWxlUmVxdWVzdBIaCgdmaWxlX2lkGAEgASgJQgm6SAZyBBABGEASFgoEZXRhZxgCIAEoCUIIukgFcgMYgAEiNAoUVW5kZWxldGVGaWxlUmVzcG9uc2USHAoEZmlsZRgBIAEoCzIOLmFzc2V0LnYxLkZpbGUqXgoLRGlzcG9zaXRpb24SGwoXRElTUE9TSVRJT05fVU5TUEVDSUZJRUQQABIWChJESVNQT1NJVElPTl9JTkxJTkUQARIaChZESVNQT1NJVElPTl9BVFRBQ0hNRU5UEAIyrwYKDEFzc2V0U2VydmljZRI9CgZVcGxvYWQSFy5hc3NldC52MS5VcGxvYWRSZXF1ZXN0GhguYXNzZXQudjEuVXBsb2FkUmVzcG9uc2UoARJMCgpHZXRGaWxlVXJsEhsuYXNzZXQudjEuR2V0RmlsZVVybFJlcXVlc3QaHC5hc3NldC52MS5HZXRGaWxlVXJsUmVzcG9uc2UiA5ACARJeChBCYXRjaEdldEZpbGVVcmxzEiEuYXNzZXQudjEuQmF0Y2hHZXRGaWxlVXJsc1JlcXVlc3QaIi5hc3NldC52MS5CYXRjaEdldEZpbGVVcmxzUmVzcG9uc2UiA5ACARJUCgxEb3dubG9hZEZpbGUSHS5hc3NldC52MS5Eb3dubG9hZEZpbGVSZXF1ZXN0Gh4uYXNzZXQudjEuRG93bmxvYWRGaWxlUmVzcG9uc2UiA5ACATABEkMKB0dldEZpbGUSGC5hc3NldC52MS5HZXRGaWxlUmVxdWVzdBoZLmFzc2V0LnYxLkdldEZpbGVSZXNwb25zZSIDkAIBElUKDUJhdGNoR2V0RmlsZXMSHi5hc3NldC52MS5CYXRjaEdldEZpbGVzUmVxdWVzdBofLmFzc2V0LnYxLkJhdGNoR2V0RmlsZXNSZXNwb25zZSIDkAIBEkkKCUxpc3RGaWxlcxIaLmFzc2V0LnYxLkxpc3RGaWxlc1JlcXVlc3QaGy5hc3NldC52MS5MaXN0RmlsZXNSZXNwb25zZSIDkAIBElMKDlVwZGF0ZU1ldGFkYXRhEh8uYXNzZXQudjEuVXBkYXRlTWV0YWRhdGFSZXF1ZXN0GiAuYXNzZXQudjEuVXBkYXRlTWV0YWRhdGFSZXNwb25zZRJMCgpEZWxldGVGaWxlEhsuYXNzZXQudjEuRGVsZXRlRmlsZVJlcXVlc3QaHC5hc3NldC52MS5EZWxldGVGaWxlUmVzcG9uc2UiA5ACAhJSCgxVbmRlbGV0ZUZpbGUSHS5hc3NldC52MS5VbmRlbGV0ZUZpbGVSZXF1ZXN0Gh4uYXNzZXQudjEuVW5kZWxldGVGaWxlUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_asset_v1_file, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_google_rpc_status]);
+  fileDesc("Chxhc3NldC92MS9hc3NldF9zZXJ2aWNlLnByb3RvEghhc3NldC52MSL6AQoNVXBsb2FkUmVxdWVzdBIrCgt1cGxvYWRfc3BlYxgBIAEoCzIULmFzc2V0LnYxLlVwbG9hZFNwZWNIABIeCgl1cGxvYWRfaWQYAiABKAlCCbpIBnIEEAEYQEgAEh0KDHdyaXRlX29mZnNldBgDIAEoA0IHukgEIgIoABInCgRkYXRhGAQgASgLMhkuYXNzZXQudjEuQ2hlY2tzdW1tZWREYXRhEiYKCWNoZWNrc3VtcxgFIAEoCzITLmFzc2V0LnYxLkNoZWNrc3VtcxIUCgxmaW5pc2hfd3JpdGUYBiABKAhCFgoNZmlyc3RfbWVzc2FnZRIFukgCCAAigwEKClVwbG9hZFNwZWMSHAoEZmlsZRgBIAEoCzIOLmFzc2V0LnYxLkZpbGUSIAoKc2l6ZV9ieXRlcxgCIAEoA0IHukgEIgIoAEgAiAEBEiYKCnJlcXVlc3RfaWQYAyABKAlCErpID3INGIABMgheWyEtfl0qJEINCgtfc2l6ZV9ieXRlcyJOCg9DaGVja3N1bW1lZERhdGESGwoHY29udGVudBgBIAEoDEIKukgHegUYgICAARITCgZjcmMzMmMYAiABKAdIAIgBAUIJCgdfY3JjMzJjImEKDlVwbG9hZFJlc3BvbnNlEhgKDnBlcnNpc3RlZF9zaXplGAEgASgDSAASHgoEZmlsZRgCIAEoCzIOLmFzc2V0LnYxLkZpbGVIAEIVCgx3cml0ZV9zdGF0dXMSBbpIAggBIn8KElN0YXJ0VXBsb2FkUmVxdWVzdBIxCgt1cGxvYWRfc3BlYxgBIAEoCzIULmFzc2V0LnYxLlVwbG9hZFNwZWNCBrpIA8gBARI2Cgl0cmFuc3BvcnQYAiABKA4yGS5hc3NldC52MS5VcGxvYWRUcmFuc3BvcnRCCLpIBYIBAhABInIKE1N0YXJ0VXBsb2FkUmVzcG9uc2USEQoJdXBsb2FkX2lkGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9wYXJ0X3NpemVfYnl0ZXMYAyABKAMiuAEKElVwbG9hZENodW5rUmVxdWVzdBIcCgl1cGxvYWRfaWQYASABKAlCCbpIBnIEEAEYQBIdCgx3cml0ZV9vZmZzZXQYAiABKANCB7pIBCICKAASJwoEZGF0YRgDIAEoCzIZLmFzc2V0LnYxLkNoZWNrc3VtbWVkRGF0YRImCgljaGVja3N1bXMYBCABKAsyEy5hc3NldC52MS5DaGVja3N1bXMSFAoMZmluaXNoX3dyaXRlGAUgASgIImYKE1VwbG9hZENodW5rUmVzcG9uc2USGAoOcGVyc2lzdGVkX3NpemUYASABKANIABIeCgRmaWxlGAIgASgLMg4uYXNzZXQudjEuRmlsZUgAQhUKDHdyaXRlX3N0YXR1cxIFukgCCAEiMAoQR2V0VXBsb2FkUmVxdWVzdBIcCgl1cGxvYWRfaWQYASABKAlCCbpIBnIEEAEYQCKVAQoRR2V0VXBsb2FkUmVzcG9uc2USGAoOcGVyc2lzdGVkX3NpemUYASABKANIABIeCgRmaWxlGAIgASgLMg4uYXNzZXQudjEuRmlsZUgAEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIVCgx3cml0ZV9zdGF0dXMSBbpIAggBImEKFlNpZ25VcGxvYWRQYXJ0c1JlcXVlc3QSHAoJdXBsb2FkX2lkGAEgASgJQgm6SAZyBBABGEASKQoMcGFydF9udW1iZXJzGAIgAygFQhO6SBCSAQ0IARDoBxgBIgQaAigBIpIBCgpTaWduZWRQYXJ0EhMKC3BhcnRfbnVtYmVyGAEgASgFEgsKA3VybBgCIAEoCRIyCgdoZWFkZXJzGAMgAygLMiEuYXNzZXQudjEuU2lnbmVkUGFydC5IZWFkZXJzRW50cnkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEibwoXU2lnblVwbG9hZFBhcnRzUmVzcG9uc2USIwoFcGFydHMYASADKAsyFC5hc3NldC52MS5TaWduZWRQYXJ0Ei8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJdChVDb21wbGV0ZVVwbG9hZFJlcXVlc3QSHAoJdXBsb2FkX2lkGAEgASgJQgm6SAZyBBABGEASJgoJY2hlY2tzdW1zGAIgASgLMhMuYXNzZXQudjEuQ2hlY2tzdW1zIjYKFkNvbXBsZXRlVXBsb2FkUmVzcG9uc2USHAoEZmlsZRgBIAEoCzIOLmFzc2V0LnYxLkZpbGUiMwoTQ2FuY2VsVXBsb2FkUmVxdWVzdBIcCgl1cGxvYWRfaWQYASABKAlCCbpIBnIEEAEYQCIWChRDYW5jZWxVcGxvYWRSZXNwb25zZSLoAQoRR2V0RmlsZVVybFJlcXVlc3QSHAoHZmlsZV9pZBgBIAEoCUIJukgGcgQQARhASAASOAoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiA9SQyAggBEjQKC2Rpc3Bvc2l0aW9uGAQgASgOMhUuYXNzZXQudjEuRGlzcG9zaXRpb25CCLpIBYIBAhABEjQKDWRvd25sb2FkX25hbWUYBSABKAlCHbpIGnIYKIAIMhNeW15ceDAwLVx4MWZceDdmXSokQg8KBnNvdXJjZRIFukgCCAEifAoSR2V0RmlsZVVybFJlc3BvbnNlEgsKA3VybBgBIAEoCRIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMY29udGVudF90eXBlGAMgASgJEhIKCnNpemVfYnl0ZXMYBCABKAMiVQoXQmF0Y2hHZXRGaWxlVXJsc1JlcXVlc3QSOgoIcmVxdWVzdHMYASADKAsyGy5hc3NldC52MS5HZXRGaWxlVXJsUmVxdWVzdEILukgIkgEFCAEQ6AciRAoYQmF0Y2hHZXRGaWxlVXJsc1Jlc3BvbnNlEigKB3Jlc3VsdHMYASADKAsyFy5hc3NldC52MS5GaWxlVXJsUmVzdWx0IncKDUZpbGVVcmxSZXN1bHQSMAoIcmVzcG9uc2UYASABKAsyHC5hc3NldC52MS5HZXRGaWxlVXJsUmVzcG9uc2VIABIjCgVlcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCDwoGcmVzdWx0EgW6SAIIASJsChNEb3dubG9hZEZpbGVSZXF1ZXN0EhoKB2ZpbGVfaWQYASABKAlCCbpIBnIEEAEYQBIcCgtyZWFkX29mZnNldBgCIAEoA0IHukgEIgIoABIbCgpyZWFkX2xpbWl0GAMgASgDQge6SAQiAigAIl0KFERvd25sb2FkRmlsZVJlc3BvbnNlEicKBGRhdGEYASABKAsyGS5hc3NldC52MS5DaGVja3N1bW1lZERhdGESHAoEZmlsZRgCIAEoCzIOLmFzc2V0LnYxLkZpbGUiLAoOR2V0RmlsZVJlcXVlc3QSGgoHZmlsZV9pZBgBIAEoCUIJukgGcgQQARhAIi8KD0dldEZpbGVSZXNwb25zZRIcCgRmaWxlGAEgASgLMg4uYXNzZXQudjEuRmlsZSI9ChRCYXRjaEdldEZpbGVzUmVxdWVzdBIlCghmaWxlX2lkcxgBIAMoCUITukgQkgENCAEQ6AciBnIEEAEYQCJQChVCYXRjaEdldEZpbGVzUmVzcG9uc2USHQoFZmlsZXMYASADKAsyDi5hc3NldC52MS5GaWxlEhgKEG1pc3NpbmdfZmlsZV9pZHMYAiADKAkiWwoOUmVsYXRpb25GaWx0ZXISMQoEbmFtZRgBIAEoCUIjukggch4QARhAMhheW0EtWmEtel9dW0EtWmEtejAtOV9dKiQSFgoCaWQYAiABKAlCCrpIB3IFEAEY/wEi9AEKCkZpbGVGaWx0ZXISFwoFb3duZXIYASABKAlCCLpIBXIDGP8BEhcKBXVzYWdlGAIgASgJQgi6SAVyAxiAARIqCghyZWxhdGlvbhgDIAEoCzIYLmFzc2V0LnYxLlJlbGF0aW9uRmlsdGVyEh4KDGNvbnRlbnRfdHlwZRgEIAEoCUIIukgFcgMY/wESNAoQY3JlYXRlX3RpbWVfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlX3RpbWVfdG8YBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIogBChBMaXN0RmlsZXNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiAEBIkCgZmaWx0ZXIYAyABKAsyFC5hc3NldC52MS5GaWxlRmlsdGVyEhQKDHNob3dfZGVsZXRlZBgEIAEoCCJLChFMaXN0RmlsZXNSZXNwb25zZRIdCgVmaWxlcxgBIAMoCzIOLmFzc2V0LnYxLkZpbGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIm4KFVVwZGF0ZU1ldGFkYXRhUmVxdWVzdBIkCgRmaWxlGAEgASgLMg4uYXNzZXQudjEuRmlsZUIGukgDyAEBEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayI2ChZVcGRhdGVNZXRhZGF0YVJlc3BvbnNlEhwKBGZpbGUYASABKAsyDi5hc3NldC52MS5GaWxlIkcKEURlbGV0ZUZpbGVSZXF1ZXN0EhoKB2ZpbGVfaWQYASABKAlCCbpIBnIEEAEYQBIWCgRldGFnGAIgASgJQgi6SAVyAxiAASIyChJEZWxldGVGaWxlUmVzcG9uc2USHAoEZmlsZRgBIAEoCzIOLmFzc2V0LnYxLkZpbGUiSQoTVW5kZWxldGVGaWxlUmVxdWVzdBIaCgdmaWxlX2lkGAEgASgJQgm6SAZyBBABGEASFgoEZXRhZxgCIAEoCUIIukgFcgMYgAEiNAoUVW5kZWxldGVGaWxlUmVzcG9uc2USHAoEZmlsZRgBIAEoCzIOLmFzc2V0LnYxLkZpbGUqdgoPVXBsb2FkVHJhbnNwb3J0EiAKHFVQTE9BRF9UUkFOU1BPUlRfVU5TUEVDSUZJRUQQABIkCiBVUExPQURfVFJBTlNQT1JUX1RIUk9VR0hfU0VSVklDRRABEhsKF1VQTE9BRF9UUkFOU1BPUlRfRElSRUNUEAIqXgoLRGlzcG9zaXRpb24SGwoXRElTUE9TSVRJT05fVU5TUEVDSUZJRUQQABIWChJESVNQT1NJVElPTl9JTkxJTkUQARIaChZESVNQT1NJVElPTl9BVFRBQ0hNRU5UEAIymAoKDEFzc2V0U2VydmljZRI9CgZVcGxvYWQSFy5hc3NldC52MS5VcGxvYWRSZXF1ZXN0GhguYXNzZXQudjEuVXBsb2FkUmVzcG9uc2UoARJKCgtTdGFydFVwbG9hZBIcLmFzc2V0LnYxLlN0YXJ0VXBsb2FkUmVxdWVzdBodLmFzc2V0LnYxLlN0YXJ0VXBsb2FkUmVzcG9uc2USSgoLVXBsb2FkQ2h1bmsSHC5hc3NldC52MS5VcGxvYWRDaHVua1JlcXVlc3QaHS5hc3NldC52MS5VcGxvYWRDaHVua1Jlc3BvbnNlEkkKCUdldFVwbG9hZBIaLmFzc2V0LnYxLkdldFVwbG9hZFJlcXVlc3QaGy5hc3NldC52MS5HZXRVcGxvYWRSZXNwb25zZSIDkAIBElYKD1NpZ25VcGxvYWRQYXJ0cxIgLmFzc2V0LnYxLlNpZ25VcGxvYWRQYXJ0c1JlcXVlc3QaIS5hc3NldC52MS5TaWduVXBsb2FkUGFydHNSZXNwb25zZRJYCg5Db21wbGV0ZVVwbG9hZBIfLmFzc2V0LnYxLkNvbXBsZXRlVXBsb2FkUmVxdWVzdBogLmFzc2V0LnYxLkNvbXBsZXRlVXBsb2FkUmVzcG9uc2UiA5ACAhJSCgxDYW5jZWxVcGxvYWQSHS5hc3NldC52MS5DYW5jZWxVcGxvYWRSZXF1ZXN0Gh4uYXNzZXQudjEuQ2FuY2VsVXBsb2FkUmVzcG9uc2UiA5ACAhJMCgpHZXRGaWxlVXJsEhsuYXNzZXQudjEuR2V0RmlsZVVybFJlcXVlc3QaHC5hc3NldC52MS5HZXRGaWxlVXJsUmVzcG9uc2UiA5ACARJeChBCYXRjaEdldEZpbGVVcmxzEiEuYXNzZXQudjEuQmF0Y2hHZXRGaWxlVXJsc1JlcXVlc3QaIi5hc3NldC52MS5CYXRjaEdldEZpbGVVcmxzUmVzcG9uc2UiA5ACARJUCgxEb3dubG9hZEZpbGUSHS5hc3NldC52MS5Eb3dubG9hZEZpbGVSZXF1ZXN0Gh4uYXNzZXQudjEuRG93bmxvYWRGaWxlUmVzcG9uc2UiA5ACATABEkMKB0dldEZpbGUSGC5hc3NldC52MS5HZXRGaWxlUmVxdWVzdBoZLmFzc2V0LnYxLkdldEZpbGVSZXNwb25zZSIDkAIBElUKDUJhdGNoR2V0RmlsZXMSHi5hc3NldC52MS5CYXRjaEdldEZpbGVzUmVxdWVzdBofLmFzc2V0LnYxLkJhdGNoR2V0RmlsZXNSZXNwb25zZSIDkAIBEkkKCUxpc3RGaWxlcxIaLmFzc2V0LnYxLkxpc3RGaWxlc1JlcXVlc3QaGy5hc3NldC52MS5MaXN0RmlsZXNSZXNwb25zZSIDkAIBElMKDlVwZGF0ZU1ldGFkYXRhEh8uYXNzZXQudjEuVXBkYXRlTWV0YWRhdGFSZXF1ZXN0GiAuYXNzZXQudjEuVXBkYXRlTWV0YWRhdGFSZXNwb25zZRJMCgpEZWxldGVGaWxlEhsuYXNzZXQudjEuRGVsZXRlRmlsZVJlcXVlc3QaHC5hc3NldC52MS5EZWxldGVGaWxlUmVzcG9uc2UiA5ACAhJSCgxVbmRlbGV0ZUZpbGUSHS5hc3NldC52MS5VbmRlbGV0ZUZpbGVSZXF1ZXN0Gh4uYXNzZXQudjEuVW5kZWxldGVGaWxlUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_asset_v1_file, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * Describes the message asset.v1.UploadRequest.
@@ -43,157 +43,262 @@ export const UploadResponseSchema = /*@__PURE__*/
   messageDesc(file_asset_v1_asset_service, 3);
 
 /**
+ * Describes the message asset.v1.StartUploadRequest.
+ * Use `create(StartUploadRequestSchema)` to create a new message.
+ */
+export const StartUploadRequestSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 4);
+
+/**
+ * Describes the message asset.v1.StartUploadResponse.
+ * Use `create(StartUploadResponseSchema)` to create a new message.
+ */
+export const StartUploadResponseSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 5);
+
+/**
+ * Describes the message asset.v1.UploadChunkRequest.
+ * Use `create(UploadChunkRequestSchema)` to create a new message.
+ */
+export const UploadChunkRequestSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 6);
+
+/**
+ * Describes the message asset.v1.UploadChunkResponse.
+ * Use `create(UploadChunkResponseSchema)` to create a new message.
+ */
+export const UploadChunkResponseSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 7);
+
+/**
+ * Describes the message asset.v1.GetUploadRequest.
+ * Use `create(GetUploadRequestSchema)` to create a new message.
+ */
+export const GetUploadRequestSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 8);
+
+/**
+ * Describes the message asset.v1.GetUploadResponse.
+ * Use `create(GetUploadResponseSchema)` to create a new message.
+ */
+export const GetUploadResponseSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 9);
+
+/**
+ * Describes the message asset.v1.SignUploadPartsRequest.
+ * Use `create(SignUploadPartsRequestSchema)` to create a new message.
+ */
+export const SignUploadPartsRequestSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 10);
+
+/**
+ * Describes the message asset.v1.SignedPart.
+ * Use `create(SignedPartSchema)` to create a new message.
+ */
+export const SignedPartSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 11);
+
+/**
+ * Describes the message asset.v1.SignUploadPartsResponse.
+ * Use `create(SignUploadPartsResponseSchema)` to create a new message.
+ */
+export const SignUploadPartsResponseSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 12);
+
+/**
+ * Describes the message asset.v1.CompleteUploadRequest.
+ * Use `create(CompleteUploadRequestSchema)` to create a new message.
+ */
+export const CompleteUploadRequestSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 13);
+
+/**
+ * Describes the message asset.v1.CompleteUploadResponse.
+ * Use `create(CompleteUploadResponseSchema)` to create a new message.
+ */
+export const CompleteUploadResponseSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 14);
+
+/**
+ * Describes the message asset.v1.CancelUploadRequest.
+ * Use `create(CancelUploadRequestSchema)` to create a new message.
+ */
+export const CancelUploadRequestSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 15);
+
+/**
+ * Describes the message asset.v1.CancelUploadResponse.
+ * Use `create(CancelUploadResponseSchema)` to create a new message.
+ */
+export const CancelUploadResponseSchema = /*@__PURE__*/
+  messageDesc(file_asset_v1_asset_service, 16);
+
+/**
  * Describes the message asset.v1.GetFileUrlRequest.
  * Use `create(GetFileUrlRequestSchema)` to create a new message.
  */
 export const GetFileUrlRequestSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 4);
+  messageDesc(file_asset_v1_asset_service, 17);
 
 /**
  * Describes the message asset.v1.GetFileUrlResponse.
  * Use `create(GetFileUrlResponseSchema)` to create a new message.
  */
 export const GetFileUrlResponseSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 5);
+  messageDesc(file_asset_v1_asset_service, 18);
 
 /**
  * Describes the message asset.v1.BatchGetFileUrlsRequest.
  * Use `create(BatchGetFileUrlsRequestSchema)` to create a new message.
  */
 export const BatchGetFileUrlsRequestSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 6);
+  messageDesc(file_asset_v1_asset_service, 19);
 
 /**
  * Describes the message asset.v1.BatchGetFileUrlsResponse.
  * Use `create(BatchGetFileUrlsResponseSchema)` to create a new message.
  */
 export const BatchGetFileUrlsResponseSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 7);
+  messageDesc(file_asset_v1_asset_service, 20);
 
 /**
  * Describes the message asset.v1.FileUrlResult.
  * Use `create(FileUrlResultSchema)` to create a new message.
  */
 export const FileUrlResultSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 8);
+  messageDesc(file_asset_v1_asset_service, 21);
 
 /**
  * Describes the message asset.v1.DownloadFileRequest.
  * Use `create(DownloadFileRequestSchema)` to create a new message.
  */
 export const DownloadFileRequestSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 9);
+  messageDesc(file_asset_v1_asset_service, 22);
 
 /**
  * Describes the message asset.v1.DownloadFileResponse.
  * Use `create(DownloadFileResponseSchema)` to create a new message.
  */
 export const DownloadFileResponseSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 10);
+  messageDesc(file_asset_v1_asset_service, 23);
 
 /**
  * Describes the message asset.v1.GetFileRequest.
  * Use `create(GetFileRequestSchema)` to create a new message.
  */
 export const GetFileRequestSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 11);
+  messageDesc(file_asset_v1_asset_service, 24);
 
 /**
  * Describes the message asset.v1.GetFileResponse.
  * Use `create(GetFileResponseSchema)` to create a new message.
  */
 export const GetFileResponseSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 12);
+  messageDesc(file_asset_v1_asset_service, 25);
 
 /**
  * Describes the message asset.v1.BatchGetFilesRequest.
  * Use `create(BatchGetFilesRequestSchema)` to create a new message.
  */
 export const BatchGetFilesRequestSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 13);
+  messageDesc(file_asset_v1_asset_service, 26);
 
 /**
  * Describes the message asset.v1.BatchGetFilesResponse.
  * Use `create(BatchGetFilesResponseSchema)` to create a new message.
  */
 export const BatchGetFilesResponseSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 14);
+  messageDesc(file_asset_v1_asset_service, 27);
 
 /**
  * Describes the message asset.v1.RelationFilter.
  * Use `create(RelationFilterSchema)` to create a new message.
  */
 export const RelationFilterSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 15);
+  messageDesc(file_asset_v1_asset_service, 28);
 
 /**
  * Describes the message asset.v1.FileFilter.
  * Use `create(FileFilterSchema)` to create a new message.
  */
 export const FileFilterSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 16);
+  messageDesc(file_asset_v1_asset_service, 29);
 
 /**
  * Describes the message asset.v1.ListFilesRequest.
  * Use `create(ListFilesRequestSchema)` to create a new message.
  */
 export const ListFilesRequestSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 17);
+  messageDesc(file_asset_v1_asset_service, 30);
 
 /**
  * Describes the message asset.v1.ListFilesResponse.
  * Use `create(ListFilesResponseSchema)` to create a new message.
  */
 export const ListFilesResponseSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 18);
+  messageDesc(file_asset_v1_asset_service, 31);
 
 /**
  * Describes the message asset.v1.UpdateMetadataRequest.
  * Use `create(UpdateMetadataRequestSchema)` to create a new message.
  */
 export const UpdateMetadataRequestSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 19);
+  messageDesc(file_asset_v1_asset_service, 32);
 
 /**
  * Describes the message asset.v1.UpdateMetadataResponse.
  * Use `create(UpdateMetadataResponseSchema)` to create a new message.
  */
 export const UpdateMetadataResponseSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 20);
+  messageDesc(file_asset_v1_asset_service, 33);
 
 /**
  * Describes the message asset.v1.DeleteFileRequest.
  * Use `create(DeleteFileRequestSchema)` to create a new message.
  */
 export const DeleteFileRequestSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 21);
+  messageDesc(file_asset_v1_asset_service, 34);
 
 /**
  * Describes the message asset.v1.DeleteFileResponse.
  * Use `create(DeleteFileResponseSchema)` to create a new message.
  */
 export const DeleteFileResponseSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 22);
+  messageDesc(file_asset_v1_asset_service, 35);
 
 /**
  * Describes the message asset.v1.UndeleteFileRequest.
  * Use `create(UndeleteFileRequestSchema)` to create a new message.
  */
 export const UndeleteFileRequestSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 23);
+  messageDesc(file_asset_v1_asset_service, 36);
 
 /**
  * Describes the message asset.v1.UndeleteFileResponse.
  * Use `create(UndeleteFileResponseSchema)` to create a new message.
  */
 export const UndeleteFileResponseSchema = /*@__PURE__*/
-  messageDesc(file_asset_v1_asset_service, 24);
+  messageDesc(file_asset_v1_asset_service, 37);
+
+/**
+ * Describes the enum asset.v1.UploadTransport.
+ */
+export const UploadTransportSchema = /*@__PURE__*/
+  enumDesc(file_asset_v1_asset_service, 0);
+
+/**
+ * UploadTransport is the way that the bytes of an upload take.
+ *
+ * @generated from enum asset.v1.UploadTransport
+ */
+export const UploadTransport = /*@__PURE__*/
+  tsEnum(UploadTransportSchema);
 
 /**
  * Describes the enum asset.v1.Disposition.
  */
 export const DispositionSchema = /*@__PURE__*/
-  enumDesc(file_asset_v1_asset_service, 0);
+  enumDesc(file_asset_v1_asset_service, 1);
 
 /**
  * Disposition says what a browser does with a file that it opens by URL.

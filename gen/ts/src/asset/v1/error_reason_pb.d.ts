@@ -293,6 +293,45 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_FILE_NOT_MOVED = 36;
    */
   FILE_NOT_MOVED = 36,
+
+  /**
+   * NOT_FOUND. No upload has this id (metadata: upload_id): it was cancelled, it has expired, or it was
+   * never started. Start a new one.
+   *
+   * @generated from enum value: ERROR_REASON_UPLOAD_NOT_FOUND = 37;
+   */
+  UPLOAD_NOT_FOUND = 37,
+
+  /**
+   * ABORTED. Another call writes to the same upload (metadata: upload_id). Ask GetUpload where to go on if
+   * that other call is not yours any more.
+   *
+   * @generated from enum value: ERROR_REASON_UPLOAD_TAKEN_OVER = 38;
+   */
+  UPLOAD_TAKEN_OVER = 38,
+
+  /**
+   * ALREADY_EXISTS. The upload is finished and is a file now (metadata: file_id).
+   *
+   * @generated from enum value: ERROR_REASON_UPLOAD_FINISHED = 39;
+   */
+  UPLOAD_FINISHED = 39,
+
+  /**
+   * FAILED_PRECONDITION. The call does not fit the transport of the upload (metadata: upload_id): bytes of a
+   * DIRECT upload go to the store, and only that has parts to sign.
+   *
+   * @generated from enum value: ERROR_REASON_UPLOAD_TRANSPORT = 40;
+   */
+  UPLOAD_TRANSPORT = 40,
+
+  /**
+   * FAILED_PRECONDITION. Parts of a DIRECT upload are missing or have the wrong size (metadata:
+   * part_number, the first of them). Send them and complete again.
+   *
+   * @generated from enum value: ERROR_REASON_UPLOAD_PARTS_MISSING = 41;
+   */
+  UPLOAD_PARTS_MISSING = 41,
 }
 
 /**

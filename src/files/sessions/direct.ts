@@ -1,0 +1,149 @@
+import type { FileRecord } from '../../catalog/file-catalog.ts';
+import { AssetError } from '../../errors.ts';
+import type { BlobPart } from '../../storage/blob-store.ts';
+import { decideContentType, SNIFF_BYTES } from '../content-type.ts';
+import type { FilesContext } from '../context.ts';
+import type { ExpectedChecksums } from '../digest.ts';
+import { blobKey } from '../ids.ts';
+import { wrongTransport } from './append.ts';
+import { assertExpected, commitSession, digestOf } from './finish.ts';
+import { abandonSession, saveSession } from './session-store.ts';
+import { beginMultipart } from './start.ts';
+import { addExpected, type Finished, type Session } from './state.ts';
+
+/** Lifetime of the URL of a part, in seconds: they are asked for shortly before they are used. */
+const PART_URL_SECONDS = 15 * 60;
+
+/** Where to send one part. */
+export interface SignedUploadPart {
+  readonly partNumber: number;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Signs URLs for parts of a direct upload.
+ *
+ * @throws AssetError UPLOAD_TRANSPORT, FIELD_INVALID for a part that the file does not have
+ */
+export async function signUploadParts(
+  context: FilesContext,
+  session: Session,
+  partNumbers: readonly number[],
+  signal: AbortSignal,
+): Promise<{ readonly parts: readonly SignedUploadPart[]; readonly expireTime: Date }> {
+  const { direct, description } = session.state;
+  if (!direct) throw wrongTransport(session.id);
+  const sizes = partSizes(session);
+  for (const number of partNumbers) {
+    if (number <= sizes.length) continue;
+    throw new AssetError('FIELD_INVALID', `the file has ${sizes.length} parts: there is no part ${number}`, {
+      metadata: { field: 'part_numbers' },
+    });
+  }
+  const contentType = description.contentType || 'application/octet-stream';
+  const multipartId = await beginMultipart(context, session, contentType, signal);
+  const saved = await saveSession(context, session, { ...session.state, multipartId });
+  const issuedAt = new Date(Math.floor(Date.now() / 1000) * 1000);
+  const parts = await Promise.all(
+    partNumbers.map(async (partNumber) => {
+      const options = { sizeBytes: sizes[partNumber - 1]!, issuedAt, ttlSeconds: PART_URL_SECONDS };
+      const signed = await context.store.signPart(blobKey(saved.id), multipartId, partNumber, options);
+      return { partNumber, ...signed };
+    }),
+  );
+  return { parts, expireTime: new Date(issuedAt.getTime() + PART_URL_SECONDS * 1000) };
+}
+
+/**
+ * Puts the parts of a direct upload together and reads the whole once, to verify what the caller said. Nobody
+ * can read the blob before, since it has no record.
+ *
+ * @throws AssetError UPLOAD_PARTS_MISSING; SIZE_MISMATCH, CHECKSUM_MISMATCH, CONTENT_TYPE_MISMATCH and the like, and
+ *   the session is gone then
+ */
+export async function completeDirect(
+  context: FilesContext,
+  session: Session,
+  given: ExpectedChecksums,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  const key = blobKey(session.id);
+  if ((await context.store.stat(key, { signal })) === undefined) await putTogether(context, session, signal);
+  let current = session;
+  let finished: Finished;
+  try {
+    const expected = addExpected(session.state, given);
+    current = await saveSession(context, session, { ...session.state, expected });
+    finished = {
+      ...(await digestOf(context, current, signal)),
+      contentType: await typeOf(context, current, signal),
+    };
+    assertExpected(context, current.state, finished);
+  } catch (error) {
+    if (error instanceof AssetError && REFUSALS.has(error.reason)) await abandonSession(context, current);
+    throw error;
+  }
+  return commitSession(context, current, finished, signal);
+}
+
+/** What shows that the caller lied or erred; anything else may go better with the next try. */
+const REFUSALS = new Set([
+  'SIZE_MISMATCH',
+  'CHECKSUM_MISMATCH',
+  'CONTENT_TYPE_MISMATCH',
+  'CONTENT_TYPE_NOT_ALLOWED',
+  'FILE_TOO_LARGE',
+  'USAGE_UNKNOWN',
+]);
+
+async function putTogether(context: FilesContext, session: Session, signal: AbortSignal): Promise<void> {
+  const key = blobKey(session.id);
+  const sizes = partSizes(session);
+  const { multipartId } = session.state;
+  if (sizes.length === 0) {
+    await context.store.put(
+      key,
+      { sizeBytes: 0, chunks: [] },
+      { contentType: 'application/octet-stream' },
+      { signal },
+    );
+    return;
+  }
+  const stored = multipartId === undefined ? [] : await context.store.listParts(key, multipartId, { signal });
+  const parts = new Map(stored.map((part) => [part.partNumber, part]));
+  const missing = sizes.findIndex((size, index) => parts.get(index + 1)?.sizeBytes !== size) + 1;
+  if (missing > 0) {
+    throw new AssetError(
+      'UPLOAD_PARTS_MISSING',
+      `part ${missing} is missing or does not have ${sizes[missing - 1]} bytes: send it and complete again`,
+      { metadata: { part_number: String(missing) } },
+    );
+  }
+  const all: BlobPart[] = sizes.map((_size, index) => parts.get(index + 1)!);
+  await context.store.completeMultipart(key, multipartId!, all, { signal });
+}
+
+async function typeOf(context: FilesContext, session: Session, signal: AbortSignal): Promise<string> {
+  const { description, sizeBytes } = session.state;
+  const { policies, store } = context;
+  let head: Uint8Array = new Uint8Array();
+  if (sizeBytes !== 0) {
+    const range = { offset: 0, length: SNIFF_BYTES };
+    const content = await store.read(blobKey(session.id), range, { signal });
+    head = Buffer.concat((await content.toArray()) as Uint8Array[]);
+  }
+  const proof = policies.restrictsTypes(description.usage);
+  const contentType = await decideContentType(description.contentType, description.name, head, proof);
+  policies.checkContentType(description.usage, contentType);
+  return contentType;
+}
+
+/** Sizes of the parts that a direct upload has: all alike but the last. */
+function partSizes({ state }: Session): readonly number[] {
+  const { sizeBytes = 0, partSizeBytes } = state;
+  const count = Math.ceil(sizeBytes / partSizeBytes);
+  return Array.from({ length: count }, (_none, index) =>
+    Math.min(partSizeBytes, sizeBytes - index * partSizeBytes),
+  );
+}

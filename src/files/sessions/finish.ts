@@ -1,0 +1,180 @@
+import type { FileRecord } from '../../catalog/file-catalog.ts';
+import { AssetError, isAssetError } from '../../errors.ts';
+import { commitUpload } from '../commit.ts';
+import type { FilesContext } from '../context.ts';
+import { Digest, verifyChecksums, type ExpectedChecksums } from '../digest.ts';
+import { blobKey } from '../ids.ts';
+import type { PartWriter } from './part-writer.ts';
+import { abandonSession, removePieces, saveSession, type SessionOrFile } from './session-store.ts';
+import { addExpected, type Finished, type Session, type SessionState } from './state.ts';
+
+/**
+ * Makes a file of an upload whose last bytes a writer holds.
+ *
+ * Everything is verified before the blob is put together, and what it will have is written down first. So a
+ * crash at any point is finished by the next call, and what was refused was never a blob.
+ *
+ * @throws AssetError SIZE_MISMATCH, CHECKSUM_MISMATCH, CONTENT_TYPE_MISMATCH and the like; the session is gone then
+ */
+export async function finishSession(
+  context: FilesContext,
+  writer: PartWriter,
+  given: ExpectedChecksums,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  const { state, body } = await writer.flush();
+  const sizeBytes = body ? sizeOf(body) : state.parts.reduce((sum, part) => sum + part.sizeBytes, 0);
+  let verified: SessionState;
+  try {
+    const expected = addExpected(state, given);
+    const finishing: Finished = {
+      sizeBytes,
+      ...writer.digest(),
+      contentType: await writer.decideType(body ?? []),
+    };
+    assertExpected(context, { ...state, expected }, finishing);
+    verified = { ...state, expected, finishing };
+  } catch (error) {
+    await abandonSession(context, writer.session);
+    throw error;
+  }
+  const session = await saveSession(context, writer.session, verified);
+  signal.throwIfAborted();
+  if (body) await putWhole(context, session, body, signal);
+  else await completeParts(context, session, signal);
+  return commitSession(context, session, verified.finishing!, signal);
+}
+
+/**
+ * Goes on with a session that ended while it was being finished: its blob becomes a file now. A session of which
+ * the last bytes were lost with the process goes back to where it stood before.
+ */
+export async function finishStored(
+  context: FilesContext,
+  session: Session,
+  signal: AbortSignal,
+): Promise<SessionOrFile> {
+  const { finishing, multipartId } = session.state;
+  if (finishing === undefined) return { session };
+  const stored = await context.store.stat(blobKey(session.id), { signal });
+  if (stored === undefined && multipartId === undefined) {
+    const { finishing: _lost, ...before } = session.state;
+    return { session: await saveSession(context, session, before) };
+  }
+  if (stored === undefined) await completeParts(context, session, signal);
+  return { file: await commitSession(context, session, finishing, signal) };
+}
+
+/** Creates the record of a session whose blob is stored and verified. */
+export async function commitSession(
+  context: FilesContext,
+  session: Session,
+  finished: Finished,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  // The record takes the place of the session, and with it goes the list of what else to remove.
+  await removePieces(context, session, signal);
+  await context.store.abortMultiparts(blobKey(session.id), { signal });
+  const { description, caller, requestKey } = session.state;
+  const { sizeBytes, crc32c, contentType } = finished;
+  const sha256 = Buffer.from(finished.sha256, 'hex');
+  try {
+    const { file } = await commitUpload(context, {
+      fence: { upload: { revision: session.revision } },
+      requestKey,
+      record: {
+        ...description,
+        id: session.id,
+        contentType,
+        sizeBytes,
+        sha256,
+        crc32c,
+        createdBy: caller.principal,
+      },
+    });
+    if (file.id !== session.id) await abandonSession(context, session);
+    return file;
+  } catch (error) {
+    return await resolveFailedCommit(context, session, error);
+  }
+}
+
+/** Of two calls that finish the same upload one commits; the other finds its file. */
+async function resolveFailedCommit(
+  context: FilesContext,
+  session: Session,
+  error: unknown,
+): Promise<FileRecord> {
+  if (isAssetError(error, 'UPLOAD_EXPIRED')) {
+    const file = (await context.catalog.get([session.id])).get(session.id);
+    if (file !== undefined) return file;
+  } else if (isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE')) {
+    // What the catalog refuses stores no blob either.
+    await abandonSession(context, session);
+  }
+  throw error;
+}
+
+/**
+ * Holds a whole file to what the caller said of it.
+ *
+ * @throws AssetError SIZE_MISMATCH, CHECKSUM_MISMATCH, and what the usage policy refuses
+ */
+export function assertExpected(context: FilesContext, state: SessionState, finished: Finished): void {
+  const { sizeBytes, expected, description } = state;
+  if (sizeBytes !== undefined && sizeBytes !== finished.sizeBytes) {
+    throw new AssetError(
+      'SIZE_MISMATCH',
+      `size_bytes says ${sizeBytes}, but ${finished.sizeBytes} came: the upload is gone, start it again with the true size`,
+      { metadata: { size_bytes: String(sizeBytes) } },
+    );
+  }
+  context.policies.checkSize(description.usage, finished.sizeBytes);
+  verifyChecksums(
+    { sha256: Buffer.from(finished.sha256, 'hex'), crc32c: finished.crc32c },
+    {
+      sha256: expected.sha256 === undefined ? undefined : Buffer.from(expected.sha256, 'hex'),
+      crc32c: expected.crc32c,
+    },
+  );
+}
+
+async function completeParts(context: FilesContext, session: Session, signal: AbortSignal): Promise<void> {
+  const { multipartId, parts } = session.state;
+  // `exists` means that an earlier try of the same parts was complete already.
+  await context.store.completeMultipart(blobKey(session.id), multipartId!, parts, { signal });
+}
+
+async function putWhole(
+  context: FilesContext,
+  session: Session,
+  chunks: readonly Uint8Array[],
+  signal: AbortSignal,
+): Promise<void> {
+  const key = blobKey(session.id);
+  const { finishing } = session.state;
+  const body = { sizeBytes: sizeOf(chunks), chunks, crc32c: finishing!.crc32c };
+  const put = () => context.store.put(key, body, finishing!, { signal });
+  if ((await put()) === 'created') return;
+  // A call that was overtaken by this one stored its bytes late; they count only if they are the same.
+  if ((await digestOf(context, session, signal)).sha256 === finishing!.sha256) return;
+  await context.store.delete(key, { signal });
+  if ((await put()) === 'exists') throw new Error('a blob lies under the id of an upload');
+}
+
+/** Reads the blob of a session and computes what it has. */
+export async function digestOf(
+  context: FilesContext,
+  session: Session,
+  signal: AbortSignal,
+): Promise<{ readonly sizeBytes: number; readonly sha256: string; readonly crc32c: number }> {
+  const digest = new Digest();
+  const content = await context.store.read(blobKey(session.id), undefined, { signal });
+  for await (const chunk of content) digest.update(chunk as Uint8Array);
+  const { sizeBytes, sha256, crc32c } = digest.finish();
+  return { sizeBytes, crc32c, sha256: Buffer.from(sha256).toString('hex') };
+}
+
+function sizeOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+}

@@ -1,0 +1,129 @@
+import type { FileRecord } from '../../catalog/file-catalog.ts';
+import { AssetError } from '../../errors.ts';
+import type { Caller } from '../caller.ts';
+import type { FilesContext } from '../context.ts';
+import { blobKey } from '../ids.ts';
+import {
+  pieceKey,
+  takenOver,
+  toJson,
+  toSession,
+  uploadNotFound,
+  type Session,
+  type SessionState,
+} from './state.ts';
+
+/** An upload is either still going on or a file. */
+export type SessionOrFile = { readonly session: Session } | { readonly file: FileRecord };
+
+/**
+ * The upload of this id, if it belongs to the caller.
+ *
+ * @throws AssetError UPLOAD_NOT_FOUND
+ */
+export async function loadUpload(
+  context: FilesContext,
+  caller: Caller,
+  uploadId: string,
+  signal: AbortSignal,
+): Promise<SessionOrFile> {
+  const found = await context.catalog.uploads.get(uploadId, { signal });
+  if (found !== undefined) {
+    const session = toSession(found);
+    const { principal, endUser } = session.state.caller;
+    if (principal === caller.principal && endUser === caller.endUser) return { session };
+    throw uploadNotFound(uploadId);
+  }
+  const file = (await context.catalog.get([uploadId], { signal })).get(uploadId);
+  if (file !== undefined && file.createdBy === caller.principal) return { file };
+  throw uploadNotFound(uploadId);
+}
+
+/** Like {@link loadUpload}, for calls that need an upload that goes on. Throws UPLOAD_FINISHED for a file. */
+export async function loadSession(
+  context: FilesContext,
+  caller: Caller,
+  uploadId: string,
+  signal: AbortSignal,
+): Promise<Session> {
+  const found = await loadUpload(context, caller, uploadId, signal);
+  if ('session' in found) return found.session;
+  throw new AssetError('UPLOAD_FINISHED', 'the upload is finished and is a file now', {
+    metadata: { file_id: found.file.id },
+  });
+}
+
+/**
+ * Writes a new state, and moves the expiry.
+ *
+ * @throws AssetError UPLOAD_TAKEN_OVER if another call changed the session since it was read
+ */
+export async function saveSession(
+  context: FilesContext,
+  session: Session,
+  state: SessionState,
+): Promise<Session> {
+  const expireTime = expiry(context);
+  const change = { state: toJson(state), expireTime };
+  const saved = await context.catalog.uploads.update(session.id, session.revision, change);
+  if (saved === undefined) throw takenOver(session.id);
+  return toSession(saved);
+}
+
+/** When a session that is used now is given up. Whole milliseconds. */
+export function expiry(context: FilesContext): Date {
+  return new Date(Date.now() + context.uploads.sessionTtlMs);
+}
+
+/**
+ * Gives a session up: from here on it cannot become a file. What it stored is removed at once where that can be
+ * done; the sweeper does it again later, since something may still be on its way to the store.
+ *
+ * @returns false if another call changed the session since it was read
+ */
+export async function abandonSession(context: FilesContext, session: Session): Promise<boolean> {
+  const sweepTime = new Date(Date.now() + context.uploads.graceMs);
+  if (!(await context.catalog.uploads.close(session.id, session.revision, sweepTime))) return false;
+  await removeStored(context, session, AbortSignal.timeout(10_000)).catch((error: unknown) => {
+    context.log.warn(
+      { err: error, uploadId: session.id },
+      'an upload could not be cleaned up; the sweeper will',
+    );
+  });
+  return true;
+}
+
+/** Removes all that a closed session may have stored. */
+export async function removeStored(
+  context: FilesContext,
+  session: Session,
+  signal: AbortSignal,
+): Promise<void> {
+  const key = blobKey(session.id);
+  await context.store.abortMultiparts(key, { signal });
+  await context.store.delete(key, { signal });
+  await removePieces(context, session, signal);
+}
+
+/** Removes the pieces of a session that are no longer needed, and those that may exist unrecorded. */
+export async function removePieces(
+  context: FilesContext,
+  session: Session,
+  signal: AbortSignal,
+): Promise<void> {
+  const { tail, stale, pending } = session.state;
+  for (const revision of [...tail.map((piece) => piece.revision), ...stale, ...pending]) {
+    await context.store.delete(pieceKey(session.id, revision), { signal });
+  }
+}
+
+/** Removes the pieces that parts have taken in. The next save drops them from the session. */
+export async function removeStale(
+  context: FilesContext,
+  session: Session,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const revision of session.state.stale) {
+    await context.store.delete(pieceKey(session.id, revision), { signal });
+  }
+}

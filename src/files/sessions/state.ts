@@ -1,0 +1,127 @@
+import type { FileDescription, JsonValue } from '../../catalog/file-catalog.ts';
+import type { UploadSession } from '../../catalog/upload-sessions.ts';
+import { AssetError } from '../../errors.ts';
+import type { BlobPart } from '../../storage/blob-store.ts';
+import type { Caller } from '../caller.ts';
+import type { ExpectedChecksums } from '../digest.ts';
+
+/** Bytes behind the last whole part, in a blob of their own until there are enough for a part. */
+export interface Piece {
+  /** Revision of the session under which it was written; the piece's key follows from it. */
+  readonly revision: number;
+  readonly sizeBytes: number;
+}
+
+/** What a whole file has. */
+export interface Finished {
+  readonly sizeBytes: number;
+  /** Hexadecimal. */
+  readonly sha256: string;
+  readonly crc32c: number;
+  readonly contentType: string;
+}
+
+/** What is remembered of an upload between two calls. */
+export interface SessionState {
+  readonly caller: Caller;
+  readonly description: FileDescription;
+  /** Size that the caller gave, in bytes. */
+  readonly sizeBytes?: number;
+  readonly requestKey?: string;
+  /** True if callers send parts straight to the store. */
+  readonly direct: boolean;
+  readonly partSizeBytes: number;
+  /** Id of the multipart blob, once there is one. */
+  readonly multipartId?: string;
+  /** Media type, decided when the first bytes were there. */
+  readonly contentType?: string;
+  /** The parts that are durable, without a gap. */
+  readonly parts: readonly BlobPart[];
+  /** The durable bytes behind them. */
+  readonly tail: readonly Piece[];
+  /** Revisions of pieces that a part has taken in; they only wait to be removed. */
+  readonly stale: readonly number[];
+  /** Revisions under which a piece may have been written that nothing else names. */
+  readonly pending: readonly number[];
+  /** CRC32C of the durable bytes. */
+  readonly crc32c: number;
+  /** State of the SHA-256 after the durable bytes; see `resumable-hash.ts`. Empty before the first byte. */
+  readonly sha256State: string;
+  /** Whole-file checksums that the caller gave so far. */
+  readonly expected: { readonly sha256?: string; readonly crc32c?: number };
+  /** Set before the blob is put together, with what it then has. */
+  readonly finishing?: Finished;
+}
+
+/** A session with its state read. */
+export interface Session {
+  readonly id: string;
+  readonly revision: number;
+  readonly expireTime: Date;
+  readonly state: SessionState;
+}
+
+/** Reads a session as the catalog has it. */
+export function toSession(session: UploadSession): Session {
+  return { ...session, state: session.state as unknown as SessionState };
+}
+
+/** The state as the catalog keeps it. */
+export function toJson(state: SessionState): JsonValue {
+  return state as unknown as JsonValue;
+}
+
+/** Number of bytes that are durable; where the caller goes on. */
+export function persistedSize({ state }: Session): number {
+  const tail = state.tail.reduce((sum, piece) => sum + piece.sizeBytes, 0);
+  return state.finishing?.sizeBytes ?? state.parts.reduce((sum, part) => sum + part.sizeBytes, 0) + tail;
+}
+
+/** The key of a piece. It lies apart from the blobs of files. */
+export function pieceKey(uploadId: string, revision: number): string {
+  return `uploads/${uploadId.slice(0, 2)}/${uploadId}/${revision}`;
+}
+
+/**
+ * Adds checksums of the whole file to those that came earlier.
+ *
+ * @throws AssetError CHECKSUM_MISMATCH if two of one kind differ
+ */
+export function addExpected(state: SessionState, given: ExpectedChecksums): SessionState['expected'] {
+  const sha256 = given.sha256 && Buffer.from(given.sha256).toString('hex');
+  const { expected } = state;
+  const wrong =
+    (sha256 ?? expected.sha256) !== (expected.sha256 ?? sha256)
+      ? 'sha256'
+      : (given.crc32c ?? expected.crc32c) !== (expected.crc32c ?? given.crc32c)
+        ? 'crc32c'
+        : undefined;
+  if (wrong !== undefined) {
+    throw new AssetError('CHECKSUM_MISMATCH', `two calls give a different ${wrong} of the whole file`, {
+      metadata: { checksum: wrong },
+    });
+  }
+  return {
+    ...expected,
+    ...(sha256 !== undefined && { sha256 }),
+    ...(given.crc32c !== undefined && { crc32c: given.crc32c }),
+  };
+}
+
+/** The error for an id that names no upload, or one of somebody else. */
+export function uploadNotFound(uploadId: string): AssetError {
+  return new AssetError(
+    'UPLOAD_NOT_FOUND',
+    'there is no upload with this id: it was cancelled, has expired or was never started; start a new one',
+    { metadata: { upload_id: uploadId } },
+  );
+}
+
+/** The error for a call that lost an upload to another one. */
+export function takenOver(uploadId: string): AssetError {
+  return new AssetError(
+    'UPLOAD_TAKEN_OVER',
+    'another call writes to this upload: ask GetUpload where to go on if that call is not yours any more',
+    { metadata: { upload_id: uploadId } },
+  );
+}

@@ -1,0 +1,123 @@
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import { UploadTransport, type AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import type { FilesContext } from '../files/context.ts';
+import type { UploadProgress } from '../files/sessions/append.ts';
+import { cancelUpload, completeUpload, getUpload, resumeUpload } from '../files/sessions/calls.ts';
+import { signUploadParts } from '../files/sessions/direct.ts';
+import { loadSession } from '../files/sessions/session-store.ts';
+import { startUpload } from '../files/sessions/start.ts';
+import { withStallTimeout } from '../files/stall-timeout.ts';
+import { uploadFile } from '../files/upload.ts';
+import { callOf, type Call } from './call.ts';
+import { toFile } from './convert.ts';
+import { checkedChunk, openUpload, toExpected, toNewUpload } from './upload-stream.ts';
+
+type UploadRpc =
+  | 'upload'
+  | 'startUpload'
+  | 'uploadChunk'
+  | 'getUpload'
+  | 'signUploadParts'
+  | 'completeUpload'
+  | 'cancelUpload';
+
+/** The RPCs that bring bytes. */
+export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof AssetService>, UploadRpc> {
+  return {
+    async upload(messages, context) {
+      const call = callOf(context);
+      const opened = await openUpload(withStallTimeout(messages, files.uploads.stallTimeoutMs));
+      if (opened.kind === 'new') {
+        const file = await uploadFile(files, call.caller, opened.upload, context.signal);
+        call.note({ file_id: file.id, bytes: file.sizeBytes });
+        return { writeStatus: { case: 'file', value: toFile(file) } };
+      }
+      const { uploadId, appendix } = opened;
+      const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
+      return { writeStatus: toWriteStatus(call, uploadId, progress) };
+    },
+
+    async startUpload(request, context) {
+      const call = callOf(context);
+      const direct = request.transport === UploadTransport.DIRECT;
+      // The rules of the contract require the spec.
+      const wanted = { ...toNewUpload(request.uploadSpec!), direct };
+      const { uploadId, expireTime, partSizeBytes } = await startUpload(
+        files,
+        call.caller,
+        wanted,
+        context.signal,
+      );
+      call.note({ upload_id: uploadId });
+      return {
+        uploadId,
+        ...(expireTime && { expireTime: timestampFromDate(expireTime) }),
+        partSizeBytes: BigInt(partSizeBytes),
+      };
+    },
+
+    async uploadChunk(request, context) {
+      const call = callOf(context);
+      const { uploadId, writeOffset, data, checksums, finishWrite } = request;
+      const chunk = checkedChunk(data, writeOffset, Number(writeOffset));
+      const appendix = {
+        writeOffset: Number(writeOffset),
+        content: once(chunk),
+        maxBytes: chunk.byteLength,
+        expected: () => toExpected(checksums),
+        finish: () => finishWrite,
+      };
+      const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
+      return { writeStatus: toWriteStatus(call, uploadId, progress) };
+    },
+
+    async getUpload({ uploadId }, context) {
+      const call = callOf(context);
+      const upload = await getUpload(files, call.caller, uploadId, context.signal);
+      return {
+        writeStatus: toWriteStatus(call, uploadId, upload),
+        ...(upload.expireTime && { expireTime: timestampFromDate(upload.expireTime) }),
+      };
+    },
+
+    async signUploadParts({ uploadId, partNumbers }, context) {
+      const call = callOf(context);
+      call.note({ upload_id: uploadId });
+      const session = await loadSession(files, call.caller, uploadId, context.signal);
+      const { parts, expireTime } = await signUploadParts(files, session, partNumbers, context.signal);
+      return {
+        parts: parts.map(({ partNumber, url, headers }) => ({ partNumber, url, headers: { ...headers } })),
+        expireTime: timestampFromDate(expireTime),
+      };
+    },
+
+    async completeUpload({ uploadId, checksums }, context) {
+      const call = callOf(context);
+      call.note({ upload_id: uploadId });
+      const expected = toExpected(checksums);
+      return { file: toFile(await completeUpload(files, call.caller, uploadId, expected, context.signal)) };
+    },
+
+    async cancelUpload({ uploadId }, context) {
+      const call = callOf(context);
+      call.note({ upload_id: uploadId });
+      await cancelUpload(files, call.caller, uploadId, context.signal);
+      return {};
+    },
+  };
+}
+
+function toWriteStatus(call: Call, uploadId: string, progress: UploadProgress) {
+  call.note({ upload_id: uploadId });
+  if ('persistedSize' in progress) {
+    call.note({ persisted: progress.persistedSize });
+    return { case: 'persistedSize' as const, value: BigInt(progress.persistedSize) };
+  }
+  call.note({ file_id: progress.file.id, bytes: progress.file.sizeBytes });
+  return { case: 'file' as const, value: toFile(progress.file) };
+}
+
+async function* once<T>(value: T): AsyncGenerator<T> {
+  yield value;
+}
