@@ -3,8 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Logger } from 'pino';
 import parseRange from 'range-parser';
+import { isAssetError } from '../errors.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
-import { SIGNED_PATH, type SignedUrls } from '../storage/signed-url.ts';
+import { SIGNED_PATH, type PartGrant, type ReadGrant, type SignedUrls } from '../storage/signed-url.ts';
 import type { RequestHandler } from './listener.ts';
 
 /**
@@ -21,9 +22,16 @@ const SAFE_HEADERS = {
   'referrer-policy': 'no-referrer',
 };
 
+/** What a browser asks for before a page of another origin may send a part. */
+const PREFLIGHT_HEADERS = {
+  'access-control-allow-methods': 'GET, HEAD, PUT',
+  'access-control-allow-headers': '*',
+  'access-control-max-age': 7200,
+};
+
 /**
  * Serves the signed URLs of the filesystem store: GET and HEAD with one byte range, ETag and
- * conditions (RFC 9110). A URL that was tampered with or has expired gets 403, whether its blob exists or not.
+ * conditions (RFC 9110), and PUT for one part of a multipart blob. A URL that was tampered with or has expired gets 403, whether its blob exists or not.
  */
 export function blobRoute(store: BlobStore, urls: SignedUrls, log: Logger): RequestHandler {
   return (request, response) => {
@@ -47,11 +55,55 @@ async function serve(
 ): Promise<void> {
   // An RPC that does not exist comes here too, and 404 is what tells its caller so.
   if (!request.url?.includes(SIGNED_PATH)) return end(response, 404);
-  if (request.method !== 'GET' && request.method !== 'HEAD')
-    return end(response, 405, { allow: 'GET, HEAD' });
-  const result = urls.verify(request.url ?? '', new Date());
-  if (result.status !== 'valid') return end(response, 403);
+  const { method = '' } = request;
+  if (method === 'OPTIONS') return end(response, 204, PREFLIGHT_HEADERS);
+  const kind = KINDS.get(method);
+  if (!kind) return end(response, 405, { allow: 'GET, HEAD, PUT, OPTIONS' });
+  const result = urls.verify(request.url, new Date());
+  // A URL is for one kind of use, as with an S3, where the method is signed.
+  if (result.status !== 'valid' || result.grant.kind !== kind) return end(response, 403);
   const { grant } = result;
+  if (grant.kind === 'part') await takePart(store, grant, request, response);
+  else await serveBlob(store, grant, request, response);
+}
+
+const KINDS = new Map([
+  ['GET', 'read'],
+  ['HEAD', 'read'],
+  ['PUT', 'part'],
+]);
+
+/** Stores the body of a PUT as one part; it is read no faster than the store takes it. */
+async function takePart(
+  store: BlobStore,
+  { key, multipartId, partNumber, sizeBytes }: PartGrant,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const said = request.headers['content-length'];
+  if (said !== undefined && Number(said) !== sizeBytes) {
+    return end(response, Number(said) > sizeBytes ? 413 : 400);
+  }
+  // The connection is still needed for the answer when the store has seen enough.
+  const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+  try {
+    const part = await store.putPart(key, multipartId, partNumber, { sizeBytes, chunks });
+    end(response, 200, { etag: `"${part.tag}"` });
+  } catch (error) {
+    // A sender that goes away in the middle is no fault, and nobody is left to be told.
+    if (request.destroyed && !request.complete) return;
+    if (isAssetError(error, 'SIZE_MISMATCH')) return end(response, 400);
+    if (isAssetError(error, 'UPLOAD_EXPIRED')) return end(response, 404);
+    throw error;
+  }
+}
+
+async function serveBlob(
+  store: BlobStore,
+  grant: ReadGrant,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const stat = await store.stat(grant.key);
   if (stat === undefined) return end(response, 404);
 

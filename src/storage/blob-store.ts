@@ -53,6 +53,13 @@ export interface SignedUrlOptions {
   readonly cacheControl: string;
 }
 
+/** Where a caller sends one part by itself. */
+export interface SignedPut {
+  readonly url: string;
+  /** Headers that have to be sent with the PUT, as they are. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** Options that every call to the store takes. */
 export interface StoreCall {
   /**
@@ -156,6 +163,23 @@ export interface BlobStore {
    * any part of the URL makes it useless (403).
    */
   signUrl(key: string, options: SignedUrlOptions): Promise<string>;
+
+  /**
+   * Returns a URL to which one part of an unfinished multipart blob is sent by PUT, until `issuedAt` plus
+   * `ttlSeconds`. The store refuses a body that does not have exactly `sizeBytes` bytes. Makes no request.
+   */
+  signPart(
+    key: string,
+    multipartId: string,
+    partNumber: number,
+    options: { readonly sizeBytes: number; readonly issuedAt: Date; readonly ttlSeconds: number },
+  ): Promise<SignedPut>;
+
+  /**
+   * The parts of an unfinished multipart blob that are stored, by number. Rejects with UPLOAD_EXPIRED if it was
+   * aborted or completed.
+   */
+  listParts(key: string, multipartId: string, call?: StoreCall): Promise<readonly BlobPart[]>;
 
   /** Resolves if the store can be reached and used, within 5 seconds. */
   check(call?: StoreCall): Promise<void>;

@@ -57,6 +57,17 @@ export class FilesystemMultipart {
     return part;
   }
 
+  /** The parts that are whole, by number. Rejects with UPLOAD_EXPIRED if the multipart blob is gone. */
+  async list(): Promise<BlobPart[]> {
+    const names = await readdir(this.#dir).catch(expired);
+    const parts = await Promise.all(
+      names
+        .filter((name) => /^part-\d+\.json$/.test(name))
+        .map((name) => readJson<BlobPart>(join(this.#dir, name))),
+    );
+    return parts.sort((a, b) => a.partNumber - b.partNumber);
+  }
+
   /** Checks that `parts` are all here and cuts the data to them. Rejects with UPLOAD_EXPIRED if one is not. */
   async seal(parts: readonly BlobPart[]): Promise<void> {
     let size = 0;

@@ -12,6 +12,7 @@ import {
   type BlobProperties,
   type BlobRange,
   type BlobStore,
+  type SignedPut,
   type SignedUrlOptions,
   type StoreCall,
 } from './blob-store.ts';
@@ -196,7 +197,31 @@ export class FilesystemBlobStore implements BlobStore {
 
   signUrl(key: string, options: SignedUrlOptions): Promise<string> {
     assertBlobKey(key);
-    return Promise.resolve(this.#urls.sign(key, options));
+    const { contentType, contentDisposition, cacheControl } = options;
+    const grant = { kind: 'read' as const, key, contentType, contentDisposition, cacheControl };
+    return Promise.resolve(this.#urls.sign(grant, options));
+  }
+
+  async signPart(
+    key: string,
+    multipartId: string,
+    partNumber: number,
+    options: { readonly sizeBytes: number; readonly issuedAt: Date; readonly ttlSeconds: number },
+  ): Promise<SignedPut> {
+    this.#multipartDir(key, multipartId);
+    const { sizeBytes } = options;
+    const url = this.#urls.sign({ kind: 'part', key, multipartId, partNumber, sizeBytes }, options);
+    return { url, headers: {} };
+  }
+
+  async listParts(
+    key: string,
+    multipartId: string,
+    { signal }: StoreCall = {},
+  ): Promise<readonly BlobPart[]> {
+    signal?.throwIfAborted();
+    const dir = this.#multipartDir(key, multipartId);
+    return this.#onDisk(async () => (await FilesystemMultipart.open(dir)).list());
   }
 
   async check(): Promise<void> {

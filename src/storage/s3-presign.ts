@@ -1,10 +1,11 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
-import type { SignedUrlOptions } from './blob-store.ts';
+import type { SignedPut, SignedUrlOptions } from './blob-store.ts';
 
 type PresignableRequest = Parameters<S3RequestPresigner['presign']>[0];
+type Lifetime = Pick<SignedUrlOptions, 'issuedAt' | 'ttlSeconds'>;
 
-/** Signs URLs for reading objects of one bucket. Kept and reused, since making a signer costs more than signing. */
+/** Signs URLs for the objects of one bucket. Kept and reused, since making a signer costs more than signing. */
 export class S3UrlSigner {
   readonly #presigner: S3RequestPresigner;
   /** Address of the bucket, without a slash at the end. */
@@ -25,13 +26,9 @@ export class S3UrlSigner {
 
   /** Returns a URL for GET. The key needs no escaping: its characters stand for themselves. */
   async sign(key: string, options: SignedUrlOptions): Promise<string> {
-    const { protocol, hostname, port, pathname } = this.#bucketUrl;
     const request: PresignableRequest = {
+      ...this.#target(key),
       method: 'GET',
-      protocol,
-      hostname,
-      ...(port !== '' && { port: Number(port) }),
-      path: `${pathname.replace(/\/$/, '')}/${key}`,
       query: {
         'response-content-type': options.contentType,
         'response-content-disposition': options.contentDisposition,
@@ -39,14 +36,45 @@ export class S3UrlSigner {
       },
       headers: {},
     };
-    const signed = await this.#presigner.presign(request, {
-      signingDate: options.issuedAt,
-      expiresIn: options.ttlSeconds,
-    });
+    return this.#presign(request, options);
+  }
+
+  /**
+   * Returns a URL for the PUT of one part. The size is signed as a header, so that a body of another size has
+   * another signature and is refused.
+   */
+  async signPart(
+    key: string,
+    part: { readonly uploadId: string; readonly partNumber: number; readonly sizeBytes: number },
+    lifetime: Lifetime,
+  ): Promise<SignedPut> {
+    const headers = { 'content-length': String(part.sizeBytes) };
+    const request: PresignableRequest = {
+      ...this.#target(key),
+      method: 'PUT',
+      query: { partNumber: String(part.partNumber), uploadId: part.uploadId },
+      headers: { ...headers },
+    };
+    return { url: await this.#presign(request, lifetime), headers };
+  }
+
+  #target(key: string): Pick<PresignableRequest, 'protocol' | 'hostname' | 'port' | 'path'> {
+    const { protocol, hostname, port, pathname } = this.#bucketUrl;
+    return {
+      protocol,
+      hostname,
+      ...(port !== '' && { port: Number(port) }),
+      path: `${pathname.replace(/\/$/, '')}/${key}`,
+    };
+  }
+
+  async #presign(request: PresignableRequest, { issuedAt, ttlSeconds }: Lifetime): Promise<string> {
+    const signed = await this.#presigner.presign(request, { signingDate: issuedAt, expiresIn: ttlSeconds });
     const query = Object.entries(signed.query ?? {}).map(
       ([name, value]) => `${escape(name)}=${escape(String(value))}`,
     );
-    return `${protocol}//${this.#bucketUrl.host}${signed.path}?${query.join('&')}`;
+    const { protocol, host } = this.#bucketUrl;
+    return `${protocol}//${host}${signed.path}?${query.join('&')}`;
   }
 }
 

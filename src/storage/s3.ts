@@ -7,11 +7,13 @@ import {
   HeadBucketCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
+  ListPartsCommand,
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
   type CompletedPart,
   type HeadObjectCommandOutput,
+  type Part,
 } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { randomBytes } from 'node:crypto';
@@ -26,6 +28,7 @@ import {
   type BlobProperties,
   type BlobRange,
   type BlobStore,
+  type SignedPut,
   type SignedUrlOptions,
   type StoreCall,
 } from './blob-store.ts';
@@ -288,6 +291,43 @@ export class S3BlobStore implements BlobStore {
     }
   }
 
+  /** A store that does not look at the signed size takes any; `listParts` tells what it took. */
+  async signPart(
+    key: string,
+    multipartId: string,
+    partNumber: number,
+    {
+      sizeBytes,
+      ...lifetime
+    }: { readonly sizeBytes: number; readonly issuedAt: Date; readonly ttlSeconds: number },
+  ): Promise<SignedPut> {
+    assertBlobKey(key);
+    const { uploadId } = splitMultipartId(multipartId);
+    try {
+      return await this.#signer.signPart(key, { uploadId, partNumber, sizeBytes }, lifetime);
+    } catch (error) {
+      throw storeUnavailable(error);
+    }
+  }
+
+  async listParts(
+    key: string,
+    multipartId: string,
+    { signal }: StoreCall = {},
+  ): Promise<readonly BlobPart[]> {
+    assertBlobKey(key);
+    const { uploadId } = splitMultipartId(multipartId);
+    const parts: BlobPart[] = [];
+    let marker: { PartNumberMarker?: string } = {};
+    for (;;) {
+      const command = new ListPartsCommand({ ...this.#object(key), UploadId: uploadId, ...marker });
+      const page = await this.#send(signal, (attempt) => this.#client.send(command, abortBy(attempt)));
+      parts.push(...(page.Parts ?? []).map(storedPart));
+      if (page.IsTruncated !== true || page.NextPartNumberMarker === undefined) return parts;
+      marker = { PartNumberMarker: page.NextPartNumberMarker };
+    }
+  }
+
   async check({ signal }: StoreCall = {}): Promise<void> {
     await sendRequest({ signal, repeat: false, stallTimeoutMs: CHECK_TIMEOUT_MS }, (attempt) =>
       this.#client.send(new HeadBucketCommand({ Bucket: this.#bucket }), abortBy(attempt)),
@@ -442,6 +482,15 @@ function completedPart({ partNumber, tag, crc32c }: BlobPart): CompletedPart {
     PartNumber: partNumber,
     ETag: tag,
     ...(crc32c !== undefined && { ChecksumCRC32C: encodeChecksum(crc32c) }),
+  };
+}
+
+function storedPart({ PartNumber, Size, ETag, ChecksumCRC32C }: Part): BlobPart {
+  return {
+    partNumber: PartNumber ?? 0,
+    sizeBytes: Size ?? 0,
+    tag: ETag ?? '',
+    ...(ChecksumCRC32C && { crc32c: Buffer.from(ChecksumCRC32C, 'base64').readUInt32BE() }),
   };
 }
 

@@ -1,12 +1,26 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { SignedUrlOptions } from './blob-store.ts';
 
-/** What a signed URL grants. */
-export interface BlobGrant {
+/** What a signed URL grants: a blob to read, or one part of a multipart blob to send. */
+export type BlobGrant = ReadGrant | PartGrant;
+
+/** Leave to read a blob by GET or HEAD. */
+export interface ReadGrant {
+  readonly kind: 'read';
   readonly key: string;
   readonly contentType: string;
   readonly contentDisposition: string;
   readonly cacheControl: string;
+}
+
+/** Leave to send one part of an unfinished multipart blob by PUT. */
+export interface PartGrant {
+  readonly kind: 'part';
+  readonly key: string;
+  readonly multipartId: string;
+  readonly partNumber: number;
+  /** Exact size of the part. */
+  readonly sizeBytes: number;
 }
 
 /** What {@link SignedUrls.verify} found: a grant, a URL past its time, or something we never signed. */
@@ -47,11 +61,13 @@ export class SignedUrls {
     this.#encryptionKey = derive(secret, 'asset signed url: encrypt');
   }
 
-  /** Returns the URL that serves a blob until `issuedAt` plus `ttlSeconds`. */
-  sign(key: string, options: SignedUrlOptions): string {
-    const expires = Math.floor(options.issuedAt.getTime() / 1000) + options.ttlSeconds;
-    const { contentType, contentDisposition, cacheControl } = options;
-    const text = Buffer.from(JSON.stringify([key, expires, contentType, contentDisposition, cacheControl]));
+  /** Returns the URL that grants something until `issuedAt` plus `ttlSeconds`. */
+  sign(
+    grant: BlobGrant,
+    { issuedAt, ttlSeconds }: Pick<SignedUrlOptions, 'issuedAt' | 'ttlSeconds'>,
+  ): string {
+    const expires = Math.floor(issuedAt.getTime() / 1000) + ttlSeconds;
+    const text = Buffer.from(JSON.stringify([expires, ...fields(grant)]));
     const signature = this.#signature(text);
     const cipher = createCipheriv('aes-256-ctr', this.#encryptionKey, signature.subarray(0, NONCE_BYTES));
     const token = Buffer.concat([signature, cipher.update(text), cipher.final()]).toString('base64url');
@@ -78,16 +94,34 @@ export class SignedUrls {
     const text = Buffer.concat([cipher.update(bytes.subarray(SIGNATURE_BYTES)), cipher.final()]);
     if (!timingSafeEqual(signature, this.#signature(text))) return { status: 'invalid' };
 
-    const [key, expires, contentType, contentDisposition, cacheControl] = JSON.parse(text.toString()) as [
-      ...[string, number, string, string, string],
-    ];
+    const [expires, ...rest] = JSON.parse(text.toString()) as [number, ...GrantFields];
     if (now.getTime() >= expires * 1000) return { status: 'expired' };
-    return { status: 'valid', grant: { key, contentType, contentDisposition, cacheControl } };
+    return { status: 'valid', grant: grantOf(rest) };
   }
 
   #signature(text: Uint8Array): Buffer {
     return createHmac('sha256', this.#signingKey).update(text).digest();
   }
+}
+
+/** A grant without the names of its fields, which would make every URL longer. */
+type GrantFields =
+  | ['read', key: string, contentType: string, contentDisposition: string, cacheControl: string]
+  | ['part', key: string, multipartId: string, partNumber: number, sizeBytes: number];
+
+function fields(grant: BlobGrant): GrantFields {
+  const { kind, key } = grant;
+  if (kind === 'part') return [kind, key, grant.multipartId, grant.partNumber, grant.sizeBytes];
+  return [kind, key, grant.contentType, grant.contentDisposition, grant.cacheControl];
+}
+
+function grantOf(of: GrantFields): BlobGrant {
+  if (of[0] === 'part') {
+    const [kind, key, multipartId, partNumber, sizeBytes] = of;
+    return { kind, key, multipartId, partNumber, sizeBytes };
+  }
+  const [kind, key, contentType, contentDisposition, cacheControl] = of;
+  return { kind, key, contentType, contentDisposition, cacheControl };
 }
 
 function derive(secret: Uint8Array, purpose: string): Buffer {
