@@ -3,6 +3,7 @@ import { AssetError } from '../errors.ts';
 import type { FilesContext } from './context.ts';
 import { assertEtag } from './describe.ts';
 import { getFile, getLiveFile } from './read.ts';
+import { reached } from '../points.ts';
 
 /**
  * Deletes a file softly: it stays until the retention of its usage is over.
@@ -19,7 +20,9 @@ export async function deleteFile(
   assertEtag(file, etag);
   const deleteTime = new Date();
   const purgeTime = new Date(deleteTime.getTime() + context.policies.retentionSeconds(file.usage) * 1000);
-  return context.catalog.update(file.id, file.revision, { deleteTime, purgeTime }, { signal });
+  const deleted = await context.catalog.update(file.id, file.revision, { deleteTime, purgeTime }, { signal });
+  reached('delete.written');
+  return deleted;
 }
 
 /**

@@ -5,6 +5,7 @@ import type { FilesContext } from './context.ts';
 import { blobKey } from './ids.ts';
 import { decodePageToken, encodePageToken } from './page-token.ts';
 import { getLiveFile } from './read.ts';
+import { reached } from '../points.ts';
 import { changeFromMask } from './update-mask.ts';
 
 const DEFAULT_PAGE_SIZE = 50;
@@ -75,12 +76,15 @@ export async function updateMetadata(
   const change = changeFromMask(file, request.wanted, request.paths);
   if (Object.keys(change).length === 0) return file;
   const contentType = await allowedType(context, file, change, signal);
-  return context.catalog.update(
+  reached('update.read');
+  const updated = await context.catalog.update(
     file.id,
     file.revision,
     contentType === undefined ? change : { ...change, contentType },
     { signal },
   );
+  reached('update.written');
+  return updated;
 }
 
 /** A new usage or type is held to the same rules as that of an upload, with the bytes that are stored. */

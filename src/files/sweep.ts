@@ -2,6 +2,7 @@ import type { FilesContext } from './context.ts';
 import { blobKey } from './ids.ts';
 import { removeStored } from './sessions/session-store.ts';
 import { toSession } from './sessions/state.ts';
+import { reached } from '../points.ts';
 
 const BATCH = 100;
 
@@ -30,9 +31,11 @@ export async function sweep(context: FilesContext, signal: AbortSignal): Promise
   for (;;) {
     const closed = await context.catalog.takeClosedReservations(new Date(), BATCH, { signal });
     for (const reservation of closed) {
+      reached('sweep.closed');
       signal.throwIfAborted();
       report.cleaned += await cleanIds(context, reservation.fileIds, signal);
       await context.catalog.forgetReservation(reservation.id, { signal });
+      reached('sweep.forgotten');
       report.reservations++;
     }
     if (closed.length < BATCH) break;
@@ -49,6 +52,7 @@ async function purgeDeleted(context: FilesContext, signal: AbortSignal): Promise
     for (const file of due) {
       signal.throwIfAborted();
       if (await context.catalog.purge(file.id, file.revision, { signal })) progress++;
+      reached('sweep.purged');
     }
     purged += progress;
     if (due.length < BATCH || progress === 0) return purged;
@@ -76,6 +80,7 @@ async function cleanIds(context: FilesContext, ids: readonly string[], signal: A
     signal.throwIfAborted();
     await context.store.abortMultiparts(blobKey(id), { signal });
     await context.store.delete(blobKey(id), { signal });
+    reached('sweep.blob-removed');
   }
   return orphans.length;
 }

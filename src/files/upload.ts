@@ -8,6 +8,7 @@ import type { FilesContext } from './context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from './digest.ts';
 import { blobKey, requestKey } from './ids.ts';
 import type { SlotOutcome } from './reservations.ts';
+import { reached } from '../points.ts';
 
 /** A file that a caller wants to store. */
 export interface Upload {
@@ -74,6 +75,7 @@ async function storeNew(
   context.policies.checkContentType(usage, contentType);
 
   const reserved = await context.reservations.take();
+  reached('upload.reserved');
   let stored = false;
   let mine = true;
   try {
@@ -86,11 +88,13 @@ async function storeNew(
       signal,
     });
     stored = true;
+    reached('upload.stored');
     mine = status === 'created';
     if (!mine) throw new Error('a blob lies under the id of a new file');
     signal.throwIfAborted();
     const { sha256, crc32c, sizeBytes } = digest.finish();
     verifyChecksums({ sha256, crc32c }, upload.expected());
+    reached('upload.verified');
     const { file, outcome } = await commitUpload(context, {
       fence: { reservationId: reserved.reservationId },
       requestKey: key,
@@ -104,6 +108,7 @@ async function storeNew(
         createdBy: caller.principal,
       },
     });
+    reached('upload.committed');
     reserved.release(outcome);
     return file;
   } catch (error) {

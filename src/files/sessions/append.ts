@@ -8,6 +8,7 @@ import { PartWriter } from './part-writer.ts';
 import { ResumableHash } from './resumable-hash.ts';
 import { removeStale, saveSession } from './session-store.ts';
 import { addExpected, persistedSize, type Session } from './state.ts';
+import { reached } from '../../points.ts';
 
 /** Bytes that a caller sends on an upload that goes on over several calls. */
 export interface Appendix {
@@ -53,7 +54,8 @@ export async function appendToUpload(
     stale: [],
     pending: [...current.session.state.pending, current.session.revision + 1],
   });
-  return write(context, claimed, appendix, signal);
+  reached('session.claimed');
+  return await write(context, claimed, appendix, signal);
 }
 
 async function write(

@@ -7,6 +7,7 @@ import { blobKey } from '../ids.ts';
 import type { PartWriter } from './part-writer.ts';
 import { abandonSession, removePieces, saveSession, type SessionOrFile } from './session-store.ts';
 import { addExpected, type Finished, type Session, type SessionState } from './state.ts';
+import { reached } from '../../points.ts';
 
 /**
  * Makes a file of an upload whose last bytes a writer holds.
@@ -39,6 +40,7 @@ export async function finishSession(
     throw error;
   }
   const session = await saveSession(context, writer.session, verified);
+  reached('session.finishing');
   signal.throwIfAborted();
   if (body) await putWhole(context, session, body, signal);
   else await completeParts(context, session, signal);
@@ -72,9 +74,11 @@ export async function commitSession(
   finished: Finished,
   signal: AbortSignal,
 ): Promise<FileRecord> {
+  reached('session.assembled');
   // The record takes the place of the session, and with it goes the list of what else to remove.
   await removePieces(context, session, signal);
   await context.store.abortMultiparts(blobKey(session.id), { signal });
+  reached('session.pieces-removed');
   const { description, caller, requestKey } = session.state;
   const { sizeBytes, crc32c, contentType } = finished;
   const sha256 = Buffer.from(finished.sha256, 'hex');
@@ -92,10 +96,11 @@ export async function commitSession(
         createdBy: caller.principal,
       },
     });
+    reached('session.committed');
     if (file.id !== session.id) await abandonSession(context, session);
     return file;
   } catch (error) {
-    return await resolveFailedCommit(context, session, error);
+    return resolveFailedCommit(context, session, error);
   }
 }
 

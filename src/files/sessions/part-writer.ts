@@ -7,6 +7,7 @@ import type { ResumableHash } from './resumable-hash.ts';
 import { saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
 import { persistedSize, pieceKey, takenOver, type Session, type SessionState } from './state.ts';
+import { reached } from '../../points.ts';
 
 /** Least time between two notes in the catalog of how far a running upload has come, in milliseconds. */
 const CHECKPOINT_MS = 1000;
@@ -80,8 +81,8 @@ export class PartWriter {
   }
 
   /** What ended the writing, if it was the writer's own doing. */
-  get failure(): unknown {
-    return this.#abort.signal.aborted ? this.#abort.signal.reason : undefined;
+  get failure(): Error | undefined {
+    return this.#abort.signal.aborted ? (this.#abort.signal.reason as Error) : undefined;
   }
 
   /** Takes memory for the part that is about to be filled. */
@@ -177,6 +178,7 @@ export class PartWriter {
       )
       .then((part) => {
         entry.part = part;
+        reached('session.part-stored');
         if (Date.now() - this.#savedAt >= CHECKPOINT_MS) this.#checkpoint();
       })
       .catch((error: unknown) => this.#abort.abort(error))
@@ -190,6 +192,7 @@ export class PartWriter {
   async #begin(head: readonly Uint8Array[]): Promise<void> {
     const contentType = await this.decideType(head);
     const multipartId = await beginMultipart(this.#context, this.#session, contentType, this.#signal);
+    reached('session.multipart-begun');
     const state = { ...this.#session.state, multipartId, contentType };
     this.#session = await saveSession(this.#context, this.#session, state);
   }
@@ -231,6 +234,7 @@ export class PartWriter {
       { signal },
     );
     if (status === 'exists') throw takenOver(this.#session.id);
+    reached('session.piece-stored');
     return piece;
   }
 

@@ -12,6 +12,7 @@ import {
   type Session,
   type SessionState,
 } from './state.ts';
+import { reached } from '../../points.ts';
 
 /** An upload is either still going on or a file. */
 export type SessionOrFile = { readonly session: Session } | { readonly file: FileRecord };
@@ -67,6 +68,7 @@ export async function saveSession(
   const change = { state: toJson(state), expireTime };
   const saved = await context.catalog.uploads.update(session.id, session.revision, change);
   if (saved === undefined) throw takenOver(session.id);
+  reached('session.saved');
   return toSession(saved);
 }
 
@@ -84,6 +86,7 @@ export function expiry(context: FilesContext): Date {
 export async function abandonSession(context: FilesContext, session: Session): Promise<boolean> {
   const sweepTime = new Date(Date.now() + context.uploads.graceMs);
   if (!(await context.catalog.uploads.close(session.id, session.revision, sweepTime))) return false;
+  reached('session.closed');
   await removeStored(context, session, AbortSignal.timeout(10_000)).catch((error: unknown) => {
     context.log.warn(
       { err: error, uploadId: session.id },

@@ -5,6 +5,7 @@ import type { FilesContext } from '../context.ts';
 import { blobKey, newFileId, requestKey } from '../ids.ts';
 import { expiry } from './session-store.ts';
 import { toJson, toSession, type Session, type SessionState } from './state.ts';
+import { reached } from '../../points.ts';
 
 const MEBIBYTE = 2 ** 20;
 
@@ -79,6 +80,7 @@ export async function startUpload(
     },
     { signal },
   );
+  reached('session.opened');
   return started(toSession(opened.session));
 }
 
