@@ -82,13 +82,7 @@ export const CASES: readonly Case[] = [
     baseline: 'PutObject, then',
     open: uploadsOf(
       (files) => ({ files, sizeBytes: 16 * KiB, inFlight: 32 }),
-      [
-        uploaders.throughService,
-        uploaders.throughWorkerClient,
-        uploaders.byPutAndRecord,
-        uploaders.byPocketBaseForm,
-        uploaders.byTusd,
-      ],
+      [uploaders.throughService, uploaders.byPutAndRecord, uploaders.byPocketBaseForm, uploaders.byTusd],
     ),
   },
   {

@@ -86,7 +86,7 @@ async function answerOf(stream: http2.ClientHttp2Stream): Promise<Buffer> {
   stream.on('data', (piece: Buffer) => data.push(piece));
   await new Promise((resolve, reject) => stream.once('close', resolve).once('error', reject));
   if (status['grpc-status'] !== '0') {
-    throw new Error(`gRPC status ${status['grpc-status']}: ${status['grpc-message']}`);
+    throw new Error(`gRPC status ${String(status['grpc-status'])}: ${String(status['grpc-message'])}`);
   }
   return Buffer.concat(data).subarray(5);
 }

@@ -1,7 +1,7 @@
 import { takesPart, type Case, type Contestant } from './cases.ts';
 import type { Missing } from './uploaders.ts';
 import { cpuSeconds, peakMemory, resetPeakMemory } from './usage.ts';
-import type { World } from './world.ts';
+import { openWorld, type World } from './world.ts';
 
 /** What one run came to. */
 export interface Sample {
@@ -36,31 +36,36 @@ const REST_MS = 300;
 
 /**
  * Runs the contestants of a case in turns, every second round in the opposite order, so that what slows the machine
- * down for a while slows all of them. Before that each runs once, for a moment, to warm up.
+ * down for a while slows all of them. Each round has new servers, on which each contestant first warms up.
  */
-export async function measureCase(one: Case, world: World, quick: boolean): Promise<CaseResult> {
+export async function measureCase(one: Case, quick: boolean): Promise<CaseResult> {
   const amount = quick ? one.quickAmount : one.amount;
-  const warmUp = Math.max(one.quickAmount, one.amount / 8);
-  const opened = await one.open(world);
-  const missing = opened.filter((one): one is Missing => !takesPart(one));
-  const contestants = opened.filter(takesPart);
-  const samples = new Map<Contestant, Sample[]>(contestants.map((contestant) => [contestant, []]));
-  try {
-    if (!quick) for (const contestant of contestants) await contestant.run(warmUp);
-    for (let round = 0; round < (quick ? 1 : one.rounds); round++) {
-      const order = round % 2 === 0 ? contestants : contestants.toReversed();
-      for (const contestant of order) {
-        samples.get(contestant)!.push(await measure(contestant, amount, world));
+  const series = new Map<string, Sample[]>();
+  let missing: readonly Missing[] = [];
+  for (let round = 0; round < (quick ? 1 : one.rounds); round++) {
+    const world = await openWorld({ withTusd: !quick });
+    try {
+      const opened = await one.open(world);
+      missing = opened.filter((each): each is Missing => !takesPart(each));
+      const contestants = opened.filter(takesPart);
+      if (!quick) for (const contestant of contestants) await contestant.run(warmUpAmount(one));
+      for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
+        const samples = series.get(contestant.name) ?? [];
+        series.set(contestant.name, samples);
+        samples.push(await measure(contestant, amount, world));
       }
+      for (const contestant of contestants) contestant.close();
+    } finally {
+      await world.close();
     }
-  } finally {
-    for (const contestant of contestants) contestant.close();
   }
-  const series = contestants.map((contestant) => ({
-    name: contestant.name,
-    samples: samples.get(contestant)!,
-  }));
-  return { case: one, amount, series, missing };
+  // In the order of the first round.
+  return { case: one, amount, missing, series: [...series].map(([name, samples]) => ({ name, samples })) };
+}
+
+/** Work that lets the compiler of JavaScript see what is needed. */
+export function warmUpAmount({ amount, quickAmount }: Case): number {
+  return Math.max(quickAmount, amount / 8);
 }
 
 async function measure(contestant: Contestant, amount: number, world: World): Promise<Sample> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ROOT } from '../test/support/install.ts';
 import { takesPart, type Case } from './cases.ts';
 import { categoryOf } from './profile-categories.ts';
+import { warmUpAmount } from './measure.ts';
 import { cpuSeconds } from './usage.ts';
 import { openWorld } from './world.ts';
 
@@ -47,7 +48,7 @@ export async function profileCase(one: Case, quick: boolean): Promise<Profile> {
   const world = await openWorld({ withTusd: false, profileDir: dir });
   try {
     const [contestant, ...others] = (await one.open(world)).filter(takesPart);
-    await contestant!.run(Math.max(one.quickAmount, amount / 8));
+    await contestant!.run(quick ? amount : warmUpAmount(one));
     const pid = world.service.pid!;
     const [before, from] = [cpuSeconds(pid), now()];
     await contestant!.run(amount);
