@@ -55,7 +55,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       size: RESERVATION_SIZE,
       ttlMs: settings.ASSET_RESERVATION_TTL,
     }),
-    admission: new Admission(settings.ASSET_MAX_UPLOADS),
+    admission: new Admission(settings.ASSET_MAX_UPLOADS, (inHand) => listener.divideAmong(inHand)),
     budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY),
     log,
     uploads: {

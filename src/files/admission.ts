@@ -9,12 +9,17 @@ export type AdmissionSlot = Disposable;
  */
 export class Admission {
   readonly #max: number;
+  readonly #onChange: (inHand: number) => void;
   #inHand = 0;
   #closed = false;
 
-  /** @param max - greatest number of uploads in hand */
-  constructor(max: number) {
+  /**
+   * @param max - greatest number of uploads in hand
+   * @param onChange - told the number of uploads in hand whenever it changes
+   */
+  constructor(max: number, onChange: (inHand: number) => void = () => undefined) {
     this.#max = max;
+    this.#onChange = onChange;
   }
 
   /** Number of uploads in hand. */
@@ -43,11 +48,11 @@ export class Admission {
         retryAfterMs: 1000,
       });
     }
-    this.#inHand++;
+    this.#onChange(++this.#inHand);
     let held = true;
     return {
       [Symbol.dispose]: () => {
-        if (held) this.#inHand--;
+        if (held) this.#onChange(--this.#inHand);
         held = false;
       },
     };

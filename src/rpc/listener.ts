@@ -2,6 +2,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
+import { StreamWindows } from './stream-windows.ts';
 
 /** Answers a request of HTTP/1.1 or HTTP/2. */
 export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
@@ -21,6 +22,8 @@ export interface Listener {
   readonly port: number;
   /** Answers requests with `handler` from now on. Before the first call they get 503. */
   serve(handler: RequestHandler): void;
+  /** Divides the memory for bytes that callers send ahead among so many uploads. */
+  divideAmong(uploads: number): void;
   /**
    * Takes no more connections, lets the calls in hand finish, and cuts off those that have not after
    * `graceMs` milliseconds.
@@ -28,19 +31,16 @@ export interface Listener {
   close(graceMs: number): Promise<void>;
 }
 
-/**
- * Bytes that a caller may send ahead on one stream. Node's default of 64 KiB holds an upload to one
- * window a round trip: 1 MB/s at 40 ms. Up to this much of every upload can pile up in memory
- * while the store is slow.
- */
-const STREAM_WINDOW_BYTES = 4 * 2 ** 20;
-const SESSION_WINDOW_BYTES = 32 * 2 ** 20;
+/** Memory that one connection may take, in MiB; Node's default of 10 turns streams away when downloads are slow. */
+const MAX_SESSION_MIB = 256;
 
 /** First bytes of every HTTP/2 connection (RFC 9113, section 3.4); no HTTP/1.1 request begins so. */
 const HTTP2_PREFACE = 'PRI';
 
 const KEEP_ALIVE_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 30_000;
+/** Time in which a caller whose request was not read to its end gets to know the answer. */
+const LINGER_MS = 1_000;
 
 /**
  * Serves HTTP/1.1 and HTTP/2 on one port. With TLS the two are told apart by ALPN; in cleartext by the
@@ -52,14 +52,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     response.end();
   };
   const guarded = guard((request, response) => handler(request, response));
+  const windows = new StreamWindows();
   const sessions = new Set<http2.ServerHttp2Session>();
   const sockets = new Set<net.Socket>();
   const http2Options: http2.ServerOptions = {
-    settings: { initialWindowSize: STREAM_WINDOW_BYTES, maxConcurrentStreams: 1000 },
+    settings: { initialWindowSize: windows.initialBytes, maxConcurrentStreams: 1000 },
+    maxSessionMemory: MAX_SESSION_MIB,
   };
   const onSession = (session: http2.ServerHttp2Session) => {
     sessions.add(session);
-    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    windows.add(session);
     const stop = keepAlive(session);
     session.once('close', () => {
       stop();
@@ -105,6 +107,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     serve(next) {
       handler = next;
     },
+    divideAmong: (uploads) => windows.divideAmong(uploads),
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
       h1?.closeIdleConnections();
@@ -151,7 +154,7 @@ function keepAlive(session: http2.ServerHttp2Session): () => void {
 /** A request that cannot even be understood, such as one without a host, ends that request alone. */
 function guard(handler: RequestHandler): RequestHandler {
   return (request, response) => {
-    if (response instanceof http.ServerResponse) closeIfUnread(request, response);
+    if (request instanceof http.IncomingMessage) endIfUnread(request, response as http.ServerResponse);
     try {
       handler(request, response);
     } catch {
@@ -162,13 +165,16 @@ function guard(handler: RequestHandler): RequestHandler {
 }
 
 /**
- * Over HTTP/1.1 an answer that comes before the end of the request has to be the last of its connection: what is left of
- * the request stands before the next one, and nobody reads it any more.
+ * Over HTTP/1.1 what is left of a request stands before the next one. If its answer came before its end nobody reads it any
+ * more, and the connection would stand still. It is ended with the answer, and cut off only when the caller has
+ * had time to read that: bytes which arrive at a closed socket would take the answer from it.
  */
-function closeIfUnread(request: { readonly complete: boolean }, response: http.ServerResponse): void {
-  const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => http.ServerResponse;
-  response.writeHead = (...args: unknown[]) => {
-    if (!request.complete) response.setHeader('connection', 'close');
-    return writeHead(...args);
-  };
+function endIfUnread(request: http.IncomingMessage, response: http.ServerResponse): void {
+  response.once('finish', () => {
+    // A request that was not even begun to be read is read and thrown away by Node itself.
+    if (request.complete || !request.destroyed) return;
+    const { socket } = request;
+    socket.end();
+    setTimeout(() => socket.destroy(), LINGER_MS);
+  });
 }
