@@ -36,7 +36,11 @@ export async function openRead(connection: Connection, id: string, options: Read
     for await (const { content } of pieces) yield content;
   }
   const stream = Readable.from(bytes(first.value.content), { objectMode: false, highWaterMark: 1024 * 1024 });
-  stream.once('close', () => stop.abort());
+  stream.once('close', () => {
+    stop.abort();
+    // Where the stream was never read nothing else would.
+    pieces.return(undefined).catch(() => undefined);
+  });
   return { file: first.value.file, stream };
 }
 
@@ -56,15 +60,16 @@ async function* readPieces(connection: Connection, id: string, options: ReadOpti
   const retries = new Retries(connection.retry, options, connection.transferMs);
   let file: AssetFile | undefined;
   let got = 0;
+  const wanted = ({ sizeBytes }: AssetFile) => Math.min(options.length ?? Infinity, sizeBytes - start);
   for (;;) {
     const current = retries.next();
+    const stop = new AbortController();
+    const call = { signal: AbortSignal.any([stop.signal, current.signal]), timeoutMs: current.timeoutMs };
     const readOffset = BigInt(start + got);
     const readLimit = options.length === undefined ? 0n : BigInt(options.length - got);
     try {
-      for await (const message of connection.rpc.downloadFile(
-        { fileId: id, readOffset, readLimit },
-        current,
-      )) {
+      const answer = connection.rpc.downloadFile({ fileId: id, readOffset, readLimit }, call);
+      for await (const message of endedWith(stop, answer)) {
         const isFirst = file === undefined;
         if (message.file !== undefined) file ??= toAssetFile(message.file);
         if (file === undefined) throw new AssetClientError('INTERNAL', 'the service answered without a file');
@@ -77,20 +82,28 @@ async function* readPieces(connection: Connection, id: string, options: ReadOpti
         if (isFirst || content.length > 0) yield { file, content };
       }
       if (file === undefined) throw new AssetClientError('INTERNAL', 'the service answered without a file');
-      const expected = Math.min(options.length ?? Infinity, file.sizeBytes - start);
-      if (got !== expected) throw damaged(id, `the download ended after ${got} of ${expected} bytes`);
-      return;
+      if (got === wanted(file)) return;
+      throw damaged(id, `the download ended after ${got} of ${wanted(file)} bytes`);
     } catch (error) {
       const failure = toClientError(error, options.signal);
       // Everything has arrived; only the end of the answer was lost.
-      if (
-        file !== undefined &&
-        got > 0 &&
-        got === Math.min(options.length ?? Infinity, file.sizeBytes - start)
-      )
-        return;
+      if (file !== undefined && got > 0 && got === wanted(file)) return;
       await retries.pause(failure);
     }
+  }
+}
+
+/**
+ * Passes an answer on, and ends its call where it is not read to the end. The call keeps a timer for its deadline, which
+ * only goes once the answer was asked for more after the end; till then it would keep the process alive.
+ */
+async function* endedWith<T>(stop: AbortController, answer: AsyncIterable<T>): AsyncGenerator<T> {
+  const iterator = answer[Symbol.asyncIterator]();
+  try {
+    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value;
+  } finally {
+    stop.abort();
+    iterator.next().catch(() => undefined);
   }
 }
 
