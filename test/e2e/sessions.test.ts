@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Code, createClient, type Client } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { AssetService, UploadTransport } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startService, type Service } from '../support/service.ts';
 import {
   clientOf,
@@ -98,6 +99,8 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('uploads over several calls on $
     const breaking = new AbortController();
     async function* broken() {
       yield* messages(uploadId, content, 9 * MiB, 19 * MiB, false);
+      // What the network has not taken yet is lost with the call.
+      await sleep(500);
       breaking.abort();
       await new Promise(() => undefined);
     }
