@@ -16,7 +16,7 @@ const ROOMS = {
   errors: 'src/errors.ts',
   points: 'src/points.ts',
   'blob-store': 'src/storage/blob-store.ts',
-  'file-catalog': 'src/catalog/file-catalog.ts',
+  'file-catalog': 'src/catalog/{file-catalog,upload-sessions}.ts',
   s3: 'src/storage/s3{.ts,-*.ts,/**}',
   filesystem: 'src/storage/filesystem{.ts,-*.ts,/**}',
   pocketbase: 'src/catalog/pocketbase{.ts,-*.ts,/**}',

@@ -12,7 +12,7 @@ export function concurrentChange(id: string): AssetError {
   });
 }
 
-/** What a create under a reservation that is closed or gone rejects with. */
+/** What a create rejects with whose reservation, or session, is not open any more. */
 export function uploadExpired(): AssetError {
-  return new AssetError('UPLOAD_EXPIRED', 'The upload lasted past its reservation; upload again.');
+  return new AssetError('UPLOAD_EXPIRED', 'The upload is not open any more; upload again.');
 }

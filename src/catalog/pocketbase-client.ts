@@ -20,6 +20,8 @@ export interface RecordQuery {
   readonly filter: string;
   readonly sort?: string;
   readonly limit: number;
+  /** Names of the fields that are answered, with commas between them; all where left out. */
+  readonly fields?: string;
 }
 
 /** A request that PocketBase understood and does not carry out. Nothing was written. */
@@ -78,6 +80,7 @@ export class PocketBaseClient {
         query: {
           ...{ perPage: query.limit, skipTotal: true, filter: query.filter },
           ...(query.sort && { sort: query.sort }),
+          ...(query.fields && { fields: query.fields }),
         },
         signal,
       },

@@ -9,11 +9,14 @@ import {
   type FieldName,
 } from './pocketbase-schema.ts';
 
-/** The collection of open reservations. Like the next two it is the service's own: only superusers reach it. */
+/** The collection of open reservations. Like the next three it is the service's own: only superusers reach it. */
 export const OPEN_RESERVATIONS = 'asset_reservations';
 
 /** The collection of closed reservations. */
 export const CLOSED_RESERVATIONS = 'asset_leftovers';
+
+/** The collection of the sessions of uploads, open and closed ones. */
+export const UPLOADS = 'asset_uploads';
 
 /** The collection by which one change of several wins. */
 export const REVISIONS = 'asset_revisions';
@@ -45,6 +48,9 @@ const idField = {
   ...{ min: 1, max: 128, pattern: '^[A-Za-z0-9_-]+$', autogeneratePattern: '[a-z0-9]{15}' },
 };
 
+/** Room for a state of 1 MiB, however its text is escaped. */
+const MAX_STATE_BYTES = 8 * 2 ** 20;
+
 const HELPERS = [
   {
     name: OPEN_RESERVATIONS,
@@ -60,6 +66,21 @@ const HELPERS = [
     name: CLOSED_RESERVATIONS,
     fields: [idField, { name: 'file_ids', type: 'json' }, { name: 'expire_time', type: 'date' }],
     indexes: [`create index idx_${CLOSED_RESERVATIONS} on ${CLOSED_RESERVATIONS} (expire_time)`],
+  },
+  {
+    name: UPLOADS,
+    fields: [
+      idField,
+      { name: 'revision', ...wholeNumber },
+      { name: 'state', type: 'json', maxSize: MAX_STATE_BYTES },
+      { name: 'expire_time', type: 'date' },
+      { name: 'request_key', ...text(64) },
+      { name: 'closed', type: 'bool' },
+    ],
+    indexes: [
+      `create index idx_${UPLOADS} on ${UPLOADS} (closed, expire_time, id)`,
+      `create unique index idx_${UPLOADS}_key on ${UPLOADS} (request_key) where request_key != ''`,
+    ],
   },
   { name: REVISIONS, fields: [idField], indexes: [] },
 ];

@@ -1,5 +1,5 @@
 import { AssetError } from '../errors.ts';
-import type { Refusal } from './pocketbase-client.ts';
+import { Refusal } from './pocketbase-client.ts';
 import { invalidAttribute } from './pocketbase-records.ts';
 import type { FieldMap, Schema } from './pocketbase-schema.ts';
 
@@ -9,6 +9,20 @@ const TAKEN = ['validation_not_unique', 'validation_pk_invalid'];
 /** True if a field was refused since another record has its value. */
 export function isTaken(refusal: Refusal, field: string): boolean {
   return TAKEN.includes(refusal.fields.get(field) ?? '');
+}
+
+/**
+ * True if a request was carried out, false if it was refused: what it is about is gone. With `index` that is
+ * said of one request of a batch alone, and a refusal of another is thrown on.
+ */
+export async function unlessRefused(request: Promise<unknown>, index?: number): Promise<boolean> {
+  try {
+    await request;
+    return true;
+  } catch (error) {
+    if (error instanceof Refusal && (index === undefined || error.index === index)) return false;
+    throw error;
+  }
 }
 
 /** What a refused description is called in the contract. */

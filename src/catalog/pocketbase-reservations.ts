@@ -1,8 +1,9 @@
 import pLimit from 'p-limit';
 import type { Reservation } from './file-catalog.ts';
-import { Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './pocketbase-client.ts';
+import type { BatchRequest, PocketBaseClient, RawRecord } from './pocketbase-client.ts';
 import { quoteTime } from './pocketbase-filter.ts';
 import { CLOSED_RESERVATIONS, OPEN_RESERVATIONS } from './pocketbase-migrate.ts';
+import { unlessRefused } from './pocketbase-refusals.ts';
 
 /**
  * An open reservation is a record of one collection, a closed one of another. A file is created in one batch with
@@ -121,15 +122,4 @@ export async function forgetReservation(
   signal: AbortSignal,
 ): Promise<void> {
   await unlessRefused(client.batch([{ method: 'DELETE', collection: CLOSED_RESERVATIONS, id }], signal));
-}
-
-/** True if a request was carried out, false if it was refused: what it is about is gone. */
-async function unlessRefused(request: Promise<unknown>): Promise<boolean> {
-  try {
-    await request;
-    return true;
-  } catch (error) {
-    if (error instanceof Refusal) return false;
-    throw error;
-  }
 }

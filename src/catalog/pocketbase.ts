@@ -1,5 +1,12 @@
 import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS, unavailable } from './call.ts';
-import type { CatalogCall, FileCatalog, FileChange, FileRecord, NewFileRecord } from './file-catalog.ts';
+import type {
+  CatalogCall,
+  CreateFence,
+  FileCatalog,
+  FileChange,
+  FileRecord,
+  NewFileRecord,
+} from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { PocketBaseClient, quote, Refusal, type RawRecord } from './pocketbase-client.ts';
 import { idFilters, listFilter, MAX_IDS, quoteTime, superuserOnly } from './pocketbase-filter.ts';
@@ -10,7 +17,9 @@ import * as reservations from './pocketbase-reservations.ts';
 import { compareAndSet } from './pocketbase-revisions.ts';
 import { fieldMap, type FieldMap } from './pocketbase-schema.ts';
 import { SchemaCache } from './pocketbase-schema-cache.ts';
+import { PocketBaseUploadSessions, takeSession } from './pocketbase-uploads.ts';
 import { assertStorable, canMatch } from './storable.ts';
+import type { UploadSessions } from './upload-sessions.ts';
 
 /** How to open a {@link PocketBaseCatalog}. */
 export interface PocketBaseOptions {
@@ -43,6 +52,7 @@ const MIGRATION_TIMEOUT_MS = 120_000;
  */
 class PocketBaseCatalog implements FileCatalog {
   readonly kind = 'pocketbase';
+  readonly uploads: UploadSessions;
   readonly #client: PocketBaseClient;
   readonly #collection: string;
   readonly #map: FieldMap;
@@ -51,6 +61,7 @@ class PocketBaseCatalog implements FileCatalog {
 
   constructor(options: PocketBaseOptions) {
     this.#client = new PocketBaseClient(options);
+    this.uploads = new PocketBaseUploadSessions(this.#client, (call, work) => this.#run(call, work));
     this.#collection = options.collection ?? 'files';
     this.#map = fieldMap(options.fields ?? {});
     this.#hiddenFields = options.hiddenFields ?? [];
@@ -77,11 +88,7 @@ class PocketBaseCatalog implements FileCatalog {
     });
   }
 
-  create(
-    record: NewFileRecord,
-    options: { readonly reservationId: string; readonly requestKey?: string },
-    call?: CatalogCall,
-  ) {
+  create(record: NewFileRecord, options: CreateFence & { readonly requestKey?: string }, call?: CatalogCall) {
     return this.#run(call, async (signal) => {
       assertStorable(record);
       const schema = await this.#schemas.get(namesIn(record), signal);
@@ -90,14 +97,13 @@ class PocketBaseCatalog implements FileCatalog {
         [this.#map.requestKey]: options.requestKey ?? '',
       };
       try {
-        const [, raw] = await this.#client.batch(
-          [
-            reservations.requireOpen(options.reservationId),
-            { method: 'POST', collection: this.#collection, body },
-          ],
-          signal,
-        );
-        return { status: 'created', record: await this.#toFile(raw!, signal) } as const;
+        const fence =
+          'upload' in options
+            ? takeSession(record.id, options.upload.revision)
+            : [reservations.requireOpen(options.reservationId)];
+        const file = { method: 'POST', collection: this.#collection, body } as const;
+        const raws = await this.#client.batch([...fence, file], signal);
+        return { status: 'created', record: await this.#toFile(raws.at(-1)!, signal) } as const;
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         if (error.index === 0) throw uploadExpired();

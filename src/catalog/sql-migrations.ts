@@ -18,7 +18,23 @@ export async function migrateSql(backend: SqlBackend): Promise<readonly string[]
 
 /** The steps by name, in the order of their names. One that was released is never changed. */
 function migrations(backend: SqlBackend): Record<string, Migration> {
-  return { '0001_files': { up: (db) => createTables(db as Kysely<Tables>, backend) } };
+  return {
+    '0001_files': { up: (db) => createTables(db as Kysely<Tables>, backend) },
+    '0002_uploads': { up: (db) => createUploads(db as Kysely<Tables>, backend) },
+  };
+}
+
+async function createUploads(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  await sql`
+    create table uploads (
+      id ${text} not null primary key,
+      revision bigint not null,
+      state ${text} not null,
+      expire_time bigint not null,
+      request_key ${text} unique,
+      closed integer not null
+    )`.execute(db);
+  await sql`create index uploads_by_time on uploads (closed, expire_time, id)`.execute(db);
 }
 
 async function createTables(db: Kysely<Tables>, { types }: SqlBackend): Promise<void> {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import type { Reservation } from './file-catalog.ts';
 import type { Tables } from './sql-tables.ts';
 
@@ -13,6 +13,23 @@ export async function openReservation(
   const row = { id, file_ids: JSON.stringify(fileIds), expire_time: expireTime.getTime(), closed: 0 };
   await db.insertInto('reservations').values(row).execute();
   return { id, fileIds: [...fileIds] };
+}
+
+/** Keeps a reservation from being closed until the transaction is over; false if it is closed or gone. */
+export async function holdReservation(
+  trx: Transaction<Tables>,
+  id: string,
+  locksRows: boolean,
+): Promise<boolean> {
+  const open = await trx
+    .selectFrom('reservations')
+    .select('id')
+    .where('id', '=', id)
+    .where('closed', '=', 0)
+    // Other files of the reservation need not wait.
+    .$if(locksRows, (query) => query.forShare())
+    .executeTakeFirst();
+  return open !== undefined;
 }
 
 /** Adds a reservation that is closed from the start. */

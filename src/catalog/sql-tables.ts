@@ -6,6 +6,7 @@ export interface Tables {
   files: FilesTable;
   file_relations: FileRelationsTable;
   reservations: ReservationsTable;
+  uploads: UploadsTable;
 }
 
 /** One row a file. PostgreSQL gives whole numbers as text, SQLite as numbers. */
@@ -51,6 +52,20 @@ export interface ReservationsTable {
   /** A JSON array. */
   file_ids: string;
   expire_time: number | string;
+  /** 1 from when on no file can come of it. */
+  closed: number;
+}
+
+/** One row a session of an upload. */
+export interface UploadsTable {
+  id: string;
+  /** Counts the changes. */
+  revision: number | string;
+  /** JSON. */
+  state: string;
+  expire_time: number | string;
+  /** Unique among open sessions; null without one, and once closed. */
+  request_key: string | null;
   /** 1 from when on no file can come of it. */
   closed: number;
 }

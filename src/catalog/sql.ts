@@ -1,7 +1,14 @@
 import { Kysely, type Transaction } from 'kysely';
 import { AssetError } from '../errors.ts';
 import { bounded, CHECK_TIMEOUT_MS } from './call.ts';
-import type { CatalogCall, FileCatalog, FileChange, FileRecord, NewFileRecord } from './file-catalog.ts';
+import type {
+  CatalogCall,
+  CreateFence,
+  FileCatalog,
+  FileChange,
+  FileRecord,
+  NewFileRecord,
+} from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { withRetries, type SqlBackend } from './sql-backend.ts';
 import { listQuery, type ListQuery } from './sql-list.ts';
@@ -15,6 +22,8 @@ import {
   toRecord,
   type Tables,
 } from './sql-tables.ts';
+import { holdSession, removeSession, SqlUploadSessions } from './sql-uploads.ts';
+import type { UploadSessions } from './upload-sessions.ts';
 import { assertStorable, canMatch, isStorable } from './storable.ts';
 
 const IDS_PER_QUERY = 200;
@@ -22,6 +31,7 @@ const IDS_PER_QUERY = 200;
 /** The file catalog in an SQL database. */
 export class SqlCatalog implements FileCatalog {
   readonly kind: string;
+  readonly uploads: UploadSessions;
   readonly #backend: SqlBackend;
   readonly #db: Kysely<Tables>;
 
@@ -30,6 +40,7 @@ export class SqlCatalog implements FileCatalog {
     this.kind = backend.kind;
     this.#backend = backend;
     this.#db = new Kysely<Tables>({ dialect: backend.openDialect() });
+    this.uploads = new SqlUploadSessions((call, work) => this.#run(call, () => work(this.#db)));
   }
 
   migrate(): Promise<readonly string[]> {
@@ -50,22 +61,10 @@ export class SqlCatalog implements FileCatalog {
     return found;
   }
 
-  create(
-    record: NewFileRecord,
-    options: { readonly reservationId: string; readonly requestKey?: string },
-    call?: CatalogCall,
-  ) {
+  create(record: NewFileRecord, options: CreateFence & { readonly requestKey?: string }, call?: CatalogCall) {
     return this.#transaction(call, async (trx) => {
       assertStorable(record);
-      const open = await trx
-        .selectFrom('reservations')
-        .select('id')
-        .where('id', '=', options.reservationId)
-        .where('closed', '=', 0)
-        // Closing has to wait until this file is committed; other files of the reservation need not.
-        .$if(this.#backend.locksRows, (query) => query.forShare())
-        .executeTakeFirst();
-      if (!open) throw uploadExpired();
+      if (!(await this.#hold(trx, record.id, options))) throw uploadExpired();
       const row = await this.#insert(trx, record, options.requestKey);
       if (!row) {
         if (await this.#hasRequestKey(trx, options.requestKey)) return { status: 'request-taken' } as const;
@@ -73,6 +72,7 @@ export class SqlCatalog implements FileCatalog {
           metadata: { field: 'id' },
         });
       }
+      if ('upload' in options) await removeSession(trx, record.id);
       const relations = relationRows(record.id, row.create_time, record.relations);
       if (relations.length > 0) await trx.insertInto('file_relations').values(relations).execute();
       const stored = { ...row, relations: JSON.stringify(relations.map((r) => [r.name, r.target])) };
@@ -198,6 +198,14 @@ export class SqlCatalog implements FileCatalog {
       .$if(this.#backend.locksRows, (query) => query.forUpdate())
       .executeTakeFirst();
     return row && toRecord(row);
+  }
+
+  /** Keeps what a create depends on as it is until the transaction is over; false if it is not open. */
+  #hold(trx: Transaction<Tables>, id: string, fence: CreateFence): Promise<boolean> {
+    const { locksRows } = this.#backend;
+    return 'upload' in fence
+      ? holdSession(trx, id, fence.upload.revision, locksRows)
+      : reservations.holdReservation(trx, fence.reservationId, locksRows);
   }
 
   /** Adds the row of a file; undefined if its id or its request key is taken. */

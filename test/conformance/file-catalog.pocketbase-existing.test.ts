@@ -106,7 +106,7 @@ describe('file catalog: pocketbase with a collection that exists', () => {
       ...['id', 'title', 'user', 'usage'],
     ]);
     expect(files.fields.find((field: { name: string }) => field.name === 'title')?.required).toBe(true);
-    for (const name of ['asset_reservations', 'asset_leftovers', 'asset_revisions']) {
+    for (const name of ['asset_reservations', 'asset_leftovers', 'asset_uploads', 'asset_revisions']) {
       const { listRule, viewRule, createRule, updateRule, deleteRule } = await admin.collections.getOne(name);
       expect([listRule, viewRule, createRule, updateRule, deleteRule]).toEqual([
         null,

@@ -7,6 +7,7 @@ import { requestTests } from './file-catalog/requests.ts';
 import { reservationTests } from './file-catalog/reservations.ts';
 import { createFile, getFile, type CatalogSubject } from './file-catalog/subject.ts';
 import { updateTests } from './file-catalog/updates.ts';
+import { uploadTests } from './file-catalog/uploads.ts';
 
 /**
  * Holds a catalog to the contract in the comments of `src/catalog/file-catalog.ts`.
@@ -54,6 +55,10 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => subject,
     );
     reservationTests(
+      () => catalog,
+      () => subject,
+    );
+    uploadTests(
       () => catalog,
       () => subject,
     );

@@ -60,6 +60,15 @@ export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSu
         ['forgetReservation', () => one.forgetReservation(newId())],
         ['listPurgeable', () => one.listPurgeable(date, 1)],
         ['purge', () => one.purge(newId(), '1')],
+        [
+          'uploads.open',
+          () => one.uploads.open({ id: newId(), state: 1, expireTime: date, requestKey: newId() }),
+        ],
+        ['uploads.get', () => one.uploads.get(newId())],
+        ['uploads.update', () => one.uploads.update(newId(), 1, { state: 1, expireTime: date })],
+        ['uploads.close', () => one.uploads.close(newId(), 1, date)],
+        ['uploads.takeClosed', () => one.uploads.takeClosed(date, 1)],
+        ['uploads.forget', () => one.uploads.forget(newId())],
         ['check', () => one.check()],
       ];
     }
