@@ -107,10 +107,13 @@ export interface BlobStore {
     call?: StoreCall,
   ): Promise<'created' | 'exists'>;
 
-  /** Begins a blob that is written in parts, and returns the id that its parts are sent under. */
+  /**
+   * Begins a blob that is written in parts, and returns the id that its parts are sent under. `bySignedUrl` says
+   * that all parts will come by {@link signPart}, which brings no checksums.
+   */
   startMultipart(
     key: string,
-    properties: BlobProperties & { readonly partSizeBytes: number },
+    properties: BlobProperties & { readonly partSizeBytes: number; readonly bySignedUrl?: boolean },
     call?: StoreCall,
   ): Promise<string>;
 

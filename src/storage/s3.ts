@@ -144,7 +144,7 @@ export class S3BlobStore implements BlobStore {
 
   async startMultipart(
     key: string,
-    properties: BlobProperties & { readonly partSizeBytes: number },
+    properties: BlobProperties & { readonly partSizeBytes: number; readonly bySignedUrl?: boolean },
     { signal }: StoreCall = {},
   ): Promise<string> {
     assertBlobKey(key);
@@ -153,8 +153,8 @@ export class S3BlobStore implements BlobStore {
       ...this.#object(key),
       ...this.#encryption,
       ContentType: properties.contentType,
-      ChecksumAlgorithm: 'CRC32C',
-      ChecksumType: 'FULL_OBJECT',
+      // AWS refuses parts without a checksum once one is announced.
+      ...(properties.bySignedUrl !== true && { ChecksumAlgorithm: 'CRC32C', ChecksumType: 'FULL_OBJECT' }),
       Metadata: { 'write-id': writeId },
     });
     const { UploadId } = await this.#send(signal, (attempt) => this.#client.send(command, abortBy(attempt)));
@@ -317,13 +317,19 @@ export class S3BlobStore implements BlobStore {
   ): Promise<readonly BlobPart[]> {
     assertBlobKey(key);
     const { uploadId } = splitMultipartId(multipartId);
-    const parts: BlobPart[] = [];
+    const parts = new Map<number | undefined, Part>();
     let marker: { PartNumberMarker?: string } = {};
     for (;;) {
       const command = new ListPartsCommand({ ...this.#object(key), UploadId: uploadId, ...marker });
       const page = await this.#send(signal, (attempt) => this.#client.send(command, abortBy(attempt)));
-      parts.push(...(page.Parts ?? []).map(storedPart));
-      if (page.IsTruncated !== true || page.NextPartNumberMarker === undefined) return parts;
+      for (const part of page.Parts ?? []) {
+        // Some go on listing a part that was replaced. They tell the times by the second.
+        const before = parts.get(part.PartNumber)?.LastModified;
+        if (!before || before <= (part.LastModified ?? before)) parts.set(part.PartNumber, part);
+      }
+      if (page.IsTruncated !== true || page.NextPartNumberMarker === undefined) {
+        return [...parts.values()].map(storedPart);
+      }
       marker = { PartNumberMarker: page.NextPartNumberMarker };
     }
   }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from '@jest/globals';
 import type { Driver, OpenedStore } from './blob-store/driver.ts';
 import { describePartBlobs } from './blob-store/part-blobs.ts';
 import { describeReading } from './blob-store/reading.ts';
+import { describeSignedParts } from './blob-store/signed-parts.ts';
 import { describeSignedUrls } from './blob-store/signed-urls.ts';
 import { describeTrouble } from './blob-store/trouble.ts';
 import { describeWholeBlobs } from './blob-store/whole-blobs.ts';
@@ -25,6 +26,7 @@ export function describeBlobStore(driver: Driver): void {
     describePartBlobs(driver, opened);
     describeReading(opened);
     describeSignedUrls(driver, opened);
+    describeSignedParts(driver, opened);
     describeWriting(driver, opened);
     describeTrouble(driver, opened);
   });

@@ -102,9 +102,7 @@ export async function beginMultipart(
   contentType: string,
   signal: AbortSignal,
 ): Promise<string> {
-  const { multipartId, partSizeBytes } = session.state;
-  return (
-    multipartId ??
-    (await context.store.startMultipart(blobKey(session.id), { contentType, partSizeBytes }, { signal }))
-  );
+  const { multipartId, partSizeBytes, direct } = session.state;
+  const properties = { contentType, partSizeBytes, bySignedUrl: direct };
+  return multipartId ?? (await context.store.startMultipart(blobKey(session.id), properties, { signal }));
 }

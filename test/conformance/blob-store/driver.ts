@@ -20,7 +20,13 @@ export type Capability =
   /** There is a network between driver and store that can be cut. */
   | 'network'
   /** A part that is sent again after its multipart blob was aborted is refused. */
-  | 'refuses-parts-after-abort';
+  | 'refuses-parts-after-abort'
+  /** A part that is sent through a signed URL is not stored if its body breaks off. */
+  | 'refuses-broken-parts'
+  /** A signed part may be sent without its length being said beforehand. */
+  | 'streamed-parts'
+  /** Parts are listed a page of 1,000 at a time. */
+  | 'paged-parts';
 
 /** A store that is open on an empty place of its own. */
 export interface OpenedStore {

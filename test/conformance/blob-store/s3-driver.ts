@@ -1,4 +1,9 @@
-import { HeadObjectCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  PutBucketCorsCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { S3BlobStore, type S3Options } from '../../../src/storage/s3.ts';
 import { createBucket } from '../../support/shared-servers.ts';
 import type { S3Address } from '../../support/seaweedfs.ts';
@@ -21,6 +26,21 @@ export async function openS3(address: S3Address): Promise<OpenedStore> {
   };
   const store = new S3BlobStore(options);
   const direct = new S3Client({ ...target, credentials, forcePathStyle: true });
+  await direct.send(
+    new PutBucketCorsCommand({
+      Bucket: target.bucket,
+      CORSConfiguration: {
+        CORSRules: [
+          {
+            AllowedOrigins: ['*'],
+            AllowedMethods: ['GET', 'PUT'],
+            AllowedHeaders: ['*'],
+            ExposeHeaders: ['ETag'],
+          },
+        ],
+      },
+    }),
+  );
 
   return {
     store,

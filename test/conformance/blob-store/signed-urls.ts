@@ -89,14 +89,18 @@ export function describeSignedUrls(driver: Driver, opened: () => OpenedStore): v
       added.searchParams.set('response-content-language', 'de');
       const removed = new URL(url);
       removed.searchParams.delete('response-content-disposition');
-      for (const one of [...changed, otherPath, added, removed]) {
+      const bare = new URL(url);
+      bare.search = '';
+      const less = [removed, bare].filter(({ href }) => href !== url.href);
+      for (const one of [...changed, otherPath, added, ...less]) {
         const answer = await fetch(one);
         expect([one.href, answer.status >= 400 && answer.status < 404]).toEqual([one.href, true]);
       }
       expect((await fetch(otherPath)).status).toBe(403);
-      expect((await fetch(url, { method: 'PUT', body: 'x' })).status).toBe(403);
-      expect((await fetch(url, { method: 'DELETE' })).status).toBe(403);
-      expect((await fetch(url.origin + url.pathname)).status).toBe(403);
+      for (const method of ['PUT', 'DELETE']) {
+        const answer = await fetch(url, { method, ...(method === 'PUT' && { body: 'x' }) });
+        expect([403, 405]).toContain(answer.status);
+      }
     });
 
     itNeeds(driver, 'serves-signed-urls', 'end when their time is over', async () => {

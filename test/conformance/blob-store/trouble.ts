@@ -33,6 +33,7 @@ export function describeTrouble(driver: Driver, opened: () => OpenedStore): void
         completeMultipart: () =>
           on.completeMultipart(key, id, [{ partNumber: 1, sizeBytes: 1000, tag: '"0"' }]),
         abortMultiparts: () => on.abortMultiparts(key),
+        listParts: () => on.listParts(key, id),
         stat: () => on.stat(key),
         read: () => on.read(key),
         'read of nothing': () => on.read(key, { offset: 0, length: 0 }),

@@ -103,6 +103,8 @@ export function describeWholeBlobs(driver: Driver, opened: () => OpenedStore): v
         () => store().read(key),
         () => store().delete(key),
         async () => store().signUrl(key, url),
+        async () => store().signPart(key, 'id', 1, { ...url, sizeBytes: 10 }),
+        () => store().listParts(key, 'id'),
       ]) {
         expect((await rejection(call())).name).toBe('TypeError');
       }
