@@ -174,7 +174,7 @@ describe('the BFF client', () => {
 
 describe('a service that restarts', () => {
   it('costs an upload a retry and no second file', async () => {
-    await using worker = createWorkerClient({ baseUrl: service.url, retry: { baseDelayMs: 200 } });
+    await using worker = createWorkerClient({ baseUrl: service.url, retry: { retries: 10 } });
     const attempts = new Set<number>();
     let restarted: Promise<void> | undefined;
     // Slow enough to be in the middle when the service goes away.

@@ -264,7 +264,7 @@ describe('uploadFile', () => {
       code: 'RESOURCE_EXHAUSTED',
       retryDelayMs: 1,
     });
-    expect(calls).toBe(5);
+    expect(calls).toBe(6);
   });
 
   it('does not wait past the deadline', async () => {

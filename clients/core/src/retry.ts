@@ -3,9 +3,9 @@ import { AssetClientError, toClientError } from './errors.ts';
 
 /** How often and how patiently a failed call is made again. */
 export interface RetryPolicy {
-  /** Greatest number of tries after the first; 0 for none. 4 where left out. */
+  /** Greatest number of tries after the first; 0 for none. 5 where left out. */
   readonly retries?: number;
-  /** Longest wait before the first retry, in milliseconds; doubled for each further one. 250 where left out. */
+  /** Longest wait before the first retry, in milliseconds; doubled for each further one. 500 where left out. */
   readonly baseDelayMs?: number;
   /** Bound of a wait that the service did not ask for, in milliseconds. 10,000 where left out. */
   readonly maxDelayMs?: number;
@@ -41,7 +41,7 @@ export class Retries {
   #failures = 0;
 
   constructor(policy: RetryPolicy, call: CallOptions, defaultTimeoutMs: number) {
-    this.#policy = { retries: 4, baseDelayMs: 250, maxDelayMs: 10_000, ...policy };
+    this.#policy = { retries: 5, baseDelayMs: 500, maxDelayMs: 10_000, ...policy };
     this.#signal = call.signal ?? new AbortController().signal;
     const timeoutMs = call.timeoutMs ?? defaultTimeoutMs;
     this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
