@@ -40,7 +40,7 @@ const HTTP2_PREFACE = 'PRI';
 const KEEP_ALIVE_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 30_000;
 /** Time in which a caller whose request was not read to its end gets to know the answer. */
-const LINGER_MS = 1_000;
+const LINGER_MS = 5_000;
 
 /**
  * Serves HTTP/1.1 and HTTP/2 on one port. With TLS the two are told apart by ALPN; in cleartext by the
@@ -165,16 +165,30 @@ function guard(handler: RequestHandler): RequestHandler {
 }
 
 /**
- * Over HTTP/1.1 what is left of a request stands before the next one. If its answer came before its end nobody reads it any
- * more, and the connection would stand still. It is ended with the answer, and cut off only when the caller has
- * had time to read that: bytes which arrive at a closed socket would take the answer from it.
+ * Over HTTP/1.1 what is left of a request stands before the next one. Where a handler gave a request up nobody reads
+ * the rest, and the connection would stand still: the answer is made the last one of it.
  */
 function endIfUnread(request: http.IncomingMessage, response: http.ServerResponse): void {
-  response.once('finish', () => {
-    // A request that was not even begun to be read is read and thrown away by Node itself.
-    if (request.complete || !request.destroyed) return;
-    const { socket } = request;
-    socket.end();
-    setTimeout(() => socket.destroy(), LINGER_MS);
-  });
+  // A request that was given up no longer knows its connection.
+  const { socket } = request;
+  const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => http.ServerResponse;
+  response.writeHead = (...args: unknown[]) => {
+    if (request.destroyed && !request.complete) {
+      response.setHeader('connection', 'close');
+      socket.destroySoon = () => linger(socket);
+    }
+    return writeHead(...args);
+  };
+}
+
+/**
+ * Ends a connection and throws away for a while what still comes: bytes that arrive at a closed socket would take the
+ * answer from a caller who reads it only after having sent all.
+ */
+function linger(socket: net.Socket): void {
+  socket.end();
+  socket.removeAllListeners('data').on('data', () => undefined);
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => clearTimeout(timer));
 }
