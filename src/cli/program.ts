@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { SettingsError } from '../options.ts';
 import { addClientCommands } from './client-commands.ts';
 import { addServiceCommands } from './service-commands.ts';
@@ -21,6 +21,11 @@ export async function program(args: readonly string[]): Promise<number> {
     await root.parseAsync(args, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
+    // Commander has told of its own errors, but not of what a command found wrong with its words.
+    if (error instanceof InvalidArgumentError) {
+      process.stderr.write(`asset-service: ${error.message}\n`);
+      return 2;
+    }
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     process.stderr.write(`asset-service: ${explain(error)}\n`);
     return 1;
