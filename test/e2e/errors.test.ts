@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, randomContent, send, spec, TRANSPORTS, upload } from './support/calls.ts';
+import { eventually } from './support/eventually.ts';
 import { failureOf } from './support/failures.ts';
 
 describe('errors', () => {
@@ -44,14 +46,33 @@ describe('errors', () => {
       expect((await client().listFiles({}, { timeoutMs: 5_000 })).nextPageToken).toBe('');
     });
 
+    // Over gRPC-Web nothing is streamed to the service.
+    if (!name.startsWith('gRPC-Web')) {
+      it('reach a caller that is still sending', async () => {
+        const early = async function* () {
+          yield spec();
+          yield { writeOffset: 5n, data: { content: randomContent(10) } };
+          for (let i = 0; i < 30; i++) {
+            yield { data: { content: randomContent(2 ** 20) } };
+            await sleep(10);
+          }
+        };
+        for (let i = 0; i < 3; i++) {
+          expect(await failureOf(send(client(), early(), { timeoutMs: 10_000 }))).toMatchObject({
+            ...{ code: 'OUT_OF_RANGE', reason: 'WRITE_OFFSET_MISMATCH' },
+          });
+        }
+      });
+    }
+
     it('name the call, and take over the name that the caller gave it', async () => {
       const error = await client()
         .getFile({ fileId: 'x' }, { headers: { 'x-request-id': 'my-call-1' } })
         .catch((thrown: unknown) => ConnectError.from(thrown));
       expect((error as ConnectError).metadata.get('x-request-id')).toBe('my-call-1');
-      expect(service.logLines().findLast(({ rpc }) => rpc === 'GetFile')).toMatchObject({
-        request_id: 'my-call-1',
-        code: 'NOT_FOUND',
+      await eventually(() => {
+        const line = service.logLines().findLast(({ rpc }) => rpc === 'GetFile');
+        expect(line).toMatchObject({ request_id: 'my-call-1', code: 'NOT_FOUND' });
       });
     });
 
@@ -139,7 +160,10 @@ describe('errors', () => {
     const client = clientOf(service.url);
     const headers = { authorization: 'Bearer very-secret', 'x-request-id': 'logged' };
     await upload(client, randomContent(5), { file: { name: 'private name' }, headers });
-    const lines = service.logLines().filter((line) => line['request_id'] === 'logged');
+    const logged = () => service.logLines().filter((line) => line['request_id'] === 'logged');
+    const lines = await eventually(() =>
+      logged().length > 0 ? logged() : Promise.reject(new Error('no line')),
+    );
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({ rpc: 'Upload', code: 'OK', bytes: 5 });
     expect(service.log()).not.toContain('very-secret');

@@ -1,0 +1,83 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startService, type Service } from '../support/service.ts';
+import { clientOf, download, messagesOf, randomContent, send, upload } from './support/calls.ts';
+
+const MiB = 2 ** 20;
+
+describe('SIGTERM', () => {
+  let service: Service;
+
+  afterEach(() => service?.dispose());
+
+  /** An upload that goes on when `go` resolves. */
+  async function* waiting(content: Uint8Array<ArrayBuffer>, go: Promise<unknown>) {
+    const messages = [...messagesOf(content)];
+    yield* messages.slice(0, 2);
+    await go;
+    yield* messages.slice(2);
+  }
+
+  it('ends an idle service at once, with 0', async () => {
+    service = await startService();
+    await upload(clientOf(service.url), randomContent(10));
+    const started = Date.now();
+    service.signal('SIGTERM');
+    expect(await service.exit()).toBe(0);
+    expect(Date.now() - started).toBeLessThan(3_000);
+  });
+
+  it('lets a running upload and a running download finish, and takes nothing new', async () => {
+    service = await startService({ ASSET_DRAIN_TIMEOUT: '20' });
+    const client = clientOf(service.url);
+    const stored = await upload(client, randomContent(4 * MiB));
+    const content = randomContent(3 * MiB);
+    const running = send(client, waiting(content, sleep(1_500)));
+    const stream = client.downloadFile({ fileId: stored.id })[Symbol.asyncIterator]();
+    await stream.next();
+    await sleep(300);
+
+    service.signal('SIGTERM');
+    await sleep(300);
+    // A connection of its own, as another caller has it.
+    const late = upload(clientOf(service.url), randomContent(10), { timeoutMs: 3_000 });
+    await expect(late).rejects.toThrow(/ECONNREFUSED|unavailable|shutting down/);
+
+    const file = await running;
+    expect(file.sizeBytes).toBe(BigInt(content.length));
+    let rest = 0;
+    for (let next = await stream.next(); !next.done; next = await stream.next()) {
+      rest += next.value.data?.content.length ?? 0;
+    }
+    expect(rest).toBeGreaterThan(0);
+    expect(await service.exit()).toBe(0);
+    await service.start();
+    expect((await download(clientOf(service.url), file.id)).content.equals(content)).toBe(true);
+  });
+
+  it('cuts off what is not done within the bound, and stores nothing of it', async () => {
+    service = await startService({ ASSET_DRAIN_TIMEOUT: '1' });
+    const owner = 'never';
+    const messages = (async function* () {
+      yield* [...messagesOf(randomContent(MiB), { file: { owner } })].slice(0, 2);
+      await sleep(20_000, undefined, { ref: false });
+    })();
+    const running = send(clientOf(service.url), messages);
+    running.catch(() => undefined);
+    await sleep(300);
+    const started = Date.now();
+    service.signal('SIGTERM');
+    expect(await service.exit()).toBe(0);
+    expect(Date.now() - started).toBeLessThan(6_000);
+    await expect(running).rejects.toBeDefined();
+    await service.start();
+    const { files } = await clientOf(service.url).listFiles({ filter: { owner }, showDeleted: true });
+    expect(files).toEqual([]);
+  });
+
+  it('is joined by SIGINT', async () => {
+    service = await startService();
+    service.signal('SIGINT');
+    expect(await service.exit()).toBe(0);
+  });
+});
