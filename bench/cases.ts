@@ -69,7 +69,7 @@ export const CASES: readonly Case[] = [
     baseline: '@aws-sdk/lib-storage',
     open: uploadsOf(
       (bytes) => ({ files: 16, sizeBytes: bytes / 16, inFlight: 16 }),
-      [uploaders.throughService, uploaders.throughWorkerClient, uploaders.byLibStorage, uploaders.byTusd],
+      [uploaders.throughService, uploaders.byLibStorage, uploaders.byTusd],
     ),
   },
   {
@@ -91,7 +91,7 @@ export const CASES: readonly Case[] = [
     unit: 'call',
     amount: 3000,
     quickAmount: 100,
-    rounds: 5,
+    rounds: 3,
     baseline: 'Empty unary call',
     open: async (world) => {
       const { client, fileIds, serverPid } = await withFiles(world);

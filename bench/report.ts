@@ -30,9 +30,10 @@ export function sectionOf(result: CaseResult): string {
     [shown.speed, ({ samples }) => spread(samples.map(({ seconds }) => amount / shown.perSpeed / seconds))],
     ['ratio', (each) => (baseline ? ratioTo(baseline, each) : '–')],
     [`server CPU, ${shown.cpu}`, cpuOf(({ serverCpu }) => serverCpu)],
-    ['ratio of it', (each) => (baseline ? cpuRatioTo(baseline, each) : '–')],
+    ['ratio of it', (each) => (baseline ? cpuRatio(baseline, each, ({ serverCpu }) => serverCpu) : '–')],
     ['client CPU', cpuOf(({ clientCpu }) => clientCpu)],
     ['all CPU', cpuOf(({ allCpu }) => allCpu)],
+    ['ratio of it', (each) => (baseline ? cpuRatio(baseline, each, ({ allCpu }) => allCpu) : '–')],
     ['peak memory of the server, MiB', ({ samples }) => highest(samples)],
   ];
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
@@ -54,7 +55,8 @@ export function profileTable(profile: Profile): string {
   const total = categories.reduce((sum, [, seconds]) => sum + seconds, 0);
   const rows = (lines: Profile['categories']) =>
     lines.map(([name, seconds]) => {
-      const cost = digits((seconds * shown.cpuFactor * shown.perCpu) / amount);
+      const cpu = (profile.cpuSeconds * seconds) / total;
+      const cost = digits((cpu * shown.cpuFactor * shown.perCpu) / amount);
       return `| ${name.replaceAll('_', '\\_')} | ${Math.round((100 * seconds) / total)} % | ${cost} |`;
     });
   return [
@@ -101,11 +103,16 @@ function ratioTo(baseline: Series, { samples }: Series): string {
   return spread(samples.map(({ seconds }, round) => baseline.samples[round]!.seconds / seconds));
 }
 
-function cpuRatioTo(baseline: Series, { samples }: Series): string {
-  if (samples === baseline.samples) return baseline.samples[0]?.serverCpu === undefined ? '–' : '1';
-  const ratios = samples.map(({ serverCpu }, round) => {
-    const base = baseline.samples[round]!.serverCpu;
-    return serverCpu === undefined || base === undefined ? undefined : serverCpu / base;
+/** The same of CPU time. */
+function cpuRatio(
+  baseline: Series,
+  { samples }: Series,
+  pick: (sample: Sample) => number | undefined,
+): string {
+  if (samples === baseline.samples) return samples.every((sample) => pick(sample) === undefined) ? '–' : '1';
+  const ratios = samples.map((sample, round) => {
+    const [cpu, base] = [pick(sample), pick(baseline.samples[round]!)];
+    return cpu === undefined || base === undefined ? undefined : cpu / base;
   });
   return spread(ratios);
 }

@@ -104,6 +104,7 @@ async function startTusd(bucket: TestBucket): Promise<Tusd> {
       AWS_ACCESS_KEY_ID: bucket.accessKeyId,
       AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
       AWS_REGION: bucket.region,
+      TMPDIR: dir,
     },
     dir,
     ownsDir: true,
