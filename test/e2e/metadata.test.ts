@@ -25,7 +25,7 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('metadata on $name', (kind) => {
 
   const described = (): NewFile => ({
     ...{ name: 'a.txt', contentType: 'text/plain', owner: 'ann', usage: 'note' },
-    relations: { project: { ids: setup.projects.slice(0, 2) as string[] } },
+    relations: { project: { ids: setup.projects.slice(0, 2) } },
     attributes: { title: 'A', width: 1, extra: { deep: ['x', 1, true] } },
   });
   const make = () => upload(client, new TextEncoder().encode('hello'), { file: described() });
