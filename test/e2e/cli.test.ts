@@ -22,7 +22,7 @@ function node(
   cwd = ROOT,
 ): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { cwd, env: { PATH: process.env['PATH'], ...env }, timeout: 30_000 };
+    const options = { cwd, env: { PATH: process.env['PATH'], ...env }, timeout: 60_000 };
     execFile(process.execPath, [join(ROOT, script), ...args], options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
     });
