@@ -131,7 +131,7 @@ export interface FileCatalog {
    * Creates a record under an id of an open reservation, or of an open session.
    *
    * Rejects with UPLOAD_EXPIRED if the reservation is closed or gone, or the session is or has another
-   * revision, whatever the rest of the call says. Else, where `requestKey` is given and a record has it, nothing is
+   * revision, also where the request key is taken. Else, where `requestKey` is given and a record has it, nothing is
    * written and the call resolves with `request-taken`: {@link findByRequestKey} then finds that record.
    * Rejects with RELATION_UNKNOWN, RELATION_TARGET_MISSING, ATTRIBUTE_INVALID or CATALOG_REFUSED if the
    * catalog does not take the description.

@@ -1,4 +1,4 @@
-import PocketBase, { BaseAuthStore, isTokenExpired } from 'pocketbase';
+import PocketBase, { BaseAuthStore, getTokenPayload } from 'pocketbase';
 import { unavailable } from './call.ts';
 
 /** A record as PocketBase writes it, by the names of its fields. */
@@ -42,8 +42,8 @@ export class Refusal extends Error {
   }
 }
 
-/** A token is renewed when it has so many seconds left. */
-const RENEW_BEFORE_S = 600;
+/** A token is renewed when it has so little time left. */
+const RENEW_BEFORE_MS = 600_000;
 
 /**
  * A value in a filter. The SDK's own `filter()` writes control characters as JSON does, which PocketBase takes
@@ -63,6 +63,7 @@ export class PocketBaseClient {
   readonly #email: string;
   readonly #password: string;
   #login: Promise<void> | undefined;
+  #renewAt = 0;
 
   constructor(options: { readonly url: string; readonly email: string; readonly password: string }) {
     this.#sdk = new PocketBase(options.url, new BaseAuthStore());
@@ -123,7 +124,7 @@ export class PocketBaseClient {
   }
 
   async #ensureLogin(): Promise<void> {
-    if (isTokenExpired(this.#sdk.authStore.token, RENEW_BEFORE_S)) await this.#logIn();
+    if (Date.now() > this.#renewAt) await this.#logIn();
   }
 
   /** Logs in again, unless another request has done so since `token` was used. */
@@ -137,7 +138,9 @@ export class PocketBaseClient {
       .collection('_superusers')
       .authWithPassword(this.#email, this.#password, { signal: AbortSignal.timeout(5_000) })
       .then(
-        () => undefined,
+        ({ token }) => {
+          this.#renewAt = Number(getTokenPayload(token).exp) * 1_000 - RENEW_BEFORE_MS;
+        },
         (error: unknown) => {
           throw unavailable(error);
         },

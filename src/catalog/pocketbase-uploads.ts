@@ -1,8 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { AssetError } from '../errors.ts';
 import type { CatalogCall, JsonValue } from './file-catalog.ts';
-import { Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './pocketbase-client.ts';
-import { quote } from './pocketbase-client.ts';
+import {
+  quote,
+  Refusal,
+  type BatchRequest,
+  type PocketBaseClient,
+  type RawRecord,
+} from './pocketbase-client.ts';
 import { quoteTime } from './pocketbase-filter.ts';
 import { REVISIONS, UPLOADS } from './pocketbase-migrate.ts';
 import { isTaken, unlessRefused } from './pocketbase-refusals.ts';
@@ -18,7 +24,7 @@ export type PocketBaseRun = <T>(
 const CLOSING_AT_ONCE = 8;
 
 /** How often to open a session whose request key is taken by one that is closed each time one looks. */
-const ATTEMPTS = 5;
+const ATTEMPTS = 10;
 
 /**
  * The sessions of uploads in a PocketBase: a record each, and beside it a token that names its revision, or that
@@ -46,10 +52,11 @@ export class PocketBaseUploadSessions implements UploadSessions {
           return { status: 'opened', session: { id, revision: 1, state, expireTime } } as const;
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
-          const filter = `request_key=${quote(requestKey)}&&closed=false`;
-          const earlier = requestKey === '' ? undefined : await this.#first(filter, signal);
+          const filter = `request_key!=""&&request_key=${quote(requestKey)}`;
+          const earlier = await this.#first(filter, signal);
           if (earlier) return { status: 'request-taken', session: earlier } as const;
           if (!isTaken(error, 'request_key') || attempt === ATTEMPTS) throw refused(error);
+          await sleep(20 * attempt * Math.random(), undefined, { signal });
         }
       }
     });

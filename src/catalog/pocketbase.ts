@@ -8,10 +8,11 @@ import type {
   NewFileRecord,
 } from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
-import { PocketBaseClient, quote, Refusal, type RawRecord } from './pocketbase-client.ts';
-import { idFilters, listFilter, MAX_IDS, quoteTime, superuserOnly } from './pocketbase-filter.ts';
+import { PocketBaseClient, Refusal } from './pocketbase-client.ts';
+import { PocketBaseFiles } from './pocketbase-files.ts';
+import { idFilters, listFilter, quoteTime, superuserOnly } from './pocketbase-filter.ts';
 import { findCollection, migratePocketBase } from './pocketbase-migrate.ts';
-import { countOf, revisionOf, toBody, toFile } from './pocketbase-records.ts';
+import { countOf, revisionOf, toBody } from './pocketbase-records.ts';
 import { isTaken, toAssetError } from './pocketbase-refusals.ts';
 import * as reservations from './pocketbase-reservations.ts';
 import { compareAndSet } from './pocketbase-revisions.ts';
@@ -58,6 +59,7 @@ class PocketBaseCatalog implements FileCatalog {
   readonly #map: FieldMap;
   readonly #hiddenFields: readonly string[];
   readonly #schemas: SchemaCache;
+  readonly #files: PocketBaseFiles;
 
   constructor(options: PocketBaseOptions) {
     this.#client = new PocketBaseClient(options);
@@ -70,6 +72,7 @@ class PocketBaseCatalog implements FileCatalog {
       this.#map,
       this.#hiddenFields,
     );
+    this.#files = new PocketBaseFiles(this.#client, this.#collection, this.#map, this.#schemas);
   }
 
   migrate(): Promise<readonly string[]> {
@@ -83,7 +86,7 @@ class PocketBaseCatalog implements FileCatalog {
 
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {
     return this.#run(call, async (signal) => {
-      const pages = await Promise.all(idFilters(ids).map((filter) => this.#find({ filter }, signal)));
+      const pages = await Promise.all(idFilters(ids).map((filter) => this.#files.find({ filter }, signal)));
       return new Map(pages.flat().map((file) => [file.id, file]));
     });
   }
@@ -103,13 +106,13 @@ class PocketBaseCatalog implements FileCatalog {
             : [reservations.requireOpen(options.reservationId)];
         const file = { method: 'POST', collection: this.#collection, body } as const;
         const raws = await this.#client.batch([...fence, file], signal);
-        return { status: 'created', record: await this.#toFile(raws.at(-1)!, signal) } as const;
+        return { status: 'created', record: await this.#files.toFile(raws.at(-1)!, signal) } as const;
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         if (error.index === 0) throw uploadExpired();
         const { requestKey } = options;
         const mayBeTaken = isTaken(error, this.#map.requestKey) || isTaken(error, 'id');
-        if (requestKey !== undefined && mayBeTaken && (await this.#findByKey(requestKey, signal))) {
+        if (requestKey !== undefined && mayBeTaken && (await this.#files.findByKey(requestKey, signal))) {
           return { status: 'request-taken' } as const;
         }
         throw toAssetError(error, this.#map, schema);
@@ -118,7 +121,7 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   findByRequestKey(requestKey: string, call?: CatalogCall): Promise<FileRecord | undefined> {
-    return this.#run(call, (signal) => this.#findByKey(requestKey, signal));
+    return this.#run(call, (signal) => this.#files.findByKey(requestKey, signal));
   }
 
   update(id: string, revision: string, change: FileChange, call?: CatalogCall): Promise<FileRecord> {
@@ -126,7 +129,7 @@ class PocketBaseCatalog implements FileCatalog {
       assertStorable(change);
       const schema = await this.#schemas.get(namesIn(change), signal);
       const body = toBody(change, this.#map, schema);
-      const raw = await this.#read(id, signal);
+      const raw = await this.#files.read(id, signal);
       if (!raw) throw fileNotFound(id);
       if (revisionOf(raw, this.#map) !== revision) throw concurrentChange(id);
       const count = countOf(raw, this.#map);
@@ -138,7 +141,7 @@ class PocketBaseCatalog implements FileCatalog {
         const change = { change: [patch], removesFile: false };
         const result = await compareAndSet(this.#client, id, count, change, signal);
         if (!result.won) throw concurrentChange(id);
-        return await this.#toFile(result.records[0]!, signal);
+        return await this.#files.toFile(result.records[0]!, signal);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         throw error.status === 404 ? fileNotFound(id) : toAssetError(error, this.#map, schema);
@@ -152,7 +155,7 @@ class PocketBaseCatalog implements FileCatalog {
       const { relation } = query.filter;
       const schema = await this.#schemas.get(relation ? [relation.name] : [], signal);
       const filter = listFilter(query, this.#map, schema);
-      return this.#find({ filter, sort: `-${this.#map.createTime},-id`, limit: query.limit }, signal);
+      return this.#files.find({ filter, sort: `-${this.#map.createTime},-id`, limit: query.limit }, signal);
     });
   }
 
@@ -181,12 +184,12 @@ class PocketBaseCatalog implements FileCatalog {
   listPurgeable(now: Date, limit: number, call?: CatalogCall): Promise<readonly FileRecord[]> {
     const { deleteTime, purgeTime } = this.#map;
     const due = `${purgeTime}!=""&&${purgeTime}<=${quoteTime(now)}&&${deleteTime}!=""`;
-    return this.#run(call, (signal) => this.#find({ filter: due, sort: purgeTime, limit }, signal));
+    return this.#run(call, (signal) => this.#files.find({ filter: due, sort: purgeTime, limit }, signal));
   }
 
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean> {
     return this.#run(call, async (signal) => {
-      const raw = await this.#read(id, signal);
+      const raw = await this.#files.read(id, signal);
       if (!raw || revisionOf(raw, this.#map) !== revision) return false;
       const change = [
         { method: 'DELETE', collection: this.#collection, id } as const,
@@ -226,39 +229,9 @@ class PocketBaseCatalog implements FileCatalog {
     try {
       return await bounded(() => work(controller.signal), call?.signal, timeoutMs);
     } catch (error) {
-      throw error instanceof Refusal ? unavailable(error) : error;
-    } finally {
       controller.abort();
+      throw error instanceof Refusal ? unavailable(error) : error;
     }
-  }
-
-  async #find(
-    query: { readonly filter: string; readonly sort?: string; readonly limit?: number },
-    signal: AbortSignal,
-  ): Promise<FileRecord[]> {
-    const filter = `${superuserOnly(this.#map)}&&(${query.filter})`;
-    const limit = query.limit ?? MAX_IDS;
-    const raws = await this.#client.list(this.#collection, { ...query, filter, limit }, signal);
-    const files: FileRecord[] = [];
-    for (const raw of raws) files.push(await this.#toFile(raw, signal));
-    return files;
-  }
-
-  async #findByKey(requestKey: string, signal: AbortSignal): Promise<FileRecord | undefined> {
-    const filter = `${this.#map.requestKey}=${quote(requestKey)}`;
-    return (await this.#find({ filter, limit: 1 }, signal))[0];
-  }
-
-  async #read(id: string, signal: AbortSignal): Promise<RawRecord | undefined> {
-    const [filter] = idFilters([id]);
-    if (filter === undefined) return undefined;
-    const query = { filter: `${superuserOnly(this.#map)}&&(${filter})`, limit: 1 };
-    return (await this.#client.list(this.#collection, query, signal))[0];
-  }
-
-  async #toFile(raw: RawRecord, signal: AbortSignal): Promise<FileRecord> {
-    const names = Object.keys(raw).filter((name) => name !== 'collectionId' && name !== 'collectionName');
-    return toFile(raw, this.#map, await this.#schemas.get(names, signal));
   }
 }
 

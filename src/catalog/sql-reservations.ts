@@ -32,6 +32,17 @@ export async function holdReservation(
   return open !== undefined;
 }
 
+/** Moves the expiry of an open reservation; false if it is not open. */
+export async function extendReservation(db: Kysely<Tables>, id: string, expireTime: Date): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('reservations')
+    .set({ expire_time: expireTime.getTime() })
+    .where('id', '=', id)
+    .where('closed', '=', 0)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
 /** Adds a reservation that is closed from the start. */
 export async function addClosedReservation(db: Kysely<Tables>, fileId: string, now: Date): Promise<void> {
   const row = {

@@ -1,5 +1,5 @@
 import { sql, type RawBuilder } from 'kysely';
-import type { FileDescription, FileRecord, JsonValue } from './file-catalog.ts';
+import type { FileChange, FileDescription, FileRecord, JsonValue } from './file-catalog.ts';
 
 /** Names and types of the tables. Every time is in milliseconds since 1970. */
 export interface Tables {
@@ -91,6 +91,20 @@ export function fileColumns(relations: RawBuilder<string>) {
 export function contentTypeColumns(contentType: string) {
   const mediaType = contentType.split(';', 1)[0]!.trim().toLowerCase();
   return { content_type: contentType, media_type: mediaType, media_kind: mediaType.split('/', 1)[0]! };
+}
+
+/** The columns of a file that a change names. */
+export function changedColumns(old: FileRecord, change: FileChange) {
+  const { name, owner, usage, contentType, attributes, deleteTime, purgeTime } = change;
+  return {
+    ...(name !== undefined && { name }),
+    ...(owner !== undefined && { owner }),
+    ...(usage !== undefined && { usage }),
+    ...(contentType !== undefined && contentTypeColumns(contentType)),
+    ...(attributes && { attributes: JSON.stringify(mergeAttributes(old.attributes, attributes)) }),
+    ...(deleteTime !== undefined && { delete_time: deleteTime?.getTime() ?? null }),
+    ...(purgeTime !== undefined && { purge_time: purgeTime?.getTime() ?? null }),
+  };
 }
 
 /** The rows of a file's relations. */

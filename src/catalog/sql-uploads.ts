@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kysely, Transaction } from 'kysely';
 import { AssetError } from '../errors.ts';
+import { unavailable } from './call.ts';
 import type { CatalogCall, JsonValue } from './file-catalog.ts';
 import type { Tables } from './sql-tables.ts';
 import { isStorable } from './storable.ts';
@@ -12,7 +14,7 @@ export type SqlRun = <T>(
 ) => Promise<T>;
 
 /** How often to open a session whose request key is taken by one that is closed each time one looks. */
-const ATTEMPTS = 5;
+const ATTEMPTS = 10;
 
 /** The sessions of uploads in an SQL database. */
 export class SqlUploadSessions implements UploadSessions {
@@ -41,14 +43,19 @@ export class SqlUploadSessions implements UploadSessions {
         if (opened) return { status: 'opened', session: toSession(opened) } as const;
         const earlier = await db
           .selectFrom('uploads')
-          .select(COLUMNS)
-          .where('request_key', '=', requestKey)
-          .executeTakeFirst();
-        if (earlier) return { status: 'request-taken', session: toSession(earlier) } as const;
-        if (attempt < ATTEMPTS) continue;
-        throw new AssetError('CATALOG_REFUSED', 'There is an upload with this id already.', {
-          metadata: { field: 'id' },
-        });
+          .select([...COLUMNS, 'request_key'])
+          .where((row) => row.or([row('request_key', '=', requestKey), row('id', '=', id)]))
+          .execute();
+        const taken = earlier.find((one) => requestKey !== null && one.request_key === requestKey);
+        if (taken) return { status: 'request-taken', session: toSession(taken) } as const;
+        if (earlier.length > 0) {
+          throw new AssetError('CATALOG_REFUSED', 'There is an upload with this id already.', {
+            metadata: { field: 'id' },
+          });
+        }
+        if (attempt === ATTEMPTS)
+          throw unavailable(new Error('a request key is taken and freed all the time'));
+        await sleep(20 * attempt * Math.random());
       }
     });
   }

@@ -15,6 +15,7 @@ import { listQuery, type ListQuery } from './sql-list.ts';
 import { migrateSql } from './sql-migrations.ts';
 import * as reservations from './sql-reservations.ts';
 import {
+  changedColumns,
   contentTypeColumns,
   fileColumns,
   mergeAttributes,
@@ -96,7 +97,7 @@ export class SqlCatalog implements FileCatalog {
       await trx
         .updateTable('files')
         .set((row) => ({
-          ...this.#changedColumns(old, change),
+          ...changedColumns(old, change),
           update_time: this.#backend.now,
           revision: row('revision', '+', 1),
         }))
@@ -123,15 +124,7 @@ export class SqlCatalog implements FileCatalog {
   }
 
   extendReservation(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
-    return this.#run(call, async () => {
-      const { numUpdatedRows } = await this.#db
-        .updateTable('reservations')
-        .set({ expire_time: expireTime.getTime() })
-        .where('id', '=', id)
-        .where('closed', '=', 0)
-        .executeTakeFirst();
-      return numUpdatedRows > 0n;
-    });
+    return this.#run(call, () => reservations.extendReservation(this.#db, id, expireTime));
   }
 
   closeReservation(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
@@ -243,18 +236,5 @@ export class SqlCatalog implements FileCatalog {
       .where('request_key', '=', requestKey)
       .executeTakeFirst();
     return row !== undefined;
-  }
-
-  #changedColumns(old: FileRecord, change: FileChange) {
-    const { name, owner, usage, contentType, attributes, deleteTime, purgeTime } = change;
-    return {
-      ...(name !== undefined && { name }),
-      ...(owner !== undefined && { owner }),
-      ...(usage !== undefined && { usage }),
-      ...(contentType !== undefined && contentTypeColumns(contentType)),
-      ...(attributes && { attributes: JSON.stringify(mergeAttributes(old.attributes, attributes)) }),
-      ...(deleteTime !== undefined && { delete_time: deleteTime?.getTime() ?? null }),
-      ...(purgeTime !== undefined && { purge_time: purgeTime?.getTime() ?? null }),
-    };
   }
 }
