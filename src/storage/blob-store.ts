@@ -132,7 +132,8 @@ export interface BlobStore {
 
   /**
    * Makes the parts one blob. `parts` are all of them, numbered from 1 without a gap. Resolves and rejects like
-   * {@link put}; completing what was completed already resolves with `exists`.
+   * {@link put}; completing what was completed already resolves with `exists`. Calls for one id that
+   * race may each resolve with `created`.
    */
   completeMultipart(
     key: string,

@@ -1,5 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
-import { mkdir, open, type FileHandle } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AssetError } from '../errors.ts';
 import type { BlobBody } from './blob-store.ts';
@@ -99,4 +100,25 @@ export async function syncDir(path: string): Promise<void> {
   } finally {
     await dir.close();
   }
+}
+
+/** Tells whether there is something under a path. */
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+/** A new name for something unfinished. */
+export function unfinishedName(key: string): string {
+  return unfinishedPrefix(key) + randomBytes(8).toString('hex');
+}
+
+/** What the names of all that is unfinished under a key begin with, so that it can be found. */
+export function unfinishedPrefix(key: string): string {
+  return `${createHash('sha256').update(key).digest('hex').slice(0, 32)}-`;
 }

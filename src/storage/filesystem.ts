@@ -1,10 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { link, open, readdir, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
-import { AssetError } from '../errors.ts';
-import { BlobReader } from './blob-reader.ts';
+import type { Readable } from 'node:stream';
 import {
   assertBlobKey,
   type BlobBody,
@@ -16,12 +13,21 @@ import {
   type SignedUrlOptions,
   type StoreCall,
 } from './blob-store.ts';
-import { hasErrno, makeDirs, onDisk, syncDir, writeBody } from './filesystem-files.ts';
+import {
+  hasErrno,
+  isThere,
+  makeDirs,
+  onDisk,
+  syncDir,
+  unfinishedName,
+  unfinishedPrefix,
+  writeBody,
+} from './filesystem-files.ts';
 import { FilesystemMultipart } from './filesystem-multipart.ts';
+import { readRange } from './filesystem-read.ts';
+import { PartWriters } from './filesystem-writers.ts';
 import type { SignedUrls } from './signed-url.ts';
 import { blobMissing, multipartGone } from './store-errors.ts';
-
-const STALL_TIMEOUT_MS = 10_000;
 
 /**
  * Blobs as files of one directory, used by one process at a time. A blob is written beside its place, made
@@ -37,8 +43,7 @@ export class FilesystemBlobStore implements BlobStore {
   readonly #blobs: string;
   readonly #unfinished: string;
   readonly #urls: SignedUrls;
-  /** Ends of the parts that are being written, so that two under one number follow each other. */
-  readonly #writing = new Map<string, Promise<unknown>>();
+  readonly #writers = new PartWriters();
 
   /** Makes `dir` if there is none. `urls` signs for the route under which the service serves the blobs. */
   constructor(dir: string, urls: SignedUrls) {
@@ -57,7 +62,7 @@ export class FilesystemBlobStore implements BlobStore {
     const path = this.#path(key);
     signal?.throwIfAborted();
     return this.#onDisk(async () => {
-      const temporary = join(this.#unfinished, newName(key));
+      const temporary = join(this.#unfinished, unfinishedName(key));
       const file = await open(temporary, 'wx');
       try {
         await writeBody(file, body, 0, signal);
@@ -71,12 +76,12 @@ export class FilesystemBlobStore implements BlobStore {
 
   async startMultipart(
     key: string,
-    { partSizeBytes }: BlobProperties & { readonly partSizeBytes: number },
+    { partSizeBytes }: Parameters<BlobStore['startMultipart']>[1],
     { signal }: StoreCall = {},
   ): Promise<string> {
     assertBlobKey(key);
     signal?.throwIfAborted();
-    const multipartId = newName(key);
+    const multipartId = unfinishedName(key);
     await this.#onDisk(() => FilesystemMultipart.start(join(this.#unfinished, multipartId), partSizeBytes));
     return multipartId;
   }
@@ -90,21 +95,12 @@ export class FilesystemBlobStore implements BlobStore {
   ): Promise<BlobPart> {
     signal?.throwIfAborted();
     const dir = this.#multipartDir(key, multipartId);
-    const name = `${multipartId}/${partNumber}`;
-    const before = this.#writing.get(name);
-    const written = Promise.resolve(before).then(() =>
+    return this.#writers.write(multipartId, partNumber, signal, (either) =>
       this.#onDisk(async () => {
         const multipart = await FilesystemMultipart.open(dir);
-        return multipart.put(partNumber, body, signal);
+        return multipart.put(partNumber, body, either);
       }),
     );
-    const ended = written.catch(() => undefined);
-    this.#writing.set(name, ended);
-    try {
-      return await written;
-    } finally {
-      if (this.#writing.get(name) === ended) this.#writing.delete(name);
-    }
   }
 
   async completeMultipart(
@@ -116,23 +112,29 @@ export class FilesystemBlobStore implements BlobStore {
     const path = this.#path(key);
     signal?.throwIfAborted();
     const dir = this.#multipartDir(key, multipartId);
-    return this.#onDisk(async () => {
-      if (await isThere(path)) return 'exists';
-      const multipart = await FilesystemMultipart.open(dir);
-      await multipart.seal(parts);
-      const status = await this.#publish(multipart.dataPath, path, signal);
-      await rm(dir, { recursive: true, force: true });
-      return status;
-    });
+    return this.#writers.finish(multipartId, () =>
+      this.#onDisk(async () => {
+        if (await isThere(path)) return 'exists';
+        const multipart = await FilesystemMultipart.open(dir);
+        await multipart.seal(parts);
+        const status = await this.#publish(multipart.dataPath, path, signal);
+        await rm(dir, { recursive: true, force: true });
+        return status;
+      }),
+    );
   }
 
   async abortMultiparts(key: string): Promise<void> {
     assertBlobKey(key);
     await this.#onDisk(async () => {
       const names = await readdir(this.#unfinished);
-      const own = names.filter((name) => name.startsWith(`${hash(key)}-`));
+      const own = names.filter((name) => name.startsWith(unfinishedPrefix(key)));
       await Promise.all(
-        own.map((name) => rm(join(this.#unfinished, name), { recursive: true, force: true })),
+        own.map((name) =>
+          this.#writers.finish(name, () =>
+            rm(join(this.#unfinished, name), { recursive: true, force: true }),
+          ),
+        ),
       );
     });
   }
@@ -159,22 +161,7 @@ export class FilesystemBlobStore implements BlobStore {
       });
       if (!file) throw blobMissing();
       try {
-        const { size } = await file.stat();
-        const { offset = 0, length = Infinity } = range ?? {};
-        if (offset > 0 && offset >= size) {
-          throw new AssetError('READ_OFFSET_OUT_OF_RANGE', 'the offset lies beyond the end');
-        }
-        const sizeBytes = Math.min(length, size - offset);
-        if (sizeBytes === 0) {
-          await file.close();
-          return Readable.from([]);
-        }
-        const source = file.createReadStream({
-          start: offset,
-          end: offset + sizeBytes - 1,
-          highWaterMark: 256 * 1024,
-        });
-        return new BlobReader(source, { sizeBytes, stallTimeoutMs: STALL_TIMEOUT_MS, signal });
+        return await readRange(file, range ?? {}, signal);
       } catch (error) {
         await file.close();
         throw error;
@@ -206,7 +193,7 @@ export class FilesystemBlobStore implements BlobStore {
     key: string,
     multipartId: string,
     partNumber: number,
-    options: { readonly sizeBytes: number; readonly issuedAt: Date; readonly ttlSeconds: number },
+    options: Parameters<BlobStore['signPart']>[3],
   ): Promise<SignedPut> {
     this.#multipartDir(key, multipartId);
     const { sizeBytes } = options;
@@ -227,7 +214,7 @@ export class FilesystemBlobStore implements BlobStore {
   async check(): Promise<void> {
     await this.#onDisk(async () => {
       await stat(this.#blobs);
-      const probe = join(this.#unfinished, newName('check'));
+      const probe = join(this.#unfinished, unfinishedName('check'));
       const file = await open(probe, 'wx');
       await file.close();
       await rm(probe);
@@ -249,7 +236,8 @@ export class FilesystemBlobStore implements BlobStore {
 
   #multipartDir(key: string, multipartId: string): string {
     assertBlobKey(key);
-    if (!multipartId.startsWith(`${hash(key)}-`) || !/^[0-9a-f-]+$/.test(multipartId)) throw multipartGone();
+    if (!multipartId.startsWith(unfinishedPrefix(key)) || !/^[0-9a-f-]+$/.test(multipartId))
+      throw multipartGone();
     return join(this.#unfinished, multipartId);
   }
 
@@ -285,24 +273,5 @@ export class FilesystemBlobStore implements BlobStore {
       await onDisk(() => this.#missing());
       throw error;
     }
-  }
-}
-
-/** Name of something unfinished. Part of it tells the key, so that all of one key can be found. */
-function newName(key: string): string {
-  return `${hash(key)}-${randomBytes(8).toString('hex')}`;
-}
-
-function hash(key: string): string {
-  return createHash('sha256').update(key).digest('hex').slice(0, 32);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT')) return false;
-    throw error;
   }
 }

@@ -17,6 +17,24 @@ export function checksum(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => crc32c(chunk, sum), 0);
 }
 
+/** Writes a CRC32C the way S3 does. */
+export function encodeChecksum(crc32c: number): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(crc32c);
+  return bytes.toString('base64');
+}
+
+/** The checksum that the store verifies; a body in memory always gets one. Checks such a body's size as well. */
+export function checksumHeader(body: BlobBody): { ChecksumCRC32C?: string } {
+  let { crc32c } = body;
+  if (isRepeatable(body)) {
+    const size = body.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    if (size !== body.sizeBytes) throw sizeMismatch(body.sizeBytes, size);
+    crc32c ??= checksum(body.chunks);
+  }
+  return crc32c === undefined ? {} : { ChecksumCRC32C: encodeChecksum(crc32c) };
+}
+
 /**
  * A body on its way into one request. It fails with SIZE_MISMATCH before its last byte is handed over if it is
  * longer or shorter than it says, so that no store can take it for whole.

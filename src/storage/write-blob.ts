@@ -16,6 +16,11 @@ export interface WriteBlobOptions {
   readonly concurrency?: number;
   /** What the memory for parts is taken from, shared by all uploads of the process. */
   readonly budget: MemoryBudget;
+  /**
+   * Gives back the memory of the first part, where the caller took it already: {@link firstPartBytes} of it.
+   * The write gives it back in any case.
+   */
+  readonly firstPart?: () => void;
   /** Ends the write; it then rejects with `signal.reason`. */
   readonly signal?: AbortSignal;
 }
@@ -145,7 +150,8 @@ class BlobWrite {
     const { signal } = this.#abort;
     const left = (this.#options.sizeBytes ?? Infinity) - this.#readBytes;
     const wanted = Math.min(this.#partSizeBytes, left);
-    const giveBack = await this.#options.budget.reserve(wanted, signal);
+    const first = this.#readBytes === 0 ? this.#options.firstPart : undefined;
+    const giveBack = first ?? (await this.#options.budget.reserve(wanted, signal));
     const release = () => {
       giveBack();
       this.#releases.delete(release);
@@ -181,7 +187,18 @@ interface FilledPart {
   readonly release: () => void;
 }
 
-function partSize({ partLimits }: BlobStore, { sizeBytes = 0, partSizeBytes }: WriteBlobOptions): number {
+/** How much memory the first part of a write takes. A caller that looks at the first bytes takes it before. */
+export function firstPartBytes(
+  store: BlobStore,
+  options: Pick<WriteBlobOptions, 'sizeBytes' | 'partSizeBytes'>,
+): number {
+  return Math.min(partSize(store, options), options.sizeBytes ?? Infinity);
+}
+
+function partSize(
+  { partLimits }: BlobStore,
+  { sizeBytes = 0, partSizeBytes }: Pick<WriteBlobOptions, 'sizeBytes' | 'partSizeBytes'>,
+): number {
   const needed = Math.ceil(sizeBytes / partLimits.maxParts / MEBIBYTE) * MEBIBYTE;
   const wanted = Math.max(partSizeBytes, partLimits.minBytes, needed);
   return Math.min(wanted, partLimits.maxBytes);

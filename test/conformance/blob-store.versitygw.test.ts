@@ -17,7 +17,6 @@ if ('missing' in versitygw) {
       'head-by-signed-url': 'the method is part of the signature of an S3',
       'refuses-broken-parts': 'it stores them at the size that was said; only a checksum tells',
       'streamed-parts': 'an S3 asks for the length beforehand',
-      'one-completion': 'it answers several racing completions as if each had made the blob',
       'nested-keys': 'it keeps keys as paths of files',
       'long-segments': 'it keeps segments as names of files',
     },

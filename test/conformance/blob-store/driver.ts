@@ -13,7 +13,7 @@ export type Capability =
   | 'head-by-signed-url'
   /** A key may go on where another ends: `a` and `a/b`. */
   | 'nested-keys'
-  /** Of completions that race, exactly one is answered with `created`. */
+  /** Of different multipart blobs that are completed under one key at once, one wins. */
   | 'one-completion'
   /** A segment of a key may be longer than a file name. */
   | 'long-segments'

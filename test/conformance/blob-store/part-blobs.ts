@@ -106,22 +106,58 @@ export function describePartBlobs(driver: Driver, opened: () => OpenedStore): vo
       await other.close();
     });
 
-    itNeeds(driver, 'one-completion', 'has one winner when several complete one blob at once', async () => {
+    itNeeds(
+      driver,
+      'one-completion',
+      'has one winner when several are completed under one key at once',
+      async () => {
+        const key = newKey();
+        const complete = await Promise.all(
+          [1000, 1001, 1002].map(async (size) => {
+            const id = await start(key);
+            const parts = await send(store(), key, id, bytes(size));
+            return { size, run: () => store().completeMultipart(key, id, parts) };
+          }),
+        );
+        const results = await Promise.all(complete.map(({ run }) => run()));
+        expect([...results].sort()).toEqual(['created', 'exists', 'exists']);
+        expect(await store().stat(key)).toEqual({ sizeBytes: complete[results.indexOf('created')]!.size });
+        await store().abortMultiparts(key);
+        expect(await opened().countUnfinished(key)).toBe(0);
+        expect(await store().stat(key)).toBeDefined();
+      },
+    );
+
+    it('is whole when it is completed several times at once', async () => {
       const key = newKey();
-      const complete = await Promise.all(
-        [1000, 1001, 1002].map(async (size) => {
-          const id = await start(key);
-          const parts = await send(store(), key, id, bytes(size));
-          return { size, run: () => store().completeMultipart(key, id, parts) };
-        }),
-      );
-      const all = [...complete, ...complete];
-      const results = await Promise.all(all.map(({ run }) => run()));
-      expect(results.filter((result) => result === 'created')).toHaveLength(1);
-      expect(await store().stat(key)).toEqual({ sizeBytes: all[results.indexOf('created')]!.size });
-      await store().abortMultiparts(key);
+      const id = await start(key);
+      const parts = await send(store(), key, id, bytes(part + 1000));
+      const runs = Array.from({ length: 4 }, () => store().completeMultipart(key, id, parts));
+      const results = await Promise.all(runs);
+      expect(results).toContain('created');
+      expect(results.filter((result) => result !== 'created' && result !== 'exists')).toEqual([]);
+      expect((await readAll(await store().read(key))).equals(bytes(part + 1000))).toBe(true);
       expect(await opened().countUnfinished(key)).toBe(0);
-      expect(await store().stat(key)).toBeDefined();
+    });
+
+    it('does not change once it is complete, though a part is sent again at the same time', async () => {
+      for (const afterMs of [0, 1, 2, 4, 8]) {
+        const key = newKey();
+        const id = await start(key);
+        const parts = await send(store(), key, id, bytes(part));
+        const late = store().putPart(key, id, 1, streamedBody(Buffer.alloc(part, 7)));
+        const refused = late.catch((error: unknown) => error);
+        await new Promise((resolve) => setTimeout(resolve, afterMs));
+        const completed = await store()
+          .completeMultipart(key, id, parts)
+          .catch((error: unknown) => error);
+        const before = completed === 'created' ? await readAll(await store().read(key)) : undefined;
+        await refused;
+        if (before) expect(before.equals(await readAll(await store().read(key)))).toBe(true);
+        // The replaced part may have been stored by then, which makes the old one unknown.
+        else expect(completed).toMatchObject({ reason: 'UPLOAD_EXPIRED' });
+        await store().abortMultiparts(key);
+      }
     });
 
     it('does not take the place of a blob that came in between', async () => {
