@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AssetError } from '../errors.ts';
 import { Refusal, type PocketBaseClient } from './pocketbase-client.ts';
+import { HELPERS } from './pocketbase-helpers.ts';
 import {
   isMultiple,
   type Collection,
@@ -8,18 +9,6 @@ import {
   type FieldMap,
   type FieldName,
 } from './pocketbase-schema.ts';
-
-/** The collection of open reservations. Like the next three it is the service's own: only superusers reach it. */
-export const OPEN_RESERVATIONS = 'asset_reservations';
-
-/** The collection of closed reservations. */
-export const CLOSED_RESERVATIONS = 'asset_leftovers';
-
-/** The collection of the sessions of uploads, open and closed ones. */
-export const UPLOADS = 'asset_uploads';
-
-/** The collection by which one change of several wins. */
-export const REVISIONS = 'asset_revisions';
 
 const text = (max: number) => ({ type: 'text', max });
 const wholeNumber = { type: 'number', onlyInt: true };
@@ -41,53 +30,6 @@ const WANTED: Readonly<Record<FieldName, { readonly as: object; readonly types: 
   requestKey: { as: { ...text(64), hidden: true }, types: ['text'] },
   revision: { as: { ...wholeNumber, min: 0, hidden: true }, types: ['number'] },
 };
-
-/** An id of up to 128 characters: that of a file and more. */
-const idField = {
-  ...{ name: 'id', type: 'text', system: true, primaryKey: true, required: true },
-  ...{ min: 1, max: 128, pattern: '^[A-Za-z0-9_-]+$', autogeneratePattern: '[a-z0-9]{15}' },
-};
-
-/** PocketBase looks whether an id is there in any case of its letters, and would read the whole collection for it. */
-const byAnyCase = (name: string) => `create index idx_${name}_id on ${name} (id collate nocase)`;
-
-/** Room for a state of 1 MiB, however its text is escaped. */
-const MAX_STATE_BYTES = 8 * 2 ** 20;
-
-const HELPERS: readonly { name: string; fields: object[]; indexes: string[] }[] = [
-  {
-    name: OPEN_RESERVATIONS,
-    fields: [
-      idField,
-      { name: 'file_ids', type: 'json' },
-      { name: 'expire_time', type: 'date' },
-      { name: 'countdown', type: 'number', min: 0 },
-    ],
-    indexes: [`create index idx_${OPEN_RESERVATIONS} on ${OPEN_RESERVATIONS} (expire_time)`],
-  },
-  {
-    name: CLOSED_RESERVATIONS,
-    fields: [idField, { name: 'file_ids', type: 'json' }, { name: 'expire_time', type: 'date' }],
-    indexes: [`create index idx_${CLOSED_RESERVATIONS} on ${CLOSED_RESERVATIONS} (expire_time)`],
-  },
-  {
-    name: UPLOADS,
-    fields: [
-      idField,
-      { name: 'revision', ...wholeNumber },
-      { name: 'state', type: 'json', maxSize: MAX_STATE_BYTES },
-      { name: 'expire_time', type: 'date' },
-      { name: 'request_key', ...text(64) },
-      { name: 'closed', type: 'bool' },
-    ],
-    indexes: [
-      `create index idx_${UPLOADS} on ${UPLOADS} (closed, expire_time, id)`,
-      `create unique index idx_${UPLOADS}_key on ${UPLOADS} (request_key) where request_key is not ''`,
-      byAnyCase(UPLOADS),
-    ],
-  },
-  { name: REVISIONS, fields: [idField], indexes: [byAnyCase(REVISIONS)] },
-];
 
 /** The collection that the files are in; undefined if there is none. */
 export async function findCollection(

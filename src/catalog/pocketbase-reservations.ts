@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import type { Reservation } from './file-catalog.ts';
 import type { BatchRequest, PocketBaseClient, RawRecord } from './pocketbase-client.ts';
 import { quoteTime } from './pocketbase-filter.ts';
-import { CLOSED_RESERVATIONS, OPEN_RESERVATIONS } from './pocketbase-migrate.ts';
+import { CLOSED_RESERVATIONS, OPEN_RESERVATIONS } from './pocketbase-helpers.ts';
 import { unlessRefused } from './pocketbase-refusals.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './pocketbase-client.ts';
-import { REVISIONS } from './pocketbase-migrate.ts';
+import { REVISIONS } from './pocketbase-helpers.ts';
 
 /**
  * Compare-and-set on a record that counts its changes, for a database which has none.

@@ -10,7 +10,7 @@ import {
   type RawRecord,
 } from './pocketbase-client.ts';
 import { quoteTime } from './pocketbase-filter.ts';
-import { REVISIONS, UPLOADS } from './pocketbase-migrate.ts';
+import { REVISIONS, UPLOADS } from './pocketbase-helpers.ts';
 import { isTaken, unlessRefused } from './pocketbase-refusals.ts';
 import { isStorable } from './storable.ts';
 import type { UploadSession, UploadSessions } from './upload-sessions.ts';
