@@ -12,7 +12,7 @@ const STALL_TIMEOUT_MS = 10_000;
  */
 export async function readRange(
   file: FileHandle,
-  { offset = 0, length = Infinity }: BlobRange,
+  { offset, length = Infinity }: BlobRange,
   signal: AbortSignal | undefined,
 ): Promise<Readable> {
   const { size } = await file.stat();

@@ -161,7 +161,7 @@ export class FilesystemBlobStore implements BlobStore {
       });
       if (!file) throw blobMissing();
       try {
-        return await readRange(file, range ?? {}, signal);
+        return await readRange(file, range ?? { offset: 0 }, signal);
       } catch (error) {
         await file.close();
         throw error;

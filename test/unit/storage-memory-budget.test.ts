@@ -1,0 +1,115 @@
+import { describe, expect, it } from '@jest/globals';
+import { MemoryBudget } from '../../src/storage/memory-budget.ts';
+
+/** Lets everything that can go on go on. */
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('memory budget', () => {
+  it('gives out what is free at once, and takes each share back once', async () => {
+    const budget = new MemoryBudget(100);
+    const first = await budget.reserve(60);
+    const second = await budget.reserve(40);
+    expect([budget.usedBytes, budget.waiting]).toEqual([100, 0]);
+    first();
+    first();
+    expect(budget.usedBytes).toBe(40);
+    second();
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('serves who asked first, also if who came later needs less', async () => {
+    const budget = new MemoryBudget(100);
+    const held = await budget.reserve(50);
+    const order: string[] = [];
+    const take = (name: string, bytes: number) =>
+      budget.reserve(bytes).then((release) => {
+        order.push(name);
+        return release;
+      });
+    const large = take('large', 80);
+    const small = take('small', 10);
+    const last = take('last', 20);
+    await settle();
+    expect([order, budget.waiting]).toEqual([[], 3]);
+    held();
+    await settle();
+    expect([order, budget.usedBytes]).toEqual([['large', 'small'], 90]);
+    (await large)();
+    (await small)();
+    (await last)();
+    expect(order).toEqual(['large', 'small', 'last']);
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('gives all there is to a request for more than that', async () => {
+    const budget = new MemoryBudget(100);
+    const held = await budget.reserve(1);
+    let granted = false;
+    const huge = budget.reserve(1_000).then((release) => {
+      granted = true;
+      return release;
+    });
+    await settle();
+    expect(granted).toBe(false);
+    held();
+    const release = await huge;
+    expect(budget.usedBytes).toBe(100);
+    release();
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('lets those behind go on when one that waits gives up', async () => {
+    const budget = new MemoryBudget(100);
+    const held = await budget.reserve(50);
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    const large = budget.reserve(80, abort.signal);
+    const small = budget.reserve(50);
+    const gaveUp = large.catch((error: unknown) => error);
+    await settle();
+    expect(budget.waiting).toBe(2);
+    abort.abort(reason);
+    expect(await gaveUp).toBe(reason);
+    const release = await small;
+    expect([budget.usedBytes, budget.waiting]).toEqual([100, 0]);
+    release();
+    held();
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('takes nothing for a caller that has given up already, nor from one that gives up later', async () => {
+    const budget = new MemoryBudget(100);
+    const reason = new Error('enough');
+    await expect(budget.reserve(10, AbortSignal.abort(reason))).rejects.toBe(reason);
+    const abort = new AbortController();
+    const held = await budget.reserve(100);
+    const waiting = budget.reserve(10, abort.signal);
+    held();
+    const release = await waiting;
+    abort.abort(reason);
+    await settle();
+    expect([budget.usedBytes, budget.waiting]).toEqual([10, 0]);
+    release();
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('never gives out more than it has', async () => {
+    const budget = new MemoryBudget(1_000);
+    let most = 0;
+    await Promise.all(
+      Array.from({ length: 200 }, async (_none, index) => {
+        const release = await budget.reserve((index * 37) % 600);
+        most = Math.max(most, budget.usedBytes);
+        await settle();
+        release();
+      }),
+    );
+    expect(most).toBeGreaterThan(500);
+    expect(most).toBeLessThanOrEqual(1_000);
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('must be larger than nothing', () => {
+    for (const bytes of [0, -1, NaN]) expect(() => new MemoryBudget(bytes)).toThrow(RangeError);
+  });
+});
