@@ -5,7 +5,13 @@ import type { FilesContext } from '../context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from '../digest.ts';
 import { blobKey } from '../ids.ts';
 import type { PartWriter } from './part-writer.ts';
-import { abandonSession, removePieces, saveSession, type SessionOrFile } from './session-store.ts';
+import {
+  abandonSession,
+  removeIfGone,
+  removePieces,
+  saveSession,
+  type SessionOrFile,
+} from './session-store.ts';
 import { addExpected, type Finished, type Session, type SessionState } from './state.ts';
 import { reached } from '../../points.ts';
 
@@ -113,6 +119,7 @@ async function resolveFailedCommit(
   if (isAssetError(error, 'UPLOAD_EXPIRED')) {
     const file = (await context.catalog.get([session.id])).get(session.id);
     if (file !== undefined) return file;
+    await removeIfGone(context, session);
   } else if (isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE')) {
     // What the catalog refuses stores no blob either.
     await abandonSession(context, session);

@@ -67,7 +67,10 @@ export async function saveSession(
   const expireTime = expiry(context);
   const change = { state: toJson(state), expireTime };
   const saved = await context.catalog.uploads.update(session.id, session.revision, change);
-  if (saved === undefined) throw takenOver(session.id);
+  if (saved === undefined) {
+    await removeIfGone(context, session);
+    throw takenOver(session.id);
+  }
   reached('session.saved');
   return toSession(saved);
 }
@@ -106,6 +109,26 @@ export async function removeStored(
   await context.store.abortMultiparts(key, { signal });
   await context.store.delete(key, { signal });
   await removePieces(context, session, signal);
+}
+
+/**
+ * Clears up after a call that comes too late: if its session is closed or a file by now, nobody else knows of what the
+ * call has just stored. While the session goes on elsewhere nothing is touched; its end removes everything.
+ */
+export async function removeIfGone(context: FilesContext, session: Session): Promise<void> {
+  const signal = AbortSignal.timeout(10_000);
+  try {
+    if ((await context.catalog.uploads.get(session.id, { signal })) !== undefined) return;
+    // Looked for after the session: one that became a file is one before it ceases to be a session.
+    if ((await context.catalog.get([session.id], { signal })).has(session.id)) {
+      await context.store.abortMultiparts(blobKey(session.id), { signal });
+      await removePieces(context, session, signal);
+    } else {
+      await removeStored(context, session, signal);
+    }
+  } catch (error) {
+    context.log.warn({ err: error, uploadId: session.id }, 'what came too late could not be removed');
+  }
 }
 
 /** Removes the pieces of a session that are no longer needed, and those that may exist unrecorded. */
