@@ -1,6 +1,6 @@
 import type { FileDescription, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../errors.ts';
-import { writeBlob } from '../storage/write-blob.ts';
+import { firstPartBytes, writeBlob, type WriteBlobOptions } from '../storage/write-blob.ts';
 import type { Caller } from './caller.ts';
 import { assertSameContent, commitUpload } from './commit.ts';
 import { decideContentType, SNIFF_BYTES } from './content-type.ts';
@@ -68,25 +68,49 @@ async function storeNew(
   content: AsyncGenerator<Uint8Array, undefined>,
   signal: AbortSignal,
 ): Promise<FileRecord> {
-  const { head, all } = await peek(content, SNIFF_BYTES);
+  const writing = {
+    ...(upload.sizeBytes !== undefined && { sizeBytes: upload.sizeBytes }),
+    partSizeBytes: context.uploads.partSizeBytes,
+    concurrency: context.uploads.concurrency,
+    budget: context.budget,
+    signal,
+  };
+  // Taken before the first byte is read, so that uploads which wait for memory hold none.
+  const firstPart = await context.budget.reserve(firstPartBytes(context.store, writing), signal);
+  try {
+    const seen = await peek(content, SNIFF_BYTES, (head) => allowedType(context, upload, head));
+    const options = { ...writing, contentType: seen.result, firstPart };
+    return await storeContent(context, caller, upload, key, digest, seen.content, options);
+  } finally {
+    firstPart();
+  }
+}
+
+/** Decides the media type, and holds it to the usage policy. */
+async function allowedType(context: FilesContext, upload: Upload, head: Uint8Array): Promise<string> {
   const { usage, name } = upload.description;
   const proof = context.policies.restrictsTypes(usage);
   const contentType = await decideContentType(upload.description.contentType, name, head, proof);
   context.policies.checkContentType(usage, contentType);
+  return contentType;
+}
 
+async function storeContent(
+  context: FilesContext,
+  caller: Caller,
+  upload: Upload,
+  key: string | undefined,
+  digest: Digest,
+  content: AsyncIterable<Uint8Array>,
+  writing: WriteBlobOptions & { readonly signal: AbortSignal },
+): Promise<FileRecord> {
+  const { signal, contentType } = writing;
   const reserved = await context.reservations.take();
   reached('upload.reserved');
   let stored = false;
   let mine = true;
   try {
-    const { status } = await writeBlob(context.store, blobKey(reserved.fileId), all, {
-      contentType,
-      ...(upload.sizeBytes !== undefined && { sizeBytes: upload.sizeBytes }),
-      partSizeBytes: context.uploads.partSizeBytes,
-      concurrency: context.uploads.concurrency,
-      budget: context.budget,
-      signal,
-    });
+    const { status } = await writeBlob(context.store, blobKey(reserved.fileId), content, writing);
     stored = true;
     reached('upload.stored');
     mine = status === 'created';
@@ -187,11 +211,15 @@ function wrongSize(sizeBytes: number, came: string): AssetError {
   );
 }
 
-/** Reads at least `size` bytes ahead, where there are so many, and gives the whole content back with them. */
-async function peek(
+/**
+ * Shows `look` at least the first `size` bytes, where there are so many, and gives the whole content back. Nothing
+ * of it is held once it was passed on.
+ */
+async function peek<T>(
   content: AsyncGenerator<Uint8Array, undefined>,
   size: number,
-): Promise<{ head: Uint8Array; all: AsyncIterable<Uint8Array> }> {
+  look: (head: Uint8Array) => Promise<T>,
+): Promise<{ readonly result: T; readonly content: AsyncIterable<Uint8Array> }> {
   const first: Uint8Array[] = [];
   let length = 0;
   while (length < size) {
@@ -200,10 +228,10 @@ async function peek(
     first.push(next.value);
     length += next.value.byteLength;
   }
-  const head = first.length === 1 ? first[0]! : Buffer.concat(first);
   async function* all() {
-    yield* first;
+    while (first.length > 0) yield first.shift()!;
     yield* content;
   }
-  return { head: head.subarray(0, size), all: all() };
+  const head = first.length === 1 ? first[0]! : Buffer.concat(first);
+  return { result: await look(head.subarray(0, size)), content: all() };
 }

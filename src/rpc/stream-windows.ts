@@ -6,14 +6,14 @@ const MEBIBYTE = 2 ** 20;
  * Bytes that all running uploads together may send ahead of being read. While the store is slow they pile up in
  * memory, since Node takes in whatever a window allows.
  */
-const TOTAL_BYTES = 64 * MEBIBYTE;
+const TOTAL_BYTES = 32 * MEBIBYTE;
 
 /**
  * Bounds of the window of one stream. Node's default of 64 KiB holds an upload to one window a round trip:
  * 1 MB/s at 40 ms. 16 MiB are enough for 160 MB/s there.
  */
 const MAX_BYTES = 16 * MEBIBYTE;
-const MIN_BYTES = MEBIBYTE / 4;
+const MIN_BYTES = MEBIBYTE / 8;
 
 /** Window of a whole connection. Node gives it back as soon as bytes come in, so it bounds nothing. */
 const SESSION_BYTES = 64 * MEBIBYTE;

@@ -70,6 +70,7 @@ class BlobWrite {
   readonly #partSizeBytes: number;
   /** Gives back the memory of the parts that are still held. */
   readonly #releases = new Set<() => void>();
+  #filled: FilledPart | undefined;
   #readBytes = 0;
 
   constructor(
@@ -88,10 +89,10 @@ class BlobWrite {
   }
 
   async run(): Promise<{ status: 'created' | 'exists'; sizeBytes: number }> {
-    const first = await this.#fill();
-    if (await this.#hasMore()) return this.#writeParts(first);
+    this.#filled = await this.#fill();
+    if (await this.#hasMore()) return this.#writeParts();
     const { signal } = this.#abort;
-    const status = await this.#store.put(this.#key, first.body, this.#options, { signal });
+    const status = await this.#store.put(this.#key, this.#takeFilled().body, this.#options, { signal });
     return { status, sizeBytes: this.#readBytes };
   }
 
@@ -101,7 +102,7 @@ class BlobWrite {
     for (const release of this.#releases) release();
   }
 
-  async #writeParts(first: FilledPart): Promise<{ status: 'created' | 'exists'; sizeBytes: number }> {
+  async #writeParts(): Promise<{ status: 'created' | 'exists'; sizeBytes: number }> {
     const { signal } = this.#abort;
     const call = { signal };
     const sending = new Set<Promise<void>>();
@@ -111,7 +112,8 @@ class BlobWrite {
       const properties = { contentType: this.#options.contentType, partSizeBytes: this.#partSizeBytes };
       const multipartId = await this.#store.startMultipart(this.#key, properties, call);
       let partNumber = 0;
-      const send = ({ body, release }: FilledPart) => {
+      const send = () => {
+        const { body, release } = this.#takeFilled();
         partNumber += 1;
         const sent = this.#store
           .putPart(this.#key, multipartId, partNumber, body, call)
@@ -124,11 +126,12 @@ class BlobWrite {
         sending.add(sent);
       };
 
-      send(first);
+      send();
       while (await this.#hasMore()) {
         if (partNumber === this.#store.partLimits.maxParts) throw tooLarge(this.#readBytes);
         while (sending.size >= (this.#options.concurrency ?? 4)) await Promise.race(sending);
-        send(await this.#fill());
+        this.#filled = await this.#fill();
+        send();
       }
       await Promise.all(sending);
       signal.throwIfAborted();
@@ -143,6 +146,13 @@ class BlobWrite {
     } finally {
       if (status !== 'created') await this.#dropParts();
     }
+  }
+
+  /** The part to send next. A variable of a function that waits for all parts would hold it until the last. */
+  #takeFilled(): FilledPart {
+    const filled = this.#filled!;
+    this.#filled = undefined;
+    return filled;
   }
 
   /** Takes memory for a part before reading it, so that a part that is in memory waits for nothing. */

@@ -69,8 +69,10 @@ async function write(
   const writer = new PartWriter(context, claimed, hash, signal, appendix.maxBytes);
   const source = new PartReader(checked(context, claimed, appendix.content), signal);
   try {
-    while (await source.hasMore()) {
+    for (;;) {
+      // Before anything is read, so that uploads which wait for memory hold none.
       await writer.reserve();
+      if (!(await source.hasMore())) break;
       await writer.add(await source.read(writer.room));
     }
   } catch (error) {
