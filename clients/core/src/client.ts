@@ -12,6 +12,7 @@ import { AssetClientError, toClientError } from './errors.ts';
 import { type AssetFile, type FileChanges, toAssetFile, toFileMessage, toUpdateMask } from './records.ts';
 import { type CallOptions, Retries, type Try } from './retry.ts';
 import type { UploadSource } from './source.ts';
+import { uploadFiles, type UploadFilesOptions, type UploadItem, type UploadResult } from './upload-many.ts';
 import { uploadFile, type UploadOptions } from './upload.ts';
 
 /** What a URL is to do. */
@@ -71,9 +72,23 @@ export class AssetClient {
     return this.connection.rpc;
   }
 
-  /** Uploads a file and resolves with its record once its bytes are durable. */
+  /**
+   * Uploads a file and resolves with its record once its bytes are durable. A large one goes on where it stood after a cut
+   * connection or a restart of the service.
+   */
   uploadFile(source: UploadSource, options: UploadOptions = {}): Promise<AssetFile> {
     return uploadFile(this.connection, source, options);
+  }
+
+  /**
+   * Uploads many files, at most `concurrency` at once. Resolves with one result for each, in their order; a file that fails
+   * does not stop the others.
+   */
+  uploadFiles(
+    sources: Iterable<UploadSource | UploadItem> | AsyncIterable<UploadSource | UploadItem>,
+    options: UploadFilesOptions = {},
+  ): Promise<UploadResult[]> {
+    return uploadFiles(this.connection, sources, options);
   }
 
   /** Opens a file, or a stretch of it, for reading through the service. */

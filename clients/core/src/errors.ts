@@ -49,13 +49,15 @@ const CODES: Readonly<Record<Code, ErrorCode>> = {
 /**
  * Why a call failed: the names of `asset.v1.ErrorReason` without their prefix, those of a newer service too, and
  * what only a client can meet: SOURCE_CHANGED (a file became another while it was sent), SOURCE_FAILED (the
- * source of an upload could not be read; see `cause`), DOWNLOAD_DAMAGED (bytes arrived that are not those of
+ * source of an upload could not be read; see `cause`), SOURCE_NOT_REPEATABLE (bytes of a stream are needed again that are
+ * no longer in memory), DOWNLOAD_DAMAGED (bytes arrived that are not those of
  * the file), CONNECTION_LOST (no answer: the service cannot be reached or the connection broke).
  */
 export type ErrorReasonName =
   | Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>
   | 'SOURCE_CHANGED'
   | 'SOURCE_FAILED'
+  | 'SOURCE_NOT_REPEATABLE'
   | 'DOWNLOAD_DAMAGED'
   | 'CONNECTION_LOST'
   | (string & {});

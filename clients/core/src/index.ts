@@ -22,4 +22,6 @@ export {
 export type { AssetFile, FileChanges, FileDescription } from './records.ts';
 export { type CallOptions, Retries, type RetryPolicy, type Try } from './retry.ts';
 export type { ByteSource, ByteStream, UploadSource } from './source.ts';
-export type { UploadOptions, UploadProgress } from './upload.ts';
+export type { UploadProgress } from './progress.ts';
+export type { UploadOptions } from './upload.ts';
+export type { UploadFilesOptions, UploadItem, UploadResult } from './upload-many.ts';

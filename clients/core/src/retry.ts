@@ -64,10 +64,10 @@ export class Retries {
     this.#failures = 0;
   }
 
-  /** Waits before the next try, or throws `error` if there is to be none. */
-  async pause(error: AssetClientError): Promise<void> {
+  /** Waits before the next try, or throws `error` if there is to be none; `again` says whether another may help. */
+  async pause(error: AssetClientError, again = isRetriable(error)): Promise<void> {
     this.#failures += 1;
-    if (!isRetriable(error) || this.#failures > this.#policy.retries) throw error;
+    if (!again || this.#failures > this.#policy.retries) throw error;
     const bound = Math.min(this.#policy.baseDelayMs * 2 ** (this.#failures - 1), this.#policy.maxDelayMs);
     // The service knows best how long it needs; the random part keeps its callers from coming back all at once.
     const delay = (error.retryDelayMs ?? bound / 2) + (Math.random() * bound) / 2;
@@ -81,16 +81,18 @@ export class Retries {
     this.#attempt += 1;
   }
 
-  /** Makes a call until it succeeds or may not, or by `isRepeatable` cannot, be made again. */
-  async run<T>(call: (current: Try) => Promise<T>, isRepeatable = () => true): Promise<T> {
+  /** Makes a call until it succeeds, or fails in a way that `again` does not let pass. */
+  async run<T>(
+    call: (current: Try) => Promise<T>,
+    again: (failure: AssetClientError) => boolean = isRetriable,
+  ): Promise<T> {
     for (;;) {
       const current = this.next();
       try {
         return await call(current);
       } catch (error) {
         const failure = toClientError(error, this.#signal);
-        if (!isRepeatable()) throw failure;
-        await this.pause(failure);
+        await this.pause(failure, again(failure));
       }
     }
   }

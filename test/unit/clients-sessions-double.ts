@@ -1,0 +1,97 @@
+import type {
+  AssetService,
+  UploadRequest,
+  UploadSpec,
+} from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { Code, type ServiceImpl } from '@connectrpc/connect';
+import { crc32c } from '@node-rs/crc32';
+import { createHash } from 'node:crypto';
+import { serviceError } from './clients-double.ts';
+
+/** One upload as the double keeps it. */
+interface Kept {
+  readonly spec: UploadSpec;
+  bytes: Buffer;
+  finished: boolean;
+}
+
+/** A service in memory that keeps uploads between calls, and fails where a test wants it to. */
+export class Sessions {
+  readonly uploads = new Map<string, Kept>();
+  /** What the calls brought, in order: where each began and how many bytes it had. */
+  readonly calls: { readonly from: number; bytes: number }[] = [];
+  /** Called before a piece is kept, with the place where it ends; may throw, or say that it is not kept. */
+  onPiece: (end: number, call: number) => boolean | void = () => undefined;
+  /** Called before GetUpload answers. */
+  onGet: (uploadId: string) => void = () => undefined;
+
+  /** All bytes that were sent. */
+  get sentBytes(): number {
+    return this.calls.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  readonly methods: Partial<ServiceImpl<typeof AssetService>> = {
+    startUpload: ({ uploadSpec }) => {
+      for (const [uploadId, { spec }] of this.uploads) {
+        if (spec.requestId === uploadSpec!.requestId) return { uploadId, partSizeBytes: 1048576n };
+      }
+      const uploadId = `u${this.uploads.size + 1}`;
+      this.uploads.set(uploadId, { spec: uploadSpec!, bytes: Buffer.alloc(0), finished: false });
+      return { uploadId, partSizeBytes: 1048576n };
+    },
+    getUpload: ({ uploadId }) => {
+      this.onGet(uploadId);
+      return { writeStatus: this.#status(uploadId, this.#find(uploadId)) };
+    },
+    upload: (requests) => this.#take(requests),
+  };
+
+  async #take(requests: AsyncIterable<UploadRequest>) {
+    let id = '';
+    const call = { from: 0, bytes: 0 };
+    const index = this.calls.push(call);
+    for await (const message of requests) {
+      if (message.firstMessage.case === 'uploadId') {
+        id = message.firstMessage.value;
+        Object.assign(call, { from: Number(message.writeOffset) });
+      }
+      const kept = this.#find(id);
+      if (kept.finished) break;
+      if (Number(message.writeOffset) !== kept.bytes.length) {
+        throw serviceError(Code.OutOfRange, 'WRITE_OFFSET_MISMATCH', {
+          metadata: { persisted_size: String(kept.bytes.length) },
+        });
+      }
+      const content = message.data?.content ?? new Uint8Array();
+      if (message.data !== undefined && crc32c(content) !== message.data.crc32c) {
+        throw serviceError(Code.InvalidArgument, 'CHECKSUM_MISMATCH');
+      }
+      call.bytes += content.length;
+      const isKept = this.onPiece(kept.bytes.length + content.length, index) !== false;
+      if (isKept) kept.bytes = Buffer.concat([kept.bytes, content]);
+      if (!message.finishWrite) continue;
+      const sha256 = createHash('sha256').update(kept.bytes).digest();
+      if (!sha256.equals(message.checksums!.sha256)) {
+        this.uploads.delete(id);
+        throw serviceError(Code.InvalidArgument, 'CHECKSUM_MISMATCH');
+      }
+      kept.finished = true;
+    }
+    return { writeStatus: this.#status(id, this.#find(id)) };
+  }
+
+  #find(uploadId: string): Kept {
+    const kept = this.uploads.get(uploadId);
+    if (kept === undefined) throw serviceError(Code.NotFound, 'UPLOAD_NOT_FOUND');
+    return kept;
+  }
+
+  #status(id: string, { bytes, finished }: Kept) {
+    if (!finished) return { case: 'persistedSize' as const, value: BigInt(bytes.length) };
+    const sha256 = new Uint8Array(createHash('sha256').update(bytes).digest());
+    return {
+      case: 'file' as const,
+      value: { id, sizeBytes: BigInt(bytes.length), checksums: { sha256, crc32c: crc32c(bytes) } },
+    };
+  }
+}
