@@ -144,7 +144,7 @@ export const OPTIONS = {
   ),
   ASSET_UPLOAD_MEMORY: option(
     bytes(2 ** 24, 2 ** 40),
-    '128MiB',
+    '96MiB',
     'Greatest number of bytes that all uploads together hold in memory on their way to the store.',
   ),
   ASSET_UPLOAD_PART_SIZE: option(

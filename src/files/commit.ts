@@ -43,6 +43,8 @@ export async function commitUpload(
     );
   }
   assertSameContent(earlier, record);
+  // A call that finishes the same upload a second time must not remove what the first one committed.
+  if (earlier.id === record.id) return { file: earlier, outcome: 'settled' };
   const outcome = await context.store.delete(blobKey(record.id)).then(
     () => 'settled' as const,
     () => 'unsettled' as const,

@@ -162,7 +162,7 @@ export interface BlobStore {
   delete(key: string, call?: StoreCall): Promise<void>;
 
   /**
-   * Returns a URL that serves the blob by GET and HEAD, with byte ranges, until `issuedAt` plus
+   * Returns a URL that serves the blob by GET, with byte ranges, until `issuedAt` plus
    * `ttlSeconds`. Equal arguments give equal URLs. Makes no request: the blob need not exist. Changing
    * any part of the URL makes it useless (403).
    */

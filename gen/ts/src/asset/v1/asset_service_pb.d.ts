@@ -622,7 +622,7 @@ export declare const GetFileUrlRequestSchema: GenMessage<GetFileUrlRequest>;
  */
 export declare type GetFileUrlResponse = Message<"asset.v1.GetFileUrlResponse"> & {
   /**
-   * The URL. It works for GET and HEAD with byte ranges and needs no further credentials.
+   * The URL. It works for GET, with byte ranges, and needs no further credentials.
    *
    * @generated from field: string url = 1;
    */
@@ -1251,8 +1251,8 @@ export declare const DispositionSchema: GenEnum<Disposition>;
  * where their bytes lie.
  *
  * Every error carries a canonical code and a `google.rpc.ErrorInfo` whose `reason` is the name of
- * an `ErrorReason` and whose `domain` is "asset.v1". UNAVAILABLE and RESOURCE_EXHAUSTED also carry
- * a `google.rpc.RetryInfo` that says how long to wait before the next try.
+ * an `ErrorReason` and whose `domain` is "asset.v1"; only a request that cannot be read at all gets a
+ * code alone. Where trying again can help, a `google.rpc.RetryInfo` says how long to wait before.
  *
  * @generated from service asset.v1.AssetService
  */
