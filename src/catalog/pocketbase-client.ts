@@ -112,11 +112,11 @@ export class PocketBaseClient {
       await this.#ensureLogin();
       const token = this.#sdk.authStore.token;
       try {
-        return await this.#sdk.send<T>(path, { ...options });
+        return await this.#sdk.send<T>(path, { ...options, fetch: fetchWhole });
       } catch (error) {
         if (!loginLost.includes(failureOf(error).status)) throw error;
         await this.#renewLogin(token);
-        return await this.#sdk.send<T>(path, { ...options });
+        return await this.#sdk.send<T>(path, { ...options, fetch: fetchWhole });
       }
     } catch (error) {
       throw toRefusal(error) ?? unavailable(error);
@@ -136,7 +136,10 @@ export class PocketBaseClient {
     // Many wait for one; it must not end because one of them gives up.
     this.#login ??= this.#sdk
       .collection('_superusers')
-      .authWithPassword(this.#email, this.#password, { signal: AbortSignal.timeout(5_000) })
+      .authWithPassword(this.#email, this.#password, {
+        signal: AbortSignal.timeout(5_000),
+        fetch: fetchWhole,
+      })
       .then(
         ({ token }) => {
           this.#renewAt = Number(getTokenPayload(token).exp) * 1_000 - RENEW_BEFORE_MS;
@@ -148,6 +151,17 @@ export class PocketBaseClient {
       .finally(() => (this.#login = undefined));
     return this.#login;
   }
+}
+
+/**
+ * A fetch that fails if the answer breaks off. The SDK would take half an answer for an empty one, and so what exists
+ * for missing.
+ */
+async function fetchWhole(url: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {
+  const answer = await fetch(url, init);
+  const { status, statusText, headers } = answer;
+  const body = await answer.arrayBuffer();
+  return new Response(body.byteLength > 0 ? body : null, { status, statusText, headers });
 }
 
 /** Path of a collection's records, or of one of them. */
