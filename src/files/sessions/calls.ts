@@ -45,7 +45,8 @@ export async function completeUpload(
   const { session } = found;
   if (session.state.direct) return completeDirect(context, session, given, signal);
   const appendix: Appendix = {
-    writeOffset: persistedSize(session),
+    // Of one that broke off while it was being finished, its last bytes may be lost: it must not end without them.
+    writeOffset: session.state.finishing?.sizeBytes ?? persistedSize(session),
     content: (async function* () {})(),
     expected: () => given,
     finish: () => true,

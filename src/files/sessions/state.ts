@@ -74,7 +74,7 @@ export function toJson(state: SessionState): JsonValue {
 /** Number of bytes that are durable; where the caller goes on. */
 export function persistedSize({ state }: Session): number {
   const tail = state.tail.reduce((sum, piece) => sum + piece.sizeBytes, 0);
-  return state.finishing?.sizeBytes ?? state.parts.reduce((sum, part) => sum + part.sizeBytes, 0) + tail;
+  return state.parts.reduce((sum, part) => sum + part.sizeBytes, 0) + tail;
 }
 
 /** The key of a piece. It lies apart from the blobs of files. */
