@@ -157,7 +157,8 @@ async function discard(
   error: unknown,
 ): Promise<SlotOutcome> {
   // After a commit whose outcome is unknown the file may exist: its blob must not be touched.
-  if (stored && isAssetError(error, 'CATALOG_UNAVAILABLE')) return 'unsettled';
+  const refused = isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE');
+  if (stored && !refused) return 'unsettled';
   try {
     await context.store.delete(blobKey(fileId), { signal: AbortSignal.timeout(10_000) });
     return stored ? 'settled' : 'unsettled';
