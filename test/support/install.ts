@@ -59,6 +59,13 @@ const INSTALLABLES = {
     install: (dir) =>
       run('go', ['install', 'github.com/tus/tusd/v2/cmd/tusd@v2.9.1'], { env: { GOBIN: dir } }),
   },
+  toxiproxy: {
+    version: 'toxiproxy-2.5.0',
+    program: 'server',
+    override: 'ASSET_TEST_TOXIPROXY_BIN',
+    install: (dir) =>
+      run('go', ['install', 'github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0'], { env: { GOBIN: dir } }),
+  },
   grpcurl: {
     version: 'grpcurl-1.9.3',
     program: 'grpcurl',
@@ -71,7 +78,7 @@ const INSTALLABLES = {
 /**
  * Returns the path of a server's or tool's program. It is installed under `.cache/servers` of the repository on first use,
  * once for all processes. `ASSET_TEST_WEED_BIN`, `ASSET_TEST_POCKETBASE_BIN`,
- * `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN` and `ASSET_TEST_TUSD_BIN` name programs to use instead.
+ * `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN`, `ASSET_TEST_TOXIPROXY_BIN` and `ASSET_TEST_TUSD_BIN` name programs to use instead.
  */
 export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<string> {
   const { version, program, override, install }: Installable = INSTALLABLES[name];
@@ -96,6 +103,12 @@ export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<st
   } finally {
     await unlock();
   }
+}
+
+/** True if {@link serverProgram} has nothing to install. */
+export function isInstalled(name: keyof typeof INSTALLABLES): boolean {
+  const { version, program, override }: Installable = INSTALLABLES[name];
+  return Boolean(process.env[override]) || existsSync(join(CACHE, version, program));
 }
 
 /** Waits for a lock file; takes over that of a process which is gone. */

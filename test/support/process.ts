@@ -50,12 +50,13 @@ export interface Server {
 /**
  * The server takes the place of this shell. A second one stays beside it, in its process group, and reads from
  * a pipe that this process holds: when this process ends in whatever way, the pipe closes, and the
- * server is killed. As long as that shell lives, nobody else can get the server's process id.
+ * server is killed. As long as that shell lives, nobody else can get the server's process id. The pipe also closes
+ * when the server ends by itself; the second shell is then killed before it would remove anything.
  */
 const GUARD = `
   own=$1; shift
   exec 3<&0
-  ( cat <&3 >/dev/null; kill -9 $$; [ -z "$own" ] || { rm -rf "$own"; sleep 1; rm -rf "$own"; } ) >/dev/null 2>&1 &
+  ( cat <&3 >/dev/null; kill -9 $$; [ -z "$own" ] || { sleep 1; rm -rf "$own"; sleep 1; rm -rf "$own"; } ) >/dev/null 2>&1 &
   exec 3<&- </dev/null
   exec "$@"
 `;

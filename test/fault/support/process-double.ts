@@ -1,0 +1,113 @@
+import { channel } from 'node:diagnostics_channel';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { openSqliteCatalog } from '../../../src/catalog/sql-sqlite.ts';
+import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
+import { Admission } from '../../../src/files/admission.ts';
+import type { FilesContext } from '../../../src/files/context.ts';
+import { UsagePolicies } from '../../../src/files/policy.ts';
+import { ReservationPool } from '../../../src/files/reservations.ts';
+import { POINTS } from '../../../src/points.ts';
+import type { BlobStore } from '../../../src/storage/blob-store.ts';
+import { FilesystemBlobStore } from '../../../src/storage/filesystem.ts';
+import { MemoryBudget } from '../../../src/storage/memory-budget.ts';
+import { SignedUrls } from '../../../src/storage/signed-url.ts';
+
+/** What a call rejects with whose process crashed before it could answer. */
+export const CRASHED = new Error('the process crashed');
+
+/** How long reservations and sessions live, and how long a deleted file is kept, in milliseconds of the clock. */
+export const TTL_MS = 3_600_000;
+
+/** Size of a part, in bytes. */
+export const PART_BYTES = 1_000;
+
+/** The use cases in this process, as if they ran in one of their own that can crash. */
+export interface ProcessDouble {
+  /**
+   * Runs a use case. Rejects with {@link CRASHED} if the process crashes first: nothing of it goes on then, no matter what
+   * it was at, and what is on its way to the store or the catalog may still arrive.
+   */
+  run<T>(useCase: (context: FilesContext) => Promise<T>): Promise<T>;
+  readonly crashed: boolean;
+  /** Ends it in good order, or clears away what is left of it. */
+  close(): Promise<void>;
+}
+
+/** Chooses when a call to the store or the catalog begins. */
+export type Turn = (call: string) => Promise<void>;
+
+/**
+ * Starts one over a directory.
+ *
+ * @param crashAfter - number of points that it lives to reach; it crashes at the last of them
+ */
+export async function startProcessDouble(
+  dir: string,
+  turn: Turn,
+  crashAfter: number,
+): Promise<ProcessDouble> {
+  const end = Promise.withResolvers<never>();
+  end.promise.catch(() => undefined);
+  let left = crashAfter;
+  let crashed = false;
+  const onReached = () => {
+    left -= 1;
+    if (left !== 0) return;
+    crashed = true;
+    end.reject(CRASHED);
+  };
+  for (const point of POINTS) channel(`asset-service:${point}`).subscribe(onReached);
+
+  /** Whoever calls a process that is gone waits for ever, so that no clean-up of its own runs either. */
+  const gone = () => new Promise<never>(() => undefined);
+  const mortal = <T extends object>(name: string, target: T): T =>
+    new Proxy(target, {
+      get(_target, property) {
+        const value: unknown = Reflect.get(target, property, target);
+        if (property === 'uploads') return mortal(`${name}.uploads`, value as object);
+        if (typeof value !== 'function') return value;
+        return async (...given: unknown[]) => {
+          if (crashed) return gone();
+          await turn(`${name}.${String(property)}`);
+          if (crashed) return gone();
+          const result: unknown = await (value as (...all: unknown[]) => Promise<unknown>)
+            .apply(target, given)
+            // Nobody is left to be told.
+            .catch((error: unknown) => (crashed ? gone() : Promise.reject(error)));
+          return crashed ? gone() : result;
+        };
+      },
+    });
+
+  const log = pino({ level: 'silent' });
+  const store: BlobStore = new FilesystemBlobStore(dir, new SignedUrls('http://x', Buffer.alloc(32)));
+  const catalog: FileCatalog = openSqliteCatalog({ path: join(dir, 'catalog.sqlite') });
+  await catalog.migrate();
+  const files = { store: mortal('store', store), catalog: mortal('catalog', catalog) };
+  const reservations = new ReservationPool(files.catalog, log, { size: 2, ttlMs: TTL_MS });
+  const context: FilesContext = {
+    ...files,
+    policies: new UsagePolicies({ usages: {}, default: { retentionSeconds: TTL_MS / 1000 } }),
+    reservations,
+    admission: new Admission(100),
+    budget: new MemoryBudget(2 ** 24),
+    log,
+    uploads: {
+      ...{ partSizeBytes: PART_BYTES, concurrency: 2, stallTimeoutMs: 60_000 },
+      ...{ sessionTtlMs: TTL_MS, graceMs: TTL_MS },
+    },
+  };
+  return {
+    run: (useCase) => Promise.race([useCase(context), end.promise]),
+    get crashed() {
+      return crashed;
+    },
+    async close() {
+      for (const point of POINTS) channel(`asset-service:${point}`).unsubscribe(onReached);
+      if (!crashed) await reservations.close();
+      crashed = true;
+      await Promise.all([store.close(), catalog.close()]);
+    },
+  };
+}

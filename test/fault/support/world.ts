@@ -1,0 +1,181 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { clientOf, type AssetClient } from '../../e2e/support/calls.ts';
+import { POCKETBASE, POSTGRES, type Setup } from '../../e2e/support/setups.ts';
+import { ROOT } from '../../support/install.ts';
+import { startPocketBase, type PocketBaseServer } from '../../support/pocketbase.ts';
+import { freePort } from '../../support/ports.ts';
+import { startPostgres } from '../../support/postgres.ts';
+import { makeDir, removeDir, type Server } from '../../support/process.ts';
+import { startSeaweedFS, type SeaweedFS } from '../../support/seaweedfs.ts';
+import { startService, type Service } from '../../support/service.ts';
+import { createDatabase } from '../../support/shared-servers.ts';
+import type { Point } from '../../../src/points.ts';
+import { postgresInspector, pocketbaseInspector, type CatalogInspector } from './catalog-inspector.ts';
+
+/** Which file catalog a world has. */
+export type CatalogKind = 'postgres' | 'pocketbase';
+
+/** What a replica does to itself at a point. */
+export interface Plan {
+  readonly point: Point;
+  /** How many times the point is reached until then, from 1. */
+  readonly nth: number;
+  readonly signal: 'SIGKILL' | 'SIGSTOP';
+}
+
+/** One replica of the service. */
+export interface Replica {
+  readonly service: Service;
+  readonly client: AssetClient;
+  /** Makes it follow a plan, from now on and in later lives; nothing where left out. */
+  arm(plan?: Plan): Promise<void>;
+  /** The point at which it carried out its last plan; empty if it did not get there. */
+  carriedOut(): Promise<string>;
+}
+
+/** A blob store, a file catalog and replicas of the service, all real processes that a test may kill. */
+export interface World {
+  readonly catalogKind: CatalogKind;
+  readonly setup: Setup;
+  readonly store: SeaweedFS;
+  readonly catalog: Server;
+  /** Address of the catalog itself, past any proxy. */
+  readonly catalogUrl: string;
+  readonly inspector: CatalogInspector;
+  readonly replicas: readonly Replica[];
+  dispose(): Promise<void>;
+}
+
+/** How a world is made. */
+export interface WorldOptions {
+  readonly catalog: CatalogKind;
+  /** Settings of every replica that differ from {@link QUICK}. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly replicas?: number;
+  /**
+   * Puts something between the replicas and what they depend on, given the true addresses as `host:port`, and returns the
+   * addresses that the replicas use.
+   */
+  readonly between?: (
+    addresses: Dependencies,
+    world: { readonly setup: Setup },
+  ) => Promise<Dependencies & { dispose(): Promise<void> }>;
+}
+
+/** Addresses, `host:port`. */
+export interface Dependencies {
+  readonly store: string;
+  readonly catalog: string;
+}
+
+/** Lifetime of a session in a world, in milliseconds. Longer than a replica is ever down. */
+export const SESSION_TTL_MS = 20_000;
+
+/** Retention of the usage `short`, in seconds. */
+const RETENTION_SECONDS = 1;
+
+/** Everything that takes minutes or days takes seconds. */
+const QUICK = {
+  ASSET_UPLOAD_PART_SIZE: String(5 * 2 ** 20),
+  ASSET_UPLOAD_SESSION_TTL: String(SESSION_TTL_MS / 1000),
+  ASSET_RESERVATION_TTL: '4',
+  ASSET_SWEEP_INTERVAL: '0.5',
+  ASSET_HEALTH_INTERVAL: '0.5',
+  ASSET_LOG_LEVEL: 'warn',
+};
+
+/** Starts a world. About ten seconds. */
+export async function startWorld(options: WorldOptions): Promise<World> {
+  const dir = await makeDir('fault');
+  const policies = { usages: { short: { retentionSeconds: RETENTION_SECONDS } }, default: {} };
+  const policyFile = join(dir, 'policies.json');
+  await writeFile(policyFile, JSON.stringify(policies));
+  const store = await startSeaweedFS();
+  const { server: catalog, setup, url: catalogUrl, inspector } = await startCatalog(options.catalog, store);
+
+  const direct = { store: new URL(store.endpoint).host, catalog: new URL(catalogUrl).host };
+  const between = await options.between?.(direct, { setup });
+  const rewritten = between
+    ? {
+        ASSET_S3_ENDPOINT: `http://${between.store}`,
+        ASSET_S3_PUBLIC_ENDPOINT: store.endpoint,
+        ...catalogEnv(options.catalog, catalogUrl.replace(direct.catalog, between.catalog)),
+      }
+    : catalogEnv(options.catalog, catalogUrl);
+  const env = {
+    ...setup.env,
+    ...QUICK,
+    ...rewritten,
+    ASSET_POLICY_FILE: policyFile,
+    NODE_OPTIONS: `--import=${pathToFileURL(join(ROOT, 'test', 'fault', 'kill-at.mjs')).href}`,
+    ...options.env,
+  };
+  const replicas: Replica[] = [];
+  // One after the other: the first one brings the catalog's schema up to date.
+  for (let i = 0; i < (options.replicas ?? 2); i++) {
+    replicas.push(await startReplica(env, join(dir, `plan-${i}.json`)));
+  }
+  return {
+    catalogKind: options.catalog,
+    ...{ setup, store, catalog, catalogUrl, inspector, replicas },
+    async dispose() {
+      await Promise.all(replicas.map(({ service }) => service.dispose()));
+      await between?.dispose();
+      await Promise.all([setup.dispose(), inspector.close()]);
+      await Promise.all([store.dispose(), catalog.dispose()]);
+      await removeDir(dir);
+    },
+  };
+}
+
+/** Starts every replica that was killed, and returns how many they were. */
+export async function revive({ replicas }: World): Promise<number> {
+  let revived = 0;
+  for (const { service } of replicas) {
+    if (service.pid !== undefined) continue;
+    await service.start();
+    revived++;
+  }
+  return revived;
+}
+
+async function startReplica(env: Readonly<Record<string, string>>, planFile: string): Promise<Replica> {
+  const doneFile = `${planFile}.done`;
+  await writeFile(planFile, '');
+  const port = await freePort();
+  const service = await startService({ ...env, ASSET_TEST_FAULT_PLAN: planFile }, { port });
+  return {
+    service,
+    client: clientOf(service.url),
+    async arm(plan) {
+      if (plan) await writeFile(doneFile, '');
+      await writeFile(planFile, plan ? JSON.stringify(plan) : '');
+      try {
+        service.signal('SIGUSR2');
+      } catch {
+        // It has just died; its next life reads the file.
+      }
+    },
+    carriedOut: () => readFile(doneFile, 'utf8'),
+  };
+}
+
+async function startCatalog(
+  kind: CatalogKind,
+  s3: SeaweedFS,
+): Promise<{ server: Server; setup: Setup; url: string; inspector: CatalogInspector }> {
+  if (kind === 'pocketbase') {
+    const server: PocketBaseServer = await startPocketBase();
+    const setup = await POCKETBASE.open({ s3, pocketbase: server });
+    return { server, setup, url: server.url, inspector: await pocketbaseInspector(server) };
+  }
+  const server = await startPostgres();
+  const url = await createDatabase(server.url);
+  return { server, setup: await POSTGRES.open({ s3 }), url, inspector: postgresInspector(url) };
+}
+
+function catalogEnv(kind: CatalogKind, url: string): Record<string, string> {
+  return kind === 'postgres' ? { ASSET_POSTGRES_URL: url } : { ASSET_POCKETBASE_URL: url };
+}
