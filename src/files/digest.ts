@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { crc32c } from '@node-rs/crc32';
+import { combineCrc32c, crc32cOf } from '../crc32c.ts';
 import { AssetError } from '../errors.ts';
 
 /** Checksums that a caller gave for a whole file. */
@@ -22,7 +22,7 @@ export class Digest {
   /** Takes the next bytes in. */
   update(chunk: Uint8Array): void {
     this.#sizeBytes += chunk.byteLength;
-    this.#crc32c = crc32c(chunk, this.#crc32c);
+    this.#crc32c = combineCrc32c(this.#crc32c, crc32cOf(chunk), chunk.byteLength);
     this.#sha256.update(chunk);
   }
 

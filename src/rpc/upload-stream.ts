@@ -1,10 +1,10 @@
-import { crc32c } from '@node-rs/crc32';
 import type {
   ChecksummedData,
   UploadRequest,
   UploadSpec,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import type { Checksums } from '@asset-service/contract/asset/v1/file_pb.js';
+import { crc32cOf } from '../crc32c.ts';
 import { AssetError } from '../errors.ts';
 import type { ExpectedChecksums } from '../files/digest.ts';
 import type { Appendix } from '../files/sessions/append.ts';
@@ -146,7 +146,7 @@ export function checkedChunk(
     );
   }
   const { content, crc32c: expected } = data ?? { content: new Uint8Array() };
-  if (expected !== undefined && crc32c(content) !== expected) {
+  if (expected !== undefined && crc32cOf(content) !== expected) {
     throw new AssetError(
       'CHECKSUM_MISMATCH',
       `the data at offset ${offset} does not have its crc32c: send it again`,

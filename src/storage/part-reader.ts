@@ -1,4 +1,4 @@
-import { crc32c } from '@node-rs/crc32';
+import { combineCrc32c, crc32cOf } from '../crc32c.ts';
 import type { BlobBody } from './blob-store.ts';
 
 /** A body that lies in memory and knows its checksum. */
@@ -23,11 +23,13 @@ export class PartReader {
     let size = 0;
     let sum = 0;
     while (size < sizeBytes && (await this.hasMore())) {
-      const chunk = this.#rest!.subarray(0, sizeBytes - size);
-      this.#rest = this.#rest!.subarray(chunk.length);
+      // A chunk that fits goes on as the object that it is, whose checksum is known by then.
+      const rest = this.#rest!;
+      const chunk = rest.length <= sizeBytes - size ? rest : rest.subarray(0, sizeBytes - size);
+      this.#rest = chunk === rest ? undefined : rest.subarray(chunk.length);
       chunks.push(chunk);
       size += chunk.length;
-      sum = crc32c(chunk, sum);
+      sum = combineCrc32c(sum, crc32cOf(chunk), chunk.length);
     }
     return { sizeBytes: size, chunks, crc32c: sum };
   }

@@ -1,5 +1,5 @@
-import { crc32c } from '@node-rs/crc32';
 import { createSHA256 } from 'hash-wasm';
+import { combineCrc32c, crc32cOf } from '../../crc32c.ts';
 
 /**
  * CRC32C and SHA-256 whose state can be kept and gone on with in another process, which Node's own
@@ -24,7 +24,7 @@ export class ResumableHash {
 
   /** Takes the next bytes in. */
   update(chunk: Uint8Array): void {
-    this.#crc32c = crc32c(chunk, this.#crc32c);
+    this.#crc32c = combineCrc32c(this.#crc32c, crc32cOf(chunk), chunk.byteLength);
     this.#sha256.update(chunk);
   }
 

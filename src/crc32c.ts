@@ -1,0 +1,64 @@
+import { crc32c } from '@node-rs/crc32';
+
+/** The Castagnoli polynomial, lowest power first (RFC 3720, appendix B.4). */
+const POLYNOMIAL = 0x82f63b78;
+
+/** Sums of the chunks that are on their way. A chunk is summed once, however many look at it. */
+const sums = new WeakMap<Uint8Array, number>();
+
+/** CRC32C of a chunk that nobody changes any more, as an unsigned 32-bit number. */
+export function crc32cOf(chunk: Uint8Array): number {
+  let sum = sums.get(chunk);
+  if (sum === undefined) {
+    sum = crc32c(chunk);
+    sums.set(chunk, sum);
+  }
+  return sum;
+}
+
+/**
+ * CRC32C of two stretches of bytes one after the other, from that of each. A CRC is a remainder, so the
+ * first one is multiplied by the power of x that the second stretch is long.
+ *
+ * @param secondBytes - length of the second stretch
+ */
+export function combineCrc32c(first: number, second: number, secondBytes: number): number {
+  if (first === 0) return second;
+  return (multiply(first, powerOfX(secondBytes)) ^ second) >>> 0;
+}
+
+/** x to the power of 2^n, by n. */
+const SQUARES = squares();
+
+let lastBytes = 0;
+let lastPower = 0x80000000;
+
+/** x to the power of 8 times `bytes`. Most chunks have one length, so the last result is kept. */
+function powerOfX(bytes: number): number {
+  if (bytes === lastBytes) return lastPower;
+  let power = 0x80000000;
+  let bit = 3;
+  for (let rest = bytes; rest > 0; rest = Math.floor(rest / 2)) {
+    if (rest % 2 === 1) power = multiply(SQUARES[bit % 32]!, power);
+    bit++;
+  }
+  lastBytes = bytes;
+  lastPower = power;
+  return power;
+}
+
+/** The product of two polynomials, modulo that of CRC32C. The highest bit is the lowest power. */
+function multiply(a: number, b: number): number {
+  let product = 0;
+  for (let bit = 0x80000000; bit !== 0; bit >>>= 1) {
+    if ((a & bit) !== 0) product ^= b;
+    b = (b & 1) !== 0 ? (b >>> 1) ^ POLYNOMIAL : b >>> 1;
+  }
+  return product >>> 0;
+}
+
+function squares(): readonly number[] {
+  const powers = [0x40000000];
+  for (let n = 1; n < 32; n++) powers.push(multiply(powers[n - 1]!, powers[n - 1]!));
+  return powers;
+}
