@@ -15,6 +15,10 @@ export interface TcpProxy {
   delay(ms: number): void;
   /** Resets every connection, once, when so many bytes have come from the target, counted from now. */
   cutAfter(bytesFromTarget: number): void;
+  /** Resets every connection, once, when so many bytes have gone to the target, counted from now. */
+  cutAfterSent(bytesToTarget: number): void;
+  /** Bytes that came from clients so far, also those that a cut kept from the target. */
+  readonly bytesFromClients: number;
   /** Passes everything again, at once. Connections that were cut stay so. */
   restore(): Promise<void>;
   /** Ends the proxy. */
@@ -27,6 +31,8 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let delayMs = 0;
   let bytesLeft = Infinity;
+  let bytesLeftToTarget = Infinity;
+  let bytesFromClients = 0;
   let stalled = false;
   /** What waits for the end of a stall. */
   let held: (() => void)[] = [];
@@ -45,9 +51,12 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       });
     from.on('data', (data) => {
       from.pause();
+      if (!fromTarget) bytesFromClients += data.length;
       later(() => {
         if (fromTarget && data.length >= bytesLeft) return reset();
         if (fromTarget) bytesLeft -= data.length;
+        else if (data.length >= bytesLeftToTarget) return reset();
+        else bytesLeftToTarget -= data.length;
         if (to.destroyed) return;
         if (to.write(data)) from.resume();
         else to.once('drain', () => from.resume());
@@ -60,6 +69,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
 
   function reset(): void {
     bytesLeft = Infinity;
+    bytesLeftToTarget = Infinity;
     for (const socket of sockets) {
       // A reset while the end of the stream is still being sent leaves a handle that keeps Node from exiting.
       if (socket.connecting || socket.writableEnded) socket.destroy();
@@ -104,9 +114,16 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     cutAfter: (bytes) => {
       bytesLeft = bytes;
     },
+    cutAfterSent: (bytes) => {
+      bytesLeftToTarget = bytes;
+    },
+    get bytesFromClients() {
+      return bytesFromClients;
+    },
     restore: async () => {
       delayMs = 0;
       bytesLeft = Infinity;
+      bytesLeftToTarget = Infinity;
       stalled = false;
       for (const action of held.splice(0)) action();
       if (server.listening) return;
