@@ -16,7 +16,7 @@ const RUNS: readonly { catalog: CatalogKind; points: readonly Point[] }[] = (
   ['postgres', 'pocketbase'] as const
 ).map((catalog, half) => ({
   catalog,
-  points: FULL ? [...POINTS, ...POINTS, ...POINTS] : POINTS.filter((_point, index) => index % 2 === half),
+  points: FULL ? [...POINTS, ...POINTS] : POINTS.filter((_point, index) => index % 2 === half),
 }));
 
 describe.each(RUNS)('a service that is killed, on SeaweedFS and $catalog', ({ catalog, points }) => {
