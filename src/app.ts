@@ -8,6 +8,7 @@ import { openSqliteCatalog } from './catalog/sql-sqlite.ts';
 import type { Config } from './config.ts';
 import { Admission } from './files/admission.ts';
 import type { FilesContext } from './files/context.ts';
+import { RecordLoader } from './files/record-loader.ts';
 import { ReservationPool } from './files/reservations.ts';
 import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
@@ -50,6 +51,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   const files: FilesContext = {
     store,
     catalog,
+    records: new RecordLoader(catalog),
     policies: config.policies,
     reservations: new ReservationPool(catalog, log, {
       size: RESERVATION_SIZE,

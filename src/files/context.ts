@@ -4,12 +4,15 @@ import type { BlobStore } from '../storage/blob-store.ts';
 import type { MemoryBudget } from '../storage/memory-budget.ts';
 import type { Admission } from './admission.ts';
 import type { UsagePolicies } from './policy.ts';
+import type { RecordLoader } from './record-loader.ts';
 import type { ReservationPool } from './reservations.ts';
 
 /** What the use cases work with. Made once by the composition root. */
 export interface FilesContext {
   readonly store: BlobStore;
   readonly catalog: FileCatalog;
+  /** Looks single records up, several calls at a time. */
+  readonly records: RecordLoader;
   readonly policies: UsagePolicies;
   readonly reservations: ReservationPool;
   /** Bounds the uploads in hand. */

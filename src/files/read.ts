@@ -35,7 +35,7 @@ export async function getFile(
   fileId: string,
   signal: AbortSignal,
 ): Promise<FileRecord> {
-  const file = (await context.catalog.get([fileId], { signal })).get(fileId);
+  const file = await context.records.get(fileId, signal);
   if (file === undefined) throw notFound(fileId);
   return file;
 }

@@ -6,6 +6,7 @@ import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { Admission } from '../../../src/files/admission.ts';
 import type { FilesContext } from '../../../src/files/context.ts';
 import { UsagePolicies } from '../../../src/files/policy.ts';
+import { RecordLoader } from '../../../src/files/record-loader.ts';
 import { ReservationPool } from '../../../src/files/reservations.ts';
 import { POINTS } from '../../../src/points.ts';
 import type { BlobStore } from '../../../src/storage/blob-store.ts';
@@ -88,6 +89,7 @@ export async function startProcessDouble(
   const reservations = new ReservationPool(files.catalog, log, { size: 2, ttlMs: TTL_MS });
   const context: FilesContext = {
     ...files,
+    records: new RecordLoader(files.catalog),
     policies: new UsagePolicies({ usages: {}, default: { retentionSeconds: TTL_MS / 1000 } }),
     reservations,
     admission: new Admission(100),
