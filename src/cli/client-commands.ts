@@ -2,7 +2,8 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { createWorkerClient, type AssetFile, type WorkerClient } from '@asset-service/worker';
 import { checkHealth } from '../rpc/health-client.ts';
 import { progressBar } from './progress-bar.ts';
-import { changesFrom, collect, descriptionFrom, type DescriptionFlags } from './description-flags.ts';
+import { changesFrom, collect, type DescriptionFlags } from './description-flags.ts';
+import { upload, type UploadFlags } from './upload-command.ts';
 
 interface GlobalFlags {
   readonly url: string;
@@ -18,18 +19,13 @@ export function addClientCommands(root: Command): void {
       .option('-u, --url <url>', 'where the service is', process.env['ASSET_URL'] ?? 'http://127.0.0.1:8080')
       .option('--token <token>', 'identity to send (or ASSET_TOKEN)', process.env['ASSET_TOKEN']);
 
-  describing(command('upload <file>', 'store a file and print its record'))
-    .option('--request-id <id>', 'make the upload safe to repeat')
-    .action((path: string, flags: GlobalFlags & DescriptionFlags & { requestId?: string }) =>
-      withClient(flags, async (client) => {
-        const bar = progressBar(path);
-        try {
-          const options = { ...descriptionFrom(flags), requestId: flags.requestId, onProgress: bar.update };
-          show(await client.uploadFile(path, options));
-        } finally {
-          bar.stop();
-        }
-      }),
+  describing(command('upload <path...>', 'store files, and folders with all that is in them'))
+    .option('--request-id <id>', 'make the upload safe to repeat, and let it go on where it stood')
+    .option('--concurrency <count>', 'files on their way at once', positive, 4)
+    .option('--all', 'hidden files in folders as well')
+    .option('--path-attribute <name>', 'keep the path of each file in its folder in this attribute')
+    .action((paths: string[], flags: GlobalFlags & UploadFlags) =>
+      withClient(flags, (client) => upload(client, paths, flags)),
     );
 
   command('url <id>', 'print a private URL of a file that expires')
