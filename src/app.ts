@@ -44,7 +44,11 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   for (const name of config.unknownNames) log.warn({ name }, 'this variable is no setting of the service');
 
   const catalog = openCatalog(config);
-  const listener = await listen({ ...settings.ASSET_LISTEN, tls: config.tls });
+  const listener = await listen({
+    ...settings.ASSET_LISTEN,
+    reusePort: settings.ASSET_REUSE_PORT,
+    tls: config.tls,
+  });
   const url = addressUrl(config, listener.port);
   const { store, route } = openStore(config, url, log);
 

@@ -24,6 +24,11 @@ export const OPTIONS = {
     '127.0.0.1:8080',
     'Address of the one port: gRPC, Connect, gRPC-Web, health, reflection and the URLs of the filesystem store. Port 0 takes any free one.',
   ),
+  ASSET_REUSE_PORT: option(
+    flag(),
+    'false',
+    'true to let several processes of one machine listen on the same port; the kernel shares connections out among them. Linux; not with the embedded store.',
+  ),
   ASSET_PUBLIC_URL: option(
     http().optional(),
     '',

@@ -12,6 +12,8 @@ export interface ListenerOptions {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
+  /** True to share the port with other processes that say so too. */
+  readonly reusePort?: boolean;
   /** PEM; without it the port speaks cleartext. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined;
 }
@@ -100,7 +102,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 
   await new Promise<void>((resolve, reject) => {
     front.once('error', reject);
-    front.listen(options.port, options.host, resolve);
+    front.listen({ port: options.port, host: options.host, reusePort: options.reusePort ?? false }, resolve);
   });
   return {
     port: (front.address() as net.AddressInfo).port,
