@@ -2,6 +2,7 @@ import { DeleteObjectCommand, HeadBucketCommand, HeadObjectCommand, S3Client } f
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { isMissingKey } from './s3-errors.ts';
+import { S3Putter } from './s3-put.ts';
 import { sendRequest, type Attempt } from './s3-requests.ts';
 
 /** Where an S3 is and how it is used. */
@@ -28,6 +29,8 @@ const CONNECT_TIMEOUT_MS = 3_000;
 export class S3Bucket {
   readonly name: string;
   readonly client: S3Client;
+  /** Sends the bytes of objects and parts. */
+  readonly putter: S3Putter;
   readonly stallTimeoutMs: number;
   /** Fields that a request which makes an object takes. */
   readonly encryption: {
@@ -58,6 +61,7 @@ export class S3Bucket {
       }),
     });
     this.name = bucket;
+    this.putter = new S3Putter(this.client, bucket);
     this.stallTimeoutMs = options.stallTimeoutMs ?? 10_000;
     this.encryption = {
       ...(encryption && { ServerSideEncryption: encryption.algorithm }),
@@ -68,6 +72,21 @@ export class S3Bucket {
   /** Names an object in a request. */
   object(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.name, Key: key };
+  }
+
+  /** Headers that say the same as {@link encryption}. */
+  get encryptionHeaders(): Record<string, string> {
+    const { ServerSideEncryption, SSEKMSKeyId } = this.encryption;
+    return {
+      ...(ServerSideEncryption && { 'x-amz-server-side-encryption': ServerSideEncryption }),
+      ...(SSEKMSKeyId && { 'x-amz-server-side-encryption-aws-kms-key-id': SSEKMSKeyId }),
+    };
+  }
+
+  /** Lets go of connections. */
+  close(): void {
+    this.putter.close();
+    this.client.destroy();
   }
 
   /** Runs a request that is safe to repeat; see {@link sendRequest}. */

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAssetError } from '../errors.ts';
 import type { BlobBody } from './blob-store.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { hasCode, isBadChecksum, isTaken } from './s3-errors.ts';
 import { sendRequest, type Attempt } from './s3-requests.ts';
-import { checksum, isRepeatable, UploadBody } from './s3-upload-body.ts';
+import { checksum, isRepeatable, UploadBody, writeChunks } from './s3-upload-body.ts';
 
 /** How long an aborted write waits for the answer to what the store may have done already. */
 const GRACE_MS = 1_000;
@@ -70,27 +71,33 @@ export async function createObject(
   }
 }
 
-/** Sends a body once. `onHandedOver` is called when all of it is with the request. */
-export async function sendBody<T>(
+/**
+ * Sends a body once. `send` makes the request, has the body written to it, and gives the tag of what was stored.
+ * `onHandedOver` is called when all of the body is with the request.
+ */
+export async function sendBody(
   body: BlobBody,
   attempt: Attempt,
   onHandedOver: () => void,
-  send: (body: UploadBody | Uint8Array) => Promise<T>,
-): Promise<T> {
+  send: (write: (request: Writable) => void) => Promise<string>,
+): Promise<{ readonly tag: string; readonly crc32c: number }> {
+  if (isRepeatable(body)) {
+    try {
+      const tag = await send((request) => writeChunks(body, request, attempt.stall, onHandedOver));
+      return { tag, crc32c: body.crc32c ?? checksum(body.chunks) };
+    } catch (error) {
+      if (isBadChecksum(error) && checksum(body.chunks) === body.crc32c) {
+        throw new Error('damaged on the way', { cause: error });
+      }
+      throw error;
+    }
+  }
   const upload = new UploadBody(body, attempt.stall, onHandedOver);
   // What the source fails with is not the store's fault.
   upload.once('error', attempt.fail);
   try {
-    if (body.sizeBytes > 0) return await send(upload);
-    // The SDK hangs on a stream without bytes.
-    await upload.finishEmpty().catch(attempt.fail);
-    attempt.signal.throwIfAborted();
-    return await send(new Uint8Array());
-  } catch (error) {
-    if (isBadChecksum(error) && body.crc32c !== undefined && isRepeatable(body)) {
-      if (checksum(body.chunks) === body.crc32c) throw new Error('damaged on the way', { cause: error });
-    }
-    throw error;
+    const tag = await send((request) => upload.pipe(request));
+    return { tag, crc32c: body.crc32c ?? upload.crc32c };
   } finally {
     upload.destroy();
   }

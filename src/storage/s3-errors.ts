@@ -8,6 +8,18 @@ interface S3Error {
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
+/** What the store answered to a request that the SDK did not send. It looks like an error of the SDK. */
+export class S3Failure extends Error {
+  readonly $metadata: { readonly httpStatusCode: number };
+
+  /** @param answer - body of the answer: XML, or nothing */
+  constructor(status: number, answer: string) {
+    super(textOf('Message', answer) ?? `the store answered ${status}`);
+    this.name = textOf('Code', answer) ?? 'UnknownError';
+    this.$metadata = { httpStatusCode: status };
+  }
+}
+
 const MISSING_KEY = ['NoSuchKey', 'NotFound'];
 const BAD_CHECKSUM = ['BadDigest', 'XAmzContentChecksumMismatch', 'XAmzContentSHA256Mismatch'];
 
@@ -69,4 +81,9 @@ export function toStoreError(error: unknown): unknown {
   if (isBadChecksum(error)) return checksumMismatch(error);
   if (hasCode(error, 'NoSuchUpload', 'InvalidPart')) return multipartGone(error);
   return storeUnavailable(error);
+}
+
+/** Text of the first element of this name; undefined if there is none. */
+function textOf(element: string, xml: string): string | undefined {
+  return new RegExp(`<${element}>([^<]*)</${element}>`).exec(xml)?.[1];
 }

@@ -4,7 +4,6 @@ import {
   CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
   ListPartsCommand,
-  UploadPartCommand,
   type CompletedPart,
   type Part,
 } from '@aws-sdk/client-s3';
@@ -13,7 +12,7 @@ import { abortBy, type S3Bucket } from './s3-bucket.ts';
 import { createObject, newWriteId, sendBody } from './s3-create.ts';
 import { hasCode } from './s3-errors.ts';
 import { sendRequest } from './s3-requests.ts';
-import { checksumHeader, encodeChecksum, isRepeatable, UploadBody } from './s3-upload-body.ts';
+import { bodyHeaders, encodeChecksum, isRepeatable, withChecksum } from './s3-upload-body.ts';
 import { multipartGone } from './store-errors.ts';
 
 /** S3 may take its time to put thousands of parts together. */
@@ -60,29 +59,19 @@ export class S3Multiparts implements Pick<
   ): Promise<BlobPart> {
     assertBlobKey(key);
     const { uploadId } = splitMultipartId(multipartId);
-    const checksums = checksumHeader(body);
-    const command = (Body: UploadBody | Uint8Array) =>
-      new UploadPartCommand({
-        ...this.#bucket.object(key),
-        ...checksums,
-        UploadId: uploadId,
-        PartNumber: partNumber,
-        Body,
-        ContentLength: body.sizeBytes,
-      });
+    const summed = withChecksum(body);
+    const headers = bodyHeaders(summed);
+    const query = { partNumber: String(partNumber), uploadId };
     const options = { signal, repeat: isRepeatable(body), stallTimeoutMs: this.#bucket.stallTimeoutMs };
-    return sendRequest(options, (attempt) =>
-      sendBody(
-        body,
+    return sendRequest(options, async (attempt) => {
+      const sent = await sendBody(
+        summed,
         attempt,
         () => undefined,
-        async (Body) => {
-          const { ETag } = await this.#bucket.client.send(command(Body), abortBy(attempt));
-          const crc32c = body.crc32c ?? (Body instanceof UploadBody ? Body.crc32c : 0);
-          return { partNumber, sizeBytes: body.sizeBytes, tag: ETag ?? '', crc32c };
-        },
-      ),
-    );
+        (write) => this.#bucket.putter.put({ key, query, headers, signal: attempt.signal }, write),
+      );
+      return { partNumber, sizeBytes: body.sizeBytes, ...sent };
+    });
   }
 
   async completeMultipart(

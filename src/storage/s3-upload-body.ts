@@ -1,5 +1,5 @@
 import { crc32c } from '@node-rs/crc32';
-import { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import type { BlobBody } from './blob-store.ts';
 import type { StallTimer } from './stall-timer.ts';
 import { sizeMismatch } from './store-errors.ts';
@@ -24,26 +24,71 @@ export function encodeChecksum(crc32c: number): string {
   return bytes.toString('base64');
 }
 
-/** The checksum that the store verifies; a body in memory always gets one. Checks such a body's size as well. */
-export function checksumHeader(body: BlobBody): { ChecksumCRC32C?: string } {
-  let { crc32c } = body;
-  if (isRepeatable(body)) {
-    const size = body.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    if (size !== body.sizeBytes) throw sizeMismatch(body.sizeBytes, size);
-    crc32c ??= checksum(body.chunks);
-  }
-  return crc32c === undefined ? {} : { ChecksumCRC32C: encodeChecksum(crc32c) };
+/**
+ * A body whose checksum is known, if it lies in memory. Throws SIZE_MISMATCH if such a body does not have the size
+ * that it says.
+ */
+export function withChecksum(body: BlobBody): BlobBody {
+  if (!isRepeatable(body)) return body;
+  const size = body.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  if (size !== body.sizeBytes) throw sizeMismatch(body.sizeBytes, size);
+  return { ...body, crc32c: body.crc32c ?? checksum(body.chunks) };
+}
+
+/** Headers that say the size of a body, and its checksum for the store to verify. */
+export function bodyHeaders({ sizeBytes, crc32c }: BlobBody): Record<string, string> {
+  return {
+    'content-length': String(sizeBytes),
+    ...(crc32c !== undefined && { 'x-amz-checksum-crc32c': encodeChecksum(crc32c) }),
+  };
 }
 
 /**
- * A body on its way into one request. It fails with SIZE_MISMATCH before its last byte is handed over if it is
- * longer or shorter than it says, so that no store can take it for whole.
+ * Writes a body from memory to a request, as fast as the store takes it, and ends the request. `stall` starts
+ * anew whenever the store has taken something. `onHandedOver` is called when all bytes are with the request: from
+ * then on the store may carry it out.
+ */
+export function writeChunks(
+  { sizeBytes, chunks }: BlobBody & { readonly chunks: readonly Uint8Array[] },
+  request: Writable,
+  stall: StallTimer,
+  onHandedOver: () => void,
+): void {
+  const left = pieces(chunks);
+  let sentBytes = 0;
+  const write = (): void => {
+    stall.restart();
+    for (;;) {
+      const next = left.next();
+      if (next.done) return;
+      sentBytes += next.value.length;
+      if (sentBytes === sizeBytes) {
+        onHandedOver();
+        request.end(next.value);
+      } else if (!request.write(next.value)) {
+        return;
+      }
+    }
+  };
+  if (sizeBytes > 0) {
+    request.on('drain', write);
+    write();
+  } else {
+    onHandedOver();
+    request.end();
+  }
+}
+
+/**
+ * A body from a source that is read once, on its way into the request that it is piped to. It fails with SIZE_MISMATCH
+ * before its last byte is handed over if it is longer or shorter than it says, so that no store can take it for whole.
  */
 export class UploadBody extends Readable {
-  readonly #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  readonly #iterator: AsyncIterator<Uint8Array>;
   readonly #sizeBytes: number;
   readonly #stall: StallTimer;
   readonly #onHandedOver: () => void;
+  readonly #isSummed: boolean;
   #sentBytes = 0;
   #sum = 0;
 
@@ -56,21 +101,14 @@ export class UploadBody extends Readable {
     this.#sizeBytes = body.sizeBytes;
     this.#stall = stall;
     this.#onHandedOver = onHandedOver;
-    this.#iterator = isRepeatable(body)
-      ? pieces(body.chunks)
-      : (body.chunks as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+    // The store verifies a checksum that is known.
+    this.#isSummed = body.crc32c === undefined;
+    this.#iterator = (body.chunks as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
   }
 
-  /** CRC32C of what was handed over. */
+  /** CRC32C of what was handed over; 0 where the body came with one. */
   get crc32c(): number {
     return this.#sum;
-  }
-
-  /** Reads a body of no bytes to its end; nothing of it is sent. */
-  async finishEmpty(): Promise<void> {
-    const chunk = await this.#next();
-    if (chunk) throw sizeMismatch(0, 'more');
-    this.#onHandedOver();
   }
 
   override _read(): void {
@@ -89,16 +127,16 @@ export class UploadBody extends Readable {
 
   async #pull(): Promise<void> {
     const chunk = await this.#next();
-    if (!chunk) throw sizeMismatch(this.#sizeBytes, this.#sentBytes);
-    const sent = this.#sentBytes + chunk.length;
+    const sent = this.#sentBytes + (chunk?.length ?? 0);
     const whole = sent === this.#sizeBytes;
-    if (sent > this.#sizeBytes || (whole && (await this.#next())))
+    if (!chunk && !whole) throw sizeMismatch(this.#sizeBytes, this.#sentBytes);
+    if (sent > this.#sizeBytes || (chunk && whole && (await this.#next())))
       throw sizeMismatch(this.#sizeBytes, 'more');
     if (this.destroyed) return;
     this.#sentBytes = sent;
-    this.#sum = crc32c(chunk, this.#sum);
+    if (chunk && this.#isSummed) this.#sum = crc32c(chunk, this.#sum);
     if (whole) this.#onHandedOver();
-    this.push(chunk);
+    if (chunk) this.push(chunk);
     if (whole) this.push(null);
   }
 

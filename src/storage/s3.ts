@@ -1,4 +1,4 @@
-import { GetObjectCommand, HeadBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { GetObjectCommand, HeadBucketCommand } from '@aws-sdk/client-s3';
 import { Readable } from 'node:stream';
 import { AssetError } from '../errors.ts';
 import { BlobReader } from './blob-reader.ts';
@@ -19,7 +19,7 @@ import { isMissingKey, isPastEnd } from './s3-errors.ts';
 import { S3Multiparts, splitMultipartId } from './s3-multipart.ts';
 import { S3UrlSigner } from './s3-presign.ts';
 import { sendRequest } from './s3-requests.ts';
-import { checksumHeader, isRepeatable, type UploadBody } from './s3-upload-body.ts';
+import { bodyHeaders, isRepeatable, withChecksum } from './s3-upload-body.ts';
 import { blobMissing, storeUnavailable } from './store-errors.ts';
 
 const CHECK_TIMEOUT_MS = 5_000;
@@ -47,26 +47,22 @@ export class S3BlobStore implements BlobStore {
   ): Promise<'created' | 'exists'> {
     assertBlobKey(key);
     const writeId = newWriteId();
-    const checksums = checksumHeader(body);
-    const command = (Body: UploadBody | Uint8Array) =>
-      new PutObjectCommand({
-        ...this.#bucket.object(key),
-        ...this.#bucket.encryption,
-        ...checksums,
-        Body,
-        ContentLength: body.sizeBytes,
-        ContentType: properties.contentType,
-        IfNoneMatch: '*',
-        Metadata: { 'write-id': writeId },
-      });
+    const summed = withChecksum(body);
+    const headers = {
+      ...bodyHeaders(summed),
+      ...this.#bucket.encryptionHeaders,
+      'content-type': properties.contentType,
+      'if-none-match': '*',
+      'x-amz-meta-write-id': writeId,
+    };
     return createObject(
       this.#bucket,
       key,
       writeId,
-      { signal, repeat: isRepeatable(body), unproven: !('ChecksumCRC32C' in checksums) },
+      { signal, repeat: isRepeatable(body), unproven: summed.crc32c === undefined },
       (attempt, mayExist) =>
-        sendBody(body, attempt, mayExist, (Body) =>
-          this.#bucket.client.send(command(Body), abortBy(attempt)),
+        sendBody(summed, attempt, mayExist, (write) =>
+          this.#bucket.putter.put({ key, query: {}, headers, signal: attempt.signal }, write),
         ),
     );
   }
@@ -166,7 +162,7 @@ export class S3BlobStore implements BlobStore {
   }
 
   close(): Promise<void> {
-    this.#bucket.client.destroy();
+    this.#bucket.close();
     return Promise.resolve();
   }
 }
