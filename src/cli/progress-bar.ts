@@ -63,7 +63,9 @@ export function progressBars(count: number): {
       running.delete(index);
       all.increment();
     },
-    stop: () => bars.stop(),
+    stop: () => {
+      if (bars.isActive) bars.stop();
+    },
   };
 }
 
