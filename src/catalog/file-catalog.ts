@@ -199,6 +199,19 @@ export interface FileCatalog {
    */
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean>;
 
+  /**
+   * Takes a lease, or prolongs it: resolves with true if `holder` has it until `expireTime`, with false if another
+   * holder has it and it has not expired. Of several concurrent takers exactly one gets it.
+   *
+   * Whether a lease has expired is told by the one clock of the catalog's server (of the machine, for an embedded
+   * catalog), while `expireTime` is by that of the caller: a lease must be long against the difference of the two.
+   * A name is 1 to 64 of `[a-z0-9-]`, a holder 1 to 64 of `[A-Za-z0-9_-]`.
+   */
+  acquireLease(name: string, holder: string, expireTime: Date, call?: CatalogCall): Promise<boolean>;
+
+  /** Gives a lease up. Resolves too if the holder has it no longer, and then changes nothing. */
+  releaseLease(name: string, holder: string, call?: CatalogCall): Promise<void>;
+
   /** Resolves if the catalog can be reached and used, within 5 seconds. */
   check(call?: CatalogCall): Promise<void>;
 

@@ -1,4 +1,4 @@
-/** The collection of open reservations. Like the next three it is the service's own: only superusers reach it. */
+/** The collection of open reservations. Like the next four it is the service's own: only superusers reach it. */
 export const OPEN_RESERVATIONS = 'asset_reservations';
 
 /** The collection of closed reservations. */
@@ -6,6 +6,9 @@ export const CLOSED_RESERVATIONS = 'asset_leftovers';
 
 /** The collection of the sessions of uploads, open and closed ones. */
 export const UPLOADS = 'asset_uploads';
+
+/** The collection of leases. */
+export const LEASES = 'asset_leases';
 
 /** The collection by which one change of several wins. */
 export const REVISIONS = 'asset_revisions';
@@ -54,6 +57,16 @@ export const HELPERS: readonly { name: string; fields: object[]; indexes: string
       `create unique index idx_${UPLOADS}_key on ${UPLOADS} (request_key) where request_key is not ''`,
       byAnyCase(UPLOADS),
     ],
+  },
+  {
+    name: LEASES,
+    fields: [
+      idField,
+      { name: 'name', type: 'text', required: true, max: 64 },
+      { name: 'holder', type: 'text', required: true, max: 64 },
+      { name: 'expire_time', type: 'date' },
+    ],
+    indexes: [`create unique index idx_${LEASES}_name on ${LEASES} (name)`],
   },
   { name: REVISIONS, fields: [idField], indexes: [byAnyCase(REVISIONS)] },
 ];

@@ -11,6 +11,7 @@ import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { PocketBaseClient, Refusal } from './pocketbase-client.ts';
 import { PocketBaseFiles } from './pocketbase-files.ts';
 import { idFilters, listFilter, quoteTime, superuserOnly } from './pocketbase-filter.ts';
+import * as leases from './pocketbase-leases.ts';
 import { findCollection, migratePocketBase } from './pocketbase-migrate.ts';
 import { countOf, revisionOf, toBody } from './pocketbase-records.ts';
 import { isTaken, toAssetError } from './pocketbase-refusals.ts';
@@ -206,6 +207,15 @@ class PocketBaseCatalog implements FileCatalog {
     });
   }
 
+  acquireLease(name: string, holder: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
+    const lease = { name, holder, expireTime };
+    return this.#run(call, (signal) => leases.acquireLease(this.#client, lease, signal));
+  }
+
+  releaseLease(name: string, holder: string, call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => leases.releaseLease(this.#client, name, holder, signal));
+  }
+
   async check(call?: CatalogCall): Promise<void> {
     const filter = superuserOnly(this.#map);
     await this.#run(
@@ -216,7 +226,7 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   async close(): Promise<void> {
-    // Connections are those of fetch, which lets go of idle ones by itself.
+    this.#client.close();
   }
 
   /** Bounds a call and ends its requests with it. What is refused that no method expects is a fault. */

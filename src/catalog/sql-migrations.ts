@@ -21,7 +21,17 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
   return {
     '0001_files': { up: (db) => createTables(db as Kysely<Tables>, backend) },
     '0002_uploads': { up: (db) => createUploads(db as Kysely<Tables>, backend) },
+    '0003_leases': { up: (db) => createLeases(db as Kysely<Tables>, backend) },
   };
+}
+
+async function createLeases(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  await sql`
+    create table leases (
+      name ${text} not null primary key,
+      holder ${text} not null,
+      expire_time bigint not null
+    )`.execute(db);
 }
 
 async function createUploads(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {

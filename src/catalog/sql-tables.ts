@@ -7,6 +7,7 @@ export interface Tables {
   file_relations: FileRelationsTable;
   reservations: ReservationsTable;
   uploads: UploadsTable;
+  leases: LeasesTable;
 }
 
 /** One row a file. PostgreSQL gives whole numbers as text, SQLite as numbers. */
@@ -68,6 +69,13 @@ export interface UploadsTable {
   request_key: string | null;
   /** 1 from when on no file can come of it. */
   closed: number;
+}
+
+/** One row a lease that is held, or that expired and was not taken since. */
+export interface LeasesTable {
+  name: string;
+  holder: string;
+  expire_time: number | string;
 }
 
 /** A row of `files` as the catalog selects it. */

@@ -11,6 +11,7 @@ import type {
 } from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { withRetries, type SqlBackend } from './sql-backend.ts';
+import * as leases from './sql-leases.ts';
 import { listQuery, type ListQuery } from './sql-list.ts';
 import { migrateSql } from './sql-migrations.ts';
 import * as reservations from './sql-reservations.ts';
@@ -160,6 +161,15 @@ export class SqlCatalog implements FileCatalog {
       await reservations.addClosedReservation(trx, id, new Date());
       return true;
     });
+  }
+
+  acquireLease(name: string, holder: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
+    const lease = { name, holder, expireTime };
+    return this.#run(call, () => leases.acquireLease(this.#db, lease, this.#backend.now));
+  }
+
+  releaseLease(name: string, holder: string, call?: CatalogCall): Promise<void> {
+    return this.#run(call, () => leases.releaseLease(this.#db, name, holder));
   }
 
   async check(call?: CatalogCall): Promise<void> {

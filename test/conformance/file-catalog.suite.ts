@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
+import { leaseTests } from './file-catalog/leases.ts';
 import { listTests } from './file-catalog/lists.ts';
 import { outageTests } from './file-catalog/outage.ts';
 import { recordTests } from './file-catalog/records.ts';
@@ -55,6 +56,10 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => subject,
     );
     reservationTests(
+      () => catalog,
+      () => subject,
+    );
+    leaseTests(
       () => catalog,
       () => subject,
     );
