@@ -1,5 +1,6 @@
 import PocketBase, { BaseAuthStore, getTokenPayload } from 'pocketbase';
 import { unavailable } from './call.ts';
+import { PocketBaseTransport } from './pocketbase-fetch.ts';
 
 /** A record as PocketBase writes it, by the names of its fields. */
 export type RawRecord = Readonly<Record<string, unknown>> & { readonly id: string };
@@ -60,6 +61,7 @@ export function quote(text: string): string {
  */
 export class PocketBaseClient {
   readonly #sdk: PocketBase;
+  readonly #transport = new PocketBaseTransport();
   readonly #email: string;
   readonly #password: string;
   #login: Promise<void> | undefined;
@@ -112,15 +114,20 @@ export class PocketBaseClient {
       await this.#ensureLogin();
       const token = this.#sdk.authStore.token;
       try {
-        return await this.#sdk.send<T>(path, { ...options, fetch: fetchWhole });
+        return await this.#sdk.send<T>(path, { ...options, fetch: this.#transport.fetch });
       } catch (error) {
         if (!loginLost.includes(failureOf(error).status)) throw error;
         await this.#renewLogin(token);
-        return await this.#sdk.send<T>(path, { ...options, fetch: fetchWhole });
+        return await this.#sdk.send<T>(path, { ...options, fetch: this.#transport.fetch });
       }
     } catch (error) {
       throw toRefusal(error) ?? unavailable(error);
     }
+  }
+
+  /** Lets go of connections. */
+  close(): void {
+    this.#transport.close();
   }
 
   async #ensureLogin(): Promise<void> {
@@ -138,7 +145,7 @@ export class PocketBaseClient {
       .collection('_superusers')
       .authWithPassword(this.#email, this.#password, {
         signal: AbortSignal.timeout(5_000),
-        fetch: fetchWhole,
+        fetch: this.#transport.fetch,
       })
       .then(
         ({ token }) => {
@@ -151,17 +158,6 @@ export class PocketBaseClient {
       .finally(() => (this.#login = undefined));
     return this.#login;
   }
-}
-
-/**
- * A fetch that fails if the answer breaks off. The SDK would take half an answer for an empty one, and so what exists
- * for missing.
- */
-async function fetchWhole(url: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {
-  const answer = await fetch(url, init);
-  const { status, statusText, headers } = answer;
-  const body = await answer.arrayBuffer();
-  return new Response(body.byteLength > 0 ? body : null, { status, statusText, headers });
 }
 
 /** Path of a collection's records, or of one of them. */
