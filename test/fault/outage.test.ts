@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasToxiproxy, startToxiproxy, type ToxiproxyServer } from '../support/toxiproxy.ts';
 import { waitForHealth } from '../support/service.ts';
-import { freePorts } from '../support/ports.ts';
 import { checkEverything } from './support/check.ts';
 import { Ledger } from './support/ledger.ts';
 import { startLoad, type Load } from './support/load.ts';
@@ -67,18 +66,15 @@ const DOWN_MS = FULL ? 30_000 : 8_000;
     beforeAll(async () => {
       toxiproxy = await startToxiproxy();
       const { client } = toxiproxy;
-      const [storePort, catalogPort] = await freePorts(2);
       world = await startWorld({
         catalog,
         async between({ store, catalog: catalogAddress }) {
-          const put = (name: string, port: number, upstream: string) =>
-            client.createProxy({ name, listen: `127.0.0.1:${port}`, upstream });
-          proxies = {
-            store: await put('store', storePort!, store),
-            catalog: await put('catalog', catalogPort!, catalogAddress),
-          };
+          // Port 0: it takes a free one and says which.
+          const put = (name: string, upstream: string) =>
+            client.createProxy({ name, listen: '127.0.0.1:0', upstream });
+          proxies = { store: await put('store', store), catalog: await put('catalog', catalogAddress) };
           return {
-            ...{ store: `127.0.0.1:${storePort}`, catalog: `127.0.0.1:${catalogPort}` },
+            ...{ store: proxies.store.listen, catalog: proxies.catalog.listen },
             dispose: () => toxiproxy.dispose(),
           };
         },
