@@ -7,7 +7,7 @@ import { serverProgram } from './install.ts';
 
 declare global {
   /** What the run started, for `global-teardown.ts`. */
-  // eslint-disable-next-line no-var
+   
   var startedServers: { dispose(): Promise<void> }[] | undefined;
 }
 
