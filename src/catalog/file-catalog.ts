@@ -186,6 +186,9 @@ export interface FileCatalog {
    */
   takeClosedReservations(now: Date, limit: number, call?: CatalogCall): Promise<readonly Reservation[]>;
 
+  /** Reservations as {@link takeClosedReservations} would return them, at most `limit`, in no order. Changes nothing. */
+  listPastReservations(now: Date, limit: number, call?: CatalogCall): Promise<readonly Reservation[]>;
+
   /** Removes a closed reservation, after its leftovers are gone. */
   forgetReservation(id: string, call?: CatalogCall): Promise<void>;
 

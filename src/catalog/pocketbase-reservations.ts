@@ -80,19 +80,35 @@ export async function takeClosedReservations(
   limit: number,
   signal: AbortSignal,
 ): Promise<readonly Reservation[]> {
-  const expired = await client.list(
-    OPEN_RESERVATIONS,
-    { filter: `expire_time<${quoteTime(now)}`, sort: 'expire_time', limit },
-    signal,
-  );
+  const expired = await listExpired(client, now, limit, signal);
   const few = pLimit(CLOSING_AT_ONCE);
   await Promise.all(expired.map((raw) => few(() => closeIfExpired(client, raw, now, signal))));
-  const closed = await client.list(
-    CLOSED_RESERVATIONS,
-    { filter: 'id!=""', sort: 'expire_time,id', limit },
-    signal,
-  );
-  return closed.map((raw) => ({ id: raw.id, fileIds: raw.file_ids as string[] }));
+  return (await listClosed(client, limit, signal)).map(toReservation);
+}
+
+/** What {@link takeClosedReservations} would return. */
+export async function listPastReservations(
+  client: PocketBaseClient,
+  now: Date,
+  limit: number,
+  signal: AbortSignal,
+): Promise<readonly Reservation[]> {
+  const closed = await listClosed(client, limit, signal);
+  const expired = await listExpired(client, now, limit, signal);
+  return [...closed, ...expired].slice(0, limit).map(toReservation);
+}
+
+function listExpired(client: PocketBaseClient, now: Date, limit: number, signal: AbortSignal) {
+  const query = { filter: `expire_time<${quoteTime(now)}`, sort: 'expire_time', limit };
+  return client.list(OPEN_RESERVATIONS, query, signal);
+}
+
+function listClosed(client: PocketBaseClient, limit: number, signal: AbortSignal) {
+  return client.list(CLOSED_RESERVATIONS, { filter: 'id!=""', sort: 'expire_time,id', limit }, signal);
+}
+
+function toReservation(raw: RawRecord): Reservation {
+  return { id: raw.id, fileIds: raw.file_ids as string[] };
 }
 
 /**

@@ -107,6 +107,14 @@ export class PocketBaseUploadSessions implements UploadSessions {
     });
   }
 
+  listPast(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]> {
+    const time = quoteTime(now);
+    const filter = `(closed=false&&expire_time<${time})||(closed=true&&expire_time<=${time})`;
+    return this.#run(call, async (signal) =>
+      (await this.#client.list(UPLOADS, { filter, limit }, signal)).map(toSession),
+    );
+  }
+
   async forget(id: string, call?: CatalogCall): Promise<void> {
     const requests = [token('DELETE', id, 'closed'), { method: 'DELETE', collection: UPLOADS, id } as const];
     await this.#run(call, (signal) => unlessRefused(this.#client.batch(requests, signal), 0));

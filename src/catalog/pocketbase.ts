@@ -178,6 +178,10 @@ class PocketBaseCatalog implements FileCatalog {
     return this.#run(call, (signal) => reservations.takeClosedReservations(this.#client, now, limit, signal));
   }
 
+  listPastReservations(now: Date, limit: number, call?: CatalogCall) {
+    return this.#run(call, (signal) => reservations.listPastReservations(this.#client, now, limit, signal));
+  }
+
   forgetReservation(id: string, call?: CatalogCall): Promise<void> {
     return this.#run(call, (signal) => reservations.forgetReservation(this.#client, id, signal));
   }

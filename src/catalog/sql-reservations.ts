@@ -94,13 +94,34 @@ export async function takeClosedReservations(
     .where('closed', '=', 0)
     .where('expire_time', '<', now.getTime())
     .execute();
-  const rows = await db
-    .selectFrom('reservations')
-    .select((row) => ['id', row.cast<string>('file_ids', 'text').as('file_ids')])
+  const rows = await select(db)
     .where('closed', '=', 1)
     .orderBy('expire_time')
     .orderBy('id')
     .limit(limit)
     .execute();
-  return rows.map((row) => ({ id: row.id, fileIds: JSON.parse(row.file_ids) as string[] }));
+  return rows.map(toReservation);
+}
+
+/** What {@link takeClosedReservations} would return, in no order. */
+export async function listPastReservations(
+  db: Kysely<Tables>,
+  now: Date,
+  limit: number,
+): Promise<readonly Reservation[]> {
+  const rows = await select(db)
+    .where((row) => row.or([row('closed', '=', 1), row('expire_time', '<', now.getTime())]))
+    .limit(limit)
+    .execute();
+  return rows.map(toReservation);
+}
+
+function select(db: Kysely<Tables>) {
+  return db
+    .selectFrom('reservations')
+    .select((row) => ['id', row.cast<string>('file_ids', 'text').as('file_ids')]);
+}
+
+function toReservation(row: { id: string; file_ids: string }): Reservation {
+  return { id: row.id, fileIds: JSON.parse(row.file_ids) as string[] };
 }

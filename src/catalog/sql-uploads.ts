@@ -133,6 +133,23 @@ export class SqlUploadSessions implements UploadSessions {
     });
   }
 
+  listPast(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]> {
+    return this.#run(call, async (db) => {
+      const rows = await db
+        .selectFrom('uploads')
+        .select(COLUMNS)
+        .where((row) =>
+          row.or([
+            row.and([row('closed', '=', 0), row('expire_time', '<', now.getTime())]),
+            row.and([row('closed', '=', 1), row('expire_time', '<=', now.getTime())]),
+          ]),
+        )
+        .limit(limit)
+        .execute();
+      return rows.map(toSession);
+    });
+  }
+
   async forget(id: string, call?: CatalogCall): Promise<void> {
     await this.#run(call, (db) =>
       db.deleteFrom('uploads').where('id', '=', id).where('closed', '=', 1).execute(),

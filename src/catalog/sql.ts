@@ -136,6 +136,10 @@ export class SqlCatalog implements FileCatalog {
     return this.#run(call, () => reservations.takeClosedReservations(this.#db, now, limit));
   }
 
+  listPastReservations(now: Date, limit: number, call?: CatalogCall) {
+    return this.#run(call, () => reservations.listPastReservations(this.#db, now, limit));
+  }
+
   async forgetReservation(id: string, call?: CatalogCall): Promise<void> {
     await this.#run(call, () =>
       this.#db.deleteFrom('reservations').where('id', '=', id).where('closed', '=', 1).execute(),

@@ -67,6 +67,9 @@ export interface UploadSessions {
    */
   takeClosed(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]>;
 
+  /** Sessions as {@link takeClosed} would return them, at most `limit`, in no order. Changes nothing. */
+  listPast(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]>;
+
   /** Removes a closed session, after what it stored is gone. Resolves too if there is none. */
   forget(id: string, call?: CatalogCall): Promise<void>;
 }

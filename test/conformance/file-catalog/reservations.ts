@@ -106,6 +106,20 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       expect(await take(10)).toEqual(oldestFirst.slice(1));
     });
 
+    it('are listed as a sweep would take them, past ones alone, and stay as they are', async () => {
+      const [open, expired, closed] = [newFile(), newFile(), newFile()];
+      await reserve(catalog(), [open.id]);
+      const { id: reservationId } = await catalog().reserve([expired.id], past);
+      const other = await reserve(catalog(), [closed.id]);
+      await catalog().closeReservation(other.id, [closed.id]);
+      const listed = await catalog().listPastReservations(new Date(), 1_000);
+      const ids = listed.flatMap((reservation) => reservation.fileIds);
+      expect(ids).toEqual(expect.arrayContaining([expired.id, closed.id]));
+      expect(ids).not.toContain(open.id);
+      expect(await catalog().listPastReservations(new Date(), 1)).toHaveLength(1);
+      expect((await catalog().create(expired, { reservationId })).status).toBe('created');
+    });
+
     it('are closed or used, never both, when a close and a create race', async () => {
       const other = subject().open();
       try {

@@ -220,6 +220,23 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       await uploads().forget(expired.id);
     });
 
+    it('are listed before they are taken, past ones alone, and stay as they are', async () => {
+      const [prolonged, expired, closed, later] = await Promise.all([
+        open(),
+        open({ expireTime: new Date(1_000) }),
+        open(),
+        open(),
+      ]);
+      await uploads().close(closed.id, 1, new Date(2_000));
+      await uploads().close(later.id, 1, hour());
+      const ids = (await uploads().listPast(new Date(), 1_000)).map(({ id }) => id);
+      expect(ids).toEqual(expect.arrayContaining([expired.id, closed.id]));
+      expect(ids).not.toContain(prolonged.id);
+      expect(ids).not.toContain(later.id);
+      expect(await uploads().listPast(new Date(), 1)).toHaveLength(1);
+      expect(await uploads().get(expired.id)).toEqual(expired);
+    });
+
     it('are no more than asked for, the oldest', async () => {
       const ids: string[] = [];
       for (let i = 0; i < 5; i++) ids.push((await open({ expireTime: new Date(i) })).id);
