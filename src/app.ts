@@ -10,6 +10,8 @@ import { Admission } from './files/admission.ts';
 import type { FilesContext } from './files/context.ts';
 import { RecordLoader } from './files/record-loader.ts';
 import { ReservationPool } from './files/reservations.ts';
+import type { SweepReport } from './files/sweep.ts';
+import { previewSweep } from './files/sweep-preview.ts';
 import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
 import { blobRoute } from './rpc/blob-route.ts';
@@ -86,7 +88,10 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     },
   ];
   const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log);
-  const sweeper = new Sweeper(files, settings.ASSET_SWEEP_INTERVAL);
+  const sweeper = new Sweeper(files, {
+    intervalMs: settings.ASSET_SWEEP_INTERVAL,
+    deletionsPerSecond: settings.ASSET_SWEEP_RATE,
+  });
   listener.serve(rpcHandler(files, health, route, log));
   await health.check();
   log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
@@ -114,6 +119,34 @@ export async function migrateCatalog(
   const catalog = openCatalog(config);
   try {
     return await migrate(catalog, log);
+  } finally {
+    await catalog.close();
+  }
+}
+
+/**
+ * Sweeps once, or says what a sweep would do.
+ *
+ * @returns undefined if another process is sweeping
+ */
+export async function sweepOnce(
+  config: Config,
+  options: { readonly dryRun: boolean },
+  log: Logger = createLogger(config),
+): Promise<SweepReport | undefined> {
+  const catalog = openCatalog(config);
+  try {
+    if (options.dryRun) return await previewSweep({ catalog });
+    // No URL is asked for, so it does not matter what they would start with.
+    const { store } = openStore(config, addressUrl(config, 0), log);
+    const deletionsPerSecond = config.settings.ASSET_SWEEP_RATE;
+    const sweeper = new Sweeper({ store, catalog, log }, { intervalMs: 0, deletionsPerSecond });
+    try {
+      return await sweeper.sweepNow();
+    } finally {
+      await sweeper.close();
+      await store.close();
+    }
   } finally {
     await catalog.close();
   }

@@ -182,6 +182,11 @@ export const OPTIONS = {
     '300',
     'Seconds between two sweeps, which remove leftovers and purge deleted files. 0: this process never sweeps.',
   ),
+  ASSET_SWEEP_RATE: option(
+    count(1, 100_000),
+    '100',
+    'Greatest number of blobs that a sweep deletes in a second.',
+  ),
   ASSET_HEALTH_INTERVAL: option(
     seconds(0.1, 25),
     '5',

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
-import { migrateCatalog, startApp } from '../app.ts';
+import { migrateCatalog, startApp, sweepOnce } from '../app.ts';
 import { loadConfig } from '../config.ts';
+import type { SweepReport } from '../files/sweep.ts';
 import { OPTIONS } from '../options.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
 
@@ -14,6 +15,25 @@ export function addServiceCommands(root: Command): void {
     .action(async () => {
       const done = await migrateCatalog(loadConfig({ ASSET_LOG_LEVEL: 'silent', ...process.env }));
       print(done.length > 0 ? done.join('\n') : 'the catalog is up to date');
+    });
+
+  root
+    .command('sweep')
+    .description('sweep once, now, as the service does at an interval, and print what was removed')
+    .option(
+      '--dry-run',
+      'print what would be removed, of up to 1,000 things of each kind, and remove nothing',
+    )
+    .action(async (options: { dryRun?: true }) => {
+      const dryRun = options.dryRun ?? false;
+      const config = loadConfig({ ASSET_LOG_LEVEL: 'silent', ...process.env });
+      const report = await sweepOnce(config, { dryRun });
+      if (!report) {
+        process.stderr.write('asset-service: another process is sweeping; nothing was done\n');
+        process.exitCode = 1;
+        return;
+      }
+      print(reportAsText(report, dryRun ? 'would be ' : ''));
     });
 
   root
@@ -39,6 +59,15 @@ async function serve(): Promise<void> {
   });
   // Whatever a library still holds open must not keep a drained process alive.
   process.exit(0);
+}
+
+function reportAsText(report: SweepReport, mood: string): string {
+  const { purged, uploads, reservations, cleaned } = report;
+  return [
+    `deleted files whose retention is over: ${purged} ${mood}purged`,
+    `uploads that were given up or expired: ${uploads} ${mood}removed`,
+    `reservations that are over: ${reservations} ${mood}removed, with ${cleaned} ids that are no file`,
+  ].join('\n');
 }
 
 function print(text: string): void {

@@ -1,10 +1,14 @@
 import type { FilesContext } from './context.ts';
 import { blobKey } from './ids.ts';
-import { removeStored } from './sessions/session-store.ts';
+import type { Pace } from './pace.ts';
+import { pieceCount, removeStored } from './sessions/session-store.ts';
 import { toSession } from './sessions/state.ts';
 import { reached } from '../points.ts';
 
 const BATCH = 100;
+
+/** What a sweep works with. */
+export type SweepContext = Pick<FilesContext, 'store' | 'catalog' | 'log'>;
 
 /** What a sweep did. */
 export interface SweepReport {
@@ -24,8 +28,10 @@ export interface SweepReport {
  * It reads the catalog's own lists and never the bucket, so its cost grows with what has happened
  * lately. An id is cleaned only after its reservation was closed, from when on it cannot become a
  * file; everything it does may be repeated, so a sweep that is cut short is finished by the next.
+ *
+ * @param pace - is waited for before blobs are deleted, a step each
  */
-export async function sweep(context: FilesContext, signal: AbortSignal): Promise<SweepReport> {
+export async function sweep(context: SweepContext, signal: AbortSignal, pace: Pace): Promise<SweepReport> {
   const purged = await purgeDeleted(context, signal);
   const report = { purged, uploads: 0, reservations: 0, cleaned: 0 };
   for (;;) {
@@ -33,18 +39,18 @@ export async function sweep(context: FilesContext, signal: AbortSignal): Promise
     for (const reservation of closed) {
       reached('sweep.closed');
       signal.throwIfAborted();
-      report.cleaned += await cleanIds(context, reservation.fileIds, signal);
+      report.cleaned += await cleanIds(context, reservation.fileIds, signal, pace);
       await context.catalog.forgetReservation(reservation.id, { signal });
       reached('sweep.forgotten');
       report.reservations++;
     }
     if (closed.length < BATCH) break;
   }
-  report.uploads = await cleanUploads(context, signal);
+  report.uploads = await cleanUploads(context, signal, pace);
   return report;
 }
 
-async function purgeDeleted(context: FilesContext, signal: AbortSignal): Promise<number> {
+async function purgeDeleted(context: SweepContext, signal: AbortSignal): Promise<number> {
   let purged = 0;
   for (;;) {
     const due = await context.catalog.listPurgeable(new Date(), BATCH, { signal });
@@ -59,13 +65,15 @@ async function purgeDeleted(context: FilesContext, signal: AbortSignal): Promise
   }
 }
 
-async function cleanUploads(context: FilesContext, signal: AbortSignal): Promise<number> {
+async function cleanUploads(context: SweepContext, signal: AbortSignal, pace: Pace): Promise<number> {
   let cleaned = 0;
   for (;;) {
     const closed = await context.catalog.uploads.takeClosed(new Date(), BATCH, { signal });
-    for (const session of closed) {
+    for (const one of closed) {
       signal.throwIfAborted();
-      await removeStored(context, toSession(session), signal);
+      const session = toSession(one);
+      await pace(1 + pieceCount(session), signal);
+      await removeStored(context, session, signal);
       await context.catalog.uploads.forget(session.id, { signal });
       cleaned++;
     }
@@ -73,11 +81,17 @@ async function cleanUploads(context: FilesContext, signal: AbortSignal): Promise
   }
 }
 
-async function cleanIds(context: FilesContext, ids: readonly string[], signal: AbortSignal): Promise<number> {
+async function cleanIds(
+  context: SweepContext,
+  ids: readonly string[],
+  signal: AbortSignal,
+  pace: Pace,
+): Promise<number> {
   const files = await context.catalog.get(ids, { signal });
   const orphans = ids.filter((id) => !files.has(id));
   for (const id of orphans) {
     signal.throwIfAborted();
+    await pace(1, signal);
     await context.store.abortMultiparts(blobKey(id), { signal });
     await context.store.delete(blobKey(id), { signal });
     reached('sweep.blob-removed');

@@ -133,7 +133,7 @@ class Caller {
         if (known && known.purgeTime === undefined) await expectReadable(await this.#living(), known);
         return;
       case 'sweep':
-        await this.#until((files) => sweep(files, FOREVER));
+        await this.#until((files) => sweep(files, FOREVER, () => Promise.resolve()));
         return;
       case 'sleep':
         // As long as a reservation and a session live, so that whoever is in the middle of something is too late.
@@ -300,7 +300,7 @@ async function play(dir: string, scheduler: fc.Scheduler, scripts: Step[][], liv
   for (const double of [...buried, await living]) await double.close();
   for (let sweeps = 0; sweeps < 2; sweeps++) {
     jest.setSystemTime(Date.now() + 3 * TTL_MS);
-    await last.run((files) => sweep(files, FOREVER));
+    await last.run((files) => sweep(files, FOREVER, () => Promise.resolve()));
   }
   const expected = callers.flatMap(({ files }) => [...files.values()]);
   const live = expected.filter(({ purgeTime }) => purgeTime === undefined);

@@ -101,7 +101,7 @@ export async function abandonSession(context: FilesContext, session: Session): P
 
 /** Removes all that a closed session may have stored. */
 export async function removeStored(
-  context: FilesContext,
+  context: Pick<FilesContext, 'store'>,
   session: Session,
   signal: AbortSignal,
 ): Promise<void> {
@@ -133,14 +133,22 @@ export async function removeIfGone(context: FilesContext, session: Session): Pro
 
 /** Removes the pieces of a session that are no longer needed, and those that may exist unrecorded. */
 export async function removePieces(
-  context: FilesContext,
+  context: Pick<FilesContext, 'store'>,
   session: Session,
   signal: AbortSignal,
 ): Promise<void> {
-  const { tail, stale, pending } = session.state;
-  for (const revision of [...tail.map((piece) => piece.revision), ...stale, ...pending]) {
+  for (const revision of pieceRevisions(session)) {
     await context.store.delete(pieceKey(session.id, revision), { signal });
   }
+}
+
+/** Number of pieces that {@link removeStored} removes. */
+export function pieceCount(session: Session): number {
+  return pieceRevisions(session).length;
+}
+
+function pieceRevisions({ state: { tail, stale, pending } }: Session): readonly number[] {
+  return [...tail.map((piece) => piece.revision), ...stale, ...pending];
 }
 
 /** Removes the pieces that parts have taken in. The next save drops them from the session. */

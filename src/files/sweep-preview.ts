@@ -1,0 +1,31 @@
+import type { FilesContext } from './context.ts';
+import type { SweepReport } from './sweep.ts';
+
+/** Most entries of each list of the catalog that are looked at. */
+export const PREVIEW_LIMIT = 1_000;
+
+/**
+ * What a sweep would do now, without doing it: as much as the first {@link PREVIEW_LIMIT} entries of each list
+ * of the catalog say.
+ */
+export async function previewSweep({ catalog }: Pick<FilesContext, 'catalog'>): Promise<SweepReport> {
+  const now = new Date();
+  const [purgeable, reservations, uploads] = await Promise.all([
+    catalog.listPurgeable(now, PREVIEW_LIMIT),
+    catalog.listPastReservations(now, PREVIEW_LIMIT),
+    catalog.uploads.listPast(now, PREVIEW_LIMIT),
+  ]);
+  let cleaned = 0;
+  for (const { fileIds } of reservations) {
+    const files = await catalog.get(fileIds);
+    cleaned += fileIds.filter((id) => !files.has(id)).length;
+  }
+  // Each purge leaves a reservation of one id, which the same sweep goes on to clean.
+  const purged = purgeable.length;
+  return {
+    purged,
+    reservations: reservations.length + purged,
+    uploads: uploads.length,
+    cleaned: cleaned + purged,
+  };
+}
