@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { chown, mkdtemp, rm } from 'node:fs/promises';
+import { chown, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** User and group that a server runs as. */
@@ -148,9 +148,26 @@ export async function startServer(spec: ServerSpec): Promise<Server> {
 
 /** Makes a directory of its own under the system's temporary one, for `identity` where given. */
 export async function makeDir(name: string, identity?: Identity): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), `asset-test-${name}-`));
+  const base = identity ? await openBase() : tmpdir();
+  const dir = await mkdtemp(join(base, `asset-test-${name}-`));
   if (identity) await chown(dir, identity.uid, identity.gid);
   return dir;
+}
+
+/** A temporary directory that every user can get to: the one that is set may lie where only its owner can. */
+async function openBase(): Promise<string> {
+  for (const base of [tmpdir(), '/tmp', '/var/tmp', '/dev/shm']) {
+    if (await isOpen(base)) return base;
+  }
+  throw new Error('there is no temporary directory that every user can get to: set TMPDIR to one');
+}
+
+async function isOpen(path: string): Promise<boolean> {
+  const mode = await stat(path).then(
+    (found) => found.mode,
+    () => 0,
+  );
+  return (mode & 0o001) !== 0 && (path === '/' || isOpen(dirname(path)));
 }
 
 /** Removes a directory that {@link makeDir} made. */
@@ -172,7 +189,7 @@ export async function run(
 ): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const child = spawn('/bin/sh', ['-c', GUARD, 'guard', options.ownDir ?? '', command, ...args], {
-      cwd: tmpdir(),
+      cwd: options.ownDir ?? tmpdir(),
       detached: true,
       env: { ...process.env, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
