@@ -7,7 +7,7 @@ import { serverProgram } from './install.ts';
 
 declare global {
   /** What the run started, for `global-teardown.ts`. */
-   
+
   var startedServers: { dispose(): Promise<void> }[] | undefined;
 }
 
