@@ -61,6 +61,8 @@ interface Expected {
 /** One caller, with request ids of its own; after a crash it repeats what it was at. */
 class Caller {
   readonly files = new Map<string, Expected>();
+  /** What a request id brings: always the same, since a file that may be purged need not be purged yet. */
+  readonly #contents = new Map<string, Uint8Array>();
   readonly #name: string;
   readonly #living: () => Promise<ProcessDouble>;
 
@@ -78,7 +80,7 @@ class Caller {
     const known = this.#current(key);
     switch (step.do) {
       case 'upload': {
-        const content = known?.content ?? bytesOf(key, step.size);
+        const content = this.#content(key, step.size);
         return this.#expect(
           key,
           content,
@@ -86,7 +88,7 @@ class Caller {
         );
       }
       case 'resume':
-        return this.#resume(key, known?.content ?? bytesOf(key, step.size), step.size / 2);
+        return this.#resume(key, this.#content(key, step.size), step.size / 2);
       case 'cancel': {
         const { uploadId } = await this.#until((files) =>
           startUpload(files, ANONYMOUS, newUpload(key, bytesOf(key, 10)), FOREVER),
@@ -169,6 +171,12 @@ class Caller {
       const sent = await this.#once((files) => resumeUpload(files, ANONYMOUS, id, appendix, FOREVER));
       if (sent !== undefined && 'persistedSize' in sent) durable = sent.persistedSize;
     }
+  }
+
+  #content(key: string, size: number): Uint8Array {
+    const content = this.#contents.get(key) ?? bytesOf(key, size);
+    this.#contents.set(key, content);
+    return content;
   }
 
   /** What is under a request id, unless it may have been purged. */

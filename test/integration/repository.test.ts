@@ -190,6 +190,7 @@ describe('.ci/run', () => {
       'contract compatibility',
       'generated code',
       'packages',
+      'settings page',
     ]);
   });
 

@@ -1,4 +1,4 @@
-import type { UploadRequest } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import type { UploadRequest, UploadSpec } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { type BffClient, createBffClient, type RequestUploadOptions } from '@asset-service/bff';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Code } from '@connectrpc/connect';
@@ -9,13 +9,15 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeRequest } from '@asset-service/bff';
-import { type Double, serviceError, specOf, startDouble } from './clients-double.ts';
+import { type Double, serviceError, specOf as specIn, startDouble } from './clients-double.ts';
 
 const content = randomBytes(3_000_000);
 
 let double: Double;
 let client: BffClient;
 let received: { messages: UploadRequest[]; bytes: Buffer }[];
+/** What an upload over several calls was begun with: that of a body whose size nobody knows. */
+let started: UploadSpec | undefined;
 let aborted: number;
 let begun: () => void;
 /** What the service does after a message. */
@@ -26,7 +28,12 @@ beforeEach(async () => {
   aborted = 0;
   then = undefined;
   begun = () => {};
+  started = undefined;
   double = await startDouble({
+    startUpload: ({ uploadSpec }) => {
+      started = uploadSpec!;
+      return { uploadId: 'abc', partSizeBytes: BigInt(8 << 20) };
+    },
     upload: async (requests, context) => {
       context.signal.addEventListener('abort', () => (aborted += 1));
       const messages: UploadRequest[] = [];
@@ -48,6 +55,10 @@ afterEach(async () => {
   client.close();
   await double[Symbol.asyncDispose]();
 });
+
+function specOf(messages: readonly UploadRequest[]): UploadSpec {
+  return messages[0]?.firstMessage.case === 'uploadId' ? started! : specIn(messages);
+}
 
 /** A back end that passes every body on and answers with the id, or with the code and reason of the failure. */
 async function withBackEnd(

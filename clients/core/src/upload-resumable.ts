@@ -41,7 +41,8 @@ export class ResumableUpload {
     while (status.case === 'persistedSize') {
       const from = Number(status.value);
       this.#note(from, current);
-      status = await this.#send(from, current);
+      // Many calls may make one try: each gets what is left of the time.
+      status = await this.#send(from, this.#task.retries.next());
       // Asking such a service again would never end.
       if (status.case === 'persistedSize' && Number(status.value) <= from)
         throw new AssetClientError('INTERNAL', 'the service kept nothing of what was sent');

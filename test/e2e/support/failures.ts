@@ -24,7 +24,7 @@ export interface Failure {
 
 /** What no caller may ever read: where bytes and records lie, and what the service is made of. */
 const INTERNAL =
-  /assets\/|127\.0\.0\.1|localhost|test-[0-9a-f]{16}|\/tmp\/|node_modules|\.ts:|\n\s+at |ECONN|ENOENT|EACCES|sqlite|pocketbase|postgres|seaweed|s3|bucket|select |asset_reservations|\/api\/|asset-test/i;
+  /assets\/|127\.0\.0\.1|localhost|test-[0-9a-f]{16}|\/tmp\/|node_modules|\.ts:|\n\s+at |ECONN|ENOENT|EACCES|sqlite|pocketbase|postgres|seaweed|\bs3\b|bucket|select |asset_reservations|\/api\/|asset-test/i;
 
 /**
  * Waits for a call to fail, and holds the error to what is promised of every error: an ErrorInfo of the
