@@ -1,6 +1,7 @@
 import { fileTypeFromBuffer, supportedMimeTypes } from 'file-type';
 import mime from 'mime';
 import { AssetError } from '../errors.ts';
+import type { UsagePolicies } from './policy.ts';
 
 /** How many bytes of a file are looked at to find its type: what `file-type` asks for. */
 export const SNIFF_BYTES = 4100;
@@ -62,6 +63,22 @@ export async function decideContentType(
     );
   }
   return declared;
+}
+
+/**
+ * Decides the media type of a file like {@link decideContentType}, and holds it to the policy of its usage.
+ *
+ * @throws AssetError CONTENT_TYPE_MISMATCH, CONTENT_TYPE_NOT_ALLOWED, USAGE_UNKNOWN
+ */
+export async function allowedContentType(
+  policies: UsagePolicies,
+  file: { readonly contentType: string; readonly name: string; readonly usage: string },
+  head: Uint8Array,
+): Promise<string> {
+  const proof = policies.restrictsTypes(file.usage);
+  const contentType = await decideContentType(file.contentType, file.name, head, proof);
+  policies.checkContentType(file.usage, contentType);
+  return contentType;
 }
 
 async function detect(head: Uint8Array): Promise<string | undefined> {

@@ -3,7 +3,7 @@ import { AssetError, isAssetError } from '../errors.ts';
 import { firstPartBytes, writeBlob, type WriteBlobOptions } from '../storage/write-blob.ts';
 import type { Caller } from './caller.ts';
 import { assertSameContent, commitUpload } from './commit.ts';
-import { decideContentType, SNIFF_BYTES } from './content-type.ts';
+import { allowedContentType, SNIFF_BYTES } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from './digest.ts';
 import { blobKey, requestKey } from './ids.ts';
@@ -78,21 +78,14 @@ async function storeNew(
   // Taken before the first byte is read, so that uploads which wait for memory hold none.
   const firstPart = await context.budget.reserve(firstPartBytes(context.store, writing), signal);
   try {
-    const seen = await peek(content, SNIFF_BYTES, (head) => allowedType(context, upload, head));
+    const seen = await peek(content, SNIFF_BYTES, (head) =>
+      allowedContentType(context.policies, upload.description, head),
+    );
     const options = { ...writing, contentType: seen.result, firstPart };
     return await storeContent(context, caller, upload, key, digest, seen.content, options);
   } finally {
     firstPart();
   }
-}
-
-/** Decides the media type, and holds it to the usage policy. */
-async function allowedType(context: FilesContext, upload: Upload, head: Uint8Array): Promise<string> {
-  const { usage, name } = upload.description;
-  const proof = context.policies.restrictsTypes(usage);
-  const contentType = await decideContentType(upload.description.contentType, name, head, proof);
-  context.policies.checkContentType(usage, contentType);
-  return contentType;
 }
 
 async function storeContent(

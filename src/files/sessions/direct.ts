@@ -1,7 +1,7 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
-import { decideContentType, SNIFF_BYTES } from '../content-type.ts';
+import { allowedContentType, SNIFF_BYTES } from '../content-type.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
 import { blobKey } from '../ids.ts';
@@ -133,10 +133,7 @@ async function typeOf(context: FilesContext, session: Session, signal: AbortSign
     const content = await store.read(blobKey(session.id), range, { signal });
     head = Buffer.concat((await content.toArray()) as Uint8Array[]);
   }
-  const proof = policies.restrictsTypes(description.usage);
-  const contentType = await decideContentType(description.contentType, description.name, head, proof);
-  policies.checkContentType(description.usage, contentType);
-  return contentType;
+  return allowedContentType(policies, description, head);
 }
 
 /** Sizes of the parts that a direct upload has: all alike but the last. */

@@ -1,6 +1,6 @@
 import type { BlobPart } from '../../storage/blob-store.ts';
 import type { BufferedBody } from '../../storage/part-reader.ts';
-import { decideContentType, SNIFF_BYTES } from '../content-type.ts';
+import { allowedContentType, SNIFF_BYTES } from '../content-type.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey } from '../ids.ts';
 import type { ResumableHash } from './resumable-hash.ts';
@@ -201,12 +201,8 @@ export class PartWriter {
   async decideType(head: readonly Uint8Array[]): Promise<string> {
     const { description, contentType } = this.#session.state;
     if (contentType !== undefined) return contentType;
-    const { policies } = this.#context;
     const bytes = Buffer.concat(head.slice(0, 64)).subarray(0, SNIFF_BYTES);
-    const proof = policies.restrictsTypes(description.usage);
-    const decided = await decideContentType(description.contentType, description.name, bytes, proof);
-    policies.checkContentType(description.usage, decided);
-    return decided;
+    return allowedContentType(this.#context.policies, description, bytes);
   }
 
   async #readTail(): Promise<Uint8Array[]> {
