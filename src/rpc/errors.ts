@@ -64,6 +64,9 @@ export const MAX_MESSAGE_BYTES = 4 * 2 ** 20;
 /** Wait that a caller is told where the error does not know better, in milliseconds. */
 const DEFAULT_RETRY_MS = 1000;
 
+/** How Connect begins its message when the other end has reset the stream. */
+const STREAM_RESET = 'http/2 stream closed with error code';
+
 type Detail = { desc: DescMessage; value: MessageInitShape<DescMessage> };
 
 /**
@@ -110,6 +113,9 @@ function fromFramework(error: ConnectError): ConnectError {
       { desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) },
     ]);
   }
+  // Clients reset the stream of a call that they give up, and not all with the code that HTTP/2 has for it: Connect's
+  // says INTERNAL_ERROR when the deadline passes.
+  if (error.rawMessage.startsWith(STREAM_RESET)) return ended(Code.Canceled);
   switch (error.code) {
     case Code.Canceled:
     case Code.Aborted:

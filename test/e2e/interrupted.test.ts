@@ -166,7 +166,8 @@ describe('interrupted uploads while the store does not answer', () => {
       });
       await eventually(() => {
         const line = service.logLines().findLast(({ rpc }) => rpc === 'Upload');
-        expect(line).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+        // Both ends keep the deadline: the caller's reset may come just before the service's own clock strikes.
+        expect(['DEADLINE_EXCEEDED', 'CANCELED']).toContain(line?.['code']);
       });
       expect(Date.now() - started).toBeLessThan(6_000);
       await proxy.restore();
