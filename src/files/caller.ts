@@ -1,10 +1,37 @@
+/** What a caller may do with files that are not its own; what each allows is written in `policy.ts`. */
+export const ROLES = ['read', 'write', 'delete', 'admin', 'act-for-user'] as const;
+
+/** One of {@link ROLES}. */
+export type Role = (typeof ROLES)[number];
+
+/** A service or a person, as whoever vouches for it names it. */
+export interface Principal {
+  /** Its name, unique and lasting, such as the subject of its tokens. */
+  readonly id: string;
+  readonly roles: ReadonlySet<Role>;
+}
+
 /** Who makes a call: the service or user that presents itself, and the person it acts for. */
 export interface Caller {
-  /** Name of the calling service or user; `anonymous` where the service asks for no identity. */
+  readonly principal: Principal;
+  /** The person that the principal acts for; undefined if it acts for itself. */
+  readonly endUser: Principal | undefined;
+}
+
+/** The names of a caller, to keep with what is its own. */
+export interface CallerIds {
   readonly principal: string;
-  /** The person that the principal acts for; empty if it acts for itself. */
+  /** Empty if the principal acts for itself. */
   readonly endUser: string;
 }
 
-/** The caller of every call while the service asks for no identity (`ASSET_AUTH=none`). */
-export const ANONYMOUS: Caller = { principal: 'anonymous', endUser: '' };
+/** The caller of every call while the service asks for no identity (`ASSET_AUTH=none`): it may do everything. */
+export const ANONYMOUS: Caller = {
+  principal: { id: 'anonymous', roles: new Set(['admin']) },
+  endUser: undefined,
+};
+
+/** What to remember a caller by. */
+export function callerIds({ principal, endUser }: Caller): CallerIds {
+  return { principal: principal.id, endUser: endUser?.id ?? '' };
+}

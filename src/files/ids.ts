@@ -1,5 +1,5 @@
 import { createHash, randomInt } from 'node:crypto';
-import type { Caller } from './caller.ts';
+import { callerIds, type Caller } from './caller.ts';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
@@ -24,7 +24,8 @@ export function blobKey(fileId: string): string {
  */
 export function requestKey(caller: Caller, requestId: string): string | undefined {
   if (requestId === '') return undefined;
+  const { principal, endUser } = callerIds(caller);
   return createHash('sha256')
-    .update(JSON.stringify([caller.principal, caller.endUser, requestId]))
+    .update(JSON.stringify([principal, endUser, requestId]))
     .digest('base64url');
 }

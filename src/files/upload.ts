@@ -122,7 +122,7 @@ async function storeContent(
         sizeBytes,
         sha256,
         crc32c,
-        createdBy: caller.principal,
+        createdBy: caller.principal.id,
       },
     });
     reached('upload.committed');

@@ -1,6 +1,6 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
-import type { Caller } from '../caller.ts';
+import { callerIds, type Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey } from '../ids.ts';
 import {
@@ -28,15 +28,16 @@ export async function loadUpload(
   uploadId: string,
   signal: AbortSignal,
 ): Promise<SessionOrFile> {
+  const ids = callerIds(caller);
   const found = await context.catalog.uploads.get(uploadId, { signal });
   if (found !== undefined) {
     const session = toSession(found);
     const { principal, endUser } = session.state.caller;
-    if (principal === caller.principal && endUser === caller.endUser) return { session };
+    if (principal === ids.principal && endUser === ids.endUser) return { session };
     throw uploadNotFound(uploadId);
   }
   const file = (await context.catalog.get([uploadId], { signal })).get(uploadId);
-  if (file !== undefined && file.createdBy === caller.principal) return { file };
+  if (file !== undefined && file.createdBy === ids.principal) return { file };
   throw uploadNotFound(uploadId);
 }
 

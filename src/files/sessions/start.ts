@@ -1,6 +1,6 @@
 import type { FileDescription } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
-import type { Caller } from '../caller.ts';
+import { callerIds, type Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey, newFileId, requestKey } from '../ids.ts';
 import { expiry } from './session-store.ts';
@@ -57,7 +57,7 @@ export async function startUpload(
   if (finished) return { uploadId: finished.id, expireTime: undefined, partSizeBytes };
 
   const state: SessionState = {
-    caller,
+    caller: callerIds(caller),
     description,
     ...(sizeBytes !== undefined && { sizeBytes }),
     ...(key !== undefined && { requestKey: key }),

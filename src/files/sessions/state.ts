@@ -2,7 +2,7 @@ import type { FileDescription, JsonValue } from '../../catalog/file-catalog.ts';
 import type { UploadSession } from '../../catalog/upload-sessions.ts';
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
-import type { Caller } from '../caller.ts';
+import type { CallerIds } from '../caller.ts';
 import type { ExpectedChecksums } from '../digest.ts';
 
 /** Bytes behind the last whole part, in a blob of their own until there are enough for a part. */
@@ -23,7 +23,7 @@ export interface Finished {
 
 /** What is remembered of an upload between two calls. */
 export interface SessionState {
-  readonly caller: Caller;
+  readonly caller: CallerIds;
   readonly description: FileDescription;
   /** Size that the caller gave, in bytes. */
   readonly sizeBytes?: number;
