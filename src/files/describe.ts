@@ -1,8 +1,8 @@
 import type { FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
-import { decideContentType, SNIFF_BYTES } from './content-type.ts';
+import { decideContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
-import { blobKey } from './ids.ts';
+import { readHead } from './head.ts';
 import { decodePageToken, encodePageToken } from './page-token.ts';
 import { getLiveFile } from './read.ts';
 import { reached } from '../points.ts';
@@ -99,21 +99,15 @@ async function allowedType(
   context.policies.checkSize(usage, file.sizeBytes);
   let contentType: string | undefined;
   if (change.contentType !== undefined && change.contentType !== file.contentType) {
-    const head = await readHead(context, file, signal);
+    // The bytes of a file that was not moved into the service cannot be looked at here.
+    const isHere = file.sizeBytes > 0 && file.sha256 !== undefined;
+    const head = isHere ? await readHead(context.store, file.id, signal) : new Uint8Array();
     const name = change.name ?? file.name;
     const proof = context.policies.restrictsTypes(usage);
     contentType = await decideContentType(change.contentType, name, head, proof);
   }
   context.policies.checkContentType(usage, contentType ?? file.contentType);
   return contentType;
-}
-
-async function readHead(context: FilesContext, file: FileRecord, signal: AbortSignal): Promise<Uint8Array> {
-  // The bytes of a file that was not moved into the service cannot be looked at here.
-  if (file.sizeBytes === 0 || file.sha256 === undefined) return new Uint8Array();
-  const range = { offset: 0, length: SNIFF_BYTES };
-  const content = await context.store.read(blobKey(file.id), range, { signal });
-  return Buffer.concat(await content.toArray());
 }
 
 /** Throws ETAG_MISMATCH if an etag is given and is not that of the record. */

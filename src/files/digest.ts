@@ -33,6 +33,28 @@ export class Digest {
 }
 
 /**
+ * Adds checksums of a whole file to those that came earlier.
+ *
+ * @throws AssetError CHECKSUM_MISMATCH if two of one kind differ
+ */
+export function mergeExpected(earlier: ExpectedChecksums, given: ExpectedChecksums): ExpectedChecksums {
+  const wrong =
+    given.sha256 && earlier.sha256 && Buffer.compare(given.sha256, earlier.sha256) !== 0
+      ? 'sha256'
+      : (given.crc32c ?? earlier.crc32c) !== (earlier.crc32c ?? given.crc32c)
+        ? 'crc32c'
+        : undefined;
+  if (wrong !== undefined) {
+    throw new AssetError(
+      'CHECKSUM_MISMATCH',
+      `the ${wrong} of the whole file is not the one that was given before: give each once`,
+      { metadata: { checksum: wrong } },
+    );
+  }
+  return { sha256: earlier.sha256 ?? given.sha256, crc32c: earlier.crc32c ?? given.crc32c };
+}
+
+/**
  * Throws CHECKSUM_MISMATCH unless the file has every checksum that the caller gave.
  *
  * @param actual - what the bytes have

@@ -6,7 +6,7 @@ import type {
 import type { Checksums } from '@asset-service/contract/asset/v1/file_pb.js';
 import { crc32cOf } from '../crc32c.ts';
 import { AssetError } from '../errors.ts';
-import type { ExpectedChecksums } from '../files/digest.ts';
+import { mergeExpected, type ExpectedChecksums } from '../files/digest.ts';
 import type { Appendix } from '../files/sessions/append.ts';
 import type { Upload } from '../files/upload.ts';
 import { toDescription } from './convert.ts';
@@ -154,25 +154,6 @@ export function checkedChunk(
     );
   }
   return content;
-}
-
-function mergeExpected(earlier: ExpectedChecksums, given: ExpectedChecksums): ExpectedChecksums {
-  const contradicts =
-    given.sha256 && earlier.sha256 && Buffer.compare(given.sha256, earlier.sha256) !== 0
-      ? 'sha256'
-      : (given.crc32c ?? earlier.crc32c) !== (earlier.crc32c ?? given.crc32c)
-        ? 'crc32c'
-        : undefined;
-  if (contradicts !== undefined) {
-    throw new AssetError(
-      'CHECKSUM_MISMATCH',
-      `two messages give a different ${contradicts} of the whole file`,
-      {
-        metadata: { checksum: contradicts },
-      },
-    );
-  }
-  return { sha256: earlier.sha256 ?? given.sha256, crc32c: earlier.crc32c ?? given.crc32c };
 }
 
 function wrongOrder(message: string): AssetError {

@@ -185,6 +185,25 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('uploads over several calls on $
     expect((await setup.blobs()).filter((name) => name.includes(uploadId))).toEqual([]);
   });
 
+  it('sees the type of a file that comes byte by byte', async () => {
+    const tar = Buffer.alloc(MiB / 2);
+    tar.write('ustar', 257);
+    const uploadId = await start(tar.length, '', { contentType: 'image/png' });
+    async function* byteByByte() {
+      yield { firstMessage: { case: 'uploadId' as const, value: uploadId } };
+      for (let at = 0; at < 300; at++) {
+        yield { writeOffset: BigInt(at), data: { content: bytes(new Uint8Array([tar[at]!])) } };
+      }
+      yield {
+        writeOffset: 300n,
+        data: { content: bytes(new Uint8Array(tar.subarray(300))) },
+        finishWrite: true,
+      };
+    }
+    const failure = await failureOf(client.upload(byteByByte()));
+    expect(failure).toMatchObject({ code: 'INVALID_ARGUMENT', reason: 'CONTENT_TYPE_MISMATCH' });
+  });
+
   it('is the same upload with the same request id, and the same file afterwards', async () => {
     const requestId = `r-${Math.random()}`;
     const content = randomContent(5000);

@@ -1,9 +1,10 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
-import { allowedContentType, SNIFF_BYTES } from '../content-type.ts';
+import { allowedContentType } from '../content-type.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
+import { readHead } from '../head.ts';
 import { blobKey } from '../ids.ts';
 import { wrongTransport } from './append.ts';
 import { assertExpected, commitSession, digestOf } from './finish.ts';
@@ -127,12 +128,7 @@ async function putTogether(context: FilesContext, session: Session, signal: Abor
 async function typeOf(context: FilesContext, session: Session, signal: AbortSignal): Promise<string> {
   const { description, sizeBytes } = session.state;
   const { policies, store } = context;
-  let head: Uint8Array = new Uint8Array();
-  if (sizeBytes !== 0) {
-    const range = { offset: 0, length: SNIFF_BYTES };
-    const content = await store.read(blobKey(session.id), range, { signal });
-    head = Buffer.concat((await content.toArray()) as Uint8Array[]);
-  }
+  const head = sizeBytes === 0 ? new Uint8Array() : await readHead(store, session.id, signal);
   return allowedContentType(policies, description, head);
 }
 

@@ -1,7 +1,8 @@
 import type { BlobPart } from '../../storage/blob-store.ts';
 import type { BufferedBody } from '../../storage/part-reader.ts';
-import { allowedContentType, SNIFF_BYTES } from '../content-type.ts';
+import { allowedContentType } from '../content-type.ts';
 import type { FilesContext } from '../context.ts';
+import { headOf } from '../head.ts';
 import { blobKey } from '../ids.ts';
 import type { ResumableHash } from './resumable-hash.ts';
 import { saveSession } from './session-store.ts';
@@ -201,8 +202,7 @@ export class PartWriter {
   async decideType(head: readonly Uint8Array[]): Promise<string> {
     const { description, contentType } = this.#session.state;
     if (contentType !== undefined) return contentType;
-    const bytes = Buffer.concat(head.slice(0, 64)).subarray(0, SNIFF_BYTES);
-    return allowedContentType(this.#context.policies, description, bytes);
+    return allowedContentType(this.#context.policies, description, headOf(head));
   }
 
   async #readTail(): Promise<Uint8Array[]> {

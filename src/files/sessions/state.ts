@@ -3,7 +3,7 @@ import type { UploadSession } from '../../catalog/upload-sessions.ts';
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import type { CallerIds } from '../caller.ts';
-import type { ExpectedChecksums } from '../digest.ts';
+import { mergeExpected, type ExpectedChecksums } from '../digest.ts';
 
 /** Bytes behind the last whole part, in a blob of their own until there are enough for a part. */
 export interface Piece {
@@ -88,23 +88,12 @@ export function pieceKey(uploadId: string, revision: number): string {
  * @throws AssetError CHECKSUM_MISMATCH if two of one kind differ
  */
 export function addExpected(state: SessionState, given: ExpectedChecksums): SessionState['expected'] {
-  const sha256 = given.sha256 && Buffer.from(given.sha256).toString('hex');
-  const { expected } = state;
-  const wrong =
-    (sha256 ?? expected.sha256) !== (expected.sha256 ?? sha256)
-      ? 'sha256'
-      : (given.crc32c ?? expected.crc32c) !== (expected.crc32c ?? given.crc32c)
-        ? 'crc32c'
-        : undefined;
-  if (wrong !== undefined) {
-    throw new AssetError('CHECKSUM_MISMATCH', `two calls give a different ${wrong} of the whole file`, {
-      metadata: { checksum: wrong },
-    });
-  }
+  const { sha256, crc32c } = state.expected;
+  const earlier = { sha256: sha256 === undefined ? undefined : Buffer.from(sha256, 'hex'), crc32c };
+  const merged = mergeExpected(earlier, given);
   return {
-    ...expected,
-    ...(sha256 !== undefined && { sha256 }),
-    ...(given.crc32c !== undefined && { crc32c: given.crc32c }),
+    ...(merged.sha256 && { sha256: Buffer.from(merged.sha256).toString('hex') }),
+    ...(merged.crc32c !== undefined && { crc32c: merged.crc32c }),
   };
 }
 

@@ -1,0 +1,22 @@
+import type { BlobStore } from '../storage/blob-store.ts';
+import { SNIFF_BYTES } from './content-type.ts';
+import { blobKey } from './ids.ts';
+
+/** The bytes at the beginning of some content that tell its type, or all of a shorter one. */
+export function headOf(chunks: Iterable<Uint8Array>): Uint8Array {
+  const head: Uint8Array[] = [];
+  let length = 0;
+  for (const chunk of chunks) {
+    if (length >= SNIFF_BYTES) break;
+    head.push(chunk);
+    length += chunk.byteLength;
+  }
+  return (head.length === 1 ? head[0]! : Buffer.concat(head)).subarray(0, SNIFF_BYTES);
+}
+
+/** The same of a file that is not empty, from the store. */
+export async function readHead(store: BlobStore, fileId: string, signal: AbortSignal): Promise<Uint8Array> {
+  const range = { offset: 0, length: SNIFF_BYTES };
+  const content = await store.read(blobKey(fileId), range, { signal });
+  return Buffer.concat((await content.toArray()) as Uint8Array[]);
+}
