@@ -1,0 +1,91 @@
+/**
+ * Checks what the project depends on: `npm run check:dependencies`.
+ *
+ * - Every licence is one that may be given on with the product. AGPL and GPL are not.
+ * - The software bill of materials of what runs in production is written to `dist/sbom.cdx.json` (CycloneDX).
+ * - No package has a known vulnerability of high severity, where the registry answers `npm audit`; a mirror that does
+ *   not is named, and fails nothing.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { exit } from 'node:process';
+
+const root = join(import.meta.dirname, '..');
+
+/** SPDX names of licences that ask for no more than to be named. */
+const ALLOWED = new Set([
+  ...[
+    '0BSD',
+    'Apache-2.0',
+    'BlueOak-1.0.0',
+    'BSD-2-Clause',
+    'BSD-3-Clause',
+    'CC-BY-3.0',
+    'CC-BY-4.0',
+    'CC0-1.0',
+  ],
+  ...['ISC', 'MIT', 'MIT-0', 'Python-2.0', 'Unlicense', 'Zlib'],
+]);
+
+/** The bill of materials that npm makes of the lock file. */
+function billOfMaterials() {
+  const text = execFileSync('npm', ['sbom', '--sbom-format', 'cyclonedx'], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  return JSON.parse(text);
+}
+
+/** The part of it that runs in production. `--omit dev` also leaves out what both need. */
+function inProduction(bill) {
+  const components = bill.components.filter(
+    ({ properties = [] }) => !properties.some(({ name }) => name === 'cdx:npm:package:development'),
+  );
+  const kept = new Set([bill.metadata.component, ...components].map((component) => component['bom-ref']));
+  const dependencies = bill.dependencies
+    .filter(({ ref }) => kept.has(ref))
+    .map(({ ref, dependsOn = [] }) => ({ ref, dependsOn: dependsOn.filter((other) => kept.has(other)) }));
+  return { ...bill, components, dependencies };
+}
+
+/** True for an expression such as `(MIT OR GPL-3.0)` of which one may choose, or `A AND B` of allowed ones. */
+function mayUse(expression) {
+  const plain = expression.replaceAll(/[()]/g, '');
+  return plain
+    .split(' OR ')
+    .some((choice) => choice.split(' AND ').every((name) => ALLOWED.has(name.trim())));
+}
+
+/** What a package says of its licence, as an SPDX expression. */
+function licenceOf({ licenses = [] }) {
+  return licenses.map(({ license, expression }) => expression ?? license?.id ?? license?.name).join(' AND ');
+}
+
+const bill = billOfMaterials();
+const refused = bill.components
+  .filter(({ purl }) => !purl.includes('%40asset-service'))
+  .filter((component) => !mayUse(licenceOf(component)));
+for (const component of refused) {
+  console.error(
+    `${component.name}@${component.version}: licence "${licenceOf(component)}" is not among those allowed`,
+  );
+}
+
+const production = inProduction(bill);
+mkdirSync(join(root, 'dist'), { recursive: true });
+writeFileSync(join(root, 'dist', 'sbom.cdx.json'), JSON.stringify(production, null, 2));
+console.log(`dist/sbom.cdx.json: ${production.components.length} components in production`);
+
+const audit = spawnSync('npm', ['audit', '--omit', 'dev', '--audit-level', 'high', '--json'], {
+  cwd: root,
+  encoding: 'utf8',
+});
+const answer = JSON.parse(audit.stdout || '{}');
+const answered = answer.metadata?.vulnerabilities !== undefined;
+if (answered) console.log('npm audit:', JSON.stringify(answer.metadata.vulnerabilities));
+else console.log('npm audit: not asked, since this registry does not answer it');
+
+exit(refused.length > 0 || (answered && audit.status !== 0) ? 1 : 0);
