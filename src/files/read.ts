@@ -2,8 +2,10 @@ import type { Readable } from 'node:stream';
 import { create as createContentDisposition } from 'content-disposition';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
+import { callerIds, type Caller } from './caller.ts';
 import { essence } from './content-type.ts';
 import type { FilesContext } from './context.ts';
+import { grantId, recordGrant } from './grants.ts';
 import { blobKey } from './ids.ts';
 
 /** Types that a browser may show in place: they cannot run code in the reader's session. */
@@ -56,15 +58,17 @@ async function getReadableFile(context: FilesContext, fileId: string, signal: Ab
 /** Signs a URL for one file. Throws FILE_NOT_FOUND or FILE_DELETED. */
 export async function fileUrl(
   context: FilesContext,
+  caller: Caller,
   request: FileUrlRequest,
   signal: AbortSignal,
 ): Promise<FileUrl> {
-  return signFor(context, await getReadableFile(context, request.fileId, signal), request);
+  return signFor(context, caller, await getReadableFile(context, request.fileId, signal), request);
 }
 
 /** Signs URLs for many files with one look into the catalog; the results are in the order asked. */
 export async function fileUrls(
   context: FilesContext,
+  caller: Caller,
   requests: readonly FileUrlRequest[],
   signal: AbortSignal,
 ): Promise<readonly PromiseSettledResult<FileUrl>[]> {
@@ -74,7 +78,7 @@ export async function fileUrls(
     requests.map(async (request) => {
       const file = files.get(request.fileId);
       if (file === undefined) throw notFound(request.fileId);
-      return signFor(context, assertReadable(file), request);
+      return signFor(context, caller, assertReadable(file), request);
     }),
   );
 }
@@ -113,21 +117,32 @@ export async function openFile(
  * The URL starts to live at the beginning of a window of half its ttl, so that all calls of one window
  * get the same URL. A cache may keep the answer for what is left at least: the other half.
  */
-async function signFor(context: FilesContext, file: FileRecord, request: FileUrlRequest): Promise<FileUrl> {
+async function signFor(
+  context: FilesContext,
+  caller: Caller,
+  file: FileRecord,
+  request: FileUrlRequest,
+): Promise<FileUrl> {
   const { ttlSeconds } = request;
   const windowSeconds = Math.max(1, Math.floor(ttlSeconds / 2));
   const issued = Math.floor(Date.now() / 1000 / windowSeconds) * windowSeconds;
   const inline = request.inline && SAFE_INLINE.test(essence(file.contentType));
+  const contentDisposition = disposition(inline, request.downloadName || file.name || file.id);
+  const id = grantId([file.id, issued, ttlSeconds, file.contentType, contentDisposition]);
   const url = await context.store.signUrl(blobKey(file.id), {
     issuedAt: new Date(issued * 1000),
     ttlSeconds,
     contentType: file.contentType,
-    contentDisposition: disposition(inline, request.downloadName || file.name || file.id),
+    contentDisposition,
     cacheControl: `max-age=${ttlSeconds - windowSeconds}, immutable`,
+    grantId: id,
   });
+  const expireTime = new Date((issued + ttlSeconds) * 1000);
+  const facts = { disposition: inline ? 'inline' : 'attachment' };
+  recordGrant(context, callerIds(caller), { id, of: { fileId: file.id }, expireTime, facts });
   return {
     url,
-    expireTime: new Date((issued + ttlSeconds) * 1000),
+    expireTime,
     contentType: file.contentType,
     sizeBytes: file.sizeBytes,
   };

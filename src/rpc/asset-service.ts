@@ -19,13 +19,15 @@ export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter)
 
       async getFileUrl(request, context) {
         const wanted = toFileUrlRequest(request);
-        callOf(context).note({ file_id: wanted.fileId });
-        return toFileUrlResponse(await fileUrl(files, wanted, context.signal));
+        const call = callOf(context);
+        call.note({ file_id: wanted.fileId });
+        return toFileUrlResponse(await fileUrl(files, call.caller, wanted, context.signal));
       },
 
       async batchGetFileUrls(request, context) {
         const call = callOf(context);
-        const urls = await fileUrls(files, request.requests.map(toFileUrlRequest), context.signal);
+        const wanted = request.requests.map(toFileUrlRequest);
+        const urls = await fileUrls(files, call.caller, wanted, context.signal);
         call.note({ files: urls.length });
         const results = urls.map((url) =>
           url.status === 'fulfilled'

@@ -51,6 +51,14 @@ export interface SignedUrlOptions {
   readonly contentDisposition: string;
   /** `Cache-Control` of the answer. */
   readonly cacheControl: string;
+  /** Name of the grant, `[A-Za-z0-9_-]+`: the URL shows it as `x-grant`, so that access logs tell which one was used. */
+  readonly grantId: string;
+}
+
+/** When and how the URL of a part may be used. */
+export interface SignedPartOptions extends Pick<SignedUrlOptions, 'issuedAt' | 'ttlSeconds' | 'grantId'> {
+  /** Exact size of the part in bytes. */
+  readonly sizeBytes: number;
 }
 
 /** Where a caller sends one part by itself. */
@@ -176,7 +184,7 @@ export interface BlobStore {
     key: string,
     multipartId: string,
     partNumber: number,
-    options: { readonly sizeBytes: number; readonly issuedAt: Date; readonly ttlSeconds: number },
+    options: SignedPartOptions,
   ): Promise<SignedPut>;
 
   /**

@@ -184,8 +184,8 @@ export class FilesystemBlobStore implements BlobStore {
 
   signUrl(key: string, options: SignedUrlOptions): Promise<string> {
     assertBlobKey(key);
-    const { contentType, contentDisposition, cacheControl } = options;
-    const grant = { kind: 'read' as const, key, contentType, contentDisposition, cacheControl };
+    const { grantId: id, contentType, contentDisposition, cacheControl } = options;
+    const grant = { kind: 'read' as const, id, key, contentType, contentDisposition, cacheControl };
     return Promise.resolve(this.#urls.sign(grant, options));
   }
 
@@ -196,8 +196,8 @@ export class FilesystemBlobStore implements BlobStore {
     options: Parameters<BlobStore['signPart']>[3],
   ): Promise<SignedPut> {
     this.#multipartDir(key, multipartId);
-    const { sizeBytes } = options;
-    const url = this.#urls.sign({ kind: 'part', key, multipartId, partNumber, sizeBytes }, options);
+    const { grantId: id, sizeBytes } = options;
+    const url = this.#urls.sign({ kind: 'part', id, key, multipartId, partNumber, sizeBytes }, options);
     return { url, headers: {} };
   }
 

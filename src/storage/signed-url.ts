@@ -7,6 +7,8 @@ export type BlobGrant = ReadGrant | PartGrant;
 /** Leave to read a blob by GET or HEAD. */
 export interface ReadGrant {
   readonly kind: 'read';
+  /** Name of the grant; the URL shows it. */
+  readonly id: string;
   readonly key: string;
   readonly contentType: string;
   readonly contentDisposition: string;
@@ -16,6 +18,8 @@ export interface ReadGrant {
 /** Leave to send one part of an unfinished multipart blob by PUT. */
 export interface PartGrant {
   readonly kind: 'part';
+  /** Name of the grant; the URL shows it. */
+  readonly id: string;
   readonly key: string;
   readonly multipartId: string;
   readonly partNumber: number;
@@ -31,6 +35,9 @@ export type BlobGrantResult =
 
 /** Path that signed URLs have below the public URL. */
 export const SIGNED_PATH = '/blobs/';
+
+/** Parameter that shows the name of the grant to whoever reads an access log; an S3 has the same. */
+const GRANT_PARAMETER = '?x-grant=';
 
 /** A token is decrypted with the first 16 bytes of its signature as the nonce. */
 const SIGNATURE_BYTES = 32;
@@ -71,7 +78,7 @@ export class SignedUrls {
     const signature = this.#signature(text);
     const cipher = createCipheriv('aes-256-ctr', this.#encryptionKey, signature.subarray(0, NONCE_BYTES));
     const token = Buffer.concat([signature, cipher.update(text), cipher.final()]).toString('base64url');
-    return `${this.#publicUrl}${SIGNED_PATH}${token}`;
+    return `${this.#publicUrl}${SIGNED_PATH}${token}${GRANT_PARAMETER}${grant.id}`;
   }
 
   /**
@@ -83,7 +90,10 @@ export class SignedUrls {
       ? pathAndQuery.slice(this.#pathPrefix.length)
       : pathAndQuery;
     if (!path.startsWith(SIGNED_PATH)) return { status: 'invalid' };
-    const token = path.slice(SIGNED_PATH.length);
+    const end = path.indexOf(GRANT_PARAMETER);
+    if (end < 0) return { status: 'invalid' };
+    const token = path.slice(SIGNED_PATH.length, end);
+    const shownId = path.slice(end + GRANT_PARAMETER.length);
     const bytes = Buffer.from(token, 'base64url');
     // Decoding is lenient: several texts give the same bytes, of which we made one.
     if (bytes.length <= SIGNATURE_BYTES || bytes.toString('base64url') !== token)
@@ -96,7 +106,8 @@ export class SignedUrls {
 
     const [expires, ...rest] = JSON.parse(text.toString()) as [number, ...GrantFields];
     if (now.getTime() >= expires * 1000) return { status: 'expired' };
-    return { status: 'valid', grant: grantOf(rest) };
+    const grant = grantOf(rest);
+    return grant.id === shownId ? { status: 'valid', grant } : { status: 'invalid' };
   }
 
   #signature(text: Uint8Array): Buffer {
@@ -106,22 +117,22 @@ export class SignedUrls {
 
 /** A grant without the names of its fields, which would make every URL longer. */
 type GrantFields =
-  | ['read', key: string, contentType: string, contentDisposition: string, cacheControl: string]
-  | ['part', key: string, multipartId: string, partNumber: number, sizeBytes: number];
+  | ['read', id: string, key: string, contentType: string, contentDisposition: string, cacheControl: string]
+  | ['part', id: string, key: string, multipartId: string, partNumber: number, sizeBytes: number];
 
 function fields(grant: BlobGrant): GrantFields {
-  const { kind, key } = grant;
-  if (kind === 'part') return [kind, key, grant.multipartId, grant.partNumber, grant.sizeBytes];
-  return [kind, key, grant.contentType, grant.contentDisposition, grant.cacheControl];
+  const { kind, id, key } = grant;
+  if (kind === 'part') return [kind, id, key, grant.multipartId, grant.partNumber, grant.sizeBytes];
+  return [kind, id, key, grant.contentType, grant.contentDisposition, grant.cacheControl];
 }
 
 function grantOf(of: GrantFields): BlobGrant {
   if (of[0] === 'part') {
-    const [kind, key, multipartId, partNumber, sizeBytes] = of;
-    return { kind, key, multipartId, partNumber, sizeBytes };
+    const [kind, id, key, multipartId, partNumber, sizeBytes] = of;
+    return { kind, id, key, multipartId, partNumber, sizeBytes };
   }
-  const [kind, key, contentType, contentDisposition, cacheControl] = of;
-  return { kind, key, contentType, contentDisposition, cacheControl };
+  const [kind, id, key, contentType, contentDisposition, cacheControl] = of;
+  return { kind, id, key, contentType, contentDisposition, cacheControl };
 }
 
 function derive(secret: Uint8Array, purpose: string): Buffer {

@@ -4,6 +4,7 @@ import { SignedUrls, type BlobGrant } from '../../src/storage/signed-url.ts';
 const SECRET = Buffer.alloc(32, 7);
 const READ: BlobGrant = {
   kind: 'read',
+  id: 'grant-1',
   key: 'assets/0a/abc',
   contentType: 'image/png',
   contentDisposition: `attachment; filename*=UTF-8''%C3%A4.png`,
@@ -11,6 +12,7 @@ const READ: BlobGrant = {
 };
 const PART: BlobGrant = {
   kind: 'part',
+  id: 'grant-2',
   key: 'assets/0a/abc',
   multipartId: '00ff-11',
   partNumber: 3,
@@ -20,7 +22,9 @@ const ISSUED = new Date('2026-01-01T00:00:00Z');
 const LIFETIME = { issuedAt: ISSUED, ttlSeconds: 60 };
 
 const after = (ms: number) => new Date(ISSUED.getTime() + ms);
-const pathOf = (url: string) => new URL(url).pathname;
+const pathOf = (url: string) => new URL(url).pathname + new URL(url).search;
+const tokenOf = (path: string) => /^\/blobs\/([^?]*)\?/.exec(path)![1]!;
+const pathWith = (token: string) => `/blobs/${token}?x-grant=${READ.id}`;
 
 describe('signed URLs', () => {
   const urls = new SignedUrls('https://assets.example', SECRET);
@@ -37,7 +41,7 @@ describe('signed URLs', () => {
   it('are equal for equal grants, also from another process, and tell nothing of the key', () => {
     const url = urls.sign(READ, LIFETIME);
     expect(new SignedUrls('https://assets.example/', SECRET).sign({ ...READ }, LIFETIME)).toBe(url);
-    const token = Buffer.from(url.split('/').at(-1)!, 'base64url').toString('latin1');
+    const token = Buffer.from(tokenOf(pathOf(url)), 'base64url').toString('latin1');
     expect(token).not.toContain('assets');
     expect(urls.sign(READ, { ...LIFETIME, ttlSeconds: 61 })).not.toBe(url);
   });
@@ -51,12 +55,12 @@ describe('signed URLs', () => {
 
   it('are useless once any bit of the token is changed', () => {
     const path = pathOf(urls.sign(READ, LIFETIME));
-    const token = Buffer.from(path.slice('/blobs/'.length), 'base64url');
+    const token = Buffer.from(tokenOf(path), 'base64url');
     for (let at = 0; at < token.length; at++) {
       for (const bit of [1, 128]) {
         const changed = Buffer.from(token);
         changed[at]! ^= bit;
-        const result = urls.verify(`/blobs/${changed.toString('base64url')}`, after(0));
+        const result = urls.verify(pathWith(changed.toString('base64url')), after(0));
         expect([at, result.status]).toEqual([at, 'invalid']);
       }
     }
@@ -64,7 +68,7 @@ describe('signed URLs', () => {
 
   it('are useless once something is left out, added or written another way', () => {
     const path = pathOf(urls.sign({ ...READ, key: 'a' }, LIFETIME));
-    const token = path.slice('/blobs/'.length);
+    const token = tokenOf(path);
     const last = token.at(-1)!;
     // The last character of a token holds unused bits; setting them decodes to the same bytes.
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -79,17 +83,24 @@ describe('signed URLs', () => {
       ...twins,
       ...(standard === token ? [] : [standard]),
     ]) {
-      expect([other, urls.verify(`/blobs/${other}`, after(0)).status]).toEqual([other, 'invalid']);
+      expect([other, urls.verify(pathWith(other), after(0)).status]).toEqual([other, 'invalid']);
+    }
+    expect(urls.verify(path, after(0)).status).toBe('valid');
+    for (const query of [
+      ...['', '?', '?x-grant=', '?x-grant=other', '?x-grant=grant-1&x=1', '?x=1&x-grant=grant-1'],
+      ...['?x-grant=grant-1?x-grant=grant-1', '?x-grant=grant%2d1', '?X-Grant=grant-1', '#x-grant=grant-1'],
+    ]) {
+      expect([query, urls.verify(`/blobs/${token}${query}`, after(0)).status]).toEqual([query, 'invalid']);
     }
   });
 
   it('have a token that can be written in more than one way, of which one is taken', () => {
     // Makes sure that the test above had something to try.
-    const tokens = ['a', 'ab', 'abc'].map((key) => pathOf(urls.sign({ ...READ, key }, LIFETIME)).slice(7));
+    const tokens = ['a', 'ab', 'abc'].map((key) => tokenOf(pathOf(urls.sign({ ...READ, key }, LIFETIME))));
     expect(tokens.some((token) => token.length % 4 !== 0)).toBe(true);
     for (const token of tokens.filter((one) => one.length % 4 !== 0)) {
       const padded = token.padEnd(Math.ceil(token.length / 4) * 4, '=');
-      expect(urls.verify(`/blobs/${padded}`, after(0)).status).toBe('invalid');
+      expect(urls.verify(pathWith(padded), after(0)).status).toBe('invalid');
     }
   });
 

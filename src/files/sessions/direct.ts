@@ -4,6 +4,7 @@ import type { BlobPart } from '../../storage/blob-store.ts';
 import { allowedContentType } from '../content-type.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
+import { grantId, recordGrant } from '../grants.ts';
 import { readHead } from '../head.ts';
 import { blobKey } from '../ids.ts';
 import { wrongTransport } from './append.ts';
@@ -46,14 +47,19 @@ export async function signUploadParts(
   const multipartId = await beginMultipart(context, session, contentType, signal);
   const saved = await saveSession(context, session, { ...session.state, multipartId });
   const issuedAt = new Date(Math.floor(Date.now() / 1000) * 1000);
+  const lifetime = { issuedAt, ttlSeconds: PART_URL_SECONDS };
+  const expireTime = new Date(issuedAt.getTime() + PART_URL_SECONDS * 1000);
+  const id = grantId([saved.id, multipartId, expireTime.getTime(), ...partNumbers]);
   const parts = await Promise.all(
     partNumbers.map(async (partNumber) => {
-      const options = { sizeBytes: sizes[partNumber - 1]!, issuedAt, ttlSeconds: PART_URL_SECONDS };
+      const options = { ...lifetime, sizeBytes: sizes[partNumber - 1]!, grantId: id };
       const signed = await context.store.signPart(blobKey(saved.id), multipartId, partNumber, options);
       return { partNumber, ...signed };
     }),
   );
-  return { parts, expireTime: new Date(issuedAt.getTime() + PART_URL_SECONDS * 1000) };
+  const facts = { parts: parts.length };
+  recordGrant(context, saved.state.caller, { id, of: { uploadId: saved.id }, expireTime, facts });
+  return { parts, expireTime };
 }
 
 /**

@@ -15,7 +15,12 @@ export function describeSignedParts(driver: Driver, opened: () => OpenedStore): 
       store().startMultipart(key, { ...TYPE, partSizeBytes: part, bySignedUrl: true });
 
     const sign = (key: string, id: string, partNumber: number, sizeBytes: number, ttlSeconds = 900) =>
-      store().signPart(key, id, partNumber, { sizeBytes, issuedAt: wholeSecond(), ttlSeconds });
+      store().signPart(key, id, partNumber, {
+        sizeBytes,
+        issuedAt: wholeSecond(),
+        ttlSeconds,
+        grantId: 'grant-1',
+      });
 
     it('are sent by PUT, listed, and make a blob', async () => {
       const key = newKey();
@@ -40,7 +45,8 @@ export function describeSignedParts(driver: Driver, opened: () => OpenedStore): 
     it('have equal URLs for equal arguments, in every process, and different ones for different ones', async () => {
       const key = newKey();
       const id = await start(key);
-      const options = { sizeBytes: 1000, issuedAt: new Date(1_700_000_000_000), ttlSeconds: 60 };
+      const issued = new Date(1_700_000_000_000);
+      const options = { sizeBytes: 1000, issuedAt: issued, ttlSeconds: 60, grantId: 'grant-1' };
       const { url } = await store().signPart(key, id, 1, options);
       const again = opened().reopen();
       expect((await again.signPart(key, id, 1, options)).url).toBe(url);
@@ -112,10 +118,11 @@ export function describeSignedParts(driver: Driver, opened: () => OpenedStore): 
       const key = newKey();
       const id = await start(key);
       const issuedAt = new Date(wholeSecond().getTime() - 100_000);
-      const over = await store().signPart(key, id, 1, { sizeBytes: 1000, issuedAt, ttlSeconds: 98 });
+      const options = { sizeBytes: 1000, issuedAt, grantId: 'grant-1' };
+      const over = await store().signPart(key, id, 1, { ...options, ttlSeconds: 98 });
       expect((await send(over, bytes(1000))).status).toBe(403);
       expect(await store().listParts(key, id)).toEqual([]);
-      const running = await store().signPart(key, id, 1, { sizeBytes: 1000, issuedAt, ttlSeconds: 400 });
+      const running = await store().signPart(key, id, 1, { ...options, ttlSeconds: 400 });
       expect((await send(running, bytes(1000))).status).toBe(200);
       await store().abortMultiparts(key);
     });

@@ -16,6 +16,7 @@ export function describeSignedUrls(driver: Driver, opened: () => OpenedStore): v
       contentType: 'image/png',
       contentDisposition: `attachment; filename="a (1)'*.png"; filename*=UTF-8''%C3%A4%20(1)%27%2A.png`,
       cacheControl: 'private, max-age=3600, immutable',
+      grantId: 'grant-1',
       ...changes,
     });
 
@@ -36,8 +37,10 @@ export function describeSignedUrls(driver: Driver, opened: () => OpenedStore): v
         store().signUrl(key, options({ contentType: 'image/gif' })),
         store().signUrl(key, options({ contentDisposition: 'inline' })),
         store().signUrl(key, options({ cacheControl: 'no-store' })),
+        store().signUrl(key, options({ grantId: 'grant-2' })),
       ]);
-      expect(new Set([url, ...others]).size).toBe(7);
+      expect(new Set([url, ...others]).size).toBe(8);
+      expect(new URL(url).searchParams.get('x-grant')).toBe('grant-1');
     });
 
     itNeeds(driver, 'serves-signed-urls', 'serve the blob with the headers asked for', async () => {

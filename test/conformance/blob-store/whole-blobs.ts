@@ -89,6 +89,7 @@ export function describeWholeBlobs(driver: Driver, opened: () => OpenedStore): v
       const url = {
         issuedAt: new Date(0),
         ttlSeconds: 60,
+        grantId: 'g',
         contentType: 'text/plain',
         contentDisposition: 'inline',
         cacheControl: 'private',
