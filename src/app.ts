@@ -14,6 +14,9 @@ import type { SweepReport } from './files/sweep.ts';
 import { previewSweep } from './files/sweep-preview.ts';
 import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
+import type { Authenticator } from './identity/authenticator.ts';
+import { NO_IDENTITY } from './identity/none.ts';
+import { openOidc } from './identity/oidc.ts';
 import { blobRoute } from './rpc/blob-route.ts';
 import { RPC_SERVICES, rpcHandler } from './rpc/handler.ts';
 import { listen, type RequestHandler } from './rpc/listener.ts';
@@ -26,6 +29,12 @@ import { SignedUrls } from './storage/signed-url.ts';
 
 /** Ids that one reservation holds: one write to the catalog for so many uploads. */
 const RESERVATION_SIZE = 64;
+
+/** What no line of the log shows, should it ever be handed to it: the headers by which callers are known. */
+const REDACTED = ['authorization', '["asset-user-token"]', 'cookie'].flatMap((name) => {
+  const at = (path: string) => (name.startsWith('[') ? `${path}${name}` : `${path}.${name}`);
+  return [name, at('*'), at('*.*')];
+});
 
 /** A running service. */
 export interface App {
@@ -45,6 +54,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   const { settings } = config;
   for (const name of config.unknownNames) log.warn({ name }, 'this variable is no setting of the service');
 
+  const authenticator = openAuthenticator(config, log);
   const catalog = openCatalog(config);
   const listener = await listen({
     ...settings.ASSET_LISTEN,
@@ -86,13 +96,14 @@ export async function startApp(config: Config, log: Logger = createLogger(config
         await catalog.check(call);
       },
     },
+    ...(config.identity.kind === 'none' ? [] : [{ name: 'identity', check: () => authenticator.check() }]),
   ];
   const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log);
   const sweeper = new Sweeper(files, {
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
   });
-  listener.serve(rpcHandler(files, health, route, log));
+  listener.serve(rpcHandler(files, health, authenticator, route, log));
   await health.check();
   log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
 
@@ -104,6 +115,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       files.admission.close();
       await Promise.all([sweeper.close(), listener.close(settings.ASSET_DRAIN_TIMEOUT)]);
       health.close();
+      authenticator.close();
       await files.reservations.close();
       await Promise.all([store.close(), catalog.close()]);
       log.info('stopped');
@@ -159,7 +171,16 @@ async function migrate(catalog: FileCatalog, log: Logger): Promise<readonly stri
 }
 
 function createLogger(config: Config): Logger {
-  return pino({ level: config.settings.ASSET_LOG_LEVEL });
+  return pino({ level: config.settings.ASSET_LOG_LEVEL, redact: REDACTED });
+}
+
+function openAuthenticator({ identity }: Config, log: Logger): Authenticator {
+  switch (identity.kind) {
+    case 'none':
+      return NO_IDENTITY;
+    case 'oidc':
+      return openOidc(identity.oidc, log);
+  }
 }
 
 function openCatalog({ catalog, settings }: Config): FileCatalog {

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import { identityConfig, tlsConfig, type IdentityConfig, type TlsConfig } from './config-identity.ts';
+import { Mistakes } from './config-mistakes.ts';
 import { UsagePolicies } from './files/policy.ts';
+import type { Option } from './option-types.ts';
 import { OPTIONS, readSettings, SettingsError, type Settings } from './options.ts';
 
 /** The S3 that holds the blobs. */
@@ -33,7 +35,8 @@ export interface Config {
     | { readonly kind: 'sqlite' }
     | { readonly kind: 'postgres'; readonly url: string }
     | { readonly kind: 'pocketbase'; readonly pocketbase: PocketBaseConfig };
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined;
+  readonly identity: IdentityConfig;
+  readonly tls: TlsConfig | undefined;
   readonly policies: UsagePolicies;
   /** Variables that look like settings and are none. */
   readonly unknownNames: readonly string[];
@@ -55,52 +58,20 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
         ? { kind: 's3', s3: s3Config(settings, mistakes) }
         : { kind: 'filesystem' },
     catalog: catalogConfig(settings, mistakes),
+    identity: identityConfig(settings, mistakes),
     tls: tlsConfig(settings, mistakes),
     policies: usagePolicies(settings, mistakes),
     unknownNames: Object.keys(merged).filter(
-      (name) => name.startsWith('ASSET_') && !name.startsWith('ASSET_TEST_') && !(name in OPTIONS),
+      (name) => name.startsWith('ASSET_') && !name.startsWith('ASSET_TEST_') && !isSetting(name),
     ),
   };
-  checkAuth(settings, mistakes);
   mistakes.report();
   return config;
 }
 
-class Mistakes {
-  readonly #settings: Settings;
-  readonly #found: string[] = [];
-
-  constructor(settings: Settings) {
-    this.#settings = settings;
-  }
-
-  add(name: keyof Settings, text: string): void {
-    this.#found.push(`${name}: ${text}`);
-  }
-
-  /** The value of a setting that has to be there because of another. */
-  require(name: keyof Settings, because: string): string {
-    const value = this.#settings[name];
-    if (typeof value === 'string') return value;
-    this.add(name, `is required with ${because}`);
-    return '';
-  }
-
-  readFile(name: keyof Settings, path: string): Buffer {
-    try {
-      return readFileSync(path);
-    } catch (error) {
-      this.add(
-        name,
-        `cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'} (it is ${JSON.stringify(path)})`,
-      );
-      return Buffer.alloc(0);
-    }
-  }
-
-  report(): void {
-    if (this.#found.length > 0) throw new SettingsError(this.#found);
-  }
+function isSetting(name: string): boolean {
+  const options: Readonly<Record<string, Option>> = OPTIONS;
+  return name in options || options[name.replace(/_FILE$/, '')]?.secret === true;
 }
 
 function withConfigFile(environment: Readonly<Record<string, string | undefined>>) {
@@ -152,15 +123,6 @@ function catalogConfig(settings: Settings, mistakes: Mistakes): Config['catalog'
   }
 }
 
-function tlsConfig(settings: Settings, mistakes: Mistakes): Config['tls'] {
-  const { ASSET_TLS_CERT: cert, ASSET_TLS_KEY: key } = settings;
-  if (cert === undefined && key === undefined) return undefined;
-  return {
-    cert: mistakes.readFile('ASSET_TLS_CERT', cert ?? mistakes.require('ASSET_TLS_CERT', 'ASSET_TLS_KEY')),
-    key: mistakes.readFile('ASSET_TLS_KEY', key ?? mistakes.require('ASSET_TLS_KEY', 'ASSET_TLS_CERT')),
-  };
-}
-
 function usagePolicies(settings: Settings, mistakes: Mistakes): UsagePolicies {
   const path = settings.ASSET_POLICY_FILE;
   if (path === undefined) return new UsagePolicies();
@@ -172,26 +134,4 @@ function usagePolicies(settings: Settings, mistakes: Mistakes): UsagePolicies {
     if (content !== '') mistakes.add('ASSET_POLICY_FILE', why);
     return new UsagePolicies();
   }
-}
-
-/** Without identity everybody may do everything, so only this machine may reach the port. */
-function checkAuth(settings: Settings, mistakes: Mistakes): void {
-  if (settings.ASSET_AUTH !== 'none') {
-    mistakes.add(
-      'ASSET_AUTH',
-      `${settings.ASSET_AUTH} is not implemented yet: use none behind a network that you trust`,
-    );
-  }
-  const { host } = settings.ASSET_LISTEN;
-  if (!isLoopback(host) && !settings.ASSET_ALLOW_INSECURE) {
-    mistakes.add(
-      'ASSET_LISTEN',
-      `with ASSET_AUTH=none it must be a loopback address, since every caller may do everything (it is ${host}); ` +
-        'set ASSET_ALLOW_INSECURE=true where something else keeps strangers out',
-    );
-  }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import {
   address,
@@ -13,6 +14,7 @@ import {
   url,
   type Option,
 } from './option-types.ts';
+import { IDENTITY_OPTIONS } from './options-identity.ts';
 
 /**
  * Every setting of the service: the one place that names, reads and explains them. `asset-service config` and
@@ -120,22 +122,7 @@ export const OPTIONS = {
     '',
     'JSON file of the usage policies (docs/usage-policies.md). Without it every usage and type is allowed.',
   ),
-  ASSET_AUTH: option(
-    z.enum(['none', 'oidc', 'mtls']),
-    'none',
-    'How callers prove who they are. Only none is implemented: every caller may do everything, so it listens on loopback alone.',
-  ),
-  ASSET_ALLOW_INSECURE: option(
-    flag(),
-    'false',
-    'true to listen beyond loopback with ASSET_AUTH=none, where something else keeps strangers out.',
-  ),
-  ASSET_TLS_CERT: option(
-    text().optional(),
-    '',
-    'PEM file of the certificate chain. With ASSET_TLS_KEY the port speaks TLS instead of cleartext.',
-  ),
-  ASSET_TLS_KEY: option(text().optional(), '', 'PEM file of the private key.'),
+  ...IDENTITY_OPTIONS,
   ASSET_URL_SIGNING_KEY: option(
     z.string().min(32, 'must have at least 32 characters').optional(),
     '',
@@ -232,7 +219,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   const mistakes: string[] = [];
   const settings: Record<string, unknown> = {};
   for (const [name, { schema, default: defaultText, secret }] of Object.entries<Option>(OPTIONS)) {
-    const given = environment[name] || undefined;
+    const given = secret ? secretText(environment, name, mistakes) : environment[name] || undefined;
     const result = schema.safeParse(
       given ?? (defaultText === '' && schema.safeParse(undefined).success ? undefined : defaultText),
     );
@@ -244,4 +231,23 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   }
   if (mistakes.length > 0) throw new SettingsError(mistakes);
   return settings as Settings;
+}
+
+/** A secret may stand in a file instead, as orchestrators hand them over; the end of its line does not count. */
+function secretText(
+  environment: Readonly<Record<string, string | undefined>>,
+  name: string,
+  mistakes: string[],
+): string | undefined {
+  const given = environment[name] || undefined;
+  const path = environment[`${name}_FILE`] || undefined;
+  if (path === undefined) return given;
+  if (given !== undefined) mistakes.push(`${name}_FILE: cannot be set together with ${name}`);
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '') || undefined;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'error';
+    mistakes.push(`${name}_FILE: cannot be read: ${code} (it is ${JSON.stringify(path)})`);
+    return undefined;
+  }
 }

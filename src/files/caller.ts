@@ -9,6 +9,8 @@ export interface Principal {
   /** Its name, unique and lasting, such as the subject of its tokens. */
   readonly id: string;
   readonly roles: ReadonlySet<Role>;
+  /** The program that its token was issued to, where the token says so; for the record, not for decisions. */
+  readonly client?: string;
 }
 
 /** Who makes a call: the service or user that presents itself, and the person it acts for. */

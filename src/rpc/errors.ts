@@ -56,6 +56,10 @@ const CODES: Record<Reason, Code> = {
   UPLOAD_FINISHED: Code.AlreadyExists,
   UPLOAD_TRANSPORT: Code.FailedPrecondition,
   UPLOAD_PARTS_MISSING: Code.FailedPrecondition,
+  CREDENTIALS_MISSING: Code.Unauthenticated,
+  CREDENTIALS_INVALID: Code.Unauthenticated,
+  END_USER_NOT_ALLOWED: Code.PermissionDenied,
+  IDENTITY_UNAVAILABLE: Code.Unavailable,
 };
 
 /** Longest message that is read, in bytes. A piece of a file has at most 2 MiB, and nothing else comes near. */

@@ -2,18 +2,28 @@ import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { createValidateInterceptor } from '@connectrpc/validate';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
+import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
+import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contract/grpc/reflection/v1alpha/reflection_pb.js';
 import type { Logger } from 'pino';
 import type { FilesContext } from '../files/context.ts';
 import type { HealthMonitor } from '../health.ts';
+import type { Authenticator } from '../identity/authenticator.ts';
 import { assetServiceRoutes } from './asset-service.ts';
+import { presentedBy } from './credentials.ts';
 import { MAX_MESSAGE_BYTES } from './errors.ts';
 import { healthRoutes } from './health.ts';
-import { observe } from './interceptors.ts';
+import { identify, observe } from './interceptors.ts';
 import type { RequestHandler } from './listener.ts';
 import { reflectionRoutes } from './reflection.ts';
 
 /** Full names of the RPC services that need the store and the catalog. */
 export const RPC_SERVICES = [AssetService.typeName];
+
+/**
+ * Full names of the RPC services that ask nobody who they are: probes of health have no identity, and reflection tells
+ * what the published contract says.
+ */
+const OPEN_SERVICES = new Set([Health.typeName, ServerReflection.typeName, ServerReflectionAlpha.typeName]);
 
 /**
  * Answers every RPC, by gRPC, gRPC-Web and Connect.
@@ -23,6 +33,7 @@ export const RPC_SERVICES = [AssetService.typeName];
 export function rpcHandler(
   files: FilesContext,
   health: HealthMonitor,
+  authenticator: Authenticator,
   fallback: RequestHandler | undefined,
   log: Logger,
 ): RequestHandler {
@@ -32,8 +43,14 @@ export function rpcHandler(
       healthRoutes(health)(router);
       reflectionRoutes([AssetService, Health])(router);
     },
-    // The first is the outermost: what the validation refuses is logged and given its reason too.
-    interceptors: [observe(log), createValidateInterceptor()],
+    contextValues: presentedBy,
+    // The first is the outermost: whatever is refused is logged and given its reason, and who is not known learns nothing
+    // about the request.
+    interceptors: [
+      observe(log, authenticator.challenge),
+      identify(authenticator, OPEN_SERVICES),
+      createValidateInterceptor(),
+    ],
     readMaxBytes: MAX_MESSAGE_BYTES,
     ...(fallback && { fallback }),
   });

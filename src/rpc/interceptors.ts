@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { Code, type Interceptor, type StreamResponse, type UnaryResponse } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { ANONYMOUS } from '../files/caller.ts';
+import type { Authenticator } from '../identity/authenticator.ts';
 import { callKey } from './call.ts';
+import { credentialsIn, presentedKey } from './credentials.ts';
 import { toConnectError } from './errors.ts';
 
 /** Request ids of callers are taken over if they cannot break a log line or a header. */
@@ -11,8 +13,10 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 /**
  * The outermost interceptor: gives the call its id, turns what it throws into the error for the
  * caller, and writes its one line into the log when it is over.
+ *
+ * @param challenge - what a caller that is not known gets as `www-authenticate`
  */
-export function observe(log: Logger): Interceptor {
+export function observe(log: Logger, challenge: string | undefined): Interceptor {
   return (next) => async (request) => {
     const sent = request.header.get('x-request-id') ?? '';
     const requestId = REQUEST_ID.test(sent) ? sent : randomUUID();
@@ -32,6 +36,7 @@ export function observe(log: Logger): Interceptor {
     const fail = (thrown: unknown) => {
       const { error, fault } = toConnectError(thrown, requestId);
       error.metadata.set('x-request-id', requestId);
+      if (error.code === Code.Unauthenticated && challenge) error.metadata.set('www-authenticate', challenge);
       finish(codeName(error.code), fault ? (error.cause ?? error) : undefined);
       return error;
     };
@@ -44,6 +49,24 @@ export function observe(log: Logger): Interceptor {
     } catch (thrown) {
       throw fail(thrown);
     }
+  };
+}
+
+/**
+ * Finds out who makes a call before anything of it is looked at, and leaves that in the {@link Call}.
+ *
+ * @param open - full names of the RPC services that everybody may call
+ */
+export function identify(authenticator: Authenticator, open: ReadonlySet<string>): Interceptor {
+  return (next) => async (request) => {
+    if (open.has(request.service.typeName)) return next(request);
+    const { contextValues } = request;
+    const caller = await authenticator.authenticate(credentialsIn(contextValues.get(presentedKey)));
+    const call = contextValues.get(callKey);
+    const { principal, endUser } = caller;
+    call.note({ principal: principal.id, ...(endUser && { end_user: endUser.id }) });
+    contextValues.set(callKey, { ...call, caller });
+    return next(request);
   };
 }
 

@@ -332,6 +332,40 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_UPLOAD_PARTS_MISSING = 41;
    */
   UPLOAD_PARTS_MISSING = 41,
+
+  /**
+   * UNAUTHENTICATED. The call shows no identity. Send an access token in `authorization` as `Bearer`, or
+   * connect with a client certificate, whichever the service asks for.
+   *
+   * @generated from enum value: ERROR_REASON_CREDENTIALS_MISSING = 42;
+   */
+  CREDENTIALS_MISSING = 42,
+
+  /**
+   * UNAUTHENTICATED. A token or certificate does not hold (metadata: credential, which one of
+   * `authorization`, `asset-user-token` and `certificate`; problem, one of `expired`, `audience`,
+   * `issuer`, `signature`, `malformed`, `service-account`, `unexpected` and `untrusted`). Get a new
+   * one and try once more.
+   *
+   * @generated from enum value: ERROR_REASON_CREDENTIALS_INVALID = 43;
+   */
+  CREDENTIALS_INVALID = 43,
+
+  /**
+   * PERMISSION_DENIED. The calling service sent an end user's token and may not act for users. Leave
+   * `asset-user-token` out, or have the role `asset:act-for-user` given to the service.
+   *
+   * @generated from enum value: ERROR_REASON_END_USER_NOT_ALLOWED = 44;
+   */
+  END_USER_NOT_ALLOWED = 44,
+
+  /**
+   * UNAVAILABLE. The service cannot verify tokens now, since the keys of the issuer cannot be fetched.
+   * The token may be good: try again with the same one after the delay of RetryInfo.
+   *
+   * @generated from enum value: ERROR_REASON_IDENTITY_UNAVAILABLE = 53;
+   */
+  IDENTITY_UNAVAILABLE = 53,
 }
 
 /**

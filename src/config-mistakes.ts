@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { SettingsError, type Settings } from './options.ts';
+
+/** Collects what is wrong with the settings together, so that all of it is reported at once. */
+export class Mistakes {
+  readonly #settings: Settings;
+  readonly #found: string[] = [];
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  /** Notes a mistake in a setting. */
+  add(name: keyof Settings, text: string): void {
+    this.#found.push(`${name}: ${text}`);
+  }
+
+  /** The value of a setting that has to be there because of another. */
+  require(name: keyof Settings, because: string): string {
+    const value = this.#settings[name];
+    if (typeof value === 'string') return value;
+    this.add(name, `is required with ${because}`);
+    return '';
+  }
+
+  /** The content of a file that a setting names; empty, and a mistake, if it cannot be read. */
+  readFile(name: keyof Settings, path: string): Buffer {
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      this.add(
+        name,
+        `cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'} (it is ${JSON.stringify(path)})`,
+      );
+      return Buffer.alloc(0);
+    }
+  }
+
+  /** @throws SettingsError if there was any */
+  report(): void {
+    if (this.#found.length > 0) throw new SettingsError(this.#found);
+  }
+}

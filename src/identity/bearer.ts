@@ -1,0 +1,39 @@
+import { type CredentialPlace, invalidCredentials, missingCredentials } from './refusals.ts';
+
+/** Longest token that is looked at, in characters. Keycloak's have one to three thousand. */
+const MAX_TOKEN_LENGTH = 8192;
+
+/** A signed token in compact form (RFC 7515, section 7.1), and nothing before, between or after. */
+const TOKEN = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+
+const SCHEME = /^Bearer +/i;
+
+/**
+ * The token in the values of the header `authorization`.
+ *
+ * @throws AssetError CREDENTIALS_MISSING without the header, CREDENTIALS_INVALID with several or another scheme
+ */
+export function bearerToken(values: readonly string[]): string {
+  const [value] = values;
+  if (value === undefined) {
+    throw missingCredentials('send the header authorization with "Bearer" and an access token');
+  }
+  if (!SCHEME.test(value)) throw invalidCredentials('authorization', 'malformed');
+  return onlyToken(
+    values.map((each) => each.replace(SCHEME, '')),
+    'authorization',
+  );
+}
+
+/**
+ * The one token in the values of a header.
+ *
+ * @throws AssetError CREDENTIALS_INVALID if there are several, or what is there has not the form of a token
+ */
+export function onlyToken(values: readonly string[], place: CredentialPlace): string {
+  const [token, ...more] = values;
+  // Of two tokens one would be chosen here and perhaps the other one by whoever stands in front.
+  if (token === undefined || more.length > 0) throw invalidCredentials(place, 'malformed');
+  if (token.length > MAX_TOKEN_LENGTH || !TOKEN.test(token)) throw invalidCredentials(place, 'malformed');
+  return token;
+}

@@ -1,0 +1,10 @@
+import { ANONYMOUS } from '../files/caller.ts';
+import type { Authenticator } from './authenticator.ts';
+
+/** Asks nobody who they are; for a service that only its own machine can reach. */
+export const NO_IDENTITY: Authenticator = {
+  challenge: undefined,
+  authenticate: async () => ANONYMOUS,
+  check: async () => undefined,
+  close: () => undefined,
+};

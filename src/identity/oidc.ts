@@ -1,0 +1,42 @@
+import type { Logger } from 'pino';
+import type { Authenticator } from './authenticator.ts';
+import { bearerToken } from './bearer.ts';
+import { endUserOf } from './end-user.ts';
+import { KeySet } from './key-set.ts';
+import { keysAt, keysByDiscovery, keysInFile, type KeySource } from './key-source.ts';
+import { type TokenRules, TokenVerifier } from './token-verifier.ts';
+
+/** An issuer of access tokens. */
+export interface OidcOptions extends TokenRules {
+  /** Where its keys are, as a URL or the path of a file; where it says they are if left out. */
+  readonly jwks?: string | undefined;
+  /** Time after which its keys are fetched again, in milliseconds. */
+  readonly refreshMs: number;
+}
+
+/** The keys of an issuer and the rules for its tokens. */
+export function openIssuer(options: OidcOptions, log: Logger): { keys: KeySet; verifier: TokenVerifier } {
+  const keys = new KeySet(sourceOf(options), { refreshMs: options.refreshMs }, log);
+  return { keys, verifier: new TokenVerifier(keys, options) };
+}
+
+/** Knows callers by the access tokens of an OpenID Connect issuer: services and users alike. */
+export function openOidc(options: OidcOptions, log: Logger): Authenticator {
+  const { keys, verifier } = openIssuer(options, log);
+  return {
+    challenge: 'Bearer',
+    async authenticate({ authorization, userToken }) {
+      const { principal } = await verifier.verify(bearerToken(authorization), 'authorization');
+      return { principal, endUser: await endUserOf(principal, userToken, verifier) };
+    },
+    async check() {
+      await keys.ready();
+    },
+    close: () => keys.close(),
+  };
+}
+
+function sourceOf({ issuer, jwks }: OidcOptions): KeySource {
+  if (jwks === undefined) return keysByDiscovery(issuer);
+  return /^https?:\/\//.test(jwks) ? keysAt(jwks) : keysInFile(jwks);
+}

@@ -1,0 +1,39 @@
+import { type ContextValues, createContextKey, createContextValues } from '@connectrpc/connect';
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+import type { Socket } from 'node:net';
+import { certificateOf } from '../identity/client-certificate.ts';
+import type { Credentials } from '../identity/authenticator.ts';
+
+/** A request as far as it tells who sent it. */
+export interface Presented {
+  /** Names and values by turns, as they came: the headers that Node.js makes of them keep one of two `authorization`. */
+  readonly rawHeaders: readonly string[];
+  /** The connection; undefined if it is gone. */
+  readonly socket: Socket | undefined;
+}
+
+/** Where the server leaves what a request presents for the interceptors. A request without it shows no identity. */
+export const presentedKey = createContextKey<Presented>(
+  { rawHeaders: [], socket: undefined },
+  { description: 'what the request presents' },
+);
+
+/** The context values of a request of either protocol. */
+export function presentedBy(request: IncomingMessage | Http2ServerRequest): ContextValues {
+  // Over HTTP/2 a request gives a socket of its own; the one of the session is the same for all of its requests.
+  const socket = 'stream' in request ? request.stream.session?.socket : request.socket;
+  return createContextValues().set(presentedKey, { rawHeaders: request.rawHeaders, socket });
+}
+
+/** The credentials in what a request presents. */
+export function credentialsIn({ rawHeaders, socket }: Presented): Credentials {
+  const authorization: string[] = [];
+  const userToken: string[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]?.toLowerCase();
+    if (name === 'authorization') authorization.push(rawHeaders[i + 1] ?? '');
+    else if (name === 'asset-user-token') userToken.push(rawHeaders[i + 1] ?? '');
+  }
+  return { authorization, userToken, certificate: socket && certificateOf(socket) };
+}
