@@ -113,7 +113,7 @@ export const CASES: readonly Case[] = [
     id: 'urls',
     title: 'BatchGetFileUrls, 100 URLs a call, 4 in flight',
     unit: 'URL',
-    amount: 8000,
+    amount: 16_000,
     quickAmount: 400,
     rounds: 3,
     baseline: 'GetFileUrl',

@@ -2,7 +2,7 @@ import type { FileRecord } from './file-catalog.ts';
 import { quote, type PocketBaseClient, type RawRecord } from './pocketbase-client.ts';
 import { idFilters, MAX_IDS, superuserOnly } from './pocketbase-filter.ts';
 import { toFile } from './pocketbase-records.ts';
-import type { FieldMap } from './pocketbase-schema.ts';
+import type { FieldMap, Schema } from './pocketbase-schema.ts';
 import type { SchemaCache } from './pocketbase-schema-cache.ts';
 
 /** Reads the records of the collection of files. */
@@ -24,9 +24,12 @@ export class PocketBaseFiles {
     query: { readonly filter: string; readonly sort?: string; readonly limit?: number },
     signal: AbortSignal,
   ): Promise<FileRecord[]> {
-    const files: FileRecord[] = [];
-    for (const raw of await this.#list(query, signal)) files.push(await this.toFile(raw, signal));
-    return files;
+    const raws = await this.#list(query, signal);
+    const [first] = raws;
+    if (!first) return [];
+    // All records of one answer have the same fields.
+    const schema = await this.#schemaOf(first, signal);
+    return raws.map((raw) => toFile(raw, this.#map, schema));
   }
 
   /** The file that was created with a request key. */
@@ -45,8 +48,12 @@ export class PocketBaseFiles {
 
   /** The file that a record says. */
   async toFile(raw: RawRecord, signal: AbortSignal): Promise<FileRecord> {
+    return toFile(raw, this.#map, await this.#schemaOf(raw, signal));
+  }
+
+  #schemaOf(raw: RawRecord, signal: AbortSignal): Promise<Schema> {
     const names = Object.keys(raw).filter((name) => name !== 'collectionId' && name !== 'collectionName');
-    return toFile(raw, this.#map, await this.#schemas.get(names, signal));
+    return this.#schemas.get(names, signal);
   }
 
   #list(

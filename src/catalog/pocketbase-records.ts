@@ -27,6 +27,7 @@ export function toFile(raw: RawRecord, map: FieldMap, schema: Schema): FileRecor
     const value = raw[field.name] as JsonValue | undefined;
     return value === undefined || isUnset(field, value) ? [] : [[field.name, value] as const];
   });
+  let revision: string | undefined;
   return {
     id: raw.id,
     name: text('name'),
@@ -43,7 +44,10 @@ export function toFile(raw: RawRecord, map: FieldMap, schema: Schema): FileRecor
     updateTime: time('updateTime') ?? new Date(0),
     deleteTime: time('deleteTime'),
     purgeTime: time('purgeTime'),
-    revision: revisionOf(raw, map),
+    // Hashing is half of the work, and those who only want a URL do not ask for it.
+    get revision() {
+      return (revision ??= revisionOf(raw, map));
+    },
   };
 }
 

@@ -1,9 +1,9 @@
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { getEndpointFromInstructions } from '@smithy/core/endpoints';
-import { SignatureV4 } from '@smithy/signature-v4';
 import http from 'node:http';
 import https from 'node:https';
 import { S3Failure } from './s3-errors.ts';
+import { S3Signer, toText } from './s3-signature.ts';
 
 const CONNECT_TIMEOUT_MS = 3_000;
 /** More of an answer than this is not read; what tells the error stands at its beginning. */
@@ -27,7 +27,7 @@ interface Target {
   readonly host: string;
   /** What comes before the key, without a slash at its end. */
   readonly path: string;
-  readonly signer: SignatureV4;
+  readonly signer: S3Signer;
 }
 
 /**
@@ -57,18 +57,15 @@ export class S3Putter {
    */
   async put(put: Put, write: (request: http.ClientRequest) => void): Promise<string> {
     const { server, host, path, signer } = await this.#resolved();
+    const { config } = this.#client;
     // The key needs no escaping: its characters stand for themselves.
     const unsigned = {
-      ...{ method: 'PUT', protocol: server.protocol, hostname: server.hostname },
-      ...{ path: `${path}/${put.key}`, query: { ...put.query } },
-      // The checksum tells whether the body is whole; its SHA-256 would cost much more.
-      headers: { ...put.headers, host, 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' },
+      ...{ method: 'PUT', path: `${path}/${put.key}`, query: put.query },
+      headers: { ...put.headers, host },
     };
-    const { config } = this.#client;
-    const signingDate = new Date(Date.now() + config.systemClockOffset);
-    const { headers } = await signer.sign(unsigned, { signingDate });
+    const headers = await signer.sign(unsigned, new Date(Date.now() + config.systemClockOffset));
     put.signal.throwIfAborted();
-    const query = new URLSearchParams(put.query).toString();
+    const query = toText(put.query);
     const target = query === '' ? unsigned.path : `${unsigned.path}?${query}`;
     const options = { ...server, method: 'PUT', path: target, headers };
     const answer = await this.#exchange(options, put.signal, write);
@@ -106,12 +103,10 @@ export class S3Putter {
       signingRegion?: string;
       signingName?: string;
     }[];
-    const signer = new SignatureV4({
+    const signer = new S3Signer({
       service: scheme?.signingName ?? 's3',
-      region: scheme?.signingRegion ?? config.region,
+      region: scheme?.signingRegion ?? (await config.region()),
       credentials: config.credentials,
-      sha256: config.sha256,
-      uriEscapePath: false,
     });
     const server = {
       protocol: url.protocol,
