@@ -18,6 +18,7 @@ import { makeDir, removeDir } from '../support/process.ts';
 import { FULL } from './support/report.ts';
 import {
   CRASHED,
+  OnTheirWay,
   PART_BYTES,
   startProcessDouble,
   TTL_MS,
@@ -65,10 +66,12 @@ class Caller {
   readonly #contents = new Map<string, Uint8Array>();
   readonly #name: string;
   readonly #living: () => Promise<ProcessDouble>;
+  readonly #onTheirWay: OnTheirWay;
 
-  constructor(name: string, living: () => Promise<ProcessDouble>) {
+  constructor(name: string, living: () => Promise<ProcessDouble>, onTheirWay: OnTheirWay) {
     this.#name = name;
     this.#living = living;
+    this.#onTheirWay = onTheirWay;
   }
 
   async take(steps: readonly Step[]): Promise<void> {
@@ -138,7 +141,9 @@ class Caller {
         await this.#until((files) => sweep(files, FOREVER, () => Promise.resolve()));
         return;
       case 'sleep':
-        // As long as a reservation and a session live, so that whoever is in the middle of something is too late.
+        // As long as a reservation and a session live, so that whoever is in the middle of something is too late. What is
+        // on its way to the store is no hour on its way.
+        await this.#onTheirWay.settled();
         jest.setSystemTime(Date.now() + TTL_MS + 1);
     }
   }
@@ -286,7 +291,8 @@ describe('the use cases beside a model, in any order, with crashes', () => {
 async function play(dir: string, scheduler: fc.Scheduler, scripts: Step[][], lives: number[]): Promise<void> {
   let over = false;
   const turn = (call: string) => (over ? Promise.resolve() : scheduler.schedule(Promise.resolve(), call));
-  const start = () => startProcessDouble(dir, turn, lives.shift() ?? Infinity);
+  const onTheirWay = new OnTheirWay();
+  const start = () => startProcessDouble(dir, turn, lives.shift() ?? Infinity, onTheirWay);
   const buried: ProcessDouble[] = [];
   let living = start();
   const current = async (): Promise<ProcessDouble> => {
@@ -298,13 +304,14 @@ async function play(dir: string, scheduler: fc.Scheduler, scripts: Step[][], liv
     }
     return current();
   };
-  const callers = scripts.map((_script, index) => new Caller(`caller${index}`, current));
+  const callers = scripts.map((_script, index) => new Caller(`caller${index}`, current, onTheirWay));
   await scheduler.waitFor(Promise.all(callers.map((caller, index) => caller.take(scripts[index]!))));
   over = true;
   await scheduler.waitIdle();
+  await onTheirWay.settled();
 
   // A day later everything that may go is gone.
-  const last = await startProcessDouble(dir, () => Promise.resolve(), Infinity);
+  const last = await startProcessDouble(dir, () => Promise.resolve(), Infinity, onTheirWay);
   for (const double of [...buried, await living]) await double.close();
   for (let sweeps = 0; sweeps < 2; sweeps++) {
     jest.setSystemTime(Date.now() + 3 * TTL_MS);

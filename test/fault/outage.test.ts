@@ -68,6 +68,8 @@ const DOWN_MS = FULL ? 30_000 : 8_000;
       const { client } = toxiproxy;
       world = await startWorld({
         catalog,
+        // What a stall holds back arrives when it is over: nothing may be taken for a leftover before.
+        reservationTtlMs: 2 * LASTS_MS,
         async between({ store, catalog: catalogAddress }) {
           // Port 0: it takes a free one and says which.
           const put = (name: string, upstream: string) =>

@@ -4,7 +4,7 @@ import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { urlOf, type AssetClient } from '../../e2e/support/calls.ts';
 import type { KnownFile, Ledger } from './ledger.ts';
-import { SESSION_TTL_MS, type World } from './world.ts';
+import type { World } from './world.ts';
 
 /**
  * Holds everything that is true at all times against what the store and the catalog have. All callers must be done,
@@ -72,7 +72,7 @@ async function checkBytes(ledger: Ledger, client: AssetClient, record: File): Pr
 
 /** Waits until the sweepers have had their time, and looks whether anything is left. */
 async function checkLeftovers(world: World, ledger: Ledger): Promise<void> {
-  const deadline = Date.now() + SESSION_TTL_MS + 15_000;
+  const deadline = Date.now() + world.leftoversMs + 15_000;
   for (;;) {
     const files = new Set(await world.inspector.fileIds());
     const blobs = await storedNames(world);

@@ -38,6 +38,23 @@ export interface ProcessDouble {
 /** Chooses when a call to the store or the catalog begins. */
 export type Turn = (call: string) => Promise<void>;
 
+/** Calls to the store and the catalog that have begun, also of processes that are gone. */
+export class OnTheirWay {
+  readonly #calls = new Set<Promise<unknown>>();
+
+  /** Counts a call until it has ended. */
+  add<T>(call: Promise<T>): Promise<T> {
+    const ended = call.catch(() => undefined).then(() => void this.#calls.delete(ended));
+    this.#calls.add(ended);
+    return call;
+  }
+
+  /** Waits until none is on its way. */
+  async settled(): Promise<void> {
+    while (this.#calls.size > 0) await Promise.all(this.#calls);
+  }
+}
+
 /**
  * Starts one over a directory.
  *
@@ -47,6 +64,7 @@ export async function startProcessDouble(
   dir: string,
   turn: Turn,
   crashAfter: number,
+  onTheirWay: OnTheirWay,
 ): Promise<ProcessDouble> {
   const end = Promise.withResolvers<never>();
   end.promise.catch(() => undefined);
@@ -72,8 +90,10 @@ export async function startProcessDouble(
           if (crashed) return gone();
           await turn(`${name}.${String(property)}`);
           if (crashed) return gone();
-          const result: unknown = await (value as (...all: unknown[]) => Promise<unknown>)
-            .apply(target, given)
+          const call = onTheirWay.add(
+            (value as (...all: unknown[]) => Promise<unknown>).apply(target, given),
+          );
+          const result: unknown = await call
             // Nobody is left to be told.
             .catch((error: unknown) => (crashed ? gone() : Promise.reject(error)));
           return crashed ? gone() : result;

@@ -45,6 +45,8 @@ export interface World {
   readonly catalogUrl: string;
   readonly inspector: CatalogInspector;
   readonly replicas: readonly Replica[];
+  /** How long what was left behind may still be there, in milliseconds. */
+  readonly leftoversMs: number;
   dispose(): Promise<void>;
 }
 
@@ -54,6 +56,8 @@ export interface WorldOptions {
   /** Settings of every replica that differ from {@link QUICK}. */
   readonly env?: Readonly<Record<string, string>>;
   readonly replicas?: number;
+  /** Life of a reservation, in milliseconds: longer than a request may be on its way to the store. */
+  readonly reservationTtlMs?: number;
   /**
    * Puts something between the replicas and what they depend on, given the true addresses as `host:port`, and returns the
    * addresses that the replicas use.
@@ -80,11 +84,13 @@ const RETENTION_SECONDS = 1;
 const QUICK = {
   ASSET_UPLOAD_PART_SIZE: String(5 * 2 ** 20),
   ASSET_UPLOAD_SESSION_TTL: String(SESSION_TTL_MS / 1000),
-  ASSET_RESERVATION_TTL: '4',
   ASSET_SWEEP_INTERVAL: '0.5',
   ASSET_HEALTH_INTERVAL: '0.5',
   ASSET_LOG_LEVEL: 'warn',
 };
+
+/** Life of a reservation where nothing else is said, in milliseconds. */
+const RESERVATION_TTL_MS = 4_000;
 
 /** Starts a world. About ten seconds. */
 export async function startWorld(options: WorldOptions): Promise<World> {
@@ -104,9 +110,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         ...catalogEnv(options.catalog, catalogUrl.replace(direct.catalog, between.catalog)),
       }
     : catalogEnv(options.catalog, catalogUrl);
+  const reservationTtlMs = options.reservationTtlMs ?? RESERVATION_TTL_MS;
   const env = {
     ...setup.env,
     ...QUICK,
+    ASSET_RESERVATION_TTL: String(reservationTtlMs / 1000),
     ...rewritten,
     ASSET_POLICY_FILE: policyFile,
     NODE_OPTIONS: `--import=${pathToFileURL(join(ROOT, 'test', 'fault', 'kill-at.mjs')).href}`,
@@ -119,6 +127,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   }
   return {
     catalogKind: options.catalog,
+    leftoversMs: SESSION_TTL_MS + reservationTtlMs,
     ...{ setup, store, catalog, catalogUrl, inspector, replicas },
     async dispose() {
       await Promise.all(replicas.map(({ service }) => service.dispose()));
