@@ -69,6 +69,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     catalog,
     records: new RecordLoader(catalog),
     policies: config.policies,
+    onDecision: undefined,
     reservations: new ReservationPool(catalog, log, {
       size: RESERVATION_SIZE,
       ttlMs: settings.ASSET_RESERVATION_TTL,

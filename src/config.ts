@@ -3,7 +3,7 @@ import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import { identityConfig, tlsConfig, type IdentityConfig, type TlsConfig } from './config-identity.ts';
 import { Mistakes } from './config-mistakes.ts';
-import { UsagePolicies } from './files/policy.ts';
+import { UsagePolicies } from './files/policy/usage-policies.ts';
 import type { Option } from './option-types.ts';
 import { OPTIONS, readSettings, SettingsError, type Settings } from './options.ts';
 

@@ -71,6 +71,16 @@ export interface FileFilter {
   readonly createTimeTo?: Date;
 }
 
+/** Files that somebody may see: a file is among them if it meets all that is set. */
+export interface VisibleFiles {
+  readonly owner?: string;
+  readonly relation?: { readonly name: string; readonly id: string };
+  /** Only files of one of these usages. */
+  readonly usages?: readonly string[];
+  /** Only files of none of these usages. */
+  readonly notUsages?: readonly string[];
+}
+
 /** The place in the order of a list: newest first, among equal times by descending id. */
 export interface ListCursor {
   readonly createTime: Date;
@@ -155,12 +165,15 @@ export interface FileCatalog {
   update(id: string, revision: string, change: FileChange, call?: CatalogCall): Promise<FileRecord>;
 
   /**
-   * The next `limit` records after the cursor, newest first. `showDeleted` adds softly deleted ones. Rejects with
-   * RELATION_UNKNOWN if the catalog has no relation of the filter's name and can tell.
+   * The next `limit` records after the cursor, newest first. `showDeleted` adds softly deleted ones. Where
+   * `visibleTo` is given, only those among one of its parts: none if there is no part. Rejects with
+   * RELATION_UNKNOWN if the catalog has no relation of the filter's name and can tell; no file has the
+   * relation of such a part then.
    */
   list(
     query: {
       readonly filter: FileFilter;
+      readonly visibleTo?: readonly VisibleFiles[];
       readonly showDeleted: boolean;
       readonly after?: ListCursor;
       readonly limit: number;

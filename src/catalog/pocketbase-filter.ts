@@ -1,4 +1,5 @@
-import type { FileFilter, ListCursor } from './file-catalog.ts';
+import type { Branch } from './branches.ts';
+import type { ListCursor } from './file-catalog.ts';
 import { quote } from './pocketbase-client.ts';
 import {
   isMultiple,
@@ -45,20 +46,23 @@ export function superuserOnly(map: FieldMap): string {
   return `${map.revision}>=0`;
 }
 
-/** The filter of a page of a list. Throws RELATION_UNKNOWN. */
+/** The filter of a page of a branch. Throws RELATION_UNKNOWN. */
 export function listFilter(
-  query: { readonly filter: FileFilter; readonly showDeleted: boolean; readonly after?: ListCursor },
+  branch: Branch,
+  query: { readonly showDeleted: boolean; readonly after?: ListCursor },
   map: FieldMap,
   schema: Schema,
 ): string {
-  const { owner, usage, relation, contentType, createTimeFrom, createTimeTo } = query.filter;
+  const { owner, usage, relation, contentType, createTimeFrom, createTimeTo } = branch.filter;
   const parts = [superuserOnly(map)];
   if (owner !== undefined) parts.push(equals(map.owner, schema.mapped.get('owner'), owner));
   if (usage !== undefined) parts.push(equals(map.usage, schema.mapped.get('usage'), usage));
-  if (relation) {
-    const field = schema.relations.get(relation.name);
-    if (!field) throw unknownRelation(relation.name);
-    parts.push(equals(relation.name, field, relation.id));
+  for (const other of branch.notUsages) parts.push(differs(map.usage, schema.mapped.get('usage'), other));
+  for (const one of [relation, branch.relation]) {
+    if (!one) continue;
+    const field = schema.relations.get(one.name);
+    if (!field) throw unknownRelation(one.name);
+    parts.push(equals(one.name, field, one.id));
   }
   if (contentType !== undefined) parts.push(hasMediaType(map.contentType, contentType.toLowerCase()));
   if (createTimeFrom) parts.push(`${map.createTime}>=${quoteTime(createTimeFrom)}`);
@@ -70,6 +74,10 @@ export function listFilter(
 
 function equals(name: string, field: CollectionField | undefined, value: string): string {
   return field && isMultiple(field) ? `${name}:each?=${quote(value)}` : `${name}=${quote(value)}`;
+}
+
+function differs(name: string, field: CollectionField | undefined, value: string): string {
+  return field && isMultiple(field) ? `${name}:each!=${quote(value)}` : `${name}!=${quote(value)}`;
 }
 
 /** Parameters are not compared, nor is the case of letters. */

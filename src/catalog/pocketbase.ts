@@ -1,3 +1,4 @@
+import { branchesOf, mergePages } from './branches.ts';
 import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS, unavailable } from './call.ts';
 import type {
   CatalogCall,
@@ -17,7 +18,7 @@ import { countOf, revisionOf, toBody } from './pocketbase-records.ts';
 import { isTaken, toAssetError } from './pocketbase-refusals.ts';
 import * as reservations from './pocketbase-reservations.ts';
 import { compareAndSet } from './pocketbase-revisions.ts';
-import { fieldMap, type FieldMap } from './pocketbase-schema.ts';
+import { fieldMap, unknownRelation, type FieldMap } from './pocketbase-schema.ts';
 import { SchemaCache } from './pocketbase-schema-cache.ts';
 import { PocketBaseUploadSessions, takeSession } from './pocketbase-uploads.ts';
 import { assertStorable, canMatch } from './storable.ts';
@@ -154,9 +155,23 @@ class PocketBaseCatalog implements FileCatalog {
     return this.#run(call, async (signal) => {
       if (!canMatch(query.filter) || query.limit < 1) return [];
       const { relation } = query.filter;
-      const schema = await this.#schemas.get(relation ? [relation.name] : [], signal);
-      const filter = listFilter(query, this.#map, schema);
-      return this.#files.find({ filter, sort: `-${this.#map.createTime},-id`, limit: query.limit }, signal);
+      const named = [relation, ...(query.visibleTo ?? []).map((part) => part.relation)];
+      const schema = await this.#schemas.get(
+        named.flatMap((one) => one?.name ?? []),
+        signal,
+      );
+      if (relation && !schema.relations.has(relation.name)) throw unknownRelation(relation.name);
+      const visible = query.visibleTo?.filter(
+        (one) => !one.relation || schema.relations.has(one.relation.name),
+      );
+      const [sort, { limit }] = [`-${this.#map.createTime},-id`, query];
+      // One request for each branch: of one with an "or" SQLite would sort all that it finds for every page.
+      const pages = await Promise.all(
+        branchesOf(query.filter, visible).map((branch) =>
+          this.#files.find({ filter: listFilter(branch, query, this.#map, schema), sort, limit }, signal),
+        ),
+      );
+      return pages.length === 1 ? pages[0]! : mergePages(pages, limit);
     });
   }
 

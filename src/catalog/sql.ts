@@ -116,7 +116,9 @@ export class SqlCatalog implements FileCatalog {
 
   async list(query: ListQuery, call?: CatalogCall): Promise<readonly FileRecord[]> {
     if (!canMatch(query.filter) || query.limit < 1) return [];
-    const rows = await this.#run(call, () => listQuery(this.#db, this.#backend, query).execute());
+    const asked = listQuery(this.#db, this.#backend, query);
+    if (asked === undefined) return [];
+    const rows = await this.#run(call, () => asked.execute());
     return rows.map(toRecord);
   }
 

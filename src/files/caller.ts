@@ -1,4 +1,4 @@
-/** What a caller may do with files that are not its own; what each allows is written in `policy.ts`. */
+/** What a caller may do with files that are not its own; what each allows is written in `policy/decide.ts`. */
 export const ROLES = ['read', 'write', 'delete', 'admin', 'act-for-user'] as const;
 
 /** One of {@link ROLES}. */

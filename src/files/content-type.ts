@@ -1,7 +1,7 @@
 import { fileTypeFromBuffer, supportedMimeTypes } from 'file-type';
 import mime from 'mime';
 import { AssetError } from '../errors.ts';
-import type { UsagePolicies } from './policy.ts';
+import type { UsagePolicies } from './policy/usage-policies.ts';
 
 /** How many bytes of a file are looked at to find its type: what `file-type` asks for. */
 export const SNIFF_BYTES = 4100;

@@ -3,7 +3,9 @@ import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { MemoryBudget } from '../storage/memory-budget.ts';
 import type { Admission } from './admission.ts';
-import type { UsagePolicies } from './policy.ts';
+import type { Caller } from './caller.ts';
+import type { Decision } from './policy/guard.ts';
+import type { UsagePolicies } from './policy/usage-policies.ts';
 import type { RecordLoader } from './record-loader.ts';
 import type { ReservationPool } from './reservations.ts';
 
@@ -14,6 +16,8 @@ export interface FilesContext {
   /** Looks single records up, several calls at a time. */
   readonly records: RecordLoader;
   readonly policies: UsagePolicies;
+  /** Is told every decision on what a caller may do, before it has its effect. */
+  readonly onDecision: ((caller: Caller, decision: Decision) => void) | undefined;
   readonly reservations: ReservationPool;
   /** Bounds the uploads in hand. */
   readonly admission: Admission;

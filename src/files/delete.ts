@@ -1,22 +1,24 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
+import type { Caller } from './caller.ts';
 import type { FilesContext } from './context.ts';
 import { assertEtag } from './describe.ts';
-import { getFile, getLiveFile } from './read.ts';
+import { assertLive, fileFor } from './read.ts';
 import { reached } from '../points.ts';
 
 /**
  * Deletes a file softly: it stays until the retention of its usage is over.
  *
- * @throws AssetError FILE_NOT_FOUND, FILE_DELETED, ETAG_MISMATCH, CONCURRENT_CHANGE
+ * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, ETAG_MISMATCH, CONCURRENT_CHANGE
  */
 export async function deleteFile(
   context: FilesContext,
+  caller: Caller,
   fileId: string,
   etag: string,
   signal: AbortSignal,
 ): Promise<FileRecord> {
-  const file = await getLiveFile(context, fileId, signal);
+  const file = assertLive(await fileFor(context, caller, 'delete', fileId, signal));
   assertEtag(file, etag);
   const deleteTime = new Date();
   const purgeTime = new Date(deleteTime.getTime() + context.policies.retentionSeconds(file.usage) * 1000);
@@ -28,15 +30,16 @@ export async function deleteFile(
 /**
  * Brings a softly deleted file back.
  *
- * @throws AssetError FILE_NOT_FOUND, FILE_NOT_DELETED, ETAG_MISMATCH, CONCURRENT_CHANGE
+ * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_NOT_DELETED, ETAG_MISMATCH, CONCURRENT_CHANGE
  */
 export async function undeleteFile(
   context: FilesContext,
+  caller: Caller,
   fileId: string,
   etag: string,
   signal: AbortSignal,
 ): Promise<FileRecord> {
-  const file = await getFile(context, fileId, signal);
+  const file = await fileFor(context, caller, 'delete', fileId, signal);
   if (file.deleteTime === undefined) {
     throw new AssetError('FILE_NOT_DELETED', 'the file is not deleted: there is nothing to bring back', {
       metadata: { file_id: fileId },

@@ -7,6 +7,8 @@ import { essence } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
 import { blobKey } from './ids.ts';
+import type { FileAction } from './policy/decide.ts';
+import { authorize } from './policy/guard.ts';
 
 /** Types that a browser may show in place: they cannot run code in the reader's session. */
 const SAFE_INLINE =
@@ -15,8 +17,8 @@ const SAFE_INLINE =
 /** What a caller wants a URL for. */
 export interface FileUrlRequest {
   readonly fileId: string;
-  /** Greatest lifetime in seconds, 1 to 604,800. */
-  readonly ttlSeconds: number;
+  /** Lifetime in whole seconds, which the usage bounds; undefined for that of the usage. */
+  readonly ttlSeconds: number | undefined;
   /** True to let a browser show the file where its type is safe. */
   readonly inline: boolean;
   /** Name to save the file under; the file's own where empty. */
@@ -31,38 +33,53 @@ export interface FileUrl {
   readonly sizeBytes: number;
 }
 
-/** The record of a file, deleted or not. Throws FILE_NOT_FOUND. */
-export async function getFile(
+/** The record of a file, deleted or not. Throws PERMISSION_DENIED or FILE_NOT_FOUND. */
+export function getFile(
   context: FilesContext,
+  caller: Caller,
+  fileId: string,
+  signal: AbortSignal,
+): Promise<FileRecord> {
+  return fileFor(context, caller, 'read', fileId, signal);
+}
+
+/**
+ * The record of a file with which the caller may do something, deleted or not.
+ *
+ * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND
+ */
+export async function fileFor(
+  context: FilesContext,
+  caller: Caller,
+  action: FileAction,
   fileId: string,
   signal: AbortSignal,
 ): Promise<FileRecord> {
   const file = await context.records.get(fileId, signal);
+  return permitted(context, caller, action, fileId, file);
+}
+
+function permitted(
+  context: FilesContext,
+  caller: Caller,
+  action: FileAction,
+  fileId: string,
+  file: FileRecord | undefined,
+): FileRecord {
+  authorize(context, caller, action, fileId, file);
   if (file === undefined) throw notFound(fileId);
   return file;
 }
 
-/** The record of a file that is not deleted. Throws FILE_NOT_FOUND or FILE_DELETED. */
-export async function getLiveFile(
-  context: FilesContext,
-  fileId: string,
-  signal: AbortSignal,
-): Promise<FileRecord> {
-  return assertLive(await getFile(context, fileId, signal));
-}
-
-async function getReadableFile(context: FilesContext, fileId: string, signal: AbortSignal) {
-  return assertReadable(await getFile(context, fileId, signal));
-}
-
-/** Signs a URL for one file. Throws FILE_NOT_FOUND or FILE_DELETED. */
+/** Signs a URL for one file. Throws PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, DISPOSITION_NOT_ALLOWED. */
 export async function fileUrl(
   context: FilesContext,
   caller: Caller,
   request: FileUrlRequest,
   signal: AbortSignal,
 ): Promise<FileUrl> {
-  return signFor(context, caller, await getReadableFile(context, request.fileId, signal), request);
+  const file = await getFile(context, caller, request.fileId, signal);
+  return signFor(context, caller, assertReadable(file), request);
 }
 
 /** Signs URLs for many files with one look into the catalog; the results are in the order asked. */
@@ -76,8 +93,8 @@ export async function fileUrls(
   const files = await context.catalog.get(ids, { signal });
   return Promise.allSettled(
     requests.map(async (request) => {
-      const file = files.get(request.fileId);
-      if (file === undefined) throw notFound(request.fileId);
+      const { fileId } = request;
+      const file = permitted(context, caller, 'read', fileId, files.get(fileId));
       return signFor(context, caller, assertReadable(file), request);
     }),
   );
@@ -89,16 +106,17 @@ export async function fileUrls(
  * @param offset - first byte; the size of the file is allowed and reads nothing
  * @param limit - greatest number of bytes; 0 for all
  * @returns the record, and the bytes unless there are none to read
- * @throws AssetError FILE_NOT_FOUND, FILE_DELETED, READ_OFFSET_OUT_OF_RANGE
+ * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, READ_OFFSET_OUT_OF_RANGE
  */
 export async function openFile(
   context: FilesContext,
+  caller: Caller,
   fileId: string,
   offset: number,
   limit: number,
   signal: AbortSignal,
 ): Promise<{ readonly file: FileRecord; readonly content: Readable | undefined }> {
-  const file = await getReadableFile(context, fileId, signal);
+  const file = assertReadable(await getFile(context, caller, fileId, signal));
   if (offset > file.sizeBytes) {
     throw new AssetError(
       'READ_OFFSET_OUT_OF_RANGE',
@@ -123,7 +141,10 @@ async function signFor(
   file: FileRecord,
   request: FileUrlRequest,
 ): Promise<FileUrl> {
-  const { ttlSeconds } = request;
+  const policy = context.policies.ofExisting(file.usage);
+  if (request.inline && policy.disposition === 'attachment') throw attachmentOnly(file.usage);
+  const { min, max, default: usual } = policy.urlLifetimeSeconds;
+  const ttlSeconds = Math.min(Math.max(request.ttlSeconds ?? usual, min), max);
   const windowSeconds = Math.max(1, Math.floor(ttlSeconds / 2));
   const issued = Math.floor(Date.now() / 1000 / windowSeconds) * windowSeconds;
   const inline = request.inline && SAFE_INLINE.test(essence(file.contentType));
@@ -154,7 +175,16 @@ function disposition(inline: boolean, name: string): string {
   return createContentDisposition(clean, { type: inline ? 'inline' : 'attachment' });
 }
 
-function assertLive(file: FileRecord): FileRecord {
+function attachmentOnly(usage: string): AssetError {
+  return new AssetError(
+    'DISPOSITION_NOT_ALLOWED',
+    `files of usage "${usage}" may only be saved: ask for an attachment`,
+    { metadata: { usage } },
+  );
+}
+
+/** The record, if the file is not deleted. Throws FILE_DELETED. */
+export function assertLive(file: FileRecord): FileRecord {
   if (file.deleteTime === undefined) return file;
   throw new AssetError('FILE_DELETED', 'the file is deleted: UndeleteFile brings it back while it is kept', {
     metadata: { file_id: file.id },

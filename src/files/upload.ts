@@ -7,6 +7,7 @@ import { allowedContentType, SNIFF_BYTES } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from './digest.ts';
 import { blobKey, requestKey } from './ids.ts';
+import { authorizeUpload } from './policy/guard.ts';
 import type { SlotOutcome } from './reservations.ts';
 import { reached } from '../points.ts';
 
@@ -34,16 +35,17 @@ export interface Upload {
  * last, so the file is visible only when its bytes are durable and verified.
  *
  * @param signal - ends the upload, with nothing stored, until the record is being committed
+ * @throws AssetError PERMISSION_DENIED, and what the usage policy, the store or the catalog refuses
  */
 export async function uploadFile(
   context: FilesContext,
   caller: Caller,
-  upload: Upload,
+  wanted: Upload,
   signal: AbortSignal,
 ): Promise<FileRecord> {
   using _slot = context.admission.enter();
-  const { usage } = upload.description;
-  context.policies.checkSize(usage, upload.sizeBytes ?? 0);
+  const upload = { ...wanted, description: authorizeUpload(context, caller, wanted.description) };
+  context.policies.checkSize(upload.description.usage, upload.sizeBytes ?? 0);
 
   const key = requestKey(caller, upload.requestId);
   const digest = new Digest();

@@ -6,7 +6,7 @@ import type { FilesContext } from '../files/context.ts';
 import { deleteFile, undeleteFile } from '../files/delete.ts';
 import { getFiles, listFiles, updateMetadata } from '../files/describe.ts';
 import { fileUrl, fileUrls, getFile, openFile } from '../files/read.ts';
-import { callOf } from './call.ts';
+import { callOf, type Call } from './call.ts';
 import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter } from './convert.ts';
 import { toStatus } from './status.ts';
 import { uploadHandlers } from './upload-handlers.ts';
@@ -19,9 +19,8 @@ export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter)
 
       async getFileUrl(request, context) {
         const wanted = toFileUrlRequest(request);
-        const call = callOf(context);
-        call.note({ file_id: wanted.fileId });
-        return toFileUrlResponse(await fileUrl(files, call.caller, wanted, context.signal));
+        const { caller } = noteFile(context, wanted.fileId);
+        return toFileUrlResponse(await fileUrl(files, caller, wanted, context.signal));
       },
 
       async batchGetFileUrls(request, context) {
@@ -42,10 +41,9 @@ export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter)
       },
 
       async *downloadFile(request, context) {
-        noteFile(context, request.fileId);
-        const { readOffset, readLimit } = request;
-        const offset = Number(readOffset);
-        const opened = await openFile(files, request.fileId, offset, Number(readLimit), context.signal);
+        const { caller } = noteFile(context, request.fileId);
+        const [offset, limit] = [Number(request.readOffset), Number(request.readLimit)];
+        const opened = await openFile(files, caller, request.fileId, offset, limit, context.signal);
         const file = toFile(opened.file);
         if (opened.content === undefined) {
           yield { file };
@@ -62,45 +60,53 @@ export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter)
       },
 
       async getFile(request, context) {
-        noteFile(context, request.fileId);
-        return { file: toFile(await getFile(files, request.fileId, context.signal)) };
+        const { caller } = noteFile(context, request.fileId);
+        return { file: toFile(await getFile(files, caller, request.fileId, context.signal)) };
       },
 
       async batchGetFiles(request, context) {
-        const { files: found, missing } = await getFiles(files, request.fileIds, context.signal);
-        callOf(context).note({ files: found.length });
+        const call = callOf(context);
+        const { files: found, missing } = await getFiles(files, call.caller, request.fileIds, context.signal);
+        call.note({ files: found.length });
         return { files: found.map(toFile), missingFileIds: [...missing] };
       },
 
       async listFiles(request, context) {
         const { pageSize, pageToken, showDeleted } = request;
         const filter = toFilter(request.filter);
-        const page = await listFiles(files, { filter, showDeleted, pageSize, pageToken }, context.signal);
-        callOf(context).note({ files: page.files.length });
+        const list = { filter, showDeleted, pageSize, pageToken };
+        const call = callOf(context);
+        const page = await listFiles(files, call.caller, list, context.signal);
+        call.note({ files: page.files.length });
         return { files: page.files.map(toFile), nextPageToken: page.nextPageToken };
       },
 
       async updateMetadata(request, context) {
         const fileId = request.file?.id ?? '';
-        noteFile(context, fileId);
+        const { caller } = noteFile(context, fileId);
         const wanted = toDescription(request.file);
         const paths = request.updateMask?.paths ?? [];
         const update = { fileId, etag: request.file?.etag ?? '', wanted, paths };
-        return { file: toFile(await updateMetadata(files, update, context.signal)) };
+        return { file: toFile(await updateMetadata(files, caller, update, context.signal)) };
       },
 
       async deleteFile(request, context) {
-        noteFile(context, request.fileId);
-        return { file: toFile(await deleteFile(files, request.fileId, request.etag, context.signal)) };
+        const { caller } = noteFile(context, request.fileId);
+        const file = await deleteFile(files, caller, request.fileId, request.etag, context.signal);
+        return { file: toFile(file) };
       },
 
       async undeleteFile(request, context) {
-        noteFile(context, request.fileId);
-        return { file: toFile(await undeleteFile(files, request.fileId, request.etag, context.signal)) };
+        const { caller } = noteFile(context, request.fileId);
+        const file = await undeleteFile(files, caller, request.fileId, request.etag, context.signal);
+        return { file: toFile(file) };
       },
     });
 }
 
-function noteFile(context: HandlerContext, fileId: string): void {
-  callOf(context).note({ file_id: fileId });
+/** The call, which has the file it is about in its line of the log. */
+function noteFile(context: HandlerContext, fileId: string): Call {
+  const call = callOf(context);
+  call.note({ file_id: fileId });
+  return call;
 }

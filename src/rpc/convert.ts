@@ -12,7 +12,6 @@ import type { FileDescription, FileFilter, FileRecord } from '../catalog/file-ca
 import { AssetError } from '../errors.ts';
 import type { FileUrl, FileUrlRequest } from '../files/read.ts';
 
-const DEFAULT_TTL_SECONDS = 15 * 60;
 const MAX_ATTRIBUTES_BYTES = 64 * 1024;
 
 /** The message of a record. */
@@ -74,7 +73,7 @@ export function toFilter(filter: FileFilterMessage | undefined): FileFilter {
 export function toFileUrlRequest(request: GetFileUrlRequest): FileUrlRequest {
   return {
     fileId: request.source.value ?? '',
-    ttlSeconds: request.ttl ? toSeconds(request.ttl) : DEFAULT_TTL_SECONDS,
+    ttlSeconds: request.ttl && toSeconds(request.ttl),
     inline: request.disposition === Disposition.INLINE,
     downloadName: request.downloadName,
   };

@@ -60,6 +60,8 @@ const CODES: Record<Reason, Code> = {
   CREDENTIALS_INVALID: Code.Unauthenticated,
   END_USER_NOT_ALLOWED: Code.PermissionDenied,
   IDENTITY_UNAVAILABLE: Code.Unavailable,
+  PERMISSION_DENIED: Code.PermissionDenied,
+  DISPOSITION_NOT_ALLOWED: Code.InvalidArgument,
 };
 
 /** Longest message that is read, in bytes. A piece of a file has at most 2 MiB, and nothing else comes near. */

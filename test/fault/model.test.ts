@@ -107,7 +107,7 @@ class Caller {
         const name = `${key} ${known.name.length}`;
         const wanted = { ...described(name), relations: {}, attributes: {} };
         const update = { fileId: known.id, etag: '', wanted, paths: ['name'] };
-        const file = await this.#until((files) => updateMetadata(files, update, FOREVER));
+        const file = await this.#until((files) => updateMetadata(files, ANONYMOUS, update, FOREVER));
         expect(file.name).toBe(name);
         known.name = name;
         return;
@@ -117,7 +117,7 @@ class Caller {
         // Set beforehand: a sweep of somebody else may purge it while the answer is on its way.
         known.purgeTime = Date.now() + TTL_MS;
         const file = await this.#until(
-          (files) => deleteFile(files, known.id, '', FOREVER),
+          (files) => deleteFile(files, ANONYMOUS, known.id, '', FOREVER),
           ['FILE_DELETED', 'FILE_NOT_FOUND'],
         );
         if (typeof file === 'object') known.purgeTime = file.purgeTime!.getTime();
@@ -126,7 +126,7 @@ class Caller {
       case 'undelete': {
         if (known?.purgeTime === undefined) return;
         const file = await this.#until(
-          (files) => undeleteFile(files, known.id, '', FOREVER),
+          (files) => undeleteFile(files, ANONYMOUS, known.id, '', FOREVER),
           ['FILE_NOT_FOUND', 'FILE_NOT_DELETED'],
         );
         if (file === 'FILE_NOT_FOUND') expect(known.purgeTime).toBeLessThanOrEqual(Date.now());
@@ -338,7 +338,9 @@ async function play(dir: string, scheduler: fc.Scheduler, scripts: Step[][], liv
 /** Reads a file and holds it to what is expected of it. */
 async function expectReadable(process: ProcessDouble, { id, content, name }: Expected): Promise<void> {
   try {
-    const { file, content: stream } = await process.run((files) => openFile(files, id, 0, 0, FOREVER));
+    const { file, content: stream } = await process.run((files) =>
+      openFile(files, ANONYMOUS, id, 0, 0, FOREVER),
+    );
     expect(file).toMatchObject({ id, name, sizeBytes: content.length });
     expect(Buffer.concat(stream ? await stream.toArray() : []).equals(content)).toBe(true);
   } catch (error) {

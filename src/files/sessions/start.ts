@@ -3,6 +3,7 @@ import { AssetError } from '../../errors.ts';
 import { callerIds, type Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey, newFileId, requestKey } from '../ids.ts';
+import { authorizeUpload } from '../policy/guard.ts';
 import { expiry } from './session-store.ts';
 import { toJson, toSession, type Session, type SessionState } from './state.ts';
 import { reached } from '../../points.ts';
@@ -33,7 +34,7 @@ export interface StartedSession {
 /**
  * Begins an upload, or finds the one that the request id stands for.
  *
- * @throws AssetError what the usage policy refuses; FIELD_INVALID for a direct upload without a size
+ * @throws AssetError PERMISSION_DENIED; what the usage policy refuses; FIELD_INVALID for a direct upload without a size
  */
 export async function startUpload(
   context: FilesContext,
@@ -41,7 +42,8 @@ export async function startUpload(
   wanted: NewSession,
   signal: AbortSignal,
 ): Promise<StartedSession> {
-  const { description, sizeBytes, direct } = wanted;
+  const description = authorizeUpload(context, caller, wanted.description);
+  const { sizeBytes, direct } = wanted;
   context.policies.checkSize(description.usage, sizeBytes ?? 0);
   if (description.contentType !== '') {
     context.policies.checkContentType(description.usage, description.contentType);

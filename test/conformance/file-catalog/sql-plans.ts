@@ -95,7 +95,7 @@ export function explainTests(kind: string, start: () => Promise<ExplainSubject>)
       const after = { createTime: new Date(3_000), id: 'm' };
       const next = listQuery(db, subject.backend, { filter, showDeleted: true, limit: 50, after });
       for (const query of [first, next]) {
-        const text = await plan(query);
+        const text = await plan(query!);
         expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
       }
     });

@@ -5,7 +5,7 @@ import { openSqliteCatalog } from '../../../src/catalog/sql-sqlite.ts';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { Admission } from '../../../src/files/admission.ts';
 import type { FilesContext } from '../../../src/files/context.ts';
-import { UsagePolicies } from '../../../src/files/policy.ts';
+import { UsagePolicies } from '../../../src/files/policy/usage-policies.ts';
 import { RecordLoader } from '../../../src/files/record-loader.ts';
 import { ReservationPool } from '../../../src/files/reservations.ts';
 import { POINTS } from '../../../src/points.ts';
@@ -110,6 +110,7 @@ export async function startProcessDouble(
   const context: FilesContext = {
     ...files,
     records: new RecordLoader(files.catalog),
+    onDecision: undefined,
     policies: new UsagePolicies({ usages: {}, default: { retentionSeconds: TTL_MS / 1000 } }),
     reservations,
     admission: new Admission(100),

@@ -360,6 +360,23 @@ export enum ErrorReason {
   END_USER_NOT_ALLOWED = 44,
 
   /**
+   * PERMISSION_DENIED. The caller, or the end user it acts for, may not do this (metadata: action). The answer is the
+   * same whether the file is somebody else's, deleted, or was never there. It takes a role, the
+   * ownership of the file, or a usage that allows it: trying again does not help.
+   *
+   * @generated from enum value: ERROR_REASON_PERMISSION_DENIED = 45;
+   */
+  PERMISSION_DENIED = 45,
+
+  /**
+   * INVALID_ARGUMENT. Files of this usage may only be saved, not shown in a browser (metadata: usage). Ask for
+   * DISPOSITION_ATTACHMENT.
+   *
+   * @generated from enum value: ERROR_REASON_DISPOSITION_NOT_ALLOWED = 46;
+   */
+  DISPOSITION_NOT_ALLOWED = 46,
+
+  /**
    * UNAVAILABLE. The service cannot verify tokens now, since the keys of the issuer cannot be fetched.
    * The token may be good: try again with the same one after the delay of RetryInfo.
    *

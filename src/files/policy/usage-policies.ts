@@ -1,58 +1,28 @@
-import { z } from 'zod';
-import { AssetError } from '../errors.ts';
-
-const MAX_FILE_BYTES = 5 * 2 ** 40;
-const DAY_SECONDS = 24 * 60 * 60;
-
-const usagePolicySchema = z.strictObject({
-  maxSizeBytes: z.int().positive().max(MAX_FILE_BYTES).default(MAX_FILE_BYTES),
-  contentTypes: z
-    .array(
-      z.string().regex(/^[a-z0-9!#$&^_.+-]+\/(\*|[a-z0-9!#$&^_.+-]+)$/, 'must be type/subtype or type/*'),
-    )
-    .min(1)
-    .optional(),
-  retentionSeconds: z
-    .int()
-    .nonnegative()
-    .default(30 * DAY_SECONDS),
-});
-
-/** The form of a policy file: one policy a usage, and one for all other usages. */
-const policyFileSchema = z.strictObject({
-  usages: z.record(z.string().min(1).max(128), usagePolicySchema).default({}),
-  default: usagePolicySchema.optional(),
-});
-
-/** What one usage allows. */
-export interface UsagePolicy {
-  /** Greatest size of a file in bytes. At most 5 TiB, the limit of S3. */
-  readonly maxSizeBytes: number;
-  /** Media types allowed, `type/subtype` or `type/*`; any type where undefined. */
-  readonly contentTypes?: readonly string[] | undefined;
-  /** How long a softly deleted file can be brought back, in seconds. */
-  readonly retentionSeconds: number;
-}
+import { AssetError } from '../../errors.ts';
+import type { AccessRules } from './access-rules.ts';
+import { parsePolicyFile, PLAIN_POLICY, type PolicyFile, type UsagePolicy } from './policy-file.ts';
 
 /** What every usage allows. */
 export class UsagePolicies {
-  readonly #usages: ReadonlyMap<string, UsagePolicy>;
-  readonly #default: UsagePolicy | undefined;
+  #file: PolicyFile;
 
   /**
-   * @param file - the content of a policy file. Without `default` only the usages that it names are
-   *   allowed. Left out, every usage allows every type up to 5 TiB.
+   * @param content - of a policy file. Without `default` only the usages that it names are allowed. Left
+   *   out, every usage allows every type up to 5 TiB, and its files are their owners'.
    * @throws ZodError if it is not of that form
    */
-  constructor(file: unknown = { default: {} }) {
-    const parsed = policyFileSchema.parse(file);
-    this.#usages = new Map(Object.entries(parsed.usages));
-    this.#default = parsed.default;
+  constructor(content: unknown = { default: {} }) {
+    this.#file = parsePolicyFile(content);
+  }
+
+  /** Goes on with another policy file, from the next call on. Throws ZodError, and goes on as before. */
+  replace(content: unknown): void {
+    this.#file = parsePolicyFile(content);
   }
 
   /** The policy of a usage. Throws USAGE_UNKNOWN if there is none. */
   of(usage: string): UsagePolicy {
-    const policy = this.#usages.get(usage) ?? this.#default;
+    const policy = this.#file.usages.get(usage) ?? this.#file.others;
     if (policy !== undefined) return policy;
     throw new AssetError(
       'USAGE_UNKNOWN',
@@ -63,9 +33,23 @@ export class UsagePolicies {
     );
   }
 
+  /** What holds for the files of a usage that exist: they may have one that the policy has no more. */
+  ofExisting(usage: string): UsagePolicy {
+    return this.#file.usages.get(usage) ?? this.#others;
+  }
+
+  /** Who may read and write the files of each usage that is named, and those of all others. */
+  get access(): { readonly usages: ReadonlyMap<string, AccessRules>; readonly others: AccessRules } {
+    return { usages: this.#file.usages, others: this.#others };
+  }
+
+  get #others(): UsagePolicy {
+    return this.#file.others ?? PLAIN_POLICY;
+  }
+
   /** Seconds until a file of this usage, deleted now, is purged. A usage that is gone keeps for 30 days. */
   retentionSeconds(usage: string): number {
-    return (this.#usages.get(usage) ?? this.#default)?.retentionSeconds ?? 30 * DAY_SECONDS;
+    return this.ofExisting(usage).retentionSeconds;
   }
 
   /** Throws FILE_TOO_LARGE if the usage does not allow a file of this size. */

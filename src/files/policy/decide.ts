@@ -1,0 +1,120 @@
+import type { FileChange, FileRecord } from '../../catalog/file-catalog.ts';
+import type { Caller, Principal, Role } from '../caller.ts';
+import {
+  opens,
+  owns,
+  type AccessRule,
+  type AccessRules,
+  type Subject,
+  type Verdict,
+} from './access-rules.ts';
+
+/** What a caller may want to do with a file that there is: see it, change its record, delete it or bring it back. */
+export type FileAction = 'read' | 'update' | 'delete';
+
+/** The role that lets its holder do this with every file. */
+const ROLE_FOR: Readonly<Record<FileAction, Role>> = { read: 'read', update: 'write', delete: 'delete' };
+
+const ADMIN: Verdict = { allowed: true, rule: 'role:admin' };
+const BY_ROLE: Readonly<Record<FileAction, Verdict>> = {
+  read: { allowed: true, rule: 'role:read' },
+  update: { allowed: true, rule: 'role:write' },
+  delete: { allowed: true, rule: 'role:delete' },
+};
+const OWNER: Verdict = { allowed: true, rule: 'owner' };
+const NOBODY: Verdict = { allowed: false, rule: 'nobody' };
+const OTHER_OWNER: Verdict = { allowed: false, rule: 'other-owner' };
+const OPENS: Verdict = { allowed: false, rule: 'opens-reading' };
+
+/**
+ * Whose permission decides: that of the person a service acts for, where there is one. What the service itself may
+ * do never widens it, so that nobody reaches through a service what they may not reach themselves.
+ */
+export function actingFor({ principal, endUser }: Caller): Principal {
+  return endUser ?? principal;
+}
+
+/** The verdict for a caller whose role lets them do this with every file; undefined for any other. */
+export function mayAlways(caller: Caller, action: FileAction): Verdict | undefined {
+  const { roles } = actingFor(caller);
+  if (roles.has('admin')) return ADMIN;
+  return roles.has(ROLE_FOR[action]) ? BY_ROLE[action] : undefined;
+}
+
+/**
+ * Decides whether a caller may do something with a file.
+ *
+ * @param file - undefined if there is none: who may do this with every file may be told so, and nobody else
+ * @param access - the rules of the file's usage
+ */
+export function decide(
+  caller: Caller,
+  action: FileAction,
+  file: Subject | undefined,
+  access: AccessRules,
+): Verdict {
+  const always = mayAlways(caller, action);
+  if (always !== undefined) return always;
+  if (file === undefined) return NOBODY;
+  const who = actingFor(caller);
+  switch (action) {
+    case 'read':
+      return firstThatOpens(access.read, who, file);
+    case 'update':
+      return firstThatOpens(access.write, who, file);
+    case 'delete':
+      // What its owner may not write, such as an invoice, its owner may not do away with either.
+      return owns(who, file) && firstThatOpens(access.write, who, file).allowed ? OWNER : NOBODY;
+  }
+}
+
+/**
+ * Decides whether a caller may upload a file with this owner. Without the role, an upload is the caller's own.
+ *
+ * @param access - the rules of the new file's usage
+ */
+export function decideUpload(caller: Caller, file: Subject, access: AccessRules): Verdict {
+  const always = mayAlways(caller, 'update');
+  if (always !== undefined) return always;
+  const who = actingFor(caller);
+  return owns(who, file) ? firstThatOpens(access.write, who, file) : OTHER_OWNER;
+}
+
+/**
+ * Decides whether a caller who may update a file may change it in this way. The owner is changed by role alone;
+ * what else says who may read it, its usage and the relations that its policy reads, by its owner as well. A file
+ * that changes its usage has to be the caller's to write under both.
+ *
+ * @param before - the rules of the usage that the file has
+ * @param after - those of the usage that it would have
+ */
+export function decideChange(
+  caller: Caller,
+  file: FileRecord,
+  change: FileChange,
+  before: AccessRules,
+  after: AccessRules,
+): Verdict {
+  const verdict = decide(caller, 'update', file, before);
+  if (!verdict.allowed || mayAlways(caller, 'update') !== undefined) return verdict;
+  if (change.owner !== undefined && change.owner !== file.owner) return OTHER_OWNER;
+  const changesUsage = change.usage !== undefined && change.usage !== file.usage;
+  if (!changesUsage && !changesReaders(file, change, before)) return verdict;
+  if (!owns(actingFor(caller), file)) return OPENS;
+  return changesUsage ? decide(caller, 'update', file, after) : verdict;
+}
+
+function firstThatOpens(rules: readonly AccessRule[], who: Principal, file: Subject): Verdict {
+  for (const rule of rules) if (opens(rule, who, file)) return rule.verdict;
+  return NOBODY;
+}
+
+function changesReaders(file: FileRecord, { relations }: FileChange, { read }: AccessRules): boolean {
+  if (relations === undefined) return false;
+  return read.some((rule) => {
+    if (rule.kind !== 'relation' || !Object.hasOwn(relations, rule.relation)) return false;
+    const ids = relations[rule.relation]!;
+    const old = file.relations[rule.relation] ?? [];
+    return ids.length !== old.length || ids.some((id, i) => id !== old[i]);
+  });
+}

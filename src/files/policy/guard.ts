@@ -1,0 +1,113 @@
+import type { FileChange, FileDescription, FileRecord } from '../../catalog/file-catalog.ts';
+import { AssetError } from '../../errors.ts';
+import type { Caller } from '../caller.ts';
+import type { FilesContext } from '../context.ts';
+import type { Verdict } from './access-rules.ts';
+import { actingFor, decide, decideChange, decideUpload, type FileAction } from './decide.ts';
+
+/** What a caller wanted to do. */
+export type Action = FileAction | 'upload' | 'list';
+
+/** One decision, for whoever keeps account of them. */
+export interface Decision extends Verdict {
+  readonly action: Action;
+  /** The file that it was about, also where there is none of this id; empty for a new one and for a list. */
+  readonly fileId: string;
+}
+
+/** What a decision needs, and whom it is told. */
+export type GuardContext = Pick<FilesContext, 'policies' | 'onDecision'>;
+
+/**
+ * True if the caller may do this with the file.
+ *
+ * @param file - undefined if no file has the id
+ */
+export function may(
+  context: GuardContext,
+  caller: Caller,
+  action: FileAction,
+  fileId: string,
+  file: FileRecord | undefined,
+): boolean {
+  const access = context.policies.ofExisting(file?.usage ?? '');
+  return tell(context, caller, action, fileId, decide(caller, action, file, access));
+}
+
+/**
+ * Holds a call on a file to what its caller may do. It is asked before anything else is made of the record, so that
+ * whoever may not know of a file gets one answer whether there is none, it is deleted, or it is somebody else's.
+ *
+ * @param file - undefined if no file has the id
+ * @throws AssetError PERMISSION_DENIED
+ */
+export function authorize(
+  context: GuardContext,
+  caller: Caller,
+  action: FileAction,
+  fileId: string,
+  file: FileRecord | undefined,
+): void {
+  if (!may(context, caller, action, fileId, file)) throw permissionDenied(action);
+}
+
+/**
+ * Holds an upload to what its caller may do.
+ *
+ * @returns the description, with the caller as the owner where it leaves out whom only a role may leave out
+ * @throws AssetError PERMISSION_DENIED
+ */
+export function authorizeUpload(
+  context: GuardContext,
+  caller: Caller,
+  description: FileDescription,
+): FileDescription {
+  const access = context.policies.ofExisting(description.usage);
+  let file = description;
+  let verdict = decideUpload(caller, file, access);
+  if (!verdict.allowed && file.owner === '') {
+    file = { ...file, owner: actingFor(caller).id };
+    verdict = decideUpload(caller, file, access);
+  }
+  if (!tell(context, caller, 'upload', '', verdict)) throw permissionDenied('upload');
+  return file;
+}
+
+/**
+ * Holds a change of a record, which the caller may update, to what of it the caller may change.
+ *
+ * @throws AssetError PERMISSION_DENIED
+ */
+export function authorizeChange(
+  context: GuardContext,
+  caller: Caller,
+  file: FileRecord,
+  change: FileChange,
+): void {
+  if (change.owner === undefined && change.usage === undefined && change.relations === undefined) return;
+  const { policies } = context;
+  const after = policies.ofExisting(change.usage ?? file.usage);
+  const verdict = decideChange(caller, file, change, policies.ofExisting(file.usage), after);
+  if (!tell(context, caller, 'update', file.id, verdict)) throw permissionDenied('update');
+}
+
+/** Tells the decision on, and whether it allows. */
+export function tell(
+  { onDecision }: GuardContext,
+  caller: Caller,
+  action: Action,
+  fileId: string,
+  verdict: Verdict,
+): boolean {
+  onDecision?.(caller, { action, fileId, ...verdict });
+  return verdict.allowed;
+}
+
+/** The one answer to a call that its caller may not make. It names nothing of the file, not even the id. */
+export function permissionDenied(action: Action): AssetError {
+  return new AssetError(
+    'PERMISSION_DENIED',
+    'the caller may not do this with this file: it takes a role, the ownership of the file, or a usage that allows it',
+    { metadata: { action } },
+  );
+}
