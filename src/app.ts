@@ -6,6 +6,7 @@ import { openPocketBaseCatalog } from './catalog/pocketbase.ts';
 import { openPostgresCatalog } from './catalog/sql-postgres.ts';
 import { openSqliteCatalog } from './catalog/sql-sqlite.ts';
 import type { Config } from './config.ts';
+import { reloadTls, TLS_FILES } from './config-tls.ts';
 import { Admission } from './files/admission.ts';
 import type { FilesContext } from './files/context.ts';
 import { RecordLoader } from './files/record-loader.ts';
@@ -16,16 +17,18 @@ import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
 import type { Authenticator } from './identity/authenticator.ts';
 import { NO_IDENTITY } from './identity/none.ts';
+import { openMtls } from './identity/mtls.ts';
 import { openOidc } from './identity/oidc.ts';
 import { blobRoute } from './rpc/blob-route.ts';
 import { RPC_SERVICES, rpcHandler } from './rpc/handler.ts';
-import { listen, type RequestHandler } from './rpc/listener.ts';
+import { listen, type Listener, type RequestHandler } from './rpc/listener.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { FilesystemBlobStore } from './storage/filesystem.ts';
 import { loadSigningKey } from './storage/filesystem-signing-key.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
 import { S3BlobStore } from './storage/s3.ts';
 import { SignedUrls } from './storage/signed-url.ts';
+import { watchFiles } from './watch-files.ts';
 
 /** Ids that one reservation holds: one write to the catalog for so many uploads. */
 const RESERVATION_SIZE = 64;
@@ -61,6 +64,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     reusePort: settings.ASSET_REUSE_PORT,
     tls: config.tls,
   });
+  const stopWatching = renewCertificates(config, listener, log);
   const url = addressUrl(config, listener.port);
   const { store, route } = openStore(config, url, log);
 
@@ -113,6 +117,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     async close() {
       log.info('draining');
       health.drain();
+      stopWatching();
       files.admission.close();
       await Promise.all([sweeper.close(), listener.close(settings.ASSET_DRAIN_TIMEOUT)]);
       health.close();
@@ -181,7 +186,25 @@ function openAuthenticator({ identity }: Config, log: Logger): Authenticator {
       return NO_IDENTITY;
     case 'oidc':
       return openOidc(identity.oidc, log);
+    case 'mtls':
+      return openMtls(identity.mtls, log);
   }
+}
+
+/** Has the listener take the files of TLS anew when they change; returns how to stop. */
+function renewCertificates({ settings }: Config, listener: Listener, log: Logger): () => void {
+  const paths = TLS_FILES.flatMap((name) => settings[name] ?? []);
+  return watchFiles(paths, () => {
+    try {
+      const tls = reloadTls(settings);
+      if (tls === undefined) return;
+      listener.renew(tls);
+      log.info('the certificate was read anew');
+    } catch (error) {
+      // Half of a replacement: the other file is about to change as well.
+      log.warn({ err: error }, 'the certificate cannot be read anew: the last one goes on being used');
+    }
+  });
 }
 
 function openCatalog({ catalog, settings }: Config): FileCatalog {

@@ -1,17 +1,17 @@
 import { isIP } from 'node:net';
+import { z } from 'zod';
 import type { Mistakes } from './config-mistakes.ts';
+import { TLS_FILES } from './config-tls.ts';
+import { CertificatePrincipals } from './identity/certificate-principals.ts';
+import type { MtlsOptions } from './identity/mtls.ts';
 import type { OidcOptions } from './identity/oidc.ts';
 import type { Settings } from './options.ts';
 
 /** How callers prove who they are. */
 export type IdentityConfig =
-  { readonly kind: 'none' } | { readonly kind: 'oidc'; readonly oidc: OidcOptions };
-
-/** What the port shows, in PEM. */
-export interface TlsConfig {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-}
+  | { readonly kind: 'none' }
+  | { readonly kind: 'oidc'; readonly oidc: OidcOptions }
+  | { readonly kind: 'mtls'; readonly mtls: MtlsOptions };
 
 /** What the settings say of identity; whatever does not fit together is a mistake. */
 export function identityConfig(settings: Settings, mistakes: Mistakes): IdentityConfig {
@@ -22,19 +22,32 @@ export function identityConfig(settings: Settings, mistakes: Mistakes): Identity
     case 'oidc':
       return { kind: 'oidc', oidc: oidcOptions(settings, mistakes, 'ASSET_AUTH=oidc') };
     case 'mtls':
-      mistakes.add('ASSET_AUTH', 'mtls is not implemented yet');
-      return { kind: 'none' };
+      return { kind: 'mtls', mtls: mtlsOptions(settings, mistakes) };
   }
 }
 
-/** What the settings say of TLS; undefined for cleartext. */
-export function tlsConfig(settings: Settings, mistakes: Mistakes): TlsConfig | undefined {
-  const { ASSET_TLS_CERT: cert, ASSET_TLS_KEY: key } = settings;
-  if (cert === undefined && key === undefined) return undefined;
+function mtlsOptions(settings: Settings, mistakes: Mistakes): MtlsOptions {
+  const because = 'ASSET_AUTH=mtls';
+  // Their files are read with those of TLS.
+  for (const name of TLS_FILES) mistakes.require(name, because);
+  const hasIssuer = settings.ASSET_OIDC_ISSUER !== undefined;
   return {
-    cert: mistakes.readFile('ASSET_TLS_CERT', cert ?? mistakes.require('ASSET_TLS_CERT', 'ASSET_TLS_KEY')),
-    key: mistakes.readFile('ASSET_TLS_KEY', key ?? mistakes.require('ASSET_TLS_KEY', 'ASSET_TLS_CERT')),
+    principals: certificatePrincipals(mistakes.require('ASSET_MTLS_PRINCIPALS', because), mistakes),
+    oidc: hasIssuer ? oidcOptions(settings, mistakes, 'ASSET_OIDC_ISSUER') : undefined,
   };
+}
+
+function certificatePrincipals(given: string, mistakes: Mistakes): CertificatePrincipals {
+  const name = 'ASSET_MTLS_PRINCIPALS';
+  const isFile = given !== '' && !given.trimStart().startsWith('{');
+  const content = isFile ? mistakes.readFile(name, given).toString('utf8') : given;
+  try {
+    return new CertificatePrincipals(JSON.parse(content));
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error).replaceAll('\n', ' ') : 'is not JSON';
+    if (content !== '') mistakes.add(name, why);
+    return new CertificatePrincipals({});
+  }
 }
 
 function oidcOptions(settings: Settings, mistakes: Mistakes, because: string): OidcOptions {

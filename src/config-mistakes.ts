@@ -19,12 +19,14 @@ export class Mistakes {
   require(name: keyof Settings, because: string): string {
     const value = this.#settings[name];
     if (typeof value === 'string') return value;
-    this.add(name, `is required with ${because}`);
+    if (!this.#found.some((line) => line.startsWith(`${name}: `)))
+      this.add(name, `is required with ${because}`);
     return '';
   }
 
-  /** The content of a file that a setting names; empty, and a mistake, if it cannot be read. */
+  /** The content of a file that a setting names; empty, and a mistake, if it cannot be read; an empty path was reported before. */
   readFile(name: keyof Settings, path: string): Buffer {
+    if (path === '') return Buffer.alloc(0);
     try {
       return readFileSync(path);
     } catch (error) {

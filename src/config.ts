@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
-import { identityConfig, tlsConfig, type IdentityConfig, type TlsConfig } from './config-identity.ts';
+import { identityConfig, type IdentityConfig } from './config-identity.ts';
 import { Mistakes } from './config-mistakes.ts';
+import { tlsConfig, type TlsConfig } from './config-tls.ts';
 import { UsagePolicies } from './files/policy/usage-policies.ts';
 import type { Option } from './option-types.ts';
 import { OPTIONS, readSettings, SettingsError, type Settings } from './options.ts';

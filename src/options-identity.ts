@@ -44,10 +44,20 @@ export const IDENTITY_OPTIONS = {
     '30',
     'Seconds by which the clock of the issuer may be off when the times of a token are checked.',
   ),
+  ASSET_MTLS_PRINCIPALS: option(
+    text().optional(),
+    '',
+    'Who is known by which client certificate, as JSON such as {"CN:worker":{"id":"worker","roles":["asset:read"]}}, or the path of a file with it; URI: stands for a URI of the certificate. Required with ASSET_AUTH=mtls.',
+  ),
   ASSET_TLS_CERT: option(
     text().optional(),
     '',
-    'PEM file of the certificate chain. With ASSET_TLS_KEY the port speaks TLS instead of cleartext.',
+    'PEM file of the certificate chain. With ASSET_TLS_KEY the port speaks TLS, 1.2 or later, instead of cleartext. Read again when it changes.',
   ),
-  ASSET_TLS_KEY: option(text().optional(), '', 'PEM file of the private key.'),
+  ASSET_TLS_KEY: option(text().optional(), '', 'PEM file of the private key. Read again when it changes.'),
+  ASSET_TLS_CLIENT_CA: option(
+    text().optional(),
+    '',
+    'PEM file of the authorities that issue client certificates. Required with ASSET_AUTH=mtls. Read again when it changes.',
+  ),
 } as const satisfies Record<string, Option>;

@@ -1,6 +1,7 @@
 import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
 import { StreamWindows } from './stream-windows.ts';
 
@@ -14,8 +15,16 @@ export interface ListenerOptions {
   readonly port: number;
   /** True to share the port with other processes that say so too. */
   readonly reusePort?: boolean;
-  /** PEM; without it the port speaks cleartext. */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined;
+  /** Without it the port speaks cleartext. */
+  readonly tls?: TlsOptions | undefined;
+}
+
+/** What a port shows and whom it trusts, in PEM. */
+export interface TlsOptions {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Authorities of client certificates; undefined if callers are not asked for one. */
+  readonly clientCa?: Buffer | undefined;
 }
 
 /** A port that answers. */
@@ -24,6 +33,8 @@ export interface Listener {
   readonly port: number;
   /** Answers requests with `handler` from now on. Before the first call they get 503. */
   serve(handler: RequestHandler): void;
+  /** Shows another certificate to connections that are made from now on; throws if it does not fit its key. */
+  renew(tls: TlsOptions): void;
   /** Divides the memory for bytes that callers send ahead among so many uploads. */
   divideAmong(uploads: number): void;
   /**
@@ -74,9 +85,15 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 
   let h1: http.Server | undefined;
+  let secure: http2.Http2SecureServer | undefined;
   let front: net.Server;
   if (options.tls) {
-    const secure = http2.createSecureServer({ ...http2Options, ...options.tls, allowHTTP1: true }, guarded);
+    // Who has no certificate, or a wrong one, is told so by the answer to the call: health and URLs ask for none.
+    const asking = { requestCert: options.tls.clientCa !== undefined, rejectUnauthorized: false };
+    secure = http2.createSecureServer(
+      { ...http2Options, ...secureContext(options.tls), ...asking, allowHTTP1: true },
+      guarded,
+    );
     secure.on('session', onSession);
     secure.on('tlsClientError', () => undefined);
     front = secure;
@@ -109,6 +126,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     serve(next) {
       handler = next;
     },
+    renew(tls) {
+      // A context that cannot be made leaves the server as it is.
+      createSecureContext(secureContext(tls));
+      secure?.setSecureContext(secureContext(tls));
+    },
     divideAmong: (uploads) => windows.divideAmong(uploads),
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
@@ -125,6 +147,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       clearInterval(idle);
     },
   };
+}
+
+function secureContext({ cert, key, clientCa }: TlsOptions): SecureContextOptions {
+  return { cert, key, minVersion: 'TLSv1.2', ...(clientCa && { ca: clientCa }) };
 }
 
 /** Waits for the first bytes of a connection and gives it to the server that speaks its protocol. */

@@ -7,10 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { AUDIENCE, makeKey, sign, startIssuer, type Issuer, type IssuerKey } from '../support/issuer.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
 import { spec, TRANSPORTS } from '../e2e/support/calls.ts';
+import { eventually } from '../e2e/support/eventually.ts';
 import { failureOf, type Failure } from '../e2e/support/failures.ts';
 import { rawCall } from './support/raw-call.ts';
 
 type Claims = Readonly<Record<string, unknown>>;
+
+/** Time in which the service finds out by itself what has become of the issuer's keys. */
+const PATIENCE_MS = 20_000;
 
 const now = () => Math.floor(Date.now() / 1000);
 const encode = (value: unknown) => base64url.encode(JSON.stringify(value));
@@ -355,10 +359,10 @@ describe('a token', () => {
     await call(bearer(old));
     await issuer.rotate(true);
     // The new key is known when it is needed, and the old one stays as long as the issuer shows it.
-    await eventuallyPasses(() => good().then((token) => call(bearer(token))));
+    await eventually(() => good().then((token) => call(bearer(token))), PATIENCE_MS);
     await call(bearer(old));
     await issuer.rotate();
-    await eventuallyPasses(() => good().then((token) => call(bearer(token))));
+    await eventually(() => good().then((token) => call(bearer(token))), PATIENCE_MS);
     expect(await refused(bearer(old))).toMatchObject({ metadata: { problem: 'signature' } });
   });
 
@@ -376,19 +380,19 @@ describe('a token', () => {
     await issuer.goDown();
     try {
       // Until the cooldown is over the keys of a moment ago are believed to be all there are.
-      await eventuallyPasses(async () => {
+      await eventually(async () => {
         const failure = await refused(bearer(unknown));
         expect(failure).toMatchObject({ code: 'UNAVAILABLE', reason: 'IDENTITY_UNAVAILABLE' });
         expect(failure.retryMs).toBeGreaterThan(0);
-      });
+      }, PATIENCE_MS);
       await call(bearer(await good()));
       expect(await healthOf(service.url)).toBe('SERVING');
     } finally {
       await issuer.comeUp();
     }
-    await eventuallyPasses(async () => {
+    await eventually(async () => {
       expect(await refused(bearer(unknown))).toMatchObject({ reason: 'CREDENTIALS_INVALID' });
-    });
+    }, PATIENCE_MS);
   });
 
   it('is UNAVAILABLE, never UNAUTHENTICATED, while there are no keys at all', async () => {
@@ -406,7 +410,10 @@ describe('a token', () => {
         });
       }
       await issuer.comeUp();
-      await eventuallyPasses(() => good().then((token) => client.listFiles({}, { headers: bearer(token) })));
+      await eventually(
+        () => good().then((token) => client.listFiles({}, { headers: bearer(token) })),
+        PATIENCE_MS,
+      );
     } finally {
       await issuer.comeUp().catch(() => undefined);
       await late?.dispose();
@@ -416,18 +423,4 @@ describe('a token', () => {
 
 async function* messages() {
   yield { ...spec({ owner: 'worker' }), data: { content: new Uint8Array([1]) }, finishWrite: true };
-}
-
-/** Waits until an attempt no longer fails. */
-async function eventuallyPasses(attempt: () => Promise<unknown>): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  for (;;) {
-    try {
-      await attempt();
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
 }

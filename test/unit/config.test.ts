@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { loadConfig } from '../../src/config.ts';
+import type { Option } from '../../src/option-types.ts';
+import { OPTIONS } from '../../src/options.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'asset-config-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -77,7 +79,10 @@ describe('configuration', () => {
   });
 
   it('checks the files that it names', () => {
-    expect(mistakesOf({ ASSET_TLS_CERT: join(dir, 'none') })).toHaveLength(3);
+    expect(mistakesOf({ ASSET_TLS_CERT: join(dir, 'none') })).toEqual([
+      expect.stringMatching(/^ASSET_TLS_CERT: cannot be read: ENOENT/),
+      'ASSET_TLS_KEY: is required with ASSET_TLS_CERT',
+    ]);
     expect(
       mistakesOf({ ASSET_POLICY_FILE: file('p.json', '{"usages":{"a":{"maxSize":1}}}') }).join(),
     ).toMatch(/ASSET_POLICY_FILE.*maxSize/);
@@ -85,6 +90,71 @@ describe('configuration', () => {
     const { policies } = loadConfig({ ASSET_POLICY_FILE: path });
     expect(policies.of('avatar').maxSizeBytes).toBe(10);
     expect(() => policies.of('other')).toThrow(expect.objectContaining({ reason: 'USAGE_UNKNOWN' }));
+  });
+
+  it('reports what is missing for who calls, by name', () => {
+    const namesOf = (environment: Record<string, string>) =>
+      mistakesOf(environment)
+        .map((line) => line.split(':')[0])
+        .sort();
+    expect(namesOf({ ASSET_AUTH: 'oidc' })).toEqual(['ASSET_OIDC_AUDIENCE', 'ASSET_OIDC_ISSUER']);
+    expect(namesOf({ ASSET_AUTH: 'mtls' })).toEqual([
+      'ASSET_MTLS_PRINCIPALS',
+      'ASSET_TLS_CERT',
+      'ASSET_TLS_CLIENT_CA',
+      'ASSET_TLS_KEY',
+    ]);
+    const oidc = {
+      ASSET_AUTH: 'oidc',
+      ASSET_OIDC_ISSUER: 'https://issuer.example/',
+      ASSET_OIDC_AUDIENCE: 'a',
+    };
+    expect(loadConfig({ ...oidc, ASSET_LISTEN: '0.0.0.0:80' }).identity).toMatchObject({
+      kind: 'oidc',
+      oidc: { issuer: 'https://issuer.example/', audience: 'a', clockSkewMs: 30_000, subjectClaim: 'sub' },
+    });
+    for (const content of ['{', '{}', '{"keys":[]}', '[]', 'null']) {
+      expect(namesOf({ ...oidc, ASSET_OIDC_JWKS: file('keys.json', content) })).toEqual(['ASSET_OIDC_JWKS']);
+    }
+    expect(namesOf({ ...oidc, ASSET_OIDC_JWKS: join(dir, 'none') })).toEqual(['ASSET_OIDC_JWKS']);
+    expect(
+      namesOf({ ASSET_AUTH: 'oidc', ASSET_OIDC_ISSUER: 'issuer', ASSET_OIDC_CLOCK_SKEW: '9999' }),
+    ).toEqual(['ASSET_OIDC_CLOCK_SKEW', 'ASSET_OIDC_ISSUER']);
+    expect(namesOf({ ASSET_AUTH: 'basic' })).toEqual(['ASSET_AUTH']);
+    for (const principals of [
+      '{',
+      '{"worker":{"id":"w","roles":[]}}',
+      '{"CN:w":{"id":"w","roles":["boss"]}}',
+      '{"CN:w":{}}',
+    ]) {
+      expect(namesOf({ ASSET_AUTH: 'mtls', ASSET_MTLS_PRINCIPALS: principals })).toContain(
+        'ASSET_MTLS_PRINCIPALS',
+      );
+    }
+    const bad = file('bad.pem', 'no certificate');
+    expect(namesOf({ ASSET_TLS_CERT: bad, ASSET_TLS_KEY: bad })).toEqual(['ASSET_TLS_CERT']);
+    expect(namesOf({ ASSET_TLS_CLIENT_CA: bad })).toContain('ASSET_TLS_CLIENT_CA');
+  });
+
+  it('reads every secret from a file as well', () => {
+    const path = file('secret', 'a-secret-of-more-than-32-characters\n');
+    expect(loadConfig({ ASSET_URL_SIGNING_KEY_FILE: path })).toMatchObject({
+      settings: { ASSET_URL_SIGNING_KEY: 'a-secret-of-more-than-32-characters' },
+      unknownNames: [],
+    });
+    for (const [name, { secret }] of Object.entries<Option>(OPTIONS)) {
+      const unknown = loadConfig({ [`${name}_FILE`]: '' }).unknownNames;
+      expect([name, unknown]).toEqual([name, secret ? [] : [`${name}_FILE`]]);
+      if (!secret) continue;
+      const both = mistakesOf({ [name]: 'x', [`${name}_FILE`]: path });
+      expect(both.join()).toContain(`${name}_FILE: cannot be set together with ${name}`);
+      expect(mistakesOf({ [`${name}_FILE`]: join(dir, 'none') }).join()).toMatch(
+        `${name}_FILE: cannot be read: ENOENT`,
+      );
+      // A wrong secret is not shown either when it comes from a file.
+      const wrong = mistakesOf({ [`${name}_FILE`]: file('wrong', 'hunter2') });
+      expect(wrong.join()).not.toContain('hunter2');
+    }
   });
 
   it('tells which names are no settings', () => {

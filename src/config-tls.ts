@@ -1,0 +1,59 @@
+import { createSecureContext } from 'node:tls';
+import { Mistakes } from './config-mistakes.ts';
+import type { Settings } from './options.ts';
+
+/** What the port shows and whom it trusts, in PEM. */
+export interface TlsConfig {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Authorities of client certificates; undefined if none is asked for. */
+  readonly clientCa: Buffer | undefined;
+}
+
+/** The settings that name the files of {@link TlsConfig}. */
+export const TLS_FILES = ['ASSET_TLS_CERT', 'ASSET_TLS_KEY', 'ASSET_TLS_CLIENT_CA'] as const;
+
+/** What the settings say of TLS, with the files as they are now; undefined for cleartext. */
+export function tlsConfig(settings: Settings, mistakes: Mistakes): TlsConfig | undefined {
+  if (settings.ASSET_TLS_CLIENT_CA !== undefined && settings.ASSET_AUTH !== 'mtls') {
+    mistakes.add(
+      'ASSET_TLS_CLIENT_CA',
+      'is of use with ASSET_AUTH=mtls alone: nobody would be asked for a certificate',
+    );
+  }
+  const given = TLS_FILES.find((name) => settings[name] !== undefined);
+  if (given === undefined) return undefined;
+  const read = (name: (typeof TLS_FILES)[number], because: string) =>
+    mistakes.readFile(name, mistakes.require(name, because));
+  const because = given === 'ASSET_TLS_CERT' ? 'ASSET_TLS_KEY' : given;
+  const cert = read('ASSET_TLS_CERT', because);
+  const key = read('ASSET_TLS_KEY', given);
+  const clientCa =
+    settings.ASSET_TLS_CLIENT_CA === undefined ? undefined : read('ASSET_TLS_CLIENT_CA', 'ASSET_AUTH=mtls');
+  const tls = { cert, key, clientCa };
+  const problem = [cert, key, clientCa].some((file) => file?.length === 0) ? undefined : problemOf(tls);
+  if (problem !== undefined) mistakes.add('ASSET_TLS_CERT', problem);
+  return tls;
+}
+
+/**
+ * Reads the files of TLS anew.
+ *
+ * @throws SettingsError if they cannot be read or do not fit together, as in the middle of their replacement
+ */
+export function reloadTls(settings: Settings): TlsConfig | undefined {
+  const mistakes = new Mistakes(settings);
+  const tls = tlsConfig(settings, mistakes);
+  mistakes.report();
+  return tls;
+}
+
+function problemOf({ cert, key, clientCa }: TlsConfig): string | undefined {
+  try {
+    createSecureContext({ cert, key, ...(clientCa && { ca: clientCa }) });
+    return undefined;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'not PEM';
+    return `certificate, key and authorities cannot be used together (${code})`;
+  }
+}
