@@ -22,6 +22,7 @@ import { openOidc } from './identity/oidc.ts';
 import { blobRoute } from './rpc/blob-route.ts';
 import { RPC_SERVICES, rpcHandler } from './rpc/handler.ts';
 import { listen, type Listener, type RequestHandler } from './rpc/listener.ts';
+import { isStreamingCall } from './rpc/streaming-calls.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { FilesystemBlobStore } from './storage/filesystem.ts';
 import { loadSigningKey } from './storage/filesystem-signing-key.ts';
@@ -63,6 +64,15 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     ...settings.ASSET_LISTEN,
     reusePort: settings.ASSET_REUSE_PORT,
     tls: config.tls,
+    connections: {
+      total: settings.ASSET_LIMIT_CONNECTIONS,
+      perAddress: settings.ASSET_LIMIT_CONNECTIONS_PER_ADDRESS,
+    },
+    times: {
+      bodyMs: settings.ASSET_LIMIT_BODY_TIME,
+      idleMs: settings.ASSET_LIMIT_IDLE_TIME,
+      isStream: isStreamingCall,
+    },
   });
   const stopWatching = renewCertificates(config, listener, log);
   const url = addressUrl(config, listener.port);

@@ -15,6 +15,7 @@ import {
   type Option,
 } from './option-types.ts';
 import { IDENTITY_OPTIONS } from './options-identity.ts';
+import { LIMIT_OPTIONS } from './options-limits.ts';
 
 /**
  * Every setting of the service: the one place that names, reads and explains them. `asset-service config` and
@@ -159,6 +160,7 @@ export const OPTIONS = {
     '86400',
     'Seconds after its last call that an upload begun with StartUpload can still be gone on with.',
   ),
+  ...LIMIT_OPTIONS,
   ASSET_RESERVATION_TTL: option(
     seconds(1, 7 * 86_400),
     '3600',

@@ -3,7 +3,10 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
+import { ConnectionCount, type ConnectionBounds } from './connection-count.ts';
+import { boundControlFrames } from './control-frames.ts';
 import { StreamWindows } from './stream-windows.ts';
+import { limitRequest, limitStream, type TimeLimits } from './time-limits.ts';
 
 /** Answers a request of HTTP/1.1 or HTTP/2. */
 export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
@@ -17,6 +20,10 @@ export interface ListenerOptions {
   readonly reusePort?: boolean;
   /** Without it the port speaks cleartext. */
   readonly tls?: TlsOptions | undefined;
+  /** Any number where left out. */
+  readonly connections?: ConnectionBounds;
+  /** Any time where left out. */
+  readonly times?: TimeLimits;
 }
 
 /** What a port shows and whom it trusts, in PEM. */
@@ -64,7 +71,15 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     response.writeHead(503);
     response.end();
   };
-  const guarded = guard((request, response) => handler(request, response));
+  const guarded = guard((request, response) => handler(request, response), options.times);
+  const headersTimeout = options.times?.bodyMs ?? HEADERS_TIMEOUT_MS;
+  const http1Options = {
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout,
+    connectionsCheckingInterval: Math.min(HEADERS_TIMEOUT_MS, headersTimeout),
+    // Uploads may last; `time-limits.ts` bounds what may not.
+    requestTimeout: 0,
+  };
   const windows = new StreamWindows();
   const sessions = new Set<http2.ServerHttp2Session>();
   const sockets = new Set<net.Socket>();
@@ -75,6 +90,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const onSession = (session: http2.ServerHttp2Session) => {
     sessions.add(session);
     windows.add(session);
+    boundControlFrames(session);
+    const { times } = options;
+    if (times) session.on('stream', (stream, headers) => limitStream(stream, headers, times));
     const stop = keepAlive(session);
     session.once('close', () => {
       stop();
@@ -91,30 +109,39 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     // Who has no certificate, or a wrong one, is told so by the answer to the call: health and URLs ask for none.
     const asking = { requestCert: options.tls.clientCa !== undefined, rejectUnauthorized: false };
     secure = http2.createSecureServer(
-      { ...http2Options, ...secureContext(options.tls), ...asking, allowHTTP1: true },
+      {
+        ...http2Options,
+        ...secureContext(options.tls),
+        ...asking,
+        allowHTTP1: true,
+        handshakeTimeout: headersTimeout,
+      },
       guarded,
     );
     secure.on('session', onSession);
+    // Types know them of servers of HTTP/1.1 only, which this one is as well.
+    Object.assign(secure, http1Options);
     secure.on('tlsClientError', () => undefined);
     front = secure;
   } else {
     const h2 = http2.createServer(http2Options, guarded);
     h2.on('session', onSession);
-    const plain = http.createServer(
-      { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 },
-      guarded,
-    );
+    const plain = http.createServer(http1Options, guarded);
     // It begins to watch over its connections (header timeout, idleness) only when it listens, which it
     // never does by itself: the front hands connections over.
     plain.emit('listening');
     h1 = plain;
-    front = net.createServer((socket) => handOver(socket, plain, h2));
+    front = net.createServer((socket) => {
+      if (!socket.destroyed) handOver(socket, plain, h2, headersTimeout);
+    });
   }
-  front.on('connection', (socket) => {
+  const connections = new ConnectionCount(options.connections ?? { total: 0, perAddress: 0 });
+  front.prependListener('connection', (socket) => {
     sockets.add(socket);
     socket.setNoDelay(true);
     socket.once('close', () => sockets.delete(socket));
     socket.on('error', () => undefined);
+    if (!connections.admit(socket)) socket.destroy();
   });
 
   await new Promise<void>((resolve, reject) => {
@@ -154,17 +181,22 @@ function secureContext({ cert, key, clientCa }: TlsOptions): SecureContextOption
 }
 
 /** Waits for the first bytes of a connection and gives it to the server that speaks its protocol. */
-function handOver(socket: net.Socket, h1: http.Server, h2: http2.Http2Server): void {
-  const timer = setTimeout(() => socket.destroy(), HEADERS_TIMEOUT_MS);
+function handOver(socket: net.Socket, h1: http.Server, h2: http2.Http2Server, timeoutMs: number): void {
+  const timer = setTimeout(() => socket.destroy(), timeoutMs);
   socket.once('close', () => clearTimeout(timer));
-  socket.once('readable', () => {
+  let first = Buffer.alloc(0);
+  const look = () => {
+    const more = socket.read() as Buffer | null;
+    if (more === null) return socket.destroy();
+    first = Buffer.concat([first, more]);
+    const start = first.toString('latin1', 0, HTTP2_PREFACE.length);
+    // A `P` may become a POST yet.
+    if (start !== HTTP2_PREFACE && HTTP2_PREFACE.startsWith(start)) return void socket.once('readable', look);
     clearTimeout(timer);
-    const first = socket.read() as Buffer | null;
-    if (first === null) return socket.destroy();
-    const isHttp2 = HTTP2_PREFACE.startsWith(first.toString('latin1', 0, HTTP2_PREFACE.length));
     socket.unshift(first);
-    (isHttp2 ? h2 : h1).emit('connection', socket);
-  });
+    (start === HTTP2_PREFACE ? h2 : h1).emit('connection', socket);
+  };
+  socket.once('readable', look);
 }
 
 /** Pings an HTTP/2 connection, so that one whose other end is gone is let go of. */
@@ -180,9 +212,12 @@ function keepAlive(session: http2.ServerHttp2Session): () => void {
 }
 
 /** A request that cannot even be understood, such as one without a host, ends that request alone. */
-function guard(handler: RequestHandler): RequestHandler {
+function guard(handler: RequestHandler, times: TimeLimits | undefined): RequestHandler {
   return (request, response) => {
-    if (request instanceof http.IncomingMessage) endIfUnread(request, response as http.ServerResponse);
+    if (request instanceof http.IncomingMessage) {
+      endIfUnread(request, response as http.ServerResponse);
+      if (times) limitRequest(request, response as http.ServerResponse, times);
+    }
     try {
       handler(request, response);
     } catch {

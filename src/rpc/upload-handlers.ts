@@ -11,6 +11,7 @@ import { withStallTimeout } from '../files/stall-timeout.ts';
 import { uploadFile } from '../files/upload.ts';
 import { callOf, type Call } from './call.ts';
 import { toFile } from './convert.ts';
+import { smallPiecesPacer } from './small-pieces.ts';
 import { checkedChunk, openUpload, toExpected, toNewUpload } from './upload-stream.ts';
 
 type UploadRpc =
@@ -24,10 +25,13 @@ type UploadRpc =
 
 /** The RPCs that bring bytes. */
 export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof AssetService>, UploadRpc> {
+  const paced = smallPiecesPacer();
   return {
     async upload(messages, context) {
       const call = callOf(context);
-      const opened = await openUpload(withStallTimeout(messages, files.uploads.stallTimeoutMs));
+      const opened = await openUpload(
+        paced(withStallTimeout(messages, files.uploads.stallTimeoutMs), context.signal),
+      );
       if (opened.kind === 'new') {
         const file = await uploadFile(files, call.caller, opened.upload, context.signal);
         call.note({ file_id: file.id, bytes: file.sizeBytes });

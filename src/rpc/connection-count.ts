@@ -1,0 +1,57 @@
+import type net from 'node:net';
+
+/** How many connections may be open at once; 0 for any number. */
+export interface ConnectionBounds {
+  readonly total: number;
+  /** From one remote address; all of one IPv6 network of 64 bits count as one. */
+  readonly perAddress: number;
+}
+
+/** Counts open connections, in total and by remote address. */
+export class ConnectionCount {
+  readonly #bounds: ConnectionBounds;
+  readonly #byAddress = new Map<string, number>();
+  #total = 0;
+
+  constructor(bounds: ConnectionBounds) {
+    this.#bounds = bounds;
+  }
+
+  /** Counts a connection until it is closed. False, and not counted, if it is one too many. */
+  admit(socket: net.Socket): boolean {
+    const address = networkOf(socket.remoteAddress ?? '');
+    const open = this.#byAddress.get(address) ?? 0;
+    const { total, perAddress } = this.#bounds;
+    if ((total > 0 && this.#total >= total) || (perAddress > 0 && open >= perAddress)) return false;
+    this.#total += 1;
+    this.#byAddress.set(address, open + 1);
+    socket.once('close', () => this.#forget(address));
+    return true;
+  }
+
+  #forget(address: string): void {
+    this.#total -= 1;
+    const left = (this.#byAddress.get(address) ?? 1) - 1;
+    if (left === 0) this.#byAddress.delete(address);
+    else this.#byAddress.set(address, left);
+  }
+}
+
+/**
+ * What one sender shows as its address: an IPv4 address, or the first 64 bits of an IPv6 address, since whoever has one
+ * of those usually has all of its network.
+ */
+export function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped) return mapped[1]!;
+  if (!address.includes(':')) return address;
+  const [head = '', tail] = address.split('%', 1)[0]!.split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const after = tail ? tail.split(':') : [];
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - after.length);
+  const all = [...groups, ...Array.from({ length: zeros }, () => '0'), ...after];
+  return `${all
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::`;
+}

@@ -1,0 +1,55 @@
+import { expect } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { clientOf, download, randomContent, upload } from '../../e2e/support/calls.ts';
+import { healthOf, type Service } from '../../support/service.ts';
+
+/** Longest time that another caller may wait for an answer during an attack, in milliseconds: a slow machine is busy, too. */
+const PATIENCE_MS = 20_000;
+
+/**
+ * Runs an attack while another caller, on a connection of its own, goes on uploading and reading. All that it asks for
+ * has to succeed, before, during and after.
+ */
+export async function whileOthersWork<T>(service: Service, attack: () => Promise<T>): Promise<T> {
+  const client = clientOf(service.url);
+  const content = randomContent(2_000);
+  const options = { timeoutMs: PATIENCE_MS };
+  const first = await upload(client, content, options);
+  let over = false;
+  let done = 0;
+  const working = (async () => {
+    do {
+      const file = await upload(client, content, options);
+      expect((await client.getFile({ fileId: file.id }, options)).file).toEqual(file);
+      done += 1;
+      await sleep(20);
+    } while (!over);
+  })();
+  // An attack that fails must not leave this unhandled.
+  working.catch(() => undefined);
+  try {
+    return await attack();
+  } finally {
+    over = true;
+    await working;
+    expect(done).toBeGreaterThan(0);
+    expect((await download(client, first.id)).content.equals(content)).toBe(true);
+    expect(await healthOf(service.url)).toBe('SERVING');
+  }
+}
+
+/** Memory of the service that is in use, in MiB. */
+export function residentMiB(service: Service): number {
+  const status = readFileSync(`/proc/${service.pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024;
+}
+
+/** Waits until `condition` holds. */
+export async function until(condition: () => boolean, what: string, timeoutMs = 30_000): Promise<void> {
+  const end = Date.now() + timeoutMs;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
+    await sleep(20);
+  }
+}
