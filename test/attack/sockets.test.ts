@@ -36,9 +36,9 @@ const GET_FILE = `${RPC}/GetFile`;
 
 /** Settings that make the service lose its patience within a test. */
 const IMPATIENT = {
-  ASSET_LIMIT_BODY_TIME: '3',
-  ASSET_LIMIT_IDLE_TIME: '3',
-  ASSET_UPLOAD_STALL_TIMEOUT: '2',
+  ASSET_LIMIT_BODY_TIME: '5',
+  ASSET_LIMIT_IDLE_TIME: '6',
+  ASSET_UPLOAD_STALL_TIMEOUT: '5',
 };
 
 /** Memory that an attack may cost while it lasts, in MiB: the bounds of uploads and windows, and what V8 has not cleared yet. */
