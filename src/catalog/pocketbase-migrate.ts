@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AssetError } from '../errors.ts';
 import { Refusal, type PocketBaseClient } from './pocketbase-client.ts';
+import { MAX_FILE_REQUESTS } from './pocketbase-creations.ts';
 import { HELPERS } from './pocketbase-helpers.ts';
 import {
   isMultiple,
@@ -136,8 +137,8 @@ async function addMissing(
   return did;
 }
 
-/** Requests in the longest batch of the catalog, and some. */
-const MIN_BATCH = 10;
+/** Requests in the longest batch of the catalog. */
+const MIN_BATCH = MAX_FILE_REQUESTS;
 
 /** Fields that users must not be able to write: PocketBase keeps hidden ones from them. */
 const SECRET = new Set<string>(['requestKey', 'revision'] satisfies FieldName[]);

@@ -10,6 +10,7 @@ import type {
 } from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { PocketBaseClient, Refusal } from './pocketbase-client.ts';
+import { PocketBaseCreations } from './pocketbase-creations.ts';
 import { PocketBaseFiles } from './pocketbase-files.ts';
 import { idFilters, listFilter, quoteTime, superuserOnly } from './pocketbase-filter.ts';
 import * as leases from './pocketbase-leases.ts';
@@ -20,7 +21,7 @@ import * as reservations from './pocketbase-reservations.ts';
 import { compareAndSet } from './pocketbase-revisions.ts';
 import { fieldMap, unknownRelation, type FieldMap } from './pocketbase-schema.ts';
 import { SchemaCache } from './pocketbase-schema-cache.ts';
-import { PocketBaseUploadSessions, takeSession } from './pocketbase-uploads.ts';
+import { PocketBaseUploadSessions } from './pocketbase-uploads.ts';
 import { assertStorable, canMatch } from './storable.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 
@@ -62,9 +63,11 @@ class PocketBaseCatalog implements FileCatalog {
   readonly #hiddenFields: readonly string[];
   readonly #schemas: SchemaCache;
   readonly #files: PocketBaseFiles;
+  readonly #creations: PocketBaseCreations;
 
   constructor(options: PocketBaseOptions) {
     this.#client = new PocketBaseClient(options);
+    this.#creations = new PocketBaseCreations(this.#client);
     this.uploads = new PocketBaseUploadSessions(this.#client, (call, work) => this.#run(call, work));
     this.#collection = options.collection ?? 'files';
     this.#map = fieldMap(options.fields ?? {});
@@ -102,13 +105,9 @@ class PocketBaseCatalog implements FileCatalog {
         [this.#map.requestKey]: options.requestKey ?? '',
       };
       try {
-        const fence =
-          'upload' in options
-            ? takeSession(record.id, options.upload.revision)
-            : [reservations.requireOpen(options.reservationId)];
         const file = { method: 'POST', collection: this.#collection, body } as const;
-        const raws = await this.#client.batch([...fence, file], signal);
-        return { status: 'created', record: await this.#files.toFile(raws.at(-1)!, signal) } as const;
+        const raw = await this.#creations.create(record.id, options, file, signal);
+        return { status: 'created', record: await this.#files.toFile(raw, signal) } as const;
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         if (error.index === 0) throw uploadExpired();

@@ -11,6 +11,9 @@ import { authorizeUpload } from './policy/guard.ts';
 import type { SlotOutcome } from './reservations.ts';
 import { reached } from '../points.ts';
 
+/** Up to this size a file is stored as fast as the catalog tells whether it was stored before. */
+const SMALL_BYTES = 256 * 1024;
+
 /** A file that a caller wants to store. */
 export interface Upload {
   /** How the caller describes it; an empty content type is found out. */
@@ -51,7 +54,9 @@ export async function uploadFile(
   const digest = new Digest();
   const content = checked(context, upload, digest, signal);
   try {
-    const earlier = key && (await context.catalog.findByRequestKey(key, { signal }));
+    // The commit finds an earlier upload too; to look before spares a repeated one its bytes, which pays if they are many.
+    const isLarge = (upload.sizeBytes ?? Infinity) > SMALL_BYTES;
+    const earlier = key && isLarge && (await context.catalog.findByRequestKey(key, { signal }));
     if (earlier) return await repeatOf(earlier, upload, digest, content);
     return await storeNew(context, caller, upload, key, digest, content, signal);
   } finally {

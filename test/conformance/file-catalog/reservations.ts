@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { AssetError } from '../../../src/errors.ts';
 import type { FileCatalog, Reservation } from '../../../src/catalog/file-catalog.ts';
 import { createFile, getFile, newFile, newId, outcomes, reserve, type CatalogSubject } from './subject.ts';
 
@@ -21,6 +22,33 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       const options = { reservationId: reservation.id };
       const results = await Promise.all(files.map((file) => catalog().create(file, options)));
       expect(results.map((result) => result.status)).toEqual(files.map(() => 'created'));
+    });
+
+    it('have each of many creates at once end by itself', async () => {
+      const files = Array.from({ length: 60 }, () => newFile());
+      const ids = files.map((file) => file.id);
+      const open = await Promise.all([0, 20].map((from) => reserve(catalog(), ids.slice(from, from + 20))));
+      const closed = await reserve(catalog(), ids.slice(40));
+      await catalog().closeReservation(closed.id, []);
+      const key = newId();
+      // Every twentieth has a key that only one of them can have.
+      const results = await Promise.allSettled(
+        files.map((file, i) => {
+          const { id: reservationId } = [...open, closed][Math.floor(i / 20)]!;
+          return catalog().create(file, { reservationId, ...(i % 20 === 7 && { requestKey: key }) });
+        }),
+      );
+      const ends = results.map((result) =>
+        result.status === 'fulfilled' ? result.value.status : (result.reason as AssetError).reason,
+      );
+      const [first, second] = [ends[7], ends[27]];
+      expect([first, second].sort()).toEqual(['created', 'request-taken']);
+      const others = ends.filter((_, i) => i !== 7 && i !== 27 && i !== 47);
+      expect(others).toEqual([
+        ...Array.from({ length: 38 }, () => 'created'),
+        ...Array.from({ length: 19 }, () => 'UPLOAD_EXPIRED'),
+      ]);
+      expect((await catalog().get(ids)).size).toBe(39);
     });
 
     it('hold a thousand ids', async () => {
