@@ -44,6 +44,7 @@ const service = await startService({
   AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
   ASSET_LOG_LEVEL: 'warn',
   ASSET_MAX_UPLOADS: String(uploads),
+  ASSET_LIMIT_UPLOADS: '0',
   ASSET_RESERVATION_TTL: '5',
   ASSET_SWEEP_INTERVAL: '2',
 });

@@ -85,6 +85,7 @@ function serviceEnvironment(bucket: TestBucket, pocketbase: PocketBaseServer, pr
     ASSET_POCKETBASE_EMAIL: pocketbase.email,
     ASSET_POCKETBASE_PASSWORD: pocketbase.password,
     ASSET_LOG_LEVEL: 'warn',
+    ...{ ASSET_LIMIT_READS: '0', ASSET_LIMIT_WRITES: '0' },
     ...(profileDir !== undefined && { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileDir}` }),
   };
 }

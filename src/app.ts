@@ -15,10 +15,12 @@ import type { SweepReport } from './files/sweep.ts';
 import { previewSweep } from './files/sweep-preview.ts';
 import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
+import type { Settings } from './options.ts';
 import type { Authenticator } from './identity/authenticator.ts';
 import { NO_IDENTITY } from './identity/none.ts';
 import { openMtls } from './identity/mtls.ts';
 import { openOidc } from './identity/oidc.ts';
+import { CallLimits } from './rpc/call-limits.ts';
 import { blobRoute } from './rpc/blob-route.ts';
 import { RPC_SERVICES, rpcHandler } from './rpc/handler.ts';
 import { listen, type Listener, type RequestHandler } from './rpc/listener.ts';
@@ -89,7 +91,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       ttlMs: settings.ASSET_RESERVATION_TTL,
     }),
     admission: new Admission(settings.ASSET_MAX_UPLOADS, (inHand) => listener.divideAmong(inHand)),
-    budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY),
+    budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY, memoryShare(config)),
     log,
     uploads: {
       partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,
@@ -118,7 +120,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
   });
-  listener.serve(rpcHandler(files, health, authenticator, route, log));
+  listener.serve(rpcHandler(files, health, { authenticator, limits: callLimits(settings) }, route, log));
   await health.check();
   log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
 
@@ -137,6 +139,22 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       log.info('stopped');
     },
   };
+}
+
+function callLimits(settings: Settings): CallLimits {
+  return new CallLimits({
+    readsPerSecond: settings.ASSET_LIMIT_READS,
+    writesPerSecond: settings.ASSET_LIMIT_WRITES,
+    refusalsPerSecond: settings.ASSET_LIMIT_REFUSALS,
+    uploads: settings.ASSET_LIMIT_UPLOADS,
+    downloads: settings.ASSET_LIMIT_DOWNLOADS,
+  });
+}
+
+/** What the uploads of one caller may hold, in bytes. Without identities all callers are one. */
+function memoryShare({ identity, settings }: Config): number {
+  const percent = identity.kind === 'none' ? 100 : settings.ASSET_LIMIT_MEMORY_SHARE;
+  return Math.floor((settings.ASSET_UPLOAD_MEMORY * percent) / 100);
 }
 
 /** Brings the schema of the configured catalog up to date and returns what it did, a line each. */

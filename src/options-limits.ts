@@ -2,6 +2,36 @@ import { count, option, seconds, type Option } from './option-types.ts';
 
 /** The settings that keep one caller from taking what others need. They hold for each replica. */
 export const LIMIT_OPTIONS = {
+  ASSET_LIMIT_READS: option(
+    count(0, 1_000_000),
+    '2000',
+    'Calls that read, such as GetFile, which one caller may make in a second: a principal together with the end user that it acts for. Once a minute five seconds of them may come at once. 0: any number.',
+  ),
+  ASSET_LIMIT_WRITES: option(
+    count(0, 1_000_000),
+    '500',
+    'Calls that change something, uploads too, which one caller may make in a second. 0: any number.',
+  ),
+  ASSET_LIMIT_REFUSALS: option(
+    count(0, 1_000_000),
+    '100',
+    'Calls without an identity, or with a wrong one, that one remote address may make in a second before it is not listened to. 0: any number; so where one proxy stands before all callers.',
+  ),
+  ASSET_LIMIT_UPLOADS: option(
+    count(0, 100_000),
+    '128',
+    'Greatest number of uploads that one caller has in hand; one more gets RESOURCE_EXHAUSTED at once. 0: as many as ASSET_MAX_UPLOADS.',
+  ),
+  ASSET_LIMIT_DOWNLOADS: option(
+    count(0, 100_000),
+    '128',
+    'Greatest number of downloads through the service that one caller has in hand. 0: any number.',
+  ),
+  ASSET_LIMIT_MEMORY_SHARE: option(
+    count(1, 100),
+    '75',
+    'Percent of ASSET_UPLOAD_MEMORY that the uploads of one caller may hold; the rest is left to others. Of no effect with ASSET_AUTH=none, which tells no callers apart.',
+  ),
   ASSET_LIMIT_CONNECTIONS: option(
     count(0, 1_000_000),
     '4096',

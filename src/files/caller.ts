@@ -37,3 +37,8 @@ export const ANONYMOUS: Caller = {
 export function callerIds({ principal, endUser }: Caller): CallerIds {
   return { principal: principal.id, endUser: endUser?.id ?? '' };
 }
+
+/** One text for a caller, to count by. No two callers have the same. */
+export function callerKey({ principal, endUser }: CallerIds): string {
+  return `${JSON.stringify(principal)} ${endUser}`;
+}

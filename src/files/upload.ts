@@ -1,7 +1,7 @@
 import type { FileDescription, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../errors.ts';
 import { firstPartBytes, writeBlob, type WriteBlobOptions } from '../storage/write-blob.ts';
-import type { Caller } from './caller.ts';
+import { callerIds, callerKey, type Caller } from './caller.ts';
 import { assertSameContent, commitUpload } from './commit.ts';
 import { allowedContentType, SNIFF_BYTES } from './content-type.ts';
 import type { FilesContext } from './context.ts';
@@ -79,11 +79,11 @@ async function storeNew(
     ...(upload.sizeBytes !== undefined && { sizeBytes: upload.sizeBytes }),
     partSizeBytes: context.uploads.partSizeBytes,
     concurrency: context.uploads.concurrency,
-    budget: context.budget,
+    budget: context.budget.of(callerKey(callerIds(caller))),
     signal,
   };
   // Taken before the first byte is read, so that uploads which wait for memory hold none.
-  const firstPart = await context.budget.reserve(firstPartBytes(context.store, writing), signal);
+  const firstPart = await writing.budget.reserve(firstPartBytes(context.store, writing), signal);
   try {
     const seen = await peek(content, SNIFF_BYTES, (head) =>
       allowedContentType(context.policies, upload.description, head),

@@ -62,6 +62,8 @@ const CODES: Record<Reason, Code> = {
   IDENTITY_UNAVAILABLE: Code.Unavailable,
   PERMISSION_DENIED: Code.PermissionDenied,
   DISPOSITION_NOT_ALLOWED: Code.InvalidArgument,
+  RATE_LIMITED: Code.ResourceExhausted,
+  QUOTA_EXCEEDED: Code.ResourceExhausted,
 };
 
 /** Longest message that is read, in bytes. A piece of a file has at most 2 MiB, and nothing else comes near. */

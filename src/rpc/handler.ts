@@ -10,6 +10,8 @@ import type { HealthMonitor } from '../health.ts';
 import type { Authenticator } from '../identity/authenticator.ts';
 import { assetServiceRoutes } from './asset-service.ts';
 import { presentedBy } from './credentials.ts';
+import type { CallLimits } from './call-limits.ts';
+import { limitCalls, limitRefusals } from './limit-interceptors.ts';
 import { MAX_MESSAGE_BYTES } from './errors.ts';
 import { healthRoutes } from './health.ts';
 import { identify, observe } from './interceptors.ts';
@@ -25,6 +27,12 @@ export const RPC_SERVICES = [AssetService.typeName];
  */
 const OPEN_SERVICES = new Set([Health.typeName, ServerReflection.typeName, ServerReflectionAlpha.typeName]);
 
+/** What every call has to pass. */
+export interface Gate {
+  readonly authenticator: Authenticator;
+  readonly limits: CallLimits;
+}
+
 /**
  * Answers every RPC, by gRPC, gRPC-Web and Connect.
  *
@@ -33,7 +41,7 @@ const OPEN_SERVICES = new Set([Health.typeName, ServerReflection.typeName, Serve
 export function rpcHandler(
   files: FilesContext,
   health: HealthMonitor,
-  authenticator: Authenticator,
+  { authenticator, limits }: Gate,
   fallback: RequestHandler | undefined,
   log: Logger,
 ): RequestHandler {
@@ -48,7 +56,9 @@ export function rpcHandler(
     // about the request.
     interceptors: [
       observe(log, authenticator.challenge),
+      limitRefusals(limits),
       identify(authenticator, OPEN_SERVICES),
+      limitCalls(limits),
       createValidateInterceptor(),
     ],
     readMaxBytes: MAX_MESSAGE_BYTES,

@@ -1,6 +1,6 @@
 import { AssetError } from '../errors.ts';
 import type { BlobPart, BlobStore } from './blob-store.ts';
-import type { MemoryBudget } from './memory-budget.ts';
+import type { MemoryShare } from './memory-budget.ts';
 import { PartReader, type BufferedBody } from './part-reader.ts';
 import { sizeMismatch } from './store-errors.ts';
 
@@ -15,7 +15,7 @@ export interface WriteBlobOptions {
   /** Greatest number of parts in memory at once, the one being filled included; 4 where left out. */
   readonly concurrency?: number;
   /** What the memory for parts is taken from, shared by all uploads of the process. */
-  readonly budget: MemoryBudget;
+  readonly budget: MemoryShare;
   /**
    * Gives back the memory of the first part, where the caller took it already: {@link firstPartBytes} of it.
    * The write gives it back in any case.

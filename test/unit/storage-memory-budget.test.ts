@@ -93,6 +93,50 @@ describe('memory budget', () => {
     expect(budget.usedBytes).toBe(0);
   });
 
+  it('serves another caller although one with 200 uploads waits before it', async () => {
+    const budget = new MemoryBudget(100);
+    const greedy = budget.of('greedy');
+    const releases: (() => void)[] = [];
+    for (let i = 0; i < 200; i++) void greedy.reserve(25).then((release) => releases.push(release));
+    await settle();
+    let served = false;
+    const modest = budget
+      .of('modest')
+      .reserve(25)
+      .then((release) => {
+        served = true;
+        return release;
+      });
+    await settle();
+    expect([releases.length, served]).toEqual([4, false]);
+    releases.shift()!();
+    (await modest)();
+    await settle();
+    expect(releases).toHaveLength(4);
+  });
+
+  it('gives one caller no more than its share, however long the others want nothing', async () => {
+    const budget = new MemoryBudget(100, 60);
+    const order: string[] = [];
+    const first = await budget.of('one').reserve(40);
+    const second = budget
+      .of('one')
+      .reserve(30)
+      .then((release) => {
+        order.push('one');
+        return release;
+      });
+    const other = await budget.of('two').reserve(1_000);
+    await settle();
+    expect([budget.usedBytes, order]).toEqual([100, []]);
+    other();
+    await settle();
+    expect(order).toEqual([]);
+    first();
+    (await second)();
+    expect([budget.usedBytes, budget.waiting]).toEqual([0, 0]);
+  });
+
   it('never gives out more than it has', async () => {
     const budget = new MemoryBudget(1_000);
     let most = 0;

@@ -1,6 +1,8 @@
 import type { BlobPart } from '../../storage/blob-store.ts';
 import type { BufferedBody } from '../../storage/part-reader.ts';
 import { allowedContentType } from '../content-type.ts';
+import type { MemoryShare } from '../../storage/memory-budget.ts';
+import { callerKey } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import { headOf } from '../head.ts';
 import { blobKey } from '../ids.ts';
@@ -34,6 +36,7 @@ export class PartWriter {
   /** Revision under which this call may leave a piece. */
   readonly #claim: number;
   readonly #maxBytes: number;
+  readonly #memory: MemoryShare;
   readonly #hash: ResumableHash;
   readonly #abort = new AbortController();
   readonly #sending = new Set<Promise<void>>();
@@ -65,6 +68,7 @@ export class PartWriter {
     this.#session = session;
     this.#claim = session.state.pending.at(-1)!;
     this.#maxBytes = maxBytes;
+    this.#memory = context.budget.of(callerKey(session.state.caller));
     this.#hash = hash;
     this.#signal = AbortSignal.any([signal, this.#abort.signal]);
     this.#tailBytes = session.state.tail.reduce((sum, piece) => sum + piece.sizeBytes, 0);
@@ -91,7 +95,7 @@ export class PartWriter {
     while (this.#sending.size >= this.#context.uploads.concurrency) await Promise.race(this.#sending);
     this.#signal.throwIfAborted();
     const sizeBytes = Math.min(this.#session.state.partSizeBytes, this.#maxBytes);
-    this.#giveBack ??= await this.#context.budget.reserve(sizeBytes, this.#signal);
+    this.#giveBack ??= await this.#memory.reserve(sizeBytes, this.#signal);
   }
 
   /** Adds bytes, at most {@link room}; a part that is full with them is sent. */

@@ -56,8 +56,9 @@ export function checkedFailure(error: ConnectError): Failure {
 
   const retry = error.findDetails(RetryInfoSchema)[0];
   const retryMs = retry?.retryDelay && durationMs(retry.retryDelay);
-  // Sending the same message again does not help, so nothing may tell a client to.
-  const again = code === 'UNAVAILABLE' || (code === 'RESOURCE_EXHAUSTED' && reason !== 'MESSAGE_TOO_LARGE');
+  // Sending the same again does not help there, so nothing may tell a client to.
+  const final = ['MESSAGE_TOO_LARGE', 'QUOTA_EXCEEDED'].includes(reason);
+  const again = code === 'UNAVAILABLE' || (code === 'RESOURCE_EXHAUSTED' && !final);
   if (again) expect(retryMs).toBeGreaterThan(0);
 
   const badRequest = error.findDetails(BadRequestSchema)[0];

@@ -377,6 +377,23 @@ export enum ErrorReason {
   DISPOSITION_NOT_ALLOWED = 46,
 
   /**
+   * RESOURCE_EXHAUSTED. The caller makes more calls than it may (metadata: limit, which one: reads, writes,
+   * downloads or refusals). Try again after the delay of RetryInfo.
+   *
+   * @generated from enum value: ERROR_REASON_RATE_LIMITED = 51;
+   */
+  RATE_LIMITED = 51,
+
+  /**
+   * RESOURCE_EXHAUSTED. The owner of the file has as many files or bytes as the policy allows (metadata: owner,
+   * usage, quota, limit, used; no usage where the quota is that of all usages). Delete some: deleted files count
+   * until they are purged.
+   *
+   * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 52;
+   */
+  QUOTA_EXCEEDED = 52,
+
+  /**
    * UNAVAILABLE. The service cannot verify tokens now, since the keys of the issuer cannot be fetched.
    * The token may be good: try again with the same one after the delay of RetryInfo.
    *

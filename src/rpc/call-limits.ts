@@ -1,0 +1,118 @@
+import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { AssetError } from '../errors.ts';
+
+/** What one caller may do at once and in a second; 0 for any number. */
+export interface CallBounds {
+  readonly readsPerSecond: number;
+  readonly writesPerSecond: number;
+  /** Calls that show no identity, or a wrong one, from one address in a second. */
+  readonly refusalsPerSecond: number;
+  readonly uploads: number;
+  readonly downloads: number;
+}
+
+/** Seconds whose calls may come all at once, once in {@link BURST_WINDOW_SECONDS}. */
+const BURST_SECONDS = 5;
+const BURST_WINDOW_SECONDS = 60;
+
+/** How long to wait for one's own calls to end, in milliseconds; how long they take is known to their caller alone. */
+const BUSY_RETRY_MS = 1000;
+
+/** Counts the calls of each caller, in this process alone. */
+export class CallLimits {
+  readonly #rates: Readonly<Record<'reads' | 'writes' | 'refusals', Rate | undefined>>;
+  readonly #bounds: CallBounds;
+  readonly #inHand = { uploads: new Map<string, number>(), downloads: new Map<string, number>() };
+
+  constructor(bounds: CallBounds) {
+    this.#bounds = bounds;
+    this.#rates = {
+      reads: rateOf(bounds.readsPerSecond),
+      writes: rateOf(bounds.writesPerSecond),
+      refusals: rateOf(bounds.refusalsPerSecond),
+    };
+  }
+
+  /**
+   * Counts a call.
+   *
+   * @throws AssetError RATE_LIMITED with the time after which the next one is taken
+   */
+  async count(kind: 'reads' | 'writes' | 'refusals', caller: string): Promise<void> {
+    try {
+      await this.#rates[kind]?.consume(caller);
+    } catch (refused) {
+      if (!(refused instanceof RateLimiterRes)) throw refused;
+      throw tooMany(kind, `more ${kind} in a second than a caller may make`, refused.msBeforeNext);
+    }
+  }
+
+  /** Throws RATE_LIMITED if an address has been refused too often to be listened to. */
+  async checkRefusals(address: string): Promise<void> {
+    const { refusals } = this.#rates;
+    if (refusals === undefined) return;
+    const seen = await refusals.burst.get(address);
+    const now = await refusals.steady.get(address);
+    const over = (res: RateLimiterRes | null, points: number) => res !== null && res.consumedPoints >= points;
+    if (over(seen, refusals.burst.points) && over(now, refusals.steady.points)) {
+      throw tooMany('refusals', 'this address was refused too often', now!.msBeforeNext);
+    }
+  }
+
+  /**
+   * Takes a place among the uploads or downloads that a caller has in hand; the function it returns gives it back, and may
+   * be called more than once.
+   *
+   * @throws AssetError TOO_MANY_UPLOADS, or RATE_LIMITED for downloads
+   */
+  enter(kind: 'uploads' | 'downloads', caller: string): () => void {
+    const inHand = this.#inHand[kind];
+    const mine = inHand.get(caller) ?? 0;
+    const bound = this.#bounds[kind];
+    if (bound > 0 && mine >= bound) {
+      if (kind === 'downloads') throw tooMany(kind, `${mine} downloads of yours are in hand`, BUSY_RETRY_MS);
+      throw new AssetError(
+        'TOO_MANY_UPLOADS',
+        `${mine} uploads of yours are in hand: try again when one is over`,
+        {
+          retryAfterMs: BUSY_RETRY_MS,
+        },
+      );
+    }
+    inHand.set(caller, mine + 1);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      const left = inHand.get(caller)! - 1;
+      if (left === 0) inHand.delete(caller);
+      else inHand.set(caller, left);
+    };
+  }
+}
+
+class Rate extends BurstyRateLimiter {
+  readonly steady: RateLimiterMemory;
+  readonly burst: RateLimiterMemory;
+
+  constructor(steady: RateLimiterMemory, burst: RateLimiterMemory) {
+    super(steady, burst);
+    this.steady = steady;
+    this.burst = burst;
+  }
+}
+
+function rateOf(perSecond: number): Rate | undefined {
+  if (perSecond === 0) return undefined;
+  return new Rate(
+    new RateLimiterMemory({ points: perSecond, duration: 1 }),
+    new RateLimiterMemory({ points: perSecond * BURST_SECONDS, duration: BURST_WINDOW_SECONDS }),
+  );
+}
+
+function tooMany(limit: string, what: string, retryAfterMs: number): AssetError {
+  return new AssetError('RATE_LIMITED', `${what}: wait as long as RetryInfo says`, {
+    metadata: { limit },
+    retryAfterMs: Math.max(1, Math.ceil(retryAfterMs)),
+  });
+}

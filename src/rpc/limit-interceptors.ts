@@ -1,0 +1,77 @@
+import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
+import type { ContextValues, Interceptor, StreamResponse } from '@connectrpc/connect';
+import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
+import { isAssetError } from '../errors.ts';
+import { ANONYMOUS, callerIds, callerKey } from '../files/caller.ts';
+import { callKey } from './call.ts';
+import type { CallLimits } from './call-limits.ts';
+import { networkOf } from './connection-count.ts';
+import { presentedKey } from './credentials.ts';
+
+const { upload, uploadChunk, completeUpload, downloadFile } = AssetService.method;
+/** RPCs that take memory and time in the measure of their bytes. */
+const UPLOADS: ReadonlySet<unknown> = new Set([upload, uploadChunk, completeUpload]);
+
+/**
+ * Stands before the interceptor that finds out who calls: an address that shows no identity again and again, or wrong ones,
+ * is not listened to for a while.
+ */
+export function limitRefusals(limits: CallLimits): Interceptor {
+  return (next) => async (request) => {
+    if (request.service.typeName === Health.typeName) return next(request);
+    const address = addressOf(request.contextValues);
+    await limits.checkRefusals(address);
+    try {
+      return await next(request);
+    } catch (error) {
+      if (isAssetError(error, 'CREDENTIALS_MISSING', 'CREDENTIALS_INVALID')) {
+        // The caller is told why it was refused; that it is too often, with the next call.
+        await limits.count('refusals', address).catch(() => undefined);
+      }
+      throw error;
+    }
+  };
+}
+
+/**
+ * Stands behind the interceptor that finds out who calls, and holds each caller to its limits: a principal together with the end user that
+ * it acts for, or an address where nobody is asked who they are. Health is never limited.
+ */
+export function limitCalls(limits: CallLimits): Interceptor {
+  return (next) => async (request) => {
+    const { service, method, contextValues } = request;
+    if (service.typeName === Health.typeName) return next(request);
+    const { caller } = contextValues.get(callKey);
+    const key = caller === ANONYMOUS ? addressOf(contextValues) : callerKey(callerIds(caller));
+    const isRead = method.idempotency === Idempotency.NO_SIDE_EFFECTS;
+    await limits.count(isRead ? 'reads' : 'writes', key);
+    const kind = UPLOADS.has(method) ? 'uploads' : method === downloadFile ? 'downloads' : undefined;
+    if (kind === undefined) return next(request);
+
+    const leave = limits.enter(kind, key);
+    // A stream that nobody reads any more does not end by itself.
+    request.signal.addEventListener('abort', leave, { once: true });
+    try {
+      const response = await next(request);
+      if (response.stream) return { ...response, message: untilOver(response, leave) };
+      leave();
+      return response;
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  };
+}
+
+async function* untilOver({ message }: StreamResponse, over: () => void) {
+  try {
+    yield* message;
+  } finally {
+    over();
+  }
+}
+
+function addressOf(contextValues: ContextValues): string {
+  return `address ${networkOf(contextValues.get(presentedKey).socket?.remoteAddress ?? '')}`;
+}

@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
+import { healthOf, startService, type Service } from '../support/service.ts';
+import { clientOf, randomContent, spec, upload, type UploadMessage } from '../e2e/support/calls.ts';
+import { eventually } from '../e2e/support/eventually.ts';
+import { failureOf, type Failure } from '../e2e/support/failures.ts';
+
+const MiB = 2 ** 20;
+
+describe('one caller', () => {
+  let issuer: Issuer;
+  let service: Service;
+  let greedy: { headers: Record<string, string> };
+  let modest: { headers: Record<string, string> };
+
+  beforeAll(async () => {
+    issuer = await startIssuer();
+    service = await startService({
+      ASSET_AUTH: 'oidc',
+      ASSET_OIDC_ISSUER: issuer.url,
+      ASSET_OIDC_AUDIENCE: AUDIENCE,
+      ASSET_LIMIT_READS: '5',
+      ASSET_LIMIT_WRITES: '50',
+      ASSET_LIMIT_UPLOADS: '2',
+      ASSET_LIMIT_DOWNLOADS: '2',
+      ASSET_LIMIT_REFUSALS: '5',
+    });
+    greedy = await headersOf('greedy');
+    modest = await headersOf('modest');
+  });
+
+  afterAll(async () => {
+    await service?.dispose();
+    await issuer?.dispose();
+  });
+
+  async function headersOf(sub: string) {
+    return { headers: { authorization: `Bearer ${await issuer.token({ sub, scope: 'asset:admin' })}` } };
+  }
+
+  /** Failures of so many calls at once. */
+  async function failuresOf(count: number, call: () => Promise<unknown>): Promise<Failure[]> {
+    const calls = Array.from({ length: count }, async () => {
+      const pending = call();
+      return (await pending.then(
+        () => true,
+        () => false,
+      ))
+        ? []
+        : [await failureOf(pending)];
+    });
+    return (await Promise.all(calls)).flat();
+  }
+
+  it('that reads too much has to wait as long as it is told, and nobody else has to', async () => {
+    const client = clientOf(service.url);
+    const failures = await failuresOf(200, () => client.listFiles({}, greedy));
+    expect(failures.length).toBeGreaterThan(0);
+    for (const { code, reason, metadata, retryMs } of failures) {
+      expect({ code, reason, metadata }).toEqual({
+        code: 'RESOURCE_EXHAUSTED',
+        reason: 'RATE_LIMITED',
+        metadata: { limit: 'reads' },
+      });
+      expect(retryMs).toBeLessThanOrEqual(1_000);
+    }
+    await client.listFiles({}, modest);
+    expect(await healthOf(service.url)).toBe('SERVING');
+    // What it writes is counted apart.
+    await upload(client, randomContent(10), greedy);
+    await sleep(Math.max(...failures.map(({ retryMs = 0 }) => retryMs)));
+    await eventually(() => client.listFiles({}, greedy));
+  });
+
+  it('gets as many calls in a burst as it is promised', async () => {
+    const client = clientOf(service.url);
+    const other = await headersOf('bursting');
+    expect(await failuresOf(25, () => client.listFiles({}, other))).toEqual([]);
+  });
+
+  it('that uploads too much at once is turned away until one of its uploads is over', async () => {
+    const client = clientOf(service.url);
+    const abort = new AbortController();
+    const begin = async () => {
+      let begun = () => undefined as void;
+      const running = new Promise<void>((resolve) => (begun = resolve));
+      async function* endless(): AsyncGenerator<UploadMessage> {
+        yield spec();
+        begun();
+        await sleep(60_000, undefined, { ref: false, signal: abort.signal });
+      }
+      client.upload(endless(), { ...greedy, signal: abort.signal }).catch(() => undefined);
+      await running;
+    };
+    await begin();
+    await begin();
+    const failure = await eventually(() => failureOf(upload(client, randomContent(10), greedy)), 10_000);
+    expect([failure.code, failure.reason]).toEqual(['RESOURCE_EXHAUSTED', 'TOO_MANY_UPLOADS']);
+    await upload(client, randomContent(10), modest);
+    abort.abort();
+    await eventually(() => upload(client, randomContent(10), greedy), 20_000);
+  });
+
+  it('that downloads too much at once is turned away until one of its downloads is over', async () => {
+    const client = clientOf(service.url);
+    const file = await upload(client, randomContent(16 * MiB), modest);
+    const abort = new AbortController();
+    for (let i = 0; i < 2; i++) {
+      const stream = client.downloadFile({ fileId: file.id }, { ...modest, signal: abort.signal });
+      await stream[Symbol.asyncIterator]().next();
+    }
+    const download = (who: typeof modest) =>
+      client.downloadFile({ fileId: file.id, readLimit: 1n }, who)[Symbol.asyncIterator]().next();
+    const failure = await failureOf(download(modest));
+    expect([failure.reason, failure.metadata]).toEqual(['RATE_LIMITED', { limit: 'downloads' }]);
+    await download(await headersOf('third'));
+    abort.abort();
+    await eventually(() => download(modest), 20_000);
+  });
+
+  it('that shows no identity again and again is not listened to for a while', async () => {
+    const client = clientOf(service.url);
+    const reasons = new Set<string>();
+    for (let i = 0; i < 5; i++) {
+      for (const { reason } of await failuresOf(40, () => client.listFiles({}))) reasons.add(reason);
+    }
+    expect([...reasons].sort()).toEqual(['CREDENTIALS_MISSING', 'RATE_LIMITED']);
+    expect(await healthOf(service.url)).toBe('SERVING');
+    await eventually(() => client.listFiles({}, modest), 10_000);
+  });
+});
