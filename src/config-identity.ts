@@ -80,11 +80,11 @@ function isKeySet(content: string): boolean {
 /** Without identity everybody may do everything, so only this machine may reach the port. */
 function checkLoopback(settings: Settings, mistakes: Mistakes): void {
   const { host } = settings.ASSET_LISTEN;
-  if (isLoopback(host) || settings.ASSET_ALLOW_INSECURE) return;
+  if (isLoopback(host)) return;
   mistakes.add(
     'ASSET_LISTEN',
     `with ASSET_AUTH=none it must be a loopback address, since every caller may do everything (it is ${host}): ` +
-      'set ASSET_AUTH, or ASSET_ALLOW_INSECURE=true where something else keeps strangers out',
+      'set it to oidc or mtls',
   );
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { flag, option, seconds, text, url, type Option } from './option-types.ts';
+import { option, seconds, text, url, type Option } from './option-types.ts';
 
 /** The settings of who calls, and of TLS. */
 export const IDENTITY_OPTIONS = {
@@ -7,11 +7,6 @@ export const IDENTITY_OPTIONS = {
     z.enum(['none', 'oidc', 'mtls']),
     'none',
     'How callers prove who they are: oidc by access tokens, mtls by client certificates. With none every caller may do everything, so the service listens on loopback alone.',
-  ),
-  ASSET_ALLOW_INSECURE: option(
-    flag(),
-    'false',
-    'true to listen beyond loopback with ASSET_AUTH=none, where something else keeps strangers out.',
   ),
   ASSET_OIDC_ISSUER: option(
     // To the letter: the claim `iss` is compared with it, and some issuers end with a slash.

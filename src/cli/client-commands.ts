@@ -1,5 +1,11 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { createWorkerClient, type AssetFile, type WorkerClient } from '@asset-service/worker';
+import {
+  createWorkerClient,
+  type AssetFile,
+  type TokenSource,
+  type WorkerClient,
+} from '@asset-service/worker';
+import { readFile } from 'node:fs/promises';
 import { checkHealth } from '../rpc/health-client.ts';
 import { progressBar } from './progress-bar.ts';
 import { changesFrom, collect, type DescriptionFlags } from './description-flags.ts';
@@ -17,7 +23,8 @@ export function addClientCommands(root: Command): void {
       .command(usage)
       .description(description)
       .option('-u, --url <url>', 'where the service is', process.env['ASSET_URL'] ?? 'http://127.0.0.1:8080')
-      .option('--token <token>', 'identity to send (or ASSET_TOKEN)', process.env['ASSET_TOKEN']);
+      // The token of the environment is no default of the option: the help would show it.
+      .option('--token <token>', 'access token to send (or ASSET_TOKEN, or the file ASSET_TOKEN_FILE)');
 
   describing(command('upload <path...>', 'store files, and folders with all that is in them'))
     .option('--request-id <id>', 'make the upload safe to repeat, and let it go on where it stood')
@@ -149,15 +156,21 @@ function describing(command: Command): Command {
 }
 
 async function withClient(flags: GlobalFlags, work: (client: WorkerClient) => Promise<void>): Promise<void> {
-  const client = createWorkerClient({
-    baseUrl: flags.url,
-    ...(flags.token !== undefined && { token: flags.token }),
-  });
+  const token = tokenFrom(flags);
+  const client = createWorkerClient({ baseUrl: flags.url, ...(token !== undefined && { token }) });
   try {
     await work(client);
   } finally {
     client.close();
   }
+}
+
+/** Where the identity to send comes from; a file is read anew for each call, since whoever writes it renews the token. */
+function tokenFrom({ token }: GlobalFlags): TokenSource | undefined {
+  const { ASSET_TOKEN: given, ASSET_TOKEN_FILE: path } = process.env;
+  if (token) return token;
+  if (given) return given;
+  return path ? async () => (await readFile(path, 'utf8')).trim() : undefined;
 }
 
 /** The name of a file is whatever its owner chose; on this disk it must not lead anywhere. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createClient } from '@connectrpc/connect';
+import { Code, createClient, type Interceptor } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { execFile } from 'node:child_process';
@@ -8,6 +8,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { composeText, fillIn, parseCompose, type ComposeService } from '../support/compose.ts';
+import { startIssuer } from '../support/issuer.ts';
 import { ROOT, serverProgram } from '../support/install.ts';
 import { freePorts } from '../support/ports.ts';
 import { makeDir, removeDir, startServer, type Server } from '../support/process.ts';
@@ -21,6 +22,7 @@ function service(name: string): ComposeService {
   return found;
 }
 
+const issuer = await startIssuer();
 const [assetPort, s3Port, pocketbasePort, ...more] = (await freePorts(10)).map(String);
 const compose = parseCompose(
   fillIn(composeText(), {
@@ -31,16 +33,23 @@ const compose = parseCompose(
     ASSET_PORT: assetPort ?? '',
     S3_PORT: s3Port ?? '',
     POCKETBASE_PORT: pocketbasePort ?? '',
+    KEYCLOAK_ADMIN_PASSWORD: 'compose-admin-password',
+    KEYCLOAK_BFF_SECRET: 'compose-bff-secret',
+    KEYCLOAK_WORKER_SECRET: 'compose-worker-secret',
+    KEYCLOAK_USER_PASSWORD: 'compose-user-password',
   }),
 );
 
 /**
- * What the network of compose does: gives what is written for a container the addresses that it has here.
+ * What the network of compose does: gives what is written for a container the addresses that it has here. In Keycloak's place
+ * stands an issuer that starts at once; a suite of its own has the real one.
  */
 function here(text: string): string {
   return text
     .replaceAll('seaweedfs:8333', `127.0.0.1:${s3Port}`)
     .replaceAll('pocketbase:8090', `127.0.0.1:${pocketbasePort}`)
+    .replace(/^http:\/\/keycloak:8080\/realms\/assets\/.*$/, issuer.jwksUrl)
+    .replace(/^http:\/\/127\.0\.0\.1:8180\/realms\/assets$/, issuer.url)
     .replaceAll('-s3.port=8333', `-s3.port=${s3Port}`)
     .replaceAll('127.0.0.1:9333', `127.0.0.1:${more[0]}.${more[1]}`)
     .replace(/^0\.0\.0\.0:8080$/, `0.0.0.0:${assetPort}`);
@@ -135,6 +144,7 @@ describe('the set of docker-compose.yml, started from programs', () => {
 
   afterAll(async () => {
     await Promise.all(servers.map((server) => server.dispose()));
+    await issuer.dispose();
     await Promise.all(dirs.map(removeDir));
   });
 
@@ -149,10 +159,17 @@ describe('the set of docker-compose.yml, started from programs', () => {
   }
 
   it('stores a file, serves it by URL, and shows the bucket to nobody else', async () => {
-    const client = createClient(
-      AssetService,
-      createGrpcTransport({ baseUrl: `http://127.0.0.1:${assetPort}` }),
-    );
+    const token = await issuer.token({ scope: 'asset:read asset:write' });
+    const clientWith = (headers: Record<string, string>) => {
+      const identify: Interceptor = (next) => (request) => {
+        for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
+        return next(request);
+      };
+      const options = { baseUrl: `http://127.0.0.1:${assetPort}`, interceptors: [identify] };
+      return createClient(AssetService, createGrpcTransport(options));
+    };
+    await expect(clientWith({}).listFiles({})).rejects.toMatchObject({ code: Code.Unauthenticated });
+    const client = clientWith({ authorization: `Bearer ${token}` });
     const content = randomBytes(300_000);
     const { writeStatus } = await client.upload(
       (async function* () {

@@ -13,6 +13,10 @@ const VALUES = {
   S3_SECRET_ACCESS_KEY: 'compose-secret',
   POCKETBASE_EMAIL: 'service@example.com',
   POCKETBASE_PASSWORD: 'compose-password',
+  KEYCLOAK_ADMIN_PASSWORD: 'compose-admin-password',
+  KEYCLOAK_BFF_SECRET: 'compose-bff-secret',
+  KEYCLOAK_WORKER_SECRET: 'compose-worker-secret',
+  KEYCLOAK_USER_PASSWORD: 'compose-user-password',
 };
 
 const text = composeText();
@@ -35,7 +39,12 @@ describe('docker-compose.yml', () => {
 
   it('publishes ports on the loopback alone', () => {
     const ports = Object.values(services).flatMap((service) => service.ports ?? []);
-    expect(ports).toEqual(['127.0.0.1:8080:8080', '127.0.0.1:8333:8333', '127.0.0.1:8090:8090']);
+    expect(ports).toEqual([
+      '127.0.0.1:8080:8080',
+      '127.0.0.1:8333:8333',
+      '127.0.0.1:8090:8090',
+      '127.0.0.1:8180:8080',
+    ]);
   });
 
   it('watches the health of what runs on, and waits for it', () => {
@@ -51,12 +60,31 @@ describe('docker-compose.yml', () => {
       'bucket',
       'seaweedfs',
       'pocketbase',
+      'keycloak',
     ]);
   });
 
   it('pins its images', () => {
     for (const [name, { image, build }] of Object.entries(services)) {
       if (build === undefined) expect([name, image]).toEqual([name, expect.stringMatching(/:\d+\.\d+/)]);
+    }
+  });
+
+  it('asks callers for tokens of its own Keycloak, whose realm holds no secret', () => {
+    const { ASSET_AUTH, ASSET_OIDC_ISSUER, ASSET_OIDC_AUDIENCE } =
+      services['asset-service']?.environment ?? {};
+    expect([ASSET_AUTH, ASSET_OIDC_AUDIENCE]).toEqual(['oidc', 'asset-service']);
+    const realm = readFileSync(
+      join(ROOT, parseCompose(text).configs['keycloak-realm.json']?.file ?? ''),
+      'utf8',
+    );
+    const { KC_HOSTNAME, ...environment } = services['keycloak']?.environment ?? {};
+    expect(`${KC_HOSTNAME}/realms/${(JSON.parse(realm) as { realm: string }).realm}`).toBe(ASSET_OIDC_ISSUER);
+    const secrets = [...realm.matchAll(/"(?:secret|value)": "([^"]*)"/g)].map(([, value]) => value);
+    expect(secrets).toHaveLength(3);
+    for (const secret of secrets) {
+      const name = /^\$\{(\w+)\}$/.exec(secret ?? '')?.[1] ?? '';
+      expect([secret, environment[name]]).toEqual([secret, expect.stringMatching(/^compose-/)]);
     }
   });
 

@@ -6,7 +6,7 @@ import { ROOT } from './install.ts';
 /** What the tests look at in `docker-compose.yml`. */
 export interface ComposeFile {
   readonly services: Readonly<Record<string, ComposeService>>;
-  readonly configs: Readonly<Record<string, { readonly content: string }>>;
+  readonly configs: Readonly<Record<string, { readonly content?: string; readonly file?: string }>>;
 }
 
 /** One service of it. */

@@ -11,10 +11,9 @@ import { createConnectTransport, createGrpcTransport, Http2SessionManager } from
 import { Agent as HttpAgent } from 'node:http';
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { Agent as HttpsAgent } from 'node:https';
+import { identify } from './identify.ts';
 import type { RetryPolicy } from './retry.ts';
-
-/** A token, or where to get a fresh one; asked before every call. */
-export type TokenSource = string | (() => string | Promise<string>);
+import type { TokenSource } from './tokens.ts';
 
 /** How a client reaches the service, and as whom. */
 export interface AssetClientOptions {
@@ -25,7 +24,7 @@ export interface AssetClientOptions {
    * not pass HTTP/2.
    */
   readonly transport?: 'grpc' | 'connect';
-  /** Identity of this service: sent as `authorization: Bearer`. */
+  /** Identity of this service: sent as `authorization: Bearer`; see {@link clientCredentials} for one that an issuer knows. */
   readonly token?: TokenSource;
   /** Identity of the person that this service calls for: sent as `asset-user-token`. */
   readonly userToken?: TokenSource;
@@ -129,14 +128,11 @@ export class Connection {
     this.callMs = options.timeouts?.callMs ?? 30_000;
     this.transferMs = options.timeouts?.transferMs ?? 3_600_000;
     const isClosed = () => this.#closed || (shared !== undefined && shared.#closed);
-    const identify: Interceptor = (next) => async (request) => {
+    const refuseIfClosed: Interceptor = (next) => (request) => {
       if (isClosed()) throw new ConnectError('the client is closed', Code.FailedPrecondition);
-      const [token, userToken] = await Promise.all([read(options.token), read(options.userToken)]);
-      if (token !== undefined) request.header.set('authorization', `Bearer ${token}`);
-      if (userToken !== undefined) request.header.set('asset-user-token', userToken);
       return next(request);
     };
-    this.rpc = createClient(AssetService, this.#wire.transport([identify]));
+    this.rpc = createClient(AssetService, this.#wire.transport([refuseIfClosed, identify(options)]));
   }
 
   /** The same connection, calling for another person. Closing it leaves the one that it came from open. */
@@ -149,8 +145,4 @@ export class Connection {
     this.#closed = true;
     if (!this.#shared) this.#wire.close();
   }
-}
-
-async function read(source: TokenSource | undefined): Promise<string | undefined> {
-  return typeof source === 'function' ? source() : source;
 }

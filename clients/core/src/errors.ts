@@ -51,7 +51,8 @@ const CODES: Readonly<Record<Code, ErrorCode>> = {
  * what only a client can meet: SOURCE_CHANGED (a file became another while it was sent), SOURCE_FAILED (the
  * source of an upload could not be read; see `cause`), SOURCE_NOT_REPEATABLE (bytes of a stream are needed again that are
  * no longer in memory), DOWNLOAD_DAMAGED (bytes arrived that are not those of
- * the file), CONNECTION_LOST (no answer: the service cannot be reached or the connection broke).
+ * the file), CONNECTION_LOST (no answer: the service cannot be reached or the connection broke), TOKEN_UNAVAILABLE (the issuer of
+ * this client's tokens gives none).
  */
 export type ErrorReasonName =
   | Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>
@@ -60,7 +61,11 @@ export type ErrorReasonName =
   | 'SOURCE_NOT_REPEATABLE'
   | 'DOWNLOAD_DAMAGED'
   | 'CONNECTION_LOST'
+  | 'TOKEN_UNAVAILABLE'
   | (string & {});
+
+/** Header by which an error says that its call can be made again with another token; it never leaves the process. */
+export const TOKEN_RENEWED = 'asset-client-token-renewed';
 
 /** One field of a request that breaks a rule of the contract. */
 export interface FieldViolation {
@@ -76,6 +81,7 @@ export interface AssetClientErrorOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly retryDelayMs?: number | undefined;
   readonly fieldViolations?: readonly FieldViolation[];
+  readonly tokenRenewed?: boolean;
   readonly cause?: unknown;
 }
 
@@ -91,6 +97,8 @@ export class AssetClientError extends Error {
   readonly retryDelayMs: number | undefined;
   /** The fields that are wrong, where the reason is FIELD_INVALID. */
   readonly fieldViolations: readonly FieldViolation[];
+  /** True if the service refused the token of the call and there is another one by now. */
+  readonly tokenRenewed: boolean;
 
   constructor(code: ErrorCode, message: string, options: AssetClientErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -100,6 +108,7 @@ export class AssetClientError extends Error {
     this.metadata = options.metadata ?? {};
     this.retryDelayMs = options.retryDelayMs;
     this.fieldViolations = options.fieldViolations ?? [];
+    this.tokenRenewed = options.tokenRenewed ?? false;
   }
 }
 
@@ -113,6 +122,8 @@ export function toClientError(error: unknown, signal?: AbortSignal): AssetClient
     return new AssetClientError('CANCELLED', 'the caller gave the call up', { cause: signal.reason });
   }
   const known = ConnectError.from(error);
+  // What the source of a token failed with.
+  if (known.cause instanceof AssetClientError) return known.cause;
   const info = known.findDetails(ErrorInfoSchema)[0];
   if (info === undefined && isBrokenConnection(known)) {
     return new AssetClientError('UNAVAILABLE', `the connection to the service failed: ${known.rawMessage}`, {
@@ -128,6 +139,7 @@ export function toClientError(error: unknown, signal?: AbortSignal): AssetClient
     fieldViolations: known
       .findDetails(BadRequestSchema)
       .flatMap((bad) => bad.fieldViolations.map(({ field, description }) => ({ field, description }))),
+    tokenRenewed: known.metadata.has(TOKEN_RENEWED),
     cause: error,
   });
 }

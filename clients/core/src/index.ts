@@ -8,7 +8,7 @@ export {
   toFileUrl,
   toUrlRequest,
 } from './client.ts';
-export { type AssetClientOptions, Connection, type TokenSource } from './connection.ts';
+export { type AssetClientOptions, Connection } from './connection.ts';
 export { damaged, openRead, type OpenFile, type ReadOptions } from './download.ts';
 export {
   AssetClientError,
@@ -22,6 +22,13 @@ export {
 export type { AssetFile, FileChanges, FileDescription } from './records.ts';
 export { type CallOptions, Retries, type RetryPolicy, type Try } from './retry.ts';
 export type { ByteSource, ByteStream, UploadSource } from './source.ts';
+export {
+  cachedToken,
+  clientCredentials,
+  type ClientCredentials,
+  type IssuedToken,
+  type TokenSource,
+} from './tokens.ts';
 export type { UploadProgress } from './progress.ts';
 export type { UploadOptions } from './upload.ts';
 export type { UploadFilesOptions, UploadItem, UploadResult } from './upload-many.ts';

@@ -31,7 +31,8 @@ export interface Try {
 
 /**
  * The retries of one call. Only codes that say "later" are retried: UNAVAILABLE, RESOURCE_EXHAUSTED (but not for a message
- * that is too large), and an ABORTED whose reason says that doing the same again is right.
+ * that is too large), and an ABORTED whose reason says that doing the same again is right. A call that was refused for its token is
+ * made once more with another one, if there is any.
  */
 export class Retries {
   readonly #signal: AbortSignal;
@@ -39,6 +40,7 @@ export class Retries {
   readonly #deadline: number;
   #attempt = 1;
   #failures = 0;
+  #renewed = false;
 
   constructor(policy: RetryPolicy, call: CallOptions, defaultTimeoutMs: number) {
     this.#policy = { retries: 5, baseDelayMs: 500, maxDelayMs: 10_000, ...policy };
@@ -66,6 +68,12 @@ export class Retries {
 
   /** Waits before the next try, or throws `error` if there is to be none; `again` says whether another may help. */
   async pause(error: AssetClientError, again = isRetriable(error)): Promise<void> {
+    // The service did nothing of the call, so this is no second try of it, and there is nothing to wait for.
+    if (again && error.tokenRenewed) {
+      if (this.#renewed) throw error;
+      this.#renewed = true;
+      return;
+    }
     this.#failures += 1;
     if (!again || this.#failures > this.#policy.retries) throw error;
     const bound = Math.min(this.#policy.baseDelayMs * 2 ** (this.#failures - 1), this.#policy.maxDelayMs);
@@ -107,6 +115,8 @@ export function isRetriable(error: AssetClientError): boolean {
       return error.reason !== 'MESSAGE_TOO_LARGE';
     case 'ABORTED':
       return error.reason === 'UPLOAD_EXPIRED' || error.reason === 'CONCURRENT_CHANGE';
+    case 'UNAUTHENTICATED':
+      return error.tokenRenewed;
     default:
       return false;
   }

@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createAssetClient } from '../../clients/core/src/client.ts';
+import { cachedToken, clientCredentials } from '../../clients/core/src/tokens.ts';
+import { serviceError, startDouble } from './clients-double.ts';
+
+describe('a remembered token', () => {
+  it('is asked for once by many calls, and again shortly before its end', async () => {
+    let issued = 0;
+    const source = cachedToken(async () => ({
+      token: `t${++issued}`,
+      expiresInSeconds: issued === 1 ? 0.5 : 60,
+    }));
+    expect(await Promise.all([source(), source(), source()])).toEqual(['t1', 't1', 't1']);
+    const deadline = Date.now() + 10_000;
+    while ((await source()) === 't1' && Date.now() < deadline) await new Promise(setImmediate);
+    expect(await source()).toBe('t2');
+    expect(issued).toBe(2);
+  });
+
+  it('is replaced when it was refused, but not for an older one that was', async () => {
+    let issued = 0;
+    const source = cachedToken(async () => ({ token: `t${++issued}`, expiresInSeconds: 60 }));
+    expect(await source()).toBe('t1');
+    expect(await source('t1')).toBe('t2');
+    expect(await source('t1')).toBe('t2');
+    expect(issued).toBe(2);
+  });
+
+  it('goes on while no other can be had, up to its end', async () => {
+    let issued = 0;
+    const source = cachedToken(async () => {
+      if (++issued > 1) throw new Error('no more');
+      return { token: 'only', expiresInSeconds: 0.5 };
+    });
+    expect(await source()).toBe('only');
+    const deadline = Date.now() + 10_000;
+    while (issued < 2 && Date.now() < deadline) expect(await source()).toBe('only');
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    await expect(source()).rejects.toThrow('no more');
+  });
+});
+
+describe('client credentials', () => {
+  let server: Server;
+  let tokenUrl: string;
+  let seen: { authorization: string | undefined; body: string }[] = [];
+  let answer: { status: number; body: object } = { status: 200, body: {} };
+
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      let body = '';
+      request.on('data', (piece) => (body += String(piece)));
+      request.on('end', () => {
+        seen.push({ authorization: request.headers.authorization, body });
+        response.writeHead(answer.status, { 'content-type': 'application/json' });
+        response.end(JSON.stringify(answer.body));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    tokenUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`;
+  });
+  beforeEach(() => {
+    seen = [];
+  });
+  afterAll(() => {
+    server.close();
+  });
+
+  it('get a token and remember it', async () => {
+    answer = { status: 200, body: { access_token: 'abc', expires_in: 300 } };
+    const source = clientCredentials({ tokenUrl, clientId: 'a b', clientSecret: 'c:d', scope: 'x y' });
+    expect([await source(), await source()]).toEqual(['abc', 'abc']);
+    const authorization = `Basic ${Buffer.from('a+b:c%3Ad').toString('base64')}`;
+    expect(seen).toEqual([{ authorization, body: 'grant_type=client_credentials&scope=x+y' }]);
+  });
+
+  it('that are refused fail the call without telling the secret', async () => {
+    answer = { status: 401, body: { error: 'invalid_client' } };
+    await using double = await startDouble({ getFile: () => ({ file: { id: 'abc' } }) });
+    const token = clientCredentials({ tokenUrl, clientId: 'worker', clientSecret: 'hunter2' });
+    await using client = createAssetClient({ baseUrl: double.baseUrl, token, retry: { retries: 0 } });
+    const error: unknown = await client.getFile('abc').catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      code: 'UNAUTHENTICATED',
+      reason: 'TOKEN_UNAVAILABLE',
+      message: 'the issuer gives the client worker no token: invalid_client',
+    });
+    expect(JSON.stringify(error)).not.toContain('hunter2');
+    answer = { status: 503, body: {} };
+    await expect(client.getFile('abc')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});
+
+describe('a call that is refused for its token', () => {
+  /** A service that knows one token of the service and one of the user. */
+  const double = (calls: string[]) => {
+    const check = (header: Headers) => {
+      const tokens = `${header.get('authorization')} ${header.get('asset-user-token')}`;
+      calls.push(tokens);
+      for (const [place, good] of [
+        ['authorization', 'Bearer new'],
+        ['asset-user-token', 'ann'],
+      ] as const) {
+        if (header.get(place) === good) continue;
+        throw serviceError(Code.Unauthenticated, 'CREDENTIALS_INVALID', { metadata: { credential: place } });
+      }
+    };
+    return startDouble({
+      getFile(_request, { requestHeader }) {
+        check(requestHeader);
+        return { file: { id: 'abc' } };
+      },
+      async *downloadFile(_request, { requestHeader }) {
+        check(requestHeader);
+        yield { file: { id: 'abc', sizeBytes: 1n }, data: { content: new Uint8Array(1) } };
+      },
+      async upload(messages, { requestHeader }) {
+        check(requestHeader);
+        for await (const _ of messages);
+        return { writeStatus: { case: 'file' as const, value: { id: 'abc', sizeBytes: 3n } } };
+      },
+    });
+  };
+
+  const renewing = () => {
+    let current = 'old';
+    return (refused?: string) => (current = refused === current ? 'new' : current);
+  };
+
+  it('is made once more with another one, whatever kind of call it is', async () => {
+    const calls: string[] = [];
+    await using service = await double(calls);
+    const open = () =>
+      createAssetClient({
+        baseUrl: service.baseUrl,
+        token: renewing(),
+        userToken: 'ann',
+        retry: { retries: 0 },
+      });
+    const twice = ['Bearer old ann', 'Bearer new ann'];
+    for (const attempt of [
+      (client: ReturnType<typeof open>) => client.getFile('abc'),
+      async (client: ReturnType<typeof open>) => {
+        for await (const _ of (await client.openRead('abc')).stream);
+      },
+      (client: ReturnType<typeof open>) => client.uploadFile(Buffer.from('abc')),
+    ]) {
+      await using client = open();
+      calls.length = 0;
+      await attempt(client).catch((error: unknown) => {
+        // The double knows no checksums; that the call got through is what is looked at.
+        if ((error as { code: string }).code === 'UNAUTHENTICATED') throw error;
+      });
+      expect(calls).toEqual(twice);
+    }
+  });
+
+  it('is not made again where there is no other, or the other is refused too', async () => {
+    const calls: string[] = [];
+    await using service = await double(calls);
+    const refusedWith = async (token: string | ((refused?: string) => string), userToken = 'ann') => {
+      calls.length = 0;
+      await using client = createAssetClient({ baseUrl: service.baseUrl, token, userToken });
+      await expect(client.getFile('abc')).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+      return calls.length;
+    };
+    expect(await refusedWith('old')).toBe(1);
+    expect(await refusedWith(() => 'old')).toBe(1);
+    let count = 0;
+    expect(await refusedWith(() => `bad${++count}`)).toBe(2);
+    // The token of the user is at fault, so that of the service is not asked for anew.
+    expect(await refusedWith((refused) => (refused ? 'asked for' : 'new'), 'bob')).toBe(1);
+  });
+
+  it('fails with what the source fails with', async () => {
+    await using service = await double([]);
+    await using client = createAssetClient({
+      baseUrl: service.baseUrl,
+      token: () => Promise.reject(new ConnectError('no token today', Code.FailedPrecondition)),
+    });
+    await expect(client.getFile('abc')).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+  });
+});
