@@ -1,0 +1,41 @@
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { once } from 'node:events';
+import { dirname } from 'node:path';
+import pino, { type Logger } from 'pino';
+import { toFields, type AuditLog } from './audit-log.ts';
+
+/**
+ * Writes events as JSON lines with the time in ISO 8601, to standard output or to the end of a file. Lines to standard
+ * output have `"msg":"audit"`, by which they are told from those of the log.
+ *
+ * A file is opened anew on SIGHUP, so that a tool such as logrotate can move it away.
+ *
+ * @param destination - `stdout`, or the path of a file; its folder is made
+ * @param log - where trouble is reported
+ * @throws Error if the file cannot be opened
+ */
+export async function openJsonLines(destination: string, log: Logger): Promise<AuditLog> {
+  const isFile = destination !== 'stdout';
+  if (isFile) {
+    mkdirSync(dirname(destination), { recursive: true });
+    // The writer below would tell only later.
+    closeSync(openSync(destination, 'a'));
+  }
+  const sink = pino.destination({ dest: isFile ? destination : 1, append: true, sync: false });
+  if (isFile) await once(sink, 'ready');
+  sink.on('error', (error) => log.error({ err: error }, 'the audit log could not be written'));
+  const reopen = () => sink.reopen();
+  if (isFile) process.on('SIGHUP', reopen);
+  return {
+    record(event) {
+      const line = { time: new Date().toISOString(), msg: 'audit', ...toFields(event) };
+      sink.write(`${JSON.stringify(line)}\n`);
+    },
+    async close() {
+      process.off('SIGHUP', reopen);
+      const closed = once(sink, 'close');
+      sink.end();
+      await closed;
+    },
+  };
+}

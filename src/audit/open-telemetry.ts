@@ -1,0 +1,23 @@
+import { SeverityNumber } from '@opentelemetry/api';
+import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-http';
+import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
+import { toFields, type AuditLog } from './audit-log.ts';
+
+/**
+ * Sends events as OpenTelemetry log records, in batches, over OTLP with HTTP. Where to, and with which headers, is read
+ * from the variables of the OpenTelemetry specification (`OTEL_EXPORTER_OTLP_ENDPOINT`,
+ * `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS` and the like). A record has the event name
+ * `asset.audit` and the fields of a line as attributes.
+ */
+export function openOpenTelemetry(): AuditLog {
+  const processor = new BatchLogRecordProcessor({ exporter: new OTLPLogExporter() });
+  const provider = new LoggerProvider({ processors: [processor] });
+  const logger = provider.getLogger('asset-service.audit');
+  return {
+    record(event) {
+      const severityNumber = event.allowed ? SeverityNumber.INFO : SeverityNumber.WARN;
+      logger.emit({ eventName: 'asset.audit', body: 'audit', severityNumber, attributes: toFields(event) });
+    },
+    close: () => provider.shutdown(),
+  };
+}
