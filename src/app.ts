@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
+import { openAudit } from './audit/open-audit.ts';
 import type { FileCatalog } from './catalog/file-catalog.ts';
 import { openPocketBaseCatalog } from './catalog/pocketbase.ts';
 import { openPostgresCatalog } from './catalog/sql-postgres.ts';
@@ -60,6 +61,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   const { settings } = config;
   for (const name of config.unknownNames) log.warn({ name }, 'this variable is no setting of the service');
 
+  const audit = await openAudit(config.audit, log);
   const authenticator = openAuthenticator(config, log);
   const catalog = openCatalog(config);
   const listener = await listen({
@@ -85,7 +87,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     catalog,
     records: new RecordLoader(catalog),
     policies: config.policies,
-    onDecision: undefined,
+    audit,
     reservations: new ReservationPool(catalog, log, {
       size: RESERVATION_SIZE,
       ttlMs: settings.ASSET_RESERVATION_TTL,
@@ -135,7 +137,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       health.close();
       authenticator.close();
       await files.reservations.close();
-      await Promise.all([store.close(), catalog.close()]);
+      await Promise.all([store.close(), catalog.close(), audit.close()]);
       log.info('stopped');
     },
   };

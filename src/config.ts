@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import type { AuditConfig } from './audit/open-audit.ts';
 import { identityConfig, type IdentityConfig } from './config-identity.ts';
 import { Mistakes } from './config-mistakes.ts';
 import { tlsConfig, type TlsConfig } from './config-tls.ts';
 import { UsagePolicies } from './files/policy/usage-policies.ts';
 import type { Option } from './option-types.ts';
 import { OPTIONS, readSettings, SettingsError, type Settings } from './options.ts';
+
+/** Variables of the OpenTelemetry specification that say where logs are sent. */
+const OTLP_ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_LOGS_ENDPOINT'];
 
 /** The S3 that holds the blobs. */
 export interface S3Config {
@@ -39,6 +43,7 @@ export interface Config {
   readonly identity: IdentityConfig;
   readonly tls: TlsConfig | undefined;
   readonly policies: UsagePolicies;
+  readonly audit: AuditConfig;
   /** Variables that look like settings and are none. */
   readonly unknownNames: readonly string[];
 }
@@ -62,6 +67,10 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     identity: identityConfig(settings, mistakes),
     tls: tlsConfig(settings, mistakes),
     policies: usagePolicies(settings, mistakes),
+    audit: {
+      destination: settings.ASSET_AUDIT_LOG,
+      openTelemetry: OTLP_ENDPOINTS.some((name) => Boolean(environment[name])),
+    },
     unknownNames: Object.keys(merged).filter(
       (name) => name.startsWith('ASSET_') && !name.startsWith('ASSET_TEST_') && !isSetting(name),
     ),

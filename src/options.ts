@@ -186,6 +186,11 @@ export const OPTIONS = {
     '30',
     'Seconds that calls in hand get to finish after SIGTERM.',
   ),
+  ASSET_AUDIT_LOG: option(
+    text(),
+    'stdout',
+    'Where every decision is written down, a JSON line each: stdout, the path of a file, or off. With OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT they go there as well.',
+  ),
   ASSET_LOG_LEVEL: option(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     'info',

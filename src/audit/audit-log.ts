@@ -1,7 +1,8 @@
 /** One decision of the service, for whoever has to account for it later. */
 export interface AuditEvent {
   /**
-   * What was asked for: `authenticate`, `read`, `list`, `upload`, `update`, `delete`; `grant` for a URL that was signed;
+   * What was asked for: `authenticate`, `read`, `list`, `upload`, `update`, `delete`; `store` for a file that
+   * came of an upload; `grant` for a URL that was signed;
    * `limit` for what was turned away for being too much; `scan` for what a scanner said.
    */
   readonly action: string;

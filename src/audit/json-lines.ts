@@ -16,11 +16,7 @@ import { toFields, type AuditLog } from './audit-log.ts';
  */
 export async function openJsonLines(destination: string, log: Logger): Promise<AuditLog> {
   const isFile = destination !== 'stdout';
-  if (isFile) {
-    mkdirSync(dirname(destination), { recursive: true });
-    // The writer below would tell only later.
-    closeSync(openSync(destination, 'a'));
-  }
+  if (isFile) assertWritable(destination);
   const sink = pino.destination({ dest: isFile ? destination : 1, append: true, sync: false });
   if (isFile) await once(sink, 'ready');
   sink.on('error', (error) => log.error({ err: error }, 'the audit log could not be written'));
@@ -38,4 +34,15 @@ export async function openJsonLines(destination: string, log: Logger): Promise<A
       await closed;
     },
   };
+}
+
+/** The writer itself would tell only later. */
+function assertWritable(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    closeSync(openSync(path, 'a'));
+  } catch (error) {
+    const { code = 'error' } = error as NodeJS.ErrnoException;
+    throw new Error(`ASSET_AUDIT_LOG: ${path} cannot be written: ${code}`, { cause: error });
+  }
 }

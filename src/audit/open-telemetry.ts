@@ -1,6 +1,9 @@
-import { SeverityNumber } from '@opentelemetry/api';
+import { diag, DiagLogLevel, SeverityNumber } from '@opentelemetry/api';
 import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-http';
+import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
+import { env } from 'node:process';
+import type { Logger } from 'pino';
 import { toFields, type AuditLog } from './audit-log.ts';
 
 /**
@@ -8,10 +11,19 @@ import { toFields, type AuditLog } from './audit-log.ts';
  * from the variables of the OpenTelemetry specification (`OTEL_EXPORTER_OTLP_ENDPOINT`,
  * `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS` and the like). A record has the event name
  * `asset.audit` and the fields of a line as attributes.
+ *
+ * @param log - where trouble with the collector is reported
  */
-export function openOpenTelemetry(): AuditLog {
+export function openOpenTelemetry(log: Logger): AuditLog {
+  const report = (message: string) => log.error({ telemetry: message }, 'the audit log could not be sent');
+  const ignore = () => undefined;
+  diag.setLogger(
+    { error: report, warn: report, info: ignore, debug: ignore, verbose: ignore },
+    DiagLogLevel.WARN,
+  );
   const processor = new BatchLogRecordProcessor({ exporter: new OTLPLogExporter() });
-  const provider = new LoggerProvider({ processors: [processor] });
+  const named = resourceFromAttributes({ 'service.name': env['OTEL_SERVICE_NAME'] || 'asset-service' });
+  const provider = new LoggerProvider({ processors: [processor], resource: defaultResource().merge(named) });
   const logger = provider.getLogger('asset-service.audit');
   return {
     record(event) {

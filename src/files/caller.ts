@@ -18,6 +18,8 @@ export interface Caller {
   readonly principal: Principal;
   /** The person that the principal acts for; undefined if it acts for itself. */
   readonly endUser: Principal | undefined;
+  /** Name of the call in hand, as in the log; left out outside of a call. */
+  readonly requestId?: string;
 }
 
 /** The names of a caller, to keep with what is its own. */
@@ -41,4 +43,9 @@ export function callerIds({ principal, endUser }: Caller): CallerIds {
 /** One text for a caller, to count by. No two callers have the same. */
 export function callerKey({ principal, endUser }: CallerIds): string {
   return `${JSON.stringify(principal)} ${endUser}`;
+}
+
+/** A caller as the audit log names it. */
+export function auditedCaller(caller: Caller) {
+  return { ...callerIds(caller), requestId: caller.requestId ?? '' };
 }

@@ -1,10 +1,9 @@
 import type { Logger } from 'pino';
+import type { AuditLog } from '../audit/audit-log.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { MemoryBudget } from '../storage/memory-budget.ts';
 import type { Admission } from './admission.ts';
-import type { Caller } from './caller.ts';
-import type { Decision } from './policy/guard.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
 import type { RecordLoader } from './record-loader.ts';
 import type { ReservationPool } from './reservations.ts';
@@ -17,7 +16,7 @@ export interface FilesContext {
   readonly records: RecordLoader;
   readonly policies: UsagePolicies;
   /** Is told every decision on what a caller may do, before it has its effect. */
-  readonly onDecision: ((caller: Caller, decision: Decision) => void) | undefined;
+  readonly audit: AuditLog;
   readonly reservations: ReservationPool;
   /** Bounds the uploads in hand. */
   readonly admission: Admission;

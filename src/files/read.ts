@@ -2,13 +2,13 @@ import type { Readable } from 'node:stream';
 import { create as createContentDisposition } from 'content-disposition';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
-import { callerIds, type Caller } from './caller.ts';
+import type { Caller } from './caller.ts';
 import { essence } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
 import { blobKey } from './ids.ts';
 import type { FileAction } from './policy/decide.ts';
-import { authorize } from './policy/guard.ts';
+import { authorize, permissionDenied, tell, verdictOn } from './policy/guard.ts';
 
 /** Types that a browser may show in place: they cannot run code in the reader's session. */
 const SAFE_INLINE =
@@ -78,8 +78,8 @@ export async function fileUrl(
   request: FileUrlRequest,
   signal: AbortSignal,
 ): Promise<FileUrl> {
-  const file = await getFile(context, caller, request.fileId, signal);
-  return signFor(context, caller, assertReadable(file), request);
+  const { fileId } = request;
+  return urlFor(context, caller, await context.records.get(fileId, signal), request);
 }
 
 /** Signs URLs for many files with one look into the catalog; the results are in the order asked. */
@@ -92,11 +92,7 @@ export async function fileUrls(
   const ids = [...new Set(requests.map((request) => request.fileId))];
   const files = await context.catalog.get(ids, { signal });
   return Promise.allSettled(
-    requests.map(async (request) => {
-      const { fileId } = request;
-      const file = permitted(context, caller, 'read', fileId, files.get(fileId));
-      return signFor(context, caller, assertReadable(file), request);
-    }),
+    requests.map((request) => urlFor(context, caller, files.get(request.fileId), request)),
   );
 }
 
@@ -131,6 +127,22 @@ export async function openFile(
   return { file, content: await context.store.read(blobKey(file.id), range, { signal }) };
 }
 
+/** What lets the caller read the file is taken down with the grant, and alone if nothing does. */
+async function urlFor(
+  context: FilesContext,
+  caller: Caller,
+  file: FileRecord | undefined,
+  request: FileUrlRequest,
+): Promise<FileUrl> {
+  const verdict = verdictOn(context, caller, 'read', file);
+  if (!verdict.allowed) {
+    tell(context, caller, 'read', request.fileId, verdict);
+    throw permissionDenied('read');
+  }
+  if (file === undefined) throw notFound(request.fileId);
+  return signFor(context, caller, assertReadable(file), request, verdict.rule);
+}
+
 /**
  * The URL starts to live at the beginning of a window of half its ttl, so that all calls of one window
  * get the same URL. A cache may keep the answer for what is left at least: the other half.
@@ -140,6 +152,7 @@ async function signFor(
   caller: Caller,
   file: FileRecord,
   request: FileUrlRequest,
+  why: string,
 ): Promise<FileUrl> {
   const policy = context.policies.ofExisting(file.usage);
   if (request.inline && policy.disposition === 'attachment') throw attachmentOnly(file.usage);
@@ -160,7 +173,7 @@ async function signFor(
   });
   const expireTime = new Date((issued + ttlSeconds) * 1000);
   const facts = { disposition: inline ? 'inline' : 'attachment' };
-  recordGrant(context, callerIds(caller), { id, of: { fileId: file.id }, expireTime, facts });
+  recordGrant(context, caller, { id, of: { fileId: file.id }, expireTime, why, facts });
   return {
     url,
     expireTime,

@@ -55,7 +55,7 @@ export function rpcHandler(
     // The first is the outermost: whatever is refused is logged and given its reason, and who is not known learns nothing
     // about the request.
     interceptors: [
-      observe(log, authenticator.challenge),
+      observe(log, files.audit, authenticator.challenge),
       limitRefusals(limits),
       identify(authenticator, OPEN_SERVICES),
       limitCalls(limits),

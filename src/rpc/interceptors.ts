@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Code, type Interceptor, type StreamResponse, type UnaryResponse } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import type { AuditLog } from '../audit/audit-log.ts';
 import { ANONYMOUS } from '../files/caller.ts';
 import type { Authenticator } from '../identity/authenticator.ts';
+import { auditRefusal } from './audit-refusals.ts';
 import { callKey } from './call.ts';
 import { credentialsIn, presentedKey } from './credentials.ts';
 import { toConnectError } from './errors.ts';
@@ -12,18 +14,18 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 /**
  * The outermost interceptor: gives the call its id, turns what it throws into the error for the
- * caller, and writes its one line into the log when it is over.
+ * caller, and writes its one line into the log when it is over. Refusals that are decisions are taken down.
  *
  * @param challenge - what a caller that is not known gets as `www-authenticate`
  */
-export function observe(log: Logger, challenge: string | undefined): Interceptor {
+export function observe(log: Logger, audit: AuditLog, challenge: string | undefined): Interceptor {
   return (next) => async (request) => {
     const sent = request.header.get('x-request-id') ?? '';
     const requestId = REQUEST_ID.test(sent) ? sent : randomUUID();
     const fields: Record<string, string | number> = {};
     request.contextValues.set(callKey, {
       requestId,
-      caller: ANONYMOUS,
+      caller: { ...ANONYMOUS, requestId },
       note: (more) => void Object.assign(fields, more),
     });
     const started = performance.now();
@@ -34,6 +36,7 @@ export function observe(log: Logger, challenge: string | undefined): Interceptor
       else log.info(line, 'call');
     };
     const fail = (thrown: unknown) => {
+      auditRefusal(audit, request.method.name, request.contextValues.get(callKey), thrown);
       const { error, fault } = toConnectError(thrown, requestId);
       error.metadata.set('x-request-id', requestId);
       if (error.code === Code.Unauthenticated && challenge) error.metadata.set('www-authenticate', challenge);
@@ -65,7 +68,7 @@ export function identify(authenticator: Authenticator, open: ReadonlySet<string>
     const call = contextValues.get(callKey);
     const { principal, endUser } = caller;
     call.note({ principal: principal.id, ...(endUser && { end_user: endUser.id }) });
-    contextValues.set(callKey, { ...call, caller });
+    contextValues.set(callKey, { ...call, caller: { ...caller, requestId: call.requestId } });
     return next(request);
   };
 }

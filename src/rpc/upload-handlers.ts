@@ -1,6 +1,8 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { UploadTransport, type AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import type { FileRecord } from '../catalog/file-catalog.ts';
+import { auditedCaller } from '../files/caller.ts';
 import type { FilesContext } from '../files/context.ts';
 import type { UploadProgress } from '../files/sessions/append.ts';
 import { cancelUpload, completeUpload, getUpload, resumeUpload } from '../files/sessions/calls.ts';
@@ -34,11 +36,11 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
       );
       if (opened.kind === 'new') {
         const file = await uploadFile(files, call.caller, opened.upload, context.signal);
-        call.note({ file_id: file.id, bytes: file.sizeBytes });
-        return { writeStatus: { case: 'file', value: toFile(file) } };
+        return { writeStatus: { case: 'file', value: toFile(acknowledged(files, call, file)) } };
       }
       const { uploadId, appendix } = opened;
       const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
+      if ('file' in progress) acknowledged(files, call, progress.file);
       return { writeStatus: toWriteStatus(call, uploadId, progress) };
     },
 
@@ -73,6 +75,7 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
         finish: () => finishWrite,
       };
       const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
+      if ('file' in progress) acknowledged(files, call, progress.file);
       return { writeStatus: toWriteStatus(call, uploadId, progress) };
     },
 
@@ -89,7 +92,13 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
       const call = callOf(context);
       call.note({ upload_id: uploadId });
       const session = await loadSession(files, call.caller, uploadId, context.signal);
-      const { parts, expireTime } = await signUploadParts(files, session, partNumbers, context.signal);
+      const { parts, expireTime } = await signUploadParts(
+        files,
+        call.caller,
+        session,
+        partNumbers,
+        context.signal,
+      );
       return {
         parts: parts.map(({ partNumber, url, headers }) => ({ partNumber, url, headers: { ...headers } })),
         expireTime: timestampFromDate(expireTime),
@@ -100,7 +109,8 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
       const call = callOf(context);
       call.note({ upload_id: uploadId });
       const expected = toExpected(checksums);
-      return { file: toFile(await completeUpload(files, call.caller, uploadId, expected, context.signal)) };
+      const file = await completeUpload(files, call.caller, uploadId, expected, context.signal);
+      return { file: toFile(acknowledged(files, call, file)) };
     },
 
     async cancelUpload({ uploadId }, context) {
@@ -110,6 +120,14 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
       return {};
     },
   };
+}
+
+/** Takes down that an upload is answered with its file: only now has it an id that others know. */
+function acknowledged({ audit }: FilesContext, call: Call, file: FileRecord): FileRecord {
+  call.note({ file_id: file.id, bytes: file.sizeBytes });
+  const what = { action: 'store', allowed: true, why: 'verified', fileId: file.id };
+  audit.record({ ...auditedCaller(call.caller), ...what, facts: { bytes: file.sizeBytes } });
+  return file;
 }
 
 function toWriteStatus(call: Call, uploadId: string, progress: UploadProgress) {

@@ -1,6 +1,6 @@
 import type { FileChange, FileDescription, FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
-import type { Caller } from '../caller.ts';
+import { auditedCaller, type Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import type { Verdict } from './access-rules.ts';
 import { actingFor, decide, decideChange, decideUpload, type FileAction } from './decide.ts';
@@ -8,15 +8,8 @@ import { actingFor, decide, decideChange, decideUpload, type FileAction } from '
 /** What a caller wanted to do. */
 export type Action = FileAction | 'upload' | 'list';
 
-/** One decision, for whoever keeps account of them. */
-export interface Decision extends Verdict {
-  readonly action: Action;
-  /** The file that it was about, also where there is none of this id; empty for a new one and for a list. */
-  readonly fileId: string;
-}
-
-/** What a decision needs, and whom it is told. */
-export type GuardContext = Pick<FilesContext, 'policies' | 'onDecision'>;
+/** What a decision needs, and where it is taken down. */
+export type GuardContext = Pick<FilesContext, 'policies' | 'audit'>;
 
 /**
  * True if the caller may do this with the file.
@@ -30,8 +23,17 @@ export function may(
   fileId: string,
   file: FileRecord | undefined,
 ): boolean {
-  const access = context.policies.ofExisting(file?.usage ?? '');
-  return tell(context, caller, action, fileId, decide(caller, action, file, access));
+  return tell(context, caller, action, fileId, verdictOn(context, caller, action, file));
+}
+
+/** The same, for who takes the decision down with what came of it. */
+export function verdictOn(
+  context: Pick<FilesContext, 'policies'>,
+  caller: Caller,
+  action: FileAction,
+  file: FileRecord | undefined,
+): Verdict {
+  return decide(caller, action, file, context.policies.ofExisting(file?.usage ?? ''));
 }
 
 /**
@@ -91,15 +93,20 @@ export function authorizeChange(
   if (!tell(context, caller, 'update', file.id, verdict)) throw permissionDenied('update');
 }
 
-/** Tells the decision on, and whether it allows. */
+/**
+ * Takes a decision down, and returns whether it allows.
+ *
+ * @param fileId - the file that it was about, also where there is none of this id; empty for a new one and for a list
+ */
 export function tell(
-  { onDecision }: GuardContext,
+  { audit }: GuardContext,
   caller: Caller,
   action: Action,
   fileId: string,
   verdict: Verdict,
 ): boolean {
-  onDecision?.(caller, { action, fileId, ...verdict });
+  const { allowed, rule } = verdict;
+  audit.record({ ...auditedCaller(caller), action, allowed, why: rule, fileId });
   return verdict.allowed;
 }
 

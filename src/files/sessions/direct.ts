@@ -2,6 +2,7 @@ import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import { allowedContentType } from '../content-type.ts';
+import type { Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
 import { grantId, recordGrant } from '../grants.ts';
@@ -30,6 +31,7 @@ export interface SignedUploadPart {
  */
 export async function signUploadParts(
   context: FilesContext,
+  caller: Caller,
   session: Session,
   partNumbers: readonly number[],
   signal: AbortSignal,
@@ -58,7 +60,7 @@ export async function signUploadParts(
     }),
   );
   const facts = { parts: parts.length };
-  recordGrant(context, saved.state.caller, { id, of: { uploadId: saved.id }, expireTime, facts });
+  recordGrant(context, caller, { id, of: { uploadId: saved.id }, expireTime, why: 'own-upload', facts });
   return { parts, expireTime };
 }
 

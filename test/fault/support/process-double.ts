@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { openSqliteCatalog } from '../../../src/catalog/sql-sqlite.ts';
+import { auditTo } from '../../../src/audit/audit-log.ts';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { Admission } from '../../../src/files/admission.ts';
 import type { FilesContext } from '../../../src/files/context.ts';
@@ -110,7 +111,7 @@ export async function startProcessDouble(
   const context: FilesContext = {
     ...files,
     records: new RecordLoader(files.catalog),
-    onDecision: undefined,
+    audit: auditTo([]),
     policies: new UsagePolicies({ usages: {}, default: { retentionSeconds: TTL_MS / 1000 } }),
     reservations,
     admission: new Admission(100),
