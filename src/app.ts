@@ -23,7 +23,7 @@ import { openMtls } from './identity/mtls.ts';
 import { openOidc } from './identity/oidc.ts';
 import { CallLimits } from './rpc/call-limits.ts';
 import { blobRoute } from './rpc/blob-route.ts';
-import { RPC_SERVICES, rpcHandler } from './rpc/handler.ts';
+import { RPC_SERVICES, rpcHandlers } from './rpc/handler.ts';
 import { listen, type Listener, type RequestHandler } from './rpc/listener.ts';
 import { isStreamingCall } from './rpc/streaming-calls.ts';
 import type { BlobStore } from './storage/blob-store.ts';
@@ -122,7 +122,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
   });
-  listener.serve(rpcHandler(files, health, { authenticator, limits: callLimits(settings) }, route, log));
+  listener.serve(rpcHandlers(files, health, { authenticator, limits: callLimits(settings) }, route, log));
   await health.check();
   log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
 

@@ -20,7 +20,9 @@ export const presentedKey = createContextKey<Presented>(
 );
 
 /** The context values of a request of either protocol. */
-export function presentedBy(request: IncomingMessage | Http2ServerRequest): ContextValues {
+export function presentedBy(
+  request: IncomingMessage | Pick<Http2ServerRequest, 'stream' | 'rawHeaders'>,
+): ContextValues {
   // Over HTTP/2 a request gives a socket of its own; the one of the session is the same for all of its requests.
   const socket = 'stream' in request ? request.stream.session?.socket : request.socket;
   return createContextValues().set(presentedKey, { rawHeaders: request.rawHeaders, socket });

@@ -1,3 +1,4 @@
+import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { createValidateInterceptor } from '@connectrpc/validate';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
@@ -13,9 +14,10 @@ import { presentedBy } from './credentials.ts';
 import type { CallLimits } from './call-limits.ts';
 import { limitCalls, limitRefusals } from './limit-interceptors.ts';
 import { MAX_MESSAGE_BYTES } from './errors.ts';
+import { grpcHandler } from './grpc/handler.ts';
 import { healthRoutes } from './health.ts';
 import { identify, observe } from './interceptors.ts';
-import type { RequestHandler } from './listener.ts';
+import type { Handlers, RequestHandler } from './listener.ts';
 import { reflectionRoutes } from './reflection.ts';
 
 /** Full names of the RPC services that need the store and the catalog. */
@@ -38,15 +40,15 @@ export interface Gate {
  *
  * @param fallback - answers what is no RPC; 404 without it
  */
-export function rpcHandler(
+export function rpcHandlers(
   files: FilesContext,
   health: HealthMonitor,
   { authenticator, limits }: Gate,
   fallback: RequestHandler | undefined,
   log: Logger,
-): RequestHandler {
-  return connectNodeAdapter({
-    routes(router) {
+): Handlers {
+  const options = {
+    routes(router: ConnectRouter) {
       assetServiceRoutes(files)(router);
       healthRoutes(health)(router);
       reflectionRoutes([AssetService, Health])(router);
@@ -62,6 +64,9 @@ export function rpcHandler(
       createValidateInterceptor(),
     ],
     readMaxBytes: MAX_MESSAGE_BYTES,
-    ...(fallback && { fallback }),
-  });
+  };
+  return {
+    onStream: grpcHandler(options),
+    onRequest: connectNodeAdapter({ ...options, ...(fallback && { fallback }) }),
+  };
 }

@@ -5,11 +5,19 @@ import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
 import { ConnectionCount, type ConnectionBounds } from './connection-count.ts';
 import { boundControlFrames } from './control-frames.ts';
+import type { StreamHandler } from './grpc/handler.ts';
 import { StreamWindows } from './stream-windows.ts';
 import { limitRequest, limitStream, type TimeLimits } from './time-limits.ts';
 
 /** Answers a request of HTTP/1.1 or HTTP/2. */
 export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
+
+/** Who answers what comes in. */
+export interface Handlers {
+  readonly onRequest: RequestHandler;
+  /** Is asked before, where the request comes over HTTP/2. */
+  readonly onStream?: StreamHandler;
+}
 
 /** Where and how to listen. */
 export interface ListenerOptions {
@@ -38,8 +46,8 @@ export interface TlsOptions {
 export interface Listener {
   /** The port, also where any free one was asked for. */
   readonly port: number;
-  /** Answers requests with `handler` from now on. Before the first call they get 503. */
-  serve(handler: RequestHandler): void;
+  /** Answers requests with these handlers from now on. Before the first call they get 503. */
+  serve(handlers: Handlers): void;
   /** Shows another certificate to connections that are made from now on; throws if it does not fit its key. */
   renew(tls: TlsOptions): void;
   /** Divides the memory for bytes that callers send ahead among so many uploads. */
@@ -67,11 +75,14 @@ const LINGER_MS = 5_000;
  * first bytes of the connection.
  */
 export async function listen(options: ListenerOptions): Promise<Listener> {
-  let handler: RequestHandler = (_request, response) => {
-    response.writeHead(503);
-    response.end();
+  let handlers: Handlers = {
+    onRequest(_request, response) {
+      response.writeHead(503);
+      response.end();
+    },
   };
-  const guarded = guard((request, response) => handler(request, response), options.times);
+  const guarded = guard((request, response) => handlers.onRequest(request, response), options.times);
+  const onStream: StreamHandler = (...request) => handlers.onStream?.(...request) ?? false;
   const headersTimeout = options.times?.bodyMs ?? HEADERS_TIMEOUT_MS;
   const http1Options = {
     keepAliveTimeout: KEEP_ALIVE_MS,
@@ -119,6 +130,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       guarded,
     );
     secure.on('session', onSession);
+    askFirst(secure, onStream);
     // Types know them of servers of HTTP/1.1 only, which this one is as well.
     Object.assign(secure, http1Options);
     secure.on('tlsClientError', () => undefined);
@@ -126,6 +138,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   } else {
     const h2 = http2.createServer(http2Options, guarded);
     h2.on('session', onSession);
+    askFirst(h2, onStream);
     const plain = http.createServer(http1Options, guarded);
     // It begins to watch over its connections (header timeout, idleness) only when it listens, which it
     // never does by itself: the front hands connections over.
@@ -151,7 +164,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   return {
     port: (front.address() as net.AddressInfo).port,
     serve(next) {
-      handler = next;
+      handlers = next;
     },
     renew(tls) {
       // A context that cannot be made leaves the server as it is.
@@ -178,6 +191,18 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 
 function secureContext({ cert, key, clientCa }: TlsOptions): SecureContextOptions {
   return { cert, key, minVersion: 'TLSv1.2', ...(clientCa && { ca: clientCa }) };
+}
+
+/**
+ * Shows every stream to `handler`, and only those that it does not take to the listener by which Node makes a
+ * request of each.
+ */
+function askFirst(server: http2.Http2Server, handler: StreamHandler): void {
+  const [toRequest] = server.listeners('stream') as ((...args: unknown[]) => void)[];
+  server.removeAllListeners('stream');
+  server.on('stream', (stream, headers, flags, rawHeaders) => {
+    if (!handler(stream, headers, rawHeaders)) toRequest?.call(server, stream, headers, flags, rawHeaders);
+  });
 }
 
 /** Waits for the first bytes of a connection and gives it to the server that speaks its protocol. */

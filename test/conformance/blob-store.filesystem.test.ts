@@ -17,7 +17,7 @@ async function open(): Promise<OpenedStore> {
   const listener = await listen({ host: '127.0.0.1', port: 0 });
   const urls = new SignedUrls(`http://127.0.0.1:${listener.port}`, randomBytes(32));
   const store = new FilesystemBlobStore(dir, urls);
-  listener.serve(blobRoute(store, urls, pino({ level: 'silent' })));
+  listener.serve({ onRequest: blobRoute(store, urls, pino({ level: 'silent' })) });
   return {
     store,
     secrets: [parent, 'store/'],

