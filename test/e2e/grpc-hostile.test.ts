@@ -236,7 +236,8 @@ describe('gRPC on the wire', () => {
     const id = `reset-${process.pid}`;
     const stream = open('Upload', { 'x-request-id': id });
     const spec = create(UploadRequestSchema, { firstMessage: { case: 'uploadSpec', value: {} } });
-    stream.write(framed(toBinary(UploadRequestSchema, spec)));
+    // A request that has not left yet would never be seen.
+    await new Promise((resolve) => stream.write(framed(toBinary(UploadRequestSchema, spec)), resolve));
     stream.close(http2.constants.NGHTTP2_CANCEL);
     await eventually(() => {
       const line = service.logLines().find((one) => one['request_id'] === id);
