@@ -189,7 +189,7 @@ describe('gRPC on the wire', () => {
   });
 
   it('outlives hundreds of thousands of messages without content', async () => {
-    const spec = create(UploadRequestSchema, { firstMessage: { case: 'uploadSpec', value: {} } });
+    const spec = create(UploadRequestSchema, { firstMessage: { case: 'uploadSpec', value: { file: {} } } });
     const stream = open('Upload');
     const answer = answerOf(stream);
     stream.write(framed(toBinary(UploadRequestSchema, spec)));
@@ -235,7 +235,7 @@ describe('gRPC on the wire', () => {
   it('notices a caller who resets the stream', async () => {
     const id = `reset-${process.pid}`;
     const stream = open('Upload', { 'x-request-id': id });
-    const spec = create(UploadRequestSchema, { firstMessage: { case: 'uploadSpec', value: {} } });
+    const spec = create(UploadRequestSchema, { firstMessage: { case: 'uploadSpec', value: { file: {} } } });
     // A request that has not left yet would never be seen.
     await new Promise((resolve) => stream.write(framed(toBinary(UploadRequestSchema, spec)), resolve));
     stream.close(http2.constants.NGHTTP2_CANCEL);

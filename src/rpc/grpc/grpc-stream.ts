@@ -41,9 +41,9 @@ export class GrpcStream {
     stream.on('drain', () => this.#settleWriter());
     // What it was is told by the code that the stream closes with.
     stream.on('error', () => undefined);
-    stream.on('close', () => {
-      if (!this.#isAnswered) this.abort(new ConnectError('the caller closed the stream', Code.Canceled));
-    });
+    stream.on('close', () => this.#onClose());
+    // A stream may be reset before it is shown to anybody.
+    if (stream.closed) this.#onClose();
   }
 
   /** Is aborted when the caller is gone or the deadline has passed; not when the call just ends. */
@@ -168,8 +168,15 @@ export class GrpcStream {
   }
 
   #onEnd(): void {
+    // Node ends a stream that was reset as if all had come.
+    if (this.#stream.closed) return this.#onClose();
     this.#hasEnded = true;
     if (this.#reader !== undefined) this.#serveReader();
+  }
+
+  #onClose(): void {
+    if (this.#isAnswered) return;
+    this.abort(new ConnectError('the caller closed the stream', Code.Canceled));
   }
 
   /** Gives whoever reads what there is to give: a message, the failure, or the end. */
