@@ -10,6 +10,7 @@ import type { Config } from './config.ts';
 import { reloadTls, TLS_FILES } from './config-tls.ts';
 import { Admission } from './files/admission.ts';
 import type { FilesContext } from './files/context.ts';
+import { Quotas } from './files/quota.ts';
 import { RecordLoader } from './files/record-loader.ts';
 import { ReservationPool } from './files/reservations.ts';
 import type { SweepReport } from './files/sweep.ts';
@@ -93,6 +94,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       ttlMs: settings.ASSET_RESERVATION_TTL,
     }),
     admission: new Admission(settings.ASSET_MAX_UPLOADS, (inHand) => listener.divideAmong(inHand)),
+    quotas: new Quotas(),
     budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY, memoryShare(config)),
     log,
     uploads: {

@@ -81,6 +81,12 @@ export interface VisibleFiles {
   readonly notUsages?: readonly string[];
 }
 
+/** What an owner has. */
+export interface OwnerUsage {
+  readonly files: number;
+  readonly bytes: number;
+}
+
 /** The place in the order of a list: newest first, among equal times by descending id. */
 export interface ListCursor {
   readonly createTime: Date;
@@ -180,6 +186,12 @@ export interface FileCatalog {
     },
     call?: CatalogCall,
   ): Promise<readonly FileRecord[]>;
+
+  /**
+   * Number and bytes of the files of an owner, of one usage or, where `usage` is undefined, of all. Softly deleted files
+   * count until they are purged. Files that come or go meanwhile may count or not.
+   */
+  usageOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<OwnerUsage>;
 
   /** Opens a reservation for these ids, 1 to 1,000 of them. */
   reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall): Promise<Reservation>;

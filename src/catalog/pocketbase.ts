@@ -7,6 +7,7 @@ import type {
   FileChange,
   FileRecord,
   NewFileRecord,
+  OwnerUsage,
 } from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { PocketBaseClient, Refusal } from './pocketbase-client.ts';
@@ -22,6 +23,7 @@ import { compareAndSet } from './pocketbase-revisions.ts';
 import { fieldMap, unknownRelation, type FieldMap } from './pocketbase-schema.ts';
 import { SchemaCache } from './pocketbase-schema-cache.ts';
 import { PocketBaseUploadSessions } from './pocketbase-uploads.ts';
+import { sumUsage } from './pocketbase-usage.ts';
 import { assertStorable, canMatch } from './storable.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 
@@ -171,6 +173,15 @@ class PocketBaseCatalog implements FileCatalog {
         ),
       );
       return pages.length === 1 ? pages[0]! : mergePages(pages, limit);
+    });
+  }
+
+  usageOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<OwnerUsage> {
+    return this.#run(call, async (signal) => {
+      if (!canMatch({ owner, ...(usage !== undefined && { usage }) })) return { files: 0, bytes: 0 };
+      const schema = await this.#schemas.get([], signal);
+      const fields = { map: this.#map, schema };
+      return sumUsage(this.#client, this.#collection, { owner, usage }, fields, signal);
     });
   }
 

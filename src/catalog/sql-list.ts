@@ -99,3 +99,15 @@ function* conditions({ owner, usage, contentType }: FileFilter) {
 function isAfter(time: string, id: string, cursor: ListCursor) {
   return sql<boolean>`(${sql.ref(time)}, ${sql.ref(id)}) < (${cursor.createTime.getTime()}, ${cursor.id})`;
 }
+
+/** Sums up the files of an owner, of one usage or of all. */
+export function usageQuery(db: Kysely<Tables>, owner: string, usage: string | undefined) {
+  return db
+    .selectFrom('files')
+    .select(({ fn }) => [
+      fn.countAll<number | string>().as('files'),
+      fn.sum<number | string | null>('size_bytes').as('bytes'),
+    ])
+    .where('owner', '=', owner)
+    .$if(usage !== undefined, (query) => query.where('usage', '=', usage!));
+}

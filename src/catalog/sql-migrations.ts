@@ -22,7 +22,13 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
     '0001_files': { up: (db) => createTables(db as Kysely<Tables>, backend) },
     '0002_uploads': { up: (db) => createUploads(db as Kysely<Tables>, backend) },
     '0003_leases': { up: (db) => createLeases(db as Kysely<Tables>, backend) },
+    '0004_owner_usage': { up: (db) => indexOwnerUsage(db as Kysely<Tables>) },
   };
+}
+
+/** All that the sums of an owner need, so that no file is read for them. */
+async function indexOwnerUsage(db: Kysely<Tables>): Promise<void> {
+  await sql`create index files_by_owner_usage on files (owner, usage, size_bytes)`.execute(db);
 }
 
 async function createLeases(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {

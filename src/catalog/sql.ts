@@ -8,11 +8,12 @@ import type {
   FileChange,
   FileRecord,
   NewFileRecord,
+  OwnerUsage,
 } from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { withRetries, type SqlBackend } from './sql-backend.ts';
 import * as leases from './sql-leases.ts';
-import { listQuery, type ListQuery } from './sql-list.ts';
+import { listQuery, usageQuery, type ListQuery } from './sql-list.ts';
 import { migrateSql } from './sql-migrations.ts';
 import * as reservations from './sql-reservations.ts';
 import {
@@ -120,6 +121,12 @@ export class SqlCatalog implements FileCatalog {
     if (asked === undefined) return [];
     const rows = await this.#run(call, () => asked.execute());
     return rows.map(toRecord);
+  }
+
+  async usageOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<OwnerUsage> {
+    if (!canMatch({ owner, ...(usage !== undefined && { usage }) })) return { files: 0, bytes: 0 };
+    const row = await this.#run(call, () => usageQuery(this.#db, owner, usage).executeTakeFirstOrThrow());
+    return { files: Number(row.files), bytes: Number(row.bytes ?? 0) };
   }
 
   reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall) {

@@ -3,6 +3,7 @@ import type { CreateFence, FileRecord, NewFileRecord } from '../catalog/file-cat
 import { AssetError, isAssetError } from '../errors.ts';
 import type { FilesContext } from './context.ts';
 import { blobKey } from './ids.ts';
+import { checkQuota } from './quota.ts';
 import type { SlotOutcome } from './reservations.ts';
 
 /** A file whose bytes are stored and verified, and whose record is still to be written. */
@@ -14,7 +15,7 @@ export interface StoredUpload {
 }
 
 /**
- * Writes the record of a stored file, which makes it visible.
+ * Writes the record of a stored file, which makes it visible. Throws QUOTA_EXCEEDED if its owner has too much by now.
  *
  * If another upload with the same request key was first, its file is returned and the bytes of this one are
  * removed. If the catalog fails without telling whether it wrote, it is asked; if it cannot
@@ -25,18 +26,25 @@ export async function commitUpload(
   upload: StoredUpload,
 ): Promise<{ readonly file: FileRecord; readonly outcome: SlotOutcome }> {
   const { fence, requestKey, record } = upload;
+  let overQuota: AssetError | undefined;
   try {
+    await checkQuota(context, record, record.sizeBytes);
     const result = await context.catalog.create(record, {
       ...fence,
       ...(requestKey !== undefined && { requestKey }),
     });
     if (result.status === 'created') return { file: result.record, outcome: 'settled' };
   } catch (error) {
-    if (!isAssetError(error, 'CATALOG_UNAVAILABLE')) throw error;
-    return { file: await lookAgain(context, record.id, error), outcome: 'settled' };
+    if (isAssetError(error, 'CATALOG_UNAVAILABLE')) {
+      return { file: await lookAgain(context, record.id, error), outcome: 'settled' };
+    }
+    if (requestKey === undefined || !isAssetError(error, 'QUOTA_EXCEEDED')) throw error;
+    // The file that fills the quota may be the one of this very request.
+    overQuota = error;
   }
   const earlier = requestKey && (await context.catalog.findByRequestKey(requestKey));
   if (!earlier) {
+    if (overQuota) throw overQuota;
     throw new AssetError(
       'CONCURRENT_CHANGE',
       'an upload with this request_id was just removed: upload again',

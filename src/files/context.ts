@@ -5,6 +5,7 @@ import type { BlobStore } from '../storage/blob-store.ts';
 import type { MemoryBudget } from '../storage/memory-budget.ts';
 import type { Admission } from './admission.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
+import type { Quotas } from './quota.ts';
 import type { RecordLoader } from './record-loader.ts';
 import type { ReservationPool } from './reservations.ts';
 
@@ -20,6 +21,8 @@ export interface FilesContext {
   readonly reservations: ReservationPool;
   /** Bounds the uploads in hand. */
   readonly admission: Admission;
+  /** Holds owners to what they may have. */
+  readonly quotas: Quotas;
   /** Bounds the bytes that all uploads together hold in memory. */
   readonly budget: MemoryBudget;
   readonly log: Logger;

@@ -3,6 +3,7 @@ import { AssetError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import { decideContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
+import { checkQuota } from './quota.ts';
 import { readHead } from './head.ts';
 import { decodePageToken, encodePageToken } from './page-token.ts';
 import { decide } from './policy/decide.ts';
@@ -102,6 +103,10 @@ export async function updateMetadata(
   if (Object.keys(change).length === 0) return file;
   authorizeChange(context, caller, file, change);
   const contentType = await allowedType(context, file, change, signal);
+  const { owner = file.owner, usage = file.usage } = change;
+  if (owner !== file.owner || usage !== file.usage) {
+    await checkQuota(context, { owner, usage, isCounted: owner === file.owner }, file.sizeBytes, signal);
+  }
   reached('update.read');
   const updated = await context.catalog.update(
     file.id,

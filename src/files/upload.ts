@@ -8,6 +8,7 @@ import type { FilesContext } from './context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from './digest.ts';
 import { blobKey, requestKey } from './ids.ts';
 import { authorizeUpload } from './policy/guard.ts';
+import type { QuotaHold } from './quota.ts';
 import type { SlotOutcome } from './reservations.ts';
 import { reached } from '../points.ts';
 
@@ -52,14 +53,26 @@ export async function uploadFile(
 
   const key = requestKey(caller, upload.requestId);
   const digest = new Digest();
-  const content = checked(context, upload, digest, signal);
+  let quota: QuotaHold | undefined;
+  const content = checked(context, upload, digest, signal, () => quota);
   try {
     // The commit finds an earlier upload too; to look before spares a repeated one its bytes, which pays if they are many.
     const isLarge = (upload.sizeBytes ?? Infinity) > SMALL_BYTES;
-    const earlier = key && isLarge && (await context.catalog.findByRequestKey(key, { signal }));
+    let earlier = key && isLarge && (await context.catalog.findByRequestKey(key, { signal }));
+    if (!earlier) {
+      try {
+        quota = await context.quotas.hold(context, upload.description, upload.sizeBytes ?? 0, signal);
+      } catch (error) {
+        // The file that fills the quota may be the one of this very request.
+        if (key === undefined || !isAssetError(error, 'QUOTA_EXCEEDED')) throw error;
+        earlier = await context.catalog.findByRequestKey(key, { signal });
+        if (!earlier) throw error;
+      }
+    }
     if (earlier) return await repeatOf(earlier, upload, digest, content);
     return await storeNew(context, caller, upload, key, digest, content, signal);
   } finally {
+    quota?.[Symbol.dispose]();
     // Cuts off a caller that goes on sending after the upload has failed. Not awaited: it answers only
     // when the caller sends again or goes away.
     void content.return(undefined).catch(() => undefined);
@@ -188,6 +201,7 @@ async function* checked(
   upload: Upload,
   digest: Digest,
   signal: AbortSignal,
+  quota: () => QuotaHold | undefined,
 ): AsyncGenerator<Uint8Array, undefined> {
   const { sizeBytes, description } = upload;
   for await (const chunk of upload.content) {
@@ -196,6 +210,7 @@ async function* checked(
     digest.update(chunk);
     if (sizeBytes !== undefined && digest.sizeBytes > sizeBytes) throw wrongSize(sizeBytes, 'more');
     context.policies.checkSize(description.usage, digest.sizeBytes);
+    quota()?.grow(digest.sizeBytes);
     yield chunk;
   }
   if (sizeBytes !== undefined && digest.sizeBytes < sizeBytes) {

@@ -7,6 +7,7 @@ import { recordTests } from './file-catalog/records.ts';
 import { requestTests } from './file-catalog/requests.ts';
 import { reservationTests } from './file-catalog/reservations.ts';
 import { createFile, getFile, type CatalogSubject } from './file-catalog/subject.ts';
+import { usageTests } from './file-catalog/usage.ts';
 import { updateTests } from './file-catalog/updates.ts';
 import { uploadTests } from './file-catalog/uploads.ts';
 
@@ -75,6 +76,7 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => catalog,
       () => subject,
     );
+    usageTests(() => catalog);
     outageTests(
       () => catalog,
       () => subject,

@@ -12,6 +12,13 @@ const DEFAULT_URL_SECONDS = 15 * 60;
 const MAX_USAGES = 100;
 const MAX_NAMES_LENGTH = 2_000;
 
+/** What one owner may have. */
+export interface Quota {
+  /** Bytes of all files together, softly deleted ones too; undefined for any number. */
+  readonly maxBytesPerOwner?: number | undefined;
+  readonly maxFilesPerOwner?: number | undefined;
+}
+
 /** What one usage allows. */
 export interface UsagePolicy extends AccessRules {
   /** Greatest size of a file in bytes. At most 5 TiB, the limit of S3. */
@@ -22,6 +29,8 @@ export interface UsagePolicy extends AccessRules {
   readonly disposition: 'attachment' | 'inline';
   /** How long URLs live, in seconds: a caller's wish is bounded by these. */
   readonly urlLifetimeSeconds: { readonly min: number; readonly max: number; readonly default: number };
+  /** What one owner may have of files of this usage; undefined for any number. */
+  readonly quota?: Quota | undefined;
   /** How long a softly deleted file can be brought back, in seconds. */
   readonly retentionSeconds: number;
 }
@@ -51,6 +60,11 @@ const urlLifetime = z
     return { min, max, default: given ?? Math.min(Math.max(DEFAULT_URL_SECONDS, min), max) };
   });
 
+const quotaSchema = z.strictObject({
+  maxBytesPerOwner: z.int().nonnegative().optional(),
+  maxFilesPerOwner: z.int().nonnegative().optional(),
+});
+
 /** The form of the policy of one usage. */
 export const usagePolicySchema = z.strictObject({
   maxSizeBytes: z.int().positive().max(MAX_FILE_BYTES).default(MAX_FILE_BYTES),
@@ -64,6 +78,7 @@ export const usagePolicySchema = z.strictObject({
   write: accessRules(PLAIN_RULES, ['owner', 'authenticated', 'role']),
   disposition: z.enum(['attachment', 'inline']).default('inline'),
   urlLifetimeSeconds: urlLifetime.prefault({}),
+  quota: quotaSchema.optional(),
   retentionSeconds: z
     .int()
     .nonnegative()
@@ -89,6 +104,7 @@ const policyFileSchema = z.strictObject({
       issues.push({ code: 'custom', message, input: value });
     }),
   default: usagePolicySchema.optional(),
+  quota: quotaSchema.optional(),
 });
 
 /** What a policy file says. */
@@ -96,6 +112,8 @@ export interface PolicyFile {
   readonly usages: ReadonlyMap<string, UsagePolicy>;
   /** For every usage that is not named; undefined if there are no others. */
   readonly others: UsagePolicy | undefined;
+  /** What one owner may have of all usages together. */
+  readonly quota: Quota | undefined;
 }
 
 /** The policy of a usage of which nothing is said. */
@@ -109,5 +127,5 @@ export const PLAIN_POLICY: UsagePolicy = usagePolicySchema.parse({});
  */
 export function parsePolicyFile(content: unknown): PolicyFile {
   const parsed = policyFileSchema.parse(content);
-  return { usages: new Map(Object.entries(parsed.usages)), others: parsed.default };
+  return { usages: new Map(Object.entries(parsed.usages)), others: parsed.default, quota: parsed.quota };
 }

@@ -1,6 +1,12 @@
 import { AssetError } from '../../errors.ts';
 import type { AccessRules } from './access-rules.ts';
-import { parsePolicyFile, PLAIN_POLICY, type PolicyFile, type UsagePolicy } from './policy-file.ts';
+import {
+  parsePolicyFile,
+  PLAIN_POLICY,
+  type PolicyFile,
+  type Quota,
+  type UsagePolicy,
+} from './policy-file.ts';
 
 /** What every usage allows. */
 export class UsagePolicies {
@@ -41,6 +47,11 @@ export class UsagePolicies {
   /** Who may read and write the files of each usage that is named, and those of all others. */
   get access(): { readonly usages: ReadonlyMap<string, AccessRules>; readonly others: AccessRules } {
     return { usages: this.#file.usages, others: this.#others };
+  }
+
+  /** What one owner may have of all usages together; undefined for any number. */
+  get ownerQuota(): Quota | undefined {
+    return this.#file.quota;
   }
 
   get #others(): UsagePolicy {

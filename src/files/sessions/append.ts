@@ -3,6 +3,7 @@ import { AssetError } from '../../errors.ts';
 import { PartReader } from '../../storage/part-reader.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
+import type { QuotaHold } from '../quota.ts';
 import { finishSession, finishStored } from './finish.ts';
 import { PartWriter } from './part-writer.ts';
 import { ResumableHash } from './resumable-hash.ts';
@@ -47,6 +48,8 @@ export async function appendToUpload(
   if ('file' in current) return current;
   assertOffset(current.session, appendix.writeOffset);
 
+  const { description, sizeBytes = persistedSize(current.session) } = current.session.state;
+  using quota = await context.quotas.hold(context, description, sizeBytes, signal);
   await removeStale(context, current.session, signal);
   // Whoever writes takes the session over first, and writes down under which name it may leave a piece.
   const claimed = await saveSession(context, current.session, {
@@ -55,19 +58,20 @@ export async function appendToUpload(
     pending: [...current.session.state.pending, current.session.revision + 1],
   });
   reached('session.claimed');
-  return await write(context, claimed, appendix, signal);
+  return await write(context, claimed, appendix, quota, signal);
 }
 
 async function write(
   context: FilesContext,
   claimed: Session,
   appendix: Appendix,
+  quota: QuotaHold,
   signal: AbortSignal,
 ): Promise<UploadProgress> {
   const { crc32c, sha256State } = claimed.state;
   const hash = await ResumableHash.from(crc32c, sha256State);
   const writer = new PartWriter(context, claimed, hash, signal, appendix.maxBytes);
-  const source = new PartReader(checked(context, claimed, appendix.content), signal);
+  const source = new PartReader(checked(context, claimed, appendix.content, quota), signal);
   try {
     for (;;) {
       // Before anything is read, so that uploads which wait for memory hold none.
@@ -98,6 +102,7 @@ async function* checked(
   context: FilesContext,
   session: Session,
   content: AsyncIterable<Uint8Array>,
+  quota: QuotaHold,
 ): AsyncGenerator<Uint8Array> {
   const { sizeBytes, description } = session.state;
   let size = persistedSize(session);
@@ -113,6 +118,7 @@ async function* checked(
       );
     }
     context.policies.checkSize(description.usage, size);
+    quota.grow(size);
     yield chunk;
   }
 }

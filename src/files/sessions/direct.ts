@@ -77,6 +77,8 @@ export async function completeDirect(
   given: ExpectedChecksums,
   signal: AbortSignal,
 ): Promise<FileRecord> {
+  const { description, sizeBytes = 0 } = session.state;
+  using _quota = await context.quotas.hold(context, description, sizeBytes, signal);
   const key = blobKey(session.id);
   if ((await context.store.stat(key, { signal })) === undefined) await putTogether(context, session, signal);
   let current = session;
@@ -93,7 +95,7 @@ export async function completeDirect(
     if (error instanceof AssetError && REFUSALS.has(error.reason)) await abandonSession(context, current);
     throw error;
   }
-  return commitSession(context, current, finished, signal);
+  return await commitSession(context, current, finished, signal);
 }
 
 /** What shows that the caller lied or erred; anything else may go better with the next try. */

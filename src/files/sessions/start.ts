@@ -4,6 +4,7 @@ import { callerIds, type Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey, newFileId, requestKey } from '../ids.ts';
 import { authorizeUpload } from '../policy/guard.ts';
+import { checkQuota } from '../quota.ts';
 import { expiry } from './session-store.ts';
 import { toJson, toSession, type Session, type SessionState } from './state.ts';
 import { reached } from '../../points.ts';
@@ -58,6 +59,7 @@ export async function startUpload(
   const finished = key && (await context.catalog.findByRequestKey(key, { signal }));
   if (finished) return { uploadId: finished.id, expireTime: undefined, partSizeBytes };
 
+  await checkQuota(context, description, sizeBytes ?? 0, signal);
   const state: SessionState = {
     caller: callerIds(caller),
     description,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Kysely } from 'kysely';
 import type { FileFilter } from '../../../src/catalog/file-catalog.ts';
 import type { SqlBackend } from '../../../src/catalog/sql-backend.ts';
-import { listQuery } from '../../../src/catalog/sql-list.ts';
+import { listQuery, usageQuery } from '../../../src/catalog/sql-list.ts';
 import { migrateSql } from '../../../src/catalog/sql-migrations.ts';
 import { contentTypeColumns, relationRows, type Tables } from '../../../src/catalog/sql-tables.ts';
 import { newId } from './subject.ts';
@@ -103,6 +103,11 @@ export function explainTests(kind: string, start: () => Promise<ExplainSubject>)
     it('the records that are to be purged come from an index', async () => {
       const query = db.selectFrom('files').select('id').where('purge_time', '<=', 500);
       const text = await plan(query.where('delete_time', 'is not', null).orderBy('purge_time').limit(100));
+      expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
+    });
+
+    it.each([undefined, 'usage 7'])('what an owner has of usage %s comes from an index', async (usage) => {
+      const text = await plan(usageQuery(db, 'owner 7', usage));
       expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
     });
 

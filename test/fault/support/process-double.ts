@@ -12,6 +12,7 @@ import { ReservationPool } from '../../../src/files/reservations.ts';
 import { POINTS } from '../../../src/points.ts';
 import type { BlobStore } from '../../../src/storage/blob-store.ts';
 import { FilesystemBlobStore } from '../../../src/storage/filesystem.ts';
+import { Quotas } from '../../../src/files/quota.ts';
 import { MemoryBudget } from '../../../src/storage/memory-budget.ts';
 import { SignedUrls } from '../../../src/storage/signed-url.ts';
 
@@ -115,6 +116,7 @@ export async function startProcessDouble(
     policies: new UsagePolicies({ usages: {}, default: { retentionSeconds: TTL_MS / 1000 } }),
     reservations,
     admission: new Admission(100),
+    quotas: new Quotas(),
     budget: new MemoryBudget(2 ** 24),
     log,
     uploads: {

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { UploadTransport } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { makeDir, removeDir } from '../support/process.ts';
+import { startService, type Service } from '../support/service.ts';
+import { clientOf, randomContent, spec, upload, type AssetClient } from '../e2e/support/calls.ts';
+import { failureOf } from '../e2e/support/failures.ts';
+
+describe('an owner', () => {
+  let dir: string;
+  let service: Service;
+  let client: AssetClient;
+
+  beforeAll(async () => {
+    dir = await makeDir('quotas');
+    const policy = join(dir, 'policy.json');
+    await writeFile(
+      policy,
+      JSON.stringify({
+        usages: {
+          few: { quota: { maxFilesPerOwner: 3 } },
+          small: { quota: { maxBytesPerOwner: 1_000 } },
+        },
+        default: {},
+        quota: { maxBytesPerOwner: 5_000 },
+      }),
+    );
+    service = await startService({ ASSET_POLICY_FILE: policy });
+    client = clientOf(service.url);
+  });
+
+  afterAll(async () => {
+    await service?.dispose();
+    await removeDir(dir);
+  });
+
+  const store = (size: number, file: { owner?: string; usage?: string }, options = {}) =>
+    upload(client, randomContent(size), { file, ...options });
+
+  it('gets no more files and bytes of a usage, and of all, than the policy allows', async () => {
+    const few = { owner: 'anna', usage: 'few' };
+    for (let i = 0; i < 3; i++) await store(10, few);
+    expect(await failureOf(store(10, few))).toMatchObject({
+      code: 'RESOURCE_EXHAUSTED',
+      reason: 'QUOTA_EXCEEDED',
+      metadata: { owner: 'anna', usage: 'few', quota: 'files', limit: '3', used: '4' },
+      retryMs: undefined,
+    });
+    const small = { owner: 'anna', usage: 'small' };
+    await store(600, small);
+    const failure = await failureOf(store(401, small));
+    expect(failure.metadata).toMatchObject({ quota: 'bytes', limit: '1000', used: '1001' });
+    await store(400, small);
+    // What it has of the one usage counts for the total as well.
+    const total = await failureOf(store(4_000, { owner: 'anna', usage: 'other' }));
+    expect(total.metadata).toEqual({ owner: 'anna', quota: 'bytes', limit: '5000', used: '5030' });
+    await store(3_970, { owner: 'anna', usage: 'other' });
+    // Others, and files of nobody, are not bound by it.
+    await store(900, { owner: 'berta', usage: 'small' });
+    await store(4_000, {});
+    await store(4_000, {});
+  });
+
+  it('is stopped in the middle of a file whose size was not told', async () => {
+    const file = { owner: 'carla', usage: 'small' };
+    const failure = await failureOf(store(5_000, file, { withSize: false, chunkBytes: 100 }));
+    expect(failure.reason).toBe('QUOTA_EXCEEDED');
+    await store(1_000, file, { withSize: false });
+  });
+
+  it('does not overshoot with uploads at the same time', async () => {
+    const file = { owner: 'dora', usage: 'few' };
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => store(10, file)));
+    const stored = results.filter(({ status }) => status === 'fulfilled').length;
+    expect(stored).toBeLessThanOrEqual(3);
+    for (let i = stored; i < 3; i++) await store(10, file);
+    expect((await failureOf(store(10, file))).reason).toBe('QUOTA_EXCEEDED');
+  });
+
+  it('does not get round it by deleting softly, by StartUpload, or by giving a file another usage or owner', async () => {
+    const few = { owner: 'emma', usage: 'few' };
+    const files = [await store(10, few), await store(10, few), await store(10, few)];
+    await client.deleteFile({ fileId: files[0]!.id });
+    expect((await failureOf(store(10, few))).reason).toBe('QUOTA_EXCEEDED');
+    const { firstMessage } = spec(few, { sizeBytes: 10n });
+    if (firstMessage?.case !== 'uploadSpec') throw new Error('no spec');
+    for (const transport of [UploadTransport.THROUGH_SERVICE, UploadTransport.DIRECT]) {
+      const start = client.startUpload({ uploadSpec: firstMessage.value, transport });
+      expect((await failureOf(start)).reason).toBe('QUOTA_EXCEEDED');
+    }
+    const elsewhere = await store(10, { owner: 'emma', usage: 'other' });
+    const move = (file: { usage?: string; owner?: string }) =>
+      client.updateMetadata({
+        file: { id: elsewhere.id, ...file },
+        updateMask: { paths: Object.keys(file) },
+      });
+    expect((await failureOf(move({ usage: 'few' }))).reason).toBe('QUOTA_EXCEEDED');
+    const foreign = await store(10, { owner: 'frida', usage: 'few' });
+    const give = client.updateMetadata({
+      file: { id: foreign.id, owner: 'emma' },
+      updateMask: { paths: ['owner'] },
+    });
+    expect((await failureOf(give)).reason).toBe('QUOTA_EXCEEDED');
+    await move({ usage: 'small' });
+  });
+
+  it('gets the same file for a repeated request although the quota is full', async () => {
+    const file = { owner: 'gina', usage: 'few' };
+    const content = randomContent(100);
+    const first = await upload(client, content, { file, requestId: 'again' });
+    await store(10, file);
+    await store(10, file);
+    expect((await upload(client, content, { file, requestId: 'again' })).id).toBe(first.id);
+  });
+});
