@@ -13,6 +13,7 @@ const DECISIONS: Partial<Record<Reason, string>> = {
   END_USER_NOT_ALLOWED: 'authenticate',
   RATE_LIMITED: 'limit',
   TOO_MANY_UPLOADS: 'limit',
+  QUOTA_EXCEEDED: 'limit',
   FILE_TOO_LARGE: 'upload',
   CONTENT_TYPE_NOT_ALLOWED: 'upload',
   CONTENT_TYPE_MISMATCH: 'upload',
