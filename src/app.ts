@@ -17,7 +17,6 @@ import type { SweepReport } from './files/sweep.ts';
 import { previewSweep } from './files/sweep-preview.ts';
 import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
-import type { Settings } from './options.ts';
 import type { Authenticator } from './identity/authenticator.ts';
 import { NO_IDENTITY } from './identity/none.ts';
 import { openMtls } from './identity/mtls.ts';
@@ -124,7 +123,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
   });
-  listener.serve(rpcHandlers(files, health, { authenticator, limits: callLimits(settings) }, route, log));
+  listener.serve(rpcHandlers(files, health, { authenticator, limits: callLimits(config) }, route, log));
   await health.check();
   log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
 
@@ -145,13 +144,15 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   };
 }
 
-function callLimits(settings: Settings): CallLimits {
+/** Without identities all callers are one, and the bounds of all uploads together are what there is. */
+function callLimits({ identity, settings }: Config): CallLimits {
+  const bound = (count: number) => (identity.kind === 'none' ? 0 : count);
   return new CallLimits({
-    readsPerSecond: settings.ASSET_LIMIT_READS,
-    writesPerSecond: settings.ASSET_LIMIT_WRITES,
-    refusalsPerSecond: settings.ASSET_LIMIT_REFUSALS,
-    uploads: settings.ASSET_LIMIT_UPLOADS,
-    downloads: settings.ASSET_LIMIT_DOWNLOADS,
+    readsPerSecond: bound(settings.ASSET_LIMIT_READS),
+    writesPerSecond: bound(settings.ASSET_LIMIT_WRITES),
+    refusalsPerSecond: bound(settings.ASSET_LIMIT_REFUSALS),
+    uploads: bound(settings.ASSET_LIMIT_UPLOADS),
+    downloads: bound(settings.ASSET_LIMIT_DOWNLOADS),
   });
 }
 

@@ -1,16 +1,19 @@
 import { count, option, seconds, type Option } from './option-types.ts';
 
-/** The settings that keep one caller from taking what others need. They hold for each replica. */
+/**
+ * The settings that keep one caller from taking what others need. They hold for each replica. Those of a caller have no effect
+ * with ASSET_AUTH=none, which tells no callers apart.
+ */
 export const LIMIT_OPTIONS = {
   ASSET_LIMIT_READS: option(
     count(0, 1_000_000),
-    '2000',
-    'Calls that read, such as GetFile, which one caller may make in a second: a principal together with the end user that it acts for. Once a minute five seconds of them may come at once. 0: any number.',
+    '5000',
+    'Calls that read, such as GetFile, which one caller may make in a second: a principal together with the end user that it acts for. Once a minute five seconds of them may come at once. 0, or ASSET_AUTH=none: any number.',
   ),
   ASSET_LIMIT_WRITES: option(
     count(0, 1_000_000),
-    '500',
-    'Calls that change something, uploads too, which one caller may make in a second. 0: any number.',
+    '2000',
+    'Calls that change something, uploads too, which one caller may make in a second. 0, or ASSET_AUTH=none: any number.',
   ),
   ASSET_LIMIT_REFUSALS: option(
     count(0, 1_000_000),
@@ -19,13 +22,13 @@ export const LIMIT_OPTIONS = {
   ),
   ASSET_LIMIT_UPLOADS: option(
     count(0, 100_000),
-    '128',
-    'Greatest number of uploads that one caller has in hand; one more gets RESOURCE_EXHAUSTED at once. 0: as many as ASSET_MAX_UPLOADS.',
+    '200',
+    'Greatest number of uploads that one caller has in hand; one more gets RESOURCE_EXHAUSTED at once. 0, or ASSET_AUTH=none: as many as ASSET_MAX_UPLOADS.',
   ),
   ASSET_LIMIT_DOWNLOADS: option(
     count(0, 100_000),
-    '128',
-    'Greatest number of downloads through the service that one caller has in hand. 0: any number.',
+    '200',
+    'Greatest number of downloads through the service that one caller has in hand. 0, or ASSET_AUTH=none: any number.',
   ),
   ASSET_LIMIT_MEMORY_SHARE: option(
     count(1, 100),
