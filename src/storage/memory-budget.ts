@@ -1,5 +1,9 @@
+import { PartBuffers } from './part-buffers.ts';
+
 /** Takes bytes of a budget and gives them back. */
 export interface MemoryShare {
+  /** Buffers to fill with what was reserved. */
+  readonly buffers: PartBuffers;
   /**
    * Waits until `bytes` are free and takes them; the function it resolves with gives them back and may
    * be called more than once. A request for more than there is waits for all of it. Rejects with
@@ -25,6 +29,8 @@ export class MemoryBudget implements MemoryShare {
   readonly totalBytes: number;
   /** Greatest number of bytes that one holder has at once. */
   readonly shareBytes: number;
+  /** Buffers to fill with what was reserved. */
+  readonly buffers = new PartBuffers();
   #usedBytes = 0;
   readonly #usedBy = new Map<string, number>();
   readonly #waiting = new Set<Waiter>();
@@ -48,7 +54,7 @@ export class MemoryBudget implements MemoryShare {
 
   /** What one holder may have of the budget. */
   of(holder: string): MemoryShare {
-    return { reserve: (bytes, signal) => this.reserve(bytes, signal, holder) };
+    return { buffers: this.buffers, reserve: (bytes, signal) => this.reserve(bytes, signal, holder) };
   }
 
   /** Reserves for one holder; without a name for one of its own. */

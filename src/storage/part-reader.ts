@@ -4,7 +4,7 @@ import type { BlobBody } from './blob-store.ts';
 /** A body that lies in memory and knows its checksum. */
 export type BufferedBody = BlobBody & { readonly chunks: readonly Uint8Array[]; readonly crc32c: number };
 
-/** Cuts a stream of chunks of any size into parts of a given size. Copies nothing. */
+/** Cuts a stream of chunks of any size into parts of a given size. */
 export class PartReader {
   readonly #iterator: AsyncIterator<Uint8Array>;
   readonly #signal: AbortSignal;
@@ -17,8 +17,11 @@ export class PartReader {
     this.#signal = signal;
   }
 
-  /** Reads the next `sizeBytes`, or fewer if the source ends. */
-  async read(sizeBytes: number): Promise<BufferedBody> {
+  /**
+   * Reads the next `sizeBytes`, or fewer if the source ends: into `buffer`, or without copying anything where there
+   * is none.
+   */
+  async read(sizeBytes: number, buffer?: Buffer): Promise<BufferedBody> {
     const chunks: Uint8Array[] = [];
     let size = 0;
     let sum = 0;
@@ -27,11 +30,12 @@ export class PartReader {
       const rest = this.#rest!;
       const chunk = rest.length <= sizeBytes - size ? rest : rest.subarray(0, sizeBytes - size);
       this.#rest = chunk === rest ? undefined : rest.subarray(chunk.length);
-      chunks.push(chunk);
+      if (buffer) buffer.set(chunk, size);
+      else chunks.push(chunk);
       size += chunk.length;
       sum = combineCrc32c(sum, crc32cOf(chunk), chunk.length);
     }
-    return { sizeBytes: size, chunks, crc32c: sum };
+    return { sizeBytes: size, chunks: buffer ? [buffer.subarray(0, size)] : chunks, crc32c: sum };
   }
 
   /** Tells whether any byte is left, which may mean waiting for the source. */

@@ -113,11 +113,15 @@ class BlobWrite {
       const multipartId = await this.#store.startMultipart(this.#key, properties, call);
       let partNumber = 0;
       const send = () => {
-        const { body, release } = this.#takeFilled();
+        const { body, buffer, release } = this.#takeFilled();
         partNumber += 1;
         const sent = this.#store
           .putPart(this.#key, multipartId, partNumber, body, call)
-          .then((part) => void parts.push(part))
+          .then((part) => {
+            parts.push(part);
+            // A request that failed might still look at it.
+            if (buffer) this.#options.budget.buffers.giveBack(buffer);
+          })
           .catch((error: unknown) => this.#abort.abort(error))
           .finally(() => {
             release();
@@ -167,9 +171,12 @@ class BlobWrite {
       this.#releases.delete(release);
     };
     this.#releases.add(release);
-    const body = await this.#source.read(wanted);
+    // Nobody knows yet that a file of unknown size is a large one.
+    const isWhole = wanted === this.#partSizeBytes && (this.#readBytes > 0 || left !== Infinity);
+    const buffer = isWhole ? this.#options.budget.buffers.take(wanted) : undefined;
+    const body = await this.#source.read(wanted, buffer);
     this.#readBytes += body.sizeBytes;
-    return { body, release };
+    return { body, buffer, release };
   }
 
   /** Tells whether the source has more, and checks what it brought against the size that was said. */
@@ -194,6 +201,8 @@ class BlobWrite {
 
 interface FilledPart {
   readonly body: BufferedBody;
+  /** What the body lies in, if it was copied. */
+  readonly buffer: Buffer | undefined;
   readonly release: () => void;
 }
 
