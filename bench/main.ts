@@ -1,14 +1,15 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CASES } from './cases.ts';
+import { writeChart } from './chart.ts';
 import { measureCase } from './measure.ts';
 import { profileCase } from './profile.ts';
-import { conditions, profileTable, sectionOf, writePage } from './report.ts';
+import { conditions, profileTable, sectionOf, speedChart, writePage } from './report.ts';
 import { versions } from './versions.ts';
 
 const USAGE = `npm run bench -- [options]
 
-Measures the service against other ways to store files, prints tables and writes them into docs/performance.md.
+Measures the service against other ways to store files, prints tables and writes them into docs/performance.md, with a chart for each.
 
   --quick        little of everything, in seconds, to see that it works; writes nothing
   --only=A,B     these cases alone: ${CASES.map(({ id }) => id).join(', ')}; writes nothing
@@ -40,15 +41,18 @@ if (values.help) {
 process.exit(0);
 
 async function measure(): Promise<void> {
+  const isWritten = !values.quick && !values.only;
   const sections: string[] = [];
   for (const one of cases) {
-    const section = sectionOf(await measureCase(one, values.quick));
+    const result = await measureCase(one, values.quick);
+    const section = sectionOf(result);
     console.log(section);
     sections.push(section);
+    if (isWritten) sections.push(await writeChart(speedChart(result)));
   }
   const how = conditions(await versions(!values.quick));
   console.log(how);
-  if (!values.quick && !values.only) await writePage('bench', [how, ...sections].join('\n\n'));
+  if (isWritten) await writePage('bench', [how, ...sections].join('\n\n'));
 }
 
 async function profile(): Promise<void> {

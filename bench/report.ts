@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { ROOT } from '../test/support/install.ts';
+import type { Chart } from './chart.ts';
 import type { CaseResult, Sample, Series } from './measure.ts';
 import type { Profile } from './profile.ts';
 
@@ -46,6 +47,16 @@ export function sectionOf(result: CaseResult): string {
     '',
     ...missing.map(({ name, missing: why }) => `Skipped: ${name} (${why}).\n`),
   ].join('\n');
+}
+
+/** The speeds of a case, as bars. */
+export function speedChart({ case: one, amount, series }: CaseResult): Chart {
+  const { speed, perSpeed } = SHOWN[one.unit];
+  const bars = series.map(({ name, samples }) => {
+    const value = median(samples.map(({ seconds }) => amount / perSpeed / seconds));
+    return { label: name, value, text: digits(value) };
+  });
+  return { id: one.id, title: one.title, unit: speed, bars };
 }
 
 /** Where the CPU time went, as a section of Markdown: by category, and the functions that took most. */
@@ -127,10 +138,14 @@ function highest(samples: readonly Sample[]): string {
 function spread(values: readonly (number | undefined)[]): string {
   const known = values.filter((value) => value !== undefined).sort((a, b) => a - b);
   if (known.length === 0) return '–';
-  const middle = (known.length - 1) / 2;
-  const median = (known[Math.floor(middle)]! + known[Math.ceil(middle)]!) / 2;
-  if (known.length === 1) return digits(median);
-  return `${digits(median)} (${digits(known[0]!)}–${digits(known.at(-1)!)})`;
+  if (known.length === 1) return digits(known[0]!);
+  return `${digits(median(known))} (${digits(known[0]!)}–${digits(known.at(-1)!)})`;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
 }
 
 function digits(value: number): string {
