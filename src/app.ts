@@ -27,6 +27,7 @@ import { RPC_SERVICES, rpcHandlers } from './rpc/handler.ts';
 import { listen, type Listener, type RequestHandler } from './rpc/listener.ts';
 import { isStreamingCall } from './rpc/streaming-calls.ts';
 import type { BlobStore } from './storage/blob-store.ts';
+import { ClamdScanner } from './scanning/clamd.ts';
 import { FilesystemBlobStore } from './storage/filesystem.ts';
 import { loadSigningKey } from './storage/filesystem-signing-key.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
@@ -82,6 +83,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   const url = addressUrl(config, listener.port);
   const { store, route } = openStore(config, url, log);
 
+  const scanning = openScanning(config);
   const files: FilesContext = {
     store,
     catalog,
@@ -95,6 +97,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     admission: new Admission(settings.ASSET_MAX_UPLOADS, (inHand) => listener.divideAmong(inHand)),
     quotas: new Quotas(),
     budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY, memoryShare(config)),
+    scanning,
     log,
     uploads: {
       partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,
@@ -117,6 +120,15 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       },
     },
     ...(config.identity.kind === 'none' ? [] : [{ name: 'identity', check: () => authenticator.check() }]),
+    ...(scanning
+      ? [
+          {
+            name: 'scanner',
+            optional: scanning.failOpen,
+            check: scanning.scanner.check.bind(scanning.scanner),
+          },
+        ]
+      : []),
   ];
   const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log);
   const sweeper = new Sweeper(files, {
@@ -252,6 +264,16 @@ function openCatalog({ catalog, settings }: Config): FileCatalog {
   }
 }
 
+function openScanning({ settings }: Config): FilesContext['scanning'] {
+  const address = settings.ASSET_CLAMD_ADDRESS;
+  if (address === undefined) return undefined;
+  return {
+    scanner: new ClamdScanner(address, settings.ASSET_CLAMD_TIMEOUT),
+    maxSizeBytes: settings.ASSET_CLAMD_MAX_SIZE,
+    failOpen: settings.ASSET_CLAMD_ON_FAILURE === 'fail-open',
+  };
+}
+
 /** The store, and the route that serves its URLs if the store itself cannot. */
 function openStore(config: Config, url: string, log: Logger): { store: BlobStore; route?: RequestHandler } {
   const { store: choice, settings } = config;
@@ -261,7 +283,7 @@ function openStore(config: Config, url: string, log: Logger): { store: BlobStore
   const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
   const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
   const store = new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls);
-  return { store, route: blobRoute(store, urls, log) };
+  return { store, route: blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS }) };
 }
 
 function addressUrl({ tls, settings }: Config, port: number): string {

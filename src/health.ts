@@ -2,8 +2,10 @@ import type { Logger } from 'pino';
 
 /** Something the service cannot work without. */
 export interface Dependency {
-  /** `store` or `catalog`. */
+  /** `store`, `catalog` or `scanner`. */
   readonly name: string;
+  /** True if the service does its work without it as well: it has its own status and nothing else. */
+  readonly optional?: boolean;
   /** Resolves if the dependency can be used, within 5 seconds. */
   check(call: { readonly signal: AbortSignal }): Promise<void>;
 }
@@ -49,7 +51,10 @@ export class HealthMonitor {
   /** Whether what has this name can be used; undefined if nothing has it. */
   isServing(name: string): boolean | undefined {
     if (name === '' || this.#rpcServices.includes(name)) {
-      return !this.#draining && this.#dependencies.every((dependency) => this.#up.get(dependency.name));
+      return (
+        !this.#draining &&
+        this.#dependencies.every(({ name: one, optional }) => optional === true || this.#up.get(one) === true)
+      );
     }
     return this.#dependencies.some((dependency) => dependency.name === name)
       ? (this.#up.get(name) ?? false)

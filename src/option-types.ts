@@ -62,6 +62,20 @@ export const address = () =>
       return { host: value.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(value.slice(at + 1)) };
     })
     .refine(({ port }) => port <= 65_535, 'must have a port up to 65535');
+/** `host:port`, or the path of a Unix socket, which begins with a slash. */
+export const socketAddress = () =>
+  z.union(
+    [
+      z
+        .string()
+        .regex(/^\//)
+        .transform((path) => ({ path })),
+      address(),
+    ],
+    {
+      error: 'must be host:port, or the path of a Unix socket',
+    },
+  );
 /** Names separated by commas. */
 export const names = () =>
   z.string().transform((value) =>

@@ -16,6 +16,7 @@ import {
 } from './option-types.ts';
 import { IDENTITY_OPTIONS } from './options-identity.ts';
 import { LIMIT_OPTIONS } from './options-limits.ts';
+import { SCANNING_OPTIONS } from './options-scanning.ts';
 
 /**
  * Every setting of the service: the one place that names, reads and explains them. `asset-service config` and
@@ -130,6 +131,12 @@ export const OPTIONS = {
     'Secret that signs the URLs of the filesystem store. By default one is made and kept in ASSET_DATA_DIR.',
     true,
   ),
+  ASSET_URL_ORIGINS: option(
+    names(),
+    '*',
+    'Origins, separated by commas, whose pages may read what URLs of the filesystem store give, such as https://app.example. * allows every page. An S3 has a CORS rule of its own.',
+  ),
+  ...SCANNING_OPTIONS,
   ASSET_MAX_UPLOADS: option(
     count(1, 100_000),
     '256',

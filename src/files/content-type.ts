@@ -1,6 +1,7 @@
 import { fileTypeFromBuffer, supportedMimeTypes } from 'file-type';
 import mime from 'mime';
 import { AssetError } from '../errors.ts';
+import { detectMarkup } from './markup.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
 
 /** How many bytes of a file are looked at to find its type: what `file-type` asks for. */
@@ -11,8 +12,8 @@ export const SNIFF_BYTES = 4100;
  * in, or the caller does. Each group holds names for what may be the same bytes.
  */
 const SAME_BYTES: readonly RegExp[] = [
-  /zip|officedocument|opendocument|epub|java-archive|android|msix|3mf|x-xpinstall|usdz|\.kmz/,
-  /xml|svg|html/,
+  /[/.+-]zip|officedocument|opendocument|epub|java-archive|android|msix|3mf|x-xpinstall|usdz|\.kmz/,
+  /[/+]xml$|svg|html/,
   /x-cfb|msword|ms-excel|ms-powerpoint|vnd\.ms-|x-msi|ms-outlook|visio/,
   /mp4|quicktime|m4[abpv]|3gpp2?|heic|heif|avif|x-f4/,
   /ogg|opus|flac|speex/,
@@ -26,8 +27,6 @@ const SAME_BYTES: readonly RegExp[] = [
   /wav|vnd\.wave/,
   /bmp|icon/,
 ];
-
-const MARKUP = /^\ufeff?\s*<(!doctype\s+html|html|head|body|script|iframe|svg|\?xml|!--)/i;
 
 /** The media type without parameters, in lower case. */
 export function essence(contentType: string): string {
@@ -83,8 +82,9 @@ export async function allowedContentType(
 
 async function detect(head: Uint8Array): Promise<string | undefined> {
   const found = await fileTypeFromBuffer(head).catch(() => undefined);
-  if (found) return found.mime;
-  return MARKUP.test(Buffer.from(head.subarray(0, 256)).toString('utf8')) ? 'text/html' : undefined;
+  // What the library knows as XML may be more than that.
+  if (found && found.mime !== 'application/xml') return found.mime;
+  return detectMarkup(head) ?? found?.mime;
 }
 
 function fromName(name: string): string | undefined {

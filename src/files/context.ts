@@ -8,6 +8,7 @@ import type { UsagePolicies } from './policy/usage-policies.ts';
 import type { Quotas } from './quota.ts';
 import type { RecordLoader } from './record-loader.ts';
 import type { ReservationPool } from './reservations.ts';
+import type { Scanning } from './scan.ts';
 
 /** What the use cases work with. Made once by the composition root. */
 export interface FilesContext {
@@ -25,6 +26,8 @@ export interface FilesContext {
   readonly quotas: Quotas;
   /** Bounds the bytes that all uploads together hold in memory. */
   readonly budget: MemoryBudget;
+  /** Looks for malware in every new file; undefined where nothing does. */
+  readonly scanning?: Scanning | undefined;
   readonly log: Logger;
   readonly uploads: {
     /** Size of one part of a large file, in bytes. */

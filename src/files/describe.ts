@@ -1,10 +1,11 @@
-import type { FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
+import type { FileChange, FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import { decideContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { checkQuota } from './quota.ts';
 import { readHead } from './head.ts';
+import { cleanName } from './names.ts';
 import { decodePageToken, encodePageToken } from './page-token.ts';
 import { decide } from './policy/decide.ts';
 import { authorizeChange, may, tell } from './policy/guard.ts';
@@ -99,7 +100,7 @@ export async function updateMetadata(
 ): Promise<FileRecord> {
   const file = assertLive(await fileFor(context, caller, 'update', request.fileId, signal));
   assertEtag(file, request.etag);
-  const change = changeFromMask(file, request.wanted, request.paths);
+  const change = cleanChange(file, changeFromMask(file, request.wanted, request.paths));
   if (Object.keys(change).length === 0) return file;
   authorizeChange(context, caller, file, change);
   const contentType = await allowedType(context, file, change, signal);
@@ -116,6 +117,12 @@ export async function updateMetadata(
   );
   reached('update.written');
   return updated;
+}
+
+/** A name that is older than the service may stay as it is; a new one may not be like that. */
+function cleanChange(file: FileRecord, change: FileChange): FileChange {
+  if (change.name === undefined || change.name === file.name) return change;
+  return { ...change, name: cleanName(change.name, 'file.name') };
 }
 
 /** A new usage or type is held to the same rules as that of an upload, with the bytes that are stored. */

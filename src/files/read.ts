@@ -1,18 +1,14 @@
 import type { Readable } from 'node:stream';
-import { create as createContentDisposition } from 'content-disposition';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 import type { Caller } from './caller.ts';
-import { essence } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
 import { blobKey } from './ids.ts';
+import { cleanName } from './names.ts';
 import type { FileAction } from './policy/decide.ts';
 import { authorize, permissionDenied, tell, verdictOn } from './policy/guard.ts';
-
-/** Types that a browser may show in place: they cannot run code in the reader's session. */
-const SAFE_INLINE =
-  /^(image\/(?!svg)[a-z0-9.+-]+|audio\/[a-z0-9.+-]+|video\/[a-z0-9.+-]+|application\/pdf|text\/plain)$/;
+import { dispositionOf, mayShowInline, servedType } from './serving.ts';
 
 /** What a caller wants a URL for. */
 export interface FileUrlRequest {
@@ -160,13 +156,15 @@ async function signFor(
   const ttlSeconds = Math.min(Math.max(request.ttlSeconds ?? usual, min), max);
   const windowSeconds = Math.max(1, Math.floor(ttlSeconds / 2));
   const issued = Math.floor(Date.now() / 1000 / windowSeconds) * windowSeconds;
-  const inline = request.inline && SAFE_INLINE.test(essence(file.contentType));
-  const contentDisposition = disposition(inline, request.downloadName || file.name || file.id);
-  const id = grantId([file.id, issued, ttlSeconds, file.contentType, contentDisposition]);
+  const inline = request.inline && mayShowInline(file.contentType);
+  const contentType = servedType(file.contentType);
+  const downloadName = cleanName(request.downloadName, 'download_name');
+  const contentDisposition = dispositionOf(inline, [downloadName, file.name, file.id]);
+  const id = grantId([file.id, issued, ttlSeconds, contentType, contentDisposition]);
   const url = await context.store.signUrl(blobKey(file.id), {
     issuedAt: new Date(issued * 1000),
     ttlSeconds,
-    contentType: file.contentType,
+    contentType,
     contentDisposition,
     cacheControl: `max-age=${ttlSeconds - windowSeconds}, immutable`,
     grantId: id,
@@ -177,15 +175,9 @@ async function signFor(
   return {
     url,
     expireTime,
-    contentType: file.contentType,
+    contentType,
     sizeBytes: file.sizeBytes,
   };
-}
-
-function disposition(inline: boolean, name: string): string {
-  // Control characters cannot stand in a header, and a record older than the service may have them.
-  const clean = name.toWellFormed().replace(/[\u0000-\u001f\u007f]/g, '_');
-  return createContentDisposition(clean, { type: inline ? 'inline' : 'attachment' });
 }
 
 function attachmentOnly(usage: string): AssetError {

@@ -7,9 +7,11 @@ import { allowedContentType, SNIFF_BYTES } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from './digest.ts';
 import { blobKey, requestKey } from './ids.ts';
+import { cleanDescription } from './names.ts';
 import { authorizeUpload } from './policy/guard.ts';
 import type { QuotaHold } from './quota.ts';
 import type { SlotOutcome } from './reservations.ts';
+import { assertScannable, FileScan } from './scan.ts';
 import { reached } from '../points.ts';
 
 /** Up to this size a file is stored as fast as the catalog tells whether it was stored before. */
@@ -48,8 +50,10 @@ export async function uploadFile(
   signal: AbortSignal,
 ): Promise<FileRecord> {
   using _slot = context.admission.enter();
-  const upload = { ...wanted, description: authorizeUpload(context, caller, wanted.description) };
-  context.policies.checkSize(upload.description.usage, upload.sizeBytes ?? 0);
+  const description = cleanDescription(authorizeUpload(context, caller, wanted.description));
+  const upload = { ...wanted, description };
+  context.policies.checkSize(description.usage, upload.sizeBytes ?? 0);
+  assertScannable(context, upload.sizeBytes ?? 0);
 
   const key = requestKey(caller, upload.requestId);
   const digest = new Digest();
@@ -120,10 +124,16 @@ async function storeContent(
   const { signal, contentType } = writing;
   const reserved = await context.reservations.take();
   reached('upload.reserved');
+  using scan = new FileScan(context, signal);
   let stored = false;
   let mine = true;
   try {
-    const { status } = await writeBlob(context.store, blobKey(reserved.fileId), content, writing);
+    const { status } = await writeBlob(
+      context.store,
+      blobKey(reserved.fileId),
+      scan.through(content),
+      writing,
+    );
     stored = true;
     reached('upload.stored');
     mine = status === 'created';
@@ -131,6 +141,7 @@ async function storeContent(
     signal.throwIfAborted();
     const { sha256, crc32c, sizeBytes } = digest.finish();
     verifyChecksums({ sha256, crc32c }, upload.expected());
+    await scan.assertClean();
     reached('upload.verified');
     const { file, outcome } = await commitUpload(context, {
       fence: { reservationId: reserved.reservationId },

@@ -8,19 +8,21 @@ import type { BlobStore } from '../storage/blob-store.ts';
 import { SIGNED_PATH, type PartGrant, type ReadGrant, type SignedUrls } from '../storage/signed-url.ts';
 import type { RequestHandler } from './listener.ts';
 
+const POLICY =
+  "default-src 'none'; img-src 'self'; media-src 'self'; object-src 'self'; style-src 'unsafe-inline'";
+
 /**
- * Headers that keep a file from acting in the reader's session: no guessing of types, and no code, frames
- * or requests of its own. Other pages may show it, since the URL itself is the permission.
+ * Headers that keep a file from acting in the reader's session: no guessing of types, no code, frames or requests of
+ * its own, an origin of its own, and no telling of its URL to others.
  */
 const SAFE_HEADERS = {
   'x-content-type-options': 'nosniff',
-  'content-security-policy':
-    "default-src 'none'; img-src 'self'; media-src 'self'; object-src 'self'; style-src 'unsafe-inline'",
-  'cross-origin-resource-policy': 'cross-origin',
-  'access-control-allow-origin': '*',
-  'access-control-expose-headers': 'content-disposition, content-range, etag',
+  'content-security-policy': `${POLICY}; sandbox`,
   'referrer-policy': 'no-referrer',
 };
+
+/** The viewers that browsers have for PDF do not work in a sandbox; they keep scripts to themselves. */
+const PDF_HEADERS = { ...SAFE_HEADERS, 'content-security-policy': POLICY };
 
 /** What a browser asks for before a page of another origin may send a part. */
 const PREFLIGHT_HEADERS = {
@@ -29,30 +31,38 @@ const PREFLIGHT_HEADERS = {
   'access-control-max-age': 7200,
 };
 
+/** What the route of signed URLs works with. */
+export interface BlobRouteOptions {
+  readonly store: BlobStore;
+  readonly urls: SignedUrls;
+  readonly log: Logger;
+  /** Origins whose pages may read what a URL gives, such as `https://app.example`; `*` stands for every one. */
+  readonly origins: readonly string[];
+}
+
 /**
  * Serves the signed URLs of the filesystem store: GET and HEAD with one byte range, ETag and
  * conditions (RFC 9110), and PUT for one part of a multipart blob. A URL that was tampered with or has expired gets 403, whether its blob exists or not.
+ * Each use of a grant is a line in the log.
  */
-export function blobRoute(store: BlobStore, urls: SignedUrls, log: Logger): RequestHandler {
+export function blobRoute(options: BlobRouteOptions): RequestHandler {
   return (request, response) => {
     // Both kinds of request and response share what is used here.
-    void serve(store, urls, request as IncomingMessage, response as unknown as ServerResponse).catch(
-      (error: unknown) => {
-        log.warn({ err: error }, 'a signed URL could not be served');
-        const res = response as unknown as ServerResponse;
-        if (res.headersSent) res.destroy();
-        else end(res, 503, { 'retry-after': '1' });
-      },
-    );
+    const res = response as unknown as ServerResponse;
+    void serve(options, request as IncomingMessage, res).catch((error: unknown) => {
+      options.log.warn({ err: error }, 'a signed URL could not be served');
+      if (res.headersSent) res.destroy();
+      else end(res, 503, { 'retry-after': '1' });
+    });
   };
 }
 
 async function serve(
-  store: BlobStore,
-  urls: SignedUrls,
+  { store, urls, log, origins }: BlobRouteOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  allowOrigins(origins, request, response);
   // An RPC that does not exist comes here too, and 404 is what tells its caller so.
   if (!request.url?.includes(SIGNED_PATH)) return end(response, 404);
   const { method = '' } = request;
@@ -63,6 +73,9 @@ async function serve(
   // A URL is for one kind of use, as with an S3, where the method is signed.
   if (result.status !== 'valid' || result.grant.kind !== kind) return end(response, 403);
   const { grant } = result;
+  response.once('close', () => {
+    log.info({ grant_id: grant.id, method, status: response.statusCode }, 'blob');
+  });
   if (grant.kind === 'part') await takePart(store, grant, request, response);
   else await serveBlob(store, grant, request, response);
 }
@@ -109,7 +122,7 @@ async function serveBlob(
 
   const etag = `"${createHash('sha256').update(grant.key).digest('base64url').slice(0, 22)}"`;
   const headers = {
-    ...SAFE_HEADERS,
+    ...(grant.contentType === 'application/pdf' ? PDF_HEADERS : SAFE_HEADERS),
     'content-type': grant.contentType,
     'content-disposition': grant.contentDisposition,
     'cache-control': grant.cacheControl,
@@ -137,6 +150,20 @@ async function serveBlob(
     // A reader that goes away in the middle is no fault.
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
+}
+
+/**
+ * Says which pages of other origins may have the answer. By default all may, since the URL itself is the permission;
+ * where origins are named, no page of another site may even show it.
+ */
+function allowOrigins(origins: readonly string[], request: IncomingMessage, response: ServerResponse): void {
+  const { origin = '' } = request.headers;
+  const all = origins.includes('*');
+  response.setHeader('cross-origin-resource-policy', all ? 'cross-origin' : 'same-site');
+  if (!all) response.setHeader('vary', 'origin');
+  if (!all && !origins.includes(origin)) return;
+  response.setHeader('access-control-allow-origin', all ? '*' : origin);
+  response.setHeader('access-control-expose-headers', 'content-disposition, content-range, etag');
 }
 
 /** The one range that is asked for; several at once are answered with the whole, as RFC 9110 allows. */

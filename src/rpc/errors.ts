@@ -64,6 +64,8 @@ const CODES: Record<Reason, Code> = {
   DISPOSITION_NOT_ALLOWED: Code.InvalidArgument,
   RATE_LIMITED: Code.ResourceExhausted,
   QUOTA_EXCEEDED: Code.ResourceExhausted,
+  MALWARE_FOUND: Code.InvalidArgument,
+  SCANNER_UNAVAILABLE: Code.Unavailable,
 };
 
 /** Longest message that is read, in bytes. A piece of a file has at most 2 MiB, and nothing else comes near. */
@@ -88,6 +90,8 @@ export function toConnectError(thrown: unknown, requestId: string): { error: Con
   if (isAssetError(thrown)) {
     const code = CODES[thrown.reason];
     const details = [errorInfo(thrown.reason, thrown.metadata)];
+    const field = thrown.reason === 'FIELD_INVALID' ? thrown.metadata['field'] : undefined;
+    if (field !== undefined) details.push(badRequest([{ field, description: thrown.message }]));
     const retryAfterMs = thrown.retryAfterMs ?? (code === Code.Unavailable ? DEFAULT_RETRY_MS : undefined);
     if (retryAfterMs !== undefined) details.push(retryInfo(retryAfterMs));
     const error = new ConnectError(thrown.message, code, undefined, details, thrown);
@@ -118,7 +122,7 @@ function fromFramework(error: ConnectError): ConnectError {
     const message = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join('; ');
     return new ConnectError(message, Code.InvalidArgument, undefined, [
       errorInfo('FIELD_INVALID', { field: fieldViolations[0]?.field ?? '' }),
-      { desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) },
+      badRequest(fieldViolations),
     ]);
   }
   // Clients reset the stream of a call that they give up, and not all with the code that HTTP/2 has for it: Connect's
@@ -157,6 +161,15 @@ function withInfo(error: ConnectError, reason: Reason): ConnectError {
 function errorInfo(reason: Reason, metadata: Readonly<Record<string, string>>): Detail {
   const value = create(ErrorInfoSchema, { reason: `ERROR_REASON_${reason}`, domain: ERROR_DOMAIN, metadata });
   return { desc: ErrorInfoSchema, value };
+}
+
+function badRequest(
+  fieldViolations: readonly { readonly field: string; readonly description: string }[],
+): Detail {
+  return {
+    desc: BadRequestSchema,
+    value: create(BadRequestSchema, { fieldViolations: [...fieldViolations] }),
+  };
 }
 
 function retryInfo(retryAfterMs: number): Detail {

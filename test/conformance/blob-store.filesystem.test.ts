@@ -17,7 +17,8 @@ async function open(): Promise<OpenedStore> {
   const listener = await listen({ host: '127.0.0.1', port: 0 });
   const urls = new SignedUrls(`http://127.0.0.1:${listener.port}`, randomBytes(32));
   const store = new FilesystemBlobStore(dir, urls);
-  listener.serve({ onRequest: blobRoute(store, urls, pino({ level: 'silent' })) });
+  const route = blobRoute({ store, urls, log: pino({ level: 'silent' }), origins: ['*'] });
+  listener.serve({ onRequest: route });
   return {
     store,
     secrets: [parent, 'store/'],

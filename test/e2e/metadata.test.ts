@@ -210,17 +210,35 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('metadata on $name', (kind) => {
   });
 
   it.each([
-    '../../etc/passwd',
-    '\u202Egnp.exe',
-    '"><script>',
-    "Robert'); drop table files;--",
-    'a\\b',
-    ' ',
-    '.',
-  ])('keeps the name %j as it is', async (name) => {
+    ['"><script>', '"><script>'],
+    ["Robert'); drop table files;--", "Robert'); drop table files;--"],
+    ['\u202Egnp.exe', 'gnp.exe'],
+    [' Gru\u0308\u00dfe\u200b ', 'Gr\u00fc\u00dfe'],
+  ])('keeps the name %j as %j', async (name, kept) => {
     const { id } = await upload(client, randomContent(1), { file: { name } });
-    expect((await client.getFile({ fileId: id })).file!.name).toBe(name);
+    expect((await client.getFile({ fileId: id })).file!.name).toBe(kept);
+    await client.updateMetadata({ file: { id, name: 'other' }, updateMask: { paths: ['name'] } });
+    const { file } = await client.updateMetadata({ file: { id, name }, updateMask: { paths: ['name'] } });
+    expect(file!.name).toBe(kept);
+    const { uploadId } = await client.startUpload({ uploadSpec: { file: { name } } });
+    const { writeStatus } = await client.uploadChunk({ uploadId, finishWrite: true });
+    expect(writeStatus).toMatchObject({ case: 'file', value: { name: kept } });
   });
+
+  it.each(['../../etc/passwd', 'a\\b', 'a\r\nb', 'a\u0085b', ' ', '.', '\u202e', 'x'.repeat(256)])(
+    'refuses the name %j',
+    async (name) => {
+      const refused = { code: 'INVALID_ARGUMENT', reason: 'FIELD_INVALID' };
+      const field = [expect.stringMatching(/^(upload_spec\.)?file\.name$/)];
+      const told = { ...refused, fields: name.includes('\r') ? expect.anything() : field };
+      expect(await failureOf(upload(client, randomContent(1), { file: { name } }))).toMatchObject(told);
+      expect(await failureOf(client.startUpload({ uploadSpec: { file: { name } } }))).toMatchObject(told);
+      const { id } = await upload(client, randomContent(1), { file: { name: 'good' } });
+      const update = { file: { id, name }, updateMask: { paths: ['name'] } };
+      expect(await failureOf(client.updateMetadata(update))).toMatchObject(told);
+      expect((await client.getFile({ fileId: id })).file!.name).toBe('good');
+    },
+  );
 
   it.each(["x' or '1'='1", '../../files', '%', '" || id != "'])(
     'finds no file by the id %j',

@@ -20,6 +20,9 @@ describe('decideContentType', () => {
     ['application/vnd.oasis.opendocument.text', '', ZIP, 'application/vnd.oasis.opendocument.text'],
     ['image/svg+xml', '', text('<?xml version="1.0"?><svg/>'), 'image/svg+xml'],
     ['application/json', '', text('{}'), 'application/json'],
+    ['', 'x', text('<!-- x --><svg xmlns="http://www.w3.org/2000/svg"/>'), 'image/svg+xml'],
+    ['', 'x', text('<?xml version="1.0"?><note/>'), 'application/xml'],
+    ['text/plain', '', text('<script>a source is a text too</script>'), 'text/plain'],
     ['image/png', '', Buffer.alloc(0), 'image/png'],
   ])('takes %j with name %j as %#', async (declared, name, head, expected) => {
     expect(await decideContentType(declared, name, head, false)).toBe(expected);
@@ -28,6 +31,15 @@ describe('decideContentType', () => {
   it.each([
     ['a program as a picture', 'image/png', EXE],
     ['markup as a picture', 'image/png', text('  <html><script>alert(1)</script>')],
+    ['markup without a doctype as a picture', 'image/gif', text('<!-- --><img src=x onerror=alert(1)>')],
+    ['markup in UTF-16 as a picture', 'image/jpeg', Buffer.from('\ufeff<script>1', 'utf16le')],
+    ['SVG behind a comment as a picture', 'image/png', text('\ufeff<!-- --><svg/>')],
+    [
+      'markup as an office document',
+      'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
+      text('<html>'),
+    ],
+    ['a gzip as a zip', 'application/zip', Buffer.from('1f8b0800000000000003', 'hex')],
     ['a picture as JSON', 'application/json', PNG],
     ['a picture as another one', 'image/gif', PNG],
   ])('refuses %s', async (_name, declared, head) => {

@@ -4,6 +4,7 @@ import { PartReader } from '../../storage/part-reader.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
 import type { QuotaHold } from '../quota.ts';
+import { assertScannable } from '../scan.ts';
 import { finishSession, finishStored } from './finish.ts';
 import { PartWriter } from './part-writer.ts';
 import { ResumableHash } from './resumable-hash.ts';
@@ -119,6 +120,7 @@ async function* checked(
     }
     context.policies.checkSize(description.usage, size);
     quota.grow(size);
+    assertScannable(context, size);
     yield chunk;
   }
 }

@@ -8,8 +8,9 @@ import type { ExpectedChecksums } from '../digest.ts';
 import { grantId, recordGrant } from '../grants.ts';
 import { readHead } from '../head.ts';
 import { blobKey } from '../ids.ts';
+import { FileScan } from '../scan.ts';
 import { wrongTransport } from './append.ts';
-import { assertExpected, commitSession, digestOf } from './finish.ts';
+import { assertExpected, commitSession, digestOf, readBlob } from './finish.ts';
 import { abandonSession, saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
 import { addExpected, type Finished, type Session } from './state.ts';
@@ -83,14 +84,16 @@ export async function completeDirect(
   if ((await context.store.stat(key, { signal })) === undefined) await putTogether(context, session, signal);
   let current = session;
   let finished: Finished;
+  using scan = new FileScan(context, signal);
   try {
     const expected = addExpected(session.state, given);
     current = await saveSession(context, session, { ...session.state, expected });
     finished = {
-      ...(await digestOf(context, current, signal)),
+      ...(await digestOf(scan.through(await readBlob(context, current, signal)))),
       contentType: await typeOf(context, current, signal),
     };
     assertExpected(context, current.state, finished);
+    await scan.assertClean();
   } catch (error) {
     if (error instanceof AssetError && REFUSALS.has(error.reason)) await abandonSession(context, current);
     throw error;
@@ -105,6 +108,7 @@ const REFUSALS = new Set([
   'CONTENT_TYPE_MISMATCH',
   'CONTENT_TYPE_NOT_ALLOWED',
   'FILE_TOO_LARGE',
+  'MALWARE_FOUND',
   'USAGE_UNKNOWN',
 ]);
 

@@ -4,6 +4,7 @@ import { commitUpload } from '../commit.ts';
 import type { FilesContext } from '../context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from '../digest.ts';
 import { blobKey } from '../ids.ts';
+import { FileScan } from '../scan.ts';
 import type { PartWriter } from './part-writer.ts';
 import {
   abandonSession,
@@ -50,6 +51,7 @@ export async function finishSession(
   signal.throwIfAborted();
   if (body) await putWhole(context, session, body, signal);
   else await completeParts(context, session, signal);
+  await assertClean(context, session, body, signal);
   return commitSession(context, session, verified.finishing!, signal);
 }
 
@@ -70,10 +72,36 @@ export async function finishStored(
     return { session: await saveSession(context, session, before) };
   }
   if (stored === undefined) await completeParts(context, session, signal);
+  await assertClean(context, session, undefined, signal);
   return { file: await commitSession(context, session, finishing, signal) };
 }
 
-/** Creates the record of a session whose blob is stored and verified. */
+/**
+ * Scans the whole file of a session, which came in pieces and maybe to several processes. Its blob is read for that
+ * unless its bytes are in memory. One with malware is gone then; one that cannot be scanned now stays, and the next call
+ * that finishes it scans it.
+ *
+ * @throws AssetError MALWARE_FOUND, SCANNER_UNAVAILABLE, FILE_TOO_LARGE
+ */
+async function assertClean(
+  context: FilesContext,
+  session: Session,
+  body: readonly Uint8Array[] | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (context.scanning === undefined) return;
+  using scan = new FileScan(context, signal);
+  try {
+    const content = body ?? (await readBlob(context, session, signal));
+    for await (const _chunk of scan.through(content));
+    await scan.assertClean();
+  } catch (error) {
+    if (isAssetError(error, 'MALWARE_FOUND', 'FILE_TOO_LARGE')) await abandonSession(context, session);
+    throw error;
+  }
+}
+
+/** Creates the record of a session whose blob is stored, verified and clean. */
 export async function commitSession(
   context: FilesContext,
   session: Session,
@@ -169,20 +197,27 @@ async function putWhole(
   const put = () => context.store.put(key, body, finishing!, { signal });
   if ((await put()) === 'created') return;
   // A call that was overtaken by this one stored its bytes late; they count only if they are the same.
-  if ((await digestOf(context, session, signal)).sha256 === finishing!.sha256) return;
+  const there = await digestOf(await readBlob(context, session, signal));
+  if (there.sha256 === finishing!.sha256) return;
   await context.store.delete(key, { signal });
   if ((await put()) === 'exists') throw new Error('a blob lies under the id of an upload');
 }
 
-/** Reads the blob of a session and computes what it has. */
-export async function digestOf(
+/** The bytes of a session whose blob is put together. */
+export async function readBlob(
   context: FilesContext,
   session: Session,
   signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
+  return (await context.store.read(blobKey(session.id), undefined, { signal })) as AsyncIterable<Uint8Array>;
+}
+
+/** Reads some content and computes what it has. */
+export async function digestOf(
+  content: AsyncIterable<Uint8Array>,
 ): Promise<{ readonly sizeBytes: number; readonly sha256: string; readonly crc32c: number }> {
   const digest = new Digest();
-  const content = await context.store.read(blobKey(session.id), undefined, { signal });
-  for await (const chunk of content) digest.update(chunk as Uint8Array);
+  for await (const chunk of content) digest.update(chunk);
   const { sizeBytes, sha256, crc32c } = digest.finish();
   return { sizeBytes, crc32c, sha256: Buffer.from(sha256).toString('hex') };
 }

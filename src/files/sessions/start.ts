@@ -3,8 +3,10 @@ import { AssetError } from '../../errors.ts';
 import { callerIds, type Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey, newFileId, requestKey } from '../ids.ts';
+import { cleanDescription } from '../names.ts';
 import { authorizeUpload } from '../policy/guard.ts';
 import { checkQuota } from '../quota.ts';
+import { assertScannable } from '../scan.ts';
 import { expiry } from './session-store.ts';
 import { toJson, toSession, type Session, type SessionState } from './state.ts';
 import { reached } from '../../points.ts';
@@ -43,9 +45,10 @@ export async function startUpload(
   wanted: NewSession,
   signal: AbortSignal,
 ): Promise<StartedSession> {
-  const description = authorizeUpload(context, caller, wanted.description);
+  const description = cleanDescription(authorizeUpload(context, caller, wanted.description));
   const { sizeBytes, direct } = wanted;
   context.policies.checkSize(description.usage, sizeBytes ?? 0);
+  assertScannable(context, sizeBytes ?? 0);
   if (description.contentType !== '') {
     context.policies.checkContentType(description.usage, description.contentType);
   }

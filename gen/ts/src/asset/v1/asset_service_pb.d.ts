@@ -602,7 +602,8 @@ export declare type GetFileUrlRequest = Message<"asset.v1.GetFileUrlRequest"> & 
   disposition: Disposition;
 
   /**
-   * Name under which a browser saves the file; the file's own name where empty.
+   * Name under which a browser saves the file; the file's own name where empty. It is held to the
+   * rules of `File.name`.
    *
    * @generated from field: string download_name = 5;
    */
@@ -636,7 +637,9 @@ export declare type GetFileUrlResponse = Message<"asset.v1.GetFileUrlResponse"> 
   expireTime?: Timestamp | undefined;
 
   /**
-   * Media type that the bytes are served with.
+   * Media type that the bytes are served with: that of the file, without parameters other than the
+   * charset. What browsers run, such as HTML, XML and JavaScript, is served as
+   * "application/octet-stream".
    *
    * @generated from field: string content_type = 3;
    */
@@ -1225,9 +1228,9 @@ export enum Disposition {
   UNSPECIFIED = 0,
 
   /**
-   * Show the file in the browser, where its content type is safe to show: images except SVG, audio,
-   * video, PDF and plain text. Any other type is sent as an attachment all the same, since it could
-   * run code in the reader's session.
+   * Show the file in the browser, where its content type is safe to show: the usual kinds of images
+   * except SVG, of audio and of video, PDF and plain text. Any other type is sent as an attachment
+   * all the same, since it could run code in the reader's session.
    *
    * @generated from enum value: DISPOSITION_INLINE = 1;
    */

@@ -108,7 +108,7 @@ export enum ErrorReason {
 
   /**
    * INVALID_ARGUMENT. The file is larger than its usage policy allows (metadata: usage,
-   * max_size_bytes).
+   * max_size_bytes), or than the malware scanner takes (metadata: max_size_bytes).
    *
    * @generated from enum value: ERROR_REASON_FILE_TOO_LARGE = 12;
    */
@@ -375,6 +375,22 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_DISPOSITION_NOT_ALLOWED = 46;
    */
   DISPOSITION_NOT_ALLOWED = 46,
+
+  /**
+   * INVALID_ARGUMENT. The malware scanner knows the bytes (metadata: signature, its name for them). Nothing was
+   * stored: do not send the file again.
+   *
+   * @generated from enum value: ERROR_REASON_MALWARE_FOUND = 48;
+   */
+  MALWARE_FOUND = 48,
+
+  /**
+   * UNAVAILABLE. The malware scanner cannot be used, and nothing is stored without it. Try again after the
+   * delay of RetryInfo.
+   *
+   * @generated from enum value: ERROR_REASON_SCANNER_UNAVAILABLE = 49;
+   */
+  SCANNER_UNAVAILABLE = 49,
 
   /**
    * RESOURCE_EXHAUSTED. The caller makes more calls than it may (metadata: limit, which one: reads, writes,

@@ -26,8 +26,13 @@ export declare type File = Message<"asset.v1.File"> & {
   id: string;
 
   /**
-   * Name that people know the file by, such as "report.pdf". It is shown and offered for downloads
-   * and is never a path: anything but control characters may stand in it. At most 1024 bytes.
+   * Name that people know the file by, such as "report.pdf". It is shown and offered for downloads.
+   * At most 255 characters and 1024 bytes.
+   *
+   * It is kept in Unicode NFC. Characters that cannot be seen and make a name look like another one
+   * are taken out: those that turn the direction of writing or have no width, and private use. White
+   * space at the ends goes too. Control characters are refused, and so are `/` and `\`, since a name
+   * is not a path. Names that are older than the service stay as they are until they are changed.
    *
    * @generated from field: string name = 2;
    */
@@ -35,7 +40,7 @@ export declare type File = Message<"asset.v1.File"> & {
 
   /**
    * Media type of the bytes (RFC 9110), such as "image/png". The service refuses a type that the
-   * bytes contradict.
+   * bytes contradict, also when it is changed later.
    *
    * @generated from field: string content_type = 3;
    */

@@ -1,0 +1,104 @@
+import { AssetError, isAssetError } from '../errors.ts';
+import type { MalwareScan, MalwareScanner } from '../scanning/scanner.ts';
+import type { FilesContext } from './context.ts';
+
+/** How files are scanned for malware before they become visible. */
+export interface Scanning {
+  readonly scanner: MalwareScanner;
+  /** Greatest size of a file that the scanner takes, in bytes. */
+  readonly maxSizeBytes: number;
+  /** True to store what cannot be scanned, with a warning in the log; false to refuse it. */
+  readonly failOpen: boolean;
+}
+
+type ScanContext = Pick<FilesContext, 'scanning' | 'log'>;
+
+/**
+ * Throws FILE_TOO_LARGE if a file of so many bytes cannot be scanned and may not be stored without.
+ *
+ * @param sizeBytes - size of the file, or a size that it has at least
+ */
+export function assertScannable({ scanning }: ScanContext, sizeBytes: number): void {
+  if (scanning === undefined || scanning.failOpen || sizeBytes <= scanning.maxSizeBytes) return;
+  const limit = String(scanning.maxSizeBytes);
+  throw new AssetError(
+    'FILE_TOO_LARGE',
+    `a file must be scanned for malware and may have at most ${limit} bytes for that: send a smaller one`,
+    { metadata: { max_size_bytes: limit } },
+  );
+}
+
+/** Scans one file while its bytes go by. Does nothing where no scanner is configured. */
+export class FileScan implements Disposable {
+  readonly #context: ScanContext;
+  #scan: MalwareScan | undefined;
+  #sizeBytes = 0;
+
+  /** `signal` ends the scan. */
+  constructor(context: ScanContext, signal: AbortSignal) {
+    this.#context = context;
+    this.#scan = context.scanning?.scanner.begin(signal);
+  }
+
+  /** Passes the bytes on, each chunk after the scanner has taken it. Throws SCANNER_UNAVAILABLE, FILE_TOO_LARGE. */
+  async *through(content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of content) {
+      await this.#show(chunk);
+      yield chunk;
+    }
+  }
+
+  /**
+   * Ends the scan after the last byte.
+   *
+   * @throws AssetError MALWARE_FOUND, SCANNER_UNAVAILABLE, FILE_TOO_LARGE
+   */
+  async assertClean(): Promise<void> {
+    const signature = await this.#orSkip((scan) => scan.finish());
+    if (signature === undefined) return;
+    this.#context.log.warn({ signature, bytes: this.#sizeBytes }, 'malware was refused');
+    throw new AssetError(
+      'MALWARE_FOUND',
+      `the malware scanner found ${signature} in the file: nothing was stored`,
+      {
+        metadata: { signature },
+      },
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#scan?.close();
+  }
+
+  async #show(chunk: Uint8Array): Promise<void> {
+    const { scanning } = this.#context;
+    this.#sizeBytes += chunk.byteLength;
+    assertScannable(this.#context, this.#sizeBytes);
+    if (scanning !== undefined && this.#sizeBytes > scanning.maxSizeBytes)
+      this.#skip(new Error('the file is too large to be scanned'));
+    await this.#orSkip((scan) => scan.write(chunk));
+  }
+
+  /** Does one step of the scan; one that fails ends it, and the upload too unless unscanned files may be stored. */
+  async #orSkip<T>(step: (scan: MalwareScan) => Promise<T>): Promise<T | undefined> {
+    if (this.#scan === undefined) return undefined;
+    try {
+      return await step(this.#scan);
+    } catch (error) {
+      const passable = isAssetError(error, 'SCANNER_UNAVAILABLE', 'FILE_TOO_LARGE');
+      if (!passable || !this.#context.scanning?.failOpen) throw error;
+      this.#skip(error);
+      return undefined;
+    }
+  }
+
+  #skip(error: unknown): void {
+    if (this.#scan === undefined) return;
+    this.#scan.close();
+    this.#scan = undefined;
+    this.#context.log.warn(
+      { err: error, bytes: this.#sizeBytes },
+      'a file is stored without having been scanned for malware',
+    );
+  }
+}
