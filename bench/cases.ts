@@ -73,6 +73,19 @@ export const CASES: readonly Case[] = [
     ),
   },
   {
+    id: 'far',
+    title: 'One file of 256 MiB, 20 ms away each way',
+    unit: 'byte',
+    amount: 256 * MiB,
+    quickAmount: 8 * MiB,
+    rounds: 3,
+    baseline: 'Asset Service, Connect',
+    open: uploadsOf(
+      (bytes) => ({ files: 1, sizeBytes: bytes, inFlight: 1 }),
+      [uploaders.throughDelay, uploaders.byConnectHttp1],
+    ),
+  },
+  {
     id: 'small',
     title: '2,000 files of 16 KiB, 32 in flight',
     unit: 'file',

@@ -1,10 +1,14 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { createWorkerClient } from '@asset-service/worker';
+import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { Readable } from 'node:stream';
 import { bytesOf, type Content } from './content.ts';
+import { startDelay } from './delay.ts';
 import { LeanClient } from './lean-client.ts';
 import { openPocketBase } from './pocketbase-peer.ts';
 import type { World } from './world.ts';
@@ -58,6 +62,55 @@ export const throughWorkerClient: OpenUploader = async ({ service }) => {
     close: () => client.close(),
   };
 };
+
+/** How far away {@link throughDelay} and {@link byConnectHttp1} are, in milliseconds each way. */
+const DELAY_MS = 20;
+
+/** The service at the other end of a long line, by gRPC over HTTP/2. */
+export const throughDelay: OpenUploader = async (world) => {
+  const delay = await startDelay(world.service.url, DELAY_MS);
+  const uploader = (await throughService({
+    ...world,
+    service: { ...world.service, url: delay.url },
+  })) as Uploader;
+  return {
+    ...uploader,
+    close() {
+      uploader.close();
+      delay.close();
+    },
+  };
+};
+
+/** The same by Connect over HTTP/1.1, which has no windows of its own. */
+export const byConnectHttp1: OpenUploader = async ({ service }) => {
+  const delay = await startDelay(service.url, DELAY_MS);
+  const client = createClient(
+    AssetService,
+    createConnectTransport({ baseUrl: delay.url, httpVersion: '1.1', useBinaryFormat: true }),
+  );
+  return {
+    name: 'Asset Service, Connect over HTTP/1.1',
+    serverPid: service.pid,
+    upload: async (content) => void (await client.upload(messagesOf(content))),
+    close: () => delay.close(),
+  };
+};
+
+async function* messagesOf({ pieces, sizeBytes, sha256, crc32c }: Content) {
+  let offset = 0;
+  for (const [index, { bytes, crc32c: sum }] of pieces.entries()) {
+    const spec = { file: DESCRIPTION, sizeBytes: BigInt(sizeBytes) };
+    const last = { checksums: { sha256: sha256 as Uint8Array<ArrayBuffer>, crc32c }, finishWrite: true };
+    yield {
+      ...(index === 0 && { firstMessage: { case: 'uploadSpec' as const, value: spec } }),
+      writeOffset: BigInt(offset),
+      data: { content: bytes as Uint8Array<ArrayBuffer>, crc32c: sum },
+      ...(index === pieces.length - 1 && last),
+    };
+    offset += bytes.length;
+  }
+}
 
 /** What is done without a service for large files: multipart by the SDK, with its defaults. */
 export const byLibStorage: OpenUploader = async ({ s3, bucket }) => ({

@@ -36,6 +36,7 @@ describe('the bench', () => {
       'One file of 1 GiB',
       '16 files',
       '2,000 files',
+      'One file of 256 MiB',
       'GetFileUrl,',
       'BatchGetFileUrls,',
     ]) {
@@ -45,6 +46,7 @@ describe('the bench', () => {
     for (const name of [
       'Asset Service, lean gRPC client',
       'Asset Service, worker client',
+      'Asset Service, Connect over HTTP/1.1',
       'GetFileUrl',
       'Empty unary call (grpc.health.v1 Check)',
       'BatchGetFileUrls',
