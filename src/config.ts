@@ -68,7 +68,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     tls: tlsConfig(settings, mistakes),
     policies: usagePolicies(settings, mistakes),
     audit: {
-      destination: settings.ASSET_AUDIT_LOG,
+      destination: settings.ASSET_AUDIT_LOG ?? (settings.ASSET_AUTH === 'none' ? 'off' : 'stdout'),
       openTelemetry: OTLP_ENDPOINTS.some((name) => Boolean(environment[name])),
     },
     unknownNames: Object.keys(merged).filter(

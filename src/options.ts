@@ -194,9 +194,9 @@ export const OPTIONS = {
     'Seconds that calls in hand get to finish after SIGTERM.',
   ),
   ASSET_AUDIT_LOG: option(
-    text(),
-    'stdout',
-    'Where every decision is written down, a JSON line each: stdout, the path of a file, or off. With OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT they go there as well.',
+    text().optional(),
+    '',
+    'Where every decision is written down, a JSON line each: stdout, the path of a file, or off. By default stdout, and off with ASSET_AUTH=none, where everything is allowed. With OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT they go there as well.',
   ),
   ASSET_LOG_LEVEL: option(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),

@@ -182,11 +182,17 @@ describe('the command line by itself', () => {
     expect(code).toBe(1);
     for (const name of [
       ...['ASSET_S3_BUCKET', 'ASSET_POCKETBASE_URL', 'ASSET_POCKETBASE_EMAIL', 'ASSET_POCKETBASE_PASSWORD'],
-      ...['ASSET_LISTEN', 'ASSET_AUTH', 'ASSET_TLS_CERT', 'ASSET_TLS_KEY', 'ASSET_POLICY_FILE'],
+      ...['ASSET_OIDC_ISSUER', 'ASSET_TLS_CERT', 'ASSET_TLS_KEY', 'ASSET_POLICY_FILE'],
     ]) {
       expect(stderr).toContain(name);
     }
     expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it('asks nobody who they are on the loopback alone', async () => {
+    const { code, stderr } = await cli(['serve'], { ASSET_LISTEN: '0.0.0.0:0', ASSET_AUTH: 'none' });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/ASSET_LISTEN: .*loopback/);
   });
 
   it('says so where the port is taken', async () => {

@@ -14,7 +14,7 @@ export type Service = Server & {
   signal(signal: NodeJS.Signals): void;
   /** Stops it in good order and starts it again. */
   restart(): Promise<void>;
-  /** The lines of its log that are JSON, parsed; of all its lives. */
+  /** The lines of its log that are JSON, parsed; of all its lives. Those of the audit log are left out. */
   logLines(): Record<string, unknown>[];
 };
 
@@ -57,7 +57,12 @@ export async function startService(
       await server.stop();
       await server.start();
     },
-    logLines: () => server.log().split('\n').flatMap(parsed),
+    logLines: () =>
+      server
+        .log()
+        .split('\n')
+        .flatMap(parsed)
+        .filter(({ msg }) => msg !== 'audit'),
   });
 }
 
