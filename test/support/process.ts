@@ -25,6 +25,8 @@ export interface ServerSpec {
   readonly ownsDir: boolean;
   /** Tells whether the server answers; a rejection counts as no. */
   readonly ready: () => Promise<boolean>;
+  /** Time in which it has to answer, in milliseconds; 30 seconds where left out. */
+  readonly startTimeoutMs?: number;
   /** What makes it stop in good order. */
   readonly stopSignal?: NodeJS.Signals;
 }
@@ -99,7 +101,7 @@ export async function startServer(spec: ServerSpec): Promise<Server> {
       if (child === started) child = undefined;
     });
 
-    const deadline = Date.now() + START_TIMEOUT_MS;
+    const deadline = Date.now() + (spec.startTimeoutMs ?? START_TIMEOUT_MS);
     while (!(await spec.ready().catch(() => false))) {
       if (!child) throw new Error(`${spec.name} ended while it started:\n${log().slice(-4_000)}`);
       if (Date.now() > deadline) {
