@@ -11,6 +11,7 @@ import { reloadTls, TLS_FILES } from './config-tls.ts';
 import { Admission } from './files/admission.ts';
 import type { FilesContext } from './files/context.ts';
 import { Quotas } from './files/quota.ts';
+import { reloadPolicies } from './files/policy/policy-reload.ts';
 import { RecordLoader } from './files/record-loader.ts';
 import { ReservationPool } from './files/reservations.ts';
 import type { SweepReport } from './files/sweep.ts';
@@ -130,6 +131,8 @@ export async function startApp(config: Config, log: Logger = createLogger(config
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
   });
+  const policyFile = settings.ASSET_POLICY_FILE;
+  const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);
   listener.serve(rpcHandlers(files, health, { authenticator, limits: callLimits(config) }, route, log));
   await health.check();
   log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
@@ -143,6 +146,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       files.admission.close();
       await Promise.all([sweeper.close(), listener.close(settings.ASSET_DRAIN_TIMEOUT)]);
       health.close();
+      endReload?.();
       authenticator.close();
       await files.reservations.close();
       await Promise.all([store.close(), catalog.close(), audit.close()]);

@@ -1,5 +1,5 @@
 import type { FileFilter, VisibleFiles, FileRecord } from './file-catalog.ts';
-import { canMatch } from './storable.ts';
+import { canMatch, isStorable } from './storable.ts';
 
 /** Files that meet every condition of it. A list of what somebody may see is made of several, one for each way. */
 export interface Branch {
@@ -26,7 +26,7 @@ export function branchesOf(
     if (part.owner !== undefined && part.owner !== (filter.owner ?? part.owner)) continue;
     const { usage, relation } = filter;
     if (usage !== undefined && !hasUsage(part, usage)) continue;
-    const usages = usage === undefined ? (part.usages ?? [undefined]) : [usage];
+    const usages = usage === undefined ? (part.usages?.filter(isStorable) ?? [undefined]) : [usage];
     const sameRelation = part.relation?.name === relation?.name && part.relation?.id === relation?.id;
     const narrowed = {
       ...filter,
@@ -36,7 +36,7 @@ export function branchesOf(
     for (const one of usages) {
       const branch: Branch = {
         filter: one === undefined ? narrowed : { ...narrowed, usage: one },
-        notUsages: usage === undefined ? (part.notUsages ?? []) : [],
+        notUsages: usage === undefined ? (part.notUsages?.filter(isStorable) ?? []) : [],
         ...(part.relation && relation && !sameRelation && { relation: part.relation }),
       };
       if (isWhole(branch, filter)) return [whole];

@@ -29,6 +29,8 @@ export interface FileRecord extends FileDescription {
   readonly crc32c: number | undefined;
   /** The principal that uploaded the file; empty if unknown. */
   readonly createdBy: string;
+  /** The end user for whom it did; empty if for itself. No caller sees it: it tells whose upload the file was. */
+  readonly createdFor: string;
   /** Whole milliseconds. */
   readonly createTime: Date;
   readonly updateTime: Date;

@@ -24,6 +24,7 @@ const WANTED: Readonly<Record<FieldName, { readonly as: object; readonly types: 
   owner: { as: text(255), types: ['text', 'relation', 'select', 'email'] },
   usage: { as: text(128), types: ['text', 'relation', 'select'] },
   createdBy: { as: text(512), types: ['text'] },
+  createdFor: { as: { ...text(512), hidden: true }, types: ['text'] },
   createTime: { as: { type: 'autodate', onCreate: true }, types: ['autodate'] },
   updateTime: { as: { type: 'autodate', onCreate: true, onUpdate: true }, types: ['autodate'] },
   deleteTime: { as: { type: 'date' }, types: ['date'] },

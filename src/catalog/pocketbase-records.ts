@@ -40,6 +40,7 @@ export function toFile(raw: RawRecord, map: FieldMap, schema: Schema): FileRecor
     relations: Object.fromEntries(relations.filter(([, ids]) => ids.length > 0)),
     attributes: Object.fromEntries(attributes),
     createdBy: text('createdBy'),
+    createdFor: text('createdFor'),
     createTime: time('createTime') ?? new Date(0),
     updateTime: time('updateTime') ?? new Date(0),
     deleteTime: time('deleteTime'),
@@ -88,6 +89,7 @@ export function toBody(
   set('owner', change.owner);
   set('usage', change.usage);
   set('createdBy', change.createdBy);
+  set('createdFor', change.createdFor);
   set('sizeBytes', change.sizeBytes);
   set('sha256', change.sha256 && Buffer.from(change.sha256).toString('hex'));
   set('crc32c', change.crc32c?.toString(16).padStart(8, '0'));

@@ -3,7 +3,15 @@ import { AssetError } from '../errors.ts';
 /** What a record says of a file, each under a field of the collection. */
 export const FIELDS = [
   ...(['name', 'contentType', 'sizeBytes', 'sha256', 'crc32c', 'owner', 'usage', 'createdBy'] as const),
-  ...(['createTime', 'updateTime', 'deleteTime', 'purgeTime', 'requestKey', 'revision'] as const),
+  ...([
+    'createdFor',
+    'createTime',
+    'updateTime',
+    'deleteTime',
+    'purgeTime',
+    'requestKey',
+    'revision',
+  ] as const),
 ] as const;
 
 /** A name of ours. */
@@ -21,6 +29,7 @@ const DEFAULTS: FieldMap = {
   owner: 'owner',
   usage: 'usage',
   createdBy: 'created_by',
+  createdFor: 'created_for',
   createTime: 'created',
   updateTime: 'updated',
   deleteTime: 'delete_time',

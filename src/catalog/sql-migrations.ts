@@ -23,7 +23,12 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
     '0002_uploads': { up: (db) => createUploads(db as Kysely<Tables>, backend) },
     '0003_leases': { up: (db) => createLeases(db as Kysely<Tables>, backend) },
     '0004_owner_usage': { up: (db) => indexOwnerUsage(db as Kysely<Tables>) },
+    '0005_created_for': { up: (db) => addCreatedFor(db as Kysely<Tables>, backend) },
   };
+}
+
+async function addCreatedFor(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  await sql`alter table files add column created_for ${text} not null default ''`.execute(db);
 }
 
 /** All that the sums of an owner need, so that no file is read for them. */

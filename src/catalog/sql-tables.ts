@@ -27,6 +27,7 @@ export interface FilesTable {
   /** A JSON object. */
   attributes: string;
   created_by: string;
+  created_for: string;
   create_time: number | string;
   update_time: number | string;
   delete_time: number | string | null;
@@ -88,8 +89,14 @@ export type FileRow = Omit<FilesTable, 'media_type' | 'media_kind' | 'request_ke
 export function fileColumns(relations: RawBuilder<string>) {
   return [
     ...(['files.id', 'files.name', 'files.content_type', 'files.size_bytes', 'files.sha256'] as const),
-    ...(['files.crc32c', 'files.owner', 'files.usage', 'files.created_by', 'files.revision'] as const),
-    ...(['files.create_time', 'files.update_time', 'files.delete_time', 'files.purge_time'] as const),
+    ...(['files.crc32c', 'files.owner', 'files.usage', 'files.created_by', 'files.created_for'] as const),
+    ...([
+      'files.revision',
+      'files.create_time',
+      'files.update_time',
+      'files.delete_time',
+      'files.purge_time',
+    ] as const),
     sql<string>`cast(files.attributes as text)`.as('attributes'),
     relations.as('relations'),
   ] as const;
@@ -160,6 +167,7 @@ export function toRecord(row: FileRow): FileRecord {
     relations: Object.fromEntries(relations),
     attributes: JSON.parse(row.attributes) as Record<string, JsonValue>,
     createdBy: row.created_by,
+    createdFor: row.created_for,
     createTime: new Date(Number(row.create_time)),
     updateTime: new Date(Number(row.update_time)),
     deleteTime: row.delete_time === null ? undefined : new Date(Number(row.delete_time)),

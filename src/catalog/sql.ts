@@ -239,6 +239,7 @@ export class SqlCatalog implements FileCatalog {
         usage: record.usage,
         attributes: JSON.stringify(mergeAttributes({}, record.attributes)),
         created_by: record.createdBy,
+        created_for: record.createdFor,
         create_time: this.#backend.now,
         update_time: this.#backend.now,
         delete_time: null,

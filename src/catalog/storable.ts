@@ -13,9 +13,18 @@ export function isStorable(text: string): boolean {
  * Throws CATALOG_REFUSED (metadata: field), or ATTRIBUTE_INVALID (metadata: attribute), if a text in the
  * description is not {@link isStorable}. Attributes may nest.
  */
-export function assertStorable(description: FileChange & { readonly createdBy?: string }): void {
-  const { name, contentType, owner, usage, createdBy, relations, attributes } = description;
-  const texts = { name, content_type: contentType, owner, usage, created_by: createdBy };
+export function assertStorable(
+  description: FileChange & { readonly createdBy?: string; readonly createdFor?: string },
+): void {
+  const { name, contentType, owner, usage, createdBy, createdFor, relations, attributes } = description;
+  const texts = {
+    name,
+    content_type: contentType,
+    owner,
+    usage,
+    created_by: createdBy,
+    created_for: createdFor,
+  };
   for (const [field, text] of Object.entries(texts)) {
     if (text !== undefined && !isStorable(text)) throw refused(field);
   }

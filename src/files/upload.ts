@@ -154,6 +154,7 @@ async function storeContent(
         sha256,
         crc32c,
         createdBy: caller.principal.id,
+        createdFor: caller.endUser?.id ?? '',
       },
     });
     reached('upload.committed');

@@ -7,7 +7,7 @@ import type { FilesContext } from '../files/context.ts';
 import type { UploadProgress } from '../files/sessions/append.ts';
 import { cancelUpload, completeUpload, getUpload, resumeUpload } from '../files/sessions/calls.ts';
 import { signUploadParts } from '../files/sessions/direct.ts';
-import { loadSession } from '../files/sessions/session-store.ts';
+import { loadSessionToWrite } from '../files/sessions/session-store.ts';
 import { startUpload } from '../files/sessions/start.ts';
 import { withStallTimeout } from '../files/stall-timeout.ts';
 import { uploadFile } from '../files/upload.ts';
@@ -91,7 +91,7 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
     async signUploadParts({ uploadId, partNumbers }, context) {
       const call = callOf(context);
       call.note({ upload_id: uploadId });
-      const session = await loadSession(files, call.caller, uploadId, context.signal);
+      const session = await loadSessionToWrite(files, call.caller, uploadId, context.signal);
       const { parts, expireTime } = await signUploadParts(
         files,
         call.caller,

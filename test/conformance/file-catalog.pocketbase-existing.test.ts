@@ -123,7 +123,7 @@ describe('file catalog: pocketbase with a collection that exists', () => {
       ...{ name: 'old 3', owner: users[3], usage: 'invoice', relations: { project: [projects[0]] } },
       attributes: { width: 3, mail: 'a@example.com' },
       ...{ contentType: 'application/octet-stream', sizeBytes: 0, sha256: undefined, crc32c: undefined },
-      ...{ createdBy: '', deleteTime: undefined, revision: expect.stringMatching(/^0-/) },
+      ...{ createdBy: '', createdFor: '', deleteTime: undefined, revision: expect.stringMatching(/^0-/) },
     });
     expect((await catalog.get(oldIds)).size).toBe(25);
   });

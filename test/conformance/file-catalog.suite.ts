@@ -10,6 +10,7 @@ import { createFile, getFile, type CatalogSubject } from './file-catalog/subject
 import { usageTests } from './file-catalog/usage.ts';
 import { updateTests } from './file-catalog/updates.ts';
 import { uploadTests } from './file-catalog/uploads.ts';
+import { visibilityTests } from './file-catalog/visibility.ts';
 
 /**
  * Holds a catalog to the contract in the comments of `src/catalog/file-catalog.ts`.
@@ -77,6 +78,10 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => subject,
     );
     usageTests(() => catalog);
+    visibilityTests(
+      () => catalog,
+      () => subject,
+    );
     outageTests(
       () => catalog,
       () => subject,

@@ -4,7 +4,7 @@ import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
 import { appendToUpload, type Appendix, type UploadProgress } from './append.ts';
 import { completeDirect } from './direct.ts';
-import { abandonSession, loadSession, loadUpload } from './session-store.ts';
+import { abandonSession, loadSession, loadUpload, loadUploadToWrite } from './session-store.ts';
 import { persistedSize, takenOver } from './state.ts';
 
 /** Goes on with an upload. A finished one answers with its file, whatever is sent. */
@@ -15,7 +15,7 @@ export async function resumeUpload(
   appendix: Appendix,
   signal: AbortSignal,
 ): Promise<UploadProgress> {
-  const found = await loadUpload(context, caller, uploadId, signal);
+  const found = await loadUploadToWrite(context, caller, uploadId, signal);
   if ('file' in found) return found;
   return appendToUpload(context, found.session, appendix, signal);
 }
@@ -40,7 +40,7 @@ export async function completeUpload(
   given: ExpectedChecksums,
   signal: AbortSignal,
 ): Promise<FileRecord> {
-  const found = await loadUpload(context, caller, uploadId, signal);
+  const found = await loadUploadToWrite(context, caller, uploadId, signal);
   if ('file' in found) return found.file;
   const { session } = found;
   if (session.state.direct) return completeDirect(context, session, given, signal);

@@ -128,6 +128,7 @@ export async function commitSession(
         sha256,
         crc32c,
         createdBy: caller.principal,
+        createdFor: caller.endUser,
       },
     });
     reached('session.committed');

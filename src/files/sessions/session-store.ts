@@ -3,6 +3,7 @@ import { AssetError } from '../../errors.ts';
 import { callerIds, type Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey } from '../ids.ts';
+import { authorizeUpload, may } from '../policy/guard.ts';
 import {
   pieceKey,
   takenOver,
@@ -18,9 +19,10 @@ import { reached } from '../../points.ts';
 export type SessionOrFile = { readonly session: Session } | { readonly file: FileRecord };
 
 /**
- * The upload of this id, if it belongs to the caller.
+ * The upload of this id, if it belongs to the caller: to the same principal, acting for the same end user. A
+ * finished one is shown to whoever may read its file as well.
  *
- * @throws AssetError UPLOAD_NOT_FOUND
+ * @throws AssetError UPLOAD_NOT_FOUND, the same and after the same work whether there is none or it is somebody else's
  */
 export async function loadUpload(
   context: FilesContext,
@@ -28,17 +30,36 @@ export async function loadUpload(
   uploadId: string,
   signal: AbortSignal,
 ): Promise<SessionOrFile> {
-  const ids = callerIds(caller);
+  const { principal, endUser } = callerIds(caller);
   const found = await context.catalog.uploads.get(uploadId, { signal });
   if (found !== undefined) {
     const session = toSession(found);
-    const { principal, endUser } = session.state.caller;
-    if (principal === ids.principal && endUser === ids.endUser) return { session };
-    throw uploadNotFound(uploadId);
+    const starter = session.state.caller;
+    if (starter.principal === principal && starter.endUser === endUser) return { session };
   }
+  // Also looked for after a session of somebody else, which would be told by its quicker answer.
   const file = (await context.catalog.get([uploadId], { signal })).get(uploadId);
-  if (file !== undefined && file.createdBy === ids.principal) return { file };
+  if (file !== undefined) {
+    const isMine = file.createdBy === principal && file.createdFor === endUser;
+    if (isMine || may(context, caller, 'read', uploadId, file)) return { file };
+  }
   throw uploadNotFound(uploadId);
+}
+
+/**
+ * Like {@link loadUpload}, for calls that bring an upload on: whoever began it must be allowed to still.
+ *
+ * @throws AssetError UPLOAD_NOT_FOUND, PERMISSION_DENIED
+ */
+export async function loadUploadToWrite(
+  context: FilesContext,
+  caller: Caller,
+  uploadId: string,
+  signal: AbortSignal,
+): Promise<SessionOrFile> {
+  const found = await loadUpload(context, caller, uploadId, signal);
+  if ('session' in found) authorizeUpload(context, caller, found.session.state.description);
+  return found;
 }
 
 /** Like {@link loadUpload}, for calls that need an upload that goes on. Throws UPLOAD_FINISHED for a file. */
@@ -48,7 +69,20 @@ export async function loadSession(
   uploadId: string,
   signal: AbortSignal,
 ): Promise<Session> {
-  const found = await loadUpload(context, caller, uploadId, signal);
+  return goingOn(await loadUpload(context, caller, uploadId, signal));
+}
+
+/** Like {@link loadUploadToWrite}, for calls that need an upload that goes on. Throws UPLOAD_FINISHED for a file. */
+export async function loadSessionToWrite(
+  context: FilesContext,
+  caller: Caller,
+  uploadId: string,
+  signal: AbortSignal,
+): Promise<Session> {
+  return goingOn(await loadUploadToWrite(context, caller, uploadId, signal));
+}
+
+function goingOn(found: SessionOrFile): Session {
   if ('session' in found) return found.session;
   throw new AssetError('UPLOAD_FINISHED', 'the upload is finished and is a file now', {
     metadata: { file_id: found.file.id },

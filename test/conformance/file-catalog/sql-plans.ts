@@ -38,6 +38,7 @@ export function explainTests(kind: string, start: () => Promise<ExplainSubject>)
           sha256: null,
           crc32c: null,
           created_by: '',
+          created_for: '',
           attributes: '{}',
           size_bytes: 1,
         },
@@ -98,6 +99,31 @@ export function explainTests(kind: string, start: () => Promise<ExplainSubject>)
         const text = await plan(query!);
         expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
       }
+    });
+
+    it('a list of what somebody may see reads an index for each way to see it', async () => {
+      const visibleTo = [
+        { owner: 'owner 7', notUsages: ['usage 3'] },
+        { usages: ['usage 1', 'usage 2'] },
+        { relation: { name: 'project', id: 'project 7' } },
+      ];
+      for (const part of visibleTo.slice(0, 1)) {
+        const alone = listQuery(db, subject.backend, {
+          filter: {},
+          visibleTo: [part],
+          showDeleted: false,
+          limit: 50,
+        });
+        const text = await plan(alone!);
+        expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
+      }
+      const text = await plan(
+        listQuery(db, subject.backend, { filter: {}, visibleTo, showDeleted: false, limit: 50 })!,
+      );
+      for (const index of ['files_by_owner', 'files_by_usage', 'file_relations_by_target']) {
+        expect(text).toContain(index);
+      }
+      expect(text).not.toMatch(/Seq Scan|SCAN (files|file_relations)/);
     });
 
     it('the records that are to be purged come from an index', async () => {

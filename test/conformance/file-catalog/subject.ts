@@ -59,6 +59,7 @@ export function newFile(fields: Partial<NewFileRecord> = {}): NewFileRecord {
     relations: {},
     attributes: {},
     createdBy: 'worker',
+    createdFor: 'user-1',
     ...fields,
   };
 }

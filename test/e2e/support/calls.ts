@@ -105,10 +105,11 @@ export async function download(
   client: AssetClient,
   fileId: string,
   range: { readonly readOffset?: bigint; readonly readLimit?: bigint } = {},
+  options: CallOptions = {},
 ): Promise<{ readonly content: Buffer; readonly files: File[] }> {
   const pieces: Uint8Array[] = [];
   const files: File[] = [];
-  for await (const { data, file } of client.downloadFile({ fileId, ...range })) {
+  for await (const { data, file } of client.downloadFile({ fileId, ...range }, options)) {
     if (file) files.push(file);
     if (!data) continue;
     if (data.crc32c !== crc32c(data.content)) throw new Error('a piece does not have its CRC32C');
@@ -122,8 +123,9 @@ export async function urlOf(
   client: AssetClient,
   fileId: string,
   options: Omit<Exclude<Parameters<AssetClient['getFileUrl']>[0], { $typeName: string }>, 'source'> = {},
+  call: CallOptions = {},
 ): Promise<string> {
-  return (await client.getFileUrl({ source: { case: 'fileId', value: fileId }, ...options })).url;
+  return (await client.getFileUrl({ source: { case: 'fileId', value: fileId }, ...options }, call)).url;
 }
 
 async function* iterate<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {

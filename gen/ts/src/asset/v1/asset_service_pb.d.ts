@@ -588,7 +588,8 @@ export declare type GetFileUrlRequest = Message<"asset.v1.GetFileUrlRequest"> & 
 
   /**
    * How long the URL may be used: at most this long, at least half of it, since URLs are kept equal
-   * within a time window of half the ttl. 1 second to 7 days; 15 minutes where left out.
+   * within a time window of half the ttl. 1 second to 7 days, moved into the bounds that the usage policy sets; where
+   * left out, what that policy says, 15 minutes by default.
    *
    * @generated from field: google.protobuf.Duration ttl = 3;
    */
@@ -872,7 +873,7 @@ export declare type BatchGetFilesResponse = Message<"asset.v1.BatchGetFilesRespo
   files: File[];
 
   /**
-   * The ids of the request that name no file, in its order.
+   * The ids of the request that name no file which the caller may read, in its order.
    *
    * @generated from field: repeated string missing_file_ids = 2;
    */
@@ -1257,6 +1258,11 @@ export declare const DispositionSchema: GenEnum<Disposition>;
  * an `ErrorReason` and whose `domain` is "asset.v1"; only a request that cannot be read at all gets a
  * code alone. Where trying again can help, a `google.rpc.RetryInfo` says how long to wait before.
  *
+ * Each call is made by whoever its access token names, or for the end user whose token comes with it; then the
+ * end user's permission decides. The comments name the role that allows a call for every file. Without it
+ * one may do the same with one's own files, those whose `owner` is one's id, and with what the usage
+ * policy opens. Who may not gets PERMISSION_DENIED, the same whether there is such a file or not.
+ *
  * @generated from service asset.v1.AssetService
  */
 export declare const AssetService: GenService<{
@@ -1269,6 +1275,9 @@ export declare const AssetService: GenService<{
    * every size and checksum that the caller gave. Without `upload_id`, whatever ends the stream
    * before that stores nothing. With it, a stream that ends without `finish_write` is answered with
    * the `persisted_size`, and one that breaks keeps at least what GetUpload then says.
+   *
+   * Role: asset:write, for any owner or none. Without it the caller becomes the owner where `owner` is empty, and may
+   * name nobody else.
    *
    * Errors: INVALID_ARGUMENT (a broken rule of a message, a wrong size or checksum, a stream
    * that ends without `finish_write`), OUT_OF_RANGE (`write_offset` is not where the stream
@@ -1289,6 +1298,9 @@ export declare const AssetService: GenService<{
    * sent straight to the store. The id that it returns becomes the id of the file.
    *
    * With the `request_id` of an earlier upload of the same caller it returns that upload.
+   *
+   * Role: as for Upload. Only the caller who began an upload, for the same end user, can go on with it; to anybody
+   * else there is none. A finished one is shown to whoever may read its file as well.
    *
    * Errors: INVALID_ARGUMENT (what the usage policy does not allow; a DIRECT upload without a size),
    * FAILED_PRECONDITION (the store cannot take parts from callers).
@@ -1374,7 +1386,10 @@ export declare const AssetService: GenService<{
    * and CDNs can cache what it points to. Whoever holds the URL can read the file until
    * `expire_time`: hand it to nobody but the person it is for.
    *
-   * Errors: NOT_FOUND (no such file, or it is deleted), INVALID_ARGUMENT (ttl out of bounds).
+   * Role: asset:read.
+   *
+   * Errors: NOT_FOUND (no such file, or it is deleted), INVALID_ARGUMENT (ttl out of bounds; INLINE for a usage whose
+   * files may only be saved).
    *
    * @generated from rpc asset.v1.AssetService.GetFileUrl
    */
@@ -1385,7 +1400,9 @@ export declare const AssetService: GenService<{
   },
   /**
    * Returns the URLs of many files at once; each request has its own result, in the order asked,
-   * so that one missing file does not fail the rest.
+   * so that one missing file, or one that the caller may not read, does not fail the rest.
+   *
+   * Role: asset:read.
    *
    * Errors: INVALID_ARGUMENT (none, or more than 1000, requests).
    *
@@ -1398,6 +1415,8 @@ export declare const AssetService: GenService<{
   },
   /**
    * Streams a file's bytes through the service, for callers that cannot reach the store.
+   *
+   * Role: asset:read.
    *
    * Errors: NOT_FOUND (no such file, or it is deleted), OUT_OF_RANGE (`read_offset` lies beyond the
    * end of the file).
@@ -1412,6 +1431,8 @@ export declare const AssetService: GenService<{
   /**
    * Returns the record of a file. A softly deleted file is returned too, with `delete_time` set.
    *
+   * Role: asset:read.
+   *
    * Errors: NOT_FOUND.
    *
    * @generated from rpc asset.v1.AssetService.GetFile
@@ -1422,8 +1443,10 @@ export declare const AssetService: GenService<{
     output: typeof GetFileResponseSchema;
   },
   /**
-   * Returns the records of many files at once. Ids that name no file do not fail the call: they are
-   * listed in the answer.
+   * Returns the records of many files at once. Ids that name no file, or none that the caller may read, do not
+   * fail the call: they are listed in the answer.
+   *
+   * Role: asset:read.
    *
    * Errors: INVALID_ARGUMENT (none, or more than 1000, ids).
    *
@@ -1437,6 +1460,9 @@ export declare const AssetService: GenService<{
   /**
    * Lists files, newest first, a page at a time. Pages are cut by key, not by position: a file that
    * is added or removed while a caller turns pages makes no other file appear twice or not at all.
+   * Only files that the caller may read are in it.
+   *
+   * Role: asset:read.
    *
    * Errors: INVALID_ARGUMENT (a page token that is damaged or belongs to another filter).
    *
@@ -1449,6 +1475,8 @@ export declare const AssetService: GenService<{
   },
   /**
    * Changes what a file is described by; its bytes never change.
+   *
+   * Role: asset:write, and nothing less to change the owner. A new usage must allow the file, and its owner to write it.
    *
    * Errors: NOT_FOUND (no such file, or it is deleted), ABORTED (`file.etag` is given and no longer
    * current, or another update came in between: read the file again and repeat), INVALID_ARGUMENT
@@ -1465,6 +1493,8 @@ export declare const AssetService: GenService<{
    * Deletes a file softly: it can no longer be read, but can be brought back with UndeleteFile
    * until `purge_time`, when its bytes and its record are removed for good.
    *
+   * Role: asset:delete.
+   *
    * Errors: NOT_FOUND (no such file, or it is deleted already), ABORTED (the etag is not current).
    *
    * @generated from rpc asset.v1.AssetService.DeleteFile
@@ -1476,6 +1506,8 @@ export declare const AssetService: GenService<{
   },
   /**
    * Brings back a softly deleted file.
+   *
+   * Role: asset:delete.
    *
    * Errors: NOT_FOUND (no such file), ALREADY_EXISTS (the file is not deleted), ABORTED (the etag is
    * not current).

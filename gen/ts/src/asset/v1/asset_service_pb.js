@@ -316,6 +316,11 @@ export const Disposition = /*@__PURE__*/
  * an `ErrorReason` and whose `domain` is "asset.v1"; only a request that cannot be read at all gets a
  * code alone. Where trying again can help, a `google.rpc.RetryInfo` says how long to wait before.
  *
+ * Each call is made by whoever its access token names, or for the end user whose token comes with it; then the
+ * end user's permission decides. The comments name the role that allows a call for every file. Without it
+ * one may do the same with one's own files, those whose `owner` is one's id, and with what the usage
+ * policy opens. Who may not gets PERMISSION_DENIED, the same whether there is such a file or not.
+ *
  * @generated from service asset.v1.AssetService
  */
 export const AssetService = /*@__PURE__*/
