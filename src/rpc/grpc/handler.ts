@@ -28,6 +28,8 @@ export interface GrpcOptions {
   readonly interceptors: readonly Interceptor[];
   /** Greatest length of a message that is read, in bytes. */
   readonly readMaxBytes: number;
+  /** What a caller is told of an error that no interceptor has seen; the error itself where left out. */
+  readonly explain?: (thrown: unknown) => unknown;
   /** Makes the context values of a call; none where left out. */
   readonly contextValues?: (request: Pick<Http2ServerRequest, 'stream' | 'rawHeaders'>) => ContextValues;
 }
@@ -53,7 +55,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
  * are not compressed. Passes everything else by: other protocols, JSON, compression, streams in both directions.
  */
 export function grpcHandler(options: GrpcOptions): StreamHandler {
-  const { interceptors, readMaxBytes, contextValues = createContextValues } = options;
+  const { readMaxBytes, contextValues = createContextValues } = options;
   const methods = methodsOf(options.routes);
   return (stream, headers, rawHeaders) => {
     const spec = methods.get(headers[':path'] ?? '');
@@ -62,7 +64,7 @@ export function grpcHandler(options: GrpcOptions): StreamHandler {
     if (requestHeader === undefined) return false;
     const call = new GrpcStream(stream, readMaxBytes);
     const values = contextValues({ stream, rawHeaders });
-    void serve(spec, interceptors, call, { requestHeader, values, url: urlOf(headers) });
+    void serve(spec, options, call, { requestHeader, values, url: urlOf(headers) });
     return true;
   };
 }
@@ -108,7 +110,7 @@ type CallRequest = Pick<HandlerContext, 'requestHeader' | 'values' | 'url'>;
 /** Serves one call to its end. Never rejects. */
 async function serve(
   spec: GrpcMethod,
-  interceptors: readonly Interceptor[],
+  { interceptors, explain = (thrown) => thrown }: Pick<GrpcOptions, 'interceptors' | 'explain'>,
   stream: GrpcStream,
   request: CallRequest,
 ): Promise<void> {
@@ -130,7 +132,7 @@ async function serve(
     if (!stream.hasResponded) stream.respond(responseHeaders(header));
     stream.end(okTrailers(trailer));
   } catch (thrown) {
-    fail(stream, context, thrown);
+    fail(stream, context, explain(thrown));
   } finally {
     clearTimeout(timer);
   }

@@ -1,0 +1,210 @@
+import { createClient, type Interceptor } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import http2 from 'node:http2';
+import { startService, type Service } from '../support/service.ts';
+import {
+  clientOf,
+  randomContent,
+  spec,
+  send,
+  upload,
+  type AssetClient,
+  type NewFile,
+} from '../e2e/support/calls.ts';
+import { failureOf } from '../e2e/support/failures.ts';
+import { whileOthersWork } from './support/others.ts';
+import { enveloped } from './support/raw-http2.ts';
+
+const MiB = 2 ** 20;
+const long = (length: number) => 'a'.repeat(length);
+const ID = 'abcdefghijklmno';
+
+/** Calls with too much of one thing each, and the reasons that they may be refused for. */
+const CALLS: Record<string, [call: (client: AssetClient) => Promise<unknown>, ...reasons: string[]]> = {
+  'a file id': [(client) => client.getFile({ fileId: long(MiB) }), 'FIELD_INVALID'],
+  'an upload id': [(client) => client.getUpload({ uploadId: long(MiB) }), 'FIELD_INVALID'],
+  'an etag': [(client) => client.deleteFile({ fileId: ID, etag: long(MiB) }), 'FIELD_INVALID'],
+  'a page token': [
+    (client) => client.listFiles({ pageToken: long(MiB) }),
+    'FIELD_INVALID',
+    'PAGE_TOKEN_INVALID',
+  ],
+  'a filter': [(client) => client.listFiles({ filter: { owner: long(MiB) } }), 'FIELD_INVALID'],
+  'a request id': [(client) => uploadOf(client, {}, long(MiB)), 'FIELD_INVALID'],
+  'a name': [(client) => uploadOf(client, { name: long(MiB) }), 'FIELD_INVALID'],
+  'a content type': [(client) => uploadOf(client, { contentType: `text/${long(MiB)}` }), 'FIELD_INVALID'],
+  'an owner': [(client) => uploadOf(client, { owner: long(MiB) }), 'FIELD_INVALID'],
+  'a usage': [(client) => uploadOf(client, { usage: long(MiB) }), 'FIELD_INVALID'],
+  'an attribute': [
+    (client) => uploadOf(client, { attributes: { x: long(MiB) } }),
+    'ATTRIBUTE_INVALID',
+    'FIELD_INVALID',
+  ],
+  'a name of an attribute': [
+    (client) => uploadOf(client, { attributes: { [long(MiB)]: 1 } }),
+    'ATTRIBUTE_INVALID',
+    'FIELD_INVALID',
+  ],
+  attributes: [
+    (client) =>
+      uploadOf(client, {
+        attributes: Object.fromEntries(Array.from({ length: 50_000 }, (_none, i) => [`a${i}`, i])),
+      }),
+    'ATTRIBUTE_INVALID',
+    'FIELD_INVALID',
+  ],
+  relations: [
+    (client) =>
+      uploadOf(client, {
+        relations: Object.fromEntries(
+          Array.from({ length: 20_000 }, (_none, i) => [`r${i}`, { ids: ['x'] }]),
+        ),
+      }),
+    'FIELD_INVALID',
+  ],
+  'targets of a relation': [
+    (client) =>
+      uploadOf(client, { relations: { project: { ids: Array.from({ length: 100_000 }, String) } } }),
+    'FIELD_INVALID',
+  ],
+  'paths of a mask': [
+    (client) =>
+      client.updateMetadata({
+        file: { id: ID, name: 'x' },
+        updateMask: { paths: Array.from({ length: 200_000 }, (_none, i) => `attributes.a${i}`) },
+      }),
+    'FIELD_INVALID',
+  ],
+  'a path of a mask': [
+    (client) => client.updateMetadata({ file: { id: ID, name: 'x' }, updateMask: { paths: [long(MiB)] } }),
+    'FIELD_INVALID',
+    'FIELD_UNKNOWN',
+    'FILE_NOT_FOUND',
+  ],
+  'ids in a batch': [
+    (client) => client.batchGetFiles({ fileIds: Array.from({ length: 100_000 }, () => ID) }),
+    'FIELD_INVALID',
+  ],
+  'a million empty ids': [
+    (client) => client.batchGetFiles({ fileIds: Array.from({ length: 1_000_000 }, () => '') }),
+    'FIELD_INVALID',
+  ],
+  'a million part numbers': [
+    (client) =>
+      client.signUploadParts({ uploadId: ID, partNumbers: Array.from({ length: 1_000_000 }, () => 1) }),
+    'FIELD_INVALID',
+  ],
+  'a piece': [
+    (client) => client.uploadChunk({ uploadId: ID, data: { content: randomContent(3 * MiB) } }),
+    'FIELD_INVALID',
+  ],
+  'a message': [
+    (client) => client.uploadChunk({ uploadId: ID, data: { content: randomContent(5 * MiB) } }),
+    'MESSAGE_TOO_LARGE',
+  ],
+  'a list in a message': [
+    (client) => client.batchGetFiles({ fileIds: Array.from({ length: 1_000_000 }, () => ID) }),
+    'MESSAGE_TOO_LARGE',
+  ],
+};
+
+function uploadOf(client: AssetClient, file: NewFile, requestId = ''): Promise<unknown> {
+  return send(client, [spec(file, { requestId }), { finishWrite: true }]);
+}
+
+describe('too much of', () => {
+  let service: Service;
+  let client: AssetClient;
+
+  beforeAll(async () => {
+    service = await startService();
+    client = clientOf(service.url);
+  });
+
+  afterAll(() => service?.dispose());
+
+  it.each(Object.entries(CALLS))('%s is refused with a reason', async (_name, [call, ...reasons]) => {
+    await whileOthersWork(service, async () => {
+      const { reason, code } = await failureOf(call(client));
+      expect(reasons).toContain(reason);
+      expect(code).not.toMatch(/^(INTERNAL|UNKNOWN)$/);
+    });
+  });
+
+  it.each([
+    ['application/grpc', 101],
+    ['application/grpc', 4_000],
+    ['application/proto', 4_000],
+  ])('nesting is refused (%s, %d levels)', async (type, levels) => {
+    await whileOthersWork(service, async () => {
+      // A google.protobuf.Value that is a list of one Value, and so on.
+      let value: Buffer = Buffer.from([0x08, 0x00]);
+      for (let i = 0; i < levels && value.length < 3 * MiB; i++) value = field(6, field(1, value));
+      const entry = Buffer.concat([field(1, Buffer.from('x')), field(2, value)]);
+      const attributes = AssetService.method.startUpload.input;
+      expect(attributes.fields[0]?.localName).toBe('uploadSpec');
+      const message = field(1, field(1, field(numberOfAttributes(), field(1, entry))));
+      const answer = await post(service.url, '/asset.v1.AssetService/StartUpload', type, message);
+      expect(answer).toMatch(/maximum(%20| )recursion(%20| )depth/);
+      expect(answer).not.toMatch(/RangeError|\.ts:/);
+      // Over Connect the framework itself answers, and gives no reason.
+      if (type === 'application/grpc') expect(answer).toContain('grpc-status-details-bin');
+    });
+  });
+
+  it('headers of a call leave it alone or end it', async () => {
+    await whileOthersWork(service, async () => {
+      const file = await upload(client, randomContent(10));
+      const headers: Interceptor = (next) => (request) => {
+        request.header.set('x-request-id', long(4_000));
+        return next(request);
+      };
+      const patient = createClient(
+        AssetService,
+        createGrpcTransport({ baseUrl: service.url, interceptors: [headers] }),
+      );
+      expect((await patient.getFile({ fileId: file.id })).file?.id).toBe(file.id);
+    });
+  });
+});
+
+/** The number of the field of a file that holds its attributes. */
+function numberOfAttributes(): number {
+  const uploadSpec = AssetService.method.startUpload.input.fields[0]!;
+  const file = uploadSpec.message!.fields.find(({ localName }) => localName === 'file')!;
+  return file.message!.fields.find(({ localName }) => localName === 'attributes')!.number;
+}
+
+/** A field whose value has a length. */
+function field(number: number, value: Buffer): Buffer {
+  const length: number[] = [];
+  let rest = value.length;
+  for (; rest >= 128; rest >>>= 7) length.push((rest & 127) | 128);
+  return Buffer.concat([Buffer.from([(number << 3) | 2, ...length, rest]), value]);
+}
+
+/** All that comes back for a unary call, as text. */
+function post(url: string, path: string, type: string, message: Uint8Array): Promise<string> {
+  return new Promise((resolve) => {
+    const session = http2.connect(url);
+    session.on('error', () => undefined);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': path,
+      'content-type': type,
+      te: 'trailers',
+    });
+    let text = '';
+    stream.on('response', (headers) => (text += JSON.stringify(headers)));
+    stream.on('trailers', (trailers) => (text += JSON.stringify(trailers)));
+    stream.on('data', (data: Buffer) => (text += data.toString('latin1')));
+    stream.on('error', () => undefined);
+    stream.on('close', () => {
+      session.destroy();
+      resolve(text);
+    });
+    stream.end(type === 'application/grpc' ? enveloped(message) : message);
+  });
+}
