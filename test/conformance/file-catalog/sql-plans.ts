@@ -107,19 +107,12 @@ export function explainTests(kind: string, start: () => Promise<ExplainSubject>)
         { usages: ['usage 1', 'usage 2'] },
         { relation: { name: 'project', id: 'project 7' } },
       ];
-      for (const part of visibleTo.slice(0, 1)) {
-        const alone = listQuery(db, subject.backend, {
-          filter: {},
-          visibleTo: [part],
-          showDeleted: false,
-          limit: 50,
-        });
-        const text = await plan(alone!);
-        expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
-      }
-      const text = await plan(
-        listQuery(db, subject.backend, { filter: {}, visibleTo, showDeleted: false, limit: 50 })!,
-      );
+      const page = { filter: {}, showDeleted: false, limit: 50 };
+      const own = await plan(listQuery(db, subject.backend, { ...page, visibleTo: visibleTo.slice(0, 1) })!);
+      expect(own).toContain('files_by_owner');
+      // SQLite sorts the targets of one file, which has a name of its own in its plan.
+      expect(own).not.toMatch(/Seq Scan|Bitmap|\bSort\b|SCAN files|TEMP B-TREE FOR (?!json_group_array)/);
+      const text = await plan(listQuery(db, subject.backend, { ...page, visibleTo })!);
       for (const index of ['files_by_owner', 'files_by_usage', 'file_relations_by_target']) {
         expect(text).toContain(index);
       }
