@@ -1,7 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open, type FileHandle } from 'node:fs/promises';
 import { AssetError } from '../errors.ts';
 import type { BlobBody } from './blob-store.ts';
 import { checksumMismatch, sizeMismatch, storeUnavailable } from './store-errors.ts';
@@ -82,16 +81,6 @@ async function* abortable(
   }
 }
 
-/** Makes a directory and those above it, and makes their names durable. */
-export async function makeDirs(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true });
-  if (first === undefined) return;
-  for (let dir = path; ; dir = dirname(dir)) {
-    await syncDir(dirname(dir));
-    if (dir === first) return;
-  }
-}
-
 /** Makes the names in a directory durable. */
 export async function syncDir(path: string): Promise<void> {
   const dir = await open(path, 'r');
@@ -99,17 +88,6 @@ export async function syncDir(path: string): Promise<void> {
     await dir.sync();
   } finally {
     await dir.close();
-  }
-}
-
-/** Tells whether there is something under a path. */
-export async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT')) return false;
-    throw error;
   }
 }
 

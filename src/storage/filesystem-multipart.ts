@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BlobBody, BlobPart } from './blob-store.ts';
 import { hasErrno, syncDir, writeBody } from './filesystem-files.ts';
+import { assertNoLink, openFile } from './filesystem-paths.ts';
 import { multipartGone } from './store-errors.ts';
 
 const DATA = 'data';
@@ -23,9 +24,10 @@ export class FilesystemMultipart {
 
   /** Begins one in a directory that does not exist yet. */
   static async start(dir: string, partSizeBytes: number): Promise<void> {
+    await assertNoLink(dirname(dir));
     await mkdir(dir);
     await syncDir(dirname(dir));
-    await writeFile(join(dir, DATA), '');
+    await writeFile(join(dir, DATA), '', { flag: 'wx' });
     await writeDurably(join(dir, 'multipart.json'), { partSizeBytes });
   }
 
@@ -79,7 +81,7 @@ export class FilesystemMultipart {
       }
       size += stored.sizeBytes;
     }
-    const data = await open(this.dataPath, 'r+').catch(expired);
+    const data = await openFile(this.dataPath, 'write').catch(expired);
     try {
       // Parts beyond the last one may have been sent and given up.
       await data.truncate(size);
@@ -90,7 +92,7 @@ export class FilesystemMultipart {
   }
 
   async #write(body: BlobBody, part: BlobPart, signal: AbortSignal | undefined): Promise<void> {
-    const data = await open(this.dataPath, 'r+').catch(expired);
+    const data = await openFile(this.dataPath, 'write').catch(expired);
     try {
       await writeBody(data, body, (part.partNumber - 1) * this.#partSizeBytes, signal);
     } finally {
@@ -125,7 +127,12 @@ function expired(error: unknown): never {
 }
 
 async function readJson<T>(path: string): Promise<T> {
-  return JSON.parse(await readFile(path, 'utf8').catch(expired)) as T;
+  const file = await openFile(path, 'read').catch(expired);
+  try {
+    return JSON.parse(await file.readFile('utf8')) as T;
+  } finally {
+    await file.close();
+  }
 }
 
 /** Puts a file under its name in one step, so that nobody ever reads half of it. */

@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
-import { link, open, readdir, rm, stat, unlink } from 'node:fs/promises';
+import { mkdirSync, realpathSync } from 'node:fs';
+import { link, open, readdir, rm, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import {
@@ -15,8 +15,6 @@ import {
 } from './blob-store.ts';
 import {
   hasErrno,
-  isThere,
-  makeDirs,
   onDisk,
   syncDir,
   unfinishedName,
@@ -24,6 +22,7 @@ import {
   writeBody,
 } from './filesystem-files.ts';
 import { FilesystemMultipart } from './filesystem-multipart.ts';
+import { assertNoLink, isThere, makeDirs, openFile, sizeOfFile } from './filesystem-paths.ts';
 import { readRange } from './filesystem-read.ts';
 import { PartWriters } from './filesystem-writers.ts';
 import type { SignedUrls } from './signed-url.ts';
@@ -36,6 +35,8 @@ import { blobMissing, multipartGone } from './store-errors.ts';
  * - `blobs/` holds the blobs, a directory for each segment of the key but the last.
  * - `unfinished/` holds what is being written, named by a hash of the key and a random id. It outlives the
  *   process: a multipart blob can be gone on with or aborted after a restart.
+ *
+ * The directory may itself be reached through a symbolic link. Below it none is followed.
  */
 export class FilesystemBlobStore implements BlobStore {
   readonly kind = 'filesystem';
@@ -47,8 +48,10 @@ export class FilesystemBlobStore implements BlobStore {
 
   /** Makes `dir` if there is none. `urls` signs for the route under which the service serves the blobs. */
   constructor(dir: string, urls: SignedUrls) {
-    this.#blobs = join(dir, 'blobs');
-    this.#unfinished = join(dir, 'unfinished');
+    mkdirSync(dir, { recursive: true });
+    const root = realpathSync(dir);
+    this.#blobs = join(root, 'blobs');
+    this.#unfinished = join(root, 'unfinished');
     this.#urls = urls;
     for (const path of [this.#blobs, this.#unfinished]) mkdirSync(path, { recursive: true });
   }
@@ -63,6 +66,7 @@ export class FilesystemBlobStore implements BlobStore {
     signal?.throwIfAborted();
     return this.#onDisk(async () => {
       const temporary = join(this.#unfinished, unfinishedName(key));
+      await assertNoLink(this.#unfinished);
       const file = await open(temporary, 'wx');
       try {
         await writeBody(file, body, 0, signal);
@@ -127,6 +131,7 @@ export class FilesystemBlobStore implements BlobStore {
   async abortMultiparts(key: string): Promise<void> {
     assertBlobKey(key);
     await this.#onDisk(async () => {
+      await assertNoLink(this.#unfinished);
       const names = await readdir(this.#unfinished);
       const own = names.filter((name) => name.startsWith(unfinishedPrefix(key)));
       await Promise.all(
@@ -143,7 +148,7 @@ export class FilesystemBlobStore implements BlobStore {
     const path = this.#path(key);
     return this.#onDisk(async () => {
       try {
-        return { sizeBytes: (await stat(path)).size };
+        return { sizeBytes: await sizeOfFile(path) };
       } catch (error) {
         if (hasErrno(error, 'ENOENT')) return this.#missing();
         throw error;
@@ -155,7 +160,7 @@ export class FilesystemBlobStore implements BlobStore {
     const path = this.#path(key);
     signal?.throwIfAborted();
     return this.#onDisk(async () => {
-      const file = await open(path, 'r').catch(async (error: unknown) => {
+      const file = await openFile(path, 'read').catch(async (error: unknown) => {
         if (hasErrno(error, 'ENOENT')) return this.#missing();
         throw error;
       });
@@ -173,6 +178,7 @@ export class FilesystemBlobStore implements BlobStore {
     const path = this.#path(key);
     await this.#onDisk(async () => {
       try {
+        await assertNoLink(dirname(path));
         await unlink(path);
         await syncDir(dirname(path));
       } catch (error) {
@@ -213,7 +219,7 @@ export class FilesystemBlobStore implements BlobStore {
 
   async check(): Promise<void> {
     await this.#onDisk(async () => {
-      await stat(this.#blobs);
+      await Promise.all([assertNoLink(this.#blobs), assertNoLink(this.#unfinished)]);
       const probe = join(this.#unfinished, unfinishedName('check'));
       const file = await open(probe, 'wx');
       await file.close();
@@ -245,12 +251,12 @@ export class FilesystemBlobStore implements BlobStore {
   async #publish(file: string, path: string, signal: AbortSignal | undefined): Promise<'created' | 'exists'> {
     signal?.throwIfAborted();
     // A root that is gone, such as a disk that is not mounted, is not to be made anew.
-    await stat(this.#blobs);
+    await assertNoLink(this.#blobs);
     await makeDirs(dirname(path));
     try {
       await link(file, path);
     } catch (error) {
-      if (hasErrno(error, 'EEXIST')) return 'exists';
+      if (hasErrno(error, 'EEXIST') && (await isThere(path))) return 'exists';
       // The only other name that can be missing is that of the file: somebody aborted it.
       throw hasErrno(error, 'ENOENT') ? multipartGone(error) : error;
     }
@@ -262,7 +268,7 @@ export class FilesystemBlobStore implements BlobStore {
 
   /** Resolves if a file is missing because it does not exist, and not because the disk is gone. */
   async #missing(): Promise<undefined> {
-    await stat(this.#blobs);
+    await assertNoLink(this.#blobs);
   }
 
   /** Like {@link onDisk}; also tells a disk that is gone from whatever else was missed on it. */
