@@ -7,20 +7,25 @@ import { AssetError } from '../errors.ts';
 export async function* withStallTimeout<T>(source: AsyncIterable<T>, timeoutMs: number): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
   let stalled = false;
+  /** Ends the wait for the next item; undefined while nobody waits. */
+  let giveUp: ((reason: Error) => void) | undefined;
+  const timer = setTimeout(() => {
+    stalled = giveUp !== undefined;
+    giveUp?.(stall(timeoutMs));
+  }, timeoutMs);
   try {
     for (;;) {
-      let timer: NodeJS.Timeout | undefined;
-      const timeout = new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => {
-          stalled = true;
-          reject(stall(timeoutMs));
-        }, timeoutMs);
+      timer.refresh();
+      const next = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        giveUp = reject;
+        iterator.next().then(resolve, reject);
       });
-      const next = await Promise.race([iterator.next(), timeout]).finally(() => clearTimeout(timer));
+      giveUp = undefined;
       if (next.done) return;
       yield next.value;
     }
   } finally {
+    clearTimeout(timer);
     // A source that stalls would not answer this either.
     const closing = Promise.resolve(iterator.return?.()).catch(() => undefined);
     if (!stalled) await closing;

@@ -8,6 +8,9 @@ export type BufferedBody = BlobBody & { readonly chunks: readonly Uint8Array[]; 
 export class PartReader {
   readonly #iterator: AsyncIterator<Uint8Array>;
   readonly #signal: AbortSignal;
+  /** Ends the wait for the next chunk. */
+  #giveUp: ((reason: Error) => void) | undefined;
+  readonly #onAbort = () => this.#giveUp?.(this.#signal.reason as Error);
   /** What a chunk held beyond the end of the last part. */
   #rest: Uint8Array | undefined;
 
@@ -15,6 +18,7 @@ export class PartReader {
   constructor(source: AsyncIterable<Uint8Array>, signal: AbortSignal) {
     this.#iterator = source[Symbol.asyncIterator]();
     this.#signal = signal;
+    signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   /**
@@ -50,21 +54,16 @@ export class PartReader {
 
   /** Tells the source that nothing more is wanted of it. Does not wait: it may hang. */
   close(): void {
+    this.#signal.removeEventListener('abort', this.#onAbort);
     void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
   }
 
   #next(): Promise<IteratorResult<Uint8Array>> {
-    const signal = this.#signal;
     // Promise.race() would keep every chunk alive for as long as the signal lives.
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason as Error);
-      const abort = () => reject(signal.reason as Error);
-      signal.addEventListener('abort', abort, { once: true });
-      const settle = () => signal.removeEventListener('abort', abort);
-      this.#iterator.next().then(
-        (result) => (settle(), resolve(result)),
-        (error: unknown) => (settle(), reject(error as Error)),
-      );
+      if (this.#signal.aborted) return reject(this.#signal.reason as Error);
+      this.#giveUp = reject;
+      this.#iterator.next().then(resolve, reject);
     });
   }
 }
