@@ -9,6 +9,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import pLimit from 'p-limit';
 import { contentOf } from './content.ts';
 import { LeanClient } from './lean-client.ts';
+import * as tus from './tus-peers.ts';
 import * as uploaders from './uploaders.ts';
 import type { Missing } from './uploaders.ts';
 import type { World } from './world.ts';
@@ -19,11 +20,11 @@ const MiB = 1024 * KiB;
 /** Something that does the work of a case, in competition with the others. */
 export interface Contestant {
   readonly name: string;
-  /** Process id of the server whose CPU time and memory count; none where there is no such server. */
-  readonly serverPid: number | undefined;
+  /** Process ids of the server whose CPU time and memory count; none where there is no such server. */
+  readonly serverPids: readonly number[];
   /** Does so much work, in units of the case. */
   run(amount: number): Promise<void>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** A kind of work, and who does it. */
@@ -56,7 +57,10 @@ export const CASES: readonly Case[] = [
     baseline: '@aws-sdk/lib-storage',
     open: uploadsOf(
       (bytes) => ({ files: 1, sizeBytes: bytes, inFlight: 1 }),
-      [uploaders.throughService, uploaders.throughWorkerClient, uploaders.byLibStorage, uploaders.byTusd],
+      [
+        ...[uploaders.throughService, uploaders.throughWorkerClient, uploaders.byLibStorage],
+        ...[tus.byTusd, tus.byTusJsClient, tus.byTusServer],
+      ],
     ),
   },
   {
@@ -69,7 +73,7 @@ export const CASES: readonly Case[] = [
     baseline: '@aws-sdk/lib-storage',
     open: uploadsOf(
       (bytes) => ({ files: 16, sizeBytes: bytes / 16, inFlight: 16 }),
-      [uploaders.throughService, uploaders.byLibStorage, uploaders.byTusd],
+      [uploaders.throughService, uploaders.byLibStorage, tus.byTusd],
     ),
   },
   {
@@ -95,7 +99,10 @@ export const CASES: readonly Case[] = [
     baseline: 'PutObject, then',
     open: uploadsOf(
       (files) => ({ files, sizeBytes: 16 * KiB, inFlight: 32 }),
-      [uploaders.throughService, uploaders.byPutAndRecord, uploaders.byPocketBaseForm, uploaders.byTusd],
+      [
+        ...[uploaders.throughService, uploaders.throughTwoProcesses],
+        ...[uploaders.byPutAndRecord, uploaders.byPocketBaseForm, tus.byTusd],
+      ],
     ),
   },
   {
@@ -107,16 +114,16 @@ export const CASES: readonly Case[] = [
     rounds: 3,
     baseline: 'Empty unary call',
     open: async (world) => {
-      const { client, fileIds, serverPid } = await withFiles(world);
+      const { client, fileIds, serverPids } = await withFiles(world);
       const close = () => client.close();
       return [
         {
-          ...{ name: 'GetFileUrl', serverPid, close },
+          ...{ name: 'GetFileUrl', serverPids, close },
           run: (amount) =>
             inParallel(amount, 32, (index) => getUrl(client, fileIds[index % fileIds.length]!)),
         },
         {
-          ...{ name: 'Empty unary call (grpc.health.v1 Check)', serverPid, close },
+          ...{ name: 'Empty unary call (grpc.health.v1 Check)', serverPids, close },
           run: (amount) => inParallel(amount, 32, () => checkHealth(client)),
         },
       ];
@@ -131,15 +138,15 @@ export const CASES: readonly Case[] = [
     rounds: 3,
     baseline: 'GetFileUrl',
     open: async (world) => {
-      const { client, fileIds, serverPid } = await withFiles(world);
+      const { client, fileIds, serverPids } = await withFiles(world);
       const close = () => client.close();
       return [
         {
-          ...{ name: 'BatchGetFileUrls', serverPid, close },
+          ...{ name: 'BatchGetFileUrls', serverPids, close },
           run: (amount) => inParallel(amount / fileIds.length, 4, () => getUrls(client, fileIds)),
         },
         {
-          ...{ name: 'GetFileUrl, one URL a call', serverPid, close },
+          ...{ name: 'GetFileUrl, one URL a call', serverPids, close },
           run: (amount) =>
             inParallel(amount, 32, (index) => getUrl(client, fileIds[index % fileIds.length]!)),
         },
@@ -170,8 +177,8 @@ function uploadsOf(
         const { files, sizeBytes, inFlight } = plan(amount);
         await inParallel(files, inFlight, () => uploader.upload(contentOf(sizeBytes)));
       };
-      const { name, serverPid, close } = uploader;
-      contestants.push({ name, serverPid, run, close });
+      const { name, serverPids, close } = uploader;
+      contestants.push({ name, serverPids, run, close });
     }
     return contestants;
   };
@@ -191,7 +198,7 @@ async function withFiles({ service }: World) {
     const file = { name: `report ${index}.pdf`, owner: 'bench' };
     fileIds.push(await client.upload(contentOf(KiB), file));
   });
-  return { client, fileIds, serverPid: service.pid };
+  return { client, fileIds, serverPids: [service.pid!] };
 }
 
 function urlRequest(fileId: string) {

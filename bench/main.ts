@@ -30,21 +30,27 @@ const cases = CASES.filter(({ id }) => values.only?.split(',').includes(id) ?? t
 if (existsSync('/dev/shm')) process.env.TMPDIR = '/dev/shm';
 // Servers that are stopping do not keep this process alive by themselves.
 setInterval(() => undefined, 1000);
+let succeeded = true;
 if (values.help) {
   console.log(USAGE);
 } else if (values.profile) {
   await profile();
 } else {
-  await measure();
+  succeeded = await measure();
 }
 // What a library still holds open must not keep the process alive.
-process.exit(0);
+process.exit(succeeded ? 0 : 1);
 
-async function measure(): Promise<void> {
+/** Tells whether every contestant that was there went through with it. */
+async function measure(): Promise<boolean> {
   const isWritten = !values.quick && !values.only;
   const sections: string[] = [];
+  let failed = false;
   for (const one of cases) {
+    const started = performance.now();
     const result = await measureCase(one, values.quick);
+    failed ||= result.missing.some((each) => each.failed);
+    console.error(`${one.id}: ${Math.round((performance.now() - started) / 1000)} s`);
     const section = sectionOf(result);
     console.log(section);
     sections.push(section);
@@ -53,6 +59,7 @@ async function measure(): Promise<void> {
   const how = conditions(await versions(!values.quick));
   console.log(how);
   if (isWritten) await writePage('bench', [how, ...sections].join('\n\n'));
+  return !failed;
 }
 
 async function profile(): Promise<void> {

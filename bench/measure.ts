@@ -6,13 +6,13 @@ import { openWorld, type World } from './world.ts';
 /** What one run came to. */
 export interface Sample {
   readonly seconds: number;
-  /** CPU time in seconds of the contestant's server; undefined where it has none. */
+  /** CPU time in seconds of the processes of the contestant's server; undefined where it has none. */
   readonly serverCpu: number | undefined;
   /** CPU time in seconds of this process, which is the client. */
   readonly clientCpu: number;
   /** CPU time in seconds of the client and every server together. */
   readonly allCpu: number;
-  /** Greatest resident memory of the contestant's server, in bytes. */
+  /** Greatest resident memory of the processes of the contestant's server, in bytes. */
   readonly peakBytes: number | undefined;
 }
 
@@ -34,33 +34,91 @@ export interface CaseResult {
 /** How long the machine may come to rest before a run, in milliseconds. */
 const REST_MS = 300;
 
+/** How long a run may take, in milliseconds. Ten times what the slowest needs: whoever takes longer hangs. */
+const RUN_LIMIT_MS = 120_000;
+
+/** A contestant failed or hung. */
+class Failed extends Error {
+  readonly contestant: string;
+
+  constructor(contestant: string, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.contestant = contestant;
+  }
+}
+
 /**
  * Runs the contestants of a case in turns, every second round in the opposite order, so that what slows the machine
- * down for a while slows all of them. Each round has new servers, on which each contestant first warms up.
+ * down for a while slows all of them. A contestant that fails or hangs is left out, and the case begins anew without it.
  */
 export async function measureCase(one: Case, quick: boolean): Promise<CaseResult> {
+  const failed = new Map<string, string>();
+  for (;;) {
+    try {
+      return await measureOthers(one, quick, failed);
+    } catch (error) {
+      if (!(error instanceof Failed)) throw error;
+      failed.set(error.contestant, error.message);
+      console.error(`${one.id}: ${error.contestant} is left out: ${error.message}`);
+    }
+  }
+}
+
+async function measureOthers(
+  one: Case,
+  quick: boolean,
+  failed: ReadonlyMap<string, string>,
+): Promise<CaseResult> {
   const amount = quick ? one.quickAmount : one.amount;
+  const rounds = quick ? 1 : one.rounds;
+  // Large files would fill the memory that the servers keep them in; the others need no new servers for each round.
+  const roundsOfWorld = one.unit === 'byte' ? 1 : rounds;
   const series = new Map<string, Sample[]>();
   let missing: readonly Missing[] = [];
-  for (let round = 0; round < (quick ? 1 : one.rounds); round++) {
+  for (let round = 0; round < rounds;) {
     const world = await openWorld({ withTusd: !quick });
+    const opened = await one.open(world).catch(async (error: unknown) => {
+      await world.close();
+      throw error;
+    });
+    const contestants = opened.filter(takesPart).filter(({ name }) => !failed.has(name));
+    missing = opened.filter((each): each is Missing => !takesPart(each));
     try {
-      const opened = await one.open(world);
-      missing = opened.filter((each): each is Missing => !takesPart(each));
-      const contestants = opened.filter(takesPart);
-      if (!quick) for (const contestant of contestants) await contestant.run(warmUpAmount(one));
-      for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
-        const samples = series.get(contestant.name) ?? [];
-        series.set(contestant.name, samples);
-        samples.push(await measure(contestant, amount, world));
+      if (!quick) for (const contestant of contestants) await contestRun(contestant, warmUpAmount(one));
+      for (let more = roundsOfWorld; more > 0; more--, round++) {
+        for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
+          const samples = series.get(contestant.name) ?? [];
+          series.set(contestant.name, samples);
+          samples.push(await measure(contestant, amount, world));
+        }
       }
-      for (const contestant of contestants) contestant.close();
     } finally {
+      for (const contestant of opened.filter(takesPart)) await contestant.close();
       await world.close();
     }
   }
-  // In the order of the first round.
-  return { case: one, amount, missing, series: [...series].map(([name, samples]) => ({ name, samples })) };
+  return {
+    ...{ case: one, amount },
+    missing: [...missing, ...[...failed].map(([name, why]) => ({ name, missing: why, failed: true }))],
+    // In the order of the first round.
+    series: [...series].map(([name, samples]) => ({ name, samples })),
+  };
+}
+
+/** Has a contestant do its work. Whatever it fails with is {@link Failed}. */
+async function contestRun(contestant: Contestant, amount: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const hung = new Promise<never>((_, reject) => {
+    const message = `no end of a run after ${RUN_LIMIT_MS / 1000} s`;
+    timer = setTimeout(() => reject(new Error(message)), RUN_LIMIT_MS);
+  });
+  try {
+    await Promise.race([contestant.run(amount), hung]);
+  } catch (error) {
+    throw new Failed(contestant.name, error);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Work that lets the compiler of JavaScript see what is needed. */
@@ -69,27 +127,29 @@ export function warmUpAmount({ amount, quickAmount }: Case): number {
 }
 
 async function measure(contestant: Contestant, amount: number, world: World): Promise<Sample> {
-  const { serverPid } = contestant;
+  const { serverPids } = contestant;
   const { service, store, pocketbase, tusd } = world;
   const servers = [service, store, pocketbase, ...('missing' in tusd ? [] : [tusd])];
-  const cpuOf = (pid: number | undefined) => (pid === undefined ? 0 : cpuSeconds(pid));
+  const all = new Set([process.pid, ...servers.map(({ pid }) => pid!), ...serverPids]);
+  const sum = (pids: Iterable<number>, of: (pid: number) => number) =>
+    [...pids].reduce((total, pid) => total + of(pid), 0);
   const look = () => ({
-    server: cpuOf(serverPid),
+    server: sum(serverPids, cpuSeconds),
     client: cpuSeconds(process.pid),
-    all: servers.reduce((sum, { pid }) => sum + cpuOf(pid), cpuSeconds(process.pid)),
+    all: sum(all, cpuSeconds),
   });
   await new Promise((resolve) => setTimeout(resolve, REST_MS));
-  if (serverPid !== undefined) resetPeakMemory(serverPid);
+  serverPids.forEach(resetPeakMemory);
   const before = look();
   const started = performance.now();
-  await contestant.run(amount);
+  await contestRun(contestant, amount);
   const seconds = (performance.now() - started) / 1000;
   const after = look();
   return {
     seconds,
-    serverCpu: serverPid === undefined ? undefined : after.server - before.server,
+    serverCpu: serverPids.length === 0 ? undefined : after.server - before.server,
     clientCpu: after.client - before.client,
     allCpu: after.all - before.all,
-    peakBytes: serverPid === undefined ? undefined : peakMemory(serverPid),
+    peakBytes: serverPids.length === 0 ? undefined : sum(serverPids, peakMemory),
   };
 }

@@ -53,7 +53,7 @@ export async function profileCase(one: Case, quick: boolean): Promise<Profile> {
     const [before, from] = [cpuSeconds(pid), now()];
     await contestant!.run(amount);
     const [after, to] = [cpuSeconds(pid), now()];
-    for (const each of [contestant!, ...others]) each.close();
+    for (const each of [contestant!, ...others]) await each.close();
     await world.service.stop();
     const [file] = await readdir(dir);
     if (file === undefined) throw new Error('the service wrote no profile');

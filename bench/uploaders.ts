@@ -4,9 +4,9 @@ import { createWorkerClient } from '@asset-service/worker';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
-import { once } from 'node:events';
-import { Agent, request } from 'node:http';
 import { Readable } from 'node:stream';
+import { freePort } from '../test/support/ports.ts';
+import { startService } from '../test/support/service.ts';
 import { bytesOf, type Content } from './content.ts';
 import { startDelay } from './delay.ts';
 import { LeanClient } from './lean-client.ts';
@@ -16,17 +16,19 @@ import type { World } from './world.ts';
 /** A way to store files. */
 export interface Uploader {
   readonly name: string;
-  /** Process id of the server that files go through before the store; none where there is no such server. */
-  readonly serverPid: number | undefined;
+  /** Process ids of the server that files go through before the store; none where there is no such server. */
+  readonly serverPids: readonly number[];
   /** Stores one file. */
   upload(content: Content): Promise<void>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** Who does not take part, and why. */
 export interface Missing {
   readonly name: string;
   readonly missing: string;
+  /** True for one that was there and failed. */
+  readonly failed?: boolean;
 }
 
 /** Makes an uploader ready. */
@@ -41,9 +43,33 @@ export const throughService: OpenUploader = async ({ service }) => {
   const client = new LeanClient(service.url);
   return {
     name: 'Asset Service, lean gRPC client',
-    serverPid: service.pid,
+    serverPids: [service.pid!],
     upload: async (content) => void (await client.upload(content, DESCRIPTION)),
     close: () => client.close(),
+  };
+};
+
+/** Connections to processes that share a port. The kernel gives each connection to one of them. */
+const CONNECTIONS = 16;
+
+/** The service as two processes on one port, which callers on other machines would reach by many connections. */
+export const throughTwoProcesses: OpenUploader = async ({ serviceSettings }) => {
+  const port = await freePort();
+  const settings = { ...serviceSettings, ASSET_REUSE_PORT: 'true' };
+  const services = [await startService(settings, { port }), await startService(settings, { port })];
+  const clients = Array.from({ length: CONNECTIONS }, () => new LeanClient(services[0]!.url));
+  let next = 0;
+  return {
+    name: 'Asset Service, two processes on one port',
+    serverPids: services.map(({ pid }) => pid!),
+    upload: async (content) => void (await clients[next++ % CONNECTIONS]!.upload(content, DESCRIPTION)),
+    async close() {
+      for (const client of clients) client.close();
+      for (const service of services) {
+        await service.kill();
+        await service.dispose();
+      }
+    },
   };
 };
 
@@ -52,7 +78,7 @@ export const throughWorkerClient: OpenUploader = async ({ service }) => {
   const client = createWorkerClient({ baseUrl: service.url });
   return {
     name: 'Asset Service, worker client',
-    serverPid: service.pid,
+    serverPids: [service.pid!],
     upload: async (content) => {
       await client.uploadFile(() => Readable.from(bytesOf(content)), {
         ...DESCRIPTION,
@@ -75,8 +101,8 @@ export const throughDelay: OpenUploader = async (world) => {
   })) as Uploader;
   return {
     ...uploader,
-    close() {
-      uploader.close();
+    async close() {
+      await uploader.close();
       delay.close();
     },
   };
@@ -91,7 +117,7 @@ export const byConnectHttp1: OpenUploader = async ({ service }) => {
   );
   return {
     name: 'Asset Service, Connect over HTTP/1.1',
-    serverPid: service.pid,
+    serverPids: [service.pid!],
     upload: async (content) => void (await client.upload(messagesOf(content))),
     close: () => delay.close(),
   };
@@ -115,7 +141,7 @@ async function* messagesOf({ pieces, sizeBytes, sha256, crc32c }: Content) {
 /** What is done without a service for large files: multipart by the SDK, with its defaults. */
 export const byLibStorage: OpenUploader = async ({ s3, bucket }) => ({
   name: '@aws-sdk/lib-storage, straight into the store',
-  serverPid: undefined,
+  serverPids: [],
   upload: async (content) => {
     const Body = Readable.from(bytesOf(content), { objectMode: false });
     await new Upload({ client: s3, params: { Bucket: bucket.bucket, Key: newName(), Body } }).done();
@@ -128,7 +154,7 @@ export const byPutAndRecord: OpenUploader = async ({ s3, bucket, pocketbase }) =
   const records = await openPocketBase(pocketbase, bucket);
   return {
     name: 'PutObject, then a PocketBase record',
-    serverPid: undefined,
+    serverPids: [],
     upload: async (content) => {
       const key = newName();
       const [piece] = content.pieces;
@@ -144,41 +170,10 @@ export const byPocketBaseForm: OpenUploader = async ({ pocketbase, bucket }) => 
   const records = await openPocketBase(pocketbase, bucket);
   return {
     name: 'PocketBase form upload into S3',
-    serverPid: pocketbase.pid,
+    serverPids: [pocketbase.pid!],
     upload: async (content) => {
       await records.createWithFile(DESCRIPTION, Buffer.concat([...bytesOf(content)]));
     },
     close: () => undefined,
-  };
-};
-
-/** tusd with its S3 store. The bytes come with the request that creates the upload, the fewest that tus allows. */
-export const byTusd: OpenUploader = async ({ tusd }) => {
-  const name = 'tusd, S3 store';
-  if ('missing' in tusd) return { name, ...tusd };
-  const agent = new Agent({ keepAlive: true });
-  return {
-    name,
-    serverPid: tusd.pid,
-    upload: async (content) => {
-      const headers = {
-        'tus-resumable': '1.0.0',
-        'upload-length': content.sizeBytes,
-        'content-type': 'application/offset+octet-stream',
-        'content-length': content.sizeBytes,
-      };
-      const sent = request(tusd.url, { method: 'POST', headers, agent });
-      const answered = once(sent, 'response');
-      answered.catch(() => undefined);
-      Readable.from(bytesOf(content), { objectMode: false }).pipe(sent);
-      const [response] = await answered;
-      response.resume();
-      await once(response, 'end');
-      const stored = Number(response.headers['upload-offset']);
-      if (response.statusCode !== 201 || stored !== content.sizeBytes) {
-        throw new Error(`tusd answered ${response.statusCode} and stored ${stored} bytes`);
-      }
-    },
-    close: () => agent.destroy(),
   };
 };

@@ -8,7 +8,10 @@ const run = promisify(execFile);
 
 /** Versions of what takes part, by name. */
 export async function versions(withTusd: boolean): Promise<Record<string, string>> {
-  const packages = ['@connectrpc/connect-node', '@aws-sdk/client-s3', '@aws-sdk/lib-storage'];
+  const packages = [
+    ...['@connectrpc/connect-node', '@aws-sdk/client-s3', '@aws-sdk/lib-storage'],
+    ...['@tus/server', '@tus/s3-store', 'tus-js-client'],
+  ];
   const found: Record<string, string> = {};
   for (const name of packages) {
     const text = await readFile(join(ROOT, 'node_modules', name, 'package.json'), 'utf8');

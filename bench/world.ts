@@ -3,27 +3,27 @@ import { serverProgram } from '../test/support/install.ts';
 import { startPocketBase, type PocketBaseServer } from '../test/support/pocketbase.ts';
 import { freePort } from '../test/support/ports.ts';
 import { makeDir, startServer, type Server } from '../test/support/process.ts';
-import { startSeaweedFS } from '../test/support/seaweedfs.ts';
+import { startSeaweedFS, type SeaweedFS } from '../test/support/seaweedfs.ts';
 import { startService, type Service } from '../test/support/service.ts';
 import { createBucket, type TestBucket } from '../test/support/shared-servers.ts';
+import type { TusServer } from './tus-peers.ts';
 
-/** The servers of one case, all of them new. */
+/** The servers of a case, all of them new. */
 export interface World {
   readonly bucket: TestBucket;
   /** SeaweedFS, which `bucket` is in. */
-  readonly store: Server;
+  readonly store: SeaweedFS;
   readonly pocketbase: PocketBaseServer;
   /** The service on both. */
   readonly service: Service;
+  /** The settings of `service`, for another process of it. */
+  readonly serviceSettings: Readonly<Record<string, string>>;
   /** tusd with its S3 store on a bucket of its own; where it is not there, why. */
-  readonly tusd: Tusd | { readonly missing: string };
+  readonly tusd: TusServer | { readonly missing: string };
   /** An S3 client with the SDK's defaults, as a program that has no service would hold it. */
   readonly s3: S3Client;
   close(): Promise<void>;
 }
-
-/** A tusd that runs. */
-export type Tusd = Server & { readonly url: string };
 
 /** What {@link openWorld} is told. */
 export interface WorldOptions {
@@ -55,12 +55,16 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       ? await startTusd(await createBucket(store)).catch(whyMissing)
       : { missing: 'left out of a quick run' };
     if (!('missing' in tusd)) keep(tusd);
-    const service = keep(await startService(serviceEnvironment(bucket, pocketbase, options.profileDir)));
+    const serviceSettings = settingsOf(bucket, pocketbase);
+    const profiling = `--cpu-prof --cpu-prof-dir=${options.profileDir}`;
+    const service = keep(
+      await startService({ ...serviceSettings, ...(options.profileDir && { NODE_OPTIONS: profiling }) }),
+    );
     const { endpoint, region, accessKeyId, secretAccessKey } = bucket;
     const credentials = { accessKeyId, secretAccessKey };
     const s3 = new S3Client({ endpoint, region, forcePathStyle: true, credentials });
     return {
-      ...{ bucket, store, pocketbase, service, tusd, s3 },
+      ...{ bucket, store, pocketbase, service, serviceSettings, tusd, s3 },
       async close() {
         s3.destroy();
         await close();
@@ -72,7 +76,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   }
 }
 
-function serviceEnvironment(bucket: TestBucket, pocketbase: PocketBaseServer, profileDir?: string) {
+function settingsOf(bucket: TestBucket, pocketbase: PocketBaseServer): Record<string, string> {
   return {
     ASSET_STORE: 's3',
     ASSET_S3_ENDPOINT: bucket.endpoint,
@@ -86,11 +90,10 @@ function serviceEnvironment(bucket: TestBucket, pocketbase: PocketBaseServer, pr
     ASSET_POCKETBASE_PASSWORD: pocketbase.password,
     ASSET_LOG_LEVEL: 'warn',
     ...{ ASSET_LIMIT_READS: '0', ASSET_LIMIT_WRITES: '0' },
-    ...(profileDir !== undefined && { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileDir}` }),
   };
 }
 
-async function startTusd(bucket: TestBucket): Promise<Tusd> {
+async function startTusd(bucket: TestBucket): Promise<TusServer> {
   const program = await serverProgram('tusd');
   const dir = await makeDir('tusd');
   const port = await freePort();

@@ -46,6 +46,7 @@ describe('the bench', () => {
     for (const name of [
       'Asset Service, lean gRPC client',
       'Asset Service, worker client',
+      'Asset Service, two processes on one port',
       'Asset Service, Connect over HTTP/1.1',
       'GetFileUrl',
       'Empty unary call (grpc.health.v1 Check)',
@@ -59,6 +60,7 @@ describe('the bench', () => {
       '@aws-sdk/lib-storage, straight into the store',
       'PutObject, then a PocketBase record',
       'PocketBase form upload into S3',
+      '@tus/server, S3 store',
     ]) {
       expect(Number(rows.get(name)?.[0])).toBeGreaterThan(0);
     }

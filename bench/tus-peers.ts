@@ -1,0 +1,128 @@
+import { once } from 'node:events';
+import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { DefaultHttpStack, Upload, type FileReader } from 'tus-js-client';
+import { ROOT } from '../test/support/install.ts';
+import { freePort } from '../test/support/ports.ts';
+import { makeDir, startServer, type Server } from '../test/support/process.ts';
+import { createBucket, type TestBucket } from '../test/support/shared-servers.ts';
+import { bytesOf, type Content } from './content.ts';
+import type { OpenUploader, Uploader } from './uploaders.ts';
+
+/** A server of the tus protocol, and where it takes uploads. */
+export type TusServer = Server & { readonly url: string };
+
+/** tusd with its S3 store. */
+export const byTusd: OpenUploader = async ({ tusd }) => {
+  const name = 'tusd, S3 store';
+  return 'missing' in tusd ? { name, ...tusd } : overTus(name, tusd);
+};
+
+/** The tus server for Node.js with its S3 store on a bucket of its own. */
+export const byTusServer: OpenUploader = async ({ store }) => {
+  const server = await startTusServer(await createBucket(store));
+  const uploader = overTus('@tus/server, S3 store', server);
+  return {
+    ...uploader,
+    async close() {
+      await uploader.close();
+      await server.kill();
+      await server.dispose();
+    },
+  };
+};
+
+/** tusd by the client that browsers and programs of Node.js use. */
+export const byTusJsClient: OpenUploader = async ({ tusd }) => {
+  const name = 'tusd, tus-js-client';
+  if ('missing' in tusd) return { name, ...tusd };
+  const agent = new Agent({ keepAlive: true });
+  // The types do not know that it takes options.
+  const httpStack = new (DefaultHttpStack as new (options: object) => DefaultHttpStack)({ agent });
+  return {
+    name,
+    serverPids: [tusd.pid!],
+    upload: (content) =>
+      new Promise<void>((resolve, reject) => {
+        const upload = new Upload(content as unknown as Blob, {
+          endpoint: tusd.url,
+          httpStack,
+          fileReader: CONTENT_READER,
+          uploadDataDuringCreation: true,
+          storeFingerprintForResuming: false,
+          retryDelays: null,
+          onSuccess: () => resolve(),
+          onError: reject,
+        });
+        upload.start();
+      }),
+    close: () => agent.destroy(),
+  };
+};
+
+/** Gives tus-js-client a file as a stream, as it reads one from a disk. */
+const CONTENT_READER: FileReader = {
+  openFile: async (content: Content) => ({
+    size: content.sizeBytes,
+    slice: async (start) => {
+      if (start > 0) throw new Error('the server did not take all of the file at once');
+      const value = Readable.from(bytesOf(content), { objectMode: false });
+      return { value: Object.assign(value, { size: content.sizeBytes }), done: true };
+    },
+    close: () => undefined,
+  }),
+};
+
+/** Uploads by plain HTTP. The bytes come with the request that creates the upload, the fewest that tus allows. */
+function overTus(name: string, server: TusServer): Uploader {
+  const agent = new Agent({ keepAlive: true });
+  return {
+    name,
+    serverPids: [server.pid!],
+    upload: async (content) => {
+      const headers = {
+        'tus-resumable': '1.0.0',
+        'upload-length': content.sizeBytes,
+        'content-type': 'application/offset+octet-stream',
+        'content-length': content.sizeBytes,
+      };
+      const sent = request(server.url, { method: 'POST', headers, agent });
+      const answered = once(sent, 'response');
+      answered.catch(() => undefined);
+      Readable.from(bytesOf(content), { objectMode: false }).pipe(sent);
+      const [response] = await answered;
+      response.resume();
+      await once(response, 'end');
+      const stored = Number(response.headers['upload-offset']);
+      if (response.statusCode !== 201 || stored !== content.sizeBytes) {
+        throw new Error(`${name} answered ${response.statusCode} and stored ${stored} bytes`);
+      }
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+async function startTusServer(bucket: TestBucket): Promise<TusServer> {
+  const dir = await makeDir('tus-server');
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}/files`;
+  const server = await startServer({
+    name: '@tus/server',
+    command: process.execPath,
+    args: [join(ROOT, 'bench', 'tus-server.ts')],
+    env: {
+      PORT: String(port),
+      BUCKET: bucket.bucket,
+      ENDPOINT: bucket.endpoint,
+      AWS_ACCESS_KEY_ID: bucket.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
+      AWS_REGION: bucket.region,
+      TMPDIR: dir,
+    },
+    dir,
+    ownsDir: true,
+    ready: async () => (await fetch(url, { method: 'OPTIONS' })).ok,
+  });
+  return Object.assign(server, { url });
+}
