@@ -1,4 +1,9 @@
-import type { CallFrame } from './profile.ts';
+/** A function, as V8 names it. */
+export interface CallFrame {
+  readonly functionName: string;
+  readonly url: string;
+  readonly lineNumber: number;
+}
 
 /** Where a function belongs by its file; the first pattern that fits counts. */
 const BY_FILE: readonly (readonly [RegExp, string])[] = [

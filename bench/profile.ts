@@ -2,7 +2,7 @@ import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from '../test/support/install.ts';
 import { takesPart, type Case } from './cases.ts';
-import { categoryOf } from './profile-categories.ts';
+import { categoryOf, type CallFrame } from './profile-categories.ts';
 import { warmUpAmount } from './measure.ts';
 import { cpuSeconds } from './usage.ts';
 import { openWorld } from './world.ts';
@@ -30,13 +30,6 @@ interface CpuProfile {
   readonly samples: readonly number[];
   /** Microseconds since the sample before. */
   readonly timeDeltas: readonly number[];
-}
-
-/** A function, as V8 names it. */
-export interface CallFrame {
-  readonly functionName: string;
-  readonly url: string;
-  readonly lineNumber: number;
 }
 
 /** Runs a case with its first contestant, while the service writes a CPU profile, and sums that up. */

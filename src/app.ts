@@ -1,11 +1,6 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openAudit } from './audit/open-audit.ts';
 import type { FileCatalog } from './catalog/file-catalog.ts';
-import { openPocketBaseCatalog } from './catalog/pocketbase.ts';
-import { openPostgresCatalog } from './catalog/sql-postgres.ts';
-import { openSqliteCatalog } from './catalog/sql-sqlite.ts';
 import type { Config } from './config.ts';
 import { reloadTls, TLS_FILES } from './config-tls.ts';
 import { Admission } from './files/admission.ts';
@@ -19,23 +14,20 @@ import { previewSweep } from './files/sweep-preview.ts';
 import { Sweeper } from './files/sweeper.ts';
 import { HealthMonitor } from './health.ts';
 import { openLog } from './log.ts';
-import type { Authenticator } from './identity/authenticator.ts';
-import { NO_IDENTITY } from './identity/none.ts';
-import { openMtls } from './identity/mtls.ts';
-import { openOidc } from './identity/oidc.ts';
-import { CallLimits } from './rpc/call-limits.ts';
-import { blobRoute } from './rpc/blob-route.ts';
 import { RPC_SERVICES, rpcHandlers } from './rpc/handler.ts';
-import { listen, type Listener, type RequestHandler } from './rpc/listener.ts';
+import { listen, type Listener } from './rpc/listener.ts';
 import { isStreamingCall } from './rpc/streaming-calls.ts';
-import type { BlobStore } from './storage/blob-store.ts';
-import { ClamdScanner } from './scanning/clamd.ts';
-import { FilesystemBlobStore } from './storage/filesystem.ts';
-import { loadSigningKey } from './storage/filesystem-signing-key.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
-import { S3BlobStore } from './storage/s3.ts';
-import { SignedUrls } from './storage/signed-url.ts';
 import { watchFiles } from './watch-files.ts';
+import {
+  openAuthenticator,
+  openCatalog,
+  openScanning,
+  openStore,
+  addressUrl,
+  openCallLimits,
+  memoryShare,
+} from './app-drivers.ts';
 
 /** Ids that one reservation holds: one write to the catalog for so many uploads. */
 const RESERVATION_SIZE = 64;
@@ -133,7 +125,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   });
   const policyFile = settings.ASSET_POLICY_FILE;
   const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);
-  listener.serve(rpcHandlers(files, health, { authenticator, limits: callLimits(config) }, route, log));
+  listener.serve(rpcHandlers(files, health, { authenticator, limits: openCallLimits(config) }, route, log));
   await health.check();
   log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
 
@@ -153,24 +145,6 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       log.info('stopped');
     },
   };
-}
-
-/** Without identities all callers are one, and the bounds of all uploads together are what there is. */
-function callLimits({ identity, settings }: Config): CallLimits {
-  const bound = (count: number) => (identity.kind === 'none' ? 0 : count);
-  return new CallLimits({
-    readsPerSecond: bound(settings.ASSET_LIMIT_READS),
-    writesPerSecond: bound(settings.ASSET_LIMIT_WRITES),
-    refusalsPerSecond: bound(settings.ASSET_LIMIT_REFUSALS),
-    uploads: bound(settings.ASSET_LIMIT_UPLOADS),
-    downloads: bound(settings.ASSET_LIMIT_DOWNLOADS),
-  });
-}
-
-/** What the uploads of one caller may hold, in bytes. Without identities all callers are one. */
-function memoryShare({ identity, settings }: Config): number {
-  const percent = identity.kind === 'none' ? 100 : settings.ASSET_LIMIT_MEMORY_SHARE;
-  return Math.floor((settings.ASSET_UPLOAD_MEMORY * percent) / 100);
 }
 
 /** Brings the schema of the configured catalog up to date and returns what it did, a line each. */
@@ -224,17 +198,6 @@ function createLogger(config: Config): Logger {
   return openLog(config.settings.ASSET_LOG_LEVEL);
 }
 
-function openAuthenticator({ identity }: Config, log: Logger): Authenticator {
-  switch (identity.kind) {
-    case 'none':
-      return NO_IDENTITY;
-    case 'oidc':
-      return openOidc(identity.oidc, log);
-    case 'mtls':
-      return openMtls(identity.mtls, log);
-  }
-}
-
 /** Has the listener take the files of TLS anew when they change; returns how to stop. */
 function renewCertificates({ settings }: Config, listener: Listener, log: Logger): () => void {
   const paths = TLS_FILES.flatMap((name) => settings[name] ?? []);
@@ -249,43 +212,4 @@ function renewCertificates({ settings }: Config, listener: Listener, log: Logger
       log.warn({ err: error }, 'the certificate cannot be read anew: the last one goes on being used');
     }
   });
-}
-
-function openCatalog({ catalog, settings }: Config): FileCatalog {
-  switch (catalog.kind) {
-    case 'sqlite':
-      mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
-      return openSqliteCatalog({ path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite') });
-    case 'postgres':
-      return openPostgresCatalog({ url: catalog.url });
-    case 'pocketbase':
-      return openPocketBaseCatalog(catalog.pocketbase);
-  }
-}
-
-function openScanning({ settings }: Config): FilesContext['scanning'] {
-  const address = settings.ASSET_CLAMD_ADDRESS;
-  if (address === undefined) return undefined;
-  return {
-    scanner: new ClamdScanner(address, settings.ASSET_CLAMD_TIMEOUT),
-    maxSizeBytes: settings.ASSET_CLAMD_MAX_SIZE,
-    failOpen: settings.ASSET_CLAMD_ON_FAILURE === 'fail-open',
-  };
-}
-
-/** The store, and the route that serves its URLs if the store itself cannot. */
-function openStore(config: Config, url: string, log: Logger): { store: BlobStore; route?: RequestHandler } {
-  const { store: choice, settings } = config;
-  if (choice.kind === 's3') return { store: new S3BlobStore(choice.s3) };
-  mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
-  const given = settings.ASSET_URL_SIGNING_KEY;
-  const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
-  const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
-  const store = new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls);
-  return { store, route: blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS }) };
-}
-
-function addressUrl({ tls, settings }: Config, port: number): string {
-  const { host } = settings.ASSET_LISTEN;
-  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

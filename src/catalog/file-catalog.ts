@@ -1,8 +1,7 @@
+import type { CatalogCall, JsonValue } from './catalog-call.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 
-/** Anything that JSON can say. */
-export type JsonValue =
-  null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type { CatalogCall, JsonValue } from './catalog-call.ts';
 
 /** What a caller may say of a file. */
 export interface FileDescription {
@@ -103,12 +102,6 @@ export interface ListCursor {
 export interface Reservation {
   readonly id: string;
   readonly fileIds: readonly string[];
-}
-
-/** Options that every call to the catalog takes. */
-export interface CatalogCall {
-  /** Ends the call; it then rejects with `signal.reason`. A write may have happened all the same. */
-  readonly signal?: AbortSignal;
 }
 
 /** What must still be open for a record to be created; it is checked in the same transaction. */

@@ -1,4 +1,4 @@
-import type { CatalogCall, JsonValue } from './file-catalog.ts';
+import type { CatalogCall, JsonValue } from './catalog-call.ts';
 
 /**
  * One upload that goes on over several calls. Its id is that of the file it may become, so the file

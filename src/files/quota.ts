@@ -1,6 +1,7 @@
 import { AssetError } from '../errors.ts';
-import type { FilesContext } from './context.ts';
+import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { Quota } from './policy/policy-file.ts';
+import type { UsagePolicies } from './policy/usage-policies.ts';
 
 /** Whose quota a file counts against. */
 export interface QuotaSubject {
@@ -18,6 +19,12 @@ export interface QuotaHold extends Disposable {
    * @throws AssetError QUOTA_EXCEEDED
    */
   grow(sizeBytes: number): void;
+}
+
+/** What says how much an owner may have, and how much it has. */
+interface QuotaContext {
+  readonly policies: UsagePolicies;
+  readonly catalog: FileCatalog;
 }
 
 /** What one owner has, or is about to have, of one usage or of all. */
@@ -43,7 +50,7 @@ export class Quotas {
    * @throws AssetError QUOTA_EXCEEDED
    */
   async hold(
-    context: Pick<FilesContext, 'policies' | 'catalog'>,
+    context: QuotaContext,
     subject: QuotaSubject,
     sizeBytes: number,
     signal: AbortSignal,
@@ -96,7 +103,7 @@ export class Quotas {
  * @throws AssetError QUOTA_EXCEEDED
  */
 export async function checkQuota(
-  context: Pick<FilesContext, 'policies' | 'catalog'>,
+  context: QuotaContext,
   subject: QuotaSubject,
   sizeBytes: number,
   signal?: AbortSignal,
@@ -108,7 +115,7 @@ export async function checkQuota(
 
 /** The quotas that bind a file, with what is used of each. A file without an owner is bound by none. */
 async function roomsOf(
-  { policies, catalog }: Pick<FilesContext, 'policies' | 'catalog'>,
+  { policies, catalog }: QuotaContext,
   { owner, usage, isCounted = false }: QuotaSubject,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly quota: Quota; readonly used: Used; readonly usage: string | undefined }[]> {

@@ -1,6 +1,6 @@
 import { AssetError, isAssetError } from '../errors.ts';
+import type { Logger } from 'pino';
 import type { MalwareScan, MalwareScanner } from '../scanning/scanner.ts';
-import type { FilesContext } from './context.ts';
 
 /** How files are scanned for malware before they become visible. */
 export interface Scanning {
@@ -11,7 +11,11 @@ export interface Scanning {
   readonly failOpen: boolean;
 }
 
-type ScanContext = Pick<FilesContext, 'scanning' | 'log'>;
+/** What scanning needs. */
+interface ScanContext {
+  readonly scanning?: Scanning | undefined;
+  readonly log: Logger;
+}
 
 /**
  * Throws FILE_TOO_LARGE if a file of so many bytes cannot be scanned and may not be stored without.

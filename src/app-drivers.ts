@@ -1,0 +1,98 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { FileCatalog } from './catalog/file-catalog.ts';
+import { openPocketBaseCatalog } from './catalog/pocketbase.ts';
+import { openPostgresCatalog } from './catalog/sql-postgres.ts';
+import { openSqliteCatalog } from './catalog/sql-sqlite.ts';
+import type { Config } from './config.ts';
+import type { FilesContext } from './files/context.ts';
+import type { Authenticator } from './identity/authenticator.ts';
+import { NO_IDENTITY } from './identity/none.ts';
+import { openMtls } from './identity/mtls.ts';
+import { openOidc } from './identity/oidc.ts';
+import { CallLimits } from './rpc/call-limits.ts';
+import { blobRoute } from './rpc/blob-route.ts';
+import type { RequestHandler } from './rpc/listener.ts';
+import type { BlobStore } from './storage/blob-store.ts';
+import { ClamdScanner } from './scanning/clamd.ts';
+import { FilesystemBlobStore } from './storage/filesystem.ts';
+import { loadSigningKey } from './storage/filesystem-signing-key.ts';
+import { S3BlobStore } from './storage/s3.ts';
+import { SignedUrls } from './storage/signed-url.ts';
+
+/** Finds out who calls, in the way that the configuration names. */
+export function openAuthenticator({ identity }: Config, log: Logger): Authenticator {
+  switch (identity.kind) {
+    case 'none':
+      return NO_IDENTITY;
+    case 'oidc':
+      return openOidc(identity.oidc, log);
+    case 'mtls':
+      return openMtls(identity.mtls, log);
+  }
+}
+
+/** The file catalog that the configuration names. Nothing of it is reached yet. */
+export function openCatalog({ catalog, settings }: Config): FileCatalog {
+  switch (catalog.kind) {
+    case 'sqlite':
+      mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
+      return openSqliteCatalog({ path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite') });
+    case 'postgres':
+      return openPostgresCatalog({ url: catalog.url });
+    case 'pocketbase':
+      return openPocketBaseCatalog(catalog.pocketbase);
+  }
+}
+
+/** The malware scanner; undefined where none is configured. */
+export function openScanning({ settings }: Config): FilesContext['scanning'] {
+  const address = settings.ASSET_CLAMD_ADDRESS;
+  if (address === undefined) return undefined;
+  return {
+    scanner: new ClamdScanner(address, settings.ASSET_CLAMD_TIMEOUT),
+    maxSizeBytes: settings.ASSET_CLAMD_MAX_SIZE,
+    failOpen: settings.ASSET_CLAMD_ON_FAILURE === 'fail-open',
+  };
+}
+
+/** The store, and the route that serves its URLs if the store itself cannot. */
+export function openStore(
+  config: Config,
+  url: string,
+  log: Logger,
+): { store: BlobStore; route?: RequestHandler } {
+  const { store: choice, settings } = config;
+  if (choice.kind === 's3') return { store: new S3BlobStore(choice.s3) };
+  mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
+  const given = settings.ASSET_URL_SIGNING_KEY;
+  const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
+  const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
+  const store = new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls);
+  return { store, route: blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS }) };
+}
+
+/** Where the service answers, as a URL. */
+export function addressUrl({ tls, settings }: Config, port: number): string {
+  const { host } = settings.ASSET_LISTEN;
+  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** Without identities all callers are one, and the bounds of all uploads together are what there is. */
+export function openCallLimits({ identity, settings }: Config): CallLimits {
+  const bound = (count: number) => (identity.kind === 'none' ? 0 : count);
+  return new CallLimits({
+    readsPerSecond: bound(settings.ASSET_LIMIT_READS),
+    writesPerSecond: bound(settings.ASSET_LIMIT_WRITES),
+    refusalsPerSecond: bound(settings.ASSET_LIMIT_REFUSALS),
+    uploads: bound(settings.ASSET_LIMIT_UPLOADS),
+    downloads: bound(settings.ASSET_LIMIT_DOWNLOADS),
+  });
+}
+
+/** What the uploads of one caller may hold, in bytes. Without identities all callers are one. */
+export function memoryShare({ identity, settings }: Config): number {
+  const percent = identity.kind === 'none' ? 100 : settings.ASSET_LIMIT_MEMORY_SHARE;
+  return Math.floor((settings.ASSET_UPLOAD_MEMORY * percent) / 100);
+}
