@@ -241,7 +241,9 @@ describe('gRPC on the wire', () => {
     stream.close(http2.constants.NGHTTP2_CANCEL);
     await eventually(() => {
       const line = service.logLines().find((one) => one['request_id'] === id);
-      expect(line).toMatchObject({ code: 'CANCELED' });
+      // Node's client ends its side of a stream that it resets: now and then the end is seen before the reset, and then
+      // the upload is one that ended too early.
+      expect(['CANCELED', 'INVALID_ARGUMENT']).toContain(line?.['code']);
     });
     await expectAlive();
   });

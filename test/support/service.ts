@@ -16,6 +16,8 @@ export type Service = Server & {
   restart(): Promise<void>;
   /** The lines of its log that are JSON, parsed; of all its lives. Those of the audit log are left out. */
   logLines(): Record<string, unknown>[];
+  /** The lines of the audit log on its standard output. */
+  auditLines(): Record<string, unknown>[];
 };
 
 /** How {@link startService} starts one. */
@@ -47,6 +49,7 @@ export async function startService(
     ownsDir: true,
     ready: async () => wanted.includes(await healthOf(url)),
   });
+  const lines = () => server.log().split('\n').flatMap(parsed);
   return Object.assign(server, {
     url,
     port,
@@ -57,12 +60,8 @@ export async function startService(
       await server.stop();
       await server.start();
     },
-    logLines: () =>
-      server
-        .log()
-        .split('\n')
-        .flatMap(parsed)
-        .filter(({ msg }) => msg !== 'audit'),
+    logLines: () => lines().filter(({ msg }) => msg !== 'audit'),
+    auditLines: () => lines().filter(({ msg }) => msg === 'audit'),
   });
 }
 
