@@ -47,6 +47,8 @@ export function visibilityTests(catalog: () => FileCatalog, subject: () => Catal
       }
       const gone = files[3]!;
       files[3] = await catalog().update(gone.id, gone.revision, { deleteTime: new Date() });
+      // Two of one millisecond are in the order of their ids.
+      files.sort((a, b) => a.createTime.getTime() - b.createTime.getTime() || (a.id < b.id ? -1 : 1));
     });
 
     const isAmong = (file: FileRecord, part: VisibleFiles) =>
