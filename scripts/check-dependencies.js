@@ -28,6 +28,9 @@ const ALLOWED = new Set([
   ...['ISC', 'MIT', 'MIT-0', 'Python-2.0', 'Unlicense', 'Zlib'],
 ]);
 
+/** Packages that tell their licence in their readme alone. */
+const IN_README = new Map([['combine-errors', 'MIT']]);
+
 /** The bill of materials that npm makes of the lock file. */
 function billOfMaterials() {
   const text = execFileSync('npm', ['sbom', '--sbom-format', 'cyclonedx'], {
@@ -60,7 +63,8 @@ function mayUse(expression) {
 }
 
 /** What a package says of its licence, as an SPDX expression. */
-function licenceOf({ licenses = [] }) {
+function licenceOf({ name, licenses = [] }) {
+  if (licenses.length === 0) return IN_README.get(name) ?? '';
   return licenses.map(({ license, expression }) => expression ?? license?.id ?? license?.name).join(' AND ');
 }
 
