@@ -196,7 +196,7 @@ async function withFiles({ service }: World) {
   const fileIds: string[] = [];
   await inParallel(100, 16, async (index) => {
     const file = { name: `report ${index}.pdf`, owner: 'bench' };
-    fileIds.push(await client.upload(contentOf(KiB), file));
+    fileIds.push((await client.upload(contentOf(KiB), file)).id);
   });
   return { client, fileIds, serverPids: [service.pid!] };
 }

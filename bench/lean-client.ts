@@ -2,6 +2,7 @@ import {
   UploadRequestSchema,
   UploadResponseSchema,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
 import {
   create,
   fromBinary,
@@ -13,7 +14,7 @@ import {
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { once } from 'node:events';
 import http2 from 'node:http2';
-import type { Content, Piece } from './content.ts';
+import type { Piece, Sendable } from './content.ts';
 
 /**
  * A gRPC client that does as little as can be done: it frames messages by hand on Node's HTTP/2, sends what was
@@ -30,17 +31,20 @@ export class LeanClient {
     this.#session.on('error', () => undefined);
   }
 
-  /** Makes an Upload call and returns the id of the file. */
-  async upload(content: Content, file: { readonly name: string; readonly owner: string }): Promise<string> {
+  /** Makes an Upload call and returns the record of the file. */
+  async upload(content: Sendable, file: { readonly name: string; readonly owner: string }): Promise<File> {
     const stream = this.#open('asset.v1.AssetService/Upload');
     const answer = answerOf(stream);
     const spec = { file, sizeBytes: BigInt(content.sizeBytes) };
     const first = { firstMessage: { case: 'uploadSpec', value: spec } } as const;
-    const last = { checksums: { sha256: content.sha256, crc32c: content.crc32c }, finishWrite: true };
-    const { pieces } = content;
+    const last = () => {
+      const { sha256, crc32c } = content;
+      return { checksums: { sha256, crc32c }, finishWrite: true };
+    };
     let offset = 0;
-    for (const [index, piece] of pieces.entries()) {
-      const more = { ...(index === 0 && first), ...(index === pieces.length - 1 && last) };
+    for (const piece of content.pieces) {
+      const isLast = offset + piece.bytes.length === content.sizeBytes;
+      const more = { ...(offset === 0 && first), ...(isLast && last()) };
       stream.write(uploadHead({ ...more, writeOffset: BigInt(offset) }, piece));
       offset += piece.bytes.length;
       if (!stream.write(piece.bytes)) await Promise.race([once(stream, 'drain'), answer]);
@@ -48,7 +52,7 @@ export class LeanClient {
     stream.end();
     const { writeStatus } = fromBinary(UploadResponseSchema, await answer);
     if (writeStatus.case !== 'file') throw new Error('the service answered without a file');
-    return writeStatus.value.id;
+    return writeStatus.value;
   }
 
   /** Makes a unary call. */

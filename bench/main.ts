@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CASES } from './cases.ts';
 import { writeChart } from './chart.ts';
+import { measureHuge } from './huge.ts';
 import { measureCase } from './measure.ts';
 import { profileCase } from './profile.ts';
 import { conditions, profileTable, sectionOf, speedChart, writePage } from './report.ts';
@@ -13,6 +14,7 @@ Measures the service against other ways to store files, prints tables and writes
 
   --quick        little of everything, in seconds, to see that it works; writes nothing
   --only=A,B     these cases alone: ${CASES.map(({ id }) => id).join(', ')}; writes nothing
+  --only=huge    instead: one generated file of --gib=N GiB, 20 where left out, on the disk of the temporary directory
   --profile      instead: where the CPU time of the service goes, in the cases large and small or those of --only
 `;
 
@@ -20,19 +22,24 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
+    gib: { type: 'string', default: '20' },
     profile: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 const cases = CASES.filter(({ id }) => values.only?.split(',').includes(id) ?? true);
 
-// The servers keep their data in memory: the disk would be measured otherwise, and every other user of it.
-if (existsSync('/dev/shm')) process.env.TMPDIR = '/dev/shm';
+// The servers keep their data in memory: the disk would be measured otherwise, and every other user of it. A huge file
+// does not fit there.
+const isHuge = values.only === 'huge';
+if (!isHuge && existsSync('/dev/shm')) process.env.TMPDIR = '/dev/shm';
 // Servers that are stopping do not keep this process alive by themselves.
 setInterval(() => undefined, 1000);
 let succeeded = true;
 if (values.help) {
   console.log(USAGE);
+} else if (isHuge) {
+  await measureHuge(Number(values.gib));
 } else if (values.profile) {
   await profile();
 } else {
