@@ -7,13 +7,19 @@ import {
   type Interceptor,
   type Transport,
 } from '@connectrpc/connect';
-import { createConnectTransport, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createNodeHttpClient,
+  Http2SessionManager,
+} from '@connectrpc/connect-node';
 import { Agent as HttpAgent } from 'node:http';
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { Agent as HttpsAgent } from 'node:https';
 import { identify } from './identify.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { TokenSource } from './tokens.ts';
+import { withLeanUploads } from './upload-wire.ts';
 
 /** How a client reaches the service, and as whom. */
 export interface AssetClientOptions {
@@ -103,7 +109,11 @@ function openWire(options: AssetClientOptions): Wire {
     },
   );
   return {
-    transport: (interceptors) => createGrpcTransport({ ...common, interceptors, sessionManager }),
+    transport: (interceptors) =>
+      withLeanUploads(createGrpcTransport({ ...common, interceptors, sessionManager }), {
+        ...{ baseUrl, interceptors, readMaxBytes: READ_MAX_BYTES },
+        httpClient: createNodeHttpClient({ httpVersion: '2', sessionProvider: () => sessionManager }),
+      }),
     close: () => sessionManager.abort(),
   };
 }
