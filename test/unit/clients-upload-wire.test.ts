@@ -3,6 +3,7 @@ import {
   UploadRequestSchema,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { create, fromBinary } from '@bufbuild/protobuf';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { describe, expect, it } from '@jest/globals';
 import { framesOf } from '../../clients/core/src/upload-wire.ts';
 
@@ -19,6 +20,18 @@ async function framed(message: UploadRequest): Promise<Uint8Array[]> {
 function parsed(frame: Buffer): UploadRequest {
   expect(frame[0]).toBe(0);
   expect(frame.readUInt32BE(1)).toBe(frame.length - 5);
+  // The parser of this language does not mind a length that is too small for what it holds; others do.
+  const reader = new BinaryReader(frame.subarray(5));
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field !== UploadRequestSchema.field.data.number) {
+      reader.skip(type, field);
+      continue;
+    }
+    const length = reader.uint32();
+    expect(length).toBe(reader.len - reader.pos);
+    break;
+  }
   return fromBinary(UploadRequestSchema, frame.subarray(5));
 }
 
