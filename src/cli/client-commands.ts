@@ -1,14 +1,9 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import {
-  createWorkerClient,
-  type AssetFile,
-  type TokenSource,
-  type WorkerClient,
-} from '@asset-service/worker';
-import { readFile } from 'node:fs/promises';
+import { createWorkerClient, type AssetFile, type WorkerClient } from '@asset-service/worker';
 import { checkHealth } from '../rpc/health-client.ts';
 import { progressBar } from './progress-bar.ts';
 import { changesFrom, collect, type DescriptionFlags } from './description-flags.ts';
+import { tokenFrom } from './token.ts';
 import { upload, type UploadFlags } from './upload-command.ts';
 
 interface GlobalFlags {
@@ -156,21 +151,13 @@ function describing(command: Command): Command {
 }
 
 async function withClient(flags: GlobalFlags, work: (client: WorkerClient) => Promise<void>): Promise<void> {
-  const token = tokenFrom(flags);
+  const token = tokenFrom(flags.token);
   const client = createWorkerClient({ baseUrl: flags.url, ...(token !== undefined && { token }) });
   try {
     await work(client);
   } finally {
     client.close();
   }
-}
-
-/** Where the identity to send comes from; a file is read anew for each call, since whoever writes it renews the token. */
-function tokenFrom({ token }: GlobalFlags): TokenSource | undefined {
-  const { ASSET_TOKEN: given, ASSET_TOKEN_FILE: path } = process.env;
-  if (token) return token;
-  if (given) return given;
-  return path ? async () => (await readFile(path, 'utf8')).trim() : undefined;
 }
 
 /** The name of a file is whatever its owner chose; on this disk it must not lead anywhere. */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { Code, ConnectError } from '@connectrpc/connect';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { createAssetClient } from '../../clients/core/src/client.ts';
 import { cachedToken, clientCredentials } from '../../clients/core/src/tokens.ts';
 import { serviceError, startDouble } from './clients-double.ts';
@@ -174,6 +175,21 @@ describe('a call that is refused for its token', () => {
     // The token of the user is at fault, so that of the service is not asked for anew.
     expect(await refusedWith((refused) => (refused ? 'asked for' : 'new'), 'bob')).toBe(1);
   });
+
+  it.each(['', 'hunter2\nx', 'hunter2 x', 'hunter2é'])(
+    'is never made with %j, and does not show it',
+    async (bad) => {
+      const calls: string[] = [];
+      await using service = await double(calls);
+      for (const tokens of [{ token: bad }, { token: 'new', userToken: () => bad }]) {
+        await using client = createAssetClient({ baseUrl: service.baseUrl, ...tokens });
+        const error: unknown = await client.getFile('abc').catch((reason: unknown) => reason);
+        expect(error).toMatchObject({ code: 'UNAUTHENTICATED', reason: 'TOKEN_UNAVAILABLE' });
+        expect(inspect(error, { depth: 10 })).not.toContain('hunter2');
+      }
+      expect(calls).toEqual([]);
+    },
+  );
 
   it('fails with what the source fails with', async () => {
     await using service = await double([]);

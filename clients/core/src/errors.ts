@@ -52,7 +52,7 @@ const CODES: Readonly<Record<Code, ErrorCode>> = {
  * source of an upload could not be read; see `cause`), SOURCE_NOT_REPEATABLE (bytes of a stream are needed again that are
  * no longer in memory), DOWNLOAD_DAMAGED (bytes arrived that are not those of
  * the file), CONNECTION_LOST (no answer: the service cannot be reached or the connection broke), TOKEN_UNAVAILABLE (the issuer of
- * this client's tokens gives none).
+ * this client's tokens gives none, or what was given as one cannot be a token).
  */
 export type ErrorReasonName =
   | Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>

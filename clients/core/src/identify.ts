@@ -1,6 +1,6 @@
 import { ErrorInfoSchema } from '@asset-service/contract/google/rpc/error_details_pb.js';
 import { Code, ConnectError, type Interceptor, type StreamResponse } from '@connectrpc/connect';
-import { TOKEN_RENEWED } from './errors.ts';
+import { AssetClientError, TOKEN_RENEWED } from './errors.ts';
 import type { TokenSource } from './tokens.ts';
 
 /** Who calls, and for whom. */
@@ -49,6 +49,16 @@ function watched(response: StreamResponse, onError: (error: unknown) => Promise<
   return { ...response, message: messages() };
 }
 
+/** What may stand in a header as one word; no token has anything else. */
+const TOKEN = /^[\x21-\x7e]+$/;
+
 async function read(source: TokenSource | undefined): Promise<string | undefined> {
-  return typeof source === 'function' ? source() : source;
+  const token = await (typeof source === 'function' ? source() : source);
+  if (token === undefined || TOKEN.test(token)) return token;
+  // Whoever sets the header would say what is wrong with it by showing all of it.
+  throw new AssetClientError(
+    'UNAUTHENTICATED',
+    'what was given as a token is none: it has to be one word of visible ASCII characters, without spaces or line breaks',
+    { reason: 'TOKEN_UNAVAILABLE' },
+  );
 }
