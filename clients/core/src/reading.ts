@@ -1,7 +1,7 @@
 import { AssetClientError, toClientError } from './errors.ts';
 import type { Try } from './retry.ts';
 import type { OpenedSource } from './source.ts';
-import type { StreamWindow } from './source-stream.ts';
+import type { StreamWindow } from './stream-window.ts';
 import type { WholeHash } from './whole-hash.ts';
 
 /** The error for a source that could not be read. */

@@ -3,7 +3,7 @@ import { skip } from './reading.ts';
 import { type AssetFile, toAssetFile } from './records.ts';
 import { isRetriable, type Try } from './retry.ts';
 import { openAt, sendUpload, type WriteStatus } from './upload-call.ts';
-import type { UploadTask } from './upload.ts';
+import type { UploadTask } from './upload-task.ts';
 import { WholeHash } from './whole-hash.ts';
 
 /** Reasons after which the service knows better than the client where the upload stands. */

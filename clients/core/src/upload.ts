@@ -1,15 +1,15 @@
-import type { UploadSpecSchema } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { randomUUID } from 'node:crypto';
 import type { Connection } from './connection.ts';
 import { AssetClientError, toClientError } from './errors.ts';
+import { prepareSource } from './prepare-source.ts';
 import { ProgressReporter, type UploadProgress } from './progress.ts';
 import { sourceFailed } from './reading.ts';
 import { type AssetFile, type FileDescription, toAssetFile, toFileMessage } from './records.ts';
 import { type CallOptions, isRetriable, Retries } from './retry.ts';
-import { prepareSource, type PreparedSource, type UploadSource } from './source.ts';
+import type { UploadSource } from './source.ts';
 import { sendUpload } from './upload-call.ts';
 import { ResumableUpload } from './upload-resumable.ts';
+import type { UploadTask } from './upload-task.ts';
 import { WholeHash } from './whole-hash.ts';
 
 /** What an upload is told beside its bytes. */
@@ -37,18 +37,6 @@ export interface UploadOptions extends FileDescription, CallOptions {
 }
 
 const MiB = 1024 * 1024;
-
-/** What all tries of one upload share. */
-export interface UploadTask {
-  readonly connection: Connection;
-  readonly source: PreparedSource;
-  readonly spec: MessageInitShape<typeof UploadSpecSchema> & { readonly requestId: string };
-  /** True if an earlier process may have begun the upload. */
-  readonly mayBeBegun: boolean;
-  readonly windowBytes: number;
-  readonly retries: Retries;
-  readonly progress: ProgressReporter;
-}
 
 /** Sends a file; the heart of every `uploadFile`. */
 export async function uploadFile(

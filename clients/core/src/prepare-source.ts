@@ -1,0 +1,73 @@
+import { fileURLToPath } from 'node:url';
+import { fromPath } from './source-path.ts';
+import { isByteStream, readStream } from './source-stream.ts';
+import type { ByteSource, ByteStream, PreparedSource, UploadSource } from './source.ts';
+import { StreamWindow } from './stream-window.ts';
+
+/** Finds out what kind of source it is, without reading it. Throws a TypeError if it is none. */
+export function prepareSource(source: UploadSource): PreparedSource {
+  if (typeof source === 'function') return fromOpener(source);
+  if (typeof source === 'string') return fromPath(source);
+  if (source instanceof URL) {
+    if (source.protocol !== 'file:') throw new TypeError('only a file: URL can be uploaded');
+    return fromPath(fileURLToPath(source));
+  }
+  if (ArrayBuffer.isView(source)) return fromBytes(source);
+  if ('arrayBuffer' in source) return fromBlob(source);
+  if (isByteStream(source)) return fromStream(source);
+  throw new TypeError(
+    'an upload takes a path, a file: URL, bytes, a Blob, a stream, or a function that opens one',
+  );
+}
+
+function fromBytes(bytes: Uint8Array): PreparedSource {
+  return {
+    size: () => Promise.resolve(bytes.byteLength),
+    canOpen: () => true,
+    open: (position) =>
+      Promise.resolve({ chunks: one(bytes.subarray(position)), position, close: () => Promise.resolve() }),
+  };
+}
+
+async function* one(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}
+
+function fromBlob(blob: Blob): PreparedSource {
+  return {
+    ...('name' in blob && typeof blob.name === 'string' ? { name: blob.name } : {}),
+    ...(blob.type === '' ? {} : { contentType: blob.type }),
+    size: () => Promise.resolve(blob.size),
+    canOpen: () => true,
+    open: (position) => Promise.resolve({ ...readStream(blob.slice(position).stream()), position }),
+  };
+}
+
+/**
+ * Nobody can tell whether two calls of a function give the same bytes. So each is read, and hashed, from its start: other bytes
+ * then fail by their checksum.
+ */
+function fromOpener(opener: () => ByteSource | Promise<ByteSource>): PreparedSource {
+  return {
+    size: () => Promise.resolve(undefined),
+    canOpen: () => true,
+    open: async () => {
+      const source = await opener();
+      if (isByteStream(source)) return { ...readStream(source), position: 0 };
+      return prepareSource(source).open(0);
+    },
+  };
+}
+
+function fromStream(stream: ByteStream): PreparedSource {
+  const { chunks, close } = readStream(stream);
+  const window = new StreamWindow(chunks);
+  return {
+    window,
+    size: () => Promise.resolve(undefined),
+    canOpen: (offset) => window.holds(offset),
+    open: (position) =>
+      Promise.resolve({ chunks: window.read(position), position, close: () => Promise.resolve() }),
+    discard: close,
+  };
+}
