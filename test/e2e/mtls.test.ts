@@ -114,6 +114,16 @@ describe('client certificates', () => {
       quoted: await authority.issue('quoted', {
         alternativeNames: ['URI.1 = https://example.com/, URI:spiffe://example.org/bff'],
       }),
+      between: await authority.issue('between', {
+        alternativeNames: ['URI.1 = https://example.com/, URI:spiffe://example.org/bff, DNS:x'],
+      }),
+      longer: await authority.issue('longer', { alternativeNames: ['URI.1 = spiffe://example.org/bff2'] }),
+      below: await authority.issue('below', { alternativeNames: ['URI.1 = spiffe://example.org/bff/x'] }),
+      behind: await authority.issue('behind', {
+        alternativeNames: ['URI.1 = https://example.com/spiffe://example.org/bff'],
+      }),
+      longerName: await authority.issue('longer-name', { subject: '/CN=worker2' }),
+      otherCase: await authority.issue('other-case', { subject: '/CN=Worker' }),
       both: await authority.issue('both', {
         subject: '/CN=worker',
         alternativeNames: ['URI.1 = spiffe://example.org/bff'],
@@ -185,7 +195,13 @@ describe('client certificates', () => {
     ['that has expired', 'expired'],
     ['with two common names', 'twoNames'],
     ['with the URI of another as its common name', 'smuggled'],
-    ['with the URI of another inside one of its own', 'quoted'],
+    ['with the URI of another at the end of one of its own, as a list of names is written', 'quoted'],
+    ['with the URI of another inside one of its own, as a list of names is written', 'between'],
+    ['with a URI that begins with that of another', 'longer'],
+    ['with a URI below that of another', 'below'],
+    ['with a URI that ends with that of another', 'behind'],
+    ['with a common name that begins with that of another', 'longerName'],
+    ['with the common name of another in capitals', 'otherCase'],
     ['with the names of two services', 'both'],
   ])('%s are refused', async (_, name) => {
     expect(await failureOf(call(name))).toMatchObject({
