@@ -6,6 +6,8 @@ import type { connectNodeAdapter } from '@connectrpc/connect-node';
 import { ConnectionCount, type ConnectionBounds } from './connection-count.ts';
 import { boundControlFrames } from './control-frames.ts';
 import type { StreamHandler } from './grpc/handler.ts';
+import { lingerIfUnread } from './lingering-close.ts';
+import { handOver } from './protocol-detection.ts';
 import { StreamWindows } from './stream-windows.ts';
 import { limitRequest, limitStream, type TimeLimits } from './time-limits.ts';
 
@@ -62,13 +64,8 @@ export interface Listener {
 /** Memory that one connection may take, in MiB; Node's default of 10 turns streams away when downloads are slow. */
 const MAX_SESSION_MIB = 256;
 
-/** First bytes of every HTTP/2 connection (RFC 9113, section 3.4); no HTTP/1.1 request begins so. */
-const HTTP2_PREFACE = 'PRI';
-
 const KEEP_ALIVE_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 30_000;
-/** Time in which a caller whose request was not read to its end gets to know the answer. */
-const LINGER_MS = 5_000;
 
 /**
  * Serves HTTP/1.1 and HTTP/2 on one port. With TLS the two are told apart by ALPN; in cleartext by the
@@ -145,7 +142,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     plain.emit('listening');
     h1 = plain;
     front = net.createServer((socket) => {
-      if (!socket.destroyed) handOver(socket, plain, h2, headersTimeout);
+      if (!socket.destroyed) handOver(socket, { http1: plain, http2: h2 }, headersTimeout);
     });
   }
   const connections = new ConnectionCount(options.connections ?? { total: 0, perAddress: 0 });
@@ -205,25 +202,6 @@ function askFirst(server: http2.Http2Server, handler: StreamHandler): void {
   });
 }
 
-/** Waits for the first bytes of a connection and gives it to the server that speaks its protocol. */
-function handOver(socket: net.Socket, h1: http.Server, h2: http2.Http2Server, timeoutMs: number): void {
-  const timer = setTimeout(() => socket.destroy(), timeoutMs);
-  socket.once('close', () => clearTimeout(timer));
-  let first = Buffer.alloc(0);
-  const look = () => {
-    const more = socket.read() as Buffer | null;
-    if (more === null) return socket.destroy();
-    first = Buffer.concat([first, more]);
-    const start = first.toString('latin1', 0, HTTP2_PREFACE.length);
-    // A `P` may become a POST yet.
-    if (start !== HTTP2_PREFACE && HTTP2_PREFACE.startsWith(start)) return void socket.once('readable', look);
-    clearTimeout(timer);
-    socket.unshift(first);
-    (start === HTTP2_PREFACE ? h2 : h1).emit('connection', socket);
-  };
-  socket.once('readable', look);
-}
-
 /** Pings an HTTP/2 connection, so that one whose other end is gone is let go of. */
 function keepAlive(session: http2.ServerHttp2Session): () => void {
   let answered = true;
@@ -240,7 +218,7 @@ function keepAlive(session: http2.ServerHttp2Session): () => void {
 function guard(handler: RequestHandler, times: TimeLimits | undefined): RequestHandler {
   return (request, response) => {
     if (request instanceof http.IncomingMessage) {
-      endIfUnread(request, response as http.ServerResponse);
+      lingerIfUnread(request, response as http.ServerResponse);
       if (times) limitRequest(request, response as http.ServerResponse, times);
     }
     try {
@@ -250,33 +228,4 @@ function guard(handler: RequestHandler, times: TimeLimits | undefined): RequestH
       response.end();
     }
   };
-}
-
-/**
- * Over HTTP/1.1 what is left of a request stands before the next one. Where a handler gave a request up nobody reads
- * the rest, and the connection would stand still: the answer is made the last one of it.
- */
-function endIfUnread(request: http.IncomingMessage, response: http.ServerResponse): void {
-  // A request that was given up no longer knows its connection.
-  const { socket } = request;
-  const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => http.ServerResponse;
-  response.writeHead = (...args: unknown[]) => {
-    if (request.destroyed && !request.complete) {
-      response.setHeader('connection', 'close');
-      socket.destroySoon = () => linger(socket);
-    }
-    return writeHead(...args);
-  };
-}
-
-/**
- * Ends a connection and throws away for a while what still comes: bytes that arrive at a closed socket would take the
- * answer from a caller who reads it only after having sent all.
- */
-function linger(socket: net.Socket): void {
-  socket.end();
-  socket.removeAllListeners('data').on('data', () => undefined);
-  socket.resume();
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  socket.once('close', () => clearTimeout(timer));
 }
