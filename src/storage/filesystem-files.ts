@@ -1,5 +1,4 @@
 import { crc32c } from '@node-rs/crc32';
-import { createHash, randomBytes } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { AssetError } from '../errors.ts';
 import type { BlobBody } from './blob-store.ts';
@@ -89,14 +88,4 @@ export async function syncDir(path: string): Promise<void> {
   } finally {
     await dir.close();
   }
-}
-
-/** A new name for something unfinished. */
-export function unfinishedName(key: string): string {
-  return unfinishedPrefix(key) + randomBytes(8).toString('hex');
-}
-
-/** What the names of all that is unfinished under a key begin with, so that it can be found. */
-export function unfinishedPrefix(key: string): string {
-  return `${createHash('sha256').update(key).digest('hex').slice(0, 32)}-`;
 }
