@@ -7,7 +7,8 @@ import { Mistakes } from './config-mistakes.ts';
 import { tlsConfig, type TlsConfig } from './config-tls.ts';
 import { UsagePolicies } from './files/policy/usage-policies.ts';
 import type { Option } from './option-types.ts';
-import { OPTIONS, readSettings, SettingsError, type Settings } from './options.ts';
+import { readSettings, SettingsError } from './options-environment.ts';
+import { OPTIONS, type Settings } from './options.ts';
 
 /** Variables of the OpenTelemetry specification that say where logs are sent. */
 const OTLP_ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_LOGS_ENDPOINT'];
