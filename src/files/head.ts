@@ -20,3 +20,26 @@ export async function readHead(store: BlobStore, fileId: string, signal: AbortSi
   const content = await store.read(blobKey(fileId), range, { signal });
   return Buffer.concat((await content.toArray()) as Uint8Array[]);
 }
+
+/**
+ * Shows `look` the same of content that is on its way, and gives the whole content back. Nothing of it is held once it
+ * was passed on.
+ */
+export async function peek<T>(
+  content: AsyncGenerator<Uint8Array, undefined>,
+  look: (head: Uint8Array) => Promise<T>,
+): Promise<{ readonly result: T; readonly content: AsyncIterable<Uint8Array> }> {
+  const first: Uint8Array[] = [];
+  let length = 0;
+  while (length < SNIFF_BYTES) {
+    const next = await content.next();
+    if (next.done) break;
+    first.push(next.value);
+    length += next.value.byteLength;
+  }
+  async function* all() {
+    while (first.length > 0) yield first.shift()!;
+    yield* content;
+  }
+  return { result: await look(headOf(first)), content: all() };
+}

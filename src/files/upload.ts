@@ -3,9 +3,10 @@ import { AssetError, isAssetError } from '../errors.ts';
 import { firstPartBytes, writeBlob, type WriteBlobOptions } from '../storage/write-blob.ts';
 import { callerIds, callerKey, type Caller } from './caller.ts';
 import { assertSameContent, commitUpload } from './commit.ts';
-import { allowedContentType, SNIFF_BYTES } from './content-type.ts';
+import { allowedContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from './digest.ts';
+import { peek } from './head.ts';
 import { blobKey, requestKey } from './ids.ts';
 import { cleanDescription } from './names.ts';
 import { authorizeUpload } from './policy/guard.ts';
@@ -102,7 +103,7 @@ async function storeNew(
   // Taken before the first byte is read, so that uploads which wait for memory hold none.
   const firstPart = await writing.budget.reserve(firstPartBytes(context.store, writing), signal);
   try {
-    const seen = await peek(content, SNIFF_BYTES, (head) =>
+    const seen = await peek(content, (head) =>
       allowedContentType(context.policies, upload.description, head),
     );
     const options = { ...writing, contentType: seen.result, firstPart };
@@ -237,29 +238,4 @@ function wrongSize(sizeBytes: number, came: string): AssetError {
     `size_bytes says ${sizeBytes}, but ${came} came: nothing was stored, send the true size or leave it out`,
     { metadata: { size_bytes: String(sizeBytes) } },
   );
-}
-
-/**
- * Shows `look` at least the first `size` bytes, where there are so many, and gives the whole content back. Nothing
- * of it is held once it was passed on.
- */
-async function peek<T>(
-  content: AsyncGenerator<Uint8Array, undefined>,
-  size: number,
-  look: (head: Uint8Array) => Promise<T>,
-): Promise<{ readonly result: T; readonly content: AsyncIterable<Uint8Array> }> {
-  const first: Uint8Array[] = [];
-  let length = 0;
-  while (length < size) {
-    const next = await content.next();
-    if (next.done) break;
-    first.push(next.value);
-    length += next.value.byteLength;
-  }
-  async function* all() {
-    while (first.length > 0) yield first.shift()!;
-    yield* content;
-  }
-  const head = first.length === 1 ? first[0]! : Buffer.concat(first);
-  return { result: await look(head.subarray(0, size)), content: all() };
 }
