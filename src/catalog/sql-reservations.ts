@@ -103,6 +103,11 @@ export async function takeClosedReservations(
   return rows.map(toReservation);
 }
 
+/** Removes a closed reservation. */
+export async function forgetReservation(db: Kysely<Tables>, id: string): Promise<void> {
+  await db.deleteFrom('reservations').where('id', '=', id).where('closed', '=', 1).execute();
+}
+
 /** What {@link takeClosedReservations} would return, in no order. */
 export async function listPastReservations(
   db: Kysely<Tables>,

@@ -1,5 +1,5 @@
 import { sql, type RawBuilder } from 'kysely';
-import type { FileChange, FileDescription, FileRecord, JsonValue } from './file-catalog.ts';
+import type { FileChange, FileDescription, FileRecord, JsonValue, NewFileRecord } from './file-catalog.ts';
 
 /** Names and types of the tables. Every time is in milliseconds since 1970. */
 export interface Tables {
@@ -108,6 +108,29 @@ export function contentTypeColumns(contentType: string) {
   return { content_type: contentType, media_type: mediaType, media_kind: mediaType.split('/', 1)[0]! };
 }
 
+/** The columns of a new file. */
+export function newColumns(record: NewFileRecord, requestKey: string | undefined, now: RawBuilder<number>) {
+  return {
+    id: record.id,
+    name: record.name,
+    ...contentTypeColumns(record.contentType),
+    size_bytes: record.sizeBytes,
+    sha256: record.sha256 ?? null,
+    crc32c: record.crc32c ?? null,
+    owner: record.owner,
+    usage: record.usage,
+    attributes: JSON.stringify(mergeAttributes({}, record.attributes)),
+    created_by: record.createdBy,
+    created_for: record.createdFor,
+    create_time: now,
+    update_time: now,
+    delete_time: null,
+    purge_time: null,
+    request_key: requestKey ?? null,
+    revision: 1,
+  };
+}
+
 /** The columns of a file that a change names. */
 export function changedColumns(old: FileRecord, change: FileChange) {
   const { name, owner, usage, contentType, attributes, deleteTime, purgeTime } = change;
@@ -138,7 +161,7 @@ export function relationRows(
 }
 
 /** `old` with the names of `change` put in its place; a null removes one. */
-export function mergeAttributes(
+function mergeAttributes(
   old: FileDescription['attributes'],
   change: FileDescription['attributes'],
 ): FileDescription['attributes'] {

@@ -18,9 +18,8 @@ import { migrateSql } from './sql-migrations.ts';
 import * as reservations from './sql-reservations.ts';
 import {
   changedColumns,
-  contentTypeColumns,
   fileColumns,
-  mergeAttributes,
+  newColumns,
   relationRows,
   toRecord,
   type Tables,
@@ -149,10 +148,8 @@ export class SqlCatalog implements FileCatalog {
     return this.#run(call, () => reservations.listPastReservations(this.#db, now, limit));
   }
 
-  async forgetReservation(id: string, call?: CatalogCall): Promise<void> {
-    await this.#run(call, () =>
-      this.#db.deleteFrom('reservations').where('id', '=', id).where('closed', '=', 1).execute(),
-    );
+  forgetReservation(id: string, call?: CatalogCall): Promise<void> {
+    return this.#run(call, () => reservations.forgetReservation(this.#db, id));
   }
 
   async listPurgeable(now: Date, limit: number, call?: CatalogCall): Promise<readonly FileRecord[]> {
@@ -228,25 +225,7 @@ export class SqlCatalog implements FileCatalog {
   #insert(trx: Transaction<Tables>, record: NewFileRecord, requestKey: string | undefined) {
     return trx
       .insertInto('files')
-      .values({
-        id: record.id,
-        name: record.name,
-        ...contentTypeColumns(record.contentType),
-        size_bytes: record.sizeBytes,
-        sha256: record.sha256 ?? null,
-        crc32c: record.crc32c ?? null,
-        owner: record.owner,
-        usage: record.usage,
-        attributes: JSON.stringify(mergeAttributes({}, record.attributes)),
-        created_by: record.createdBy,
-        created_for: record.createdFor,
-        create_time: this.#backend.now,
-        update_time: this.#backend.now,
-        delete_time: null,
-        purge_time: null,
-        request_key: requestKey ?? null,
-        revision: 1,
-      })
+      .values(newColumns(record, requestKey, this.#backend.now))
       .onConflict((conflict) => conflict.doNothing())
       .returning(fileColumns(this.#backend.relations))
       .executeTakeFirst();
