@@ -61,7 +61,29 @@ describe('docker-compose.yml', () => {
       'seaweedfs',
       'pocketbase',
       'keycloak',
+      'clamav',
     ]);
+  });
+
+  it('scans files with a ClamAV where its profile is on, and is whole without it', () => {
+    const withProfile = Object.entries(services).filter(([, { profiles }]) => profiles !== undefined);
+    expect(withProfile.map(([name, { profiles }]) => [name, profiles])).toEqual([['clamav', ['clamav']]]);
+    for (const [name, { depends_on }] of Object.entries(services)) {
+      for (const [other, { required = true }] of Object.entries(depends_on ?? {})) {
+        expect([name, other, required]).toEqual([name, other, services[other]?.profiles === undefined]);
+      }
+    }
+    const addressWith = (values: Record<string, string>) =>
+      parseCompose(fillIn(text, { ...VALUES, ...values })).services['asset-service']?.environment?.[
+        'ASSET_CLAMD_ADDRESS'
+      ];
+    expect(addressWith({})).toBe('');
+    // The address that is told to whoever turns it on is that of the container.
+    const told = /^# .*: (\S+) with `docker compose --profile clamav up`/m.exec(
+      readFileSync(join(ROOT, '.env.example'), 'utf8'),
+    )?.[1];
+    expect(told).toBe('clamav:3310');
+    expect(addressWith({ ASSET_CLAMD_ADDRESS: told! })).toBe(told);
   });
 
   it('pins its images', () => {

@@ -13,6 +13,7 @@ export interface ComposeFile {
 export interface ComposeService {
   readonly image?: string;
   readonly build?: unknown;
+  readonly profiles?: readonly string[];
   readonly restart?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly command?: readonly string[];
@@ -20,7 +21,7 @@ export interface ComposeService {
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
   readonly healthcheck?: { readonly test: readonly string[] };
-  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string; readonly required?: boolean }>>;
 }
 
 /** A variable that the file reads: `${NAME:?message}` or `${NAME:-default}`. */
