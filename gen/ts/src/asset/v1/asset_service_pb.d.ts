@@ -410,7 +410,8 @@ export declare type SignUploadPartsRequest = Message<"asset.v1.SignUploadPartsRe
   uploadId: string;
 
   /**
-   * Numbers of the parts, from 1. Part n begins at byte (n - 1) * part_size_bytes.
+   * Numbers of the parts, from 1, each once: 1 to 1,000 of them. Part n begins at byte
+   * (n - 1) * part_size_bytes.
    *
    * @generated from field: repeated int32 part_numbers = 2;
    */
@@ -464,7 +465,7 @@ export declare const SignedPartSchema: GenMessage<SignedPart>;
  */
 export declare type SignUploadPartsResponse = Message<"asset.v1.SignUploadPartsResponse"> & {
   /**
-   * One for each number asked, in that order.
+   * One for each number asked, in that order: at most 1,000.
    *
    * @generated from field: repeated asset.v1.SignedPart parts = 1;
    */
@@ -667,7 +668,7 @@ export declare const GetFileUrlResponseSchema: GenMessage<GetFileUrlResponse>;
  */
 export declare type BatchGetFileUrlsRequest = Message<"asset.v1.BatchGetFileUrlsRequest"> & {
   /**
-   * One request for each URL.
+   * One request for each URL: 1 to 1,000.
    *
    * @generated from field: repeated asset.v1.GetFileUrlRequest requests = 1;
    */
@@ -687,7 +688,7 @@ export declare const BatchGetFileUrlsRequestSchema: GenMessage<BatchGetFileUrlsR
  */
 export declare type BatchGetFileUrlsResponse = Message<"asset.v1.BatchGetFileUrlsResponse"> & {
   /**
-   * One result for each request, in the order of the requests.
+   * One result for each request, in the order of the requests: at most 1,000.
    *
    * @generated from field: repeated asset.v1.FileUrlResult results = 1;
    */
@@ -846,7 +847,7 @@ export declare const GetFileResponseSchema: GenMessage<GetFileResponse>;
  */
 export declare type BatchGetFilesRequest = Message<"asset.v1.BatchGetFilesRequest"> & {
   /**
-   * Ids of the files.
+   * Ids of the files: 1 to 1,000.
    *
    * @generated from field: repeated string file_ids = 1;
    */
@@ -866,14 +867,14 @@ export declare const BatchGetFilesRequestSchema: GenMessage<BatchGetFilesRequest
  */
 export declare type BatchGetFilesResponse = Message<"asset.v1.BatchGetFilesResponse"> & {
   /**
-   * The records found, in the order of `file_ids`.
+   * The records found, in the order of `file_ids`: at most 1,000.
    *
    * @generated from field: repeated asset.v1.File files = 1;
    */
   files: File[];
 
   /**
-   * The ids of the request that name no file which the caller may read, in its order.
+   * The ids of the request that name no file which the caller may read, in its order: at most 1,000.
    *
    * @generated from field: repeated string missing_file_ids = 2;
    */
@@ -1018,7 +1019,7 @@ export declare const ListFilesRequestSchema: GenMessage<ListFilesRequest>;
  */
 export declare type ListFilesResponse = Message<"asset.v1.ListFilesResponse"> & {
   /**
-   * The files, newest first.
+   * The files, newest first: at most 1,000.
    *
    * @generated from field: repeated asset.v1.File files = 1;
    */
@@ -1055,7 +1056,7 @@ export declare type UpdateMetadataRequest = Message<"asset.v1.UpdateMetadataRequ
    * What to change: `name`, `content_type`, `owner`, `usage`, `relations`, `relations.<name>`,
    * `attributes`, `attributes.<name>`, or `*` for all of them. A path whose field is empty in `file`
    * clears the field. Where the mask is left out, every non-empty writable field of `file` is
-   * changed.
+   * changed. At most 1,000 paths.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */

@@ -77,7 +77,8 @@ export declare type File = Message<"asset.v1.File"> & {
 
   /**
    * What the file belongs to. The key is the relation's name: in PocketBase that of the relation
-   * field, such as "project".
+   * field, such as "project". At most 64 relations, and with their targets at most 10,000 elements; more
+   * gives INVALID_ARGUMENT with FIELD_INVALID.
    *
    * @generated from field: map<string, asset.v1.RelationTargets> relations = 8;
    */
@@ -174,7 +175,8 @@ export declare const ChecksumsSchema: GenMessage<Checksums>;
  */
 export declare type RelationTargets = Message<"asset.v1.RelationTargets"> & {
   /**
-   * Ids of the targets, in order, each once.
+   * Ids of the targets, in order, each once: at most 1,000. All lists and maps of one request hold at
+   * most 10,000 elements together, whatever each of them may hold.
    *
    * @generated from field: repeated string ids = 1;
    */
