@@ -3,7 +3,7 @@ import type { ContextValues, Interceptor, StreamResponse } from '@connectrpc/con
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { isAssetError } from '../errors.ts';
-import { ANONYMOUS, callerIds, callerKey } from '../files/caller.ts';
+import { callerIds, callerKey } from '../files/caller.ts';
 import { callKey } from './call.ts';
 import type { CallLimits } from './call-limits.ts';
 import { networkOf } from './connection-count.ts';
@@ -36,14 +36,14 @@ export function limitRefusals(limits: CallLimits): Interceptor {
 
 /**
  * Stands behind the interceptor that finds out who calls, and holds each caller to its limits: a principal together with the end user that
- * it acts for, or an address where nobody is asked who they are. Health is never limited.
+ * it acts for. All who ask for reflection, where nobody is asked who they are, count as one caller. Health is never limited.
  */
 export function limitCalls(limits: CallLimits): Interceptor {
   return (next) => async (request) => {
     const { service, method, contextValues } = request;
     if (service.typeName === Health.typeName) return next(request);
     const { caller } = contextValues.get(callKey);
-    const key = caller === ANONYMOUS ? addressOf(contextValues) : callerKey(callerIds(caller));
+    const key = callerKey(callerIds(caller));
     const isRead = method.idempotency === Idempotency.NO_SIDE_EFFECTS;
     await limits.count(isRead ? 'reads' : 'writes', key);
     const kind = UPLOADS.has(method) ? 'uploads' : method === downloadFile ? 'downloads' : undefined;
