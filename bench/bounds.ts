@@ -35,19 +35,22 @@ const throttle = await startThrottle(
   { host: endpoint.hostname, port: Number(endpoint.port) },
   Number(values['store-mb-per-second']) * 1e6,
 );
-const service = await startService({
-  ASSET_STORE: 's3',
-  ASSET_S3_ENDPOINT: `http://127.0.0.1:${throttle.port}`,
-  ASSET_S3_REGION: bucket.region,
-  ASSET_S3_BUCKET: bucket.bucket,
-  AWS_ACCESS_KEY_ID: bucket.accessKeyId,
-  AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
-  ASSET_LOG_LEVEL: 'warn',
-  ASSET_MAX_UPLOADS: String(uploads),
-  ASSET_LIMIT_UPLOADS: '0',
-  ASSET_RESERVATION_TTL: '5',
-  ASSET_SWEEP_INTERVAL: '2',
-});
+const service = await startService(
+  {
+    ASSET_STORE: 's3',
+    ASSET_S3_ENDPOINT: `http://127.0.0.1:${throttle.port}`,
+    ASSET_S3_REGION: bucket.region,
+    ASSET_S3_BUCKET: bucket.bucket,
+    AWS_ACCESS_KEY_ID: bucket.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
+    ASSET_LOG_LEVEL: 'warn',
+    ASSET_MAX_UPLOADS: String(uploads),
+    ASSET_LIMIT_UPLOADS: '0',
+    ASSET_RESERVATION_TTL: '5',
+    ASSET_SWEEP_INTERVAL: '2',
+  },
+  { built: true },
+);
 try {
   const stop = new AbortController();
   const clients = Array.from({ length: CONNECTIONS }, () =>

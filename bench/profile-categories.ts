@@ -7,8 +7,8 @@ export interface CallFrame {
 
 /** Where a function belongs by its file; the first pattern that fits counts. */
 const BY_FILE: readonly (readonly [RegExp, string])[] = [
-  [/\/src\/(rpc|files|storage|catalog)\//, 'Asset Service: src/$1'],
-  [/\/src\//, 'Asset Service: the rest'],
+  [/^(?!.*node_modules).*\/dist\/(rpc|files|storage|catalog)\//, 'Asset Service: src/$1'],
+  [/^(?!.*node_modules).*\/dist\//, 'Asset Service: the rest'],
   [/@bufbuild\/protovalidate|@connectrpc\/validate|cel/, 'protovalidate'],
   [/@bufbuild\/protobuf/, 'protobuf'],
   [/@connectrpc\//, 'Connect'],

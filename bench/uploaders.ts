@@ -56,7 +56,8 @@ const CONNECTIONS = 16;
 export const throughTwoProcesses: OpenUploader = async ({ serviceSettings }) => {
   const port = await freePort();
   const settings = { ...serviceSettings, ASSET_REUSE_PORT: 'true' };
-  const services = [await startService(settings, { port }), await startService(settings, { port })];
+  const options = { port, built: true };
+  const services = [await startService(settings, options), await startService(settings, options)];
   const clients = Array.from({ length: CONNECTIONS }, () => new LeanClient(services[0]!.url));
   let next = 0;
   return {

@@ -58,7 +58,10 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     const serviceSettings = settingsOf(bucket, pocketbase);
     const profiling = `--cpu-prof --cpu-prof-dir=${options.profileDir}`;
     const service = keep(
-      await startService({ ...serviceSettings, ...(options.profileDir && { NODE_OPTIONS: profiling }) }),
+      await startService(
+        { ...serviceSettings, ...(options.profileDir && { NODE_OPTIONS: profiling }) },
+        { built: true },
+      ),
     );
     const { endpoint, region, accessKeyId, secretAccessKey } = bucket;
     const credentials = { accessKeyId, secretAccessKey };

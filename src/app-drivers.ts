@@ -2,54 +2,48 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { FileCatalog } from './catalog/file-catalog.ts';
-import { openPocketBaseCatalog } from './catalog/pocketbase.ts';
-import { openPostgresCatalog } from './catalog/sql-postgres.ts';
-import { openSqliteCatalog } from './catalog/sql-sqlite.ts';
 import type { Config } from './config.ts';
 import type { FilesContext } from './files/context.ts';
 import type { Authenticator } from './identity/authenticator.ts';
 import { NO_IDENTITY } from './identity/none.ts';
-import { openMtls } from './identity/mtls.ts';
-import { openOidc } from './identity/oidc.ts';
 import { CallLimits } from './rpc/call-limits.ts';
-import { blobRoute } from './rpc/blob-route.ts';
 import type { RequestHandler } from './rpc/listener.ts';
 import type { BlobStore } from './storage/blob-store.ts';
-import { ClamdScanner } from './scanning/clamd.ts';
-import { FilesystemBlobStore } from './storage/filesystem.ts';
-import { loadSigningKey } from './storage/filesystem-signing-key.ts';
-import { S3BlobStore } from './storage/s3.ts';
-import { SignedUrls } from './storage/signed-url.ts';
+
+// Each driver is loaded where it is chosen: the modules of the others would take a tenth of the memory of the process.
 
 /** Finds out who calls, in the way that the configuration names. */
-export function openAuthenticator({ identity }: Config, log: Logger): Authenticator {
+export async function openAuthenticator({ identity }: Config, log: Logger): Promise<Authenticator> {
   switch (identity.kind) {
     case 'none':
       return NO_IDENTITY;
     case 'oidc':
-      return openOidc(identity.oidc, log);
+      return (await import('./identity/oidc.ts')).openOidc(identity.oidc, log);
     case 'mtls':
-      return openMtls(identity.mtls, log);
+      return (await import('./identity/mtls.ts')).openMtls(identity.mtls, log);
   }
 }
 
 /** The file catalog that the configuration names. Nothing of it is reached yet. */
-export function openCatalog({ catalog, settings }: Config): FileCatalog {
+export async function openCatalog({ catalog, settings }: Config): Promise<FileCatalog> {
   switch (catalog.kind) {
-    case 'sqlite':
+    case 'sqlite': {
+      const { openSqliteCatalog } = await import('./catalog/sql-sqlite.ts');
       mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
       return openSqliteCatalog({ path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite') });
+    }
     case 'postgres':
-      return openPostgresCatalog({ url: catalog.url });
+      return (await import('./catalog/sql-postgres.ts')).openPostgresCatalog({ url: catalog.url });
     case 'pocketbase':
-      return openPocketBaseCatalog(catalog.pocketbase);
+      return (await import('./catalog/pocketbase.ts')).openPocketBaseCatalog(catalog.pocketbase);
   }
 }
 
 /** The malware scanner; undefined where none is configured. */
-export function openScanning({ settings }: Config): FilesContext['scanning'] {
+export async function openScanning({ settings }: Config): Promise<FilesContext['scanning']> {
   const address = settings.ASSET_CLAMD_ADDRESS;
   if (address === undefined) return undefined;
+  const { ClamdScanner } = await import('./scanning/clamd.ts');
   return {
     scanner: new ClamdScanner(address, settings.ASSET_CLAMD_TIMEOUT),
     maxSizeBytes: settings.ASSET_CLAMD_MAX_SIZE,
@@ -58,13 +52,19 @@ export function openScanning({ settings }: Config): FilesContext['scanning'] {
 }
 
 /** The store, and the route that serves its URLs if the store itself cannot. */
-export function openStore(
+export async function openStore(
   config: Config,
   url: string,
   log: Logger,
-): { store: BlobStore; route?: RequestHandler } {
+): Promise<{ store: BlobStore; route?: RequestHandler }> {
   const { store: choice, settings } = config;
-  if (choice.kind === 's3') return { store: new S3BlobStore(choice.s3) };
+  if (choice.kind === 's3') return { store: new (await import('./storage/s3.ts')).S3BlobStore(choice.s3) };
+  const [{ FilesystemBlobStore }, { loadSigningKey }, { SignedUrls }, { blobRoute }] = await Promise.all([
+    import('./storage/filesystem.ts'),
+    import('./storage/filesystem-signing-key.ts'),
+    import('./storage/signed-url.ts'),
+    import('./rpc/blob-route.ts'),
+  ]);
   mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
   const given = settings.ASSET_URL_SIGNING_KEY;
   const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));

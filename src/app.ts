@@ -51,8 +51,8 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   for (const name of config.unknownNames) log.warn({ name }, 'this variable is no setting of the service');
 
   const audit = await openAudit(config.audit, log);
-  const authenticator = openAuthenticator(config, log);
-  const catalog = openCatalog(config);
+  const authenticator = await openAuthenticator(config, log);
+  const catalog = await openCatalog(config);
   const listener = await listen({
     ...settings.ASSET_LISTEN,
     reusePort: settings.ASSET_REUSE_PORT,
@@ -69,9 +69,9 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   });
   const stopWatching = renewCertificates(config, listener, log);
   const url = addressUrl(config, listener.port);
-  const { store, route } = openStore(config, url, log);
+  const { store, route } = await openStore(config, url, log);
 
-  const scanning = openScanning(config);
+  const scanning = await openScanning(config);
   const files: FilesContext = {
     store,
     catalog,
@@ -152,7 +152,7 @@ export async function migrateCatalog(
   config: Config,
   log: Logger = createLogger(config),
 ): Promise<readonly string[]> {
-  const catalog = openCatalog(config);
+  const catalog = await openCatalog(config);
   try {
     return await migrate(catalog, log);
   } finally {
@@ -170,11 +170,11 @@ export async function sweepOnce(
   options: { readonly dryRun: boolean },
   log: Logger = createLogger(config),
 ): Promise<SweepReport | undefined> {
-  const catalog = openCatalog(config);
+  const catalog = await openCatalog(config);
   try {
     if (options.dryRun) return await previewSweep({ catalog });
     // No URL is asked for, so it does not matter what they would start with.
-    const { store } = openStore(config, addressUrl(config, 0), log);
+    const { store } = await openStore(config, addressUrl(config, 0), log);
     const deletionsPerSecond = config.settings.ASSET_SWEEP_RATE;
     const sweeper = new Sweeper({ store, catalog, log }, { intervalMs: 0, deletionsPerSecond });
     try {

@@ -1,17 +1,15 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { createWorkerClient, type AssetFile, type WorkerClient } from '@asset-service/worker';
-import { checkHealth } from '../rpc/health-client.ts';
-import { progressBar } from './progress-bar.ts';
+import type { AssetFile, WorkerClient } from '@asset-service/worker';
 import { changesFrom, collect, type DescriptionFlags } from './description-flags.ts';
 import { tokenFrom } from './token.ts';
-import { upload, type UploadFlags } from './upload-command.ts';
+import type { UploadFlags } from './upload-command.ts';
 
 interface GlobalFlags {
   readonly url: string;
   readonly token?: string;
 }
 
-/** Adds the commands that speak to a running service. */
+/** Adds the commands that speak to a running service. What only they need is loaded when one of them runs. */
 export function addClientCommands(root: Command): void {
   const command = (usage: string, description: string) =>
     root
@@ -27,7 +25,10 @@ export function addClientCommands(root: Command): void {
     .option('--all', 'hidden files in folders as well')
     .option('--path-attribute <name>', 'keep the path of each file in its folder in this attribute')
     .action((paths: string[], flags: GlobalFlags & UploadFlags) =>
-      withClient(flags, (client) => upload(client, paths, flags)),
+      withClient(flags, async (client) => {
+        const { upload } = await import('./upload-command.ts');
+        await upload(client, paths, flags);
+      }),
     );
 
   command('url <id>', 'print a private URL of a file that expires')
@@ -49,6 +50,7 @@ export function addClientCommands(root: Command): void {
     .option('-o, --output <path>', 'where to; the name of the file in this directory where left out')
     .action((id: string, flags: GlobalFlags & { output?: string }) =>
       withClient(flags, async (client) => {
+        const { progressBar } = await import('./progress-bar.ts');
         const file = await client.getFile(id);
         const path = flags.output ?? safeFileName(file);
         const bar = progressBar(path);
@@ -103,6 +105,7 @@ export function addClientCommands(root: Command): void {
 
   command('health', 'ask whether the service can work; exit code 0 if it can').action(
     async (flags: GlobalFlags) => {
+      const { checkHealth } = await import('../rpc/health-client.ts');
       const { serving, line } = await checkHealth(flags.url);
       print(line);
       if (!serving) process.exitCode = 1;
@@ -152,6 +155,7 @@ function describing(command: Command): Command {
 
 async function withClient(flags: GlobalFlags, work: (client: WorkerClient) => Promise<void>): Promise<void> {
   const token = tokenFrom(flags.token);
+  const { createWorkerClient } = await import('@asset-service/worker');
   const client = createWorkerClient({ baseUrl: flags.url, ...(token !== undefined && { token }) });
   try {
     await work(client);

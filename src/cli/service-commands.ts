@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
-import { migrateCatalog, startApp, sweepOnce } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import type { SweepReport } from '../files/sweep.ts';
 import { OPTIONS } from '../options.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
 
-/** Adds the commands that run the service and look after it. */
+/** Adds the commands that run the service and look after it. The service is loaded when one of them runs. */
 export function addServiceCommands(root: Command): void {
   root.command('serve').description('run the service until SIGTERM or SIGINT').action(serve);
 
@@ -13,6 +12,7 @@ export function addServiceCommands(root: Command): void {
     .command('migrate')
     .description('bring the schema of the catalog up to date, adding what it lacks')
     .action(async () => {
+      const { migrateCatalog } = await import('../app.ts');
       const done = await migrateCatalog(loadConfig({ ASSET_LOG_LEVEL: 'silent', ...process.env }));
       print(done.length > 0 ? done.join('\n') : 'the catalog is up to date');
     });
@@ -27,6 +27,7 @@ export function addServiceCommands(root: Command): void {
     .action(async (options: { dryRun?: true }) => {
       const dryRun = options.dryRun ?? false;
       const config = loadConfig({ ASSET_LOG_LEVEL: 'silent', ...process.env });
+      const { sweepOnce } = await import('../app.ts');
       const report = await sweepOnce(config, { dryRun });
       if (!report) {
         process.stderr.write('asset-service: another process is sweeping; nothing was done\n');
@@ -48,6 +49,7 @@ export function addServiceCommands(root: Command): void {
 }
 
 async function serve(): Promise<void> {
+  const { startApp } = await import('../app.ts');
   const app = await startApp(loadConfig(process.env));
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -26,6 +26,8 @@ export interface ServiceOptions {
   readonly until?: 'serving' | 'answering';
   /** Port of the loopback; a free one where left out. */
   readonly port?: number;
+  /** True for the program in dist, which the image runs; it has to be built. The sources where left out. */
+  readonly built?: boolean;
 }
 
 /**
@@ -43,7 +45,7 @@ export async function startService(
   const server = await startServer({
     name: 'Asset Service',
     command: process.execPath,
-    args: [join(ROOT, 'src', 'main.ts'), 'serve'],
+    args: [options.built ? join(ROOT, 'dist', 'main.js') : join(ROOT, 'src', 'main.ts'), 'serve'],
     env: { ASSET_DATA_DIR: join(dir, 'data'), ...env, ASSET_LISTEN: `127.0.0.1:${port}` },
     dir,
     ownsDir: true,
