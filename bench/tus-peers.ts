@@ -1,17 +1,11 @@
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
-import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { DefaultHttpStack, Upload, type FileReader } from 'tus-js-client';
-import { ROOT } from '../test/support/install.ts';
-import { freePort } from '../test/support/ports.ts';
-import { makeDir, startServer, type Server } from '../test/support/process.ts';
-import { createBucket, type TestBucket } from '../test/support/shared-servers.ts';
+import { createBucket } from '../test/support/shared-servers.ts';
 import { bytesOf, type Content } from './content.ts';
+import { startTusServer, type TusServer } from './start-tus.ts';
 import type { OpenUploader, Uploader } from './uploaders.ts';
-
-/** A server of the tus protocol, and where it takes uploads. */
-export type TusServer = Server & { readonly url: string };
 
 /** tusd with its S3 store. */
 export const byTusd: OpenUploader = async ({ tusd }) => {
@@ -101,28 +95,4 @@ function overTus(name: string, server: TusServer): Uploader {
     },
     close: () => agent.destroy(),
   };
-}
-
-async function startTusServer(bucket: TestBucket): Promise<TusServer> {
-  const dir = await makeDir('tus-server');
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}/files`;
-  const server = await startServer({
-    name: '@tus/server',
-    command: process.execPath,
-    args: [join(ROOT, 'bench', 'tus-server.ts')],
-    env: {
-      PORT: String(port),
-      BUCKET: bucket.bucket,
-      ENDPOINT: bucket.endpoint,
-      AWS_ACCESS_KEY_ID: bucket.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
-      AWS_REGION: bucket.region,
-      TMPDIR: dir,
-    },
-    dir,
-    ownsDir: true,
-    ready: async () => (await fetch(url, { method: 'OPTIONS' })).ok,
-  });
-  return Object.assign(server, { url });
 }

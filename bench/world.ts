@@ -1,12 +1,10 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import { serverProgram } from '../test/support/install.ts';
 import { startPocketBase, type PocketBaseServer } from '../test/support/pocketbase.ts';
-import { freePort } from '../test/support/ports.ts';
-import { makeDir, startServer, type Server } from '../test/support/process.ts';
+import type { Server } from '../test/support/process.ts';
 import { startSeaweedFS, type SeaweedFS } from '../test/support/seaweedfs.ts';
 import { startService, type Service } from '../test/support/service.ts';
 import { createBucket, type TestBucket } from '../test/support/shared-servers.ts';
-import type { TusServer } from './tus-peers.ts';
+import { startTusd, type TusServer } from './start-tus.ts';
 
 /** The servers of a case, all of them new. */
 export interface World {
@@ -94,30 +92,6 @@ function settingsOf(bucket: TestBucket, pocketbase: PocketBaseServer): Record<st
     ASSET_LOG_LEVEL: 'warn',
     ...{ ASSET_LIMIT_READS: '0', ASSET_LIMIT_WRITES: '0' },
   };
-}
-
-async function startTusd(bucket: TestBucket): Promise<TusServer> {
-  const program = await serverProgram('tusd');
-  const dir = await makeDir('tusd');
-  const port = await freePort();
-  const server = await startServer({
-    name: 'tusd',
-    command: program,
-    args: [
-      ...['-host', '127.0.0.1', '-port', String(port), '-s3-bucket', bucket.bucket],
-      ...['-s3-endpoint', bucket.endpoint, '-verbose=false', '-show-startup-logs=false'],
-    ],
-    env: {
-      AWS_ACCESS_KEY_ID: bucket.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
-      AWS_REGION: bucket.region,
-      TMPDIR: dir,
-    },
-    dir,
-    ownsDir: true,
-    ready: async () => (await fetch(`http://127.0.0.1:${port}/`)).ok,
-  });
-  return Object.assign(server, { url: `http://127.0.0.1:${port}/files/` });
 }
 
 function whyMissing(error: unknown): { missing: string } {
