@@ -13,6 +13,8 @@ export class PartReader {
   readonly #onAbort = () => this.#giveUp?.(this.#signal.reason as Error);
   /** What a chunk held beyond the end of the last part. */
   #rest: Uint8Array | undefined;
+  /** What the source failed with. It is told when nothing is left that came before. */
+  #failure: { readonly reason: unknown } | undefined;
 
   /** Reading ends with the signal's reason when `signal` is aborted. */
   constructor(source: AsyncIterable<Uint8Array>, signal: AbortSignal) {
@@ -22,14 +24,14 @@ export class PartReader {
   }
 
   /**
-   * Reads the next `sizeBytes`, or fewer if the source ends: into `buffer`, or without copying anything where there
-   * is none.
+   * Reads the next `sizeBytes`, or fewer if the source ends or fails: into `buffer`, or without copying anything where there
+   * is none. Rejects with what the source failed with if there is nothing that came before.
    */
   async read(sizeBytes: number, buffer?: Buffer): Promise<BufferedBody> {
     const chunks: Uint8Array[] = [];
     let size = 0;
     let sum = 0;
-    while (size < sizeBytes && (await this.hasMore())) {
+    while (size < sizeBytes && (await this.#hasMoreAfter(size))) {
       // A chunk that fits goes on as the object that it is, whose checksum is known by then.
       const rest = this.#rest!;
       const chunk = rest.length <= sizeBytes - size ? rest : rest.subarray(0, sizeBytes - size);
@@ -42,8 +44,12 @@ export class PartReader {
     return { sizeBytes: size, chunks: buffer ? [buffer.subarray(0, size)] : chunks, crc32c: sum };
   }
 
-  /** Tells whether any byte is left, which may mean waiting for the source. */
+  /**
+   * Tells whether any byte is left, which may mean waiting for the source. Rejects with what the source failed
+   * with.
+   */
   async hasMore(): Promise<boolean> {
+    if (this.#failure) throw this.#failure.reason;
     while (!this.#rest?.length) {
       const next = await this.#next();
       if (next.done) return false;
@@ -56,6 +62,17 @@ export class PartReader {
   close(): void {
     this.#signal.removeEventListener('abort', this.#onAbort);
     void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
+  }
+
+  /** The same, with a failure kept for later if `size` bytes were read before it. */
+  async #hasMoreAfter(size: number): Promise<boolean> {
+    try {
+      return await this.hasMore();
+    } catch (reason) {
+      if (size === 0) throw reason;
+      this.#failure = { reason };
+      return false;
+    }
   }
 
   #next(): Promise<IteratorResult<Uint8Array>> {

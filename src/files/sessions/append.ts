@@ -78,7 +78,7 @@ async function write(
       // Before anything is read, so that uploads which wait for memory hold none.
       await writer.reserve();
       if (!(await source.hasMore())) break;
-      await writer.add(await source.read(writer.room));
+      await writer.add(await source.read(writer.room, writer.buffer));
     }
   } catch (error) {
     // What has come so far is worth keeping; the caller is told why it ended all the same.

@@ -1,3 +1,4 @@
+import { combineCrc32c, crc32cOf } from '../../crc32c.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import type { BufferedBody } from '../../storage/part-reader.ts';
 import { allowedContentType } from '../content-type.ts';
@@ -42,9 +43,10 @@ export class PartWriter {
   readonly #sending = new Set<Promise<void>>();
   /** Sent parts that the session does not name yet, in order. */
   readonly #sent: SentPart[] = [];
-  /** New bytes behind the last part. */
+  /** New bytes behind the last part, and their CRC32C. */
   #chunks: Uint8Array[] = [];
   #chunksBytes = 0;
+  #chunksSum = 0;
   /** Durable bytes behind the last part; they come before `#chunks`. */
   #tailBytes: number;
   #nextPart: number;
@@ -52,6 +54,7 @@ export class PartWriter {
   #saving: Promise<void> | undefined;
   #savedAt = Date.now();
   #giveBack: (() => void) | undefined;
+  #buffer: Buffer | undefined;
 
   /**
    * @param session - claimed: nobody else writes to it, or whoever does makes the next save fail
@@ -85,6 +88,11 @@ export class PartWriter {
     return this.#session.state.partSizeBytes - this.#tailBytes - this.#chunksBytes;
   }
 
+  /** What the next part is to be read into, if it has to be whole; where there is none, nothing is copied. */
+  get buffer(): Buffer | undefined {
+    return this.#buffer;
+  }
+
   /** What ended the writing, if it was the writer's own doing. */
   get failure(): Error | undefined {
     return this.#abort.signal.aborted ? (this.#abort.signal.reason as Error) : undefined;
@@ -96,13 +104,15 @@ export class PartWriter {
     this.#signal.throwIfAborted();
     const sizeBytes = Math.min(this.#session.state.partSizeBytes, this.#maxBytes);
     this.#giveBack ??= await this.#memory.reserve(sizeBytes, this.#signal);
+    if (this.#isWholePartAhead()) this.#buffer ??= this.#memory.buffers.take(this.room);
   }
 
   /** Adds bytes, at most {@link room}; a part that is full with them is sent. */
   async add(body: BufferedBody): Promise<void> {
-    for (const chunk of body.chunks) this.#hash.update(chunk);
+    this.#hash.update(body);
     this.#chunks.push(...body.chunks);
     this.#chunksBytes += body.sizeBytes;
+    this.#chunksSum = combineCrc32c(this.#chunksSum, body.crc32c, body.sizeBytes);
     if (this.room === 0) await this.#send();
   }
 
@@ -158,17 +168,31 @@ export class PartWriter {
     return this.#hash.finish();
   }
 
+  #isWholePartAhead(): boolean {
+    const { sizeBytes, partSizeBytes } = this.#session.state;
+    if (this.room < partSizeBytes || this.#maxBytes < partSizeBytes) return false;
+    // Nobody knows yet that a file of unknown size is a large one.
+    if (sizeBytes === undefined) return this.#nextPart > 1;
+    return sizeBytes >= this.#nextPart * partSizeBytes;
+  }
+
   async #send(): Promise<void> {
-    const chunks = [...(await this.#readTail()), ...this.#chunks];
+    const tail = await this.#readTail();
+    const chunks = [...tail, ...this.#chunks];
+    const tailSum = tail.reduce((sum, chunk) => combineCrc32c(sum, crc32cOf(chunk), chunk.length), 0);
+    const crc32c = combineCrc32c(tailSum, this.#chunksSum, this.#chunksBytes);
     if (this.#session.state.multipartId === undefined) await this.#begin(chunks);
     const sizeBytes = this.#tailBytes + this.#chunksBytes;
     const partNumber = this.#nextPart++;
     const entry: SentPart = { partNumber, hash: this.#hash.save() };
     const giveBack = this.#giveBack;
+    const buffer = this.#buffer;
     this.#giveBack = undefined;
+    this.#buffer = undefined;
     this.#sent.push(entry);
     this.#chunks = [];
     this.#chunksBytes = 0;
+    this.#chunksSum = 0;
     this.#tailBytes = 0;
     const multipartId = this.#session.state.multipartId!;
     const sent = this.#context.store
@@ -176,13 +200,15 @@ export class PartWriter {
         blobKey(this.#session.id),
         multipartId,
         partNumber,
-        { sizeBytes, chunks },
+        { sizeBytes, chunks, crc32c },
         {
           signal: this.#abort.signal,
         },
       )
       .then((part) => {
         entry.part = part;
+        // A request that failed might still look at it.
+        if (buffer) this.#memory.buffers.giveBack(buffer);
         reached('session.part-stored');
         if (Date.now() - this.#savedAt >= CHECKPOINT_MS) this.#checkpoint();
       })
@@ -225,7 +251,7 @@ export class PartWriter {
     const piece = { revision: this.#claim, sizeBytes: this.#chunksBytes };
     // The caller may be gone by now, and its signal with it.
     const signal = AbortSignal.timeout(KEEP_TIMEOUT_MS);
-    const body = { sizeBytes: piece.sizeBytes, chunks: this.#chunks };
+    const body = { sizeBytes: piece.sizeBytes, chunks: this.#chunks, crc32c: this.#chunksSum };
     const key = pieceKey(this.#session.id, piece.revision);
     const status = await this.#context.store.put(
       key,

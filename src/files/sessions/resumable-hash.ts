@@ -1,31 +1,37 @@
-import { createSHA256 } from 'hash-wasm';
-import { combineCrc32c, crc32cOf } from '../../crc32c.ts';
+import { combineCrc32c } from '../../crc32c.ts';
+import type { BufferedBody } from '../../storage/part-reader.ts';
+import { loadOpenSslSha256 } from './sha256-openssl.ts';
+import { STATE_BYTES, type OpenSha256, type ResumableSha256 } from './sha256-state.ts';
 
-/**
- * CRC32C and SHA-256 whose state can be kept and gone on with in another process, which Node's own
- * hash cannot. It costs six times the processor time of Node's.
- */
+let implementation: Promise<OpenSha256> | undefined;
+
+/** CRC32C and SHA-256 whose state can be kept and gone on with in another process, which Node's own hash cannot. */
 export class ResumableHash {
-  readonly #sha256: Awaited<ReturnType<typeof createSHA256>>;
+  readonly #sha256: ResumableSha256;
   #crc32c: number;
 
-  private constructor(sha256: Awaited<ReturnType<typeof createSHA256>>, crc: number) {
+  private constructor(sha256: ResumableSha256, crc: number) {
     this.#sha256 = sha256;
     this.#crc32c = crc;
   }
 
-  /** Goes on after the bytes that gave `crc` and `state`; with an empty state it begins anew. */
+  /**
+   * Goes on after the bytes that gave `crc` and `state`; with an empty state it begins anew.
+   *
+   * @throws Error if `state` is none
+   */
   static async from(crc: number, state: string): Promise<ResumableHash> {
-    const sha256 = await createSHA256();
-    if (state === '') sha256.init();
-    else sha256.load(Buffer.from(state, 'base64'));
-    return new ResumableHash(sha256, crc);
+    const open = await (implementation ??= load());
+    if (state === '') return new ResumableHash(await open(), crc);
+    const saved = Buffer.from(state, 'base64');
+    if (saved.length !== STATE_BYTES) throw new Error(`a state of SHA-256 has ${STATE_BYTES} bytes`);
+    return new ResumableHash(await open(saved), crc);
   }
 
   /** Takes the next bytes in. */
-  update(chunk: Uint8Array): void {
-    this.#crc32c = combineCrc32c(this.#crc32c, crc32cOf(chunk), chunk.byteLength);
-    this.#sha256.update(chunk);
+  update({ chunks, sizeBytes, crc32c }: BufferedBody): void {
+    this.#crc32c = combineCrc32c(this.#crc32c, crc32c, sizeBytes);
+    for (const chunk of chunks) this.#sha256.update(chunk);
   }
 
   /** What {@link from} goes on with. */
@@ -35,6 +41,10 @@ export class ResumableHash {
 
   /** The checksums of all bytes, SHA-256 in hexadecimal; the hash takes no more after it. */
   finish(): { readonly crc32c: number; readonly sha256: string } {
-    return { crc32c: this.#crc32c, sha256: this.#sha256.digest('hex') };
+    return { crc32c: this.#crc32c, sha256: this.#sha256.digest() };
   }
+}
+
+async function load(): Promise<OpenSha256> {
+  return (await loadOpenSslSha256()) ?? (await import('./sha256-wasm.ts')).openWasmSha256;
 }
