@@ -153,7 +153,7 @@ export const OPTIONS = {
   ),
   ASSET_UPLOAD_CONCURRENCY: option(
     count(1, 64),
-    '4',
+    '3',
     'Parts of one upload that are on their way to the store at once.',
   ),
   ASSET_UPLOAD_STALL_TIMEOUT: option(

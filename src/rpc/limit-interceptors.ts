@@ -36,15 +36,16 @@ export function limitRefusals(limits: CallLimits): Interceptor {
 
 /**
  * Stands behind the interceptor that finds out who calls, and holds each caller to its limits: a principal together with the end user that
- * it acts for. All who ask for reflection, where nobody is asked who they are, count as one caller. Health is never limited.
+ * it acts for; where nobody is asked who they are, each address. Health is never limited.
  */
 export function limitCalls(limits: CallLimits): Interceptor {
   return (next) => async (request) => {
     const { service, method, contextValues } = request;
     if (service.typeName === Health.typeName) return next(request);
     const { caller } = contextValues.get(callKey);
-    const key = callerKey(callerIds(caller));
-    const isRead = method.idempotency === Idempotency.NO_SIDE_EFFECTS;
+    const isKnown = service.typeName === AssetService.typeName;
+    const key = isKnown ? callerKey(callerIds(caller)) : addressOf(contextValues);
+    const isRead = !isKnown || method.idempotency === Idempotency.NO_SIDE_EFFECTS;
     await limits.count(isRead ? 'reads' : 'writes', key);
     const kind = UPLOADS.has(method) ? 'uploads' : method === downloadFile ? 'downloads' : undefined;
     if (kind === undefined) return next(request);

@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
@@ -71,6 +75,22 @@ describe('one caller', () => {
     await upload(client, randomContent(10), greedy);
     await sleep(Math.max(...failures.map(({ retryMs = 0 }) => retryMs)));
     await eventually(() => client.listFiles({}, greedy));
+  });
+
+  it('that asks for reflection too often keeps no other address from it', async () => {
+    const askFrom = async (localAddress: string) => {
+      const { hostname: host, port } = new URL(service.url);
+      const createConnection = () => connect({ host, port: Number(port), localAddress });
+      const transport = createGrpcTransport({ baseUrl: service.url, nodeOptions: { createConnection } });
+      const questions = (async function* () {
+        yield { messageRequest: { case: 'listServices' as const, value: '' } };
+      })();
+      for await (const _ of createClient(ServerReflection, transport).serverReflectionInfo(questions));
+    };
+    const [failure] = await failuresOf(60, () => askFrom('127.0.0.1'));
+    expect(failure).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'RATE_LIMITED' });
+    await askFrom('127.0.0.2');
+    await upload(clientOf(service.url), randomContent(10), await headersOf('anonymous'));
   });
 
   it('gets as many calls in a burst as it is promised', async () => {
