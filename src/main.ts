@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
  * Room for new objects, in MiB. Node would let it grow to 64 in each of two halves, all of it resident, and then look so
  * seldom for what is dead that the buffers of a large upload pile up behind it.
  */
-const YOUNG_SPACE_MIB = 4;
+const YOUNG_SPACE_MIB = 2;
 
 /**
  * By how much the heap may grow until all of it is looked through, in percent. V8 counts the buffers of an upload as
