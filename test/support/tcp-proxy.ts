@@ -15,8 +15,11 @@ export interface TcpProxy {
   delay(ms: number): void;
   /** Resets every connection, once, when so many bytes have come from the target, counted from now. */
   cutAfter(bytesFromTarget: number): void;
-  /** Resets every connection, once, when so many bytes have gone to the target, counted from now. */
-  cutAfterSent(bytesToTarget: number): void;
+  /**
+   * Resets every connection, once, when so many bytes have gone to the target, counted from now, and then calls `onCut`
+   * before anything else passes.
+   */
+  cutAfterSent(bytesToTarget: number, onCut?: () => void): void;
   /** Bytes that came from clients so far, also those that a cut kept from the target. */
   readonly bytesFromClients: number;
   /** Passes everything again, at once. Connections that were cut stay so. */
@@ -32,6 +35,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   let delayMs = 0;
   let bytesLeft = Infinity;
   let bytesLeftToTarget = Infinity;
+  let onCutOfSent: (() => void) | undefined;
   let bytesFromClients = 0;
   let stalled = false;
   /** What waits for the end of a stall. */
@@ -53,10 +57,16 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       from.pause();
       if (!fromTarget) bytesFromClients += data.length;
       later(() => {
-        if (fromTarget && data.length >= bytesLeft) return reset();
-        if (fromTarget) bytesLeft -= data.length;
-        else if (data.length >= bytesLeftToTarget) return reset();
-        else bytesLeftToTarget -= data.length;
+        if (fromTarget) {
+          if (data.length >= bytesLeft) return reset();
+          bytesLeft -= data.length;
+        } else {
+          if (data.length >= bytesLeftToTarget) {
+            reset();
+            return onCutOfSent?.();
+          }
+          bytesLeftToTarget -= data.length;
+        }
         if (to.destroyed) return;
         if (to.write(data)) from.resume();
         else to.once('drain', () => from.resume());
@@ -114,8 +124,9 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     cutAfter: (bytes) => {
       bytesLeft = bytes;
     },
-    cutAfterSent: (bytes) => {
+    cutAfterSent: (bytes, onCut) => {
       bytesLeftToTarget = bytes;
+      onCutOfSent = onCut;
     },
     get bytesFromClients() {
       return bytesFromClients;
