@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, download, messagesOf, randomContent, send, upload } from './support/calls.ts';
+import { eventually } from './support/eventually.ts';
 
 const MiB = 2 ** 20;
 
@@ -10,10 +11,11 @@ describe('SIGTERM', () => {
 
   afterEach(() => service?.dispose());
 
-  /** An upload that goes on when `go` resolves. */
-  async function* waiting(content: Uint8Array<ArrayBuffer>, go: Promise<unknown>) {
+  /** An upload that goes on when `go` resolves; calls `onWait` when its first messages are on their way. */
+  async function* waiting(content: Uint8Array<ArrayBuffer>, go: Promise<unknown>, onWait: () => void) {
     const messages = [...messagesOf(content)];
     yield* messages.slice(0, 2);
+    onWait();
     await go;
     yield* messages.slice(2);
   }
@@ -24,24 +26,30 @@ describe('SIGTERM', () => {
     const started = Date.now();
     service.signal('SIGTERM');
     expect(await service.exit()).toBe(0);
-    expect(Date.now() - started).toBeLessThan(3_000);
+    // Calls in hand would get 30 seconds.
+    expect(Date.now() - started).toBeLessThan(20_000);
   });
 
   it('lets a running upload and a running download finish, and takes nothing new', async () => {
-    service = await startService({ ASSET_DRAIN_TIMEOUT: '20' });
+    service = await startService({ ASSET_DRAIN_TIMEOUT: '50' });
     const client = clientOf(service.url);
     const stored = await upload(client, randomContent(4 * MiB));
     const content = randomContent(3 * MiB);
-    const running = send(client, waiting(content, sleep(1_500)));
+    const go = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const running = send(client, waiting(content, go.promise, begun.resolve));
+    await begun.promise;
+    // Answered on the same connection, behind the messages of the upload.
     const stream = client.downloadFile({ fileId: stored.id })[Symbol.asyncIterator]();
     await stream.next();
-    await sleep(300);
 
     service.signal('SIGTERM');
-    await sleep(300);
-    // A connection of its own, as another caller has it.
-    const late = upload(clientOf(service.url), randomContent(10), { timeoutMs: 3_000 });
-    await expect(late).rejects.toThrow(/ECONNREFUSED|unavailable|shutting down/);
+    await eventually(async () => {
+      // A connection of its own, as another caller has it.
+      const late = upload(clientOf(service.url), randomContent(10), { timeoutMs: 3_000 });
+      await expect(late).rejects.toThrow(/ECONNREFUSED|unavailable|shutting down/);
+    }, 15_000);
+    go.resolve();
 
     const file = await running;
     expect(file.sizeBytes).toBe(BigInt(content.length));
@@ -58,17 +66,22 @@ describe('SIGTERM', () => {
   it('cuts off what is not done within the bound, and stores nothing of it', async () => {
     service = await startService({ ASSET_DRAIN_TIMEOUT: '1' });
     const owner = 'never';
+    const begun = Promise.withResolvers<void>();
     const messages = (async function* () {
       yield* [...messagesOf(randomContent(MiB), { file: { owner } })].slice(0, 2);
-      await sleep(20_000, undefined, { ref: false });
+      begun.resolve();
+      await sleep(50_000, undefined, { ref: false });
     })();
-    const running = send(clientOf(service.url), messages);
+    const client = clientOf(service.url);
+    const running = send(client, messages);
     running.catch(() => undefined);
-    await sleep(300);
+    await begun.promise;
+    // Answered on the same connection, behind the messages of the upload.
+    await client.listFiles({});
     const started = Date.now();
     service.signal('SIGTERM');
     expect(await service.exit()).toBe(0);
-    expect(Date.now() - started).toBeLessThan(6_000);
+    expect(Date.now() - started).toBeLessThan(25_000);
     await expect(running).rejects.toBeDefined();
     await service.start();
     const { files } = await clientOf(service.url).listFiles({ filter: { owner }, showDeleted: true });

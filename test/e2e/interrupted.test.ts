@@ -29,7 +29,7 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
     service = await startService({
       ...setup.env,
       ASSET_UPLOAD_PART_SIZE: String(PART),
-      ASSET_UPLOAD_STALL_TIMEOUT: '1.5',
+      ASSET_UPLOAD_STALL_TIMEOUT: '4',
       ASSET_MAX_UPLOADS: '4',
       ASSET_RESERVATION_TTL: '2',
       ASSET_SWEEP_INTERVAL: '0.5',
@@ -53,10 +53,14 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
     await eventually(async () => expect((await setup.blobs()).sort()).toEqual(before), 15_000);
   }
 
-  /** The first messages of an upload, which then waits until `until` resolves, and ends. */
-  async function* stuck(owner: string, size: number, until: Promise<void>) {
+  /**
+   * The first messages of an upload, which then waits until `until` resolves, and ends; `onWait` is called when they are on
+   * their way.
+   */
+  async function* stuck(owner: string, size: number, until: Promise<void>, onWait?: () => void) {
     const messages = [...messagesOf(randomContent(size), { file: { owner }, withSize: false })];
     yield* messages.slice(0, -1);
+    onWait?.();
     await until;
     yield messages.at(-1)!;
   }
@@ -68,7 +72,7 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
   ])('stores nothing of an upload that its caller gives up %s', async (where, size) => {
     const owner = `give up ${where}`;
     const abort = new AbortController();
-    const call = send(client, stuck(owner, size, sleep(20_000, undefined, { ref: false })), {
+    const call = send(client, stuck(owner, size, sleep(50_000, undefined, { ref: false })), {
       signal: abort.signal,
     });
     await Promise.all([
@@ -82,7 +86,7 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
 
   it('stores nothing of an upload whose deadline passes', async () => {
     const owner = 'deadline';
-    const call = send(client, stuck(owner, PART + MiB, sleep(20_000, undefined, { ref: false })), {
+    const call = send(client, stuck(owner, PART + MiB, sleep(50_000, undefined, { ref: false })), {
       timeoutMs: 500,
     });
     await expect(call).rejects.toMatchObject({ code: 4 });
@@ -92,20 +96,20 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
   it('ends an upload whose caller sends nothing for too long', async () => {
     const owner = 'stall';
     const started = Date.now();
-    const call = send(client, stuck(owner, PART + MiB, sleep(20_000, undefined, { ref: false })));
+    const call = send(client, stuck(owner, PART + MiB, sleep(50_000, undefined, { ref: false })));
     expect(await failureOf(call)).toMatchObject({ code: 'DEADLINE_EXCEEDED', reason: 'UPLOAD_STALLED' });
-    expect(Date.now() - started).toBeLessThan(6_000);
+    expect(Date.now() - started).toBeLessThan(30_000);
     await expectNothingLeft(owner);
   });
 
   it('ends an upload that does not even send its first message', async () => {
     const nothing = async function* () {
-      await sleep(20_000, undefined, { ref: false });
+      await sleep(50_000, undefined, { ref: false });
       yield spec();
     };
     const started = Date.now();
     expect(await failureOf(send(client, nothing()))).toMatchObject({ reason: 'UPLOAD_STALLED' });
-    expect(Date.now() - started).toBeLessThan(6_000);
+    expect(Date.now() - started).toBeLessThan(30_000);
   });
 
   it('goes on with an upload that is slow but does not stall, past the life of its reservation', async () => {
@@ -123,13 +127,15 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
   });
 
   it('turns away at once what is more than it may have in hand', async () => {
-    let go = () => {};
-    const until = new Promise<void>((resolve) => (go = resolve));
-    const calls = Array.from({ length: 4 }, () => send(client, stuck('crowd', 10, until)));
-    await sleep(400);
-    const started = Date.now();
+    const { promise: until, resolve: go } = Promise.withResolvers<void>();
+    const calls: Promise<unknown>[] = [];
+    for (let i = 0; i < 4; i++) {
+      await new Promise<void>((resolve) => calls.push(send(client, stuck('crowd', 10, until, resolve))));
+    }
+    // Answered on the same connection, behind what the uploads have sent.
+    await client.listFiles({});
+    // The places are taken until `go`: an upload that waited for one would not end.
     const failure = await failureOf(upload(client, randomContent(MiB)));
-    expect(Date.now() - started).toBeLessThan(1_000);
     expect(failure).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'TOO_MANY_UPLOADS' });
     expect(failure.retryMs).toBeGreaterThan(0);
     go();
@@ -141,7 +147,7 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
     for (let i = 0; i < 6; i++) {
       await failureOf(send(client, [spec()]));
       const abort = new AbortController();
-      const call = send(client, stuck('gone', 10, sleep(20_000, undefined, { ref: false })), {
+      const call = send(client, stuck('gone', 10, sleep(50_000, undefined, { ref: false })), {
         signal: abort.signal,
       });
       setTimeout(() => abort.abort(), 50);
