@@ -1,3 +1,4 @@
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import {
   AssetService,
   type UploadRequest,
@@ -88,7 +89,7 @@ export function serviceError(
     { desc: ErrorInfoSchema, value: { reason: `ERROR_REASON_${reason}`, domain: 'asset.v1', metadata } },
     ...(retryMs === undefined
       ? []
-      : [{ desc: RetryInfoSchema, value: { retryDelay: { seconds: 0n, nanos: retryMs * 1e6 } } }]),
+      : [{ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(retryMs) } }]),
     ...(field === undefined
       ? []
       : [{ desc: BadRequestSchema, value: { fieldViolations: [{ field, description: 'must not be' }] } }]),
