@@ -26,7 +26,7 @@ const ROOMS = {
   filesystem: 'src/storage/filesystem{.ts,-*.ts,/**}',
   pocketbase: 'src/catalog/pocketbase{.ts,-*.ts,/**}',
   // PostgreSQL and SQLite are one driver over one query layer.
-  sql: 'src/catalog/{sql,sqlite,postgres,migrations}{.ts,-*.ts,/**}',
+  sql: 'src/catalog/sql{.ts,-*.ts,/**}',
   // What the filesystem store and the route that serves its blobs agree on.
   'signed-url': 'src/storage/signed-url.ts',
   storage: 'src/storage/**',
