@@ -1,11 +1,6 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
-
-/**
- * Room for new objects, in MiB. Node would let it grow to 64 in each of two halves, all of it resident, and then look so
- * seldom for what is dead that the buffers of a large upload pile up behind it.
- */
-const YOUNG_SPACE_MIB = 2;
+import { collectYoungGarbage } from './young-garbage.ts';
 
 /**
  * By how much the heap may grow until all of it is looked through, in percent. V8 counts the buffers of an upload as
@@ -14,10 +9,9 @@ const YOUNG_SPACE_MIB = 2;
  */
 const HEAP_GROWING_PERCENT = 150;
 
-setFlagsFromString(`--max-semi-space-size=${YOUNG_SPACE_MIB}`);
-setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
+collectYoungGarbage();
 
-// Only now: while the modules load, new objects would be given all the room that they may have.
+// Only now: what loads before the flags are set is not bound by them.
 const { program } = await import('./cli/program.ts');
 process.exitCode = await program(process.argv.slice(2));

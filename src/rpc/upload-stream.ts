@@ -9,6 +9,7 @@ import { AssetError } from '../errors.ts';
 import { mergeExpected, type ExpectedChecksums } from '../files/digest.ts';
 import type { Appendix } from '../files/sessions/append.ts';
 import type { Upload } from '../files/upload.ts';
+import { uploadBytesCame } from '../young-garbage.ts';
 import { toDescription } from './convert.ts';
 
 /** What the first message of an Upload stream asks for. */
@@ -146,6 +147,7 @@ export function checkedChunk(
     );
   }
   const { content, crc32c: expected } = data ?? { content: new Uint8Array() };
+  uploadBytesCame(content.length);
   if (expected !== undefined && crc32cOf(content) !== expected) {
     throw new AssetError(
       'CHECKSUM_MISMATCH',
