@@ -13,6 +13,7 @@ import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.
 import { startSeaweedFS } from '../test/support/seaweedfs.ts';
 import { healthOf, startService } from '../test/support/service.ts';
 import { createBucket } from '../test/support/shared-servers.ts';
+import { buildService } from './build.ts';
 import { startThrottle } from './throttle.ts';
 import { peakMemory } from './usage.ts';
 
@@ -28,6 +29,7 @@ const { values } = parseArgs({
 });
 const uploads = Number(values.uploads);
 
+await buildService();
 const store = await startSeaweedFS();
 const bucket = await createBucket(store);
 const endpoint = new URL(bucket.endpoint);

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { buildService } from './build.ts';
 import { CASES } from './cases.ts';
 import { writeChart } from './chart.ts';
 import { measureHuge } from './huge.ts';
@@ -36,6 +37,7 @@ if (!isHuge && existsSync('/dev/shm')) process.env.TMPDIR = '/dev/shm';
 // Servers that are stopping do not keep this process alive by themselves.
 setInterval(() => undefined, 1000);
 let succeeded = true;
+if (!values.help) await buildService();
 if (values.help) {
   console.log(USAGE);
 } else if (isHuge) {
