@@ -181,7 +181,9 @@ describe('a call that is refused for its token', () => {
     async (bad) => {
       const calls: string[] = [];
       await using service = await double(calls);
-      for (const tokens of [{ token: bad }, { token: 'new', userToken: () => bad }]) {
+      // Without a token of the service there is nothing to leave out; see the next test.
+      const asService = bad === '' ? [] : [{ token: bad }];
+      for (const tokens of [...asService, { token: 'new', userToken: () => bad }]) {
         await using client = createAssetClient({ baseUrl: service.baseUrl, ...tokens });
         const error: unknown = await client.getFile('abc').catch((reason: unknown) => reason);
         expect(error).toMatchObject({ code: 'UNAUTHENTICATED', reason: 'TOKEN_UNAVAILABLE' });
@@ -190,6 +192,14 @@ describe('a call that is refused for its token', () => {
       expect(calls).toEqual([]);
     },
   );
+
+  it('is made without a token where that of the service is empty', async () => {
+    const calls: string[] = [];
+    await using service = await double(calls);
+    await using client = createAssetClient({ baseUrl: service.baseUrl, token: () => '' });
+    await expect(client.getFile('abc')).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(calls).toHaveLength(1);
+  });
 
   it('fails with what the source fails with', async () => {
     await using service = await double([]);
