@@ -15,7 +15,11 @@ interface Identity {
  */
 export function identify({ token: tokens, userToken: userTokens }: Identity): Interceptor {
   return (next) => async (request) => {
-    const [token, userToken] = await Promise.all([read(orNone(tokens)), read(userTokens)]);
+    const [given, givenUser] = await Promise.all([read(tokens), read(userTokens)]);
+    // An empty text is what a variable of the environment gives that is not set, and a service that asks for a token says so.
+    // One for a user is refused instead: without it the call would be made in the name of the service alone.
+    const token = assertToken(given === '' ? undefined : given);
+    const userToken = assertToken(givenUser);
     if (token !== undefined) request.header.set('authorization', `Bearer ${token}`);
     if (userToken !== undefined) request.header.set('asset-user-token', userToken);
     const noteRefusal = async (error: unknown) => {
@@ -49,21 +53,14 @@ function watched(response: StreamResponse, onError: (error: unknown) => Promise<
   return { ...response, message: messages() };
 }
 
-/**
- * An empty text is what a variable of the environment gives that is not set, and a service that asks for a token says so.
- * One for a user is refused instead: without it the call would be made in the name of the service alone.
- */
-function orNone(source: TokenSource | undefined): () => Promise<string | undefined> {
-  return async () => (await (typeof source === 'function' ? source() : source)) || undefined;
+async function read(source: TokenSource | undefined): Promise<string | undefined> {
+  return typeof source === 'function' ? source() : source;
 }
 
 /** What may stand in a header as one word; no token has anything else. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
-async function read(
-  source: TokenSource | (() => Promise<string | undefined>) | undefined,
-): Promise<string | undefined> {
-  const token = await (typeof source === 'function' ? source() : source);
+function assertToken(token: string | undefined): string | undefined {
   if (token === undefined || TOKEN.test(token)) return token;
   // Whoever sets the header would say what is wrong with it by showing all of it.
   throw new AssetClientError(
