@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
 import { clientOf, randomContent, spec, upload, type UploadMessage } from '../e2e/support/calls.ts';
-import { eventually } from '../e2e/support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf, type Failure } from '../e2e/support/failures.ts';
 
 const MiB = 2 ** 20;

@@ -3,7 +3,7 @@ import { UploadTransport } from '@asset-service/contract/asset/v1/asset_service_
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clientOf, randomContent, send, spec, upload, type AssetClient } from '../e2e/support/calls.ts';
-import { eventually } from '../e2e/support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf } from '../e2e/support/failures.ts';
 import { EMBEDDED, POSTGRES, type Setup } from '../e2e/support/setups.ts';
 import { makeDir, removeDir } from '../support/process.ts';

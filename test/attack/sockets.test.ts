@@ -20,7 +20,7 @@ import {
   urlOf,
   type UploadMessage,
 } from '../e2e/support/calls.ts';
-import { eventually } from '../e2e/support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { residentMiB, until, whileOthersWork } from './support/others.ts';
 import {
   callHeaders,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { openPostgresCatalog, postgresBackend } from '../../src/catalog/sql-postgres.ts';
+import { eventually } from '../support/eventually.ts';
 import { startPostgres, type Postgres } from '../support/postgres.ts';
 import { createDatabase } from '../support/shared-servers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
@@ -78,10 +78,19 @@ describe('file catalog: postgres', () => {
       const { id: reservationId } = await reserve(catalog, [file.id]);
       // Holds the create up after it has found the reservation open.
       await client.query('begin; lock table file_relations in exclusive mode');
+      const areWaiting = (count: number) =>
+        eventually(async () => {
+          // A transaction looks once otherwise.
+          await client.query('select pg_stat_clear_snapshot()');
+          const { rows } = await client.query(
+            "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+          );
+          expect(rows).toHaveLength(count);
+        }, 20_000);
       const creating = catalog.create(file, { reservationId });
-      await sleep(200);
+      await areWaiting(1);
       const seen = catalog.closeReservation(reservationId, [file.id]).then(() => catalog.get([file.id]));
-      await sleep(200);
+      await areWaiting(2);
       await client.query('commit');
       expect((await creating).status).toBe('created');
       expect((await seen).size).toBe(1);

@@ -7,7 +7,7 @@ import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, randomContent, spec, upload, type AssetClient } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf } from './support/failures.ts';
 
 type Line = Record<string, unknown>;

@@ -7,7 +7,7 @@ import { ROOT } from '../support/install.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 import { randomContent } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 
 const MAIN = join(ROOT, 'src', 'main.ts');
 

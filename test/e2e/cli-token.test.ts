@@ -8,7 +8,7 @@ import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, randomContent, upload } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 
 const PATIENCE_MS = 30_000;
 

@@ -12,7 +12,7 @@ import { makeDir, removeDir } from '../support/process.ts';
 import { type Service, startService } from '../support/service.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { randomContent } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 
 const MiB = 2 ** 20;
 const content = randomContent(64 * MiB);

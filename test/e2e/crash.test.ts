@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
 import { startService } from '../support/service.ts';
 import { clientOf, download, randomContent, upload, type Bytes } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { EMBEDDED, POCKETBASE, POSTGRES } from './support/setups.ts';
 
 const MiB = 2 ** 20;

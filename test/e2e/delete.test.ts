@@ -15,7 +15,7 @@ import {
   urlOf,
   type AssetClient,
 } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf } from './support/failures.ts';
 import { EMBEDDED, POCKETBASE, POSTGRES, type Setup } from './support/setups.ts';
 

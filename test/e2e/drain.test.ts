@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, download, messagesOf, randomContent, send, upload } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 
 const MiB = 2 ** 20;
 

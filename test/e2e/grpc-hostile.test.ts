@@ -12,7 +12,7 @@ import http2, { type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHt
 import { readFileSync } from 'node:fs';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, download, randomContent, upload } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 
 const MiB = 2 ** 20;
 const NO_MESSAGE = Buffer.alloc(0);

@@ -9,7 +9,7 @@ import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts
 import { startSeaweedFS, type SeaweedFS } from '../support/seaweedfs.ts';
 import { healthOf, startService, waitForHealth, type Service } from '../support/service.ts';
 import { clientOf, download, randomContent, upload, urlOf, type AssetClient } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf } from './support/failures.ts';
 import { POCKETBASE, type Setup } from './support/setups.ts';
 

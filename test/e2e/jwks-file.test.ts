@@ -6,7 +6,7 @@ import { AUDIENCE, makeKey, sign, type IssuerKey } from '../support/issuer.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
 import { clientOf } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf } from './support/failures.ts';
 
 const ISSUER = 'https://issuer.invalid/realms/assets';

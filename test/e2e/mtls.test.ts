@@ -13,7 +13,7 @@ import { Authority, replaceFile, type Certificate } from '../support/certificate
 import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf } from './support/failures.ts';
 
 let dir: string;
@@ -172,17 +172,18 @@ describe('client certificates', () => {
     return createClient(AssetService, transport).listFiles({}, options);
   }
 
-  const lastPrincipal = () =>
-    service
-      .logLines()
-      .filter(({ rpc }) => rpc === 'ListFiles')
-      .at(-1)?.['principal'];
+  /** Waits until the log has the last call as made by this caller: a line may come after the answer. */
+  const expectLastCall = (by: Record<string, unknown>) =>
+    eventually(
+      () => expect(service.logLines().findLast(({ rpc }) => rpc === 'ListFiles')).toMatchObject(by),
+      20_000,
+    );
 
   it.each(PROTOCOLS)('say who calls, over %s', async (protocol) => {
     await call('worker', {}, protocol);
-    expect(lastPrincipal()).toBe('worker');
+    await expectLastCall({ principal: 'worker' });
     await call('bff', {}, protocol);
-    expect(lastPrincipal()).toBe('bff');
+    await expectLastCall({ principal: 'bff' });
     expect(await failureOf(call(undefined, {}, protocol))).toMatchObject({
       code: 'UNAUTHENTICATED',
       reason: 'CREDENTIALS_MISSING',
@@ -224,7 +225,7 @@ describe('client certificates', () => {
     const withUser = (token: string) => ({ headers: { 'asset-user-token': token } });
     const ann = await issuer.token({ sub: 'ann' });
     await call('bff', withUser(ann));
-    expect(service.logLines().at(-1)).toMatchObject({ principal: 'bff', end_user: 'ann' });
+    await expectLastCall({ principal: 'bff', end_user: 'ann' });
     expect(await failureOf(call('worker', withUser(ann)))).toMatchObject({ reason: 'END_USER_NOT_ALLOWED' });
     expect(await failureOf(call('bff', withUser(await issuer.token({ aud: 'other' }))))).toMatchObject({
       reason: 'CREDENTIALS_INVALID',

@@ -13,7 +13,7 @@ import {
   upload,
   type AssetClient,
 } from './support/calls.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf } from './support/failures.ts';
 import { EMBEDDED, POCKETBASE, POSTGRES, type Setup } from './support/setups.ts';
 

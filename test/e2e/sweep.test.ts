@@ -6,7 +6,7 @@ import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { newId } from '../conformance/file-catalog/subject.ts';
 import { ROOT } from '../support/install.ts';
 import { startService, type Service } from '../support/service.ts';
-import { eventually } from './support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { POSTGRES, type Setup } from './support/setups.ts';
 
 const RATE = 20;

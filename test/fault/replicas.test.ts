@@ -11,7 +11,7 @@ import {
   type AssetClient,
   type Bytes,
 } from '../e2e/support/calls.ts';
-import { eventually } from '../e2e/support/eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf } from '../e2e/support/failures.ts';
 import { checkEverything } from './support/check.ts';
 import { Ledger } from './support/ledger.ts';

@@ -34,12 +34,12 @@ describe('a remembered token', () => {
     let issued = 0;
     const source = cachedToken(async () => {
       if (++issued > 1) throw new Error('no more');
-      return { token: 'only', expiresInSeconds: 0.5 };
+      return { token: 'only', expiresInSeconds: 3 };
     });
     expect(await source()).toBe('only');
     const deadline = Date.now() + 10_000;
     while (issued < 2 && Date.now() < deadline) expect(await source()).toBe('only');
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await new Promise((resolve) => setTimeout(resolve, 3_100));
     await expect(source()).rejects.toThrow('no more');
   });
 });

@@ -189,7 +189,6 @@ export function describeTrouble(driver: Driver, opened: () => OpenedStore): void
     itNeeds(driver, 'network', 'lets go of a stalled request at once when its caller gives up', async () => {
       opened().proxy!.stall();
       const reason = new Error('enough');
-      const started = performance.now();
       const body = { sizeBytes: 2000, chunks: hangingStream(bytes(1000)) };
       for (const call of [
         (signal: AbortSignal) => store().put(newKey(), body, TYPE, { signal }),
@@ -198,9 +197,11 @@ export function describeTrouble(driver: Driver, opened: () => OpenedStore): void
       ]) {
         const abort = new AbortController();
         setTimeout(() => abort.abort(reason), 50);
+        const started = performance.now();
         expect(await rejection(call(abort.signal))).toBe(reason);
+        // The store itself would give up after 2 s.
+        expect(performance.now() - started).toBeLessThan(1_900);
       }
-      expect(performance.now() - started).toBeLessThan(1_000);
       await opened().proxy!.restore();
     });
 
