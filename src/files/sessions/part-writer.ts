@@ -1,5 +1,3 @@
-import { combineCrc32c, crc32cOf } from '../../crc32c.ts';
-import type { BlobPart } from '../../storage/blob-store.ts';
 import type { BufferedBody } from '../../storage/part-reader.ts';
 import { allowedContentType } from '../content-type.ts';
 import type { MemoryShare } from '../../storage/memory-budget.ts';
@@ -7,7 +5,9 @@ import { callerKey } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import { headOf } from '../head.ts';
 import { blobKey } from '../ids.ts';
+import { OpenPart } from './open-part.ts';
 import type { ResumableHash } from './resumable-hash.ts';
+import { SentParts } from './sent-parts.ts';
 import { saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
 import { persistedSize, pieceKey, takenOver, type Session, type SessionState } from './state.ts';
@@ -18,13 +18,6 @@ const CHECKPOINT_MS = 1000;
 
 /** How long keeping the end of a broken upload may take, in milliseconds. */
 const KEEP_TIMEOUT_MS = 10_000;
-
-/** A part that is on its way or durable, with the state of the hash behind it. */
-interface SentPart {
-  readonly partNumber: number;
-  readonly hash: { readonly crc32c: number; readonly sha256State: string };
-  part?: BlobPart;
-}
 
 /**
  * Takes the bytes of one call, sends whole parts to the store side by side, and notes in the session how far they
@@ -41,20 +34,12 @@ export class PartWriter {
   readonly #hash: ResumableHash;
   readonly #abort = new AbortController();
   readonly #sending = new Set<Promise<void>>();
-  /** Sent parts that the session does not name yet, in order. */
-  readonly #sent: SentPart[] = [];
-  /** New bytes behind the last part, and their CRC32C. */
-  #chunks: Uint8Array[] = [];
-  #chunksBytes = 0;
-  #chunksSum = 0;
-  /** Durable bytes behind the last part; they come before `#chunks`. */
-  #tailBytes: number;
+  readonly #sent = new SentParts();
+  #open: OpenPart;
   #nextPart: number;
   #session: Session;
   #saving: Promise<void> | undefined;
   #savedAt = Date.now();
-  #giveBack: (() => void) | undefined;
-  #buffer: Buffer | undefined;
 
   /**
    * @param session - claimed: nobody else writes to it, or whoever does makes the next save fail
@@ -74,7 +59,8 @@ export class PartWriter {
     this.#memory = context.budget.of(callerKey(session.state.caller));
     this.#hash = hash;
     this.#signal = AbortSignal.any([signal, this.#abort.signal]);
-    this.#tailBytes = session.state.tail.reduce((sum, piece) => sum + piece.sizeBytes, 0);
+    const tailBytes = session.state.tail.reduce((sum, piece) => sum + piece.sizeBytes, 0);
+    this.#open = new OpenPart(this.#memory, session.state.partSizeBytes, tailBytes);
     this.#nextPart = session.state.parts.length + 1;
   }
 
@@ -85,12 +71,12 @@ export class PartWriter {
 
   /** Number of bytes that fit into the part that is being filled. */
   get room(): number {
-    return this.#session.state.partSizeBytes - this.#tailBytes - this.#chunksBytes;
+    return this.#open.room;
   }
 
   /** What the next part is to be read into, if it has to be whole; where there is none, nothing is copied. */
   get buffer(): Buffer | undefined {
-    return this.#buffer;
+    return this.#open.buffer;
   }
 
   /** What ended the writing, if it was the writer's own doing. */
@@ -103,23 +89,20 @@ export class PartWriter {
     while (this.#sending.size >= this.#context.uploads.concurrency) await Promise.race(this.#sending);
     this.#signal.throwIfAborted();
     const sizeBytes = Math.min(this.#session.state.partSizeBytes, this.#maxBytes);
-    this.#giveBack ??= await this.#memory.reserve(sizeBytes, this.#signal);
-    if (this.#isWholePartAhead()) this.#buffer ??= this.#memory.buffers.take(this.room);
+    await this.#open.reserve(sizeBytes, this.#signal);
+    if (this.#isWholePartAhead()) this.#open.takeBuffer();
   }
 
   /** Adds bytes, at most {@link room}; a part that is full with them is sent. */
   async add(body: BufferedBody): Promise<void> {
     this.#hash.update(body);
-    this.#chunks.push(...body.chunks);
-    this.#chunksBytes += body.sizeBytes;
-    this.#chunksSum = combineCrc32c(this.#chunksSum, body.crc32c, body.sizeBytes);
+    this.#open.add(body);
     if (this.room === 0) await this.#send();
   }
 
   /** Gives back the memory of a part that was not filled. */
   release(): void {
-    this.#giveBack?.();
-    this.#giveBack = undefined;
+    this.#open.release();
   }
 
   /**
@@ -129,10 +112,9 @@ export class PartWriter {
   async keep(expected = this.#session.state.expected): Promise<Session> {
     await Promise.all(this.#sending);
     await this.#saving;
-    // A failed part leaves a gap, and what is behind a gap cannot be kept.
-    const complete = this.#sent.every(({ part }) => part !== undefined);
-    const piece = complete && this.#chunksBytes > 0 ? await this.#writePiece() : undefined;
-    const state = this.#durableState();
+    const hasPiece = this.#sent.areDurable && this.#open.added.sizeBytes > 0;
+    const piece = hasPiece ? await this.#writePiece() : undefined;
+    const state = this.#sent.moveInto(this.#session.state);
     const tail = piece ? [...state.tail, piece] : state.tail;
     const pending = state.pending.filter((revision) => revision !== piece?.revision);
     const hash = piece ? this.#hash.save() : {};
@@ -154,13 +136,13 @@ export class PartWriter {
    */
   async flush(): Promise<{ readonly state: SessionState; readonly body?: readonly Uint8Array[] }> {
     if (this.#nextPart === 1) {
-      return { state: this.#session.state, body: [...(await this.#readTail()), ...this.#chunks] };
+      return { state: this.#session.state, body: this.#open.whole(await this.#readTail()).chunks };
     }
-    if (this.#tailBytes + this.#chunksBytes > 0) await this.#send();
+    if (this.#open.sizeBytes > 0) await this.#send();
     await Promise.all(this.#sending);
     await this.#saving;
     this.#signal.throwIfAborted();
-    return { state: this.#durableState() };
+    return { state: this.#sent.moveInto(this.#session.state) };
   }
 
   /** Checksums of the whole file. To be asked once, after the last byte. */
@@ -177,44 +159,25 @@ export class PartWriter {
   }
 
   async #send(): Promise<void> {
-    const tail = await this.#readTail();
-    const chunks = [...tail, ...this.#chunks];
-    const tailSum = tail.reduce((sum, chunk) => combineCrc32c(sum, crc32cOf(chunk), chunk.length), 0);
-    const crc32c = combineCrc32c(tailSum, this.#chunksSum, this.#chunksBytes);
-    if (this.#session.state.multipartId === undefined) await this.#begin(chunks);
-    const sizeBytes = this.#tailBytes + this.#chunksBytes;
+    const part = this.#open;
+    const body = part.whole(await this.#readTail());
+    if (this.#session.state.multipartId === undefined) await this.#begin(body.chunks);
     const partNumber = this.#nextPart++;
-    const entry: SentPart = { partNumber, hash: this.#hash.save() };
-    const giveBack = this.#giveBack;
-    const buffer = this.#buffer;
-    this.#giveBack = undefined;
-    this.#buffer = undefined;
-    this.#sent.push(entry);
-    this.#chunks = [];
-    this.#chunksBytes = 0;
-    this.#chunksSum = 0;
-    this.#tailBytes = 0;
+    const note = this.#sent.add(this.#hash.save());
+    this.#open = new OpenPart(this.#memory, this.#session.state.partSizeBytes, 0);
     const multipartId = this.#session.state.multipartId!;
     const sent = this.#context.store
-      .putPart(
-        blobKey(this.#session.id),
-        multipartId,
-        partNumber,
-        { sizeBytes, chunks, crc32c },
-        {
-          signal: this.#abort.signal,
-        },
-      )
-      .then((part) => {
-        entry.part = part;
+      .putPart(blobKey(this.#session.id), multipartId, partNumber, body, { signal: this.#abort.signal })
+      .then((stored) => {
+        note(stored);
         // A request that failed might still look at it.
-        if (buffer) this.#memory.buffers.giveBack(buffer);
+        part.reuseBuffer();
         reached('session.part-stored');
         if (Date.now() - this.#savedAt >= CHECKPOINT_MS) this.#checkpoint();
       })
       .catch((error: unknown) => this.#abort.abort(error))
       .finally(() => {
-        giveBack?.();
+        part.release();
         this.#sending.delete(sent);
       });
     this.#sending.add(sent);
@@ -237,7 +200,7 @@ export class PartWriter {
 
   async #readTail(): Promise<Uint8Array[]> {
     const chunks: Uint8Array[] = [];
-    if (this.#tailBytes === 0) return chunks;
+    if (this.#open.tailBytes === 0) return chunks;
     for (const { revision } of this.#session.state.tail) {
       const piece = await this.#context.store.read(pieceKey(this.#session.id, revision), undefined, {
         signal: this.#signal,
@@ -248,10 +211,10 @@ export class PartWriter {
   }
 
   async #writePiece() {
-    const piece = { revision: this.#claim, sizeBytes: this.#chunksBytes };
+    const body = this.#open.added;
+    const piece = { revision: this.#claim, sizeBytes: body.sizeBytes };
     // The caller may be gone by now, and its signal with it.
     const signal = AbortSignal.timeout(KEEP_TIMEOUT_MS);
-    const body = { sizeBytes: piece.sizeBytes, chunks: this.#chunks, crc32c: this.#chunksSum };
     const key = pieceKey(this.#session.id, piece.revision);
     const status = await this.#context.store.put(
       key,
@@ -264,24 +227,12 @@ export class PartWriter {
     return piece;
   }
 
-  /** The state with every part that is durable without a gap. */
-  #durableState(): SessionState {
-    let state = this.#session.state;
-    while (this.#sent[0]?.part !== undefined) {
-      const { part, hash } = this.#sent.shift()!;
-      // The first part took in what was the tail.
-      const stale = [...state.stale, ...state.tail.map(({ revision }) => revision)];
-      state = { ...state, ...hash, parts: [...state.parts, part!], tail: [], stale };
-    }
-    return state;
-  }
-
   /** Notes how far the upload has come, one note at a time. */
   #checkpoint(): void {
     if (this.#saving !== undefined) return;
     this.#savedAt = Date.now();
     const before = persistedSize(this.#session);
-    const state = this.#durableState();
+    const state = this.#sent.moveInto(this.#session.state);
     if (state === this.#session.state) return;
     this.#saving = saveSession(this.#context, this.#session, state)
       .then((saved) => {
