@@ -9,7 +9,7 @@ import { AssetError } from '../errors.ts';
 import { mergeExpected, type ExpectedChecksums } from '../files/digest.ts';
 import type { Appendix } from '../files/sessions/append.ts';
 import type { Upload } from '../files/upload.ts';
-import { uploadBytesCame } from '../young-garbage.ts';
+import { uploadBytesCame } from '../garbage-collection.ts';
 import { toDescription } from './convert.ts';
 
 /** What the first message of an Upload stream asks for. */
