@@ -1,9 +1,11 @@
-import type { FileRecord } from './file-catalog.ts';
+import { branchesOf, mergePages } from './branches.ts';
+import type { FileCatalog, FileRecord } from './file-catalog.ts';
 import { quote, type PocketBaseClient, type RawRecord } from './pocketbase-client.ts';
-import { idFilters, MAX_IDS, superuserOnly } from './pocketbase-filter.ts';
+import { idFilters, listFilter, MAX_IDS, quoteTime, superuserOnly } from './pocketbase-filter.ts';
 import { toFile } from './pocketbase-records.ts';
-import type { FieldMap, Schema } from './pocketbase-schema.ts';
+import { unknownRelation, type FieldMap, type Schema } from './pocketbase-schema.ts';
 import type { SchemaCache } from './pocketbase-schema-cache.ts';
+import { canMatch } from './storable.ts';
 
 /** Reads the records of the collection of files. */
 export class PocketBaseFiles {
@@ -19,17 +21,40 @@ export class PocketBaseFiles {
     this.#schemas = schemas;
   }
 
-  /** The files that a filter finds. */
-  async find(
-    query: { readonly filter: string; readonly sort?: string; readonly limit?: number },
-    signal: AbortSignal,
-  ): Promise<FileRecord[]> {
-    const raws = await this.#list(query, signal);
-    const [first] = raws;
-    if (!first) return [];
-    // All records of one answer have the same fields.
-    const schema = await this.#schemaOf(first, signal);
-    return raws.map((raw) => toFile(raw, this.#map, schema));
+  /** Files by their ids. */
+  async get(ids: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, FileRecord>> {
+    const pages = await Promise.all(idFilters(ids).map((filter) => this.#find({ filter }, signal)));
+    return new Map(pages.flat().map((file) => [file.id, file]));
+  }
+
+  /** One page of files, newest first. */
+  async list(query: Parameters<FileCatalog['list']>[0], signal: AbortSignal): Promise<readonly FileRecord[]> {
+    if (!canMatch(query.filter) || query.limit < 1) return [];
+    const { relation } = query.filter;
+    const named = [relation, ...(query.visibleTo ?? []).map((part) => part.relation)];
+    const schema = await this.#schemas.get(
+      named.flatMap((one) => one?.name ?? []),
+      signal,
+    );
+    if (relation && !schema.relations.has(relation.name)) throw unknownRelation(relation.name);
+    const visible = query.visibleTo?.filter(
+      (one) => !one.relation || schema.relations.has(one.relation.name),
+    );
+    const [sort, { limit }] = [`-${this.#map.createTime},-id`, query];
+    // One request for each branch: of one with an "or" SQLite would sort all that it finds for every page.
+    const pages = await Promise.all(
+      branchesOf(query.filter, visible).map((branch) =>
+        this.#find({ filter: listFilter(branch, query, this.#map, schema), sort, limit }, signal),
+      ),
+    );
+    return pages.length === 1 ? pages[0]! : mergePages(pages, limit);
+  }
+
+  /** Deleted files that are due to be removed, those that are longest due first. */
+  listPurgeable(now: Date, limit: number, signal: AbortSignal): Promise<FileRecord[]> {
+    const { deleteTime, purgeTime } = this.#map;
+    const filter = `${purgeTime}!=""&&${purgeTime}<=${quoteTime(now)}&&${deleteTime}!=""`;
+    return this.#find({ filter, sort: purgeTime, limit }, signal);
   }
 
   /** The file that was created with a request key. */
@@ -37,7 +62,7 @@ export class PocketBaseFiles {
     const field = this.#map.requestKey;
     // Its index holds the keys that are not empty, and is read only where the filter says so.
     const filter = `${field}!=""&&${field}=${quote(requestKey)}`;
-    return (await this.find({ filter, limit: 1 }, signal))[0];
+    return (await this.#find({ filter, limit: 1 }, signal))[0];
   }
 
   /** The record of an id, as it is stored. */
@@ -49,6 +74,18 @@ export class PocketBaseFiles {
   /** The file that a record says. */
   async toFile(raw: RawRecord, signal: AbortSignal): Promise<FileRecord> {
     return toFile(raw, this.#map, await this.#schemaOf(raw, signal));
+  }
+
+  async #find(
+    query: { readonly filter: string; readonly sort?: string; readonly limit?: number },
+    signal: AbortSignal,
+  ): Promise<FileRecord[]> {
+    const raws = await this.#list(query, signal);
+    const [first] = raws;
+    if (!first) return [];
+    // All records of one answer have the same fields.
+    const schema = await this.#schemaOf(first, signal);
+    return raws.map((raw) => toFile(raw, this.#map, schema));
   }
 
   #schemaOf(raw: RawRecord, signal: AbortSignal): Promise<Schema> {

@@ -1,4 +1,3 @@
-import { branchesOf, mergePages } from './branches.ts';
 import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS, unavailable } from './call.ts';
 import type {
   CatalogCall,
@@ -13,14 +12,14 @@ import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { PocketBaseClient, Refusal } from './pocketbase-client.ts';
 import { PocketBaseCreations } from './pocketbase-creations.ts';
 import { PocketBaseFiles } from './pocketbase-files.ts';
-import { idFilters, listFilter, quoteTime, superuserOnly } from './pocketbase-filter.ts';
+import { superuserOnly } from './pocketbase-filter.ts';
 import * as leases from './pocketbase-leases.ts';
 import { findCollection, migratePocketBase } from './pocketbase-migrate.ts';
 import { countOf, revisionOf, toBody } from './pocketbase-records.ts';
 import { isTaken, toAssetError } from './pocketbase-refusals.ts';
 import * as reservations from './pocketbase-reservations.ts';
 import { compareAndSet } from './pocketbase-revisions.ts';
-import { fieldMap, unknownRelation, type FieldMap } from './pocketbase-schema.ts';
+import { fieldMap, type FieldMap } from './pocketbase-schema.ts';
 import { SchemaCache } from './pocketbase-schema-cache.ts';
 import { PocketBaseUploadSessions } from './pocketbase-uploads.ts';
 import { sumUsage } from './pocketbase-usage.ts';
@@ -92,10 +91,7 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {
-    return this.#run(call, async (signal) => {
-      const pages = await Promise.all(idFilters(ids).map((filter) => this.#files.find({ filter }, signal)));
-      return new Map(pages.flat().map((file) => [file.id, file]));
-    });
+    return this.#run(call, (signal) => this.#files.get(ids, signal));
   }
 
   create(record: NewFileRecord, options: CreateFence & { readonly requestKey?: string }, call?: CatalogCall) {
@@ -153,27 +149,7 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   list(query: Parameters<FileCatalog['list']>[0], call?: CatalogCall): Promise<readonly FileRecord[]> {
-    return this.#run(call, async (signal) => {
-      if (!canMatch(query.filter) || query.limit < 1) return [];
-      const { relation } = query.filter;
-      const named = [relation, ...(query.visibleTo ?? []).map((part) => part.relation)];
-      const schema = await this.#schemas.get(
-        named.flatMap((one) => one?.name ?? []),
-        signal,
-      );
-      if (relation && !schema.relations.has(relation.name)) throw unknownRelation(relation.name);
-      const visible = query.visibleTo?.filter(
-        (one) => !one.relation || schema.relations.has(one.relation.name),
-      );
-      const [sort, { limit }] = [`-${this.#map.createTime},-id`, query];
-      // One request for each branch: of one with an "or" SQLite would sort all that it finds for every page.
-      const pages = await Promise.all(
-        branchesOf(query.filter, visible).map((branch) =>
-          this.#files.find({ filter: listFilter(branch, query, this.#map, schema), sort, limit }, signal),
-        ),
-      );
-      return pages.length === 1 ? pages[0]! : mergePages(pages, limit);
-    });
+    return this.#run(call, (signal) => this.#files.list(query, signal));
   }
 
   usageOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<OwnerUsage> {
@@ -212,9 +188,7 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   listPurgeable(now: Date, limit: number, call?: CatalogCall): Promise<readonly FileRecord[]> {
-    const { deleteTime, purgeTime } = this.#map;
-    const due = `${purgeTime}!=""&&${purgeTime}<=${quoteTime(now)}&&${deleteTime}!=""`;
-    return this.#run(call, (signal) => this.#files.find({ filter: due, sort: purgeTime, limit }, signal));
+    return this.#run(call, (signal) => this.#files.listPurgeable(now, limit, signal));
   }
 
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean> {
