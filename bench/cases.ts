@@ -109,7 +109,7 @@ export const CASES: readonly Case[] = [
     id: 'url',
     title: 'GetFileUrl, 32 in flight',
     unit: 'call',
-    amount: 3000,
+    amount: 20_000,
     quickAmount: 100,
     rounds: 3,
     baseline: 'Empty unary call',

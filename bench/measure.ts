@@ -121,9 +121,9 @@ async function contestRun(contestant: Contestant, amount: number): Promise<void>
   }
 }
 
-/** Work that lets the compiler of JavaScript see what is needed. */
-export function warmUpAmount({ amount, quickAmount }: Case): number {
-  return Math.max(quickAmount, amount / 8);
+/** Work that lets the compiler of JavaScript see what is needed: as much as a run, or less where a run is long. */
+export function warmUpAmount({ unit, amount, quickAmount }: Case): number {
+  return unit === 'byte' ? Math.max(quickAmount, amount / 8) : amount;
 }
 
 async function measure(contestant: Contestant, amount: number, world: World): Promise<Sample> {
