@@ -4,9 +4,9 @@ import jsdoc from 'eslint-plugin-jsdoc';
 import tseslint from 'typescript-eslint';
 
 /**
- * The rooms of the house: a file belongs to the first one whose pattern fits. What a driver is made of begins
- * with the driver's name (`s3.ts`, `s3-errors.ts`, `s3/part.ts`); the rest of storage/ and catalog/ is shared.
- * A file of src/ that fits none may import nothing.
+ * The rooms of the house: a file belongs to the first one whose pattern fits. What a driver is made of lies
+ * in a folder of its name beside it (`s3.ts`, `s3/errors.ts`); the rest of storage/ and catalog/ is shared. A file of
+ * src/ that fits none may import nothing.
  */
 const ROOMS = {
   app: 'src/app{.ts,-*.ts}',
@@ -23,11 +23,11 @@ const ROOMS = {
   'file-catalog': 'src/catalog/{file-catalog,upload-sessions,catalog-call}.ts',
   scanner: 'src/scanning/scanner.ts',
   scanning: 'src/scanning/**',
-  s3: 'src/storage/s3{.ts,-*.ts,/**}',
-  filesystem: 'src/storage/filesystem{.ts,-*.ts,/**}',
-  pocketbase: 'src/catalog/pocketbase{.ts,-*.ts,/**}',
+  s3: 'src/storage/s3{.ts,/**}',
+  filesystem: 'src/storage/filesystem{.ts,/**}',
+  pocketbase: 'src/catalog/pocketbase{.ts,/**}',
   // PostgreSQL and SQLite are one driver over one query layer.
-  sql: 'src/catalog/sql{.ts,-*.ts,/**}',
+  sql: 'src/catalog/sql{.ts,/**}',
   // What the filesystem store and the route that serves its blobs agree on.
   'signed-url': 'src/storage/signed-url.ts',
   storage: 'src/storage/**',

@@ -28,12 +28,12 @@ export async function openAuthenticator({ identity }: Config, log: Logger): Prom
 export async function openCatalog({ catalog, settings }: Config): Promise<FileCatalog> {
   switch (catalog.kind) {
     case 'sqlite': {
-      const { openSqliteCatalog } = await import('./catalog/sql-sqlite.ts');
+      const { openSqliteCatalog } = await import('./catalog/sql/sqlite.ts');
       mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
       return openSqliteCatalog({ path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite') });
     }
     case 'postgres':
-      return (await import('./catalog/sql-postgres.ts')).openPostgresCatalog({ url: catalog.url });
+      return (await import('./catalog/sql/postgres.ts')).openPostgresCatalog({ url: catalog.url });
     case 'pocketbase':
       return (await import('./catalog/pocketbase.ts')).openPocketBaseCatalog(catalog.pocketbase);
   }
@@ -61,7 +61,7 @@ export async function openStore(
   if (choice.kind === 's3') return { store: new (await import('./storage/s3.ts')).S3BlobStore(choice.s3) };
   const [{ FilesystemBlobStore }, { loadSigningKey }, { SignedUrls }, { blobRoute }] = await Promise.all([
     import('./storage/filesystem.ts'),
-    import('./storage/filesystem-signing-key.ts'),
+    import('./storage/filesystem/signing-key.ts'),
     import('./storage/signed-url.ts'),
     import('./rpc/blob-route.ts'),
   ]);

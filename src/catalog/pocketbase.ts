@@ -9,20 +9,20 @@ import type {
   OwnerUsage,
 } from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
-import { PocketBaseClient, Refusal } from './pocketbase-client.ts';
-import { PocketBaseCreations } from './pocketbase-creations.ts';
-import { PocketBaseFiles } from './pocketbase-files.ts';
-import { superuserOnly } from './pocketbase-filter.ts';
-import * as leases from './pocketbase-leases.ts';
-import { findCollection, migratePocketBase } from './pocketbase-migrate.ts';
-import { countOf, revisionOf, toBody } from './pocketbase-records.ts';
-import { isTaken, toAssetError } from './pocketbase-refusals.ts';
-import * as reservations from './pocketbase-reservations.ts';
-import { compareAndSet } from './pocketbase-revisions.ts';
-import { fieldMap, type FieldMap } from './pocketbase-schema.ts';
-import { SchemaCache } from './pocketbase-schema-cache.ts';
-import { PocketBaseUploadSessions } from './pocketbase-uploads.ts';
-import { sumUsage } from './pocketbase-usage.ts';
+import { PocketBaseClient, Refusal } from './pocketbase/client.ts';
+import { PocketBaseCreations } from './pocketbase/creations.ts';
+import { PocketBaseFiles } from './pocketbase/files.ts';
+import { superuserOnly } from './pocketbase/filter.ts';
+import * as leases from './pocketbase/leases.ts';
+import { findCollection, migratePocketBase } from './pocketbase/migrate.ts';
+import { countOf, revisionOf, toBody } from './pocketbase/records.ts';
+import { isTaken, toAssetError } from './pocketbase/refusals.ts';
+import * as reservations from './pocketbase/reservations.ts';
+import { compareAndSet } from './pocketbase/revisions.ts';
+import { fieldMap, type FieldMap } from './pocketbase/schema.ts';
+import { SchemaCache } from './pocketbase/schema-cache.ts';
+import { PocketBaseUploadSessions } from './pocketbase/uploads.ts';
+import { sumUsage } from './pocketbase/usage.ts';
 import { assertStorable, canMatch } from './storable.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 

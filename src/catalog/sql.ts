@@ -11,11 +11,11 @@ import type {
   OwnerUsage,
 } from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
-import { withRetries, type SqlBackend } from './sql-backend.ts';
-import * as leases from './sql-leases.ts';
-import { listQuery, usageQuery, type ListQuery } from './sql-list.ts';
-import { migrateSql } from './sql-migrations.ts';
-import * as reservations from './sql-reservations.ts';
+import { withRetries, type SqlBackend } from './sql/backend.ts';
+import * as leases from './sql/leases.ts';
+import { listQuery, usageQuery, type ListQuery } from './sql/list.ts';
+import { migrateSql } from './sql/migrations.ts';
+import * as reservations from './sql/reservations.ts';
 import {
   changedColumns,
   fileColumns,
@@ -23,8 +23,8 @@ import {
   relationRows,
   toRecord,
   type Tables,
-} from './sql-tables.ts';
-import { holdSession, removeSession, SqlUploadSessions } from './sql-uploads.ts';
+} from './sql/tables.ts';
+import { holdSession, removeSession, SqlUploadSessions } from './sql/uploads.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 import { assertStorable, canMatch, isStorable } from './storable.ts';
 

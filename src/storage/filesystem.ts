@@ -12,12 +12,12 @@ import {
   type SignedUrlOptions,
   type StoreCall,
 } from './blob-store.ts';
-import { hasErrno, onDisk, syncDir, writeBody } from './filesystem-files.ts';
-import { FilesystemLayout, unfinishedName } from './filesystem-layout.ts';
-import { FilesystemMultipart } from './filesystem-multipart.ts';
-import { assertNoLink, isThere, openFile, sizeOfFile } from './filesystem-paths.ts';
-import { readRange } from './filesystem-read.ts';
-import { PartWriters } from './filesystem-writers.ts';
+import { hasErrno, onDisk, syncDir, writeBody } from './filesystem/files.ts';
+import { FilesystemLayout, unfinishedName } from './filesystem/layout.ts';
+import { FilesystemMultipart } from './filesystem/multipart.ts';
+import { assertNoLink, isThere, openFile, sizeOfFile } from './filesystem/paths.ts';
+import { readRange } from './filesystem/read.ts';
+import { PartWriters } from './filesystem/writers.ts';
 import type { SignedUrls } from './signed-url.ts';
 import { blobMissing } from './store-errors.ts';
 

@@ -13,13 +13,13 @@ import {
   type SignedUrlOptions,
   type StoreCall,
 } from './blob-store.ts';
-import { abortBy, S3Bucket, type S3Options } from './s3-bucket.ts';
-import { createObject, newWriteId, sendBody } from './s3-create.ts';
-import { isMissingKey, isPastEnd } from './s3-errors.ts';
-import { S3Multiparts, splitMultipartId } from './s3-multipart.ts';
-import { S3UrlSigner } from './s3-presign.ts';
-import { sendRequest } from './s3-requests.ts';
-import { bodyHeaders, isRepeatable, withChecksum } from './s3-upload-body.ts';
+import { abortBy, S3Bucket, type S3Options } from './s3/bucket.ts';
+import { createObject, newWriteId, sendBody } from './s3/create.ts';
+import { isMissingKey, isPastEnd } from './s3/errors.ts';
+import { S3Multiparts, splitMultipartId } from './s3/multipart.ts';
+import { S3UrlSigner } from './s3/presign.ts';
+import { sendRequest } from './s3/requests.ts';
+import { bodyHeaders, isRepeatable, withChecksum } from './s3/upload-body.ts';
 import { blobMissing, storeUnavailable } from './store-errors.ts';
 
 const CHECK_TIMEOUT_MS = 5_000;

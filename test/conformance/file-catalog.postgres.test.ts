@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { openPostgresCatalog, postgresBackend } from '../../src/catalog/sql-postgres.ts';
+import { openPostgresCatalog, postgresBackend } from '../../src/catalog/sql/postgres.ts';
 import { eventually } from '../support/eventually.ts';
 import { startPostgres, type Postgres } from '../support/postgres.ts';
 import { createDatabase } from '../support/shared-servers.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { openSqliteCatalog, sqliteBackend } from '../../src/catalog/sql-sqlite.ts';
+import { openSqliteCatalog, sqliteBackend } from '../../src/catalog/sql/sqlite.ts';
 import { describeFileCatalog } from './file-catalog.suite.ts';
 import { newId } from './file-catalog/subject.ts';
 import { explainTests } from './file-catalog/sql-plans.ts';

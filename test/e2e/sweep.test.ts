@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { openPostgresCatalog } from '../../src/catalog/sql-postgres.ts';
+import { openPostgresCatalog } from '../../src/catalog/sql/postgres.ts';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { newId } from '../conformance/file-catalog/subject.ts';
 import { ROOT } from '../support/install.ts';

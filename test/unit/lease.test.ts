@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
-import { openSqliteCatalog } from '../../src/catalog/sql-sqlite.ts';
+import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { underLease } from '../../src/files/lease.ts';
 import { paceOf } from '../../src/files/pace.ts';
 

@@ -28,8 +28,8 @@ function importing(file: string, target: string): string {
 
 const WRONG = [
   ['a driver, another driver of its room', 'src/storage/s3.ts', 'src/storage/filesystem.ts'],
-  ['a part of a driver, another driver', 'src/catalog/pocketbase-page.ts', 'src/catalog/sql.ts'],
-  ['a driver, a part of another driver', 'src/catalog/pocketbase.ts', 'src/catalog/sql-tables.ts'],
+  ['a part of a driver, another driver', 'src/catalog/pocketbase/page.ts', 'src/catalog/sql.ts'],
+  ['a driver, a part of another driver', 'src/catalog/pocketbase.ts', 'src/catalog/sql/tables.ts'],
   ['a driver, the other interface', 'src/storage/s3.ts', 'src/catalog/file-catalog.ts'],
   ['a driver, a use case', 'src/storage/s3.ts', 'src/files/upload.ts'],
   ['a driver, rpc', 'src/catalog/sql.ts', 'src/rpc/errors.ts'],
@@ -57,7 +57,7 @@ const WRONG = [
 
 const RIGHT = [
   ['a driver, its interface', 'src/storage/s3.ts', 'src/storage/blob-store.ts'],
-  ['a driver, its own part', 'src/catalog/sql.ts', 'src/catalog/sql-tables.ts'],
+  ['a driver, its own part', 'src/catalog/sql.ts', 'src/catalog/sql/tables.ts'],
   ['a driver, errors.ts', 'src/storage/s3.ts', 'src/errors.ts'],
   ['errors.ts, the contract', 'src/errors.ts', '@asset-service/contract/asset/v1/error_reason_pb.js'],
   ['a use case, an interface', 'src/files/upload.ts', 'src/storage/blob-store.ts'],

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { PocketBaseTransport } from '../../src/catalog/pocketbase-fetch.ts';
+import { PocketBaseTransport } from '../../src/catalog/pocketbase/fetch.ts';
 
 const answers: Record<string, RequestListener> = {
   '/whole': (request, response) => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { SignatureV4 } from '@smithy/signature-v4';
 import fc from 'fast-check';
 import { createHash, createHmac } from 'node:crypto';
-import { S3Signer } from '../../src/storage/s3-signature.ts';
+import { S3Signer } from '../../src/storage/s3/signature.ts';
 
 /** SHA-256 as the signer of the SDK wants it. */
 class Sha256 {

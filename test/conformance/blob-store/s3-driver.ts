@@ -5,7 +5,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { S3BlobStore } from '../../../src/storage/s3.ts';
-import type { S3Options } from '../../../src/storage/s3-bucket.ts';
+import type { S3Options } from '../../../src/storage/s3/bucket.ts';
 import { createBucket } from '../../support/shared-servers.ts';
 import type { S3Address } from '../../support/seaweedfs.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Kysely } from 'kysely';
 import type { FileFilter } from '../../../src/catalog/file-catalog.ts';
-import type { SqlBackend } from '../../../src/catalog/sql-backend.ts';
-import { listQuery, usageQuery } from '../../../src/catalog/sql-list.ts';
-import { migrateSql } from '../../../src/catalog/sql-migrations.ts';
-import { contentTypeColumns, relationRows, type Tables } from '../../../src/catalog/sql-tables.ts';
+import type { SqlBackend } from '../../../src/catalog/sql/backend.ts';
+import { listQuery, usageQuery } from '../../../src/catalog/sql/list.ts';
+import { migrateSql } from '../../../src/catalog/sql/migrations.ts';
+import { contentTypeColumns, relationRows, type Tables } from '../../../src/catalog/sql/tables.ts';
 import { newId } from './subject.ts';
 
 /** A database to ask for its plans. */

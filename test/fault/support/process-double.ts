@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { openSqliteCatalog } from '../../../src/catalog/sql-sqlite.ts';
+import { openSqliteCatalog } from '../../../src/catalog/sql/sqlite.ts';
 import { auditTo } from '../../../src/audit/audit-log.ts';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { Admission } from '../../../src/files/admission.ts';

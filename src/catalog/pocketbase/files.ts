@@ -1,0 +1,103 @@
+import { branchesOf, mergePages } from '../branches.ts';
+import type { FileCatalog, FileRecord } from '../file-catalog.ts';
+import { quote, type PocketBaseClient, type RawRecord } from './client.ts';
+import { idFilters, listFilter, MAX_IDS, quoteTime, superuserOnly } from './filter.ts';
+import { toFile } from './records.ts';
+import { unknownRelation, type FieldMap, type Schema } from './schema.ts';
+import type { SchemaCache } from './schema-cache.ts';
+import { canMatch } from '../storable.ts';
+
+/** Reads the records of the collection of files. */
+export class PocketBaseFiles {
+  readonly #client: PocketBaseClient;
+  readonly #collection: string;
+  readonly #map: FieldMap;
+  readonly #schemas: SchemaCache;
+
+  constructor(client: PocketBaseClient, collection: string, map: FieldMap, schemas: SchemaCache) {
+    this.#client = client;
+    this.#collection = collection;
+    this.#map = map;
+    this.#schemas = schemas;
+  }
+
+  /** Files by their ids. */
+  async get(ids: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, FileRecord>> {
+    const pages = await Promise.all(idFilters(ids).map((filter) => this.#find({ filter }, signal)));
+    return new Map(pages.flat().map((file) => [file.id, file]));
+  }
+
+  /** One page of files, newest first. */
+  async list(query: Parameters<FileCatalog['list']>[0], signal: AbortSignal): Promise<readonly FileRecord[]> {
+    if (!canMatch(query.filter) || query.limit < 1) return [];
+    const { relation } = query.filter;
+    const named = [relation, ...(query.visibleTo ?? []).map((part) => part.relation)];
+    const schema = await this.#schemas.get(
+      named.flatMap((one) => one?.name ?? []),
+      signal,
+    );
+    if (relation && !schema.relations.has(relation.name)) throw unknownRelation(relation.name);
+    const visible = query.visibleTo?.filter(
+      (one) => !one.relation || schema.relations.has(one.relation.name),
+    );
+    const [sort, { limit }] = [`-${this.#map.createTime},-id`, query];
+    // One request for each branch: of one with an "or" SQLite would sort all that it finds for every page.
+    const pages = await Promise.all(
+      branchesOf(query.filter, visible).map((branch) =>
+        this.#find({ filter: listFilter(branch, query, this.#map, schema), sort, limit }, signal),
+      ),
+    );
+    return pages.length === 1 ? pages[0]! : mergePages(pages, limit);
+  }
+
+  /** Deleted files that are due to be removed, those that are longest due first. */
+  listPurgeable(now: Date, limit: number, signal: AbortSignal): Promise<FileRecord[]> {
+    const { deleteTime, purgeTime } = this.#map;
+    const filter = `${purgeTime}!=""&&${purgeTime}<=${quoteTime(now)}&&${deleteTime}!=""`;
+    return this.#find({ filter, sort: purgeTime, limit }, signal);
+  }
+
+  /** The file that was created with a request key. */
+  async findByKey(requestKey: string, signal: AbortSignal): Promise<FileRecord | undefined> {
+    const field = this.#map.requestKey;
+    // Its index holds the keys that are not empty, and is read only where the filter says so.
+    const filter = `${field}!=""&&${field}=${quote(requestKey)}`;
+    return (await this.#find({ filter, limit: 1 }, signal))[0];
+  }
+
+  /** The record of an id, as it is stored. */
+  async read(id: string, signal: AbortSignal): Promise<RawRecord | undefined> {
+    const [filter] = idFilters([id]);
+    return filter === undefined ? undefined : (await this.#list({ filter, limit: 1 }, signal))[0];
+  }
+
+  /** The file that a record says. */
+  async toFile(raw: RawRecord, signal: AbortSignal): Promise<FileRecord> {
+    return toFile(raw, this.#map, await this.#schemaOf(raw, signal));
+  }
+
+  async #find(
+    query: { readonly filter: string; readonly sort?: string; readonly limit?: number },
+    signal: AbortSignal,
+  ): Promise<FileRecord[]> {
+    const raws = await this.#list(query, signal);
+    const [first] = raws;
+    if (!first) return [];
+    // All records of one answer have the same fields.
+    const schema = await this.#schemaOf(first, signal);
+    return raws.map((raw) => toFile(raw, this.#map, schema));
+  }
+
+  #schemaOf(raw: RawRecord, signal: AbortSignal): Promise<Schema> {
+    const names = Object.keys(raw).filter((name) => name !== 'collectionId' && name !== 'collectionName');
+    return this.#schemas.get(names, signal);
+  }
+
+  #list(
+    query: { readonly filter: string; readonly sort?: string; readonly limit?: number },
+    signal: AbortSignal,
+  ): Promise<readonly RawRecord[]> {
+    const filter = `${superuserOnly(this.#map)}&&(${query.filter})`;
+    return this.#client.list(this.#collection, { ...query, filter, limit: query.limit ?? MAX_IDS }, signal);
+  }
+}

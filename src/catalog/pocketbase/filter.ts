@@ -1,0 +1,95 @@
+import type { Branch } from '../branches.ts';
+import type { ListCursor } from '../file-catalog.ts';
+import { quote } from './client.ts';
+import { isMultiple, unknownRelation, type CollectionField, type FieldMap, type Schema } from './schema.ts';
+import { isStorable } from '../storable.ts';
+
+/** PocketBase reads filters of up to 3,500 characters; the rest is for what stands beside the ids. */
+const MAX_LENGTH = 3_400;
+
+/** Greatest number of records that one filter of {@link idFilters} finds. */
+export const MAX_IDS = 150;
+
+/** Filters that together find the records with these ids. */
+export function idFilters(ids: readonly string[]): string[] {
+  const filters: string[][] = [];
+  let length = Infinity;
+  for (const id of new Set(ids)) {
+    if (id === '' || !isStorable(id)) continue;
+    const part = `id=${quote(id)}`;
+    if (length + part.length > MAX_LENGTH || filters.at(-1)!.length === MAX_IDS) {
+      filters.push([]);
+      length = 0;
+    }
+    filters.at(-1)!.push(part);
+    length += part.length + 2;
+  }
+  return filters.map((parts) => parts.join('||'));
+}
+
+/** A time as PocketBase keeps it. */
+export function quoteTime(time: Date): string {
+  return quote(time.toISOString().replace('T', ' '));
+}
+
+/**
+ * A condition that every record meets. It names a field which guests may not name, so that a request whose login was
+ * revoked fails instead of finding only what guests may see.
+ */
+export function superuserOnly(map: FieldMap): string {
+  return `${map.revision}>=0`;
+}
+
+/** The filter of a page of a branch. Throws RELATION_UNKNOWN. */
+export function listFilter(
+  branch: Branch,
+  query: { readonly showDeleted: boolean; readonly after?: ListCursor },
+  map: FieldMap,
+  schema: Schema,
+): string {
+  const { owner, usage, relation, contentType, createTimeFrom, createTimeTo } = branch.filter;
+  const parts = [superuserOnly(map)];
+  if (owner !== undefined) parts.push(equals(map.owner, schema.mapped.get('owner'), owner));
+  if (usage !== undefined) parts.push(equals(map.usage, schema.mapped.get('usage'), usage));
+  for (const other of branch.notUsages) parts.push(differs(map.usage, schema.mapped.get('usage'), other));
+  for (const one of [relation, branch.relation]) {
+    if (!one) continue;
+    const field = schema.relations.get(one.name);
+    if (!field) throw unknownRelation(one.name);
+    parts.push(equals(one.name, field, one.id));
+  }
+  if (contentType !== undefined) parts.push(hasMediaType(map.contentType, contentType.toLowerCase()));
+  if (createTimeFrom) parts.push(`${map.createTime}>=${quoteTime(createTimeFrom)}`);
+  if (createTimeTo) parts.push(`${map.createTime}<${quoteTime(createTimeTo)}`);
+  if (!query.showDeleted) parts.push(`${map.deleteTime}=""`);
+  if (query.after) parts.push(isAfter(map.createTime, query.after));
+  return parts.join('&&');
+}
+
+function equals(name: string, field: CollectionField | undefined, value: string): string {
+  return field && isMultiple(field) ? `${name}:each?=${quote(value)}` : `${name}=${quote(value)}`;
+}
+
+function differs(name: string, field: CollectionField | undefined, value: string): string {
+  return field && isMultiple(field) ? `${name}:each!=${quote(value)}` : `${name}!=${quote(value)}`;
+}
+
+/** Parameters are not compared, nor is the case of letters. */
+function hasMediaType(name: string, type: string): string {
+  const field = `${name}:lower`;
+  const startsWith = (text: string) => {
+    // The first text after all that start so: the last character, one higher.
+    const next = text.slice(0, -1) + String.fromCharCode(text.charCodeAt(text.length - 1) + 1);
+    return `(${field}>=${quote(text)}&&${field}<${quote(next)})`;
+  };
+  if (type.endsWith('/*')) return startsWith(type.slice(0, -1));
+  const withParameters = [';', ' ', '\t'].map((end) => startsWith(type + end));
+  return `(${[`${field}=${quote(type)}`, ...withParameters].join('||')})`;
+}
+
+function isAfter(name: string, { createTime, id }: ListCursor): string {
+  // A record older than the field has no time; it reads as 1970 and comes last.
+  if (createTime.getTime() === 0) return `(${name}=""&&id<${quote(id)})`;
+  const time = quoteTime(createTime);
+  return `(${name}<${time}||(${name}=${time}&&id<${quote(id)}))`;
+}

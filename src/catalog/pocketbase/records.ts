@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto';
+import { AssetError } from '../../errors.ts';
+import type { FileChange, FileRecord, JsonValue, NewFileRecord } from '../file-catalog.ts';
+import type { RawRecord } from './client.ts';
+import {
+  isMultiple,
+  unknownRelation,
+  type CollectionField,
+  type FieldMap,
+  type FieldName,
+  type Schema,
+} from './schema.ts';
+
+/**
+ * The file that a record says.
+ *
+ * PocketBase does not tell a field that was never set from one that is empty: attributes that are "" or [] are left
+ * out, while 0 and false are given. A field of type json tells all but null.
+ */
+export function toFile(raw: RawRecord, map: FieldMap, schema: Schema): FileRecord {
+  const text = (field: FieldName) => firstOf(raw[map[field]]);
+  const time = (field: FieldName) => parseTime(raw[map[field]]);
+  const sha256 = text('sha256');
+  const crc32c = text('crc32c');
+  const relations = [...schema.relations.keys()].map((name) => [name, listOf(raw[name])] as const);
+  const attributes = [...schema.attributes.values()].flatMap((field) => {
+    const value = raw[field.name] as JsonValue | undefined;
+    return value === undefined || isUnset(field, value) ? [] : [[field.name, value] as const];
+  });
+  let revision: string | undefined;
+  return {
+    id: raw.id,
+    name: text('name'),
+    contentType: text('contentType') || 'application/octet-stream',
+    sizeBytes: Number(raw[map.sizeBytes] ?? 0),
+    sha256: sha256 === '' ? undefined : new Uint8Array(Buffer.from(sha256, 'hex')),
+    crc32c: crc32c === '' ? undefined : Number.parseInt(crc32c, 16),
+    owner: text('owner'),
+    usage: text('usage'),
+    relations: Object.fromEntries(relations.filter(([, ids]) => ids.length > 0)),
+    attributes: Object.fromEntries(attributes),
+    createdBy: text('createdBy'),
+    createdFor: text('createdFor'),
+    createTime: time('createTime') ?? new Date(0),
+    updateTime: time('updateTime') ?? new Date(0),
+    deleteTime: time('deleteTime'),
+    purgeTime: time('purgeTime'),
+    // Hashing is half of the work, and those who only want a URL do not ask for it.
+    get revision() {
+      return (revision ??= revisionOf(raw, map));
+    },
+  };
+}
+
+/** How often the service has changed a record; 0 for one it never did. */
+export function countOf(raw: RawRecord, map: FieldMap): number {
+  return Number(raw[map.revision] ?? 0);
+}
+
+/**
+ * The count of our changes and a hash of everything in the record, so that a change by anybody else, who does
+ * not count, gives another revision too.
+ */
+export function revisionOf(raw: RawRecord, map: FieldMap): string {
+  const { collectionId: _, collectionName: __, expand: ___, ...state } = raw as Record<string, unknown>;
+  const hash = createHash('sha256').update(canonicalJson(state)).digest('base64url');
+  return `${countOf(raw, map)}-${hash.slice(0, 22)}`;
+}
+
+/**
+ * The body of a request that changes a record so.
+ *
+ * Throws RELATION_UNKNOWN, ATTRIBUTE_INVALID or CATALOG_REFUSED for what PocketBase would drop or bend without a word.
+ */
+export function toBody(
+  change: FileChange & Partial<NewFileRecord>,
+  map: FieldMap,
+  schema: Schema,
+): Record<string, unknown> {
+  const body: Record<string, unknown> = {};
+  const set = (field: FieldName, value: string | number | undefined) => {
+    if (value === undefined) return;
+    const target = schema.mapped.get(field);
+    const isList = target?.type === 'relation' || target?.type === 'select';
+    body[map[field]] = isList ? [value].filter((item) => item !== '') : value;
+  };
+  set('name', change.name);
+  set('contentType', change.contentType);
+  set('owner', change.owner);
+  set('usage', change.usage);
+  set('createdBy', change.createdBy);
+  set('createdFor', change.createdFor);
+  set('sizeBytes', change.sizeBytes);
+  set('sha256', change.sha256 && Buffer.from(change.sha256).toString('hex'));
+  set('crc32c', change.crc32c?.toString(16).padStart(8, '0'));
+  for (const field of ['deleteTime', 'purgeTime'] as const) {
+    const time = change[field];
+    if (time !== undefined) set(field, time?.toISOString() ?? '');
+  }
+  for (const [name, ids] of Object.entries(change.relations ?? {})) {
+    const field = schema.relations.get(name);
+    if (!field) throw unknownRelation(name);
+    if (ids.length > Math.max(1, field.maxSelect ?? 1)) throw tooMany(`relations.${name}`);
+    // Always a list: in a text that looks like JSON, PocketBase would see one anyway.
+    body[name] = ids;
+  }
+  for (const [name, value] of Object.entries(change.attributes ?? {})) {
+    const field = schema.attributes.get(name);
+    if (!field || !fits(field, value)) throw invalidAttribute(name, field !== undefined);
+    body[name] = typeof value === 'string' ? toText(field, value) : value;
+  }
+  return body;
+}
+
+/** How an attribute is refused. */
+export function invalidAttribute(attribute: string, isKnown: boolean, cause?: unknown): AssetError {
+  const message = isKnown
+    ? `The catalog refuses the value of the attribute "${attribute}".`
+    : `The catalog has no attribute "${attribute}" that can be written.`;
+  return new AssetError('ATTRIBUTE_INVALID', message, { metadata: { attribute }, cause });
+}
+
+/** A text in the form that PocketBase reads as what it says. */
+function toText(field: CollectionField, text: string): string {
+  // Text that looks like JSON would be taken for it.
+  if (field.type === 'json') return JSON.stringify(text);
+  return field.type === 'date' && text !== '' ? new Date(text).toISOString() : text;
+}
+
+/** True if PocketBase keeps a value of this type as it is; null clears any field. */
+function fits(field: CollectionField, value: JsonValue): boolean {
+  if (field.type === 'autodate') return false;
+  if (value === null || field.type === 'json') return true;
+  switch (field.type) {
+    case 'number':
+      return typeof value === 'number';
+    case 'bool':
+      return typeof value === 'boolean';
+    case 'select': {
+      const items: readonly JsonValue[] = Array.isArray(value) ? value : [value];
+      return items.every((item) => typeof item === 'string') && (isMultiple(field) || items.length <= 1);
+    }
+    case 'date':
+      return typeof value === 'string' && (value === '' || !Number.isNaN(Date.parse(value)));
+    case 'geoPoint':
+      return typeof value === 'object' && isNumber('lon', value) && isNumber('lat', value);
+    default:
+      return typeof value === 'string';
+  }
+}
+
+function isNumber(name: string, object: object): boolean {
+  return typeof (object as Record<string, unknown>)[name] === 'number';
+}
+
+function tooMany(field: string): AssetError {
+  return new AssetError('CATALOG_REFUSED', `${field} has more targets than the catalog takes.`, {
+    metadata: { field },
+  });
+}
+
+function isUnset(field: CollectionField, value: JsonValue): boolean {
+  if (value === null) return true;
+  return field.type !== 'json' && (value === '' || (Array.isArray(value) && value.length === 0));
+}
+
+function listOf(value: unknown): readonly string[] {
+  if (Array.isArray(value)) return value as string[];
+  return typeof value === 'string' && value !== '' ? [value] : [];
+}
+
+function firstOf(value: unknown): string {
+  return typeof value === 'number' ? String(value) : (listOf(value)[0] ?? '');
+}
+
+function parseTime(value: unknown): Date | undefined {
+  return typeof value === 'string' && value !== '' ? new Date(value.replace(' ', 'T')) : undefined;
+}
+
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, item: unknown) =>
+    item !== null && typeof item === 'object' && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
+  );
+}

@@ -1,0 +1,174 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import { AssetError } from '../../errors.ts';
+import type { CatalogCall, JsonValue } from '../file-catalog.ts';
+import { quote, Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
+import { quoteTime } from './filter.ts';
+import { REVISIONS, UPLOADS } from './helpers.ts';
+import { isTaken, unlessRefused } from './refusals.ts';
+import { isStorable } from '../storable.ts';
+import type { UploadSession, UploadSessions } from '../upload-sessions.ts';
+
+/** Runs requests within the bounds of a call. */
+export type PocketBaseRun = <T>(
+  call: CatalogCall | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+) => Promise<T>;
+
+const CLOSING_AT_ONCE = 8;
+
+/** How often to open a session whose request key is taken by one that is closed each time one looks. */
+const ATTEMPTS = 10;
+
+/**
+ * The sessions of uploads in a PocketBase: a record each, and beside it a token that names its revision, or that
+ * it is closed. Every change is a batch that deletes the token it starts from, which fails, and the batch with it,
+ * once that is gone.
+ */
+export class PocketBaseUploadSessions implements UploadSessions {
+  readonly #client: PocketBaseClient;
+  readonly #run: PocketBaseRun;
+
+  /** @param run - of the catalog that the sessions are a part of */
+  constructor(client: PocketBaseClient, run: PocketBaseRun) {
+    this.#client = client;
+    this.#run = run;
+  }
+
+  open(session: Parameters<UploadSessions['open']>[0], call?: CatalogCall) {
+    return this.#run(call, async (signal) => {
+      const { id, state, expireTime, requestKey = '' } = session;
+      const body = { id, ...bodyOf({ revision: 1, state, expireTime }), request_key: requestKey };
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const record = { method: 'POST', collection: UPLOADS, body, onlyId: true } as const;
+          await this.#client.batch([record, token('POST', id, 1)], signal);
+          return { status: 'opened', session: { id, revision: 1, state, expireTime } } as const;
+        } catch (error) {
+          if (!(error instanceof Refusal)) throw error;
+          const filter = `request_key!=""&&request_key=${quote(requestKey)}`;
+          const earlier = await this.#first(filter, signal);
+          if (earlier) return { status: 'request-taken', session: earlier } as const;
+          if (!isTaken(error, 'request_key') || attempt === ATTEMPTS) throw refused(error);
+          await sleep(20 * attempt * Math.random(), undefined, { signal });
+        }
+      }
+    });
+  }
+
+  get(id: string, call?: CatalogCall): Promise<UploadSession | undefined> {
+    return this.#run(call, async (signal) =>
+      isStorable(id) ? this.#first(`id=${quote(id)}&&closed=false`, signal) : undefined,
+    );
+  }
+
+  update(
+    id: string,
+    revision: number,
+    change: { readonly state: JsonValue; readonly expireTime: Date },
+    call?: CatalogCall,
+  ): Promise<UploadSession | undefined> {
+    return this.#run(call, async (signal) => {
+      const next = { revision: revision + 1, ...change };
+      const won = await this.#move(id, revision, next.revision, bodyOf(next), signal);
+      return won ? { id, ...next } : undefined;
+    });
+  }
+
+  close(id: string, revision: number, sweepTime: Date, call?: CatalogCall): Promise<boolean> {
+    const body = { ...CLOSED, expire_time: sweepTime.toISOString() };
+    return this.#run(call, (signal) => this.#move(id, revision, 'closed', body, signal));
+  }
+
+  takeClosed(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]> {
+    return this.#run(call, async (signal) => {
+      const expired = await this.#client.list(
+        UPLOADS,
+        {
+          ...{ filter: `closed=false&&expire_time<${quoteTime(now)}`, sort: 'expire_time', limit },
+          fields: 'id,revision',
+        },
+        signal,
+      );
+      const few = pLimit(CLOSING_AT_ONCE);
+      // One that was prolonged since has another revision, and stays open.
+      const close = ({ id, revision }: RawRecord) =>
+        this.#move(id, revision as number, 'closed', CLOSED, signal);
+      await Promise.all(expired.map((raw) => few(() => close(raw))));
+      const filter = `closed=true&&expire_time<=${quoteTime(now)}`;
+      const closed = await this.#client.list(UPLOADS, { filter, sort: 'expire_time,id', limit }, signal);
+      return closed.map(toSession);
+    });
+  }
+
+  listPast(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]> {
+    const time = quoteTime(now);
+    const filter = `(closed=false&&expire_time<${time})||(closed=true&&expire_time<=${time})`;
+    return this.#run(call, async (signal) =>
+      (await this.#client.list(UPLOADS, { filter, limit }, signal)).map(toSession),
+    );
+  }
+
+  async forget(id: string, call?: CatalogCall): Promise<void> {
+    const requests = [token('DELETE', id, 'closed'), { method: 'DELETE', collection: UPLOADS, id } as const];
+    await this.#run(call, (signal) => unlessRefused(this.#client.batch(requests, signal), 0));
+  }
+
+  /** Changes the record if the session is still at `from`, from when on it is at `to`; false if it is not. */
+  #move(id: string, from: number, to: Stage, body: object, signal: AbortSignal): Promise<boolean> {
+    const requests: BatchRequest[] = [
+      token('DELETE', id, from),
+      token('POST', id, to),
+      { method: 'PATCH', collection: UPLOADS, id, body: { ...body }, onlyId: true },
+    ];
+    return unlessRefused(this.#client.batch(requests, signal), 0);
+  }
+
+  async #first(filter: string, signal: AbortSignal): Promise<UploadSession | undefined> {
+    const [raw] = await this.#client.list(UPLOADS, { filter, limit: 1 }, signal);
+    return raw && toSession(raw);
+  }
+}
+
+/** Requests that remove an open session. The first of them fails unless it has this revision. */
+export function takeSession(id: string, revision: number): readonly BatchRequest[] {
+  return [token('DELETE', id, revision), { method: 'DELETE', collection: UPLOADS, id }];
+}
+
+/** Where a session stands: at a revision, or at its end. */
+type Stage = number | 'closed';
+
+const CLOSED = { closed: true, request_key: '' };
+
+function token(method: 'POST' | 'DELETE', id: string, stage: Stage): BatchRequest {
+  const name = `upload-${id}-${stage}`;
+  return method === 'POST'
+    ? { method, collection: REVISIONS, body: { id: name }, onlyId: true }
+    : { method, collection: REVISIONS, id: name };
+}
+
+function bodyOf(session: Omit<UploadSession, 'id'>) {
+  return {
+    revision: session.revision,
+    // As text, which PocketBase keeps to the letter: it would put objects in another order, and take some texts for JSON.
+    state: JSON.stringify(session.state),
+    expire_time: session.expireTime.toISOString(),
+  };
+}
+
+function toSession(raw: RawRecord): UploadSession {
+  return {
+    id: raw.id,
+    revision: raw.revision as number,
+    state: raw.state as JsonValue,
+    expireTime: new Date((raw.expire_time as string).replace(' ', 'T')),
+  };
+}
+
+function refused(refusal: Refusal): Error {
+  if (!isTaken(refusal, 'id')) return refusal;
+  return new AssetError('CATALOG_REFUSED', 'There is an upload with this id already.', {
+    metadata: { field: 'id' },
+    cause: refusal,
+  });
+}

@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Dialect, RawBuilder } from 'kysely';
+import { isAssetError } from '../../errors.ts';
+import { unavailable } from '../call.ts';
+
+/** What tells one SQL database from another; everything else is one query layer. */
+export interface SqlBackend {
+  readonly kind: 'postgres' | 'sqlite';
+  /** Opens the database for calls. */
+  openDialect(): Dialect;
+  /** Opens it once more for migrations, which may take as long as they need. */
+  openMigrationDialect(): Dialect;
+  /** The database's clock in milliseconds: one clock, however many replicas there are. */
+  readonly now: RawBuilder<number>;
+  /** The relations of a row of `files`, as a JSON array of name and target, in order. */
+  readonly relations: RawBuilder<string>;
+  /** Types of columns, as the database calls them. */
+  readonly types: { readonly text: RawBuilder<unknown>; readonly json: RawBuilder<unknown> } & {
+    readonly bytes: RawBuilder<unknown>;
+  };
+  /** True if a transaction must lock the rows that it decides by; false if there is one writer at a time. */
+  readonly locksRows: boolean;
+  /** What an error of the database means. */
+  classify(error: unknown): SqlFault;
+}
+
+/**
+ * - `retry`: another transaction was in the way and nothing was written;
+ * - `down`: the database is not in order, whatever was asked of it;
+ * - `bug`: what was asked was wrong.
+ */
+export type SqlFault = 'retry' | 'down' | 'bug';
+
+const ATTEMPTS_MS = 8_000;
+
+/** Runs a call, repeats it while other transactions are in its way, and says what its errors mean. */
+export async function withRetries<T>(backend: SqlBackend, work: () => Promise<T>): Promise<T> {
+  const end = Date.now() + ATTEMPTS_MS;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (isAssetError(error)) throw error;
+      const fault = backend.classify(error);
+      if (fault === 'bug') throw error;
+      if (fault === 'down' || Date.now() > end) throw unavailable(error);
+      await sleep(Math.random() * Math.min(100, 2 ** attempt));
+    }
+  }
+}

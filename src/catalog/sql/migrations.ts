@@ -1,0 +1,112 @@
+import { Kysely, sql } from 'kysely';
+import { Migrator, type Migration } from 'kysely/migration';
+import type { SqlBackend } from './backend.ts';
+import type { Tables } from './tables.ts';
+
+/** Brings the schema up to date; safe to run in several replicas at once. Returns a line for each step. */
+export async function migrateSql(backend: SqlBackend): Promise<readonly string[]> {
+  const db = new Kysely<Tables>({ dialect: backend.openMigrationDialect() });
+  try {
+    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations(backend) } });
+    const { error, results } = await migrator.migrateToLatest();
+    if (error !== undefined) throw error as Error;
+    return (results ?? []).map((result) => `applied ${result.migrationName}`);
+  } finally {
+    await db.destroy();
+  }
+}
+
+/** The steps by name, in the order of their names. One that was released is never changed. */
+function migrations(backend: SqlBackend): Record<string, Migration> {
+  return {
+    '0001_files': { up: (db) => createTables(db as Kysely<Tables>, backend) },
+    '0002_uploads': { up: (db) => createUploads(db as Kysely<Tables>, backend) },
+    '0003_leases': { up: (db) => createLeases(db as Kysely<Tables>, backend) },
+    '0004_owner_usage': { up: (db) => indexOwnerUsage(db as Kysely<Tables>) },
+    '0005_created_for': { up: (db) => addCreatedFor(db as Kysely<Tables>, backend) },
+  };
+}
+
+async function addCreatedFor(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  await sql`alter table files add column created_for ${text} not null default ''`.execute(db);
+}
+
+/** All that the sums of an owner need, so that no file is read for them. */
+async function indexOwnerUsage(db: Kysely<Tables>): Promise<void> {
+  await sql`create index files_by_owner_usage on files (owner, usage, size_bytes)`.execute(db);
+}
+
+async function createLeases(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  await sql`
+    create table leases (
+      name ${text} not null primary key,
+      holder ${text} not null,
+      expire_time bigint not null
+    )`.execute(db);
+}
+
+async function createUploads(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  await sql`
+    create table uploads (
+      id ${text} not null primary key,
+      revision bigint not null,
+      state ${text} not null,
+      expire_time bigint not null,
+      request_key ${text} unique,
+      closed integer not null
+    )`.execute(db);
+  await sql`create index uploads_by_time on uploads (closed, expire_time, id)`.execute(db);
+}
+
+async function createTables(db: Kysely<Tables>, { types }: SqlBackend): Promise<void> {
+  const { text, json, bytes } = types;
+  await sql`
+    create table files (
+      id ${text} not null primary key,
+      name ${text} not null,
+      content_type ${text} not null,
+      media_type ${text} not null,
+      media_kind ${text} not null,
+      size_bytes bigint not null,
+      sha256 ${bytes},
+      crc32c bigint,
+      owner ${text} not null,
+      usage ${text} not null,
+      attributes ${json} not null,
+      created_by ${text} not null,
+      create_time bigint not null,
+      update_time bigint not null,
+      delete_time bigint,
+      purge_time bigint,
+      request_key ${text} unique,
+      revision bigint not null
+    )`.execute(db);
+  // Each filter of a list has an index that yields its files in the order of the list.
+  for (const filter of ['', 'owner', 'usage', 'media_type', 'media_kind'] as const) {
+    const columns = filter === '' ? sql`` : sql`${sql.ref(filter)}, `;
+    await sql`
+      create index ${sql.ref(filter === '' ? 'files_by_time' : `files_by_${filter}`)}
+      on files (${columns} create_time desc, id desc)`.execute(db);
+  }
+  await sql`create index files_by_purge_time on files (purge_time) where purge_time is not null`.execute(db);
+  await sql`
+    create table file_relations (
+      file_id ${text} not null references files (id) on delete cascade,
+      name ${text} not null,
+      position integer not null,
+      target ${text} not null,
+      create_time bigint not null,
+      primary key (file_id, name, position)
+    )`.execute(db);
+  await sql`
+    create index file_relations_by_target
+    on file_relations (name, target, create_time desc, file_id desc)`.execute(db);
+  await sql`
+    create table reservations (
+      id ${text} not null primary key,
+      file_ids ${json} not null,
+      expire_time bigint not null,
+      closed integer not null
+    )`.execute(db);
+  await sql`create index reservations_by_time on reservations (closed, expire_time, id)`.execute(db);
+}

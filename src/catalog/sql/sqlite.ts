@@ -1,0 +1,89 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { sql, SqliteAdapter, SqliteDialect, type SqliteDatabase } from 'kysely';
+import { LRUCache } from 'lru-cache';
+import type { FileCatalog } from '../file-catalog.ts';
+import type { SqlBackend, SqlFault } from './backend.ts';
+import { SqlCatalog } from '../sql.ts';
+
+/** How to open a {@link sqliteBackend}. */
+export interface SqliteOptions {
+  /** Path of the database file; it is created if there is none. Its folder must exist, on a local disk. */
+  readonly path: string;
+}
+
+/** Opens the catalog in an SQLite file, which other processes on the machine may use at the same time. */
+export function openSqliteCatalog(options: SqliteOptions): FileCatalog {
+  return new SqlCatalog(sqliteBackend(options));
+}
+
+/** Longest wait inside SQLite for another process, in milliseconds. It holds up this whole process. */
+const BUSY_TIMEOUT_MS = 20;
+
+/** The SQLite side of the SQL catalog. */
+export function sqliteBackend(options: SqliteOptions): SqlBackend {
+  const openDialect = () => new TransactionalSqliteDialect({ database: async () => open(options.path) });
+  return {
+    kind: 'sqlite',
+    openDialect,
+    openMigrationDialect: openDialect,
+    now: sql<number>`cast(unixepoch('subsec') * 1000 as integer)`,
+    relations: sql<string>`(
+      select json_group_array(json_array(r.name, r.target) order by r.name, r.position)
+      from file_relations r where r.file_id = files.id
+    )`,
+    types: { text: sql`text`, json: sql`text`, bytes: sql`blob` },
+    locksRows: false,
+    classify,
+  };
+}
+
+/** SQLite can roll back a change of its schema, which Kysely does not count on. */
+class TransactionalSqliteDialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new (class extends SqliteAdapter {
+      override get supportsTransactionalDdl(): boolean {
+        return true;
+      }
+    })();
+  }
+}
+
+function open(path: string): SqliteDatabase {
+  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+  // FULL: in WAL mode a power cut may otherwise take back what was committed.
+  database.exec('pragma journal_mode = wal; pragma synchronous = full');
+  const statements = new LRUCache<string, StatementSync>({ max: 200 });
+  return {
+    close: () => database.close(),
+    prepare: (text) => {
+      let statement = statements.get(text);
+      if (!statement) {
+        // Every transaction of the catalog writes. One that only begins to when it has read already cannot
+        // wait for another writer, and fails.
+        statement = database.prepare(text === 'begin' ? 'begin immediate' : text);
+        statements.set(text, statement);
+      }
+      return {
+        reader: statement.columns().length > 0,
+        all: (values) => statement.all(...(values as SQLInputValue[])),
+        run: (values) => statement.run(...(values as SQLInputValue[])),
+        iterate: (values) => statement.iterate(...(values as SQLInputValue[])),
+      };
+    },
+  };
+}
+
+/** Result codes of SQLite: busy and locked; then constraint, mismatch and range. */
+const RETRY = new Set([5, 6]);
+const BUG = new Set([19, 20, 25]);
+
+function classify(error: unknown): SqlFault {
+  const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };
+  if (code !== 'ERR_SQLITE_ERROR' || typeof errcode !== 'number') {
+    // A file that cannot be opened fails before SQLite gives it a code.
+    return typeof code === 'string' && code.startsWith('ERR_INVALID') ? 'bug' : 'down';
+  }
+  // The lower byte is the kind, the rest which one of it.
+  const kind = errcode & 0xff;
+  return RETRY.has(kind) ? 'retry' : BUG.has(kind) ? 'bug' : 'down';
+}

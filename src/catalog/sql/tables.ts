@@ -1,0 +1,200 @@
+import { sql, type RawBuilder } from 'kysely';
+import type { FileChange, FileDescription, FileRecord, JsonValue, NewFileRecord } from '../file-catalog.ts';
+
+/** Names and types of the tables. Every time is in milliseconds since 1970. */
+export interface Tables {
+  files: FilesTable;
+  file_relations: FileRelationsTable;
+  reservations: ReservationsTable;
+  uploads: UploadsTable;
+  leases: LeasesTable;
+}
+
+/** One row a file. PostgreSQL gives whole numbers as text, SQLite as numbers. */
+export interface FilesTable {
+  id: string;
+  name: string;
+  content_type: string;
+  /** `content_type` in lower case and without parameters, for filters. */
+  media_type: string;
+  /** What stands before the `/` of `media_type`. */
+  media_kind: string;
+  size_bytes: number | string;
+  sha256: Uint8Array | null;
+  crc32c: number | string | null;
+  owner: string;
+  usage: string;
+  /** A JSON object. */
+  attributes: string;
+  created_by: string;
+  created_for: string;
+  create_time: number | string;
+  update_time: number | string;
+  delete_time: number | string | null;
+  purge_time: number | string | null;
+  request_key: string | null;
+  /** Counts the changes. */
+  revision: number | string;
+}
+
+/** One row a target of a relation of a file. */
+export interface FileRelationsTable {
+  file_id: string;
+  name: string;
+  /** Place of the target in its relation, from 0. */
+  position: number;
+  target: string;
+  /** That of the file, which never changes: lets one index find and order the files of a target. */
+  create_time: number | string;
+}
+
+/** One row a reservation. */
+export interface ReservationsTable {
+  id: string;
+  /** A JSON array. */
+  file_ids: string;
+  expire_time: number | string;
+  /** 1 from when on no file can come of it. */
+  closed: number;
+}
+
+/** One row a session of an upload. */
+export interface UploadsTable {
+  id: string;
+  /** Counts the changes. */
+  revision: number | string;
+  /** JSON. */
+  state: string;
+  expire_time: number | string;
+  /** Unique among open sessions; null without one, and once closed. */
+  request_key: string | null;
+  /** 1 from when on no file can come of it. */
+  closed: number;
+}
+
+/** One row a lease that is held, or that expired and was not taken since. */
+export interface LeasesTable {
+  name: string;
+  holder: string;
+  expire_time: number | string;
+}
+
+/** A row of `files` as the catalog selects it. */
+export type FileRow = Omit<FilesTable, 'media_type' | 'media_kind' | 'request_key'> & {
+  /** A JSON array of name and target, in order. */
+  relations: string;
+};
+
+/** The columns that a {@link FileRow} is selected by. */
+export function fileColumns(relations: RawBuilder<string>) {
+  return [
+    ...(['files.id', 'files.name', 'files.content_type', 'files.size_bytes', 'files.sha256'] as const),
+    ...(['files.crc32c', 'files.owner', 'files.usage', 'files.created_by', 'files.created_for'] as const),
+    ...([
+      'files.revision',
+      'files.create_time',
+      'files.update_time',
+      'files.delete_time',
+      'files.purge_time',
+    ] as const),
+    sql<string>`cast(files.attributes as text)`.as('attributes'),
+    relations.as('relations'),
+  ] as const;
+}
+
+/** The columns of a content type. */
+export function contentTypeColumns(contentType: string) {
+  const mediaType = contentType.split(';', 1)[0]!.trim().toLowerCase();
+  return { content_type: contentType, media_type: mediaType, media_kind: mediaType.split('/', 1)[0]! };
+}
+
+/** The columns of a new file. */
+export function newColumns(record: NewFileRecord, requestKey: string | undefined, now: RawBuilder<number>) {
+  return {
+    id: record.id,
+    name: record.name,
+    ...contentTypeColumns(record.contentType),
+    size_bytes: record.sizeBytes,
+    sha256: record.sha256 ?? null,
+    crc32c: record.crc32c ?? null,
+    owner: record.owner,
+    usage: record.usage,
+    attributes: JSON.stringify(mergeAttributes({}, record.attributes)),
+    created_by: record.createdBy,
+    created_for: record.createdFor,
+    create_time: now,
+    update_time: now,
+    delete_time: null,
+    purge_time: null,
+    request_key: requestKey ?? null,
+    revision: 1,
+  };
+}
+
+/** The columns of a file that a change names. */
+export function changedColumns(old: FileRecord, change: FileChange) {
+  const { name, owner, usage, contentType, attributes, deleteTime, purgeTime } = change;
+  return {
+    ...(name !== undefined && { name }),
+    ...(owner !== undefined && { owner }),
+    ...(usage !== undefined && { usage }),
+    ...(contentType !== undefined && contentTypeColumns(contentType)),
+    ...(attributes && { attributes: JSON.stringify(mergeAttributes(old.attributes, attributes)) }),
+    ...(deleteTime !== undefined && { delete_time: deleteTime?.getTime() ?? null }),
+    ...(purgeTime !== undefined && { purge_time: purgeTime?.getTime() ?? null }),
+  };
+}
+
+/** The rows of a file's relations. */
+export function relationRows(
+  fileId: string,
+  createTime: number | string,
+  relations: FileDescription['relations'],
+): FileRelationsTable[] {
+  return Object.entries(relations).flatMap(([name, targets]) =>
+    targets.map((target, position) => ({
+      file_id: fileId,
+      create_time: createTime,
+      ...{ name, position, target },
+    })),
+  );
+}
+
+/** `old` with the names of `change` put in its place; a null removes one. */
+function mergeAttributes(
+  old: FileDescription['attributes'],
+  change: FileDescription['attributes'],
+): FileDescription['attributes'] {
+  // fromEntries makes a property of any name, `__proto__` too.
+  const merged = Object.fromEntries([...Object.entries(old), ...Object.entries(change)]);
+  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
+}
+
+/** The record that a row says. */
+export function toRecord(row: FileRow): FileRecord {
+  const relations = new Map<string, string[]>();
+  for (const [name, target] of JSON.parse(row.relations) as [string, string][]) {
+    const targets = relations.get(name);
+    if (targets) targets.push(target);
+    else relations.set(name, [target]);
+  }
+  return {
+    id: row.id,
+    name: row.name,
+    contentType: row.content_type,
+    sizeBytes: Number(row.size_bytes),
+    sha256: row.sha256 === null ? undefined : new Uint8Array(row.sha256),
+    crc32c: row.crc32c === null ? undefined : Number(row.crc32c),
+    owner: row.owner,
+    usage: row.usage,
+    relations: Object.fromEntries(relations),
+    attributes: JSON.parse(row.attributes) as Record<string, JsonValue>,
+    createdBy: row.created_by,
+    createdFor: row.created_for,
+    createTime: new Date(Number(row.create_time)),
+    updateTime: new Date(Number(row.update_time)),
+    deleteTime: row.delete_time === null ? undefined : new Date(Number(row.delete_time)),
+    purgeTime: row.purge_time === null ? undefined : new Date(Number(row.purge_time)),
+    revision: String(row.revision),
+  };
+}

@@ -1,0 +1,91 @@
+import { crc32c } from '@node-rs/crc32';
+import { open, type FileHandle } from 'node:fs/promises';
+import { AssetError } from '../../errors.ts';
+import type { BlobBody } from '../blob-store.ts';
+import { checksumMismatch, sizeMismatch, storeUnavailable } from '../store-errors.ts';
+
+/** True if the error has one of these system codes. */
+export function hasErrno(error: unknown, ...codes: string[]): boolean {
+  return codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
+}
+
+/** True if a system call failed. */
+function isSystemError(error: unknown): boolean {
+  return typeof (error as NodeJS.ErrnoException | undefined)?.syscall === 'string';
+}
+
+/**
+ * Runs work on the file system. What the system refuses, such as a full disk or a directory that
+ * is gone, becomes STORE_UNAVAILABLE; anything else passes.
+ */
+export async function onDisk<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof AssetError || !isSystemError(error)) throw error;
+    throw storeUnavailable(error);
+  }
+}
+
+/**
+ * Writes a body into an open file from `offset` on and makes it durable. Rejects with SIZE_MISMATCH or
+ * CHECKSUM_MISMATCH, and with the signal's reason.
+ */
+export async function writeBody(
+  file: FileHandle,
+  body: BlobBody,
+  offset: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let written = 0;
+  let sum = 0;
+  for await (const chunk of abortable(body.chunks, signal)) {
+    if (written + chunk.length > body.sizeBytes) throw sizeMismatch(body.sizeBytes, 'more');
+    for (let done = 0; done < chunk.length;) {
+      const { bytesWritten } = await file.write(chunk, done, chunk.length - done, offset + written + done);
+      done += bytesWritten;
+    }
+    written += chunk.length;
+    sum = crc32c(chunk, sum);
+  }
+  signal?.throwIfAborted();
+  if (written < body.sizeBytes) throw sizeMismatch(body.sizeBytes, written);
+  if (body.crc32c !== undefined && sum !== body.crc32c) throw checksumMismatch();
+  await file.sync();
+}
+
+/** Passes chunks on until the signal is aborted, also while their source keeps us waiting. */
+async function* abortable(
+  chunks: BlobBody['chunks'],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const iterator =
+    Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        const abort = () => reject(signal!.reason as Error);
+        signal?.addEventListener('abort', abort, { once: true });
+        Promise.resolve(iterator.next())
+          .then(resolve, reject)
+          .finally(() => signal?.removeEventListener('abort', abort));
+      });
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    // Not awaited: a source that hangs would not answer.
+    void Promise.resolve(iterator.return?.()).catch(() => undefined);
+  }
+}
+
+/** Makes the names in a directory durable. */
+export async function syncDir(path: string): Promise<void> {
+  const dir = await open(path, 'r');
+  try {
+    await dir.sync();
+  } finally {
+    await dir.close();
+  }
+}

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { BlobBody, BlobPart } from '../blob-store.ts';
+import { hasErrno, syncDir, writeBody } from './files.ts';
+import { assertNoLink, openFile } from './paths.ts';
+import { multipartGone } from '../store-errors.ts';
+
+const DATA = 'data';
+
+/**
+ * One unfinished multipart blob: a directory with a file for the bytes of all parts, each at its place, and
+ * for every part that is whole a small file that says so. It needs no memory of its own, so that it
+ * outlives the process.
+ */
+export class FilesystemMultipart {
+  readonly #dir: string;
+  readonly #partSizeBytes: number;
+
+  private constructor(dir: string, partSizeBytes: number) {
+    this.#dir = dir;
+    this.#partSizeBytes = partSizeBytes;
+  }
+
+  /** Begins one in a directory that does not exist yet. */
+  static async start(dir: string, partSizeBytes: number): Promise<void> {
+    await assertNoLink(dirname(dir));
+    await mkdir(dir);
+    await syncDir(dirname(dir));
+    await writeFile(join(dir, DATA), '', { flag: 'wx' });
+    await writeDurably(join(dir, 'multipart.json'), { partSizeBytes });
+  }
+
+  /** Opens one; rejects with UPLOAD_EXPIRED if it is gone. */
+  static async open(dir: string): Promise<FilesystemMultipart> {
+    const { partSizeBytes } = await readJson<{ partSizeBytes: number }>(join(dir, 'multipart.json'));
+    return new FilesystemMultipart(dir, partSizeBytes);
+  }
+
+  /** The file that holds the bytes; it is the whole blob after {@link seal}. */
+  get dataPath(): string {
+    return join(this.#dir, DATA);
+  }
+
+  /** Stores one part. A part that is sent again stays as it was until the new one is whole. */
+  async put(partNumber: number, body: BlobBody, signal: AbortSignal | undefined): Promise<BlobPart> {
+    if (body.sizeBytes > this.#partSizeBytes) throw new RangeError('a part is larger than its part size');
+    const name = `part-${partNumber}.json`;
+    const names = await readdir(this.#dir).catch(expired);
+    const part: BlobPart = {
+      partNumber,
+      sizeBytes: body.sizeBytes,
+      tag: randomBytes(8).toString('hex'),
+      ...(body.crc32c !== undefined && { crc32c: body.crc32c }),
+    };
+    if (names.includes(name)) await this.#replace(name, body, part, signal);
+    else await this.#write(body, part, signal);
+    await writeDurably(join(this.#dir, name), part).catch(expired);
+    return part;
+  }
+
+  /** The parts that are whole, by number. Rejects with UPLOAD_EXPIRED if the multipart blob is gone. */
+  async list(): Promise<BlobPart[]> {
+    const names = await readdir(this.#dir).catch(expired);
+    const parts = await Promise.all(
+      names
+        .filter((name) => /^part-\d+\.json$/.test(name))
+        .map((name) => readJson<BlobPart>(join(this.#dir, name))),
+    );
+    return parts.sort((a, b) => a.partNumber - b.partNumber);
+  }
+
+  /** Checks that `parts` are all here and cuts the data to them. Rejects with UPLOAD_EXPIRED if one is not. */
+  async seal(parts: readonly BlobPart[]): Promise<void> {
+    let size = 0;
+    for (const part of parts) {
+      const stored = await readJson<BlobPart>(join(this.#dir, `part-${part.partNumber}.json`));
+      if (stored.tag !== part.tag) throw multipartGone();
+      if (size !== (part.partNumber - 1) * this.#partSizeBytes) {
+        throw new RangeError('a part other than the last is smaller than the part size');
+      }
+      size += stored.sizeBytes;
+    }
+    const data = await openFile(this.dataPath, 'write').catch(expired);
+    try {
+      // Parts beyond the last one may have been sent and given up.
+      await data.truncate(size);
+      await data.sync();
+    } finally {
+      await data.close();
+    }
+  }
+
+  async #write(body: BlobBody, part: BlobPart, signal: AbortSignal | undefined): Promise<void> {
+    const data = await openFile(this.dataPath, 'write').catch(expired);
+    try {
+      await writeBody(data, body, (part.partNumber - 1) * this.#partSizeBytes, signal);
+    } finally {
+      await data.close();
+    }
+  }
+
+  async #replace(
+    name: string,
+    body: BlobBody,
+    part: BlobPart,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const path = join(this.#dir, `${part.tag}.new`);
+    const file = await open(path, 'wx+').catch(expired);
+    try {
+      await writeBody(file, body, 0, signal);
+      // A crash in the middle of the copy must not leave the old part's record over mixed bytes.
+      await rm(join(this.#dir, name));
+      await syncDir(this.#dir);
+      const chunks = file.createReadStream({ start: 0, autoClose: false }) as AsyncIterable<Uint8Array>;
+      await this.#write({ sizeBytes: body.sizeBytes, chunks }, part, undefined);
+    } finally {
+      await file.close();
+      await rm(path, { force: true });
+    }
+  }
+}
+
+function expired(error: unknown): never {
+  throw hasErrno(error, 'ENOENT') ? multipartGone(error) : error;
+}
+
+async function readJson<T>(path: string): Promise<T> {
+  const file = await openFile(path, 'read').catch(expired);
+  try {
+    return JSON.parse(await file.readFile('utf8')) as T;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Puts a file under its name in one step, so that nobody ever reads half of it. */
+async function writeDurably(path: string, value: unknown): Promise<void> {
+  const temporary = `${path}.${randomBytes(4).toString('hex')}`;
+  const file = await open(temporary, 'wx');
+  try {
+    await file.writeFile(JSON.stringify(value));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  await syncDir(dirname(path));
+}

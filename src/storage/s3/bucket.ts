@@ -1,0 +1,131 @@
+import { DeleteObjectCommand, HeadBucketCommand, HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { isMissingKey } from './errors.ts';
+import { S3Putter } from './put.ts';
+import { sendRequest, type Attempt } from './requests.ts';
+
+/** Where an S3 is and how it is used. */
+export interface S3Options {
+  readonly bucket: string;
+  readonly region: string;
+  /** Address of the S3; that of AWS in the region where left out. */
+  readonly endpoint?: string;
+  /** Address that readers reach the S3 under; signed URLs start with it. `endpoint` where left out. */
+  readonly publicEndpoint?: string;
+  /** True to put the bucket into the path instead of the host name. */
+  readonly forcePathStyle?: boolean;
+  /** Encryption at rest; the bucket's default where left out. */
+  readonly encryption?: { readonly algorithm: 'AES256' | 'aws:kms'; readonly kmsKeyId?: string };
+  /** Found by the chain of AWS (environment, profile, role) where left out. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** How long the store may move nothing while it is its turn, in milliseconds; 10,000 where left out. */
+  readonly stallTimeoutMs?: number;
+}
+
+const CONNECT_TIMEOUT_MS = 3_000;
+
+/** One bucket of an S3, and the client that speaks to it: what whole and multipart blobs have in common. */
+export class S3Bucket {
+  readonly name: string;
+  readonly client: S3Client;
+  /** Sends the bytes of objects and parts. */
+  readonly putter: S3Putter;
+  readonly stallTimeoutMs: number;
+  /** Fields that a request which makes an object takes. */
+  readonly encryption: {
+    readonly ServerSideEncryption?: 'AES256' | 'aws:kms';
+    readonly SSEKMSKeyId?: string;
+  };
+
+  constructor({ bucket, region, endpoint, encryption, ...options }: S3Options) {
+    this.client = new S3Client({
+      region,
+      ...(endpoint && { endpoint }),
+      forcePathStyle: options.forcePathStyle ?? false,
+      ...(options.credentials && { credentials: options.credentials }),
+      // The CRC32C goes as a header of ours. The SDK would read every body once more for its own.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      // It would take a connection of its own for every body.
+      expectContinueHeader: false,
+      // Its warnings would go past our log, and tell nothing that our errors do not.
+      logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+      // Repeated by sendRequest(), which knows what may be repeated.
+      maxAttempts: 1,
+      requestHandler: new NodeHttpHandler({
+        connectionTimeout: CONNECT_TIMEOUT_MS,
+        // Bounded above us. A request that waits for a connection would look like a store that stalls.
+        httpAgent: { maxSockets: Infinity },
+        httpsAgent: { maxSockets: Infinity },
+      }),
+    });
+    this.name = bucket;
+    this.putter = new S3Putter(this.client, bucket);
+    this.stallTimeoutMs = options.stallTimeoutMs ?? 10_000;
+    this.encryption = {
+      ...(encryption && { ServerSideEncryption: encryption.algorithm }),
+      ...(encryption?.kmsKeyId && { SSEKMSKeyId: encryption.kmsKeyId }),
+    };
+  }
+
+  /** Names an object in a request. */
+  object(key: string): { Bucket: string; Key: string } {
+    return { Bucket: this.name, Key: key };
+  }
+
+  /** Headers that say the same as {@link encryption}. */
+  get encryptionHeaders(): Record<string, string> {
+    const { ServerSideEncryption, SSEKMSKeyId } = this.encryption;
+    return {
+      ...(ServerSideEncryption && { 'x-amz-server-side-encryption': ServerSideEncryption }),
+      ...(SSEKMSKeyId && { 'x-amz-server-side-encryption-aws-kms-key-id': SSEKMSKeyId }),
+    };
+  }
+
+  /** Lets go of connections. */
+  close(): void {
+    this.putter.close();
+    this.client.destroy();
+  }
+
+  /** Runs a request that is safe to repeat; see {@link sendRequest}. */
+  send<T>(signal: AbortSignal | undefined, request: (attempt: Attempt) => Promise<T>): Promise<T> {
+    return sendRequest({ signal, stallTimeoutMs: this.stallTimeoutMs }, request);
+  }
+
+  /** What is known of an object; undefined if there is none. */
+  async head(key: string, signal: AbortSignal | undefined): Promise<HeadObjectCommandOutput | undefined> {
+    return this.send(signal, async (attempt) => {
+      try {
+        return await this.client.send(new HeadObjectCommand(this.object(key)), abortBy(attempt));
+      } catch (error) {
+        if (!isMissingKey(error)) throw error;
+        // The answer to HEAD has no body that could say whether the object is missing or the bucket.
+        await this.client.send(new HeadBucketCommand({ Bucket: this.name }), abortBy(attempt));
+        return undefined;
+      }
+    });
+  }
+
+  /** Removes an object, if there is one. */
+  async delete(key: string, signal: AbortSignal | undefined): Promise<void> {
+    const command = new DeleteObjectCommand(this.object(key));
+    await this.send(signal, async (attempt) => {
+      try {
+        await this.client.send(command, abortBy(attempt));
+      } catch (error) {
+        if (!isMissingKey(error)) throw error;
+      }
+    });
+  }
+}
+
+/** How the SDK is told that an attempt is over. */
+export function abortBy(attempt: Attempt): { abortSignal: AbortSignal } {
+  return { abortSignal: attempt.signal };
+}
+
+function ignore(): void {
+  // Nothing to do.
+}

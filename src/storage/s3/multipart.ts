@@ -1,0 +1,196 @@
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListPartsCommand,
+  type CompletedPart,
+  type Part,
+} from '@aws-sdk/client-s3';
+import {
+  assertBlobKey,
+  type BlobBody,
+  type BlobPart,
+  type BlobStore,
+  type StoreCall,
+} from '../blob-store.ts';
+import { abortBy, type S3Bucket } from './bucket.ts';
+import { createObject, newWriteId, sendBody } from './create.ts';
+import { hasCode } from './errors.ts';
+import { sendRequest } from './requests.ts';
+import { bodyHeaders, encodeChecksum, isRepeatable, withChecksum } from './upload-body.ts';
+import { multipartGone } from '../store-errors.ts';
+
+/** S3 may take its time to put thousands of parts together. */
+const COMPLETE_TIMEOUT_FACTOR = 6;
+
+/** The blobs of a bucket that are written in parts; each method is that of {@link BlobStore} of the same name. */
+export class S3Multiparts implements Pick<
+  BlobStore,
+  'startMultipart' | 'putPart' | 'completeMultipart' | 'abortMultiparts' | 'listParts'
+> {
+  readonly #bucket: S3Bucket;
+
+  constructor(bucket: S3Bucket) {
+    this.#bucket = bucket;
+  }
+
+  async startMultipart(
+    key: string,
+    properties: Parameters<BlobStore['startMultipart']>[1],
+    { signal }: StoreCall = {},
+  ): Promise<string> {
+    assertBlobKey(key);
+    const writeId = newWriteId();
+    const command = new CreateMultipartUploadCommand({
+      ...this.#bucket.object(key),
+      ...this.#bucket.encryption,
+      ContentType: properties.contentType,
+      // AWS refuses parts without a checksum once one is announced.
+      ...(properties.bySignedUrl !== true && { ChecksumAlgorithm: 'CRC32C', ChecksumType: 'FULL_OBJECT' }),
+      Metadata: { 'write-id': writeId },
+    });
+    const { UploadId } = await this.#bucket.send(signal, (attempt) =>
+      this.#bucket.client.send(command, abortBy(attempt)),
+    );
+    return `${writeId}.${UploadId}`;
+  }
+
+  async putPart(
+    key: string,
+    multipartId: string,
+    partNumber: number,
+    body: BlobBody,
+    { signal }: StoreCall = {},
+  ): Promise<BlobPart> {
+    assertBlobKey(key);
+    const { uploadId } = splitMultipartId(multipartId);
+    const summed = withChecksum(body);
+    const headers = bodyHeaders(summed);
+    const query = { partNumber: String(partNumber), uploadId };
+    const options = { signal, repeat: isRepeatable(body), stallTimeoutMs: this.#bucket.stallTimeoutMs };
+    return sendRequest(options, async (attempt) => {
+      const sent = await sendBody(
+        summed,
+        attempt,
+        () => undefined,
+        (write) => this.#bucket.putter.put({ key, query, headers, signal: attempt.signal }, write),
+      );
+      return { partNumber, sizeBytes: body.sizeBytes, ...sent };
+    });
+  }
+
+  async completeMultipart(
+    key: string,
+    multipartId: string,
+    parts: readonly BlobPart[],
+    { signal }: StoreCall = {},
+  ): Promise<'created' | 'exists'> {
+    assertBlobKey(key);
+    const { writeId, uploadId } = splitMultipartId(multipartId);
+    const command = new CompleteMultipartUploadCommand({
+      ...this.#bucket.object(key),
+      UploadId: uploadId,
+      IfNoneMatch: '*',
+      MultipartUpload: { Parts: parts.map(completedPart) },
+    });
+    const stallTimeoutMs = this.#bucket.stallTimeoutMs * COMPLETE_TIMEOUT_FACTOR;
+    // Some answer a second completion like the first.
+    if (await this.#bucket.head(key, signal)) return 'exists';
+    return createObject(this.#bucket, key, writeId, { signal, stallTimeoutMs }, (attempt, mayExist) => {
+      mayExist();
+      return this.#bucket.client.send(command, abortBy(attempt));
+    });
+  }
+
+  async abortMultiparts(key: string, { signal }: StoreCall = {}): Promise<void> {
+    assertBlobKey(key);
+    // A part that was under way can outlive the first abort, so look again until nothing is left.
+    for (let round = 0; round < 3; round++) {
+      const uploadIds = await this.#unfinished(key, signal);
+      if (uploadIds.length === 0) return;
+      for (const UploadId of uploadIds) {
+        const command = new AbortMultipartUploadCommand({ ...this.#bucket.object(key), UploadId });
+        await this.#bucket.send(signal, async (attempt) => {
+          try {
+            await this.#bucket.client.send(command, abortBy(attempt));
+          } catch (error) {
+            if (!hasCode(error, 'NoSuchUpload')) throw error;
+          }
+        });
+      }
+    }
+  }
+
+  async listParts(
+    key: string,
+    multipartId: string,
+    { signal }: StoreCall = {},
+  ): Promise<readonly BlobPart[]> {
+    assertBlobKey(key);
+    const { uploadId } = splitMultipartId(multipartId);
+    const parts = new Map<number | undefined, Part>();
+    let marker: { PartNumberMarker?: string } = {};
+    for (;;) {
+      const command = new ListPartsCommand({ ...this.#bucket.object(key), UploadId: uploadId, ...marker });
+      const page = await this.#bucket.send(signal, (attempt) =>
+        this.#bucket.client.send(command, abortBy(attempt)),
+      );
+      for (const part of page.Parts ?? []) {
+        // Some go on listing a part that was replaced. They tell the times by the second.
+        const before = parts.get(part.PartNumber)?.LastModified;
+        if (!before || before <= (part.LastModified ?? before)) parts.set(part.PartNumber, part);
+      }
+      if (page.IsTruncated !== true || page.NextPartNumberMarker === undefined) {
+        return [...parts.values()].map(storedPart);
+      }
+      marker = { PartNumberMarker: page.NextPartNumberMarker };
+    }
+  }
+
+  /** Ids of the unfinished multipart uploads under exactly this key. */
+  async #unfinished(key: string, signal: AbortSignal | undefined): Promise<string[]> {
+    const uploadIds: string[] = [];
+    const { Bucket, Key: Prefix } = this.#bucket.object(key);
+    let marker: { KeyMarker?: string; UploadIdMarker?: string } = {};
+    for (;;) {
+      const command = new ListMultipartUploadsCommand({ Bucket, Prefix, ...marker });
+      const page = await this.#bucket.send(signal, (attempt) =>
+        this.#bucket.client.send(command, abortBy(attempt)),
+      );
+      for (const { Key, UploadId } of page.Uploads ?? []) {
+        // Other keys may begin with this one.
+        if (Key === key && UploadId !== undefined) uploadIds.push(UploadId);
+      }
+      if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return uploadIds;
+      marker = {
+        KeyMarker: page.NextKeyMarker,
+        ...(page.NextUploadIdMarker !== undefined && { UploadIdMarker: page.NextUploadIdMarker }),
+      };
+    }
+  }
+}
+
+function completedPart({ partNumber, tag, crc32c }: BlobPart): CompletedPart {
+  return {
+    PartNumber: partNumber,
+    ETag: tag,
+    ...(crc32c !== undefined && { ChecksumCRC32C: encodeChecksum(crc32c) }),
+  };
+}
+
+function storedPart({ PartNumber, Size, ETag, ChecksumCRC32C }: Part): BlobPart {
+  return {
+    partNumber: PartNumber ?? 0,
+    sizeBytes: Size ?? 0,
+    tag: ETag ?? '',
+    ...(ChecksumCRC32C && { crc32c: Buffer.from(ChecksumCRC32C, 'base64').readUInt32BE() }),
+  };
+}
+
+/** The id of a multipart blob names its write id too, so that every replica can tell its own blob. */
+export function splitMultipartId(multipartId: string): { writeId: string; uploadId: string } {
+  const [, writeId, uploadId] = /^([0-9a-f]{24})\.(.+)$/s.exec(multipartId) ?? [];
+  if (writeId === undefined || uploadId === undefined) throw multipartGone();
+  return { writeId, uploadId };
+}

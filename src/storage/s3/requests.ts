@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isTransient, toStoreError } from './errors.ts';
+import { StallTimer } from '../stall-timer.ts';
+
+/** One try of a request. */
+export interface Attempt {
+  /** Ends the request. */
+  readonly signal: AbortSignal;
+  /** Runs already; whoever waits for something else than the store stops it meanwhile. */
+  readonly stall: StallTimer;
+  /** Ends the request because of the caller, not of the store. */
+  readonly fail: (reason: unknown) => void;
+}
+
+/** How a request is sent. */
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** False if the request must be sent once only. */
+  readonly repeat?: boolean;
+  /** How long nothing may move while it is the store's turn, in milliseconds. */
+  readonly stallTimeoutMs: number;
+  /**
+   * How long the store may still answer after `signal` was aborted, in milliseconds. For the time when the store
+   * may have carried out the request already: only its answer tells.
+   */
+  readonly graceMs?: () => number;
+}
+
+const ATTEMPTS = 3;
+const FIRST_DELAY_MS = 200;
+/** After this no further attempt begins, so that a store that is down is told of within 15 seconds. */
+const REPEAT_WITHIN_MS = 7_000;
+
+/**
+ * Runs a request, repeats it with growing, random delays where that can help, and gives its errors
+ * their meaning. Rejects with the reason of `signal` at once when that is aborted.
+ */
+export async function sendRequest<T>(
+  options: RequestOptions,
+  request: (attempt: Attempt) => Promise<T>,
+): Promise<T> {
+  const { signal, repeat = true } = options;
+  const started = performance.now();
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await tryOnce(options, request);
+    if ('value' in outcome) return outcome.value;
+    if ('reason' in outcome) throw outcome.reason;
+    const { error } = outcome;
+    const late = performance.now() - started > REPEAT_WITHIN_MS;
+    if (!repeat || attempt === ATTEMPTS || late || !isTransient(error)) throw toStoreError(error);
+    // Full jitter: callers that failed together do not come back together.
+    const delay = Math.random() * FIRST_DELAY_MS * 2 ** attempt;
+    await sleep(delay, undefined, { ...(signal && { signal }) }).catch(() => signal?.throwIfAborted());
+  }
+}
+
+async function tryOnce<T>(
+  { signal, stallTimeoutMs, graceMs }: RequestOptions,
+  request: (attempt: Attempt) => Promise<T>,
+): Promise<{ value: T } | { error: unknown } | { reason: unknown }> {
+  signal?.throwIfAborted();
+  const ended = new AbortController();
+  let stalled = false;
+  const stall = new StallTimer(stallTimeoutMs, (error) => {
+    stalled = true;
+    ended.abort(error);
+  });
+  const attempt: Attempt = {
+    signal: ended.signal,
+    stall,
+    fail: (reason) => ended.abort(reason),
+  };
+  let grace: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    const end = () => ended.abort(signal!.reason);
+    const waitMs = graceMs?.() ?? 0;
+    if (waitMs > 0) grace = setTimeout(end, waitMs);
+    else end();
+  };
+  signal?.addEventListener('abort', onAbort, { once: true });
+  stall.restart();
+  try {
+    return { value: await untilAborted(ended.signal, request(attempt)) };
+  } catch (error) {
+    if (!ended.signal.aborted) return { error };
+    return stalled ? { reason: toStoreError(ended.signal.reason) } : { reason: ended.signal.reason };
+  } finally {
+    stall.stop();
+    clearTimeout(grace);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Rejects as soon as the signal is aborted, also where the SDK waits for something that it cannot abort. */
+function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    promise.then(resolve, reject);
+  });
+}
