@@ -11,7 +11,7 @@ import tseslint from 'typescript-eslint';
 const ROOMS = {
   app: 'src/app{.ts,-*.ts}',
   main: 'src/main.ts',
-  config: 'src/{config,options,option-types}{.ts,-*.ts}',
+  config: 'src/{config,options}{.ts,/**}',
   health: 'src/health.ts',
   errors: 'src/errors.ts',
   points: 'src/points.ts',

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { openAudit } from './audit/open-audit.ts';
 import type { FileCatalog } from './catalog/file-catalog.ts';
 import type { Config } from './config.ts';
-import { reloadTls, TLS_FILES } from './config-tls.ts';
+import { reloadTls, TLS_FILES } from './config/tls.ts';
 import { Admission } from './files/admission.ts';
 import type { FilesContext } from './files/context.ts';
 import { Quotas } from './files/quota.ts';

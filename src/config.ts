@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import type { AuditConfig } from './audit/open-audit.ts';
-import { identityConfig, type IdentityConfig } from './config-identity.ts';
-import { Mistakes } from './config-mistakes.ts';
-import { tlsConfig, type TlsConfig } from './config-tls.ts';
+import { identityConfig, type IdentityConfig } from './config/identity.ts';
+import { Mistakes } from './config/mistakes.ts';
+import { tlsConfig, type TlsConfig } from './config/tls.ts';
 import { UsagePolicies } from './files/policy/usage-policies.ts';
-import type { Option } from './option-types.ts';
-import { readSettings, SettingsError } from './options-environment.ts';
+import type { Option } from './options/types.ts';
+import { readSettings, SettingsError } from './options/environment.ts';
 import { OPTIONS, type Settings } from './options.ts';
 
 /** Variables of the OpenTelemetry specification that say where logs are sent. */

@@ -12,10 +12,10 @@ import {
   text,
   url,
   type Option,
-} from './option-types.ts';
-import { IDENTITY_OPTIONS } from './options-identity.ts';
-import { LIMIT_OPTIONS } from './options-limits.ts';
-import { SCANNING_OPTIONS } from './options-scanning.ts';
+} from './options/types.ts';
+import { IDENTITY_OPTIONS } from './options/identity.ts';
+import { LIMIT_OPTIONS } from './options/limits.ts';
+import { SCANNING_OPTIONS } from './options/scanning.ts';
 
 /**
  * Every setting of the service: the one place that names, reads and explains them. `asset-service config` and

@@ -1,4 +1,4 @@
-import type { Option } from '../option-types.ts';
+import type { Option } from '../options/types.ts';
 
 /** Every setting as text for a terminal: name, default, meaning. */
 export function optionsAsText(options: Readonly<Record<string, Option>>): string {

@@ -1,5 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { SettingsError } from '../options-environment.ts';
+import { SettingsError } from '../options/environment.ts';
 import { addClientCommands } from './client-commands.ts';
 import { addServiceCommands } from './service-commands.ts';
 

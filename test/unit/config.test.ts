@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { loadConfig } from '../../src/config.ts';
-import type { Option } from '../../src/option-types.ts';
+import type { Option } from '../../src/options/types.ts';
 import { OPTIONS } from '../../src/options.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'asset-config-'));

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { option, seconds, text, url, type Option } from './option-types.ts';
+import { option, seconds, text, url, type Option } from './types.ts';
 
 /** The settings of who calls, and of TLS. */
 export const IDENTITY_OPTIONS = {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bytes, option, seconds, socketAddress, type Option } from './option-types.ts';
+import { bytes, option, seconds, socketAddress, type Option } from './types.ts';
 
 /** The settings of the malware scanner. */
 export const SCANNING_OPTIONS = {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { SettingsError } from './options-environment.ts';
-import type { Settings } from './options.ts';
+import { SettingsError } from '../options/environment.ts';
+import type { Settings } from '../options.ts';
 
 /** Collects what is wrong with the settings together, so that all of it is reported at once. */
 export class Mistakes {

@@ -1,4 +1,4 @@
-import { count, option, seconds, type Option } from './option-types.ts';
+import { count, option, seconds, type Option } from './types.ts';
 
 /**
  * The settings that keep one caller from taking what others need. They hold for each replica. Those of a caller have no effect

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Option } from './option-types.ts';
-import { OPTIONS, type Settings } from './options.ts';
+import type { Option } from './types.ts';
+import { OPTIONS, type Settings } from '../options.ts';
 
 /** Every mistake in the settings, each with the name of its variable. */
 export class SettingsError extends Error {

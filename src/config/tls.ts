@@ -1,6 +1,6 @@
 import { createSecureContext } from 'node:tls';
-import { Mistakes } from './config-mistakes.ts';
-import type { Settings } from './options.ts';
+import { Mistakes } from './mistakes.ts';
+import type { Settings } from '../options.ts';
 
 /** What the port shows and whom it trusts, in PEM. */
 export interface TlsConfig {

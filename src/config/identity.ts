@@ -1,11 +1,11 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import type { Mistakes } from './config-mistakes.ts';
-import { TLS_FILES } from './config-tls.ts';
-import { CertificatePrincipals } from './identity/certificate-principals.ts';
-import type { MtlsOptions } from './identity/mtls.ts';
-import type { OidcOptions } from './identity/oidc.ts';
-import type { Settings } from './options.ts';
+import type { Mistakes } from './mistakes.ts';
+import { TLS_FILES } from './tls.ts';
+import { CertificatePrincipals } from '../identity/certificate-principals.ts';
+import type { MtlsOptions } from '../identity/mtls.ts';
+import type { OidcOptions } from '../identity/oidc.ts';
+import type { Settings } from '../options.ts';
 
 /** How callers prove who they are. */
 export type IdentityConfig =
