@@ -6,7 +6,7 @@ import { isAssetError } from '../errors.ts';
 import { callerIds, callerKey } from '../files/caller.ts';
 import { callKey } from './call.ts';
 import type { CallLimits } from './call-limits.ts';
-import { networkOf } from './connection-count.ts';
+import { networkOf } from './listener/connection-count.ts';
 import { presentedKey } from './credentials.ts';
 
 const { upload, uploadChunk, completeUpload, downloadFile } = AssetService.method;

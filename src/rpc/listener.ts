@@ -3,13 +3,13 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
-import { ConnectionCount, type ConnectionBounds } from './connection-count.ts';
-import { boundControlFrames } from './control-frames.ts';
+import { ConnectionCount, type ConnectionBounds } from './listener/connection-count.ts';
+import { boundControlFrames } from './listener/control-frames.ts';
 import type { StreamHandler } from './grpc/handler.ts';
-import { lingerIfUnread } from './lingering-close.ts';
-import { handOver } from './protocol-detection.ts';
-import { StreamWindows } from './stream-windows.ts';
-import { limitRequest, limitStream, type TimeLimits } from './time-limits.ts';
+import { lingerIfUnread } from './listener/lingering-close.ts';
+import { handOver } from './listener/protocol-detection.ts';
+import { StreamWindows } from './listener/stream-windows.ts';
+import { limitRequest, limitStream, type TimeLimits } from './listener/time-limits.ts';
 
 /** Answers a request of HTTP/1.1 or HTTP/2. */
 export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
