@@ -161,7 +161,7 @@ async function signFor(
   const downloadName = cleanName(request.downloadName, 'download_name');
   const contentDisposition = dispositionOf(inline, [downloadName, file.name, file.id]);
   const id = grantId([file.id, issued, ttlSeconds, contentType, contentDisposition]);
-  const url = await context.store.signUrl(blobKey(file.id), {
+  const { url, expireTime } = await context.store.signUrl(blobKey(file.id), {
     issuedAt: new Date(issued * 1000),
     ttlSeconds,
     contentType,
@@ -169,7 +169,6 @@ async function signFor(
     cacheControl: `max-age=${ttlSeconds - windowSeconds}, immutable`,
     grantId: id,
   });
-  const expireTime = new Date((issued + ttlSeconds) * 1000);
   const facts = { disposition: inline ? 'inline' : 'attachment' };
   recordGrant(context, caller, { id, of: { fileId: file.id }, expireTime, why, facts });
   return {

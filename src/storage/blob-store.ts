@@ -61,9 +61,15 @@ export interface SignedPartOptions extends Pick<SignedUrlOptions, 'issuedAt' | '
   readonly sizeBytes: number;
 }
 
-/** Where a caller sends one part by itself. */
-export interface SignedPut {
+/** A URL that lets whoever has it do one thing for a while. */
+export interface SignedUrl {
   readonly url: string;
+  /** When it ends: `ttlSeconds` after `issuedAt`, or earlier where the credentials that signed it end. */
+  readonly expireTime: Date;
+}
+
+/** Where a caller sends one part by itself. */
+export interface SignedPut extends SignedUrl {
   /** Headers that have to be sent with the PUT, as they are. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -170,15 +176,15 @@ export interface BlobStore {
   delete(key: string, call?: StoreCall): Promise<void>;
 
   /**
-   * Returns a URL that serves the blob by GET, with byte ranges, until `issuedAt` plus
-   * `ttlSeconds`. Equal arguments give equal URLs. Makes no request: the blob need not exist. Changing
-   * any part of the URL makes it useless (403).
+   * Returns a URL that serves the blob by GET, with byte ranges, until its `expireTime`. Equal arguments
+   * give equal URLs, as long as the credentials of the store stay the same. Makes no request: the blob need not
+   * exist. Changing any part of the URL makes it useless (403).
    */
-  signUrl(key: string, options: SignedUrlOptions): Promise<string>;
+  signUrl(key: string, options: SignedUrlOptions): Promise<SignedUrl>;
 
   /**
-   * Returns a URL to which one part of an unfinished multipart blob is sent by PUT, until `issuedAt` plus
-   * `ttlSeconds`. The store refuses a body that does not have exactly `sizeBytes` bytes. Makes no request.
+   * Returns a URL to which one part of an unfinished multipart blob is sent by PUT, until its `expireTime`.
+   * The store refuses a body that does not have exactly `sizeBytes` bytes. Makes no request.
    */
   signPart(
     key: string,

@@ -9,6 +9,7 @@ import {
   type BlobRange,
   type BlobStore,
   type SignedPut,
+  type SignedUrl,
   type SignedUrlOptions,
   type StoreCall,
 } from './blob-store.ts';
@@ -165,7 +166,7 @@ export class FilesystemBlobStore implements BlobStore {
     });
   }
 
-  signUrl(key: string, options: SignedUrlOptions): Promise<string> {
+  signUrl(key: string, options: SignedUrlOptions): Promise<SignedUrl> {
     assertBlobKey(key);
     const { grantId: id, contentType, contentDisposition, cacheControl } = options;
     const grant = { kind: 'read' as const, id, key, contentType, contentDisposition, cacheControl };
@@ -180,8 +181,8 @@ export class FilesystemBlobStore implements BlobStore {
   ): Promise<SignedPut> {
     this.#layout.multipartDir(key, multipartId);
     const { grantId: id, sizeBytes } = options;
-    const url = this.#urls.sign({ kind: 'part', id, key, multipartId, partNumber, sizeBytes }, options);
-    return { url, headers: {} };
+    const grant = { kind: 'part' as const, id, key, multipartId, partNumber, sizeBytes };
+    return { ...this.#urls.sign(grant, options), headers: {} };
   }
 
   async listParts(

@@ -10,6 +10,7 @@ import {
   type BlobRange,
   type BlobStore,
   type SignedPut,
+  type SignedUrl,
   type SignedUrlOptions,
   type StoreCall,
 } from './blob-store.ts';
@@ -125,7 +126,7 @@ export class S3BlobStore implements BlobStore {
     await this.#bucket.delete(key, signal);
   }
 
-  async signUrl(key: string, options: SignedUrlOptions): Promise<string> {
+  async signUrl(key: string, options: SignedUrlOptions): Promise<SignedUrl> {
     assertBlobKey(key);
     try {
       return await this.#signer.sign(key, options);

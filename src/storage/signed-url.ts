@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
-import type { SignedUrlOptions } from './blob-store.ts';
+import type { SignedUrl, SignedUrlOptions } from './blob-store.ts';
 
 /** What a signed URL grants: a blob to read, or one part of a multipart blob to send. */
 export type BlobGrant = ReadGrant | PartGrant;
@@ -72,13 +72,14 @@ export class SignedUrls {
   sign(
     grant: BlobGrant,
     { issuedAt, ttlSeconds }: Pick<SignedUrlOptions, 'issuedAt' | 'ttlSeconds'>,
-  ): string {
+  ): SignedUrl {
     const expires = Math.floor(issuedAt.getTime() / 1000) + ttlSeconds;
     const text = Buffer.from(JSON.stringify([expires, ...fields(grant)]));
     const signature = this.#signature(text);
     const cipher = createCipheriv('aes-256-ctr', this.#encryptionKey, signature.subarray(0, NONCE_BYTES));
     const token = Buffer.concat([signature, cipher.update(text), cipher.final()]).toString('base64url');
-    return `${this.#publicUrl}${SIGNED_PATH}${token}${GRANT_PARAMETER}${grant.id}`;
+    const url = `${this.#publicUrl}${SIGNED_PATH}${token}${GRANT_PARAMETER}${grant.id}`;
+    return { url, expireTime: new Date(expires * 1000) };
   }
 
   /**

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { eventually } from '../support/eventually.ts';
@@ -84,6 +85,14 @@ describe('keys of the store that rotate', () => {
     const url = await urlOf(client, file.id);
     expect(keyIn(url)).toBe(S3_KEYS.accessKeyId);
     expect((await fetch(url)).status).toBe(200);
+    // A day was asked for, but the keys end before.
+    const { expireTime } = await client.getFileUrl({
+      source: { case: 'fileId', value: file.id },
+      ttl: { seconds: 86_400n },
+    });
+    const left = timestampDate(expireTime!).getTime() - Date.now();
+    expect(left).toBeGreaterThan(LIFE_MS - 60_000);
+    expect(left).toBeLessThanOrEqual(LIFE_MS);
     expect(asked).toBeGreaterThan(2);
     expect(service.log()).not.toMatch(/asset-unknown-secret|asset-test-secret/);
   });

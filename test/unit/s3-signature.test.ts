@@ -100,7 +100,7 @@ describe('the signature of S3 requests', () => {
           },
         );
         const signed = await ours.presign(request, one.date, one.ttlSeconds);
-        expect(Object.fromEntries(new URLSearchParams(signed))).toEqual(expected.query);
+        expect(Object.fromEntries(new URLSearchParams(signed.query))).toEqual(expected.query);
       }),
       { numRuns: 300 },
     );
@@ -113,10 +113,25 @@ describe('the signature of S3 requests', () => {
       region: 'us-east-1',
     });
     const request = { method: 'GET', path: '/bucket/key', query: {}, headers: { host: 'example.com' } };
-    const sign = () => signer.presign(request, new Date(0), 60);
+    const sign = async () => (await signer.presign(request, new Date(0), 60)).query;
     const first = await sign();
     expect(await sign()).toBe(first);
     secretAccessKey = 'second';
     expect(await sign()).not.toBe(first);
+  });
+
+  it.each([
+    ['as asked', 'have no end', undefined, 60_000],
+    ['as asked', 'end later', new Date(60_001), 60_000],
+    ['with the credentials', 'end sooner', new Date(59_000), 59_000],
+  ])('ends %s where those %s', async (_how, _when, expiration, end) => {
+    const signer = new S3Signer({
+      credentials: () => Promise.resolve({ accessKeyId: 'id', secretAccessKey: 'secret', expiration }),
+      region: 'us-east-1',
+    });
+    const request = { method: 'GET', path: '/bucket/key', query: {}, headers: { host: 'example.com' } };
+    const { query, expireTime } = await signer.presign(request, new Date(0), 60);
+    expect(expireTime).toEqual(new Date(end));
+    expect(new URLSearchParams(query).get('X-Amz-Expires')).toBe('60');
   });
 });

@@ -33,28 +33,28 @@ describe('signed URLs', () => {
     ['a blob to read', READ],
     ['a part to send', PART],
   ])('give back what they grant: %s', (_name, grant) => {
-    const url = urls.sign(grant, LIFETIME);
+    const url = urls.sign(grant, LIFETIME).url;
     expect(url.startsWith('https://assets.example/blobs/')).toBe(true);
     expect(urls.verify(pathOf(url), after(0))).toEqual({ status: 'valid', grant });
   });
 
   it('are equal for equal grants, also from another process, and tell nothing of the key', () => {
-    const url = urls.sign(READ, LIFETIME);
-    expect(new SignedUrls('https://assets.example/', SECRET).sign({ ...READ }, LIFETIME)).toBe(url);
+    const url = urls.sign(READ, LIFETIME).url;
+    expect(new SignedUrls('https://assets.example/', SECRET).sign({ ...READ }, LIFETIME).url).toBe(url);
     const token = Buffer.from(tokenOf(pathOf(url)), 'base64url').toString('latin1');
     expect(token).not.toContain('assets');
-    expect(urls.sign(READ, { ...LIFETIME, ttlSeconds: 61 })).not.toBe(url);
+    expect(urls.sign(READ, { ...LIFETIME, ttlSeconds: 61 }).url).not.toBe(url);
   });
 
   it('end at the second that was said, and not before', () => {
-    const path = pathOf(urls.sign(READ, LIFETIME));
+    const path = pathOf(urls.sign(READ, LIFETIME).url);
     expect(urls.verify(path, after(59_999)).status).toBe('valid');
     expect(urls.verify(path, after(60_000))).toEqual({ status: 'expired' });
     expect(urls.verify(path, after(10 * 365 * 86_400_000))).toEqual({ status: 'expired' });
   });
 
   it('are useless once any bit of the token is changed', () => {
-    const path = pathOf(urls.sign(READ, LIFETIME));
+    const path = pathOf(urls.sign(READ, LIFETIME).url);
     const token = Buffer.from(tokenOf(path), 'base64url');
     for (let at = 0; at < token.length; at++) {
       for (const bit of [1, 128]) {
@@ -67,7 +67,7 @@ describe('signed URLs', () => {
   });
 
   it('are useless once something is left out, added or written another way', () => {
-    const path = pathOf(urls.sign({ ...READ, key: 'a' }, LIFETIME));
+    const path = pathOf(urls.sign({ ...READ, key: 'a' }, LIFETIME).url);
     const token = tokenOf(path);
     const last = token.at(-1)!;
     // The last character of a token holds unused bits; setting them decodes to the same bytes.
@@ -96,7 +96,9 @@ describe('signed URLs', () => {
 
   it('have a token that can be written in more than one way, of which one is taken', () => {
     // Makes sure that the test above had something to try.
-    const tokens = ['a', 'ab', 'abc'].map((key) => tokenOf(pathOf(urls.sign({ ...READ, key }, LIFETIME))));
+    const tokens = ['a', 'ab', 'abc'].map((key) =>
+      tokenOf(pathOf(urls.sign({ ...READ, key }, LIFETIME).url)),
+    );
     expect(tokens.some((token) => token.length % 4 !== 0)).toBe(true);
     for (const token of tokens.filter((one) => one.length % 4 !== 0)) {
       const padded = token.padEnd(Math.ceil(token.length / 4) * 4, '=');
@@ -106,7 +108,7 @@ describe('signed URLs', () => {
 
   it('stand below the path of the public URL, which a proxy may take away', () => {
     const below = new SignedUrls('https://example.com/files/v1/', SECRET);
-    const url = below.sign(READ, LIFETIME);
+    const url = below.sign(READ, LIFETIME).url;
     const path = pathOf(url);
     expect(path.startsWith('/files/v1/blobs/')).toBe(true);
     expect(below.verify(path, after(0)).status).toBe('valid');
@@ -123,7 +125,7 @@ describe('signed URLs', () => {
 
   it('of another secret mean nothing, and a short secret is refused', () => {
     const other = new SignedUrls('https://assets.example', Buffer.alloc(32, 8));
-    expect(other.verify(pathOf(urls.sign(READ, LIFETIME)), after(0))).toEqual({ status: 'invalid' });
+    expect(other.verify(pathOf(urls.sign(READ, LIFETIME).url), after(0))).toEqual({ status: 'invalid' });
     expect(() => new SignedUrls('https://assets.example', Buffer.alloc(31))).toThrow(RangeError);
   });
 });

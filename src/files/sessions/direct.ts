@@ -51,15 +51,16 @@ export async function signUploadParts(
   const saved = await saveSession(context, session, { ...session.state, multipartId });
   const issuedAt = new Date(Math.floor(Date.now() / 1000) * 1000);
   const lifetime = { issuedAt, ttlSeconds: PART_URL_SECONDS };
-  const expireTime = new Date(issuedAt.getTime() + PART_URL_SECONDS * 1000);
-  const id = grantId([saved.id, multipartId, expireTime.getTime(), ...partNumbers]);
-  const parts = await Promise.all(
+  const id = grantId([saved.id, multipartId, issuedAt.getTime(), ...partNumbers]);
+  const signedParts = await Promise.all(
     partNumbers.map(async (partNumber) => {
       const options = { ...lifetime, sizeBytes: sizes[partNumber - 1]!, grantId: id };
       const signed = await context.store.signPart(blobKey(saved.id), multipartId, partNumber, options);
       return { partNumber, ...signed };
     }),
   );
+  const expireTime = new Date(Math.min(...signedParts.map((part) => part.expireTime.getTime())));
+  const parts = signedParts.map(({ partNumber, url, headers }) => ({ partNumber, url, headers }));
   const facts = { parts: parts.length };
   recordGrant(context, caller, { id, of: { uploadId: saved.id }, expireTime, why: 'own-upload', facts });
   return { parts, expireTime };

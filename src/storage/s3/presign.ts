@@ -1,5 +1,5 @@
 import type { S3Client } from '@aws-sdk/client-s3';
-import type { SignedPut, SignedUrlOptions } from '../blob-store.ts';
+import type { SignedPut, SignedUrl, SignedUrlOptions } from '../blob-store.ts';
 import { S3Signer } from './signature.ts';
 
 type Lifetime = Pick<SignedUrlOptions, 'issuedAt' | 'ttlSeconds'>;
@@ -26,7 +26,7 @@ export class S3UrlSigner {
   }
 
   /** Returns a URL for GET. The key needs no escaping: its characters stand for themselves. */
-  sign(key: string, options: SignedUrlOptions): Promise<string> {
+  sign(key: string, options: SignedUrlOptions): Promise<SignedUrl> {
     const query = {
       'response-cache-control': options.cacheControl,
       'response-content-disposition': options.contentDisposition,
@@ -52,7 +52,7 @@ export class S3UrlSigner {
       uploadId: part.uploadId,
       'x-grant': lifetime.grantId,
     };
-    return { url: await this.#presign('PUT', key, query, headers, lifetime), headers };
+    return { ...(await this.#presign('PUT', key, query, headers, lifetime)), headers };
   }
 
   async #presign(
@@ -61,9 +61,10 @@ export class S3UrlSigner {
     query: Readonly<Record<string, string>>,
     headers: Readonly<Record<string, string>>,
     { issuedAt, ttlSeconds }: Lifetime,
-  ): Promise<string> {
+  ): Promise<SignedUrl> {
     const { origin, host, path } = this.#base;
     const request = { method, path: path + key, query, headers: { ...headers, host } };
-    return `${origin}${request.path}?${await this.#signer.presign(request, issuedAt, ttlSeconds)}`;
+    const signed = await this.#signer.presign(request, issuedAt, ttlSeconds);
+    return { url: `${origin}${request.path}?${signed.query}`, expireTime: signed.expireTime };
   }
 }

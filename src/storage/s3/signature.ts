@@ -14,6 +14,8 @@ export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string | undefined;
+  /** When they end, and with them whatever they signed; never where left out. */
+  readonly expiration?: Date | undefined;
 }
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
@@ -62,8 +64,15 @@ export class S3Signer {
     return headers;
   }
 
-  /** The query of a URL that authorises the request for so many seconds from `date` on. Rejects like {@link sign}. */
-  async presign(request: SignableRequest, date: Date, ttlSeconds: number): Promise<string> {
+  /**
+   * The query of a URL that authorises the request for so many seconds from `date` on, and when it ends, which may be earlier.
+   * Rejects like {@link sign}.
+   */
+  async presign(
+    request: SignableRequest,
+    date: Date,
+    ttlSeconds: number,
+  ): Promise<{ readonly query: string; readonly expireTime: Date }> {
     const credentials = await this.#credentials();
     const time = toTime(date);
     const { headers } = request;
@@ -79,7 +88,8 @@ export class S3Signer {
       ...(credentials.sessionToken && { 'X-Amz-Security-Token': credentials.sessionToken }),
     });
     const signature = this.#signature(credentials, time, request, query, headers, names);
-    return `${query}&X-Amz-Signature=${signature}`;
+    const end = Math.min(date.getTime() + ttlSeconds * 1000, credentials.expiration?.getTime() ?? Infinity);
+    return { query: `${query}&X-Amz-Signature=${signature}`, expireTime: new Date(end) };
   }
 
   #signature(

@@ -47,7 +47,8 @@ export function describeSignedParts(driver: Driver, opened: () => OpenedStore): 
       const id = await start(key);
       const issued = new Date(1_700_000_000_000);
       const options = { sizeBytes: 1000, issuedAt: issued, ttlSeconds: 60, grantId: 'grant-1' };
-      const { url } = await store().signPart(key, id, 1, options);
+      const { url, expireTime } = await store().signPart(key, id, 1, options);
+      expect(expireTime.getTime()).toBe(options.issuedAt.getTime() + options.ttlSeconds * 1000);
       const again = opened().reopen();
       expect((await again.signPart(key, id, 1, options)).url).toBe(url);
       await again.close();

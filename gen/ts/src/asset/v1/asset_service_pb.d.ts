@@ -632,7 +632,8 @@ export declare type GetFileUrlResponse = Message<"asset.v1.GetFileUrlResponse"> 
   url: string;
 
   /**
-   * When the URL ceases to work.
+   * When the URL ceases to work. Sooner than the ttl says where what the service itself may do with the store
+   * ends before.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 2;
    */
