@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../support/install.ts';
@@ -7,6 +8,7 @@ import type { Ledger } from './ledger.ts';
 export const FULL = process.env.ASSET_TEST_FAULT === 'full';
 
 const PAGE = join(ROOT, 'docs', 'reliability.md');
+const PRETTIER = join(ROOT, 'node_modules', 'prettier', 'bin', 'prettier.cjs');
 const HEAD =
   'scenario | points hit | kills | outages | uploads | updates | lost | half-visible | duplicate | orphans';
 const [BEGIN, END] = ['<!-- results -->', '<!-- end of results -->'];
@@ -34,4 +36,5 @@ function writeRow(scenario: string, row: string): void {
   const line = HEAD.split(' | ').map((_cell, index) => (index === 0 ? '---' : '--:'));
   const table = [`| ${HEAD} |`, `| ${line.join(' | ')} |`, ...rows, row].join('\n');
   writeFileSync(PAGE, `${page.slice(0, start)}\n\n${table}\n\n${page.slice(end)}`);
+  execFileSync(process.execPath, [PRETTIER, '--write', PAGE]);
 }
