@@ -208,6 +208,6 @@ function assertReadable(file: FileRecord): FileRecord {
 }
 
 /** The error for an id that names no file. */
-export function notFound(fileId: string): AssetError {
+function notFound(fileId: string): AssetError {
   return new AssetError('FILE_NOT_FOUND', 'there is no file with this id', { metadata: { file_id: fileId } });
 }

@@ -2,7 +2,7 @@ import type { FilesContext } from './context.ts';
 import type { SweepReport } from './sweep.ts';
 
 /** Most entries of each list of the catalog that are looked at. */
-export const PREVIEW_LIMIT = 1_000;
+const PREVIEW_LIMIT = 1_000;
 
 /**
  * What a sweep would do now, without doing it: as much as the first {@link PREVIEW_LIMIT} entries of each list

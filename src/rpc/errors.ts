@@ -11,7 +11,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { isAssetError, type Reason } from '../errors.ts';
 
 /** `domain` of every `google.rpc.ErrorInfo` that the service sends. */
-export const ERROR_DOMAIN = 'asset.v1';
+const ERROR_DOMAIN = 'asset.v1';
 
 /** The canonical code of every reason; `asset/v1/error_reason.proto` tells callers the same. */
 const CODES: Record<Reason, Code> = {

@@ -32,7 +32,7 @@ export function boundLists(): Interceptor {
 }
 
 /** Throws FIELD_INVALID if the lists and maps of a message have too many elements. */
-export function assertShortLists(schema: DescMessage, message: Message): void {
+function assertShortLists(schema: DescMessage, message: Message): void {
   count(reflect(schema, message), { total: 0 });
 }
 

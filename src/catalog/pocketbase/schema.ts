@@ -1,7 +1,7 @@
 import { AssetError } from '../../errors.ts';
 
 /** What a record says of a file, each under a field of the collection. */
-export const FIELDS = [
+const FIELDS = [
   ...(['name', 'contentType', 'sizeBytes', 'sha256', 'crc32c', 'owner', 'usage', 'createdBy'] as const),
   ...([
     'createdFor',
