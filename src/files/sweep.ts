@@ -88,13 +88,16 @@ async function cleanIds(
   pace: Pace,
 ): Promise<number> {
   const files = await context.catalog.get(ids, { signal });
-  const orphans = ids.filter((id) => !files.has(id));
-  for (const id of orphans) {
+  let cleaned = 0;
+  for (const id of ids) {
     signal.throwIfAborted();
     await pace(1, signal);
+    // Something unfinished may lie beside the blob of a file, too.
     await context.store.abortMultiparts(blobKey(id), { signal });
+    if (files.has(id)) continue;
     await context.store.delete(blobKey(id), { signal });
     reached('sweep.blob-removed');
+    cleaned++;
   }
-  return orphans.length;
+  return cleaned;
 }

@@ -129,7 +129,7 @@ async function storeContent(
   let stored = false;
   let mine = true;
   try {
-    const { status } = await writeBlob(
+    const { status, isTidy } = await writeBlob(
       context.store,
       blobKey(reserved.fileId),
       scan.through(content),
@@ -159,7 +159,7 @@ async function storeContent(
       },
     });
     reached('upload.committed');
-    reserved.release(outcome);
+    reserved.release(isTidy ? outcome : 'unsettled');
     return file;
   } catch (error) {
     const cleaned = mine
