@@ -129,20 +129,17 @@ async function storeContent(
   let stored = false;
   let mine = true;
   try {
-    const { status, isTidy } = await writeBlob(
-      context.store,
-      blobKey(reserved.fileId),
-      scan.through(content),
-      writing,
-    );
+    const written = await writeBlob(context.store, blobKey(reserved.fileId), scan.through(content), writing);
     stored = true;
     reached('upload.stored');
-    mine = status === 'created';
+    mine = written.status === 'created';
     if (!mine) throw new Error('a blob lies under the id of a new file');
     signal.throwIfAborted();
     const { sha256, crc32c, sizeBytes } = digest.finish();
     verifyChecksums({ sha256, crc32c }, upload.expected());
     await scan.assertClean();
+    const inParts = written.sizeBytes > firstPartBytes(context.store, writing);
+    const isTidy = !inParts || (await dropUnfinished(context, reserved.fileId));
     reached('upload.verified');
     const { file, outcome } = await commitUpload(context, {
       fence: { reservationId: reserved.reservationId },
@@ -170,6 +167,19 @@ async function storeContent(
     if (!signal.aborted) await released;
     throw error;
   }
+}
+
+/**
+ * To begin a blob of several parts may have taken two tries; if the answer to the first was lost, nobody knows what it
+ * began. Removes that.
+ *
+ * @returns false if it could not be done now
+ */
+function dropUnfinished(context: FilesContext, fileId: string): Promise<boolean> {
+  return context.store.abortMultiparts(blobKey(fileId), { signal: AbortSignal.timeout(10_000) }).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**

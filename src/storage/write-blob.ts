@@ -30,15 +30,6 @@ const CLEANUP_TIMEOUT_MS = 5_000;
 
 const MEBIBYTE = 1024 * 1024;
 
-/** What a write came to. */
-export interface WrittenBlob {
-  readonly status: 'created' | 'exists';
-  /** Number of bytes that `chunks` brought. */
-  readonly sizeBytes: number;
-  /** False if something unfinished may lie under the key beside the blob, which could not be removed now. */
-  readonly isTidy: boolean;
-}
-
 /**
  * Stores a blob from a stream of chunks: in one go if it fits into one part, else in parts that are on
  * their way side by side. Takes from `chunks` only what it has memory for.
@@ -53,7 +44,7 @@ export async function writeBlob(
   key: string,
   chunks: AsyncIterable<Uint8Array>,
   options: WriteBlobOptions,
-): Promise<WrittenBlob> {
+): Promise<{ readonly status: 'created' | 'exists'; readonly sizeBytes: number }> {
   // Aborted by the caller's signal and by the first failure, so that one failing part ends the others.
   const abort = new AbortController();
   const onAbort = () => abort.abort(options.signal?.reason);
@@ -97,12 +88,12 @@ class BlobWrite {
     this.#partSizeBytes = partSize(store, options);
   }
 
-  async run(): Promise<WrittenBlob> {
+  async run(): Promise<{ status: 'created' | 'exists'; sizeBytes: number }> {
     this.#filled = await this.#fill();
     if (await this.#hasMore()) return this.#writeParts();
     const { signal } = this.#abort;
     const status = await this.#store.put(this.#key, this.#takeFilled().body, this.#options, { signal });
-    return { status, sizeBytes: this.#readBytes, isTidy: true };
+    return { status, sizeBytes: this.#readBytes };
   }
 
   /** Gives back what is held. No part may be on its way any more. */
@@ -111,11 +102,12 @@ class BlobWrite {
     for (const release of this.#releases) release();
   }
 
-  async #writeParts(): Promise<WrittenBlob> {
+  async #writeParts(): Promise<{ status: 'created' | 'exists'; sizeBytes: number }> {
     const { signal } = this.#abort;
     const call = { signal };
     const sending = new Set<Promise<void>>();
     const parts: BlobPart[] = [];
+    let status: 'created' | 'exists' | undefined;
     try {
       const properties = { contentType: this.#options.contentType, partSizeBytes: this.#partSizeBytes };
       const multipartId = await this.#store.startMultipart(this.#key, properties, call);
@@ -148,16 +140,15 @@ class BlobWrite {
       await Promise.all(sending);
       signal.throwIfAborted();
       parts.sort((a, b) => a.partNumber - b.partNumber);
-      const status = await this.#store.completeMultipart(this.#key, multipartId, parts, call);
-      // To begin may have taken two tries; if the answer to the first was lost, nobody knows what it began.
-      return { status, sizeBytes: this.#readBytes, isTidy: await this.#dropParts() };
+      status = await this.#store.completeMultipart(this.#key, multipartId, parts, call);
+      return { status, sizeBytes: this.#readBytes };
     } catch (error) {
       this.#abort.abort(error);
       await Promise.all(sending);
-      // The sweeper does it later if it fails; the failure that led here is the one to tell.
-      await this.#dropParts();
       // The first failure, not what followed from it.
       throw signal.reason;
+    } finally {
+      if (status !== 'created') await this.#dropParts();
     }
   }
 
@@ -198,14 +189,13 @@ class BlobWrite {
     return more;
   }
 
-  /** Removes what is unfinished under the key; false if that could not be done. */
-  async #dropParts(): Promise<boolean> {
-    // The caller's signal may be aborted by now.
-    const call = { signal: AbortSignal.timeout(CLEANUP_TIMEOUT_MS) };
-    return this.#store.abortMultiparts(this.#key, call).then(
-      () => true,
-      () => false,
-    );
+  async #dropParts(): Promise<void> {
+    try {
+      // The caller's signal may be aborted by now.
+      await this.#store.abortMultiparts(this.#key, { signal: AbortSignal.timeout(CLEANUP_TIMEOUT_MS) });
+    } catch {
+      // The sweeper does it later; the failure that led here is the one to tell.
+    }
   }
 }
 

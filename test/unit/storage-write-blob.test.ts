@@ -91,7 +91,7 @@ describe('writeBlob', () => {
     expect(seen.given).toBeLessThanOrEqual(concurrency + 1);
     expect(budget.usedBytes).toBeLessThanOrEqual(concurrency * PART);
     open();
-    expect(await write).toEqual({ status: 'created', sizeBytes: 20 * PART, isTidy: true });
+    expect(await write).toEqual({ status: 'created', sizeBytes: 20 * PART });
     expect(most).toBe(concurrency);
   });
 
@@ -107,11 +107,7 @@ describe('writeBlob', () => {
 
   it('needs no parts for what fits into one', async () => {
     const { chunks } = source(1);
-    expect(await writeBlob(store, 'a', chunks, options)).toEqual({
-      status: 'created',
-      sizeBytes: PART,
-      isTidy: true,
-    });
+    expect(await writeBlob(store, 'a', chunks, options)).toEqual({ status: 'created', sizeBytes: PART });
     expect([puts, partSizes]).toEqual([1, []]);
   });
 

@@ -42,7 +42,7 @@ export function describeWriting(driver: Driver, opened: () => OpenedStore): void
           streamOf(data),
           options(known ? { sizeBytes: size } : {}),
         );
-        expect(written).toEqual({ status: 'created', sizeBytes: size, isTidy: true });
+        expect(written).toEqual({ status: 'created', sizeBytes: size });
         expect((await readAll(await store().read(key))).equals(data)).toBe(true);
         expect(['image/png', undefined]).toContain(await opened().contentType(key));
         expect(await opened().countUnfinished(key)).toBe(0);
