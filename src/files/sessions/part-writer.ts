@@ -136,7 +136,7 @@ export class PartWriter {
    */
   async flush(): Promise<{ readonly state: SessionState; readonly body?: readonly Uint8Array[] }> {
     if (this.#nextPart === 1) {
-      return { state: this.#session.state, body: this.#open.whole(await this.#readTail()).chunks };
+      return { state: this.#session.state, body: [...(await this.#readTail()), ...this.#open.added.chunks] };
     }
     if (this.#open.sizeBytes > 0) await this.#send();
     await Promise.all(this.#sending);
