@@ -3,6 +3,7 @@
 FROM node:24-slim AS manifests
 WORKDIR /app
 COPY package.json package-lock.json ./
+COPY bin/package.json bin/
 COPY gen/ts/package.json gen/ts/
 COPY clients/core/package.json clients/core/
 COPY clients/worker/package.json clients/worker/
