@@ -6,6 +6,7 @@ import { reloadTls, TLS_FILES } from './config/tls.ts';
 import { Admission } from './files/admission.ts';
 import type { FilesContext } from './files/context.ts';
 import { Quotas } from './files/quota.ts';
+import { withClockReport } from './files/store-clock.ts';
 import { reloadPolicies } from './files/policy/policy-reload.ts';
 import { RecordLoader } from './files/record-loader.ts';
 import { ReservationPool } from './files/reservations.ts';
@@ -97,7 +98,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   };
   let migrated = !settings.ASSET_MIGRATE;
   const dependencies = [
-    { name: 'store', check: store.check.bind(store) },
+    { name: 'store', check: withClockReport(store, log) },
     {
       name: 'catalog',
       // A catalog that is down when the service starts is migrated when it comes up.

@@ -155,7 +155,7 @@ async function signFor(
   const { min, max, default: usual } = policy.urlLifetimeSeconds;
   const ttlSeconds = Math.min(Math.max(request.ttlSeconds ?? usual, min), max);
   const windowSeconds = Math.max(1, Math.floor(ttlSeconds / 2));
-  const issued = Math.floor(Date.now() / 1000 / windowSeconds) * windowSeconds;
+  const issued = Math.floor(context.store.now().getTime() / 1000 / windowSeconds) * windowSeconds;
   const inline = request.inline && mayShowInline(file.contentType);
   const contentType = servedType(file.contentType);
   const downloadName = cleanName(request.downloadName, 'download_name');

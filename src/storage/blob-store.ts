@@ -176,6 +176,12 @@ export interface BlobStore {
   delete(key: string, call?: StoreCall): Promise<void>;
 
   /**
+   * The time that signed URLs live by: that of the store, which may be another than that of this machine. `issuedAt` is
+   * taken from it. Makes no request, so until the first answer of the store it is the time of this machine.
+   */
+  now(): Date;
+
+  /**
    * Returns a URL that serves the blob by GET, with byte ranges, until its `expireTime`. Equal arguments
    * give equal URLs, as long as the credentials of the store stay the same. Makes no request: the blob need not
    * exist. Changing any part of the URL makes it useless (403).

@@ -166,6 +166,10 @@ export class FilesystemBlobStore implements BlobStore {
     });
   }
 
+  now(): Date {
+    return new Date();
+  }
+
   signUrl(key: string, options: SignedUrlOptions): Promise<SignedUrl> {
     assertBlobKey(key);
     const { grantId: id, contentType, contentDisposition, cacheControl } = options;

@@ -1,4 +1,4 @@
-import { GetObjectCommand, HeadBucketCommand } from '@aws-sdk/client-s3';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { Readable } from 'node:stream';
 import { AssetError } from '../errors.ts';
 import { BlobReader } from './blob-reader.ts';
@@ -19,7 +19,6 @@ import { createObject, newWriteId, sendBody } from './s3/create.ts';
 import { isMissingKey, isPastEnd } from './s3/errors.ts';
 import { S3Multiparts, splitMultipartId } from './s3/multipart.ts';
 import { S3UrlSigner } from './s3/presign.ts';
-import { sendRequest } from './s3/requests.ts';
 import { bodyHeaders, isRepeatable, withChecksum } from './s3/upload-body.ts';
 import { blobMissing, storeUnavailable } from './store-errors.ts';
 
@@ -126,6 +125,10 @@ export class S3BlobStore implements BlobStore {
     await this.#bucket.delete(key, signal);
   }
 
+  now(): Date {
+    return this.#bucket.clock.now();
+  }
+
   async signUrl(key: string, options: SignedUrlOptions): Promise<SignedUrl> {
     assertBlobKey(key);
     try {
@@ -157,9 +160,7 @@ export class S3BlobStore implements BlobStore {
   }
 
   async check({ signal }: StoreCall = {}): Promise<void> {
-    await sendRequest({ signal, repeat: false, stallTimeoutMs: CHECK_TIMEOUT_MS }, (attempt) =>
-      this.#bucket.client.send(new HeadBucketCommand({ Bucket: this.#bucket.name }), abortBy(attempt)),
-    );
+    await this.#bucket.check(signal, CHECK_TIMEOUT_MS);
   }
 
   close(): Promise<void> {

@@ -49,7 +49,7 @@ export async function signUploadParts(
   const contentType = description.contentType || 'application/octet-stream';
   const multipartId = await beginMultipart(context, session, contentType, signal);
   const saved = await saveSession(context, session, { ...session.state, multipartId });
-  const issuedAt = new Date(Math.floor(Date.now() / 1000) * 1000);
+  const issuedAt = new Date(Math.floor(context.store.now().getTime() / 1000) * 1000);
   const lifetime = { issuedAt, ttlSeconds: PART_URL_SECONDS };
   const id = grantId([saved.id, multipartId, issuedAt.getTime(), ...partNumbers]);
   const signedParts = await Promise.all(

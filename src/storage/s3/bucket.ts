@@ -1,7 +1,8 @@
 import { DeleteObjectCommand, HeadBucketCommand, HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { isMissingKey } from './errors.ts';
+import { StoreClock } from './clock.ts';
+import { isMissingKey, statusOf } from './errors.ts';
 import { S3Putter } from './put.ts';
 import { sendRequest, type Attempt } from './requests.ts';
 
@@ -29,6 +30,7 @@ const CONNECT_TIMEOUT_MS = 3_000;
 export class S3Bucket {
   readonly name: string;
   readonly client: S3Client;
+  readonly clock: StoreClock;
   /** Sends the bytes of objects and parts. */
   readonly putter: S3Putter;
   readonly stallTimeoutMs: number;
@@ -61,7 +63,8 @@ export class S3Bucket {
       }),
     });
     this.name = bucket;
-    this.putter = new S3Putter(this.client, bucket);
+    this.clock = new StoreClock(this.client);
+    this.putter = new S3Putter(this.client, bucket, this.clock);
     this.stallTimeoutMs = options.stallTimeoutMs ?? 10_000;
     this.encryption = {
       ...(encryption && { ServerSideEncryption: encryption.algorithm }),
@@ -91,7 +94,31 @@ export class S3Bucket {
 
   /** Runs a request that is safe to repeat; see {@link sendRequest}. */
   send<T>(signal: AbortSignal | undefined, request: (attempt: Attempt) => Promise<T>): Promise<T> {
-    return sendRequest({ signal, stallTimeoutMs: this.stallTimeoutMs }, request);
+    return sendRequest({ signal, stallTimeoutMs: this.stallTimeoutMs }, (attempt) =>
+      this.#inTime(() => request(attempt)),
+    );
+  }
+
+  /** Resolves if the bucket can be reached and used. Sends one request, and a second one if the first was signed at a wrong time. */
+  async check(signal: AbortSignal | undefined, timeoutMs: number): Promise<void> {
+    const command = new HeadBucketCommand({ Bucket: this.name });
+    await sendRequest({ signal, repeat: false, stallTimeoutMs: timeoutMs }, (attempt) =>
+      this.#inTime(() => this.client.send(command, abortBy(attempt))),
+    );
+  }
+
+  /**
+   * Sends a request again at once if it was refused while its answer corrected the clock. The answer to a HEAD has no
+   * body that could name the time as the reason.
+   */
+  async #inTime<T>(request: () => Promise<T>): Promise<T> {
+    const { offsetMs } = this.clock;
+    try {
+      return await request();
+    } catch (error) {
+      if (statusOf(error) !== 403 || this.clock.offsetMs === offsetMs) throw error;
+      return request();
+    }
   }
 
   /** What is known of an object; undefined if there is none. */

@@ -2,6 +2,7 @@ import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { getEndpointFromInstructions } from '@smithy/core/endpoints';
 import http from 'node:http';
 import https from 'node:https';
+import type { StoreClock } from './clock.ts';
 import { S3Failure } from './errors.ts';
 import { S3Signer, toText } from './signature.ts';
 
@@ -32,11 +33,12 @@ interface Target {
 
 /**
  * Sends bytes into one bucket. The SDK does the same with its commands, and takes several times the CPU time for it,
- * which is most of the cost of a small file. It lends its endpoint, region, credentials and clock.
+ * which is most of the cost of a small file. It lends its endpoint, region and credentials.
  */
 export class S3Putter {
   readonly #client: S3Client;
   readonly #bucket: string;
+  readonly #clock: StoreClock;
   /** In use they are as many as the uploads that were let in. One that waited for a socket would look like a store that stalls. */
   readonly #agents = {
     'http:': new http.Agent({ keepAlive: true, maxFreeSockets: 256 }),
@@ -44,9 +46,10 @@ export class S3Putter {
   };
   #target: Promise<Target> | undefined;
 
-  constructor(client: S3Client, bucket: string) {
+  constructor(client: S3Client, bucket: string, clock: StoreClock) {
     this.#client = client;
     this.#bucket = bucket;
+    this.#clock = clock;
   }
 
   /**
@@ -57,24 +60,21 @@ export class S3Putter {
    */
   async put(put: Put, write: (request: http.ClientRequest) => void): Promise<string> {
     const { server, host, path, signer } = await this.#resolved();
-    const { config } = this.#client;
     // The key needs no escaping: its characters stand for themselves.
     const unsigned = {
       ...{ method: 'PUT', path: `${path}/${put.key}`, query: put.query },
       headers: { ...put.headers, host },
     };
-    const headers = await signer.sign(unsigned, new Date(Date.now() + config.systemClockOffset));
+    const headers = await signer.sign(unsigned, this.#clock.now());
     put.signal.throwIfAborted();
     const query = toText(put.query);
     const target = query === '' ? unsigned.path : `${unsigned.path}?${query}`;
     const options = { ...server, method: 'PUT', path: target, headers };
+    const sentAt = Date.now();
     const answer = await this.#exchange(options, put.signal, write);
+    this.#clock.observe(answer.headers.date, sentAt);
     if (answer.status < 300) return answer.headers.etag ?? '';
-    const failure = new S3Failure(answer.status, answer.body);
-    if (failure.name === 'RequestTimeTooSkewed' && answer.headers.date !== undefined) {
-      config.systemClockOffset = Date.parse(answer.headers.date) - Date.now();
-    }
-    throw failure;
+    throw new S3Failure(answer.status, answer.body);
   }
 
   /** Lets go of connections. */
