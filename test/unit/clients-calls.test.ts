@@ -315,6 +315,27 @@ describe('calls', () => {
     await expect(client.deleteFile('abc')).rejects.toMatchObject({ reason: 'FILE_DELETED' });
   });
 
+  it('refuse an answer that is too large once, and say so', async () => {
+    for (const transport of ['grpc', 'connect'] as const) {
+      let calls = 0;
+      const { client } = await start(
+        {
+          getFile: () => {
+            calls += 1;
+            return { file: { ...file, name: 'x'.repeat(5 * 2 ** 20) } };
+          },
+        },
+        // A deadline would leave a timer in the double, whose library forgets it where a connection is cut.
+        { transport, timeouts: { callMs: 0 } },
+      );
+      await expect(client.getFile('abc')).rejects.toMatchObject({
+        code: 'RESOURCE_EXHAUSTED',
+        reason: 'MESSAGE_TOO_LARGE',
+      });
+      expect(calls).toBe(1);
+    }
+  });
+
   it('repeat an update that lost a race only where no etag says otherwise', async () => {
     let calls = 0;
     const { client } = await start({

@@ -134,6 +134,16 @@ export function toClientError(error: unknown, signal?: AbortSignal): AssetClient
       cause: error,
     });
   }
+  if (info === undefined && isTooLargeForClient(known)) {
+    return new AssetClientError(
+      'RESOURCE_EXHAUSTED',
+      'the answer is larger than this client reads: ask for less at once',
+      {
+        reason: 'MESSAGE_TOO_LARGE',
+        cause: error,
+      },
+    );
+  }
   const delay = known.findDetails(RetryInfoSchema)[0]?.retryDelay;
   return new AssetClientError(CODES[known.code], known.rawMessage, {
     reason: info?.reason.replace(/^ERROR_REASON_/, ''),
@@ -170,4 +180,9 @@ function isBrokenConnection(error: ConnectError): boolean {
     cause = 'cause' in cause ? cause.cause : undefined;
   }
   return error.code === Code.Canceled || /premature|missing (?:status|trailer)/i.test(error.rawMessage);
+}
+
+/** True for a message that this client itself refused to read or to send. Doing the same again cannot help. */
+function isTooLargeForClient({ code, rawMessage }: ConnectError): boolean {
+  return code === Code.ResourceExhausted && /larger than configured (?:read|write)MaxBytes/.test(rawMessage);
 }

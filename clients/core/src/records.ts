@@ -4,7 +4,7 @@ import {
   FileSchema,
   RelationTargetsSchema,
 } from '@asset-service/contract/asset/v1/file_pb.js';
-import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
+import { create, type JsonValue } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 
 /** What a caller may say of a file. */
@@ -91,7 +91,8 @@ export function toFileMessage(description: FileDescription, id = '', etag = ''):
         create(RelationTargetsSchema, { ids: [...ids] }),
       ]),
     ),
-    ...(attributes === undefined ? {} : { attributes: withoutNulls(attributes) }),
+    // A null in an update clears the attribute.
+    ...(attributes !== undefined && { attributes: { ...attributes } }),
   });
 }
 
@@ -117,9 +118,4 @@ function toPlainChecksums(checksums: Checksums | undefined): Pick<AssetFile, 'sh
 
 function toDate(time: Timestamp | undefined): Date | undefined {
   return time === undefined ? undefined : timestampDate(time);
-}
-
-/** A null in an update clears the attribute: its path stands in the mask and its value is left out. */
-function withoutNulls(attributes: Readonly<Record<string, JsonValue>>): JsonObject {
-  return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== null));
 }
