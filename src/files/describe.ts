@@ -4,6 +4,7 @@ import type { Caller } from './caller.ts';
 import { decideContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { checkQuota } from './quota.ts';
+import { afterChange, assertFits } from './record-bounds.ts';
 import { readHead } from './head.ts';
 import { cleanName } from './names.ts';
 import { decodePageToken, encodePageToken } from './page-token.ts';
@@ -102,6 +103,7 @@ export async function updateMetadata(
   assertEtag(file, request.etag);
   const change = cleanChange(file, changeFromMask(file, request.wanted, request.paths));
   if (Object.keys(change).length === 0) return file;
+  assertFits(afterChange(file, change), file);
   authorizeChange(context, caller, file, change);
   const contentType = await allowedType(context, file, change, signal);
   const { owner = file.owner, usage = file.usage } = change;

@@ -1,5 +1,6 @@
 import type { FileDescription } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
+import { afterChange, assertFits } from './record-bounds.ts';
 
 const MAX_CHARACTERS = 255;
 const MAX_BYTES = 1024;
@@ -43,9 +44,18 @@ export function cleanName(name: string, field: string): string {
   return clean;
 }
 
-/** The description of a new file, with its name as {@link cleanName} gives it. */
+/**
+ * The description of a new file: its name as {@link cleanName} gives it, and no empty relations or attributes.
+ *
+ * @throws AssetError FIELD_INVALID, ATTRIBUTE_INVALID
+ */
 export function cleanDescription(description: FileDescription): FileDescription {
-  return { ...description, name: cleanName(description.name, 'upload_spec.file.name') };
+  const clean = {
+    ...{ ...description, ...afterChange({ relations: {}, attributes: {} }, description) },
+    name: cleanName(description.name, 'upload_spec.file.name'),
+  };
+  assertFits(clean);
+  return clean;
 }
 
 /**

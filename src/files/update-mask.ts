@@ -19,7 +19,11 @@ type Changes = {
 } & { relations?: Record<string, readonly string[]>; attributes?: Record<string, JsonValue> };
 
 /**
- * The change that an update mask asks for (AIP-134).
+ * The change that an update mask asks for (AIP-134). An attribute that is null in `wanted`, or a relation without
+ * targets there, is named and empty: the change clears it.
+ *
+ * JSON bends masks: it writes `page_count` for `attributes.pageCount`. Where `wanted` or the record has the one name that
+ * becomes the path so, that name is meant.
  *
  * @param current - the description as it is, which a whole `relations` or `attributes` replaces
  * @param wanted - the description with the new values
@@ -32,7 +36,9 @@ export function changeFromMask(
   paths: readonly string[],
 ): FileChange {
   const change: Changes = {};
-  for (const path of expand(wanted, paths)) applyPath(change, current, wanted, path);
+  // JSON leaves no capital in a mask.
+  const mayBeBent = !paths.some((path) => /[A-Z]/.test(path));
+  for (const path of expand(wanted, paths)) applyPath(change, { current, wanted, mayBeBent }, path);
   return change;
 }
 
@@ -42,21 +48,30 @@ function expand(wanted: FileDescription, paths: readonly string[]): readonly str
 }
 
 function isEmpty(wanted: FileDescription, field: (typeof WRITABLE)[number]): boolean {
-  if (field === 'relations' || field === 'attributes') return Object.keys(wanted[field]).length === 0;
+  if (field === 'relations') return Object.values(wanted.relations).every((ids) => ids.length === 0);
+  if (field === 'attributes') return Object.values(wanted.attributes).every((value) => value === null);
   return wanted[field === 'content_type' ? 'contentType' : field] === '';
 }
 
-function applyPath(change: Changes, current: FileDescription, wanted: FileDescription, path: string): void {
+interface Asked {
+  readonly current: FileDescription;
+  readonly wanted: FileDescription;
+  /** True if the mask may have been written in JSON. */
+  readonly mayBeBent: boolean;
+}
+
+function applyPath(change: Changes, asked: Asked, path: string): void {
+  const { current, wanted } = asked;
   const [field, name] = splitPath(path);
-  if (name !== undefined && name !== '') {
-    if (field === 'relations') {
-      change.relations = { ...change.relations, [name]: own(wanted.relations, name) ?? [] };
-      return;
-    }
-    if (field === 'attributes') {
-      change.attributes = { ...change.attributes, [name]: own(wanted.attributes, name) ?? null };
-      return;
-    }
+  if (field === 'relations' && name !== undefined) {
+    const meant = meantBy(path, name, asked, 'relations');
+    change.relations = { ...change.relations, [meant]: own(wanted.relations, meant) ?? [] };
+    return;
+  }
+  if (field === 'attributes' && name !== undefined) {
+    const meant = meantBy(path, name, asked, 'attributes');
+    change.attributes = { ...change.attributes, [meant]: own(wanted.attributes, meant) ?? null };
+    return;
   }
   switch (path) {
     case 'name':
@@ -78,6 +93,22 @@ function applyPath(change: Changes, current: FileDescription, wanted: FileDescri
   }
 }
 
+/** The name in the request or, where that has none, in the record that the last part of a path stands for. */
+function meantBy(path: string, name: string, asked: Asked, field: 'relations' | 'attributes'): string {
+  const fits = (one: string) => one === name || (asked.mayBeBent && toSnakeCase(one) === name);
+  for (const names of [asked.wanted[field], asked.current[field]]) {
+    const [meant, other] = Object.keys(names).filter(fits);
+    if (other !== undefined) throw ambiguous(path, field, [meant!, other]);
+    if (meant !== undefined) return meant;
+  }
+  throw refuse(path, field);
+}
+
+/** What the JSON form of a mask makes of a name: https://protobuf.dev/reference/protobuf/google.protobuf/#field-mask. */
+function toSnakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 function splitPath(path: string): readonly [string, string | undefined] {
   const dot = path.indexOf('.');
   return dot < 0 ? [path, undefined] : [path.slice(0, dot), path.slice(dot + 1)];
@@ -91,15 +122,23 @@ function blank<Value>(names: object, value: Value): Record<string, Value> {
   return Object.fromEntries(Object.keys(names).map((name) => [name, value]));
 }
 
+function ambiguous(path: string, field: string, names: readonly string[]): AssetError {
+  return new AssetError(
+    'FIELD_UNKNOWN',
+    `update_mask may mean ${names.map((name) => `${field}.${name}`).join(' or ')} with "${path}": name one alone in file`,
+    { metadata: { field: path } },
+  );
+}
+
 function refuse(path: string, field: string): AssetError {
   const metadata = { field: path };
-  return SET_BY_SERVICE.includes(field)
-    ? new AssetError('FIELD_NOT_WRITABLE', `only the service sets ${field}: leave it out of update_mask`, {
-        metadata,
-      })
-    : new AssetError(
-        'FIELD_UNKNOWN',
-        `update_mask names no field with "${path}": use ${WRITABLE.join(', ')}, relations.<name>, attributes.<name> or *`,
-        { metadata },
-      );
+  if (SET_BY_SERVICE.includes(field)) {
+    const message = `only the service sets ${field}: leave it out of update_mask`;
+    return new AssetError('FIELD_NOT_WRITABLE', message, { metadata });
+  }
+  const message =
+    field === 'relations' || field === 'attributes'
+      ? `update_mask names "${path}", which neither file nor the record has: set it in file, or correct the name`
+      : `update_mask names no field with "${path}": use ${WRITABLE.join(', ')}, relations.<name>, attributes.<name> or *`;
+  return new AssetError('FIELD_UNKNOWN', message, { metadata });
 }

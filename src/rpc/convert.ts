@@ -9,10 +9,7 @@ import {
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
 import type { FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
 import type { FileUrl, FileUrlRequest } from '../files/read.ts';
-
-const MAX_ATTRIBUTES_BYTES = 64 * 1024;
 
 /** The message of a record. */
 export function toFile(record: FileRecord): File {
@@ -36,22 +33,19 @@ export function toFile(record: FileRecord): File {
   });
 }
 
-/** What a caller says of a file; the fields that only the service sets are left out (AIP-203). */
+/**
+ * What a caller says of a file; the fields that only the service sets are left out (AIP-203). Relations without targets and
+ * attributes that are null are there: an update clears them.
+ */
 export function toDescription(file: File | undefined): FileDescription {
-  const relations = Object.entries(file?.relations ?? {}).filter(([, targets]) => targets.ids.length > 0);
-  const attributes = Object.entries(file?.attributes ?? {}).filter(([, value]) => value !== null);
-  if (JSON.stringify(attributes).length > MAX_ATTRIBUTES_BYTES) {
-    throw new AssetError('ATTRIBUTE_INVALID', 'attributes may have at most 64 KiB as JSON: shorten them', {
-      metadata: { attribute: '' },
-    });
-  }
+  const relations = Object.entries(file?.relations ?? {});
   return {
     name: file?.name ?? '',
     contentType: file?.contentType ?? '',
     owner: file?.owner ?? '',
     usage: file?.usage ?? '',
     relations: Object.fromEntries(relations.map(([name, targets]) => [name, targets.ids])),
-    attributes: Object.fromEntries(attributes),
+    attributes: file?.attributes ?? {},
   };
 }
 

@@ -105,6 +105,29 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('metadata on $name', (kind) => {
     expect((await client.getFile({ fileId: file.id })).file).toEqual(file);
   });
 
+  it('takes a mask in JSON, which bends names, for the names that file gives', async () => {
+    const { id } = await make();
+    // A collection of PocketBase has the fields that it has.
+    const name = kind === POCKETBASE ? 'title' : 'pageCount';
+    const call = async (file: object, updateMask: string) => {
+      const answer = await fetch(`${service.url}/asset.v1.AssetService/UpdateMetadata`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ file: { id, ...file }, updateMask }),
+      });
+      return { status: answer.status, body: await answer.text() };
+    };
+    const set = await call({ attributes: { [name]: 'seven' } }, `attributes.${name}`);
+    expect(set).toMatchObject({ status: 200, body: expect.stringContaining(`"${name}":"seven"`) });
+    expect((await client.getFile({ fileId: id })).file!.attributes).toMatchObject({ [name]: 'seven' });
+    for (const mask of ['attributes.pageNumber', 'relations.project.ids.x', 'relations.taskOwner']) {
+      const refused = await call({ attributes: { [name]: 'eight' } }, mask);
+      expect(refused).toMatchObject({ status: 400, body: expect.stringContaining('FIELD_UNKNOWN') });
+    }
+    const cleared = await call({}, `attributes.${name}`);
+    expect(cleared).toMatchObject({ status: 200, body: expect.not.stringContaining(name) });
+  });
+
   it('refuses a type that the bytes contradict', async () => {
     const png = Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex');
     const file = await upload(client, new Uint8Array(png));
@@ -207,6 +230,19 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('metadata on $name', (kind) => {
       upload(client, randomContent(1), { file: { attributes: { title: 'x'.repeat(65_536) } } }),
     );
     expect(failure).toMatchObject({ code: 'INVALID_ARGUMENT', reason: 'ATTRIBUTE_INVALID' });
+  });
+
+  it('measures 64 KiB of attributes in bytes, whatever a change leaves of them', async () => {
+    const refused = { code: 'INVALID_ARGUMENT', reason: 'ATTRIBUTE_INVALID' };
+    const kanji = { title: '漢'.repeat(30_000) };
+    expect(await failureOf(upload(client, randomContent(1), { file: { attributes: kanji } }))).toMatchObject(
+      refused,
+    );
+    const { id } = await upload(client, randomContent(1), {
+      file: { attributes: { extra: '漢'.repeat(15_000) } },
+    });
+    const more = { id, attributes: { title: '漢'.repeat(15_000) } };
+    expect(await failureOf(update(more, 'attributes.title'))).toMatchObject(refused);
   });
 
   it.each([

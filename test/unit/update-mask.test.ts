@@ -61,14 +61,83 @@ describe('changeFromMask', () => {
     ['name.first', 'FIELD_UNKNOWN'],
     ['relations.', 'FIELD_UNKNOWN'],
     ['', 'FIELD_UNKNOWN'],
+    ['relations.project.ids', 'FIELD_UNKNOWN'],
+    ['relations.project.ids.x', 'FIELD_UNKNOWN'],
+    ['attributes.title.first', 'FIELD_UNKNOWN'],
+    ['attributes.missing', 'FIELD_UNKNOWN'],
+    ['relations.missing', 'FIELD_UNKNOWN'],
+    ['attributes.constructor', 'FIELD_UNKNOWN'],
+    ['relations.__proto__', 'FIELD_UNKNOWN'],
   ])('refuses the path %j with %s', (path, reason) => {
     expect(() => changeFromMask(current, nothing, [path])).toThrow(expect.objectContaining({ reason }));
   });
 
-  it('finds nothing in what every object inherits', () => {
-    expect(changeFromMask(current, nothing, ['attributes.constructor', 'relations.constructor'])).toEqual({
-      attributes: { constructor: null },
-      relations: { constructor: [] },
+  describe('a mask that JSON has bent', () => {
+    // What fieldMaskFromJson of protobuf-es and protojson of Go make of the path that the caller wrote.
+    const bent = (path: string) => path.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    const names = [
+      'pageCount',
+      'PageCount',
+      'page2Count',
+      'pageURL',
+      'größeMax',
+      'page.Count',
+      'a',
+      'page_count',
+    ];
+
+    it.each(names)('sets the attribute %s of the file', (name) => {
+      const wanted = { ...nothing, attributes: { [name]: 7, other: 1 } };
+      expect(changeFromMask(current, wanted, [bent(`attributes.${name}`)])).toEqual({
+        attributes: { [name]: 7 },
+      });
     });
+
+    it.each(names)('clears the attribute %s of the record', (name) => {
+      const before = { ...current, attributes: { [name]: 7 } };
+      for (const wanted of [nothing, { ...nothing, attributes: { [name]: null } }]) {
+        expect(changeFromMask(before, wanted, [bent(`attributes.${name}`)])).toEqual({
+          attributes: { [name]: null },
+        });
+      }
+    });
+
+    it('means relations with capitals as well', () => {
+      const wanted = { ...nothing, relations: { taskOwner: ['t2'] } };
+      expect(changeFromMask(current, wanted, ['relations.task_owner'])).toEqual({
+        relations: { taskOwner: ['t2'] },
+      });
+      const before = { ...current, relations: { taskOwner: ['t1'] } };
+      expect(changeFromMask(before, nothing, ['relations.task_owner'])).toEqual({
+        relations: { taskOwner: [] },
+      });
+    });
+
+    it('is refused where it may mean two names', () => {
+      const both = { ...nothing, attributes: { pageCount: 1, page_count: 2 } };
+      const unknown = expect.objectContaining({ reason: 'FIELD_UNKNOWN' });
+      expect(() => changeFromMask(current, both, ['attributes.page_count'])).toThrow(unknown);
+      expect(() => changeFromMask(both, nothing, ['attributes.page_count'])).toThrow(unknown);
+    });
+
+    it('means the name that the file gives where the record has two', () => {
+      const both = { ...nothing, attributes: { pageCount: 1, page_count: 2 } };
+      const wanted = { ...nothing, attributes: { pageCount: null } };
+      expect(changeFromMask(both, wanted, ['attributes.page_count'])).toEqual({
+        attributes: { pageCount: null },
+      });
+    });
+  });
+
+  it('takes a mask with a capital as it is written', () => {
+    const wanted = { ...nothing, attributes: { pageCount: 1, page_count: 2 } };
+    expect(changeFromMask(current, wanted, ['attributes.page_count', 'attributes.pageCount'])).toEqual({
+      attributes: { pageCount: 1, page_count: 2 },
+    });
+  });
+
+  it('changes nothing without a mask where all that is given is empty', () => {
+    const wanted = { ...nothing, attributes: { title: null }, relations: { project: [] } };
+    expect(changeFromMask(current, wanted, [])).toEqual({});
   });
 });

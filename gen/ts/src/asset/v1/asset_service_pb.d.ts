@@ -1056,8 +1056,13 @@ export declare type UpdateMetadataRequest = Message<"asset.v1.UpdateMetadataRequ
   /**
    * What to change: `name`, `content_type`, `owner`, `usage`, `relations`, `relations.<name>`,
    * `attributes`, `attributes.<name>`, or `*` for all of them. A path whose field is empty in `file`
-   * clears the field. Where the mask is left out, every non-empty writable field of `file` is
-   * changed. At most 1,000 paths.
+   * clears the field; a name of a relation or attribute must be in `file` or in the record, else the
+   * call ends with FIELD_UNKNOWN. An attribute that is null in `file` is there and empty. Where the
+   * mask is left out, every non-empty writable field of `file` is changed. At most 1,000 paths.
+   *
+   * In JSON a mask is in lowerCamelCase, which does not tell `pageCount` from `page_count`: the name
+   * that `file` has is meant or, if it has none, that of the record. Where two names fit, the call ends
+   * with FIELD_UNKNOWN: leave one of them out of `file`. A name with a comma cannot stand in JSON.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */

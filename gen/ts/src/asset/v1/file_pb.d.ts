@@ -77,15 +77,17 @@ export declare type File = Message<"asset.v1.File"> & {
 
   /**
    * What the file belongs to. The key is the relation's name: in PocketBase that of the relation
-   * field, such as "project". At most 64 relations, and with their targets at most 10,000 elements; more
-   * gives INVALID_ARGUMENT with FIELD_INVALID.
+   * field, such as "project". At most 64 relations, and with their targets at most 10,000 elements, whose
+   * names and ids have at most 512 KiB together in UTF-8; more gives INVALID_ARGUMENT with FIELD_INVALID.
+   * The bounds hold for what the record has after a change.
    *
    * @generated from field: map<string, asset.v1.RelationTargets> relations = 8;
    */
   relations: { [key: string]: RelationTargets };
 
   /**
-   * Every further field that describes the file, by its own name. At most 64 KiB as JSON.
+   * Every further field that describes the file, by its own name. At most 64 KiB as JSON, measured in
+   * bytes of UTF-8; more, also after a change, gives INVALID_ARGUMENT with ATTRIBUTE_INVALID.
    *
    * @generated from field: google.protobuf.Struct attributes = 9;
    */

@@ -1,0 +1,68 @@
+import type { FileChange, FileDescription } from '../catalog/file-catalog.ts';
+import { AssetError } from '../errors.ts';
+
+/** Attributes of one file as JSON, in bytes of UTF-8. */
+const MAX_ATTRIBUTES_BYTES = 64 * 1024;
+
+/** Names and target ids of all relations of one file together, in bytes of UTF-8. */
+const MAX_RELATIONS_BYTES = 512 * 1024;
+
+/** Relations of one file. */
+const MAX_RELATIONS = 64;
+
+/** Targets of all relations of one file together. */
+const MAX_TARGETS = 10_000;
+
+type Bounded = Pick<FileDescription, 'relations' | 'attributes'>;
+
+/**
+ * Holds a record to the size that it may have, so that answers with many records can be bounded.
+ *
+ * @param wanted - what the record would hold
+ * @param before - what it holds now. One that is older than the bounds may stay over them, and may not grow
+ * @throws AssetError ATTRIBUTE_INVALID, FIELD_INVALID
+ */
+export function assertFits(wanted: Bounded, before?: Bounded): void {
+  const exceeds = (size: (record: Bounded) => number, max: number) => {
+    const bytes = size(wanted);
+    return bytes > max && (before === undefined || bytes > size(before));
+  };
+  if (exceeds(attributesBytes, MAX_ATTRIBUTES_BYTES)) {
+    const message = `attributes of a file may have at most ${MAX_ATTRIBUTES_BYTES} bytes as JSON in UTF-8: shorten them`;
+    throw new AssetError('ATTRIBUTE_INVALID', message, {
+      metadata: { attribute: '', max_bytes: String(MAX_ATTRIBUTES_BYTES) },
+    });
+  }
+  const isTooMuch =
+    exceeds(relationsBytes, MAX_RELATIONS_BYTES) ||
+    exceeds(({ relations }) => Object.keys(relations).length, MAX_RELATIONS) ||
+    exceeds(({ relations }) => Object.values(relations).flat().length, MAX_TARGETS);
+  if (!isTooMuch) return;
+  const message =
+    `a file may have at most ${MAX_RELATIONS} relations with ${MAX_TARGETS} targets, ` +
+    `and their names and ids at most ${MAX_RELATIONS_BYTES} bytes in UTF-8: name fewer`;
+  throw new AssetError('FIELD_INVALID', message, { metadata: { field: 'file.relations' } });
+}
+
+/** What a record holds after a change. */
+export function afterChange(before: Bounded, change: FileChange): Bounded {
+  const relations = Object.entries({ ...before.relations, ...change.relations });
+  const attributes = Object.entries({ ...before.attributes, ...change.attributes });
+  return {
+    relations: Object.fromEntries(relations.filter(([, ids]) => ids.length > 0)),
+    attributes: Object.fromEntries(attributes.filter(([, value]) => value !== null)),
+  };
+}
+
+function attributesBytes({ attributes }: Bounded): number {
+  return Buffer.byteLength(JSON.stringify(attributes));
+}
+
+function relationsBytes({ relations }: Bounded): number {
+  let bytes = 0;
+  for (const [name, ids] of Object.entries(relations)) {
+    bytes += Buffer.byteLength(name);
+    for (const id of ids) bytes += Buffer.byteLength(id);
+  }
+  return bytes;
+}
