@@ -49,7 +49,7 @@ export interface App {
  */
 export async function startApp(config: Config, log: Logger = createLogger(config)): Promise<App> {
   const { settings } = config;
-  for (const name of config.unknownNames) log.warn({ name }, 'this variable is no setting of the service');
+  for (const doubt of config.doubts) log.warn(doubt);
 
   const audit = await openAudit(config.audit, log);
   const authenticator = await openAuthenticator(config, log);

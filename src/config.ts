@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import type { AuditConfig } from './audit/open-audit.ts';
+import { parseConfigFile } from './config/config-file.ts';
 import { identityConfig, type IdentityConfig } from './config/identity.ts';
 import { Mistakes } from './config/mistakes.ts';
 import { tlsConfig, type TlsConfig } from './config/tls.ts';
+import { unknownNames, unknownNameText } from './config/unknown-names.ts';
 import { UsagePolicies } from './files/policy/usage-policies.ts';
-import type { Option } from './options/types.ts';
 import { readSettings, SettingsError } from './options/environment.ts';
-import { OPTIONS, type Settings } from './options.ts';
+import type { Settings } from './options.ts';
 
 /** Variables of the OpenTelemetry specification that say where logs are sent. */
 const OTLP_ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_LOGS_ENDPOINT'];
@@ -47,6 +47,13 @@ export interface Config {
   readonly audit: AuditConfig;
   /** Variables that look like settings and are none. */
   readonly unknownNames: readonly string[];
+  /**
+   * What the service does without, and `config --check` counts as a mistake: names that are no settings, and lines of the
+   * configuration file that say nothing.
+   */
+  readonly doubts: readonly string[];
+  /** Variables of other programs in the configuration file, such as `AWS_ACCESS_KEY_ID`, which the environment does not have. */
+  readonly foreign: Readonly<Record<string, string>>;
 }
 
 /**
@@ -55,9 +62,11 @@ export interface Config {
  * @throws SettingsError with every mistake at once
  */
 export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-  const merged = withConfigFile(environment);
+  const file = readConfigFile(environment['ASSET_CONFIG_FILE']);
+  const merged = { ...file.values, ...environment };
   const settings = readSettings(merged);
   const mistakes = new Mistakes(settings);
+  const unknown = unknownNames(merged);
   const config: Config = {
     settings,
     store:
@@ -70,26 +79,44 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     policies: usagePolicies(settings, mistakes),
     audit: {
       destination: settings.ASSET_AUDIT_LOG ?? (settings.ASSET_AUTH === 'none' ? 'off' : 'stdout'),
-      openTelemetry: OTLP_ENDPOINTS.some((name) => Boolean(environment[name])),
+      openTelemetry: OTLP_ENDPOINTS.some((name) => Boolean(merged[name])),
     },
-    unknownNames: Object.keys(merged).filter(
-      (name) => name.startsWith('ASSET_') && !name.startsWith('ASSET_TEST_') && !isSetting(name),
+    unknownNames: unknown,
+    doubts: doubtsOf(file.faults, unknown),
+    foreign: Object.fromEntries(
+      Object.entries(file.values).filter(([name]) => !/^asset_/i.test(name) && !(name in environment)),
     ),
   };
   mistakes.report();
   return config;
 }
 
-function isSetting(name: string): boolean {
-  const options: Readonly<Record<string, Option>> = OPTIONS;
-  return name in options || options[name.replace(/_FILE$/, '')]?.secret === true;
+/**
+ * Like {@link loadConfig}, but what the service would only warn of is a mistake as well.
+ *
+ * @throws SettingsError with every mistake at once
+ */
+export function checkConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const { faults, values } = readConfigFile(environment['ASSET_CONFIG_FILE']);
+  const doubts = doubtsOf(faults, unknownNames({ ...values, ...environment }));
+  try {
+    const config = loadConfig(environment);
+    if (doubts.length === 0) return config;
+  } catch (error) {
+    if (error instanceof SettingsError) throw new SettingsError([...doubts, ...error.mistakes]);
+    throw error;
+  }
+  throw new SettingsError(doubts);
 }
 
-function withConfigFile(environment: Readonly<Record<string, string | undefined>>) {
-  const path = environment['ASSET_CONFIG_FILE'];
-  if (!path) return environment;
+function doubtsOf(fileFaults: readonly string[], unknown: readonly string[]): string[] {
+  return [...fileFaults.map((fault) => `ASSET_CONFIG_FILE: ${fault}`), ...unknown.map(unknownNameText)];
+}
+
+function readConfigFile(path: string | undefined) {
+  if (!path) return { values: {}, faults: [] };
   try {
-    return { ...parseEnv(readFileSync(path, 'utf8')), ...environment };
+    return parseConfigFile(readFileSync(path, 'utf8'));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'error';
     throw new SettingsError([`ASSET_CONFIG_FILE: cannot be read: ${code} (it is ${JSON.stringify(path)})`]);

@@ -41,7 +41,7 @@ export const OPTIONS = {
   ASSET_CONFIG_FILE: option(
     text().optional(),
     '',
-    'File of NAME=value lines, read as if they stood in the environment, which wins.',
+    'File of NAME=value lines, read as if they stood in the environment, which wins. `asset-service config --check` finds lines and names that mean nothing.',
   ),
   ASSET_STORE: option(z.enum(['filesystem', 's3']), 'filesystem', 'Blob store: filesystem (embedded) or s3.'),
   ASSET_S3_ENDPOINT: option(

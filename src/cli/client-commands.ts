@@ -102,15 +102,6 @@ export function addClientCommands(root: Command): void {
   command('undelete <id>', 'bring a softly deleted file back').action((id: string, flags: GlobalFlags) =>
     withClient(flags, async (client) => show(await client.undeleteFile(id))),
   );
-
-  command('health', 'ask whether the service can work; exit code 0 if it can').action(
-    async (flags: GlobalFlags) => {
-      const { checkHealth } = await import('../rpc/health-client.ts');
-      const { serving, line } = await checkHealth(flags.url);
-      print(line);
-      if (!serving) process.exitCode = 1;
-    },
-  );
 }
 
 interface ListFlags {

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { SettingsError } from '../options/environment.ts';
 import { addClientCommands } from './client-commands.ts';
+import { addHealthCommand } from './health-command.ts';
 import { addServiceCommands } from './service-commands.ts';
 
 /**
@@ -17,6 +18,7 @@ export async function program(args: readonly string[]): Promise<number> {
     .exitOverride();
   addServiceCommands(root);
   addClientCommands(root);
+  addHealthCommand(root);
   try {
     await root.parseAsync(args, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;

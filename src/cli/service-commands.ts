@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../config.ts';
+import { checkConfig, loadConfig, type Config } from '../config.ts';
 import type { SweepReport } from '../files/sweep.ts';
 import { OPTIONS } from '../options.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
@@ -13,7 +13,7 @@ export function addServiceCommands(root: Command): void {
     .description('bring the schema of the catalog up to date, adding what it lacks')
     .action(async () => {
       const { migrateCatalog } = await import('../app.ts');
-      const done = await migrateCatalog(loadConfig({ ASSET_LOG_LEVEL: 'silent', ...process.env }));
+      const done = await migrateCatalog(configuration({ ASSET_LOG_LEVEL: 'silent' }));
       print(done.length > 0 ? done.join('\n') : 'the catalog is up to date');
     });
 
@@ -26,7 +26,7 @@ export function addServiceCommands(root: Command): void {
     )
     .action(async (options: { dryRun?: true }) => {
       const dryRun = options.dryRun ?? false;
-      const config = loadConfig({ ASSET_LOG_LEVEL: 'silent', ...process.env });
+      const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
       const { sweepOnce } = await import('../app.ts');
       const report = await sweepOnce(config, { dryRun });
       if (!report) {
@@ -43,14 +43,21 @@ export function addServiceCommands(root: Command): void {
     .option('--markdown', 'as the page docs/configuration.md')
     .option('--check', 'check the environment instead, and print nothing but mistakes')
     .action((options: { markdown?: true; check?: true }) => {
-      if (options.check) loadConfig(process.env);
+      if (options.check) checkConfig(process.env);
       else print(options.markdown ? optionsAsMarkdown(OPTIONS) : optionsAsText(OPTIONS));
     });
 }
 
+/** The configuration of this process. What its file says for other programs, such as AWS_ACCESS_KEY_ID, is put into the environment. */
+function configuration(defaults: Readonly<Record<string, string>> = {}): Config {
+  const config = loadConfig({ ...defaults, ...process.env });
+  Object.assign(process.env, config.foreign);
+  return config;
+}
+
 async function serve(): Promise<void> {
   const { startApp } = await import('../app.ts');
-  const app = await startApp(loadConfig(process.env));
+  const app = await startApp(configuration());
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {

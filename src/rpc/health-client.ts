@@ -1,20 +1,45 @@
-import { createClient } from '@connectrpc/connect';
+import { createClient, type Client } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import {
   Health,
-  HealthCheckResponse_ServingStatus,
+  HealthCheckResponse_ServingStatus as Status,
 } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 
-const TIMEOUT_MS = 5000;
+/** Less than the health check of the image may take, so that its log shows why there was no answer. */
+const TIMEOUT_MS = 4000;
 
-/** Asks grpc.health.v1 of a service whether it can work. */
+/** A service to ask. */
+export interface HealthTarget {
+  readonly url: string;
+  /** True to take any certificate. */
+  readonly anyCertificate?: boolean;
+}
+
+/**
+ * Asks grpc.health.v1 of a service whether it can work.
+ *
+ * @returns `line` is the status; of a service that cannot work with the names of what it lacks, such as `NOT_SERVING: catalog`
+ */
 export async function checkHealth(
-  url: string,
+  target: HealthTarget,
 ): Promise<{ readonly serving: boolean; readonly line: string }> {
-  const health = createClient(Health, createGrpcTransport({ baseUrl: url }));
+  const nodeOptions = { rejectUnauthorized: target.anyCertificate !== true };
+  const health = createClient(Health, createGrpcTransport({ baseUrl: target.url, nodeOptions }));
   const { status } = await health.check({ service: '' }, { timeoutMs: TIMEOUT_MS });
-  return {
-    serving: status === HealthCheckResponse_ServingStatus.SERVING,
-    line: HealthCheckResponse_ServingStatus[status],
-  };
+  const serving = status === Status.SERVING;
+  const lacks = serving ? '' : await lacking(health);
+  return { serving, line: lacks === '' ? Status[status] : `${Status[status]}: ${lacks}` };
+}
+
+/** The dependencies that are down, with commas between them; empty where the service does not say. */
+async function lacking(health: Client<typeof Health>): Promise<string> {
+  try {
+    const { statuses } = await health.list({}, { timeoutMs: TIMEOUT_MS });
+    const names = Object.keys(statuses).filter((name) => statuses[name]?.status !== Status.SERVING);
+    // Names with a dot are RPC services, which lack what the whole process lacks.
+    const down = names.filter((name) => name !== '' && !name.includes('.'));
+    return down.length > 0 ? down.sort().join(', ') : 'it is shutting down';
+  } catch {
+    return '';
+  }
 }

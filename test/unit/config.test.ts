@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { loadConfig } from '../../src/config.ts';
+import { checkConfig, loadConfig } from '../../src/config.ts';
 import type { Option } from '../../src/options/types.ts';
 import { OPTIONS } from '../../src/options.ts';
 
@@ -160,5 +160,79 @@ describe('configuration', () => {
     expect(loadConfig({ ASSET_LISTN: 'x', ASSET_TEST_S3: 'y', PATH: 'z' }).unknownNames).toEqual([
       'ASSET_LISTN',
     ]);
+  });
+
+  describe('checked before a start', () => {
+    const doubtsOf = (environment: Record<string, string>): readonly string[] => {
+      try {
+        checkConfig(environment);
+      } catch (error) {
+        return (error as { mistakes: readonly string[] }).mistakes;
+      }
+      return [];
+    };
+
+    it('counts a name that is no setting as a mistake, and says what was perhaps meant', () => {
+      expect(doubtsOf({ ASSET_LISTN: 'x' })).toEqual([
+        'ASSET_LISTN: is no setting of the service: did you mean ASSET_LISTEN?',
+      ]);
+      expect(doubtsOf({ ASSET_BUCKET: 'x' }).join()).toContain('did you mean ASSET_S3_BUCKET?');
+      expect(doubtsOf({ asset_store: 's3' }).join()).toContain('did you mean ASSET_STORE?');
+      expect(doubtsOf({ ASSET_COFFEE_MACHINE: 'x' })).toEqual([
+        'ASSET_COFFEE_MACHINE: is no setting of the service',
+      ]);
+      // It is not the secret itself that may stand in a file.
+      expect(doubtsOf({ ASSET_LISTEN_FILE: '/x' })).toHaveLength(1);
+    });
+
+    it('leaves alone what is meant for others', () => {
+      expect(
+        doubtsOf({
+          ...{ ASSET_URL: 'http://x', ASSET_TOKEN: 'x', ASSET_TOKEN_FILE: '/x', ASSET_TEST_S3_ENDPOINT: 'x' },
+          // Kubernetes tells each container of a Service called "asset-service".
+          ...{ ASSET_SERVICE_SERVICE_HOST: '10.0.0.1', ASSET_SERVICE_SERVICE_PORT_GRPC: '80' },
+          ...{ ASSET_SERVICE_PORT: 'tcp://10.0.0.1:80', ASSET_SERVICE_PORT_80_TCP_ADDR: '10.0.0.1' },
+        }),
+      ).toEqual([]);
+      expect(doubtsOf({ ASSET_PORT: '9000' })).toHaveLength(1);
+    });
+
+    it('names the lines of a file that say nothing, or something else than they seem to, without their text', () => {
+      const lines = [
+        '# comment',
+        'export ASSET_LOG_LEVEL = warn # comment',
+        'ASSET_LISTEN: 127.0.0.1:80 hunter2',
+        'hunter2',
+        'ASSET_POCKETBASE_PASSWORD=hunter2#3',
+        'ASSET_S3_BUCKET=`hunter2',
+        "ASSET_POLICY_FILE='' hunter2",
+        'ASSET_POCKETBASE_FIELDS=\'{"name":',
+        '  "hunter2#3"}\'',
+        'ASSET_LOG_LEVEL=info',
+        'MY NAME=hunter2',
+      ];
+      expect(doubtsOf({ ASSET_CONFIG_FILE: file('doubts.env', `\uFEFF${lines.join('\r\n')}`) })).toEqual([
+        'ASSET_CONFIG_FILE: line 3 is no NAME=value',
+        'ASSET_CONFIG_FILE: line 4 is no NAME=value',
+        expect.stringMatching(
+          /line 5: "#" begins a comment: put the value of ASSET_POCKETBASE_PASSWORD into/,
+        ),
+        'ASSET_CONFIG_FILE: line 6: the quotation mark is never closed',
+        'ASSET_CONFIG_FILE: line 7: something follows the quotation mark',
+        'ASSET_CONFIG_FILE: line 10 sets ASSET_LOG_LEVEL again, after line 2',
+        'ASSET_CONFIG_FILE: line 11 is no NAME=value',
+      ]);
+    });
+
+    it('reports it beside the mistakes, and a start only warns of it', () => {
+      const path = file('both.env', 'nonsense\nASSET_STORE=tape\n');
+      expect(
+        doubtsOf({ ASSET_CONFIG_FILE: path, ASSET_LISTN: 'x' }).map((line) => line.split(':')[0]),
+      ).toEqual([...['ASSET_CONFIG_FILE', 'ASSET_LISTN', 'ASSET_STORE']]);
+      const bad = file('bad.env', 'nonsense\nAWS_ACCESS_KEY_ID=key\nAWS_REGION=file\n');
+      const config = loadConfig({ ASSET_CONFIG_FILE: bad, ASSET_LISTN: 'x', AWS_REGION: 'environment' });
+      expect(config.doubts).toHaveLength(2);
+      expect(config.foreign).toEqual({ AWS_ACCESS_KEY_ID: 'key' });
+    });
   });
 });

@@ -1,0 +1,65 @@
+import { parseEnv } from 'node:util';
+
+/** What a configuration file says. */
+export interface ConfigFile {
+  readonly values: Readonly<Record<string, string>>;
+  /** What is wrong with its lines, by their numbers: never their text, which may be a secret. */
+  readonly faults: readonly string[];
+}
+
+const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=[ \t]*(.*)$/s;
+
+/**
+ * Reads the lines NAME=value as Node reads an `.env` file: `#` begins a comment, and a value in quotes may span lines. Node skips
+ * a line that it does not understand, cuts an unquoted value at `#`, and lets the last of two equal names win: these are faults.
+ */
+export function parseConfigFile(content: string): ConfigFile {
+  // Editors on Windows begin a file with a byte order mark, which Node takes for a part of the first name.
+  const text = content.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
+  const lines = text.split('\n');
+  const faults = faultsOf(lines);
+  return { values: parseEnv(lines.join('\n')) as Record<string, string>, faults };
+}
+
+/** Empties the lines that are no NAME=value: releases of Node join them with the next line. */
+function faultsOf(lines: string[]): string[] {
+  const faults: string[] = [];
+  const seen = new Map<string, number>();
+  for (let at = 0; at < lines.length; at++) {
+    const number = at + 1;
+    const line = lines[at]!.trim();
+    if (line === '' || line.startsWith('#')) continue;
+    const [, name, value] = ASSIGNMENT.exec(line) ?? [];
+    if (name === undefined || value === undefined) {
+      faults.push(`line ${number} is no NAME=value`);
+      lines[at] = '';
+      continue;
+    }
+    const earlier = seen.get(name);
+    if (earlier !== undefined) faults.push(`line ${number} sets ${name} again, after line ${earlier}`);
+    seen.set(name, number);
+    const quote = /^["'`]/.exec(value)?.[0];
+    const end = quote === undefined ? undefined : endOfQuote(lines, at, quote);
+    if (end === undefined) {
+      if (quote !== undefined) faults.push(`line ${number}: the quotation mark is never closed`);
+      if (/^#|[^\s]#/.test(value.split(/\s#/)[0]!)) {
+        faults.push(`line ${number}: "#" begins a comment: put the value of ${name} into quotation marks`);
+      }
+      continue;
+    }
+    at = end.line;
+    if (!/^\s*(#.*)?$/.test(end.rest)) faults.push(`line ${at + 1}: something follows the quotation mark`);
+  }
+  return faults;
+}
+
+/** Where the value that begins on line `from` closes, and what stands behind it there. */
+function endOfQuote(lines: readonly string[], from: number, quote: string) {
+  const start = lines[from]!.indexOf(quote, lines[from]!.indexOf('=')) + 1;
+  for (let line = from; line < lines.length; line++) {
+    const text = lines[line]!;
+    const end = text.indexOf(quote, line === from ? start : 0);
+    if (end !== -1) return { line, rest: text.slice(end + 1) };
+  }
+  return undefined;
+}

@@ -1,0 +1,59 @@
+import { OPTIONS } from '../options.ts';
+import type { Option } from '../options/types.ts';
+
+/** Variables of the command line as a client of the service, and of its tests: no settings, and no mistakes either. */
+const NOT_OURS = /^ASSET_(URL|TOKEN|TOKEN_FILE|TEST_.*)$/;
+
+/** What Kubernetes puts into every container for a Service whose name begins with "asset". */
+const SERVICE_LINK = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$/;
+
+/** The variables that look like settings and are none. */
+export function unknownNames(environment: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries(environment)
+    .filter(([name, value = '']) => looksLikeOurs(name) && !isSetting(name) && !isServiceLink(name, value))
+    .map(([name]) => name);
+}
+
+/** Says of an unknown name what it is, and which setting was perhaps meant. */
+export function unknownNameText(name: string): string {
+  const near = nearest(name);
+  return `${name}: is no setting of the service${near === undefined ? '' : `: did you mean ${near}?`}`;
+}
+
+function looksLikeOurs(name: string): boolean {
+  return /^asset_/i.test(name) && !NOT_OURS.test(name);
+}
+
+function isSetting(name: string): boolean {
+  const options: Readonly<Record<string, Option>> = OPTIONS;
+  return name in options || (name.endsWith('_FILE') && options[name.slice(0, -5)]?.secret === true);
+}
+
+function isServiceLink(name: string, value: string): boolean {
+  return SERVICE_LINK.test(name) || (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value));
+}
+
+/** The setting whose name is most like this one, where it is like it at all: a few letters wrong, missing or too many. */
+function nearest(name: string): string | undefined {
+  const given = name.toUpperCase();
+  const [best] = Object.keys(OPTIONS)
+    .map((option) => ({ option, distance: distance(given, option) }))
+    .sort((a, b) => a.distance - b.distance);
+  return best !== undefined && best.distance <= Math.max(2, Math.floor(given.length / 4))
+    ? best.option
+    : undefined;
+}
+
+/** Levenshtein distance: how many letters have to be changed, added or removed. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1;
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + change));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
