@@ -64,6 +64,7 @@ function oidcOptions(settings: Settings, mistakes: Mistakes, because: string): O
     jwks,
     refreshMs: settings.ASSET_OIDC_JWKS_REFRESH,
     subjectClaim: settings.ASSET_OIDC_SUBJECT_CLAIM,
+    personClaims: settings.ASSET_OIDC_PERSON_CLAIMS,
     clockSkewMs: settings.ASSET_OIDC_CLOCK_SKEW,
   };
 }

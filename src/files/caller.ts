@@ -9,6 +9,11 @@ export interface Principal {
   /** Its name, unique and lasting, such as the subject of its tokens. */
   readonly id: string;
   readonly roles: ReadonlySet<Role>;
+  /**
+   * True for a program, which reaches only what its roles say: it owns nothing, and usages are opened to it by roles
+   * alone. So an id that a program and a person have in common opens nothing to the program.
+   */
+  readonly isService: boolean;
   /** The program that its token was issued to, where the token says so; for the record, not for decisions. */
   readonly client?: string;
 }
@@ -31,7 +36,7 @@ export interface CallerIds {
 
 /** The caller of every call while the service asks for no identity (`ASSET_AUTH=none`): it may do everything. */
 export const ANONYMOUS: Caller = {
-  principal: { id: 'anonymous', roles: new Set(['admin']) },
+  principal: { id: 'anonymous', roles: new Set(['admin']), isService: true },
   endUser: undefined,
 };
 

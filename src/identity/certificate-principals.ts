@@ -26,7 +26,7 @@ export class CertificatePrincipals {
     this.#byName = new Map(
       Object.entries(SCHEMA.parse(value)).map(([name, { id, roles }]) => [
         name,
-        { id, roles: new Set(ROLES.filter((role) => roles.includes(`asset:${role}`))) },
+        { id, roles: new Set(ROLES.filter((role) => roles.includes(`asset:${role}`))), isService: true },
       ]),
     );
   }

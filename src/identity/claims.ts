@@ -10,25 +10,36 @@ const MAX_ID_LENGTH = 255;
 /** A name that breaks no log line and no header. */
 const ID = /^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u;
 
-/** What Keycloak calls the user that stands for a client. */
+/** Claims that name the client a token was issued to: OpenID Connect, RFC 9068, Okta, Microsoft Entra. */
+const CLIENT_CLAIMS = ['azp', 'client_id', 'cid', 'appid'] as const;
+
+/** What a user that stands for a client is called by Keycloak, and a client by Auth0. */
 const SERVICE_ACCOUNT = 'service-account-';
+const AUTH0_CLIENT = '@clients';
 
 /**
  * Who a verified token is of.
  *
  * @param subjectClaim - the claim that holds the id
  * @param audience - the client whose `resource_access` counts
+ * @param personClaims - see {@link isServiceToken}
  * @returns undefined if the claim does not hold an id
  */
 export function principalOf(
   payload: JWTPayload,
   subjectClaim: string,
   audience: string,
+  personClaims: readonly string[],
 ): Principal | undefined {
   const id = payload[subjectClaim];
   if (typeof id !== 'string' || id.length > MAX_ID_LENGTH || !ID.test(id)) return undefined;
   const client = clientOf(payload);
-  return { id, roles: rolesOf(payload, audience), ...(client !== undefined && { client }) };
+  return {
+    id,
+    roles: rolesOf(payload, audience),
+    isService: isServiceToken(payload, personClaims),
+    ...(client !== undefined && { client }),
+  };
 }
 
 /**
@@ -43,20 +54,30 @@ export function isAccessToken(payload: JWTPayload, headerType: unknown): boolean
 }
 
 /**
- * True if a token was given to a client for itself and not for a person: Keycloak names the user of such a client after it, and elsewhere
- * the client is its own subject.
+ * True if a token was given to a client for itself and not for a person. Issuers mark such tokens in different ways, and
+ * some not at all: so a token that names its client needs a claim that only persons have to count as a person's.
+ *
+ * @param personClaims - claims of which a person's token has at least one
  */
-export function isServiceAccount(payload: JWTPayload): boolean {
-  const { sub, preferred_username: name, azp, client_id: clientId, gty: grantType } = payload;
-  return (
+function isServiceToken(payload: JWTPayload, personClaims: readonly string[]): boolean {
+  const { sub, preferred_username: name, gty: grantType, idtyp } = payload;
+  const clients = CLIENT_CLAIMS.map((claim) => payload[claim]).filter((client) => client !== undefined);
+  const isMarked =
     (typeof name === 'string' && name.startsWith(SERVICE_ACCOUNT)) ||
-    (sub !== undefined && (sub === azp || sub === clientId)) ||
-    grantType === 'client-credentials'
-  );
+    clients.some((client) => sub === client) ||
+    (typeof sub === 'string' && sub.endsWith(AUTH0_CLIENT)) ||
+    grantType === 'client-credentials' ||
+    grantType === 'client_credentials' ||
+    idtyp === 'app' ||
+    // Keycloak says from where a service account signed in.
+    payload['clientHost'] !== undefined ||
+    payload['clientAddress'] !== undefined;
+  if (isMarked || clients.length === 0) return isMarked;
+  return !personClaims.some((claim) => payload[claim] !== undefined);
 }
 
-function clientOf({ azp, client_id: clientId }: JWTPayload): string | undefined {
-  const client = azp ?? clientId;
+function clientOf(payload: JWTPayload): string | undefined {
+  const client = CLIENT_CLAIMS.map((claim) => payload[claim]).find((value) => value !== undefined);
   return typeof client === 'string' && client.length <= MAX_ID_LENGTH && ID.test(client) ? client : undefined;
 }
 

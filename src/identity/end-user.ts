@@ -33,8 +33,8 @@ export async function endUserOf(
       `the service verifies no tokens of end users, so ${PLACE} is refused: its operators have to name an issuer`,
     );
   }
-  const verified = await verifier.verify(onlyToken(values, PLACE), PLACE);
-  // A decision about a person must not fall by the roles of a program.
-  if (verified.isServiceAccount) throw invalidCredentials(PLACE, 'service-account');
-  return verified.principal;
+  const endUser = await verifier.verify(onlyToken(values, PLACE), PLACE);
+  // A decision about a person must not go by the roles of a program.
+  if (endUser.isService) throw invalidCredentials(PLACE, 'service-account');
+  return endUser;
 }

@@ -4,6 +4,7 @@ import { bearerToken } from './bearer.ts';
 import { endUserOf } from './end-user.ts';
 import { KeySet } from './key-set.ts';
 import { keysAt, keysByDiscovery, keysInFile, type KeySource } from './key-source.ts';
+import { invalidCredentials } from './refusals.ts';
 import { type TokenRules, TokenVerifier } from './token-verifier.ts';
 
 /** An issuer of access tokens. */
@@ -26,8 +27,11 @@ export function openOidc(options: OidcOptions, log: Logger): Authenticator {
   return {
     challenge: 'Bearer',
     async authenticate({ authorization, userToken }) {
-      const { principal } = await verifier.verify(bearerToken(authorization), 'authorization');
-      return { principal, endUser: await endUserOf(principal, userToken, verifier) };
+      const principal = await verifier.verify(bearerToken(authorization), 'authorization');
+      const endUser = await endUserOf(principal, userToken, verifier);
+      // Whoever sends its own token as that of a person would reach as a person what its roles do not open.
+      if (endUser?.id === principal.id) throw invalidCredentials('asset-user-token', 'service-account');
+      return { principal, endUser };
     },
     async check() {
       await keys.ready();

@@ -2,7 +2,7 @@ import { errors, jwtVerify, type JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { isAssetError } from '../errors.ts';
 import type { Principal } from '../files/caller.ts';
-import { isAccessToken, isServiceAccount, principalOf } from './claims.ts';
+import { isAccessToken, principalOf } from './claims.ts';
 import type { KeySet } from './key-set.ts';
 import { type CredentialPlace, type CredentialProblem, invalidCredentials } from './refusals.ts';
 
@@ -14,18 +14,14 @@ export interface TokenRules {
   readonly audience: string;
   /** The claim that holds the id of the principal; `sub` has to be there in any case. */
   readonly subjectClaim: string;
+  /** Claims of which a person's token has at least one, if it names the client that it was issued to. */
+  readonly personClaims: readonly string[];
   /** How far the clock of the issuer may be off, in milliseconds. */
   readonly clockSkewMs: number;
 }
 
-/** What a verified token says. */
-export interface VerifiedToken {
+interface Remembered {
   readonly principal: Principal;
-  /** True if it was given to a service for itself. */
-  readonly isServiceAccount: boolean;
-}
-
-interface Remembered extends VerifiedToken {
   readonly keyVersion: number;
   /** When the token ends, in milliseconds since 1970. */
   readonly end: number;
@@ -52,16 +48,16 @@ export class TokenVerifier {
   }
 
   /**
-   * What a token says, once it is known to be true.
+   * Who a token is of, once it is known to be true.
    *
    * @param place - where the token stood, for the error
    * @throws AssetError CREDENTIALS_INVALID if it does not hold, IDENTITY_UNAVAILABLE if that cannot be told now
    */
-  async verify(token: string, place: CredentialPlace): Promise<VerifiedToken> {
+  async verify(token: string, place: CredentialPlace): Promise<Principal> {
     const before = this.#remembered.get(token);
     // A key that was withdrawn takes with it what it has signed.
-    if (before?.keyVersion === this.#keys.version && Date.now() < before.end) return before;
-    const { issuer, audience, subjectClaim, clockSkewMs } = this.#rules;
+    if (before?.keyVersion === this.#keys.version && Date.now() < before.end) return before.principal;
+    const { issuer, audience, subjectClaim, personClaims, clockSkewMs } = this.#rules;
     const { payload, protectedHeader } = await jwtVerify(token, this.#keys.find, {
       issuer,
       audience,
@@ -72,14 +68,13 @@ export class TokenVerifier {
       if (isAssetError(error)) throw error;
       throw invalidCredentials(place, problemOf(error), error);
     });
-    const principal = principalOf(payload, subjectClaim, audience);
+    const principal = principalOf(payload, subjectClaim, audience, personClaims);
     if (principal === undefined || !isAccessToken(payload, protectedHeader.typ)) {
       throw invalidCredentials(place, 'malformed');
     }
-    const verified = { principal, isServiceAccount: isServiceAccount(payload) };
     const keyVersion = this.#keys.version;
-    this.#remembered.set(token, { ...verified, keyVersion, end: endOf(payload) + clockSkewMs });
-    return verified;
+    this.#remembered.set(token, { principal, keyVersion, end: endOf(payload) + clockSkewMs });
+    return principal;
   }
 }
 

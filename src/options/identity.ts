@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { option, seconds, text, url, type Option } from './types.ts';
+import { names, option, seconds, text, url, type Option } from './types.ts';
 
 /** The settings of who calls, and of TLS. */
 export const IDENTITY_OPTIONS = {
@@ -33,6 +33,11 @@ export const IDENTITY_OPTIONS = {
     text(),
     'sub',
     'Claim that holds the id of a caller or user, where the product knows its users by another one than that of the issuer.',
+  ),
+  ASSET_OIDC_PERSON_CLAIMS: option(
+    names(),
+    'sid,auth_time,preferred_username,upn,email,name,uid',
+    'Claims, separated by commas, that mark the token of a person: a token that names its client (azp, client_id, cid, appid) and has none of them is that of a service. With sub every token is that of a person that does not say otherwise.',
   ),
   ASSET_OIDC_CLOCK_SKEW: option(
     seconds(0, 300),

@@ -396,6 +396,32 @@ describe('a file of alice, over every RPC', () => {
     expect(listed).not.toContain(sealed.id);
   });
 
+  it('is not reached by a service account with the name of its owner, which has what its roles say', async () => {
+    const exp = Math.floor(Date.now() / 1000) + 3_600;
+    const account = async (scope: string) => {
+      const token = await issuer.token({ sub: 'alice', azp: 'alice', scope, exp });
+      return { headers: { authorization: `Bearer ${token}` } };
+    };
+    for (const scope of ['', 'asset:delete', 'asset:read']) {
+      const by = await account(scope);
+      const read = scope === 'asset:read' ? 'ok' : 'PERMISSION_DENIED';
+      expect(await outcome(client.getFile({ fileId: shared.live! }, by))).toBe(read);
+      for (const owner of ['', 'alice']) {
+        const sent = upload(client, content, { file: { owner }, ...by });
+        expect(await outcome(sent)).toBe('PERMISSION_DENIED');
+        const dropped = upload(client, content, { file: { owner, usage: 'drop' }, ...by });
+        expect(await outcome(dropped)).toBe('PERMISSION_DENIED');
+        const started = client.startUpload({ uploadSpec: { file: { owner } } }, by);
+        expect(await outcome(started)).toBe('PERMISSION_DENIED');
+      }
+      const update = client.updateMetadata({ file: { id: shared.live!, name: 'x' } }, by);
+      expect(await outcome(update)).toBe('PERMISSION_DENIED');
+      if (scope !== 'asset:read') expect((await client.listFiles({}, by)).files).toEqual([]);
+    }
+    const own = await upload(client, content, { file: {}, ...(await account('asset:write')) });
+    expect(own.owner).toBe('');
+  });
+
   it('is saved and not shown, for as long as its usage says', async () => {
     const { id } = await make({ usage: 'saved' });
     const inline = client.getFileUrl({ ...source(id), disposition: Disposition.INLINE }, as('alice'));

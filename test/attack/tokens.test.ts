@@ -245,11 +245,26 @@ describe('a token', () => {
       ['by the name that Keycloak gives it', { sub: 'a1', preferred_username: 'service-account-worker' }],
       ['by being its own client', { sub: 'worker', azp: 'worker' }],
       ['by its grant', { sub: 'worker', gty: 'client-credentials' }],
+      ['by its client at Okta', { sub: 'worker', cid: 'worker' }],
+      ['by its subject at Auth0', { sub: 'worker@clients', azp: 'worker' }],
+      ['by its type at Entra', { sub: 'a1', appid: 'b2', idtyp: 'app', name: 'worker' }],
+      ['by where it signed in', { sub: 'a1', sid: 's', clientAddress: '10.0.0.1' }],
+      ['by nothing but a client, where Keycloak adds no name', { sub: 'a1', azp: 'worker', acr: '1' }],
+      ['by nothing but a client, by RFC 9068', { sub: 'a1', client_id: 'worker', email_verified: false }],
+      ['by being the one that calls', { sub: 'bff' }],
     ])('is refused if it is that of a service, told %s', async (_, service) => {
       expect(await actingFor(await good(service))).toMatchObject({
         reason: 'CREDENTIALS_INVALID',
         metadata: { problem: 'service-account' },
       });
+    });
+
+    it.each<[string, Claims]>([
+      ['without a client', { sub: 'ann' }],
+      ['in a session', { sub: 'ann', azp: 'web', sid: 's1' }],
+      ['by name', { sub: 'ann', client_id: 'web', preferred_username: 'ann' }],
+    ])('is taken for that of a person %s', async (_, claims) => {
+      await call({ ...bff, 'asset-user-token': await good(claims) });
     });
 
     it('cannot be sent by a user in the place of a service', async () => {

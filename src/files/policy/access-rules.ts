@@ -56,17 +56,19 @@ export function opens(rule: AccessRule, who: Principal, file: Subject): boolean 
     case 'owner':
       return owns(who, file);
     case 'authenticated':
-      return true;
+      return !who.isService;
     case 'role':
       return who.roles.has(rule.role);
     case 'relation':
-      return Object.hasOwn(file.relations, rule.relation)
-        ? file.relations[rule.relation]!.includes(who.id)
-        : false;
+      return (
+        !who.isService &&
+        Object.hasOwn(file.relations, rule.relation) &&
+        file.relations[rule.relation]!.includes(who.id)
+      );
   }
 }
 
-/** True if the file has an owner, and this is the one. */
+/** True if the file has an owner, and this is the one. A service owns nothing. */
 export function owns(who: Principal, file: Subject): boolean {
-  return file.owner !== '' && file.owner === who.id;
+  return !who.isService && file.owner !== '' && file.owner === who.id;
 }

@@ -18,10 +18,12 @@ export function visibleTo(caller: Caller, access: AccessByUsage): readonly Visib
   const who = actingFor(caller);
   const opened = usagesWith(
     access,
-    (rule) => rule.kind === 'authenticated' || (rule.kind === 'role' && who.roles.has(rule.role)),
+    (rule) =>
+      (rule.kind === 'authenticated' && !who.isService) || (rule.kind === 'role' && who.roles.has(rule.role)),
   );
   if (opened !== undefined && opened.usages === undefined && opened.notUsages === undefined) return undefined;
   const parts: VisibleFiles[] = opened ? [opened] : [];
+  if (who.isService) return parts;
   // Nobody owns the files that have no owner.
   const owned = who.id !== '' && usagesWith(access, (rule) => rule.kind === 'owner');
   if (owned) parts.push({ owner: who.id, ...owned });

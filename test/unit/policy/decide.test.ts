@@ -29,9 +29,16 @@ const ROLE_SETS: readonly (readonly Role[])[] = [
   ['read', 'write'],
 ];
 
-const person = (id: string, roles: readonly Role[] = []): Principal => ({ id, roles: new Set(roles) });
+const person = (id: string, roles: readonly Role[] = []): Principal => ({
+  ...{ id, roles: new Set(roles), isService: false },
+});
 const alone = (roles: readonly Role[], id = 'me'): Caller => ({
   principal: person(id, roles),
+  endUser: undefined,
+});
+/** A service that acts for nobody. */
+const service = (roles: readonly Role[], id = 'me'): Caller => ({
+  principal: { ...person(id, roles), isService: true },
   endUser: undefined,
 });
 /** A service that may do everything, for a person who may do what these roles say. */
@@ -57,9 +64,15 @@ function fileWith(fields: Partial<FileRecord>): FileRecord {
 }
 
 /** What the documentation says, written down a second time and in other words. */
-function expected(action: FileAction, roles: readonly Role[], file: FileRecord): boolean {
+function expected(action: FileAction, roles: readonly Role[], file: FileRecord, isService = false): boolean {
   const needed = { read: 'read', update: 'write', delete: 'delete' } as const;
   if (roles.includes('admin') || roles.includes(needed[action])) return true;
+  if (isService) {
+    const rule = file.usage;
+    // Of the usages here `both` opens nothing to a role.
+    const byRole = rule.startsWith('asset:') && roles.includes(rule.slice(6) as Role);
+    return action !== 'delete' && byRole;
+  }
   const isMine = file.owner === 'me';
   const inTeam = (file.relations['team'] ?? []).includes('me');
   const holds = (usage: string, isRead: boolean): boolean => {
@@ -82,16 +95,17 @@ const files = USAGES.flatMap((usage) =>
 );
 
 describe.each([
-  ['a caller of its own', alone],
-  ['an end user', through],
-] as const)('what %s may do', (_, callerWith) => {
+  ['a person', alone, false],
+  ['an end user', through, false],
+  ['a service', service, true],
+] as const)('what %s may do', (_, callerWith, isService) => {
   describe.each(ROLE_SETS.map((roles) => ({ roles })))('with the roles $roles', ({ roles }) => {
     it.each(ACTIONS)('%s, by owner, usage and relation', (action) => {
       const table = (decision: (file: FileRecord) => boolean) =>
         files.map((file) => [file.usage, file.owner, JSON.stringify(file.relations), decision(file)]);
       const decided = (file: FileRecord) =>
         decide(callerWith(roles), action, file, policies.ofExisting(file.usage)).allowed;
-      expect(table(decided)).toEqual(table((file) => expected(action, roles, file)));
+      expect(table(decided)).toEqual(table((file) => expected(action, roles, file, isService)));
     });
 
     it.each(ACTIONS)('%s of a file that there is not, by role alone', (action) => {
@@ -112,7 +126,7 @@ describe.each([
             (usages === undefined || usages.includes(file.usage)) &&
             !notUsages?.includes(file.usage),
         );
-      const allowed = files.filter((file) => expected('read', roles, file));
+      const allowed = files.filter((file) => expected('read', roles, file, isService));
       expect(files.filter(isAmong)).toEqual(allowed);
     });
 
@@ -122,7 +136,8 @@ describe.each([
         for (const owner of Object.values(OWNERS)) {
           const file = fileWith({ usage, owner });
           const { allowed } = decideUpload(callerWith(roles), file, policies.ofExisting(usage));
-          const wanted = byRole || (owner === 'me' && expected('update', roles, file));
+          const isOwn = owner === 'me' && !isService;
+          const wanted = byRole || (isOwn && expected('update', roles, file));
           expect({ usage, owner, allowed }).toEqual({ usage, owner, allowed: wanted });
         }
       }
