@@ -51,7 +51,8 @@ const CODES: Readonly<Record<Code, ErrorCode>> = {
  * what only a client can meet: SOURCE_CHANGED (a file became another while it was sent), SOURCE_FAILED (the
  * source of an upload could not be read; see `cause`), SOURCE_NOT_REPEATABLE (bytes of a stream are needed again that are
  * no longer in memory), DOWNLOAD_DAMAGED (bytes arrived that are not those of
- * the file), CONNECTION_LOST (no answer: the service cannot be reached or the connection broke), TOKEN_UNAVAILABLE (the issuer of
+ * the file), TARGET_FAILED (the local file of a download could not be written; see `cause`), TARGET_EXISTS (a download would have
+ * replaced a file that nobody named), CONNECTION_LOST (no answer: the service cannot be reached or the connection broke), TOKEN_UNAVAILABLE (the issuer of
  * this client's tokens gives none, or what was given as one cannot be a token).
  */
 export type ErrorReasonName =
@@ -60,6 +61,8 @@ export type ErrorReasonName =
   | 'SOURCE_FAILED'
   | 'SOURCE_NOT_REPEATABLE'
   | 'DOWNLOAD_DAMAGED'
+  | 'TARGET_FAILED'
+  | 'TARGET_EXISTS'
   | 'CONNECTION_LOST'
   | 'TOKEN_UNAVAILABLE'
   | (string & {});

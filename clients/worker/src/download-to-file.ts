@@ -4,10 +4,12 @@ import {
   type Connection,
   damaged,
   openRead,
+  toClientError,
 } from '@asset-service/client-core';
-import { createHash, randomUUID } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import type { Readable, Writable } from 'node:stream';
+import { findTarget, placeIn, targetFailed, writeBeside, writeInto } from './download-target.ts';
+import { localFileName } from './local-name.ts';
 
 /** How far a download is. */
 export interface DownloadProgress {
@@ -22,48 +24,102 @@ export interface DownloadOptions extends CallOptions {
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
 }
 
-/** Writes a file beside `path`, checks it, and gives it the name only then. */
+/** The record of a file that was downloaded. */
+export interface DownloadedFile extends AssetFile {
+  /** Where the file is now: the path that was given, or the file in the directory that was given. */
+  readonly path: string;
+}
+
+/** Downloads a file to a path; the heart of `WorkerClient.downloadToFile`. */
 export async function downloadToFile(
   connection: Connection,
   id: string,
   path: string,
   options: DownloadOptions,
-): Promise<AssetFile> {
+): Promise<DownloadedFile> {
+  const failed = (error: unknown) =>
+    options.signal?.aborted === true ? toClientError(error, options.signal) : targetFailed(path, error);
+  const target = await findTarget(path).catch((error: unknown) => {
+    throw failed(error);
+  });
   const { file, stream } = await openRead(connection, id, options);
-  // In the same folder, since a rename across file systems is a copy.
-  const part = join(dirname(path), `.${basename(path).slice(0, 100)}.${randomUUID()}.part`);
+  const write = (to: { writeFile(bytes: Uint8Array): Promise<void> }) =>
+    writeChecked(file, stream, (chunk) => to.writeFile(chunk), options);
   try {
-    await writeChecked(file, stream, part, options);
-    await rename(part, path);
-    return file;
+    switch (target.kind) {
+      case 'directory': {
+        const place = await placeIn(path, localFileName(file));
+        await writeBeside(place, { exclusive: true }, write);
+        return { ...file, path: place };
+      }
+      case 'file':
+        await writeBeside(target.path, { replaced: target.replaced, exclusive: false }, write);
+        return { ...file, path };
+      case 'pipe':
+        await writeInto(path, options.signal, write);
+        return { ...file, path };
+    }
   } catch (error) {
+    throw failed(error);
+  } finally {
     stream.destroy();
-    await rm(part, { force: true });
-    throw error;
   }
 }
 
+/** Downloads a file into a stream, which stays open; the heart of `WorkerClient.downloadTo`. */
+export async function downloadTo(
+  connection: Connection,
+  id: string,
+  destination: Writable,
+  options: DownloadOptions,
+): Promise<AssetFile> {
+  const { file, stream } = await openRead(connection, id, options);
+  // The same error comes to whoever wrote.
+  const ignore = () => undefined;
+  destination.on('error', ignore);
+  try {
+    await writeChecked(file, stream, (chunk) => writeTo(destination, chunk, options.signal), options);
+    return file;
+  } catch (error) {
+    throw toClientError(error, options.signal);
+  } finally {
+    stream.destroy();
+    destination.off('error', ignore);
+  }
+}
+
+/** Waits until a stream has taken a piece, so that no more is read than is written. */
+function writeTo(destination: Writable, chunk: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(toClientError(signal?.reason, signal));
+    signal?.addEventListener('abort', giveUp, { once: true });
+    destination.write(chunk, (error) => {
+      signal?.removeEventListener('abort', giveUp);
+      if (error) reject(targetFailed('the destination', error));
+      else resolve();
+    });
+  });
+}
+
+/** Hands every piece on, and compares the SHA-256 of all of them at the end. */
 async function writeChecked(
   file: AssetFile,
-  bytes: AsyncIterable<Uint8Array>,
-  path: string,
-  { onProgress }: DownloadOptions,
+  bytes: Readable,
+  write: (chunk: Uint8Array) => Promise<void>,
+  { onProgress, signal }: DownloadOptions,
 ): Promise<void> {
   const sha256 = createHash('sha256');
   let receivedBytes = 0;
-  const handle = await open(path, 'wx');
-  try {
-    for await (const chunk of bytes) {
-      await handle.writeFile(chunk);
-      sha256.update(chunk);
-      receivedBytes += chunk.length;
-      onProgress?.({ receivedBytes, totalBytes: file.sizeBytes });
-    }
-    if (file.sha256 !== undefined && sha256.digest('hex') !== file.sha256) {
-      throw damaged(file.id, 'the downloaded file does not have its SHA-256');
-    }
-    await handle.sync();
-  } finally {
-    await handle.close();
+  for await (const chunk of bytes as AsyncIterable<Uint8Array>) {
+    // What has arrived already would come without another call.
+    signal?.throwIfAborted();
+    await write(chunk);
+    sha256.update(chunk);
+    receivedBytes += chunk.length;
+    onProgress?.({ receivedBytes, totalBytes: file.sizeBytes });
+  }
+  signal?.throwIfAborted();
+  if (file.sha256 !== undefined && sha256.digest('hex') !== file.sha256) {
+    throw damaged(file.id, 'the downloaded file does not have its SHA-256');
   }
 }
