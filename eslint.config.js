@@ -25,6 +25,8 @@ const ROOMS = {
   scanning: 'src/scanning/**',
   s3: 'src/storage/s3{.ts,/**}',
   filesystem: 'src/storage/filesystem{.ts,/**}',
+  // The names that settings may give to the fields of a collection.
+  'pocketbase-fields': 'src/catalog/pocketbase/field-map.ts',
   pocketbase: 'src/catalog/pocketbase{.ts,/**}',
   // PostgreSQL and SQLite are one driver over one query layer.
   sql: 'src/catalog/sql{.ts,/**}',
@@ -49,7 +51,7 @@ const ROOMS = {
 const MAY_IMPORT = {
   app: ['*'],
   main: ['app', 'config', 'errors', 'cli', 'garbage-collection'],
-  config: ['errors', 'audit', 'files', 'identity'],
+  config: ['errors', 'audit', 'files', 'identity', 'pocketbase-fields'],
   health: ['errors'],
   errors: [],
   points: [],
@@ -64,7 +66,8 @@ const MAY_IMPORT = {
   scanning: ['errors', 'scanner'],
   s3: ['errors', 'crc32c', 'blob-store', 'storage'],
   filesystem: ['errors', 'blob-store', 'storage', 'signed-url'],
-  pocketbase: ['errors', 'file-catalog', 'catalog'],
+  'pocketbase-fields': [],
+  pocketbase: ['errors', 'file-catalog', 'catalog', 'pocketbase-fields'],
   sql: ['errors', 'file-catalog', 'catalog'],
   'signed-url': ['errors', 'blob-store'],
   storage: ['errors', 'crc32c', 'blob-store'],

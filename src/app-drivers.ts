@@ -24,12 +24,18 @@ export async function openAuthenticator({ identity }: Config, log: Logger): Prom
   }
 }
 
-/** The file catalog that the configuration names. Nothing of it is reached yet. */
-export async function openCatalog({ catalog, settings }: Config): Promise<FileCatalog> {
+/**
+ * The file catalog that the configuration names. Nothing of it is reached yet. An embedded one gets its directory, unless it is
+ * only to be looked at.
+ */
+export async function openCatalog(
+  { catalog, settings }: Config,
+  options: { readonly readOnly?: boolean } = {},
+): Promise<FileCatalog> {
   switch (catalog.kind) {
     case 'sqlite': {
       const { openSqliteCatalog } = await import('./catalog/sql/sqlite.ts');
-      mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
+      if (!options.readOnly) mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
       return openSqliteCatalog({ path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite') });
     }
     case 'postgres':

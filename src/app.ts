@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
 import { openAudit } from './audit/open-audit.ts';
-import type { FileCatalog } from './catalog/file-catalog.ts';
 import type { Config } from './config.ts';
 import { reloadTls, TLS_FILES } from './config/tls.ts';
 import { Admission } from './files/admission.ts';
@@ -20,6 +19,7 @@ import { listen, type Listener } from './rpc/listener.ts';
 import { isStreamingCall } from './rpc/streaming-calls.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
 import { watchFiles } from './watch-files.ts';
+import { catalogDependency } from './app-catalog.ts';
 import {
   openAuthenticator,
   openCatalog,
@@ -96,18 +96,9 @@ export async function startApp(config: Config, log: Logger = createLogger(config
       graceMs: settings.ASSET_RESERVATION_TTL,
     },
   };
-  let migrated = !settings.ASSET_MIGRATE;
   const dependencies = [
     { name: 'store', check: withClockReport(store, log) },
-    {
-      name: 'catalog',
-      // A catalog that is down when the service starts is migrated when it comes up.
-      async check(call: { signal: AbortSignal }) {
-        if (!migrated) await migrate(catalog, log);
-        migrated = true;
-        await catalog.check(call);
-      },
-    },
+    catalogDependency(catalog, { migrates: settings.ASSET_MIGRATE }, log),
     ...(config.identity.kind === 'none' ? [] : [{ name: 'identity', check: () => authenticator.check() }]),
     ...(scanning
       ? [
@@ -148,19 +139,6 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   };
 }
 
-/** Brings the schema of the configured catalog up to date and returns what it did, a line each. */
-export async function migrateCatalog(
-  config: Config,
-  log: Logger = createLogger(config),
-): Promise<readonly string[]> {
-  const catalog = await openCatalog(config);
-  try {
-    return await migrate(catalog, log);
-  } finally {
-    await catalog.close();
-  }
-}
-
 /**
  * Sweeps once, or says what a sweep would do.
  *
@@ -187,12 +165,6 @@ export async function sweepOnce(
   } finally {
     await catalog.close();
   }
-}
-
-async function migrate(catalog: FileCatalog, log: Logger): Promise<readonly string[]> {
-  const done = await catalog.migrate();
-  for (const line of done) log.info({ catalog: catalog.kind }, line);
-  return done;
 }
 
 function createLogger(config: Config): Logger {

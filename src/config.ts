@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { AuditConfig } from './audit/open-audit.ts';
 import { parseConfigFile } from './config/config-file.ts';
+import { readFieldMap } from './catalog/pocketbase/field-map.ts';
 import { identityConfig, type IdentityConfig } from './config/identity.ts';
 import { Mistakes } from './config/mistakes.ts';
 import { tlsConfig, type TlsConfig } from './config/tls.ts';
@@ -31,6 +32,7 @@ export interface PocketBaseConfig {
   readonly collection: string;
   readonly fields: Readonly<Record<string, string>>;
   readonly hiddenFields: readonly string[];
+  readonly defaults: Settings['ASSET_POCKETBASE_DEFAULTS'];
 }
 
 /** What the service is to do, once every setting has its meaning. */
@@ -146,6 +148,10 @@ function catalogConfig(settings: Settings, mistakes: Mistakes): Config['catalog'
       return { kind: 'postgres', url: mistakes.require('ASSET_POSTGRES_URL', 'ASSET_CATALOG=postgres') };
     case 'pocketbase': {
       const because = 'ASSET_CATALOG=pocketbase';
+      const { ASSET_POCKETBASE_FIELDS: fields, ASSET_POCKETBASE_HIDDEN_FIELDS: hiddenFields } = settings;
+      for (const mistake of readFieldMap(fields, hiddenFields).mistakes) {
+        mistakes.add('ASSET_POCKETBASE_FIELDS', mistake);
+      }
       return {
         kind: 'pocketbase',
         pocketbase: {
@@ -153,8 +159,9 @@ function catalogConfig(settings: Settings, mistakes: Mistakes): Config['catalog'
           email: mistakes.require('ASSET_POCKETBASE_EMAIL', because),
           password: mistakes.require('ASSET_POCKETBASE_PASSWORD', because),
           collection: settings.ASSET_POCKETBASE_COLLECTION,
-          fields: settings.ASSET_POCKETBASE_FIELDS,
-          hiddenFields: settings.ASSET_POCKETBASE_HIDDEN_FIELDS,
+          fields,
+          hiddenFields,
+          defaults: settings.ASSET_POCKETBASE_DEFAULTS,
         },
       };
     }

@@ -3,7 +3,6 @@ import {
   address,
   bytes,
   count,
-  fieldNames,
   flag,
   http,
   names,
@@ -15,6 +14,7 @@ import {
 } from './options/types.ts';
 import { IDENTITY_OPTIONS } from './options/identity.ts';
 import { LIMIT_OPTIONS } from './options/limits.ts';
+import { POCKETBASE_OPTIONS } from './options/pocketbase.ts';
 import { SCANNING_OPTIONS } from './options/scanning.ts';
 
 /**
@@ -86,33 +86,7 @@ export const OPTIONS = {
     'Connection string of the database. Required with ASSET_CATALOG=postgres.',
     true,
   ),
-  ASSET_POCKETBASE_URL: option(
-    http().optional(),
-    '',
-    'Address of PocketBase. Required with ASSET_CATALOG=pocketbase.',
-  ),
-  ASSET_POCKETBASE_EMAIL: option(
-    text().optional(),
-    '',
-    'Superuser that the service signs in as. Required with ASSET_CATALOG=pocketbase.',
-  ),
-  ASSET_POCKETBASE_PASSWORD: option(
-    text().optional(),
-    '',
-    'Password of the superuser. Required with ASSET_CATALOG=pocketbase.',
-    true,
-  ),
-  ASSET_POCKETBASE_COLLECTION: option(text(), 'files', 'Collection that describes the files.'),
-  ASSET_POCKETBASE_FIELDS: option(
-    fieldNames(),
-    '{}',
-    'Names of the fields in the collection where they differ from those of the contract, as JSON such as {"name":"title","owner":"user"}.',
-  ),
-  ASSET_POCKETBASE_HIDDEN_FIELDS: option(
-    names(),
-    '',
-    'Fields of the collection that hold legacy links, separated by commas: callers never see or write them. File fields are hidden anyway.',
-  ),
+  ...POCKETBASE_OPTIONS,
   ASSET_MIGRATE: option(
     flag(),
     'true',

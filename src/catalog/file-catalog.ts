@@ -111,6 +111,18 @@ export type CreateFence =
   /** The session of the record's id, at this revision. It is removed when the record is created. */
   | { readonly upload: { readonly revision: number } };
 
+/** Something about the catalog that its operator has to know. */
+export interface CatalogFinding {
+  /**
+   * - `mistake`: the service cannot work before it is mended;
+   * - `error`: the service works, and what it promises does not hold;
+   * - `warning`: what may be meant so.
+   */
+  readonly level: 'mistake' | 'error' | 'warning';
+  /** Says which setting, collection, field or rule, and what to do. For operators alone: it may name anything. */
+  readonly text: string;
+}
+
 /**
  * Where records live. The comments here are the contract; `test/conformance/file-catalog.suite.ts`
  * holds every driver to it on a real server.
@@ -128,9 +140,16 @@ export interface FileCatalog {
 
   /**
    * Brings the catalog's schema up to date, adding what is missing and removing nothing. Safe to
-   * repeat and to run in several replicas at once. Returns what it did, a line each.
+   * repeat and to run in several replicas at once. Returns what it did, a line each. Rejects with CATALOG_REFUSED, with a
+   * message for the operator, if the catalog and the settings do not fit together; nothing is changed then.
    */
   migrate(): Promise<readonly string[]>;
+
+  /** What {@link migrate} would do now, a line each. Changes nothing, and rejects like it. */
+  planMigration(): Promise<readonly string[]>;
+
+  /** What an operator has to know of the catalog as it is set up. Changes nothing. */
+  inspect(call?: CatalogCall): Promise<readonly CatalogFinding[]>;
 
   /** The records of those `ids` that exist, deleted ones too, in one round trip per 200 ids or fewer. */
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>>;

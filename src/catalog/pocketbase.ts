@@ -1,6 +1,7 @@
 import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS, unavailable } from './call.ts';
 import type {
   CatalogCall,
+  CatalogFinding,
   CreateFence,
   FileCatalog,
   FileChange,
@@ -13,17 +14,24 @@ import { PocketBaseClient, Refusal } from './pocketbase/client.ts';
 import { PocketBaseCreations } from './pocketbase/creations.ts';
 import { PocketBaseFiles } from './pocketbase/files.ts';
 import { superuserOnly } from './pocketbase/filter.ts';
+import { readFieldMap } from './pocketbase/field-map.ts';
+import { setupError } from './pocketbase/fillable.ts';
 import * as leases from './pocketbase/leases.ts';
-import { findCollection, migratePocketBase } from './pocketbase/migrate.ts';
+import { findCollection, listCollections, migratePocketBase, readState } from './pocketbase/migrate.ts';
+import { collectionOf, DEFAULT_COLLECTION, fieldNameMistakes } from './pocketbase/names.ts';
+import { openWays } from './pocketbase/open-rules.ts';
+import { planMigration, setupMistakes } from './pocketbase/plan.ts';
 import { countOf, revisionOf, toBody } from './pocketbase/records.ts';
 import { isTaken, toAssetError } from './pocketbase/refusals.ts';
 import * as reservations from './pocketbase/reservations.ts';
 import { compareAndSet } from './pocketbase/revisions.ts';
-import { fieldMap, type FieldMap } from './pocketbase/schema.ts';
+import type { Collection, FieldMap, PocketBaseSetup } from './pocketbase/schema.ts';
 import { SchemaCache } from './pocketbase/schema-cache.ts';
 import { PocketBaseUploadSessions } from './pocketbase/uploads.ts';
 import { sumUsage } from './pocketbase/usage.ts';
 import { assertStorable, canMatch } from './storable.ts';
+import { typeMistakes } from './pocketbase/wanted.ts';
+import { stepPlanned } from './migration-step.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 
 /** How to open a {@link PocketBaseCatalog}. */
@@ -33,12 +41,14 @@ export interface PocketBaseOptions {
   /** Login of a superuser. */
   readonly email: string;
   readonly password: string;
-  /** The collection of files; `files` where left out. One that exists is used as it is. */
+  /** The collection of files; `files` where left out. It has to exist, unless it is `files`. */
   readonly collection?: string;
   /** Fields of the collection for fields of a file, where their names differ: `{ name: 'title' }`. */
   readonly fields?: Readonly<Record<string, string>>;
   /** Fields that hold legacy links: never read as attributes and never written. File fields are so anyway. */
   readonly hiddenFields?: readonly string[];
+  /** What new records get in fields of these names, where the caller gives nothing. */
+  readonly defaults?: PocketBaseSetup['defaults'];
 }
 
 /** Opens the catalog in a PocketBase. Connects with the first call. */
@@ -61,7 +71,7 @@ class PocketBaseCatalog implements FileCatalog {
   readonly #client: PocketBaseClient;
   readonly #collection: string;
   readonly #map: FieldMap;
-  readonly #hiddenFields: readonly string[];
+  readonly #setup: PocketBaseSetup;
   readonly #schemas: SchemaCache;
   readonly #files: PocketBaseFiles;
   readonly #creations: PocketBaseCreations;
@@ -70,24 +80,37 @@ class PocketBaseCatalog implements FileCatalog {
     this.#client = new PocketBaseClient(options);
     this.#creations = new PocketBaseCreations(this.#client);
     this.uploads = new PocketBaseUploadSessions(this.#client, (call, work) => this.#run(call, work));
-    this.#collection = options.collection ?? 'files';
-    this.#map = fieldMap(options.fields ?? {});
-    this.#hiddenFields = options.hiddenFields ?? [];
-    this.#schemas = new SchemaCache(
-      (signal) => findCollection(this.#client, this.#collection, signal),
-      this.#map,
-      this.#hiddenFields,
-    );
+    this.#setup = setupOf(options);
+    this.#collection = this.#setup.collection;
+    this.#map = this.#setup.map;
+    this.#schemas = new SchemaCache((signal) => this.#readCollection(signal), this.#setup);
     this.#files = new PocketBaseFiles(this.#client, this.#collection, this.#map, this.#schemas);
   }
 
   migrate(): Promise<readonly string[]> {
-    const options = { collection: this.#collection, map: this.#map, hiddenFields: this.#hiddenFields };
     return this.#run(
       undefined,
-      (signal) => migratePocketBase(this.#client, options, signal).finally(() => this.#schemas.clear()),
+      (signal) => migratePocketBase(this.#client, this.#setup, signal).finally(() => this.#schemas.clear()),
       MIGRATION_TIMEOUT_MS,
     );
+  }
+
+  planMigration(): Promise<readonly string[]> {
+    return this.#run(undefined, async (signal) => {
+      const { steps } = planMigration(await readState(this.#client, signal), this.#setup);
+      return steps.map(stepPlanned);
+    });
+  }
+
+  inspect(call?: CatalogCall): Promise<readonly CatalogFinding[]> {
+    return this.#run(call, async (signal) => {
+      const collections = await listCollections(this.#client, signal);
+      const mistakes = setupMistakes(collections, this.#setup);
+      return [
+        ...mistakes.map(({ text }) => ({ level: 'mistake', text }) as const),
+        ...openWays(collections, collectionOf(collections, this.#collection)),
+      ];
+    });
   }
 
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {
@@ -98,7 +121,9 @@ class PocketBaseCatalog implements FileCatalog {
     return this.#run(call, async (signal) => {
       assertStorable(record);
       const schema = await this.#schemas.get(namesIn(record), signal);
+      if (schema.unfillable.length > 0) throw unavailable(setupError(schema.unfillable));
       const body = {
+        ...schema.defaults,
         ...{ ...toBody(record, this.#map, schema), id: record.id },
         [this.#map.requestKey]: options.requestKey ?? '',
       };
@@ -232,6 +257,18 @@ class PocketBaseCatalog implements FileCatalog {
     this.#client.close();
   }
 
+  /** The collection of files, for as long as it has the names that the settings give, and what can hold a file. */
+  async #readCollection(signal: AbortSignal): Promise<Collection | undefined> {
+    const collection = await findCollection(this.#client, this.#collection, signal);
+    if (!collection) return undefined;
+    const mistakes = [
+      ...fieldNameMistakes(collection, this.#setup),
+      ...typeMistakes(collection, this.#setup),
+    ];
+    if (mistakes.length > 0) throw unavailable(setupError(mistakes));
+    return collection;
+  }
+
   /** Bounds a call and ends its requests with it. What is refused that no method expects is a fault. */
   async #run<T>(
     call: CatalogCall | undefined,
@@ -246,6 +283,14 @@ class PocketBaseCatalog implements FileCatalog {
       throw error instanceof Refusal ? unavailable(error) : error;
     }
   }
+}
+
+/** @throws TypeError for names that say nothing, or the same thing twice */
+function setupOf(options: PocketBaseOptions): PocketBaseSetup {
+  const { collection = DEFAULT_COLLECTION, fields = {}, hiddenFields = [], defaults = {} } = options;
+  const { map, mistakes } = readFieldMap(fields, hiddenFields);
+  if (mistakes.length > 0) throw new TypeError(mistakes.join('; '));
+  return { collection, map, hiddenFields, defaults };
 }
 
 function namesIn({ relations = {}, attributes = {} }: FileChange): string[] {

@@ -3,6 +3,7 @@ import { AssetError } from '../errors.ts';
 import { bounded, CHECK_TIMEOUT_MS } from './call.ts';
 import type {
   CatalogCall,
+  CatalogFinding,
   CreateFence,
   FileCatalog,
   FileChange,
@@ -14,7 +15,7 @@ import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { withRetries, type SqlBackend } from './sql/backend.ts';
 import * as leases from './sql/leases.ts';
 import { listQuery, usageQuery, type ListQuery } from './sql/list.ts';
-import { migrateSql } from './sql/migrations.ts';
+import { migrateSql, planSql } from './sql/migrations.ts';
 import * as reservations from './sql/reservations.ts';
 import {
   changedColumns,
@@ -47,6 +48,14 @@ export class SqlCatalog implements FileCatalog {
 
   migrate(): Promise<readonly string[]> {
     return withRetries(this.#backend, () => migrateSql(this.#backend));
+  }
+
+  planMigration(): Promise<readonly string[]> {
+    return withRetries(this.#backend, () => planSql(this.#backend));
+  }
+
+  async inspect(): Promise<readonly CatalogFinding[]> {
+    return [];
   }
 
   async get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {

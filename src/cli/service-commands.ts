@@ -11,10 +11,12 @@ export function addServiceCommands(root: Command): void {
   root
     .command('migrate')
     .description('bring the schema of the catalog up to date, adding what it lacks')
-    .action(async () => {
-      const { migrateCatalog } = await import('../app.ts');
-      const done = await migrateCatalog(configuration({ ASSET_LOG_LEVEL: 'silent' }));
-      print(done.length > 0 ? done.join('\n') : 'the catalog is up to date');
+    .option('--dry-run', 'print what would be changed, and change nothing')
+    .action(async (options: { dryRun?: true }) => {
+      const config = configuration();
+      const { migrateCatalog, planMigration } = await import('../app-catalog.ts');
+      const lines = await (options.dryRun ? planMigration(config) : migrateCatalog(config));
+      print(lines.length > 0 ? lines.join('\n') : 'the catalog is up to date');
     });
 
   root
@@ -41,11 +43,23 @@ export function addServiceCommands(root: Command): void {
     .command('config')
     .description('print every setting with its default and meaning')
     .option('--markdown', 'as the page docs/configuration.md')
-    .option('--check', 'check the environment instead, and print nothing but mistakes')
-    .action((options: { markdown?: true; check?: true }) => {
-      if (options.check) checkConfig(process.env);
-      else print(options.markdown ? optionsAsMarkdown(OPTIONS) : optionsAsText(OPTIONS));
+    .option('--check', 'check the environment and the catalog instead, and print nothing but mistakes')
+    .option('--offline', 'with --check: check the environment alone, and reach no server')
+    .action(async (options: { markdown?: true; check?: true; offline?: true }) => {
+      if (options.check) return check({ offline: options.offline ?? false });
+      print(options.markdown ? optionsAsMarkdown(OPTIONS) : optionsAsText(OPTIONS));
     });
+}
+
+/** Prints what is wrong with the settings and with the catalog as it is set up, and sets the exit code to 1 if anything is. */
+async function check({ offline }: { readonly offline: boolean }): Promise<void> {
+  const config = checkConfig(process.env);
+  if (offline) return;
+  const { checkCatalog } = await import('../app-catalog.ts');
+  for (const { level, text } of await checkCatalog(config)) {
+    process.stderr.write(`${level === 'mistake' ? 'error' : level}: ${text}\n`);
+    if (level !== 'warning') process.exitCode = 1;
+  }
 }
 
 /** The configuration of this process. What its file says for other programs, such as AWS_ACCESS_KEY_ID, is put into the environment. */

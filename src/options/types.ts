@@ -84,16 +84,18 @@ export const names = () =>
       .map((name) => name.trim())
       .filter((name) => name !== ''),
   );
-/** A JSON object of names. */
-export const fieldNames = () =>
-  z
+/** A JSON object with values of this kind; `example` is one, for the message about any other text. */
+export const jsonObject = <Value extends z.ZodType>(value: Value, example: string) => {
+  const wrong = `must be JSON such as ${example}`;
+  return z
     .string()
-    .transform((value, context) => {
+    .transform((text, context) => {
       try {
-        return JSON.parse(value) as unknown;
+        return JSON.parse(text) as unknown;
       } catch {
-        context.addIssue('must be JSON such as {"name":"title"}');
+        context.addIssue(wrong);
         return z.NEVER;
       }
     })
-    .pipe(z.record(z.string(), z.string().min(1)));
+    .pipe(z.record(z.string(), value, wrong));
+};

@@ -363,19 +363,14 @@ describe('file catalog: pocketbase with nothing in it', () => {
   it('makes the collection, for superusers alone', async () => {
     const server = await startPocketBase();
     try {
-      const options = {
-        url: server.url,
-        email: server.email,
-        password: server.password,
-        collection: 'assets',
-      };
+      const options = { url: server.url, email: server.email, password: server.password };
       const catalog = openPocketBaseCatalog(options);
       await expect(catalog.check()).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
-      expect(await catalog.migrate()).toContain('created collection assets');
+      expect(await catalog.migrate()).toContain('created collection files');
       await catalog.check();
       const file = await createFile(catalog);
       expect(plain(await getFile(catalog, file.id))).toEqual(plain(file));
-      expect((await fetch(`${server.url}/api/collections/assets/records`)).status).toBe(403);
+      expect((await fetch(`${server.url}/api/collections/files/records`)).status).toBe(403);
     } finally {
       await server.dispose();
     }

@@ -26,6 +26,11 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
     beforeAll(async () => {
       subject = await start();
       catalog = subject.open();
+      // Before there is anything: it tells what would be done, twice the same, since it does nothing.
+      const planned = await catalog.planMigration();
+      expect(planned.length).toBeGreaterThan(0);
+      expect(planned.every((line) => line.startsWith('would '))).toBe(true);
+      expect(await catalog.planMigration()).toEqual(planned);
       // Several replicas start at once on an empty catalog.
       const others = [subject.open(), subject.open()];
       const did = await Promise.all([catalog, ...others].map((one) => one.migrate()));
@@ -41,10 +46,12 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
     it('knows its name and that it is well', async () => {
       expect(catalog.kind).toBe(kind);
       await catalog.check();
+      expect(await catalog.inspect()).toEqual([]);
     });
 
     it('migrates again without doing anything', async () => {
       const file = await createFile(catalog);
+      expect(await catalog.planMigration()).toEqual([]);
       expect(await catalog.migrate()).toEqual([]);
       expect((await getFile(catalog, file.id)).revision).toBe(file.revision);
     });

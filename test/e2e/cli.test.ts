@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from '../support/install.ts';
@@ -146,12 +147,19 @@ describe('the command line by itself', () => {
   it('migrates the catalog, and again', async () => {
     const dir = await makeDir('migrate');
     const env = { ASSET_DATA_DIR: join(dir, 'data') };
+    const preview = await cli(['migrate', '--dry-run'], env);
+    expect(preview).toMatchObject({ code: 0, stderr: '' });
+    expect(preview.stdout).toMatch(/^would apply 0001_files$/m);
+    expect(await cli(['config', '--check'], env)).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(existsSync(env.ASSET_DATA_DIR)).toBe(false);
     expect(await cli(['migrate'], env)).toMatchObject({
       code: 0,
       stderr: '',
       stdout: expect.stringContaining('applied') as unknown,
     });
-    expect(await cli(['migrate'], env)).toMatchObject({ code: 0, stdout: 'the catalog is up to date\n' });
+    for (const again of [['migrate'], ['migrate', '--dry-run']]) {
+      expect(await cli(again, env)).toMatchObject({ code: 0, stdout: 'the catalog is up to date\n' });
+    }
     await removeDir(dir);
   });
 

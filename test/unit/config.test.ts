@@ -51,6 +51,46 @@ describe('configuration', () => {
     ]);
   });
 
+  it('takes no name of a field that means nothing, or two things', () => {
+    const login = { _URL: 'http://127.0.0.1:1', _EMAIL: 'a@example.com', _PASSWORD: 'x' };
+    const told = (fields: string, hidden = '') =>
+      mistakesOf({
+        ASSET_CATALOG: 'pocketbase',
+        ...Object.fromEntries(Object.entries(login).map(([key, value]) => [`ASSET_POCKETBASE${key}`, value])),
+        ASSET_POCKETBASE_FIELDS: fields,
+        ASSET_POCKETBASE_HIDDEN_FIELDS: hidden,
+      });
+    for (const good of ['{}', '{"name":"title","createTime":"made","content_type":"type"}']) {
+      expect(told(good)).toEqual([]);
+    }
+    const cases: [fields: string, hidden: string, mistake: RegExp][] = [
+      ['{"nmae":"title"}', '', /"nmae" is no field of a file; the fields are name, content_type, .*revision/],
+      ['{"toString":"title"}', '', /"toString" is no field of a file/],
+      ['{"name":"owner"}', '', /name and owner would both be in the field "owner"/],
+      ['{"name":"a","usage":"a"}', '', /name and usage would both be in the field "a"/],
+      ['{"content_type":"a","contentType":"b"}', '', /"content_type" and "contentType" are the same/],
+      ['{"name":"id"}', '', /"name" cannot be "id"/],
+      ['{"name":"a b"}', '', /"a b" is no name of a field/],
+      ['{"name":"url"}', 'url', /name is in the field "url", which is in ASSET_POCKETBASE_HIDDEN_FIELDS/],
+      ['{}', 'link, owner', /owner is in the field "owner", which is in ASSET_POCKETBASE_HIDDEN_FIELDS/],
+      ['{"name":7}', '', /must give names of fields as text/],
+      ['{"name":""}', '', /not empty/],
+      ['["name"]', '', /must be JSON such as/],
+      ['"name"', '', /must be JSON such as/],
+      ['null', '', /must be JSON such as/],
+    ];
+    for (const [fields, hidden, mistake] of cases) {
+      expect([fields, told(fields, hidden)]).toEqual([fields, [expect.stringMatching(mistake)]]);
+      expect(told(fields, hidden)[0]).toMatch(/^ASSET_POCKETBASE_FIELDS: /);
+    }
+    expect(mistakesOf({ ASSET_POCKETBASE_DEFAULTS: '[]' })).toEqual([
+      expect.stringMatching(/^ASSET_POCKETBASE_DEFAULTS: must be JSON such as/),
+    ]);
+    expect(mistakesOf({ ASSET_POCKETBASE_COLLECTION: 'a/b' }).join()).toMatch(
+      /^ASSET_POCKETBASE_COLLECTION: /,
+    );
+  });
+
   it('names what a choice requires', () => {
     const mistakes = mistakesOf({ ASSET_STORE: 's3', ASSET_CATALOG: 'pocketbase' });
     expect(mistakes).toHaveLength(4);

@@ -1,3 +1,5 @@
+import type { CollectionField } from './schema.ts';
+
 /** The collection of open reservations. Like the next four it is the service's own: only superusers reach it. */
 export const OPEN_RESERVATIONS = 'asset_reservations';
 
@@ -25,8 +27,15 @@ const byAnyCase = (name: string) => `create index idx_${name}_id on ${name} (id 
 /** Room for a state of 1 MiB, however its text is escaped. */
 const MAX_STATE_BYTES = 8 * 2 ** 20;
 
+/** A collection of the service's own. */
+export interface Helper {
+  readonly name: string;
+  readonly fields: readonly CollectionField[];
+  readonly indexes: readonly string[];
+}
+
 /** The collections that the catalog needs beside that of the files. */
-export const HELPERS: readonly { name: string; fields: object[]; indexes: string[] }[] = [
+export const HELPERS: readonly Helper[] = [
   {
     name: OPEN_RESERVATIONS,
     fields: [

@@ -1,5 +1,5 @@
 import { unavailable } from '../call.ts';
-import { readSchema, type Collection, type FieldMap, type Schema } from './schema.ts';
+import { readSchema, type Collection, type PocketBaseSetup, type Schema } from './schema.ts';
 
 const MAX_AGE_MS = 60_000;
 
@@ -12,20 +12,14 @@ const MIN_AGE_MS = 1_000;
  */
 export class SchemaCache {
   readonly #read: (signal: AbortSignal) => Promise<Collection | undefined>;
-  readonly #map: FieldMap;
-  readonly #hiddenFields: readonly string[];
+  readonly #setup: PocketBaseSetup;
   #schema: Schema | undefined;
   #readAt = 0;
   #reading: Promise<Schema> | undefined;
 
-  constructor(
-    read: (signal: AbortSignal) => Promise<Collection | undefined>,
-    map: FieldMap,
-    hiddenFields: readonly string[],
-  ) {
+  constructor(read: (signal: AbortSignal) => Promise<Collection | undefined>, setup: PocketBaseSetup) {
     this.#read = read;
-    this.#map = map;
-    this.#hiddenFields = hiddenFields;
+    this.#setup = setup;
   }
 
   /** The schema; read again if it lacks one of `names`. */
@@ -49,7 +43,7 @@ export class SchemaCache {
     // Many calls wait for this one; it must not end because one of them gives up.
     const collection = await this.#read(AbortSignal.timeout(8_000));
     if (!collection) throw unavailable(new Error('there is no collection of files'));
-    this.#schema = readSchema(collection, this.#map, this.#hiddenFields);
+    this.#schema = readSchema(collection, this.#setup);
     this.#readAt = Date.now();
     return this.#schema;
   }

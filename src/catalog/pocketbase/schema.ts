@@ -1,42 +1,9 @@
 import { AssetError } from '../../errors.ts';
+import type { JsonValue } from '../file-catalog.ts';
+import { FIELDS, type FieldMap, type FieldName } from './field-map.ts';
+import { unfillableFields, type Mistake } from './fillable.ts';
 
-/** What a record says of a file, each under a field of the collection. */
-const FIELDS = [
-  ...(['name', 'contentType', 'sizeBytes', 'sha256', 'crc32c', 'owner', 'usage', 'createdBy'] as const),
-  ...([
-    'createdFor',
-    'createTime',
-    'updateTime',
-    'deleteTime',
-    'purgeTime',
-    'requestKey',
-    'revision',
-  ] as const),
-] as const;
-
-/** A name of ours. */
-export type FieldName = (typeof FIELDS)[number];
-
-/** The collection's name for each of ours. */
-export type FieldMap = Readonly<Record<FieldName, string>>;
-
-const DEFAULTS: FieldMap = {
-  name: 'name',
-  contentType: 'content_type',
-  sizeBytes: 'size_bytes',
-  sha256: 'sha256',
-  crc32c: 'crc32c',
-  owner: 'owner',
-  usage: 'usage',
-  createdBy: 'created_by',
-  createdFor: 'created_for',
-  createTime: 'created',
-  updateTime: 'updated',
-  deleteTime: 'delete_time',
-  purgeTime: 'purge_time',
-  requestKey: 'request_key',
-  revision: 'revision',
-};
+export type { FieldMap, FieldName } from './field-map.ts';
 
 /** A field of a collection, as PocketBase describes it. */
 export interface CollectionField {
@@ -50,32 +17,28 @@ export interface CollectionField {
   readonly [option: string]: unknown;
 }
 
+/** Who may do each of these with the records of a collection; null: superusers alone, an empty text: everybody. */
+export const RULES = ['listRule', 'viewRule', 'createRule', 'updateRule', 'deleteRule'] as const;
+
 /** A collection, as PocketBase describes it. */
-export interface Collection {
+export interface Collection extends Readonly<Partial<Record<(typeof RULES)[number], string | null>>> {
   readonly id: string;
   readonly name: string;
+  /** `base`, `auth` or `view`. */
   readonly type: string;
+  readonly system?: boolean;
   readonly fields: readonly CollectionField[];
   readonly indexes: readonly string[];
 }
 
-/**
- * Our names to those of the collection. Keys may be written as in the contract (`content_type`) or as in the
- * records (`contentType`).
- *
- * @throws TypeError for a name that is none of ours, and for a field that is named twice
- */
-export function fieldMap(names: Readonly<Record<string, string>>): FieldMap {
-  const map: Record<string, string> = { ...DEFAULTS };
-  for (const [key, field] of Object.entries(names)) {
-    const ours = key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-    if (!Object.hasOwn(DEFAULTS, ours)) throw new TypeError(`${key} is no field of a file`);
-    map[ours] = field;
-  }
-  const fields = Object.values(map);
-  const twice = fields.find((field, i) => fields.indexOf(field) !== i);
-  if (twice !== undefined) throw new TypeError(`two fields of a file are mapped to ${twice}`);
-  return map as FieldMap;
+/** How the settings say that files are kept in a PocketBase. */
+export interface PocketBaseSetup {
+  readonly collection: string;
+  readonly map: FieldMap;
+  /** Fields that hold legacy links. */
+  readonly hiddenFields: readonly string[];
+  /** What new records get in fields of these names. */
+  readonly defaults: Readonly<Record<string, JsonValue>>;
 }
 
 /** What the fields of the collection are to a file. */
@@ -88,12 +51,17 @@ export interface Schema {
   readonly attributes: ReadonlyMap<string, CollectionField>;
   /** Names of all fields. */
   readonly names: ReadonlySet<string>;
+  /** What the body of a new record begins with. */
+  readonly defaults: Readonly<Record<string, JsonValue>>;
+  /** Required fields that no new record can fill. */
+  readonly unfillable: readonly Mistake[];
 }
 
 const NEVER_ATTRIBUTES = new Set(['file', 'password']);
 
-/** Reads a schema; `hiddenFields` hold legacy links and are nothing to a file. */
-export function readSchema(collection: Collection, map: FieldMap, hiddenFields: readonly string[]): Schema {
+/** Reads a schema; the hidden fields of the setup hold legacy links and are nothing to a file. */
+export function readSchema(collection: Collection, setup: PocketBaseSetup): Schema {
+  const { map, hiddenFields } = setup;
   const byName = new Map(collection.fields.map((field) => [field.name, field]));
   const taken = new Set<string>(['id', ...hiddenFields, ...Object.values(map)]);
   const further = collection.fields.filter(
@@ -104,11 +72,18 @@ export function readSchema(collection: Collection, map: FieldMap, hiddenFields: 
     return field ? [[ours, field] as const] : [];
   });
   const named = (fields: CollectionField[]) => new Map(fields.map((field) => [field.name, field]));
+  const defaults = Object.entries(setup.defaults).map(([name, value]) => {
+    // Text that looks like JSON would be taken for it.
+    const isJsonText = byName.get(name)?.type === 'json' && typeof value === 'string';
+    return [name, isJsonText ? JSON.stringify(value) : value] as const;
+  });
   return {
     mapped: new Map(mapped),
     relations: named(further.filter((field) => field.type === 'relation')),
     attributes: named(further.filter((field) => field.type !== 'relation')),
     names: new Set(byName.keys()),
+    defaults: Object.fromEntries(defaults),
+    unfillable: unfillableFields(collection, setup),
   };
 }
 

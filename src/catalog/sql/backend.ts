@@ -10,6 +10,8 @@ export interface SqlBackend {
   openDialect(): Dialect;
   /** Opens it once more for migrations, which may take as long as they need. */
   openMigrationDialect(): Dialect;
+  /** Opens it to look at its schema, and changes nothing; undefined if there is no database yet. */
+  openReadingDialect(): Dialect | undefined;
   /** The database's clock in milliseconds: one clock, however many replicas there are. */
   readonly now: RawBuilder<number>;
   /** The relations of a row of `files`, as a JSON array of name and target, in order. */

@@ -1,5 +1,6 @@
 import { Kysely, sql } from 'kysely';
 import { Migrator, type Migration } from 'kysely/migration';
+import { stepDone, stepPlanned, type MigrationStep } from '../migration-step.ts';
 import type { SqlBackend } from './backend.ts';
 import type { Tables } from './tables.ts';
 
@@ -7,13 +8,34 @@ import type { Tables } from './tables.ts';
 export async function migrateSql(backend: SqlBackend): Promise<readonly string[]> {
   const db = new Kysely<Tables>({ dialect: backend.openMigrationDialect() });
   try {
-    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations(backend) } });
-    const { error, results } = await migrator.migrateToLatest();
+    const { error, results } = await migratorOf(db, backend).migrateToLatest();
     if (error !== undefined) throw error as Error;
-    return (results ?? []).map((result) => `applied ${result.migrationName}`);
+    return (results ?? []).map(({ migrationName }) => stepDone(applying(migrationName)));
   } finally {
     await db.destroy();
   }
+}
+
+/** The steps that {@link migrateSql} would take, a line each. Reads the database alone, and makes none. */
+export async function planSql(backend: SqlBackend): Promise<readonly string[]> {
+  const dialect = backend.openReadingDialect();
+  const all = Object.keys(migrations(backend));
+  if (dialect === undefined) return all.map((name) => stepPlanned(applying(name)));
+  const db = new Kysely<Tables>({ dialect });
+  try {
+    const steps = await migratorOf(db, backend).getMigrations();
+    return steps.filter((step) => !step.executedAt).map(({ name }) => stepPlanned(applying(name)));
+  } finally {
+    await db.destroy();
+  }
+}
+
+function migratorOf(db: Kysely<Tables>, backend: SqlBackend): Migrator {
+  return new Migrator({ db, provider: { getMigrations: async () => migrations(backend) } });
+}
+
+function applying(name: string): MigrationStep {
+  return { verb: 'apply', what: name };
 }
 
 /** The steps by name, in the order of their names. One that was released is never changed. */

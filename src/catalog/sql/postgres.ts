@@ -41,6 +41,7 @@ export function postgresBackend(options: PostgresOptions): SqlBackend {
         }),
       }),
     openMigrationDialect: () => new PostgresDialect({ pool: openPool({ ...connection, max: 1 }) }),
+    openReadingDialect: () => new PostgresDialect({ pool: openPool({ ...connection, max: 1 }) }),
     // Not now(), which stands still for the length of a transaction.
     now: sql<number>`cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint)`,
     relations: sql<string>`cast((

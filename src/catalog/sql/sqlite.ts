@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { sql, SqliteAdapter, SqliteDialect, type SqliteDatabase } from 'kysely';
 import { LRUCache } from 'lru-cache';
@@ -26,6 +27,10 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
     kind: 'sqlite',
     openDialect,
     openMigrationDialect: openDialect,
+    openReadingDialect: () =>
+      existsSync(options.path)
+        ? new TransactionalSqliteDialect({ database: async () => openReadOnly(options.path) })
+        : undefined,
     now: sql<number>`cast(unixepoch('subsec') * 1000 as integer)`,
     relations: sql<string>`(
       select json_group_array(json_array(r.name, r.target) order by r.name, r.position)
@@ -52,6 +57,14 @@ function open(path: string): SqliteDatabase {
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   // FULL: in WAL mode a power cut may otherwise take back what was committed.
   database.exec('pragma journal_mode = wal; pragma synchronous = full');
+  return withStatements(database);
+}
+
+function openReadOnly(path: string): SqliteDatabase {
+  return withStatements(new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, readOnly: true }));
+}
+
+function withStatements(database: DatabaseSync): SqliteDatabase {
   const statements = new LRUCache<string, StatementSync>({ max: 200 });
   return {
     close: () => database.close(),

@@ -1,0 +1,78 @@
+import type { Logger } from 'pino';
+import { openCatalog } from './app-drivers.ts';
+import type { CatalogFinding, FileCatalog } from './catalog/file-catalog.ts';
+import type { Config } from './config.ts';
+import type { Dependency } from './health.ts';
+
+/** Brings the schema of the configured catalog up to date and returns what it did, a line each. */
+export function migrateCatalog(config: Config): Promise<readonly string[]> {
+  return withCatalog(config, {}, (catalog) => catalog.migrate());
+}
+
+/** What {@link migrateCatalog} would do, a line each. Changes nothing. */
+export function planMigration(config: Config): Promise<readonly string[]> {
+  return withCatalog(config, { readOnly: true }, (catalog) => catalog.planMigration());
+}
+
+/** What the operator of the configured catalog has to know of it. Changes nothing. */
+export function checkCatalog(config: Config): Promise<readonly CatalogFinding[]> {
+  return withCatalog(config, { readOnly: true }, async (catalog) => {
+    const findings = await catalog.inspect();
+    if (config.settings.ASSET_MIGRATE || findings.some(({ level }) => level === 'mistake')) return findings;
+    const steps = await catalog.planMigration();
+    if (steps.length === 0) return findings;
+    const text = `ASSET_MIGRATE: is false, and the schema of the catalog is not up to date. Run \`asset-service migrate\`, which ${steps.join('; ')}.`;
+    return [...findings, { level: 'mistake', text }];
+  });
+}
+
+/**
+ * The catalog as what the service depends on. Before it is used it is looked at, and migrated unless `migrates` is false:
+ * one that is down when the service starts, or not set up as the settings say, when it has come up or was mended. What
+ * is found goes to the log, once.
+ */
+export function catalogDependency(
+  catalog: FileCatalog,
+  options: { readonly migrates: boolean },
+  log: Logger,
+): Dependency {
+  const told = new Set<string>();
+  let isPrepared = false;
+  const prepare = async (call: { readonly signal: AbortSignal }) => {
+    const findings = await catalog.inspect(call);
+    for (const { level, text } of findings.filter((finding) => !told.has(finding.text))) {
+      told.add(text);
+      log[level === 'warning' ? 'warn' : 'error']({ catalog: catalog.kind }, text);
+    }
+    const mistakes = findings.filter(({ level }) => level === 'mistake');
+    if (mistakes.length > 0) throw new Error(mistakes.map(({ text }) => text).join(' '));
+    if (options.migrates) await migrate(catalog, log);
+  };
+  return {
+    name: 'catalog',
+    async check(call) {
+      if (!isPrepared) await prepare(call);
+      isPrepared = true;
+      await catalog.check(call);
+    },
+  };
+}
+
+async function migrate(catalog: FileCatalog, log: Logger): Promise<readonly string[]> {
+  const done = await catalog.migrate();
+  for (const line of done) log.info({ catalog: catalog.kind }, line);
+  return done;
+}
+
+async function withCatalog<T>(
+  config: Config,
+  options: { readonly readOnly?: boolean },
+  work: (catalog: FileCatalog) => Promise<T>,
+): Promise<T> {
+  const catalog = await openCatalog(config, options);
+  try {
+    return await work(catalog);
+  } finally {
+    await catalog.close();
+  }
+}

@@ -1,0 +1,138 @@
+import { AssetError } from '../../errors.ts';
+import type { JsonValue } from '../file-catalog.ts';
+import { settingKey, type FieldName } from './field-map.ts';
+import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
+
+/** What keeps the service from working with a PocketBase, for its operator. */
+export interface Mistake {
+  /** The collection, or `collection.field`. */
+  readonly field: string;
+  /** Names the setting or the field, and says what to do. */
+  readonly text: string;
+}
+
+/** Parts of a record that are empty when it is created, or may be. The caller cannot change that. */
+const EMPTY_AT_FIRST = [
+  ...(['createdFor', 'deleteTime', 'purgeTime', 'requestKey', 'revision'] as const),
+] satisfies FieldName[];
+
+/** An id as the service makes them. */
+const AN_ID = 'abcdefghij01234';
+
+/**
+ * What makes PocketBase refuse a new record, or the second one, whatever the caller sends: required fields that
+ * neither the caller nor the service can fill, unique indexes over what every new record leaves empty, and ids of
+ * another form.
+ */
+export function unfillableFields(collection: Collection, setup: PocketBaseSetup): readonly Mistake[] {
+  const mistakes: Mistake[] = [];
+  const add = (field: string, text: string) =>
+    mistakes.push({ field: `${collection.name}.${field}`, text: `${collection.name}.${field} ${text}` });
+  const ours = new Map(EMPTY_AT_FIRST.map((name) => [setup.map[name], name]));
+  const others = collection.fields.filter((field) => !field.system && isOutOfReach(field, setup));
+  for (const field of collection.fields.filter((one) => one.required && !one.system)) {
+    const name = ours.get(field.name);
+    if (name !== undefined) {
+      add(
+        field.name,
+        `is required, but a new file may have no ${settingKey(name)}. Make it optional in PocketBase.`,
+      );
+    } else if (others.includes(field) && !isFilled(field, setup)) {
+      add(
+        field.name,
+        `is required, and no upload can fill it. Make it optional in PocketBase${orGiveDefault(field)}.`,
+      );
+    }
+  }
+  const same = others.filter((field) => !field['autogeneratePattern']).map(({ name }) => name);
+  for (const index of collection.indexes) {
+    const columns = columnsOfUnique(index);
+    if (columns?.length && columns.every((column) => same.includes(column))) {
+      add(
+        columns.join(', '),
+        `has a unique index, and no upload can fill it: the second one is refused. ` +
+          `Drop the index in PocketBase, or end it with: where \`${columns[0]}\` != ''.`,
+      );
+    }
+  }
+  const id = collection.fields.find(({ name }) => name === 'id');
+  if (id && !takesOurIds(id)) {
+    add(
+      'id',
+      `does not take the ids of the service, 15 of [a-z0-9]. Widen its length and pattern in PocketBase.`,
+    );
+  }
+  return mistakes;
+}
+
+/** True if no caller can write the field, and the service leaves it alone. */
+function isOutOfReach(field: CollectionField, setup: PocketBaseSetup): boolean {
+  if (Object.values(setup.map).includes(field.name)) return false;
+  return field.hidden === true || field.type === 'password' || isLegacyLink(field, setup);
+}
+
+/** True for a field that holds a legacy link: a file of PocketBase, or one that the settings name. */
+function isLegacyLink({ name, type }: CollectionField, { hiddenFields }: PocketBaseSetup): boolean {
+  return type === 'file' || hiddenFields.includes(name);
+}
+
+/** True for a required field of a legacy link: a new file has none, so a migration makes it optional. */
+export function isRequiredLink(field: CollectionField, setup: PocketBaseSetup): boolean {
+  return field.required === true && isLegacyLink(field, setup) && !isFilled(field, setup);
+}
+
+function isFilled(field: CollectionField, { defaults }: PocketBaseSetup): boolean {
+  // PocketBase makes up the value of a text field that has such a pattern.
+  return Boolean(field['autogeneratePattern']) || !isEmpty(defaults[field.name]);
+}
+
+/** True for what PocketBase takes for no value in a field that is required. */
+export function isEmpty(value: JsonValue | undefined): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  return value === undefined || value === null || value === '' || value === 0 || value === false;
+}
+
+function orGiveDefault(field: CollectionField): string {
+  if (field.type === 'password') return '';
+  const example = JSON.stringify({ [field.name]: exampleFor(field) });
+  return `, or give new records a value by ASSET_POCKETBASE_DEFAULTS, such as ${example}`;
+}
+
+function exampleFor(field: CollectionField): JsonValue {
+  if (field.type === 'number') return 1;
+  if (field.type === 'bool') return true;
+  const { values } = field;
+  return Array.isArray(values) && typeof values[0] === 'string' ? values[0] : '-';
+}
+
+/** The columns of a unique index over all records; undefined for any other index. */
+function columnsOfUnique(index: string): readonly string[] | undefined {
+  const [, list] = /^\s*create\s+unique\s+index\b.*?\son\s+\S+\s*\(([^()]*)\)\s*;?\s*$/is.exec(index) ?? [];
+  return list?.split(',').map((column) => /[\w]+/.exec(column)?.[0] ?? '');
+}
+
+function takesOurIds({ min, max, pattern }: CollectionField): boolean {
+  const fits = (limit: unknown, ok: (limit: number) => boolean) =>
+    typeof limit !== 'number' || limit === 0 || ok(limit);
+  return (
+    fits(min, (least) => AN_ID.length >= least) &&
+    fits(max, (most) => AN_ID.length <= most) &&
+    (typeof pattern !== 'string' || matches(pattern))
+  );
+}
+
+function matches(pattern: string): boolean {
+  try {
+    return new RegExp(pattern).test(AN_ID);
+  } catch {
+    // One in a form that only PocketBase knows. It will tell by itself.
+    return true;
+  }
+}
+
+/** How mistakes are told to whoever starts or migrates the service. */
+export function setupError(mistakes: readonly Mistake[]): AssetError {
+  const [first] = mistakes;
+  const message = `PocketBase and the settings do not fit together:\n  ${mistakes.map(({ text }) => text).join('\n  ')}`;
+  return new AssetError('CATALOG_REFUSED', message, { metadata: { field: first?.field ?? '' } });
+}

@@ -1,0 +1,143 @@
+import { closestMatch } from 'leven';
+import type { JsonValue } from '../file-catalog.ts';
+import { DEFAULT_FIELDS, FIELDS, settingKey } from './field-map.ts';
+import { isEmpty, type Mistake } from './fillable.ts';
+import { HELPERS } from './helpers.ts';
+import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
+import { describeField, wantedField } from './wanted.ts';
+
+/** The one collection that the service creates where there is none. */
+export const DEFAULT_COLLECTION = 'files';
+
+/** The collection that has this name or id, as PocketBase would find it. */
+export function collectionOf(collections: readonly Collection[], name: string): Collection | undefined {
+  return collections.find((one) => one.id === name || one.name.toLowerCase() === name.toLowerCase());
+}
+
+/** What is wrong with the collection that the settings name: it has to exist and to be one that can hold files. */
+export function collectionMistakes(
+  collections: readonly Collection[],
+  setup: PocketBaseSetup,
+): readonly Mistake[] {
+  const { collection } = setup;
+  const mistake = (setting: string, why: string) => [{ field: collection, text: `${setting}: ${why}` }];
+  const found = collectionOf(collections, collection);
+  const isHelper = HELPERS.some(({ name }) => name === (found?.name ?? collection));
+  if (isHelper || found?.system) {
+    const whose = isHelper ? 'the service keeps its own state in it' : 'it belongs to PocketBase';
+    return mistake('ASSET_POCKETBASE_COLLECTION', `"${collection}" cannot hold the files: ${whose}.`);
+  }
+  if (found) {
+    if (found.type === 'base') return [];
+    const why = `"${collection}" is of type ${found.type}, and files need a collection of type base.`;
+    return mistake('ASSET_POCKETBASE_COLLECTION', why);
+  }
+  const candidates = collections.filter(
+    ({ name, system }) => !system && !HELPERS.some((one) => one.name === name),
+  );
+  const others = suggest(collection, candidates);
+  if (collection !== DEFAULT_COLLECTION) {
+    return mistake('ASSET_POCKETBASE_COLLECTION', `PocketBase has no collection "${collection}".${others}`);
+  }
+  // Names of fields tell that there is a collection somewhere. A new one would be empty.
+  const setting = SETTINGS_OF_NAMES.find((one) => namesIn(one, setup).length > 0);
+  if (setting === undefined) return [];
+  const why = `names fields, but PocketBase has no collection "${collection}" that could have them.`;
+  return mistake(setting, `${why} Name the collection in ASSET_POCKETBASE_COLLECTION.${others}`);
+}
+
+/** What is wrong with the names of fields that the settings give: each of them has to exist. */
+export function fieldNameMistakes(collection: Collection, setup: PocketBaseSetup): readonly Mistake[] {
+  const { map, hiddenFields, defaults } = setup;
+  const mistakes: Mistake[] = [];
+  const add = (setting: string, field: string, why: string) =>
+    mistakes.push({ field: `${collection.name}.${field}`, text: `${setting}: ${why}` });
+  const byName = new Map(collection.fields.map((field) => [field.name, field]));
+  const missing = (name: string) =>
+    `the collection "${collection.name}" has no field "${name}".${suggest(name, collection.fields)}`;
+
+  for (const ours of FIELDS) {
+    const name = map[ours];
+    if (byName.has(name) || name === DEFAULT_FIELDS[ours]) continue;
+    const toAdd = `Where the service is to have a field of that name, add it first: ${describeField(wantedField(ours))}.`;
+    add('ASSET_POCKETBASE_FIELDS', name, `"${settingKey(ours)}": ${missing(name)} ${toAdd}`);
+  }
+  for (const name of hiddenFields) {
+    if (!byName.has(name)) add('ASSET_POCKETBASE_HIDDEN_FIELDS', name, missing(name));
+  }
+  for (const [name, value] of Object.entries(defaults)) {
+    const field = byName.get(name);
+    const ours = FIELDS.find((one) => map[one] === name);
+    const why = !field
+      ? missing(name)
+      : ours !== undefined
+        ? `"${name}" is where the ${settingKey(ours)} of a file is, which has no default.`
+        : whyNoDefault(field, value);
+    if (why !== undefined) add('ASSET_POCKETBASE_DEFAULTS', name, why);
+  }
+  return mistakes;
+}
+
+const SETTINGS_OF_NAMES = [
+  ...(['ASSET_POCKETBASE_FIELDS', 'ASSET_POCKETBASE_HIDDEN_FIELDS', 'ASSET_POCKETBASE_DEFAULTS'] as const),
+] as const;
+
+/** The names of fields that one of the settings gives. */
+function namesIn(setting: (typeof SETTINGS_OF_NAMES)[number], setup: PocketBaseSetup): readonly string[] {
+  switch (setting) {
+    case 'ASSET_POCKETBASE_FIELDS':
+      return FIELDS.map((ours) => setup.map[ours]).filter(
+        (name, index) => name !== DEFAULT_FIELDS[FIELDS[index]!],
+      );
+    case 'ASSET_POCKETBASE_HIDDEN_FIELDS':
+      return setup.hiddenFields;
+    case 'ASSET_POCKETBASE_DEFAULTS':
+      return Object.keys(setup.defaults);
+  }
+}
+
+/** Why a field cannot have a value by default; undefined if it can. */
+function whyNoDefault(field: CollectionField, value: JsonValue): string | undefined {
+  if (field.system || ['autodate', 'file', 'password'].includes(field.type)) {
+    return `"${field.name}" is of type ${field.type}${field.system ? ' and belongs to PocketBase' : ''}: it takes no value.`;
+  }
+  if (!fitsDefault(field, value)) {
+    return `"${field.name}" is of type ${field.type} and cannot be ${JSON.stringify(value)}.`;
+  }
+  return field.required && isEmpty(value)
+    ? `"${field.name}" is required, and ${JSON.stringify(value)} counts as nothing.`
+    : undefined;
+}
+
+function fitsDefault(field: CollectionField, value: JsonValue): boolean {
+  const items = Array.isArray(value) ? (value as readonly JsonValue[]) : [value];
+  const isText = (item: JsonValue) => typeof item === 'string';
+  switch (field.type) {
+    case 'json':
+      return true;
+    case 'number':
+    case 'geoPoint':
+      return typeof value === (field.type === 'number' ? 'number' : 'object');
+    case 'bool':
+      return typeof value === 'boolean';
+    case 'select':
+      return items.every((item) => (field['values'] as readonly JsonValue[] | undefined)?.includes(item));
+    case 'relation':
+      return items.every(isText);
+    case 'date':
+      return isText(value) && !Number.isNaN(Date.parse(value));
+    default:
+      return isText(value);
+  }
+}
+
+/** What may have been meant, and what there is. */
+function suggest(name: string, there: readonly { readonly name: string }[]): string {
+  const names = there.map((one) => one.name);
+  // Two slips, or a third of a long name.
+  const options = { maxDistance: Math.max(2, Math.floor(name.length / 3)) };
+  const lower = names.map((one) => one.toLowerCase());
+  const nearest = closestMatch(name.toLowerCase(), lower, options);
+  const meant = nearest === undefined ? '' : ` Did you mean "${names[lower.indexOf(nearest)]}"?`;
+  return `${meant} ${names.length === 0 ? 'It has none.' : `There are: ${names.join(', ')}.`}`;
+}

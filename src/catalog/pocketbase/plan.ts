@@ -1,0 +1,170 @@
+import type { MigrationStep } from '../migration-step.ts';
+import { MAX_FILE_REQUESTS } from './creations.ts';
+import { FIELDS } from './field-map.ts';
+import { isRequiredLink, setupError, unfillableFields, type Mistake } from './fillable.ts';
+import { HELPERS, type Helper } from './helpers.ts';
+import { indexName, missingIndexes } from './indexes.ts';
+import { collectionMistakes, collectionOf, fieldNameMistakes } from './names.ts';
+import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
+import { describeField, typeMistakes, wantedField, type NewField } from './wanted.ts';
+
+/** What PocketBase says of itself that a migration depends on. */
+export interface PocketBaseState {
+  /** Every collection. */
+  readonly collections: readonly Collection[];
+  /** The settings of the batch API. */
+  readonly batch: { readonly enabled: boolean; readonly maxRequests: number };
+}
+
+/** What a migration changes in a PocketBase. */
+export interface MigrationPlan {
+  readonly steps: readonly MigrationStep[];
+  /** The collections as they are to be, for an import. */
+  readonly collections: readonly object[];
+  /** The settings of the batch API as they are to be; undefined if they stay as they are. */
+  readonly batch: object | undefined;
+}
+
+/**
+ * What a PocketBase lacks for the catalog. Nothing is removed. Rules, views and fields stay as they are, but for
+ * one thing: a legacy link that is `required` no longer is, since files of the service have no location.
+ *
+ * @throws AssetError CATALOG_REFUSED with every {@link setupMistakes mistake} in the setup
+ */
+export function planMigration(state: PocketBaseState, setup: PocketBaseSetup): MigrationPlan {
+  const mistakes = setupMistakes(state.collections, setup);
+  if (mistakes.length > 0) throw setupError(mistakes);
+  const parts = [
+    planFiles(collectionOf(state.collections, setup.collection), setup),
+    ...HELPERS.map((helper) => planHelper(collectionOf(state.collections, helper.name), helper)),
+  ].filter(({ steps }) => steps.length > 0);
+  const batch = planBatch(state.batch);
+  return {
+    steps: [...parts.flatMap(({ steps }) => steps), ...batch.steps],
+    collections: parts.map(({ body }) => body),
+    batch: batch.steps.length > 0 ? batch.body : undefined,
+  };
+}
+
+/** Every mistake in the setup that keeps the service from working, and from being migrated. */
+export function setupMistakes(
+  collections: readonly Collection[],
+  setup: PocketBaseSetup,
+): readonly Mistake[] {
+  const files = collectionOf(collections, setup.collection);
+  const found = collectionMistakes(collections, setup);
+  const foreign = HELPERS.flatMap(({ name }) => {
+    const collection = collectionOf(collections, name);
+    return !collection || isOurs(collection) ? [] : [foreignHelper(name)];
+  });
+  if (!files || found.length > 0) return [...found, ...foreign];
+  const migrated = { ...files, fields: relaxed(files, setup) };
+  return [
+    ...fieldNameMistakes(files, setup),
+    ...typeMistakes(files, setup),
+    ...unfillableFields(migrated, setup),
+    ...foreign,
+  ];
+}
+
+interface Part {
+  readonly steps: readonly MigrationStep[];
+  readonly body: object;
+}
+
+function planFiles(found: Collection | undefined, setup: PocketBaseSetup): Part {
+  const before: Omit<Collection, 'id'> = found ?? {
+    ...{ name: setup.collection, type: 'base', fields: [], indexes: [] },
+  };
+  const { name, type } = before;
+  const names = new Set(before.fields.map((field) => field.name));
+  const added = FIELDS.map((ours) => ({ name: setup.map[ours], ...wantedField(ours) })).filter(
+    (field) => !names.has(field.name),
+  );
+  const indexes = missingIndexes(before, setup);
+  return {
+    steps: [
+      ...(found ? [] : [{ verb: 'create', what: `collection ${name}`, detail: SUPERUSERS } as const]),
+      ...added.map((field) => addField(name, field)),
+      ...before.fields
+        .filter((field) => isRequiredLink(field, setup))
+        .map((field) => {
+          return {
+            verb: 'make',
+            what: `${name}.${field.name} optional: new files have no location`,
+          } as const;
+        }),
+      ...indexes.map(addIndex),
+    ],
+    // Nothing else of the collection is sent, so that nobody's change of its rules is undone.
+    body: {
+      ...{ name, type },
+      fields: [...relaxed(before, setup), ...added],
+      indexes: [...before.indexes, ...indexes],
+    },
+  };
+}
+
+function relaxed({ fields }: Pick<Collection, 'fields'>, setup: PocketBaseSetup): readonly CollectionField[] {
+  return fields.map((field) => (isRequiredLink(field, setup) ? { ...field, required: false } : field));
+}
+
+function planHelper(found: Collection | undefined, helper: Helper): Part {
+  const present = new Set(found?.indexes.map(indexName));
+  const indexes = helper.indexes.filter((index) => !present.has(indexName(index)));
+  const fields = helper.fields.filter(({ name }) => !found?.fields.some((one) => one.name === name));
+  const { name } = helper;
+  const detail = `${helper.fields.map((field) => `${field.name} (${describeField(field)})`).join(', ')}; ${SUPERUSERS}`;
+  return {
+    steps: found
+      ? [...fields.map((field) => addField(name, field)), ...indexes.map(addIndex)]
+      : [{ verb: 'create', what: `collection ${name}`, detail }],
+    body: {
+      ...{ name, type: 'base' },
+      fields: [...(found?.fields ?? []), ...fields],
+      indexes: [...(found?.indexes ?? []), ...indexes],
+    },
+  };
+}
+
+const SUPERUSERS = 'for superusers alone';
+
+function addField(
+  collection: string,
+  { name, ...field }: NewField & { readonly name: string },
+): MigrationStep {
+  return { verb: 'add', what: `field ${collection}.${name}`, detail: describeField(field) };
+}
+
+function addIndex(index: string): MigrationStep {
+  return { verb: 'add', what: `index ${indexName(index)}`, detail: index };
+}
+
+/** Requests in the longest batch of the catalog. */
+const MIN_BATCH = MAX_FILE_REQUESTS;
+
+function planBatch(batch: PocketBaseState['batch']): Part {
+  const maxRequests = Math.max(batch.maxRequests, MIN_BATCH);
+  const limits = `at most ${maxRequests} requests, before ${batch.maxRequests}`;
+  return {
+    steps: [
+      ...(batch.enabled
+        ? []
+        : [{ verb: 'enable', what: 'batch requests in the settings', detail: 'batch.enabled' } as const]),
+      ...(batch.maxRequests < MIN_BATCH
+        ? [{ verb: 'raise', what: 'the limit of batch requests in the settings', detail: limits } as const]
+        : []),
+    ],
+    body: { ...batch, enabled: true, maxRequests },
+  };
+}
+
+/** A helper is known by its ids, which are longer than those of PocketBase. */
+function isOurs({ type, fields }: Collection): boolean {
+  return type === 'base' && fields.some(({ name, max }) => name === 'id' && max === 128);
+}
+
+function foreignHelper(name: string): Mistake {
+  const text = `The collection "${name}" is not the service's, which needs one of that name for itself. Rename it in PocketBase.`;
+  return { field: name, text };
+}

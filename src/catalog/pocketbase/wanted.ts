@@ -1,0 +1,85 @@
+import { settingKey, type FieldName } from './field-map.ts';
+import type { Mistake } from './fillable.ts';
+import { isMultiple, type Collection, type CollectionField, type PocketBaseSetup } from './schema.ts';
+
+/** A field that the catalog adds. */
+export type NewField = Omit<CollectionField, 'name'>;
+
+const text = (max: number) => ({ type: 'text', max });
+const wholeNumber = { type: 'number', onlyInt: true };
+
+interface Wanted {
+  /** What the field is where the collection has none. */
+  readonly as: NewField;
+  /** The types that do as well. */
+  readonly types: readonly string[];
+  /** What the service writes has this many characters. */
+  readonly length?: number;
+  /** True for a field that users must not be able to write: PocketBase keeps hidden ones from them. */
+  readonly secret?: boolean;
+}
+
+const WANTED: Readonly<Record<FieldName, Wanted>> = {
+  name: { as: text(1_024), types: ['text', 'editor'] },
+  contentType: { as: text(255), types: ['text'] },
+  sizeBytes: { as: { ...wholeNumber, min: 0 }, types: ['number'] },
+  sha256: { as: text(64), types: ['text'], length: 64 },
+  crc32c: { as: text(8), types: ['text'], length: 8 },
+  owner: { as: text(255), types: ['text', 'relation', 'select', 'email'] },
+  usage: { as: text(128), types: ['text', 'relation', 'select'] },
+  createdBy: { as: text(512), types: ['text'] },
+  createdFor: { as: { ...text(512), hidden: true }, types: ['text'] },
+  createTime: { as: { type: 'autodate', onCreate: true }, types: ['autodate'] },
+  updateTime: { as: { type: 'autodate', onCreate: true, onUpdate: true }, types: ['autodate'] },
+  deleteTime: { as: { type: 'date' }, types: ['date'] },
+  purgeTime: { as: { type: 'date', hidden: true }, types: ['date'] },
+  requestKey: { as: { ...text(64), hidden: true }, types: ['text'], length: 64, secret: true },
+  revision: { as: { ...wholeNumber, min: 0, hidden: true }, types: ['number'], secret: true },
+};
+
+/** What the field of a part of a record is where the service adds it. */
+export function wantedField(name: FieldName): NewField {
+  return WANTED[name].as;
+}
+
+/** What keeps the fields of a collection from holding what they are to hold. Those that are not there do not count. */
+export function typeMistakes(collection: Collection, { map }: PocketBaseSetup): readonly Mistake[] {
+  return Object.entries(WANTED).flatMap(([ours, wanted]) => {
+    const key = settingKey(ours as FieldName);
+    const field = collection.fields.find(({ name }) => name === map[ours as FieldName]);
+    const why = field && whyUnfit(field, wanted);
+    if (why === undefined) return [];
+    const path = `${collection.name}.${field!.name}`;
+    return [{ field: path, text: `${path} ${why.replaceAll('{key}', key)}` }];
+  });
+}
+
+function whyUnfit(field: CollectionField, wanted: Wanted): string | undefined {
+  const elsewhere = 'Map {key} to another field of the collection in ASSET_POCKETBASE_FIELDS.';
+  const { max } = field;
+  if (!wanted.types.includes(field.type)) {
+    return `is of type ${field.type} and cannot hold {key} (${describeField(wanted.as)}). ${elsewhere}`;
+  }
+  if (isMultiple(field)) return `holds several values, and {key} is one. ${elsewhere}`;
+  if (wanted.length !== undefined && typeof max === 'number' && max > 0 && max < wanted.length) {
+    return `takes ${max} characters, and {key} has ${wanted.length}. Allow more in PocketBase, or map {key} to another field in ASSET_POCKETBASE_FIELDS.`;
+  }
+  if (wanted.secret && !field.hidden) {
+    return `must be hidden, so that nobody but superusers can write it. Hide it in PocketBase. If it is a field of the product, map {key} to another one in ASSET_POCKETBASE_FIELDS.`;
+  }
+  return undefined;
+}
+
+/** The type of a field and what else matters of it, in words. */
+export function describeField({ type, ...options }: NewField): string {
+  const { min, max, onlyInt, hidden, onCreate, onUpdate, required } = options;
+  return [
+    type,
+    ...(onlyInt === true ? ['whole numbers'] : []),
+    ...(typeof min === 'number' ? [`at least ${min}`] : []),
+    ...(typeof max === 'number' ? [`at most ${max}`] : []),
+    ...(onCreate === true ? [onUpdate === true ? 'set on create and update' : 'set on create'] : []),
+    ...(required === true ? ['required'] : []),
+    ...(hidden === true ? ['hidden'] : []),
+  ].join(', ');
+}

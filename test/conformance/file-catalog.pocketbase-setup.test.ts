@@ -1,0 +1,396 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type PocketBase from 'pocketbase';
+import type { CatalogFinding, FileCatalog } from '../../src/catalog/file-catalog.ts';
+import { openPocketBaseCatalog, type PocketBaseOptions } from '../../src/catalog/pocketbase.ts';
+import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
+import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
+import { createFile, getFile } from './file-catalog/subject.ts';
+
+type Options = Omit<PocketBaseOptions, 'url' | 'email' | 'password'>;
+
+/** A PocketBase as people have it, and settings as people write them. */
+describe('file catalog: pocketbase and settings that do not fit', () => {
+  let server: PocketBaseServer;
+  let admin: PocketBase;
+  let count = 0;
+  const opened: FileCatalog[] = [];
+
+  beforeAll(async () => {
+    server = await startPocketBase();
+    admin = await adminOf(server);
+  });
+
+  afterAll(async () => {
+    await Promise.all(opened.map((catalog) => catalog.close()));
+    await server?.dispose();
+  });
+
+  function open(options: Options): FileCatalog {
+    const { url, email, password } = server;
+    const catalog = openPocketBaseCatalog({ url, email, password, ...options });
+    opened.push(catalog);
+    return catalog;
+  }
+
+  /** Adds a collection of a name of its own, and returns the name. */
+  async function addCollection(fields: object[], more: object = {}): Promise<string> {
+    const name = `media_${++count}`;
+    await admin.collections.create({ name, type: 'base', fields, ...more });
+    return name;
+  }
+
+  /** All that a migration could change. */
+  async function everything(): Promise<unknown> {
+    const { updated: _, ...settings } = await admin.settings.getAll();
+    return { collections: await admin.collections.getFullList({ sort: 'id' }), settings };
+  }
+
+  const texts = (findings: readonly CatalogFinding[], level: CatalogFinding['level']) =>
+    findings.filter((finding) => finding.level === level).map(({ text }) => text);
+
+  /** Holds that nothing works so, that it is told by all of these, and that nothing was changed. Returns what is told. */
+  async function expectMistake(options: Options, ...told: string[]): Promise<FileCatalog> {
+    const before = await everything();
+    const catalog = open(options);
+    const mistakes = texts(await catalog.inspect(), 'mistake');
+    expect(mistakes).toHaveLength(1);
+    for (const part of told) expect(mistakes[0]).toContain(part);
+    for (const work of [() => catalog.migrate(), () => catalog.planMigration()]) {
+      await expect(work()).rejects.toMatchObject({
+        reason: 'CATALOG_REFUSED',
+        message: expect.stringContaining(mistakes[0]!) as unknown,
+      });
+    }
+    expect(await everything()).toEqual(before);
+    return catalog;
+  }
+
+  describe('names', () => {
+    it('creates no collection but the one of the default name, and that for no names of fields', async () => {
+      await addCollection([{ name: 'title', type: 'text' }]);
+      await expectMistake(
+        { collection: 'medai_1' },
+        ...['ASSET_POCKETBASE_COLLECTION', '"medai_1"', 'Did you mean "media_1"?'],
+      );
+      await expectMistake({ fields: { name: 'title' } }, 'ASSET_POCKETBASE_FIELDS', '"files"', 'media_1');
+      await expectMistake({ hiddenFields: ['url'] }, 'ASSET_POCKETBASE_HIDDEN_FIELDS', '"files"');
+      await expectMistake({ defaults: { a: 1 } }, 'ASSET_POCKETBASE_DEFAULTS', '"files"');
+      expect(texts(await open({}).inspect(), 'mistake')).toEqual([]);
+    });
+
+    it('takes no collection that cannot hold files', async () => {
+      await admin.collections.create({ name: 'a_view', type: 'view', viewQuery: 'select id from media_1' });
+      for (const [collection, why] of [
+        ['a_view', 'type view'],
+        ['users', 'type auth'],
+        ['_mfas', 'belongs to PocketBase'],
+        ['asset_uploads', 'its own state'],
+      ] as const) {
+        await expectMistake({ collection }, 'ASSET_POCKETBASE_COLLECTION', `"${collection}"`, why);
+      }
+      const { id } = await admin.collections.create({ name: 'asset_leases', type: 'base' });
+      await expectMistake({}, '"asset_leases"', 'Rename it');
+      await admin.collections.delete(id);
+    });
+
+    it.each<[string, Options, string[]]>([
+      [
+        'a misspelt field',
+        { fields: { name: 'titel' } },
+        ['ASSET_POCKETBASE_FIELDS: "name"', '"titel"', 'Did you mean "title"?', 'user'],
+      ],
+      [
+        'a field that only the service would have',
+        { fields: { revision: 'asset_rev' } },
+        ['ASSET_POCKETBASE_FIELDS: "revision"', '"asset_rev"', 'number, whole numbers, at least 0, hidden'],
+      ],
+      [
+        'a misspelt hidden field',
+        { hiddenFields: ['URL'] },
+        ['ASSET_POCKETBASE_HIDDEN_FIELDS', '"URL"', 'Did you mean "url"?'],
+      ],
+      [
+        'a misspelt default',
+        { defaults: { secure_nam: '-' } },
+        ['ASSET_POCKETBASE_DEFAULTS', '"secure_nam"', 'Did you mean "secure_name"?'],
+      ],
+      [
+        'a default of another type',
+        { defaults: { width: '1' } },
+        ['ASSET_POCKETBASE_DEFAULTS', '"width" is of type number', '"1"'],
+      ],
+      [
+        'a default for a field of its own',
+        { fields: { name: 'title' }, defaults: { title: '-' } },
+        ['ASSET_POCKETBASE_DEFAULTS', '"title" is where the name of a file is'],
+      ],
+      [
+        'a field of a type that cannot hold it',
+        { fields: { sha256: 'width' } },
+        ['.width is of type number and cannot hold sha256', 'ASSET_POCKETBASE_FIELDS'],
+      ],
+      [
+        'a field that holds several values',
+        { fields: { usage: 'labels' } },
+        ['.labels holds several values, and usage is one'],
+      ],
+      [
+        'a field that is too short',
+        { fields: { crc32c: 'short' } },
+        ['.short takes 4 characters, and crc32c has 8'],
+      ],
+      [
+        'a field that users could write',
+        { fields: { request_key: 'title' } },
+        ['.title must be hidden', 'request_key'],
+      ],
+    ])('tells of %s', async (_, options, told) => {
+      const collection = await addCollection([
+        { name: 'title', type: 'text' },
+        { name: 'user', type: 'text' },
+        { name: 'url', type: 'url' },
+        { name: 'width', type: 'number' },
+        { name: 'short', type: 'text', max: 4 },
+        { name: 'labels', type: 'select', values: ['a', 'b'], maxSelect: 2 },
+        { name: 'secure_name', type: 'text', hidden: true },
+      ]);
+      const catalog = await expectMistake({ collection, ...options }, ...told);
+      // The operator's mistake is no mistake of the caller.
+      await expect(createFile(catalog)).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
+    });
+
+    it('adds what is missing under its default name, also where the setting gives that', async () => {
+      const collection = await addCollection([{ name: 'title', type: 'text' }]);
+      const catalog = open({ collection, fields: { name: 'title', contentType: 'content_type' } });
+      expect(await catalog.migrate()).toContain(`added field ${collection}.content_type`);
+    });
+
+    it('tells no legacy link of a hidden field that is renamed while it runs', async () => {
+      const collection = await addCollection([{ name: 'url', type: 'url' }]);
+      const options = { collection, hiddenFields: ['url'] };
+      await open(options).migrate();
+      const { fields } = await admin.collections.getOne(collection);
+      const file = await createFile(open(options));
+      await admin.collection(collection).update(file.id, { url: 'https://bucket.example.com/x' });
+      await admin.collections.update(collection, {
+        fields: fields.map((field: { name: string }) =>
+          field.name === 'url' ? { ...field, name: 'link' } : field,
+        ),
+      });
+      await expect(getFile(open(options), file.id)).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
+    });
+  });
+
+  describe('a preview', () => {
+    it('tells all that a migration then does, and changes nothing', async () => {
+      const collection = await addCollection(
+        [
+          { name: 'url', type: 'url', required: true },
+          { name: 'sha256', type: 'text' },
+        ],
+        { indexes: ['create index idx_product on media_x (url)'] },
+      );
+      const catalog = open({ collection, hiddenFields: ['url'] });
+      await admin.settings.update({ batch: { enabled: false, maxRequests: 5, timeout: 3 } });
+      await admin.collections.delete('asset_leases');
+      const before = await everything();
+      const planned = await catalog.planMigration();
+      expect(await everything()).toEqual(before);
+
+      expect(planned).toEqual(
+        expect.arrayContaining([
+          `would add field ${collection}.content_type: text, at most 255`,
+          `would add field ${collection}.request_key: text, at most 64, hidden`,
+          `would make ${collection}.url optional: new files have no location`,
+          expect.stringMatching(`^would add index idx_asset_${collection}_owner: create index .*owner`),
+          expect.stringMatching('^would create collection asset_leases: .*holder.*for superusers alone$'),
+          expect.stringMatching('^would enable batch requests in the settings'),
+          expect.stringMatching(
+            '^would raise the limit of batch requests in the settings: .* 32 .*before 5$',
+          ),
+        ]),
+      );
+      expect(planned.join()).not.toContain('sha256');
+      const did = await catalog.migrate();
+      const past = { add: 'added', create: 'created', enable: 'enabled', make: 'made', raise: 'raised' };
+      const asDone = (line: string) =>
+        line
+          .replace(/^would (\w+)/, (_, verb: keyof typeof past) => past[verb])
+          .replace(/^((?:added|created|enabled|raised)[^:]*):.*/, '$1');
+      expect(planned.map(asDone)).toEqual(did);
+      expect(await catalog.planMigration()).toEqual([]);
+      const { batch } = await admin.settings.getAll();
+      expect(batch).toMatchObject({ enabled: true, maxRequests: 32, timeout: 3 });
+    });
+  });
+
+  describe('fields that nobody can fill', () => {
+    it.each<[string, object, string[]]>([
+      ['a hidden text', { name: 'secure_name', type: 'text', hidden: true }, ['{"secure_name":"-"}']],
+      ['a hidden number', { name: 'rank', type: 'number', hidden: true }, ['{"rank":1}']],
+      ['a hidden flag', { name: 'ok', type: 'bool', hidden: true }, ['{"ok":true}']],
+      [
+        'a hidden choice',
+        { name: 'kind', type: 'select', values: ['old', 'new'], hidden: true },
+        ['{"kind":"old"}'],
+      ],
+    ])('tells of %s that is required, and takes a default', async (_, field, [example]) => {
+      const collection = await addCollection([{ ...field, required: true }]);
+      const { name } = field as { name: string };
+      const told = [`${collection}.${name} is required`, 'optional', 'ASSET_POCKETBASE_DEFAULTS', example!];
+      const catalog = await expectMistake({ collection }, ...told);
+      await expect(createFile(catalog)).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
+
+      const defaults = JSON.parse(example!) as Record<string, string | number>;
+      const mended = open({ collection, defaults });
+      expect(texts(await mended.inspect(), 'mistake')).toEqual([]);
+      await mended.migrate();
+      const file = await createFile(mended);
+      expect(await admin.collection(collection).getOne(file.id)).toMatchObject(defaults);
+      expect((await mended.update(file.id, file.revision, { name: 'b' })).name).toBe('b');
+    });
+
+    it('tells of a password that is required, which can have no default', async () => {
+      const collection = await addCollection([{ name: 'pin', type: 'password', required: true }]);
+      const told = `${collection}.pin is required, and no upload can fill it. Make it optional in PocketBase.`;
+      await expectMistake({ collection }, told);
+    });
+
+    it.each(['delete_time', 'purge_time', 'request_key', 'revision', 'created_for'])(
+      'tells of %s that is required',
+      async (name) => {
+        const type = { revision: 'number', delete_time: 'date', purge_time: 'date' }[name] ?? 'text';
+        const collection = await addCollection([{ name, type, hidden: true, required: true }]);
+        await expectMistake({ collection }, `${collection}.${name} is required`, 'Make it optional');
+      },
+    );
+
+    it('takes what a caller, PocketBase or a migration fills', async () => {
+      const collection = await addCollection([
+        { name: 'title', type: 'text', required: true },
+        { name: 'token', type: 'text', required: true, hidden: true, autogeneratePattern: '[a-z]{8}' },
+        { name: 'document', type: 'file', required: true, maxSelect: 1 },
+        { name: 'owner', type: 'text', required: true },
+      ]);
+      const catalog = open({ collection });
+      expect(texts(await catalog.inspect(), 'mistake')).toEqual([]);
+      await catalog.migrate();
+      await createFile(catalog, { owner: 'ann', attributes: { title: 'x' } });
+    });
+
+    it('lets a caller give another value than the default', async () => {
+      const collection = await addCollection([
+        { name: 'state', type: 'text', required: true },
+        { name: 'extra', type: 'json', hidden: true, required: true },
+      ]);
+      const catalog = open({ collection, defaults: { state: 'new', extra: '17' } });
+      await catalog.migrate();
+      const { id } = await createFile(catalog);
+      expect(await admin.collection(collection).getOne(id)).toMatchObject({ state: 'new', extra: '17' });
+      expect((await createFile(catalog, { attributes: { state: 'old' } })).attributes).toEqual({
+        state: 'old',
+      });
+    });
+
+    it('tells of a unique index over what every new record leaves empty', async () => {
+      const unique = (columns: string, where = '') => [
+        `create unique index idx_u${++count} on media_x (${columns})${where}`,
+      ];
+      const fields = [
+        { name: 'secure_name', type: 'text', hidden: true },
+        { name: 'url', type: 'url', required: true },
+        { name: 'title', type: 'text' },
+      ];
+      const hiddenFields = ['url'];
+      for (const columns of ['`secure_name`', 'url', 'url, secure_name']) {
+        const collection = await addCollection(fields, { indexes: unique(columns) });
+        await expectMistake({ collection, hiddenFields }, 'has a unique index', 'Drop the index');
+      }
+      for (const index of [unique('title'), unique('url', " where url != ''"), unique('url, title')]) {
+        const collection = await addCollection(fields, { indexes: index });
+        const catalog = open({ collection, hiddenFields });
+        expect(texts(await catalog.inspect(), 'mistake')).toEqual([]);
+      }
+    });
+
+    it('tells of ids that are not those of the service', async () => {
+      const id = { name: 'id', type: 'text', system: true, primaryKey: true, required: true };
+      const long = { ...id, min: 20, max: 20, pattern: '^[a-z0-9]+$', autogeneratePattern: '[a-z0-9]{20}' };
+      const collection = await addCollection([long]);
+      await expectMistake({ collection }, `${collection}.id does not take the ids`);
+    });
+
+    it('goes on reading when such a field is added while it runs', async () => {
+      const collection = await addCollection([]);
+      const catalog = open({ collection });
+      await catalog.migrate();
+      const file = await createFile(catalog);
+      const { fields } = await admin.collections.getOne(collection);
+      const more = { name: 'secure_name', type: 'text', hidden: true, required: true };
+      await admin.collections.update(collection, { fields: [...fields, more] });
+      const later = open({ collection });
+      await expect(createFile(later)).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
+      expect((await getFile(later, file.id)).id).toBe(file.id);
+    });
+  });
+
+  describe('ways past the service', () => {
+    const anyone = '@request.auth.id != ""';
+
+    it('finds none in what the service makes', async () => {
+      const catalog = open({});
+      await catalog.migrate();
+      expect(await catalog.inspect()).toEqual([]);
+    });
+
+    it('tells of each rule by its name and text', async () => {
+      const rules = {
+        listRule: '',
+        viewRule: anyone,
+        createRule: anyone,
+        updateRule: anyone,
+        deleteRule: '',
+      };
+      const collection = await addCollection([{ name: 'owner', type: 'text' }], rules);
+      const findings = await open({ collection }).inspect();
+      expect(texts(findings, 'mistake')).toEqual([]);
+      const [create, update, del, ...others] = texts(findings, 'error');
+      expect(others).toEqual([]);
+      expect(create).toMatch(`createRule of the collection "${collection}" is open by "@request.auth.id`);
+      expect(update).toMatch(/updateRule .* owner/);
+      expect(del).toMatch(/deleteRule .* everybody, signed in or not.* bytes .* stay/);
+      const [list, view, ...more] = texts(findings, 'warning');
+      expect([list, view, more]).toEqual([
+        expect.stringContaining('listRule'),
+        expect.stringContaining('viewRule'),
+        [],
+      ]);
+    });
+
+    it('tells of open collections of its own, of cascades and of files that are not protected', async () => {
+      await open({}).migrate();
+      await admin.collections.update('asset_uploads', { listRule: '', updateRule: anyone });
+      const { collectionId } = await addTargets(admin, 'albums');
+      await admin.collections.update('albums', { deleteRule: anyone });
+      const collection = await addCollection([
+        { name: 'album', type: 'relation', collectionId, maxSelect: 1, cascadeDelete: true },
+        { name: 'document', type: 'file', maxSelect: 1 },
+        { name: 'sealed', type: 'file', maxSelect: 1, protected: true },
+      ]);
+      const catalog = open({ collection });
+      const findings = await catalog.inspect();
+      const errors = texts(findings, 'error');
+      expect(errors).toEqual([
+        expect.stringMatching(`relation ${collection}.album deletes in cascade.*"albums"`),
+        expect.stringMatching('listRule of the collection "asset_uploads"'),
+        expect.stringMatching('updateRule of the collection "asset_uploads"'),
+      ]);
+      expect(texts(findings, 'warning')).toEqual([
+        expect.stringMatching(`${collection}.document is not protected`),
+      ]);
+      await admin.collections.update('albums', { deleteRule: null });
+      await admin.collections.update('asset_uploads', { listRule: null, updateRule: null });
+      expect(texts(await catalog.inspect(), 'error')).toEqual([]);
+    });
+  });
+});
