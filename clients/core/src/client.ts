@@ -6,7 +6,8 @@ import {
 import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { type AssetClientOptions, Connection } from './connection.ts';
+import type { AssetClientOptions } from './connection-options.ts';
+import { Connection } from './connection.ts';
 import { openRead, type OpenFile, type ReadOptions } from './download.ts';
 import { AssetClientError, toClientError } from './errors.ts';
 import { type AssetFile, type FileChanges, toAssetFile, toFileMessage, toUpdateMask } from './records.ts';

@@ -1,4 +1,3 @@
-import type { ErrorReason } from '@asset-service/contract/asset/v1/error_reason_pb.js';
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -7,25 +6,8 @@ import {
 import type { Status } from '@asset-service/contract/google/rpc/status_pb.js';
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
-
-/** The canonical codes that a call fails with, by their names in gRPC. */
-export type ErrorCode =
-  | 'CANCELLED'
-  | 'UNKNOWN'
-  | 'INVALID_ARGUMENT'
-  | 'DEADLINE_EXCEEDED'
-  | 'NOT_FOUND'
-  | 'ALREADY_EXISTS'
-  | 'PERMISSION_DENIED'
-  | 'RESOURCE_EXHAUSTED'
-  | 'FAILED_PRECONDITION'
-  | 'ABORTED'
-  | 'OUT_OF_RANGE'
-  | 'UNIMPLEMENTED'
-  | 'INTERNAL'
-  | 'UNAVAILABLE'
-  | 'DATA_LOSS'
-  | 'UNAUTHENTICATED';
+import { isBrokenConnection, isTooLargeForClient, tlsFailure } from './connection-failure.ts';
+import type { ErrorCode, ErrorReasonName } from './error-names.ts';
 
 const CODES: Readonly<Record<Code, ErrorCode>> = {
   [Code.Canceled]: 'CANCELLED',
@@ -46,27 +28,6 @@ const CODES: Readonly<Record<Code, ErrorCode>> = {
   [Code.Unauthenticated]: 'UNAUTHENTICATED',
 };
 
-/**
- * Why a call failed: the names of `asset.v1.ErrorReason` without their prefix, those of a newer service too, and
- * what only a client can meet: SOURCE_CHANGED (a file became another while it was sent), SOURCE_FAILED (the
- * source of an upload could not be read; see `cause`), SOURCE_NOT_REPEATABLE (bytes of a stream are needed again that are
- * no longer in memory), DOWNLOAD_DAMAGED (bytes arrived that are not those of
- * the file), TARGET_FAILED (the local file of a download could not be written; see `cause`), TARGET_EXISTS (a download would have
- * replaced a file that nobody named), CONNECTION_LOST (no answer: the service cannot be reached or the connection broke), TOKEN_UNAVAILABLE (the issuer of
- * this client's tokens gives none, or what was given as one cannot be a token).
- */
-export type ErrorReasonName =
-  | Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>
-  | 'SOURCE_CHANGED'
-  | 'SOURCE_FAILED'
-  | 'SOURCE_NOT_REPEATABLE'
-  | 'DOWNLOAD_DAMAGED'
-  | 'TARGET_FAILED'
-  | 'TARGET_EXISTS'
-  | 'CONNECTION_LOST'
-  | 'TOKEN_UNAVAILABLE'
-  | (string & {});
-
 /** Header by which an error says that its call can be made again with another token; it never leaves the process. */
 export const TOKEN_RENEWED = 'asset-client-token-renewed';
 
@@ -85,6 +46,7 @@ export interface AssetClientErrorOptions {
   readonly retryDelayMs?: number | undefined;
   readonly fieldViolations?: readonly FieldViolation[];
   readonly tokenRenewed?: boolean;
+  readonly requestId?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -102,6 +64,8 @@ export class AssetClientError extends Error {
   readonly fieldViolations: readonly FieldViolation[];
   /** True if the service refused the token of the call and there is another one by now. */
   readonly tokenRenewed: boolean;
+  /** Request id of the upload that failed: with it as `requestId` the same upload is made again, or goes on, and never twice. */
+  readonly requestId: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: AssetClientErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -112,7 +76,45 @@ export class AssetClientError extends Error {
     this.retryDelayMs = options.retryDelayMs;
     this.fieldViolations = options.fieldViolations ?? [];
     this.tokenRenewed = options.tokenRenewed ?? false;
+    this.requestId = options.requestId;
   }
+}
+
+/** The error for a call of a client that was closed. */
+export function clientClosed(): AssetClientError {
+  return new AssetClientError('FAILED_PRECONDITION', 'the client is closed', { reason: 'CLIENT_CLOSED' });
+}
+
+/** The error for an argument or option that is not what it has to be. */
+export function invalidOption(message: string, cause?: unknown): AssetClientError {
+  return new AssetClientError('INVALID_ARGUMENT', message, { reason: 'OPTION_INVALID', cause });
+}
+
+/**
+ * Makes a request of what the caller gave.
+ *
+ * @throws AssetClientError OPTION_INVALID where that fails
+ */
+export function fromArguments<T>(build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    if (error instanceof AssetClientError) throw error;
+    throw invalidOption(`an argument is not what it has to be: ${messageOf(error)}`, error);
+  }
+}
+
+/** What an error of any kind says. */
+export function messageOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'message' in error
+    ? String(error.message)
+    : String(error);
+}
+
+/** The same error with the request id of the upload that it ended. */
+export function withRequestId(error: AssetClientError, requestId: string): AssetClientError {
+  if (error.requestId !== undefined) return error;
+  return new AssetClientError(error.code, error.message, { ...error, requestId, cause: error.cause });
 }
 
 /**
@@ -128,6 +130,11 @@ export function toClientError(error: unknown, signal?: AbortSignal): AssetClient
   // What the source of a token failed with.
   if (known.cause instanceof AssetClientError) return known.cause;
   const info = known.findDetails(ErrorInfoSchema)[0];
+  const tls = info === undefined ? tlsFailure(known) : undefined;
+  if (tls !== undefined) {
+    const message = `no TLS connection to the service: ${tls}`;
+    return new AssetClientError('UNAVAILABLE', message, { reason: 'TLS_FAILED', cause: error });
+  }
   if (info === undefined && isBrokenConnection(known)) {
     return new AssetClientError('UNAVAILABLE', `the connection to the service failed: ${known.rawMessage}`, {
       reason: 'CONNECTION_LOST',
@@ -165,24 +172,4 @@ export function statusToClientError(status: Status): AssetClientError {
     value,
   }));
   return toClientError(error);
-}
-
-/** Codes of Node.js for a connection that could not be made or that ended under a call. */
-const BROKEN = /^(?:E(?:CONN|PIPE|HOST|NET|TIMEDOUT|NOTFOUND|AI_AGAIN)|ERR_HTTP2_|ERR_STREAM_)/;
-
-/**
- * A connection that ends under a call comes in several disguises: as an error of a socket, as a stream that was reset
- * with CANCEL though the caller cancelled nothing, or as an answer without its end.
- */
-function isBrokenConnection(error: ConnectError): boolean {
-  for (let cause: unknown = error.cause; typeof cause === 'object' && cause !== null;) {
-    if ('code' in cause && typeof cause.code === 'string' && BROKEN.test(cause.code)) return true;
-    cause = 'cause' in cause ? cause.cause : undefined;
-  }
-  return error.code === Code.Canceled || /premature|missing (?:status|trailer)/i.test(error.rawMessage);
-}
-
-/** True for a message that this client itself refused to read or to send. Doing the same again cannot help. */
-function isTooLargeForClient({ code, rawMessage }: ConnectError): boolean {
-  return code === Code.ResourceExhausted && /larger than configured (?:read|write)MaxBytes/.test(rawMessage);
 }

@@ -8,13 +8,13 @@ export {
   toFileUrl,
   toUrlRequest,
 } from './client.ts';
-export { type AssetClientOptions, Connection } from './connection.ts';
+export { Connection } from './connection.ts';
+export type { AssetClientOptions } from './connection-options.ts';
 export { damaged, openRead, type OpenFile, type ReadOptions } from './download.ts';
+export type { ErrorCode, ErrorReasonName } from './error-names.ts';
 export {
   AssetClientError,
   type AssetClientErrorOptions,
-  type ErrorCode,
-  type ErrorReasonName,
   type FieldViolation,
   statusToClientError,
   toClientError,

@@ -1,14 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AssetClientError, toClientError } from './errors.ts';
+import { AssetClientError, invalidOption, toClientError } from './errors.ts';
 
 /** How often and how patiently a failed call is made again. */
 export interface RetryPolicy {
-  /** Greatest number of tries after the first; 0 for none. 5 where left out. */
+  /**
+   * Greatest number of tries after the first without any progress between; 0 for none. Where left out 5 for calls that move no
+   * bytes, and for uploads and downloads as many as their time allows.
+   */
   readonly retries?: number;
   /** Longest wait before the first retry, in milliseconds; doubled for each further one. 500 where left out. */
   readonly baseDelayMs?: number;
   /** Bound of a wait that the service did not ask for, in milliseconds. 10,000 where left out. */
   readonly maxDelayMs?: number;
+  /** Called before each wait with the failure and the wait in milliseconds; lets a program tell that it is waiting. */
+  readonly onRetry?: (failure: AssetClientError, delayMs: number) => void;
 }
 
 /** What every call takes. */
@@ -29,23 +34,43 @@ export interface Try {
   readonly timeoutMs: number;
 }
 
+/** Tries of a call that moves no bytes, after the first. */
+const CALL_RETRIES = 5;
+
+/** Longest time that a timer of Node.js takes, in milliseconds: 24 days. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
 /**
- * The retries of one call. Only codes that say "later" are retried: UNAVAILABLE, RESOURCE_EXHAUSTED (but not for a message
- * that is too large), and an ABORTED whose reason says that doing the same again is right. A call that was refused for its token is
+ * The retries of one call. Only codes that say "later" are retried: UNAVAILABLE (but not where TLS fails), RESOURCE_EXHAUSTED (but
+ * not for a message that is too large or a full quota), and an ABORTED whose reason says that doing the same again is right. A call that was refused for its token is
  * made once more with another one, if there is any.
  */
 export class Retries {
   readonly #signal: AbortSignal;
-  readonly #policy: Required<RetryPolicy>;
+  readonly #policy: Required<Omit<RetryPolicy, 'onRetry'>> & Pick<RetryPolicy, 'onRetry'>;
   readonly #deadline: number;
   #attempt = 1;
   #failures = 0;
   #renewed = false;
 
-  constructor(policy: RetryPolicy, call: CallOptions, defaultTimeoutMs: number) {
-    this.#policy = { retries: 5, baseDelayMs: 500, maxDelayMs: 10_000, ...policy };
+  /**
+   * @param defaultTimeoutMs - time for the call where its options name none; 0 for no bound
+   * @param retries - tries after the first where the policy names no number
+   */
+  constructor(
+    policy: RetryPolicy,
+    call: CallOptions,
+    defaultTimeoutMs: number,
+    retries: number = CALL_RETRIES,
+  ) {
+    this.#policy = {
+      retries: policy.retries ?? retries,
+      baseDelayMs: policy.baseDelayMs ?? 500,
+      maxDelayMs: policy.maxDelayMs ?? 10_000,
+      ...(policy.onRetry && { onRetry: policy.onRetry }),
+    };
     this.#signal = call.signal ?? new AbortController().signal;
-    const timeoutMs = call.timeoutMs ?? defaultTimeoutMs;
+    const timeoutMs = assertDuration('timeoutMs', call.timeoutMs) ?? defaultTimeoutMs;
     this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
   }
 
@@ -57,7 +82,7 @@ export class Retries {
     return {
       attempt: this.#attempt,
       signal: this.#signal,
-      timeoutMs: left === Infinity ? 0 : Math.ceil(left),
+      timeoutMs: left === Infinity ? 0 : Math.min(Math.ceil(left), MAX_TIMEOUT_MS),
     };
   }
 
@@ -81,6 +106,7 @@ export class Retries {
     const delay = (error.retryDelayMs ?? bound / 2) + (Math.random() * bound) / 2;
     // Waiting past the deadline helps nobody, and the error at hand says more than DEADLINE_EXCEEDED.
     if (performance.now() + delay >= this.#deadline) throw error;
+    this.#policy.onRetry?.(error, delay);
     try {
       await sleep(delay, undefined, { signal: this.#signal });
     } catch (aborted) {
@@ -106,13 +132,23 @@ export class Retries {
   }
 }
 
+/**
+ * Checks a time in milliseconds.
+ *
+ * @throws AssetClientError OPTION_INVALID for what is no number from 0 on
+ */
+export function assertDuration(name: string, value: number | undefined): number | undefined {
+  if (value === undefined || (typeof value === 'number' && value >= 0)) return value;
+  throw invalidOption(`${name} must be a number of milliseconds, 0 or more, not ${String(value)}`);
+}
+
 /** True if the same call may succeed later. */
 export function isRetriable(error: AssetClientError): boolean {
   switch (error.code) {
     case 'UNAVAILABLE':
-      return true;
+      return error.reason !== 'TLS_FAILED';
     case 'RESOURCE_EXHAUSTED':
-      return error.reason !== 'MESSAGE_TOO_LARGE';
+      return error.reason !== 'MESSAGE_TOO_LARGE' && error.reason !== 'QUOTA_EXCEEDED';
     case 'ABORTED':
       return error.reason === 'UPLOAD_EXPIRED' || error.reason === 'CONCURRENT_CHANGE';
     case 'UNAUTHENTICATED':

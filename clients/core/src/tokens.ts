@@ -1,4 +1,5 @@
 import { AssetClientError } from './errors.ts';
+import { assertHttpUrl, assertProtected } from './http-url.ts';
 
 /**
  * A token, or where to get one. A function is asked before every call, so it should remember what it has (see {@link cachedToken});
@@ -21,6 +22,8 @@ export interface ClientCredentials {
   readonly clientSecret: string;
   /** Scopes to ask for, separated by spaces. */
   readonly scope?: string;
+  /** True to send the secret over http to another machine, where the network between protects it; refused otherwise. */
+  readonly allowTokensOverHttp?: boolean;
 }
 
 /** Greatest time before its end at which a token is replaced, in milliseconds; a tenth of its life where that is less. */
@@ -52,8 +55,14 @@ export function cachedToken(issue: () => Promise<IssuedToken>): (refused?: strin
   };
 }
 
-/** Tokens of a service by its client credentials, remembered as {@link cachedToken} does. */
+/**
+ * Tokens of a service by its client credentials, remembered as {@link cachedToken} does.
+ *
+ * @throws AssetClientError OPTION_INVALID, TOKEN_NOT_PROTECTED
+ */
 export function clientCredentials(options: ClientCredentials): (refused?: string) => Promise<string> {
+  const url = assertHttpUrl('tokenUrl', options.tokenUrl);
+  if (options.allowTokensOverHttp !== true) assertProtected(url, 'client secret');
   return cachedToken(() => issueToken(options));
 }
 
@@ -72,7 +81,7 @@ async function issueToken(options: ClientCredentials): Promise<IssuedToken> {
       redirect: 'error',
       signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
     });
-    answer = (await response.json()) as typeof answer;
+    answer = (await response.json()) ?? {};
   } catch (cause) {
     throw failed('UNAVAILABLE', 'the issuer of tokens cannot be reached', cause);
   }
