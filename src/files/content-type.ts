@@ -1,67 +1,71 @@
-import { fileTypeFromBuffer, supportedMimeTypes } from 'file-type';
+import { supportedMimeTypes } from 'file-type';
 import mime from 'mime';
 import { AssetError } from '../errors.ts';
-import { detectMarkup } from './markup.ts';
+import { detectType, zipEntries } from './content-type/detect.ts';
+import {
+  essence,
+  hasContainer,
+  isContainer,
+  isGeneric,
+  isText,
+  relationOf,
+} from './content-type/families.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
+
+export { essence } from './content-type/families.ts';
 
 /** How many bytes of a file are looked at to find its type: what `file-type` asks for. */
 export const SNIFF_BYTES = 4100;
 
-/**
- * Types that are written as another one: the detector names the container where it cannot see further
- * in, or the caller does. Each group holds names for what may be the same bytes.
- */
-const SAME_BYTES: readonly RegExp[] = [
-  /[/.+-]zip|officedocument|opendocument|epub|java-archive|android|msix|3mf|x-xpinstall|usdz|\.kmz/,
-  /[/+]xml$|svg|html/,
-  /x-cfb|msword|ms-excel|ms-powerpoint|vnd\.ms-|x-msi|ms-outlook|visio/,
-  /mp4|quicktime|m4[abpv]|3gpp2?|heic|heif|avif|x-f4/,
-  /ogg|opus|flac|speex/,
-  /webm|matroska/,
-  /gzip|tar/,
-  /pdf|postscript|illustrator/,
-  /x-ms-asf|x-ms-wm[av]|ms-asf/,
-  /mpeg|mp2t|mp[123]|aac/,
-  /tiff|x-(canon|nikon|sony|adobe|panasonic|fujifilm|olympus)/,
-  /x-msdownload|dosexec|portable-executable|x-exe/,
-  /wav|vnd\.wave/,
-  /bmp|icon/,
-];
-
-/** The media type without parameters, in lower case. */
-export function essence(contentType: string): string {
-  return contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-}
+/** How a type has to be proved: not at all, by the bytes if it has a mark, or by the bytes in any case. */
+export type Proof = 'none' | 'mark' | 'any';
 
 /**
  * Decides the media type of a file from what the caller says, its name and its first bytes.
  *
- * An empty `declared` is found out: from the bytes if they tell, else from the name if bytes of that
- * type carry no mark of their own, else `application/octet-stream`. A declared type stands unless the
- * bytes contradict it (WHATWG MIME Sniffing calls the marks "byte patterns").
+ * A `declared` type that is empty or says nothing (`application/octet-stream`) is found out: from the bytes if they tell,
+ * else from the name if bytes of that type carry no mark of their own. Another name for what the bytes are
+ * (`image/jpg`), or a format of the same kind, becomes what the bytes are. Any other declared type stands unless the bytes
+ * contradict it (WHATWG MIME Sniffing calls the marks "byte patterns").
  *
  * @param head - the first {@link SNIFF_BYTES} bytes, or all of a shorter file
- * @param proof - true to refuse a declared type that has a mark if the bytes do not carry it
+ * @param proof - what it takes beside that; with more than `none` a type that the bytes show holds, whatever is declared
  * @throws AssetError CONTENT_TYPE_MISMATCH
  */
 export async function decideContentType(
   declared: string,
   name: string,
   head: Uint8Array,
-  proof: boolean,
+  proof: Proof,
 ): Promise<string> {
-  const detected = await detect(head);
-  if (declared === '') return detected ?? fromName(name) ?? 'application/octet-stream';
+  const detected = await detectType(head);
   const type = essence(declared);
-  if (contradicts(type, detected, head) || (proof && head.length > 0 && !detected && hasMark(type))) {
-    const found = detected ?? 'of no type that can be recognised';
-    throw new AssetError(
-      'CONTENT_TYPE_MISMATCH',
-      `content_type says ${type}, but the bytes are ${found}: declare the true type or leave it empty`,
-      { metadata: { content_type: type, detected_type: detected ?? '' } },
-    );
+  if (isGeneric(type)) {
+    return detected ?? (declared === '' ? (fromName(name) ?? 'application/octet-stream') : declared);
   }
-  return declared;
+  if (head.length === 0) return declared;
+  if (detected === undefined) {
+    const isProved = proof === 'none' || !hasMark(type);
+    if (isProved && (proof !== 'any' || (isText(type) && looksLikeText(head)))) return declared;
+    throw mismatch(type, undefined);
+  }
+  const shown = essence(detected);
+  if (shown === type) return declared;
+  switch (relationOf(type, shown)) {
+    case 'same':
+      return detected;
+    case 'member':
+      if (proof !== 'none' && !mayBeInContainer(type, shown, head)) throw mismatch(type, shown);
+      return declared;
+    case 'contradiction':
+      throw mismatch(type, shown);
+    case 'unrelated':
+      // A short mark such as `BM` may begin a text, so a text is contradicted only by bytes that no text has.
+      if (isText(type) && looksLikeText(head)) return declared;
+      if (hasMark(type) || isText(type)) throw mismatch(type, shown);
+      // A format that an operator names may be kept in a container as well.
+      return proof === 'none' || (proof === 'mark' && isContainer(shown)) ? declared : detected;
+  }
 }
 
 /**
@@ -74,17 +78,19 @@ export async function allowedContentType(
   file: { readonly contentType: string; readonly name: string; readonly usage: string },
   head: Uint8Array,
 ): Promise<string> {
-  const proof = policies.restrictsTypes(file.usage);
+  const proof = policies.proofOf(file.usage, file.contentType);
   const contentType = await decideContentType(file.contentType, file.name, head, proof);
   policies.checkContentType(file.usage, contentType);
   return contentType;
 }
 
-async function detect(head: Uint8Array): Promise<string | undefined> {
-  const found = await fileTypeFromBuffer(head).catch(() => undefined);
-  // What the library knows as XML may be more than that.
-  if (found && found.mime !== 'application/xml') return found.mime;
-  return detectMarkup(head) ?? found?.mime;
+function mismatch(type: string, detected: string | undefined): AssetError {
+  const found = detected ?? 'of no type that can be recognised';
+  return new AssetError(
+    'CONTENT_TYPE_MISMATCH',
+    `content_type says ${type}, but the bytes are ${found}: declare the true type or leave it empty`,
+    { metadata: { content_type: type, detected_type: detected ?? '' } },
+  );
 }
 
 function fromName(name: string): string | undefined {
@@ -92,18 +98,23 @@ function fromName(name: string): string | undefined {
   return type !== undefined && !hasMark(type) ? type : undefined;
 }
 
+/** True if files of this type can be told by their first bytes. */
 function hasMark(type: string): boolean {
-  return supportedMimeTypes.has(type);
+  return supportedMimeTypes.has(type) || hasContainer(type);
 }
 
-/** A short mark such as `BM` may begin a text, so a text is contradicted only by bytes no text has. */
-function contradicts(type: string, detected: string | undefined, head: Uint8Array): boolean {
-  if (detected === undefined || detected === type) return false;
-  if (SAME_BYTES.some((group) => group.test(type) && group.test(detected))) return false;
-  if (hasMark(type)) return true;
-  return isText(type) && head.includes(0);
+/** Entries with which the archive of an office document begins. */
+const OFFICE_ENTRY = /^(\[Content_Types\]\.xml|(_rels|docProps|word|xl|ppt|visio|customXml)\/)/;
+
+/** True if nothing speaks against a format in a container that does not say which it is. */
+function mayBeInContainer(type: string, container: string, head: Uint8Array): boolean {
+  // The library tells these by their root element, which stands in the first bytes.
+  if (/svg|html/.test(type)) return false;
+  if (container !== 'application/zip' || !/officedocument|macroenabled/.test(type)) return true;
+  return zipEntries(head).every((entry) => OFFICE_ENTRY.test(entry));
 }
 
-function isText(type: string): boolean {
-  return /^text\/|[/+](json|xml|yaml|javascript|csv)$/.test(type);
+function looksLikeText(head: Uint8Array): boolean {
+  const isWide = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
+  return isWide || !head.includes(0);
 }

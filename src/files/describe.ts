@@ -1,7 +1,7 @@
 import type { FileChange, FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 import type { Caller } from './caller.ts';
-import { decideContentType } from './content-type.ts';
+import { allowedContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { checkQuota } from './quota.ts';
 import { afterChange, assertFits } from './record-bounds.ts';
@@ -127,7 +127,11 @@ function cleanChange(file: FileRecord, change: FileChange): FileChange {
   return { ...change, name: cleanName(change.name, 'file.name') };
 }
 
-/** A new usage or type is held to the same rules as that of an upload, with the bytes that are stored. */
+/**
+ * Holds a new usage or type to the same rules as that of an upload, with the bytes that are stored.
+ *
+ * @returns the type to write down; undefined if it stays
+ */
 async function allowedType(
   context: FilesContext,
   file: FileRecord,
@@ -137,17 +141,14 @@ async function allowedType(
   if (change.usage === undefined && change.contentType === undefined) return undefined;
   const usage = change.usage ?? file.usage;
   context.policies.checkSize(usage, file.sizeBytes);
-  let contentType: string | undefined;
-  if (change.contentType !== undefined && change.contentType !== file.contentType) {
-    // The bytes of a file that was not moved into the service cannot be looked at here.
-    const isHere = file.sizeBytes > 0 && file.sha256 !== undefined;
-    const head = isHere ? await readHead(context.store, file.id, signal) : new Uint8Array();
-    const name = change.name ?? file.name;
-    const proof = context.policies.restrictsTypes(usage);
-    contentType = await decideContentType(change.contentType, name, head, proof);
-  }
-  context.policies.checkContentType(usage, contentType ?? file.contentType);
-  return contentType;
+  const { name = file.name, contentType = file.contentType } = change;
+  const isChanged = contentType !== file.contentType;
+  if (!isChanged && !context.policies.restrictsTypes(usage)) return undefined;
+  // The bytes of a file that was not moved into the service cannot be looked at here.
+  const isHere = file.sizeBytes > 0 && file.sha256 !== undefined;
+  const head = isHere ? await readHead(context.store, file.id, signal) : new Uint8Array();
+  const decided = await allowedContentType(context.policies, { contentType, name, usage }, head);
+  return decided === file.contentType && !isChanged ? undefined : decided;
 }
 
 /** Throws ETAG_MISMATCH if an etag is given and is not that of the record. */

@@ -1,4 +1,5 @@
 import { AssetError } from '../../errors.ts';
+import { essence, isSameType } from '../content-type/families.ts';
 import type { AccessRules } from './access-rules.ts';
 import {
   parsePolicyFile,
@@ -77,11 +78,8 @@ export class UsagePolicies {
   /** Throws CONTENT_TYPE_NOT_ALLOWED if the usage does not allow this media type. */
   checkContentType(usage: string, contentType: string): void {
     const { contentTypes } = this.of(usage);
-    const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-    const allowed = contentTypes?.some((rule) =>
-      rule.endsWith('/*') ? type.startsWith(rule.slice(0, -1)) : type === rule,
-    );
-    if (allowed ?? true) return;
+    const type = essence(contentType);
+    if (contentTypes?.some((rule) => matches(rule, type)) ?? true) return;
     throw new AssetError(
       'CONTENT_TYPE_NOT_ALLOWED',
       `a file of usage "${usage}" may not be ${type}: allowed are ${contentTypes?.join(', ')}`,
@@ -89,8 +87,24 @@ export class UsagePolicies {
     );
   }
 
-  /** True if the usage restricts types, so that a declared type has to be proved by the bytes. */
+  /** True if the usage allows some types only. */
   restrictsTypes(usage: string): boolean {
     return this.of(usage).contentTypes !== undefined;
   }
+
+  /**
+   * What it takes to believe a declared type: nothing where every type is allowed. A type that is allowed by a
+   * wildcard alone has to be shown by the bytes, since anybody can invent a subtype.
+   */
+  proofOf(usage: string, declared: string): 'none' | 'mark' | 'any' {
+    const { contentTypes } = this.of(usage);
+    if (contentTypes === undefined) return 'none';
+    const type = essence(declared);
+    const isNamed = contentTypes.some((rule) => !rule.endsWith('/*') && matches(rule, type));
+    return isNamed ? 'mark' : 'any';
+  }
+}
+
+function matches(rule: string, type: string): boolean {
+  return rule.endsWith('/*') ? type.startsWith(rule.slice(0, -1)) : isSameType(rule, type);
 }
