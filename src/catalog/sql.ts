@@ -20,6 +20,7 @@ import * as reservations from './sql/reservations.ts';
 import {
   changedColumns,
   fileColumns,
+  insertRelations,
   newColumns,
   relationRows,
   toRecord,
@@ -85,7 +86,7 @@ export class SqlCatalog implements FileCatalog {
       }
       if ('upload' in options) await removeSession(trx, record.id);
       const relations = relationRows(record.id, row.create_time, record.relations);
-      if (relations.length > 0) await trx.insertInto('file_relations').values(relations).execute();
+      await insertRelations(trx, relations);
       const stored = { ...row, relations: JSON.stringify(relations.map((r) => [r.name, r.target])) };
       return { status: 'created', record: toRecord(stored) } as const;
     });
@@ -116,8 +117,7 @@ export class SqlCatalog implements FileCatalog {
       const names = Object.keys(change.relations ?? {});
       if (names.length > 0) {
         await trx.deleteFrom('file_relations').where('file_id', '=', id).where('name', 'in', names).execute();
-        const rows = relationRows(id, old.createTime.getTime(), change.relations ?? {});
-        if (rows.length > 0) await trx.insertInto('file_relations').values(rows).execute();
+        await insertRelations(trx, relationRows(id, old.createTime.getTime(), change.relations ?? {}));
       }
       return toRecord(await this.#select(trx).where('id', '=', id).executeTakeFirstOrThrow());
     });

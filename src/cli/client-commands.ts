@@ -121,11 +121,13 @@ async function list(client: WorkerClient, flags: ListFlags): Promise<void> {
     contentType: flags.type,
     showDeleted: flags.deleted,
     relation: flags.relation === undefined ? undefined : { name, id: id.join('=') },
+    // A page has 1,000 files at most.
+    pageSize: Math.min(flags.limit ?? 0, 1000),
   };
   let left = flags.limit ?? Infinity;
   for await (const file of client.listFiles(options)) {
-    if (left-- <= 0) break;
     print(JSON.stringify(file));
+    if (--left <= 0) break;
   }
 }
 

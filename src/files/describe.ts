@@ -1,4 +1,4 @@
-import type { FileChange, FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
+import type { FileChange, FileDescription, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import { allowedContentType } from './content-type.ts';
@@ -7,75 +7,10 @@ import { checkQuota } from './quota.ts';
 import { afterChange, assertFits } from './record-bounds.ts';
 import { readHead } from './head.ts';
 import { cleanName } from './names.ts';
-import { decodePageToken, encodePageToken } from './page-token.ts';
-import { decide } from './policy/decide.ts';
-import { authorizeChange, may, tell } from './policy/guard.ts';
-import { visibleTo } from './policy/visibility.ts';
+import { authorizeChange } from './policy/guard.ts';
 import { assertLive, fileFor } from './read.ts';
 import { reached } from '../points.ts';
 import { changeFromMask } from './update-mask.ts';
-
-const DEFAULT_PAGE_SIZE = 50;
-const MAX_PAGE_SIZE = 1000;
-
-/** Which page of which list. */
-export interface ListRequest {
-  readonly filter: FileFilter;
-  readonly showDeleted: boolean;
-  /** 0 for the default of 50; larger than 1000 counts as 1000. */
-  readonly pageSize: number;
-  /** Empty for the first page. */
-  readonly pageToken: string;
-}
-
-/**
- * A page of the files that the caller may see, newest first. A token says no more than where a page begins, and
- * every page is of its own caller: with somebody else's token one sees nothing that is not one's own to see.
- *
- * @throws AssetError PAGE_TOKEN_INVALID, RELATION_UNKNOWN
- */
-export async function listFiles(
-  context: FilesContext,
-  caller: Caller,
-  request: ListRequest,
-  signal: AbortSignal,
-): Promise<{ readonly files: readonly FileRecord[]; readonly nextPageToken: string }> {
-  const { filter, showDeleted } = request;
-  const after = decodePageToken(request.pageToken, filter, showDeleted);
-  const pageSize = Math.min(request.pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
-  const visible = visibleTo(caller, context.policies.access);
-  tell(context, caller, 'list', '', { allowed: true, rule: visible ? 'visible-files' : 'all-files' });
-  const query = {
-    ...{ filter, showDeleted, limit: pageSize + 1 },
-    ...(visible && { visibleTo: visible }),
-    ...(after && { after }),
-  };
-  const found = await context.catalog.list(query, { signal });
-  const page = found.slice(0, pageSize);
-  const last = found.length > pageSize ? page.at(-1) : undefined;
-  // What the catalog finds is held to the rules themselves: one whose field holds several owners finds a file by any.
-  const { policies } = context;
-  const files = page.filter((file) => decide(caller, 'read', file, policies.ofExisting(file.usage)).allowed);
-  return { files, nextPageToken: last ? encodePageToken(last, filter, showDeleted) : '' };
-}
-
-/** Records of many files, and the ids that name none which the caller may see, each in the order asked. */
-export async function getFiles(
-  context: FilesContext,
-  caller: Caller,
-  fileIds: readonly string[],
-  signal: AbortSignal,
-): Promise<{ readonly files: readonly FileRecord[]; readonly missing: readonly string[] }> {
-  const found = await context.catalog.get([...new Set(fileIds)], { signal });
-  const files: FileRecord[] = [];
-  const missing: string[] = [];
-  for (const id of fileIds) {
-    const file = found.get(id);
-    if (may(context, caller, 'read', id, file) && file !== undefined) files.push(file);
-    else missing.push(id);
-  }
-  return { files, missing };
-}
 
 /** What to change in which file. */
 export interface UpdateRequest {

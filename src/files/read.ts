@@ -78,20 +78,6 @@ export async function fileUrl(
   return urlFor(context, caller, await context.records.get(fileId, signal), request);
 }
 
-/** Signs URLs for many files with one look into the catalog; the results are in the order asked. */
-export async function fileUrls(
-  context: FilesContext,
-  caller: Caller,
-  requests: readonly FileUrlRequest[],
-  signal: AbortSignal,
-): Promise<readonly PromiseSettledResult<FileUrl>[]> {
-  const ids = [...new Set(requests.map((request) => request.fileId))];
-  const files = await context.catalog.get(ids, { signal });
-  return Promise.allSettled(
-    requests.map((request) => urlFor(context, caller, files.get(request.fileId), request)),
-  );
-}
-
 /**
  * Opens a file's bytes.
  *
@@ -123,8 +109,13 @@ export async function openFile(
   return { file, content: await context.store.read(blobKey(file.id), range, { signal }) };
 }
 
-/** What lets the caller read the file is taken down with the grant, and alone if nothing does. */
-async function urlFor(
+/**
+ * Signs a URL for a file whose record was read. What lets the caller read the file is taken down with the grant, and alone
+ * if nothing does.
+ *
+ * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, DISPOSITION_NOT_ALLOWED
+ */
+export async function urlFor(
   context: FilesContext,
   caller: Caller,
   file: FileRecord | undefined,

@@ -71,6 +71,11 @@ const CODES: Record<Reason, Code> = {
 /** Longest message that is read, in bytes. A piece of a file has at most 2 MiB, and nothing else comes near. */
 export const MAX_MESSAGE_BYTES = 4 * 2 ** 20;
 
+/** Broken rules that an error lists, and characters of its texts: most peers read some KiB of headers, and no more. */
+const MAX_VIOLATIONS = 10;
+const MAX_TEXT = 300;
+const MAX_MESSAGE = 1_000;
+
 /** Wait that a caller is told where the error does not know better, in milliseconds. */
 const DEFAULT_RETRY_MS = 1000;
 
@@ -89,12 +94,13 @@ type Detail = { desc: DescMessage; value: MessageInitShape<DescMessage> };
 export function toConnectError(thrown: unknown, requestId: string): { error: ConnectError; fault: boolean } {
   if (isAssetError(thrown)) {
     const code = CODES[thrown.reason];
+    const message = cut(thrown.message, MAX_MESSAGE);
     const details = [errorInfo(thrown.reason, thrown.metadata)];
     const field = thrown.reason === 'FIELD_INVALID' ? thrown.metadata['field'] : undefined;
-    if (field !== undefined) details.push(badRequest([{ field, description: thrown.message }]));
+    if (field !== undefined) details.push(badRequest([{ field: cut(field), description: message }]));
     const retryAfterMs = thrown.retryAfterMs ?? (code === Code.Unavailable ? DEFAULT_RETRY_MS : undefined);
     if (retryAfterMs !== undefined) details.push(retryInfo(retryAfterMs));
-    const error = new ConnectError(thrown.message, code, undefined, details, thrown);
+    const error = new ConnectError(message, code, undefined, details, thrown);
     return { error, fault: code === Code.Unavailable || code === Code.DataLoss };
   }
   if (thrown instanceof ConnectError) return { error: fromFramework(thrown), fault: false };
@@ -114,16 +120,18 @@ export function toConnectError(thrown: unknown, requestId: string): { error: Con
 function fromFramework(error: ConnectError): ConnectError {
   const violations = error.findDetails(ViolationsSchema)[0]?.violations;
   if (violations) {
-    const fieldViolations = violations.map((violation) => ({
-      field: fieldPathToString(violation.field),
-      description: violation.message,
+    const fieldViolations = violations.slice(0, MAX_VIOLATIONS).map((violation) => ({
+      field: cut(fieldPathToString(violation.field)),
+      description: cut(violation.message),
       reason: violation.ruleId.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_'),
     }));
-    const message = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join('; ');
-    return new ConnectError(message, Code.InvalidArgument, undefined, [
+    const count = violations.length > MAX_VIOLATIONS ? `${violations.length} broken rules, such as ` : '';
+    const list = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join('; ');
+    const details = [
       errorInfo('FIELD_INVALID', { field: fieldViolations[0]?.field ?? '' }),
       badRequest(fieldViolations),
-    ]);
+    ];
+    return new ConnectError(cut(count + list, MAX_MESSAGE), Code.InvalidArgument, undefined, details);
   }
   // Clients reset the stream of a call that they give up, and not all with the code that HTTP/2 has for it: Connect's
   // says INTERNAL_ERROR when the deadline passes.
@@ -159,7 +167,11 @@ function withInfo(error: ConnectError, reason: Reason): ConnectError {
 }
 
 function errorInfo(reason: Reason, metadata: Readonly<Record<string, string>>): Detail {
-  const value = create(ErrorInfoSchema, { reason: `ERROR_REASON_${reason}`, domain: ERROR_DOMAIN, metadata });
+  const facts = Object.fromEntries(Object.entries(metadata).map(([name, fact]) => [name, cut(fact)]));
+  const value = create(ErrorInfoSchema, {
+    ...{ reason: `ERROR_REASON_${reason}`, domain: ERROR_DOMAIN },
+    metadata: facts,
+  });
   return { desc: ErrorInfoSchema, value };
 }
 
@@ -177,6 +189,11 @@ function retryInfo(retryAfterMs: number): Detail {
     desc: RetryInfoSchema,
     value: create(RetryInfoSchema, { retryDelay: durationFromMs(retryAfterMs) }),
   };
+}
+
+/** A text that a caller may have chosen, as long as an error may repeat it. */
+function cut(text: string, length = MAX_TEXT): string {
+  return text.length <= length ? text : `${text.slice(0, length).toWellFormed()}…`;
 }
 
 function nameOf(thrown: unknown): string {

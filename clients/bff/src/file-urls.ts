@@ -23,14 +23,18 @@ export async function fileUrls(
   options: FileUrlOptions,
 ): Promise<FileUrlResult[]> {
   const all: FileUrlResult[] = [];
-  for (let start = 0; start < ids.length; start += BATCH) {
-    const batch = ids.slice(start, start + BATCH);
+  while (all.length < ids.length) {
+    const batch = ids.slice(all.length, all.length + BATCH);
     const { results } = await ask(batch.map((id) => toUrlRequest(id, options)));
     for (const [index, id] of batch.entries()) {
       const result = results[index]?.result;
       if (result?.case === 'response') all.push({ id, url: toFileUrl(result.value) });
-      else if (result?.case === 'error') all.push({ id, error: statusToClientError(result.value) });
-      else throw new TypeError('the service left out an answer of the batch');
+      else if (result?.case === 'error') {
+        const error = statusToClientError(result.value);
+        // An answer has room for so many: the next batch begins with this one.
+        if (error.reason === 'MESSAGE_TOO_LARGE' && index > 0) break;
+        all.push({ id, error });
+      } else throw new TypeError('the service left out an answer of the batch');
     }
   }
   return all;

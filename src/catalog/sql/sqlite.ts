@@ -32,9 +32,11 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
         ? new TransactionalSqliteDialect({ database: async () => openReadOnly(options.path) })
         : undefined,
     now: sql<number>`cast(unixepoch('subsec') * 1000 as integer)`,
+    // In the order of the primary key, so that nothing is sorted.
     relations: sql<string>`(
-      select json_group_array(json_array(r.name, r.target) order by r.name, r.position)
-      from file_relations r where r.file_id = files.id
+      select json_group_array(json_array(r.name, r.target)) from (
+        select name, target from file_relations where file_id = files.id order by name, position
+      ) r
     )`,
     types: { text: sql`text`, json: sql`text`, bytes: sql`blob` },
     locksRows: false,

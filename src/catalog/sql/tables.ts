@@ -1,4 +1,4 @@
-import { sql, type RawBuilder } from 'kysely';
+import { sql, type RawBuilder, type Transaction } from 'kysely';
 import type { FileChange, FileDescription, FileRecord, JsonValue, NewFileRecord } from '../file-catalog.ts';
 
 /** Names and types of the tables. Every time is in milliseconds since 1970. */
@@ -158,6 +158,22 @@ export function relationRows(
       ...{ name, position, target },
     })),
   );
+}
+
+/** Rows of one statement: SQLite takes 32,766 values in one, PostgreSQL 65,535. */
+const ROWS = 1_000;
+
+/** Adds rows of relations. */
+export async function insertRelations(
+  trx: Transaction<Tables>,
+  rows: readonly FileRelationsTable[],
+): Promise<void> {
+  for (let i = 0; i < rows.length; i += ROWS) {
+    await trx
+      .insertInto('file_relations')
+      .values(rows.slice(i, i + ROWS))
+      .execute();
+  }
 }
 
 /** `old` with the names of `change` put in its place; a null removes one. */

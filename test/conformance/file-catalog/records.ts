@@ -67,6 +67,23 @@ export function recordTests(catalog: () => FileCatalog, subject: () => CatalogSu
       expect(await getFile(catalog(), unknown.id)).toMatchObject({ sha256: undefined, crc32c: undefined });
     });
 
+    it('keeps as many targets as a record may have, in order', async () => {
+      const { project, tags } = subject().targets;
+      // A collection of PocketBase says itself how many a relation may have.
+      const targets = (name: string) =>
+        Array.from({ length: 999 }, (_, i) => `${name}-${String(i).padStart(20)}`);
+      const relations =
+        subject().exceptions.hasNoSchema === undefined
+          ? { project: project.slice(0, 1), tags }
+          : Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`many${i}`, targets(`target${i}`)]));
+      const { id, revision } = await createFile(catalog(), { relations });
+      expect((await getFile(catalog(), id)).relations).toEqual(relations);
+      const turned = Object.fromEntries(
+        Object.entries(relations).map(([name, ids]) => [name, ids.toReversed()]),
+      );
+      expect((await catalog().update(id, revision, { relations: turned })).relations).toEqual(turned);
+    });
+
     it('keeps the greatest numbers', async () => {
       const greatest = { sizeBytes: Number.MAX_SAFE_INTEGER, crc32c: 0xffff_ffff };
       const { id } = await createFile(catalog(), greatest);

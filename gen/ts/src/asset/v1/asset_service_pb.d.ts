@@ -978,7 +978,7 @@ export declare const FileFilterSchema: GenMessage<FileFilter>;
 export declare type ListFilesRequest = Message<"asset.v1.ListFilesRequest"> & {
   /**
    * Greatest number of files to return. 0 gives 50; more than 1000 gives 1000. A page may be
-   * shorter and the list go on all the same.
+   * shorter and the list go on all the same: it ends before an answer of 4 MiB.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -1411,6 +1411,9 @@ export declare const AssetService: GenService<{
    *
    * Role: asset:read.
    *
+   * An answer stays below 4 MiB: URLs that have no room in it end with RESOURCE_EXHAUSTED and MESSAGE_TOO_LARGE.
+   * Ask for them again. The first URL always has room.
+   *
    * Errors: INVALID_ARGUMENT (none, or more than 1000, requests).
    *
    * @generated from rpc asset.v1.AssetService.BatchGetFileUrls
@@ -1455,7 +1458,8 @@ export declare const AssetService: GenService<{
    *
    * Role: asset:read.
    *
-   * Errors: INVALID_ARGUMENT (none, or more than 1000, ids).
+   * Errors: INVALID_ARGUMENT (none, or more than 1000, ids), RESOURCE_EXHAUSTED (the records do not fit into an
+   * answer of 4 MiB: ask for `max_files` of them at once, as the error says).
    *
    * @generated from rpc asset.v1.AssetService.BatchGetFiles
    */

@@ -225,8 +225,9 @@ export enum ErrorReason {
   SHUTTING_DOWN = 27,
 
   /**
-   * RESOURCE_EXHAUSTED. A message is larger than the service reads (metadata: max_bytes). Send
-   * smaller pieces.
+   * RESOURCE_EXHAUSTED. A message is larger than the service reads, or an answer would be larger than
+   * callers read (metadata: max_bytes; max_files, how many of the files asked for fit). Send smaller
+   * pieces, or ask for less at once; the same again does not help.
    *
    * @generated from enum value: ERROR_REASON_MESSAGE_TOO_LARGE = 28;
    */

@@ -1,0 +1,75 @@
+import type { FileFilter, FileRecord, ListCursor } from '../catalog/file-catalog.ts';
+import { AnswerRoom, readMany, recordBytes } from './answer-room.ts';
+import type { Caller } from './caller.ts';
+import type { FilesContext } from './context.ts';
+import { decodePageToken, encodePageToken } from './page-token.ts';
+import { decide } from './policy/decide.ts';
+import { tell } from './policy/guard.ts';
+import { visibleTo } from './policy/visibility.ts';
+
+const DEFAULT_PAGE_SIZE = 50;
+const MAX_PAGE_SIZE = 1000;
+
+/** Which page of which list. */
+export interface ListRequest {
+  readonly filter: FileFilter;
+  readonly showDeleted: boolean;
+  /** 0 for the default of 50; larger than 1000 counts as 1000. */
+  readonly pageSize: number;
+  /** Empty for the first page. */
+  readonly pageToken: string;
+}
+
+/**
+ * A page of the files that the caller may see, newest first; it ends early where more records would not fit into an answer.
+ * A token says no more than where a page begins, and every page is of its own caller: with somebody else's token one sees
+ * nothing that is not one's own to see.
+ *
+ * @throws AssetError PAGE_TOKEN_INVALID, RELATION_UNKNOWN
+ */
+export async function listFiles(
+  context: FilesContext,
+  caller: Caller,
+  request: ListRequest,
+  signal: AbortSignal,
+): Promise<{ readonly files: readonly FileRecord[]; readonly nextPageToken: string }> {
+  const { filter, showDeleted } = request;
+  const after = decodePageToken(request.pageToken, filter, showDeleted);
+  const visible = visibleTo(caller, context.policies.access);
+  tell(context, caller, 'list', '', { allowed: true, rule: visible ? 'visible-files' : 'all-files' });
+  const { page, last } = await readPage(
+    context,
+    { ...{ filter, showDeleted }, ...(visible && { visibleTo: visible }), ...(after && { after }) },
+    Math.min(request.pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE),
+    signal,
+  );
+  // What the catalog finds is held to the rules themselves: one whose field holds several owners finds a file by any.
+  const { policies } = context;
+  const files = page.filter((file) => decide(caller, 'read', file, policies.ofExisting(file.usage)).allowed);
+  return { files, nextPageToken: last ? encodePageToken(last, filter, showDeleted) : '' };
+}
+
+type Query = Omit<Parameters<FilesContext['catalog']['list']>[0], 'limit'>;
+
+/** Reads a page, some records at a time. `last` is the last record of the page where there are more. */
+async function readPage(
+  { catalog }: FilesContext,
+  query: Query,
+  pageSize: number,
+  signal: AbortSignal,
+): Promise<{ readonly page: readonly FileRecord[]; readonly last: ListCursor | undefined }> {
+  const room = new AnswerRoom();
+  const page: FileRecord[] = [];
+  let { after } = query;
+  for (;;) {
+    const limit = room.next(pageSize - page.length + 1);
+    const asked = { ...query, ...(after && { after }), limit };
+    const found = await readMany(signal, () => catalog.list(asked, { signal }));
+    for (const file of found) {
+      if (page.length === pageSize || !room.take(recordBytes(file))) return { page, last: page.at(-1) };
+      page.push(file);
+    }
+    if (found.length < limit) return { page, last: undefined };
+    after = found.at(-1);
+  }
+}
