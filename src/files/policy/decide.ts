@@ -82,8 +82,9 @@ export function decideUpload(caller: Caller, file: Subject, access: AccessRules)
 
 /**
  * Decides whether a caller who may update a file may change it in this way. The owner is changed by role alone;
- * what else says who may read it, its usage and the relations that its policy reads, by its owner as well. A file
- * that changes its usage has to be the caller's to write under both.
+ * what else says who may read it, its usage and the relations that its policy reads, by its owner as well, who has to be
+ * a reader before and after: else owners would let themselves in where their usage keeps them out. A file that changes its
+ * usage has to be the caller's to write under both.
  *
  * @param before - the rules of the usage that the file has
  * @param after - those of the usage that it would have
@@ -101,7 +102,12 @@ export function decideChange(
   const changesUsage = change.usage !== undefined && change.usage !== file.usage;
   if (!changesUsage && !changesReaders(file, change, before)) return verdict;
   if (!owns(actingFor(caller), file)) return OPENS;
-  return changesUsage ? decide(caller, 'update', file, after) : verdict;
+  const written = changesUsage ? decide(caller, 'update', file, after) : verdict;
+  if (!written.allowed) return written;
+  const changed = { owner: file.owner, relations: { ...file.relations, ...change.relations } };
+  const reads =
+    decide(caller, 'read', file, before).allowed && decide(caller, 'read', changed, after).allowed;
+  return reads ? written : OPENS;
 }
 
 function firstThatOpens(rules: readonly AccessRule[], who: Principal, file: Subject): Verdict {

@@ -14,6 +14,9 @@ const policies = new UsagePolicies({
     'relation:team': { read: ['relation:team'] },
     nobody: { read: [], write: [] },
     both: { read: ['owner', 'relation:team'], write: ['owner', 'authenticated'] },
+    // Their owners write them and do not read them.
+    sealed: { read: [], write: ['owner'] },
+    'for the team': { read: ['relation:team'], write: ['owner'] },
   },
   default: {},
 });
@@ -189,8 +192,30 @@ describe('a decision', () => {
 describe('a change', () => {
   const mine = fileWith({ owner: 'me', usage: 'both', relations: { team: ['x'] } });
   const yours = fileWith({ ...mine, owner: 'you' });
+  const sealed = fileWith({ owner: 'me', usage: 'sealed' });
+  const ofTeam = fileWith({ owner: 'me', usage: 'for the team', relations: { team: ['x'] } });
+  const inTeam = fileWith({ ...ofTeam, relations: { team: ['me'] } });
   it.each<[string, FileRecord, FileChange, boolean, string]>([
     ['of the name, by its owner', mine, { name: 'x' }, true, 'owner'],
+    ['of the name of what is sealed, by its owner', sealed, { name: 'x' }, true, 'owner'],
+    ['that unseals, by its owner', sealed, { usage: 'both' }, false, 'opens-reading'],
+    ['that seals, by its owner', mine, { usage: 'sealed' }, false, 'opens-reading'],
+    ['that joins the readers, by its owner', ofTeam, { relations: { team: ['me'] } }, false, 'opens-reading'],
+    [
+      'that joins and unseals, by its owner',
+      ofTeam,
+      { usage: 'both', relations: { team: ['me'] } },
+      false,
+      'opens-reading',
+    ],
+    ['that leaves the readers, by its owner', inTeam, { relations: { team: ['x'] } }, false, 'opens-reading'],
+    [
+      'that adds a reader, by its owner who reads',
+      inTeam,
+      { relations: { team: ['me', 'x'] } },
+      true,
+      'owner',
+    ],
     ['of the name, by who may write the usage', yours, { name: 'x' }, true, 'usage:authenticated'],
     ['of the owner, by its owner', mine, { owner: 'you' }, false, 'other-owner'],
     ['of the owner to nobody, by its owner', mine, { owner: '' }, false, 'other-owner'],
