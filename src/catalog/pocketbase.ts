@@ -16,22 +16,19 @@ import { PocketBaseFiles } from './pocketbase/files.ts';
 import { superuserOnly } from './pocketbase/filter.ts';
 import { readFieldMap } from './pocketbase/field-map.ts';
 import { setupError } from './pocketbase/fillable.ts';
+import { inspectPocketBase, previewMigration, readFilesCollection } from './pocketbase/inspect.ts';
 import * as leases from './pocketbase/leases.ts';
-import { findCollection, listCollections, migratePocketBase, readState } from './pocketbase/migrate.ts';
-import { collectionOf, DEFAULT_COLLECTION, fieldNameMistakes } from './pocketbase/names.ts';
-import { openWays } from './pocketbase/open-rules.ts';
-import { planMigration, setupMistakes } from './pocketbase/plan.ts';
+import { migratePocketBase } from './pocketbase/migrate.ts';
+import { DEFAULT_COLLECTION } from './pocketbase/names.ts';
 import { countOf, revisionOf, toBody } from './pocketbase/records.ts';
 import { isTaken, toAssetError } from './pocketbase/refusals.ts';
 import * as reservations from './pocketbase/reservations.ts';
 import { compareAndSet } from './pocketbase/revisions.ts';
-import type { Collection, FieldMap, PocketBaseSetup } from './pocketbase/schema.ts';
+import type { FieldMap, PocketBaseSetup } from './pocketbase/schema.ts';
 import { SchemaCache } from './pocketbase/schema-cache.ts';
 import { PocketBaseUploadSessions } from './pocketbase/uploads.ts';
 import { sumUsage } from './pocketbase/usage.ts';
 import { assertStorable, canMatch } from './storable.ts';
-import { typeMistakes } from './pocketbase/wanted.ts';
-import { stepPlanned } from './migration-step.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 
 /** How to open a {@link PocketBaseCatalog}. */
@@ -83,7 +80,10 @@ class PocketBaseCatalog implements FileCatalog {
     this.#setup = setupOf(options);
     this.#collection = this.#setup.collection;
     this.#map = this.#setup.map;
-    this.#schemas = new SchemaCache((signal) => this.#readCollection(signal), this.#setup);
+    this.#schemas = new SchemaCache(
+      (signal) => readFilesCollection(this.#client, this.#setup, signal),
+      this.#setup,
+    );
     this.#files = new PocketBaseFiles(this.#client, this.#collection, this.#map, this.#schemas);
   }
 
@@ -96,21 +96,11 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   planMigration(): Promise<readonly string[]> {
-    return this.#run(undefined, async (signal) => {
-      const { steps } = planMigration(await readState(this.#client, signal), this.#setup);
-      return steps.map(stepPlanned);
-    });
+    return this.#run(undefined, (signal) => previewMigration(this.#client, this.#setup, signal));
   }
 
   inspect(call?: CatalogCall): Promise<readonly CatalogFinding[]> {
-    return this.#run(call, async (signal) => {
-      const collections = await listCollections(this.#client, signal);
-      const mistakes = setupMistakes(collections, this.#setup);
-      return [
-        ...mistakes.map(({ text }) => ({ level: 'mistake', text }) as const),
-        ...openWays(collections, collectionOf(collections, this.#collection)),
-      ];
-    });
+    return this.#run(call, (signal) => inspectPocketBase(this.#client, this.#setup, signal));
   }
 
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {
@@ -255,18 +245,6 @@ class PocketBaseCatalog implements FileCatalog {
 
   async close(): Promise<void> {
     this.#client.close();
-  }
-
-  /** The collection of files, for as long as it has the names that the settings give, and what can hold a file. */
-  async #readCollection(signal: AbortSignal): Promise<Collection | undefined> {
-    const collection = await findCollection(this.#client, this.#collection, signal);
-    if (!collection) return undefined;
-    const mistakes = [
-      ...fieldNameMistakes(collection, this.#setup),
-      ...typeMistakes(collection, this.#setup),
-    ];
-    if (mistakes.length > 0) throw unavailable(setupError(mistakes));
-    return collection;
   }
 
   /** Bounds a call and ends its requests with it. What is refused that no method expects is a fault. */

@@ -203,7 +203,9 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
           `would add field ${collection}.request_key: text, at most 64, hidden`,
           `would make ${collection}.url optional: new files have no location`,
           expect.stringMatching(`^would add index idx_asset_${collection}_owner: create index .*owner`),
-          expect.stringMatching('^would create collection asset_leases: .*holder.*for superusers alone$'),
+          expect.stringMatching(
+            '^would create collection asset_leases: .*holder.*create unique index .*for superusers alone$',
+          ),
           expect.stringMatching('^would enable batch requests in the settings'),
           expect.stringMatching(
             '^would raise the limit of batch requests in the settings: .* 32 .*before 5$',
@@ -264,6 +266,16 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
         await expectMistake({ collection }, `${collection}.${name} is required`, 'Make it optional');
       },
     );
+
+    it('warns of a size that is required, which no empty file has', async () => {
+      const collection = await addCollection([{ name: 'size', type: 'number', required: true }]);
+      const catalog = open({ collection, fields: { sizeBytes: 'size' } });
+      expect(await catalog.inspect()).toEqual([
+        { level: 'warning', text: expect.stringContaining(`${collection}.size is required`) as unknown },
+      ]);
+      await catalog.migrate();
+      await createFile(catalog, { sizeBytes: 1 });
+    });
 
     it('takes what a caller, PocketBase or a migration fills', async () => {
       const collection = await addCollection([

@@ -65,6 +65,16 @@ export function unfillableFields(collection: Collection, setup: PocketBaseSetup)
   return mistakes;
 }
 
+/** What makes PocketBase refuse some files, and may be meant so. */
+export function doubtfulFields(collection: Collection, { map }: PocketBaseSetup): readonly string[] {
+  const size = collection.fields.find(({ name }) => name === map.sizeBytes);
+  if (!size?.required) return [];
+  const path = `${collection.name}.${size.name}`;
+  return [
+    `${path} is required, so PocketBase refuses empty files. Make it optional there if they are to be stored.`,
+  ];
+}
+
 /** True if no caller can write the field, and the service leaves it alone. */
 function isOutOfReach(field: CollectionField, setup: PocketBaseSetup): boolean {
   if (Object.values(setup.map).includes(field.name)) return false;

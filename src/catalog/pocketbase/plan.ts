@@ -114,7 +114,8 @@ function planHelper(found: Collection | undefined, helper: Helper): Part {
   const indexes = helper.indexes.filter((index) => !present.has(indexName(index)));
   const fields = helper.fields.filter(({ name }) => !found?.fields.some((one) => one.name === name));
   const { name } = helper;
-  const detail = `${helper.fields.map((field) => `${field.name} (${describeField(field)})`).join(', ')}; ${SUPERUSERS}`;
+  const fieldTexts = helper.fields.map((field) => `${field.name} (${describeField(field)})`);
+  const detail = [fieldTexts.join(', '), ...helper.indexes, SUPERUSERS].join('; ');
   return {
     steps: found
       ? [...fields.map((field) => addField(name, field)), ...indexes.map(addIndex)]
