@@ -26,7 +26,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-for (const transport of ['grpc', 'connect'] as const) {
+for (const transport of ['grpc', 'connect', 'grpc-web'] as const) {
   describe(`the worker client over ${transport}`, () => {
     const open = () => createWorkerClient({ baseUrl: service.url, transport });
 

@@ -111,13 +111,19 @@ describe('a large upload', () => {
   });
 
   it('has its patience back with every progress, and loses it without', async () => {
-    const patient = createAssetClient({ baseUrl: double.baseUrl, retry: { retries: 2, baseDelayMs: 5 } });
+    const told: unknown[] = [];
+    const onRetry = ({ reason }: { reason?: unknown }) => told.push(reason);
+    const patient = createAssetClient({
+      baseUrl: double.baseUrl,
+      retry: { retries: 2, baseDelayMs: 5, onRetry },
+    });
     const places = Array.from({ length: 19 }, (_none, index) => (index + 1) * MiB);
     sessions.onPiece = failingAt(places, () => {
       throw serviceError(Code.Unavailable, 'STORE_UNAVAILABLE');
     });
     await patient.uploadFile(path);
     expect(sessions.calls).toHaveLength(20);
+    expect(told).toEqual(Array(19).fill('STORE_UNAVAILABLE'));
 
     sessions.onPiece = (end) => {
       if (end > 5 * MiB) throw serviceError(Code.Unavailable, 'STORE_UNAVAILABLE');

@@ -8,10 +8,10 @@ export interface AssetClientOptions {
   /** Where the service is, such as `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
   /**
-   * `grpc` (the default) is gRPC over HTTP/2; `connect` is the Connect protocol over HTTP/1.1, for networks whose proxies do
-   * not pass HTTP/2.
+   * `grpc` (the default) is gRPC over HTTP/2; `connect` and `grpc-web` are the Connect protocol and gRPC-Web over HTTP/1.1, for
+   * networks whose proxies do not pass HTTP/2.
    */
-  readonly transport?: 'grpc' | 'connect';
+  readonly transport?: 'grpc' | 'connect' | 'grpc-web';
   /** Identity of this service: sent as `authorization: Bearer`; see {@link clientCredentials} for one that an issuer knows. */
   readonly token?: TokenSource;
   /** Identity of the person that this service calls for: sent as `asset-user-token`. */
@@ -46,8 +46,8 @@ export interface AssetClientOptions {
 export function assertOptions(options: AssetClientOptions): void {
   const { baseUrl, transport, token, userToken, timeouts, retry } = options ?? {};
   const url = assertHttpUrl('baseUrl', baseUrl);
-  if (transport !== undefined && transport !== 'grpc' && transport !== 'connect') {
-    throw invalidOption(`transport must be 'grpc' or 'connect', not ${String(transport)}`);
+  if (transport !== undefined && !['grpc', 'connect', 'grpc-web'].includes(transport)) {
+    throw invalidOption(`transport must be 'grpc', 'connect' or 'grpc-web', not ${String(transport)}`);
   }
   for (const [name, source] of Object.entries({ token, userToken })) {
     if (source === undefined || typeof source === 'string' || typeof source === 'function') continue;

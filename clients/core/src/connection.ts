@@ -1,6 +1,11 @@
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
-import { createConnectTransport, createGrpcTransport, createNodeHttpClient } from '@connectrpc/connect-node';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  createNodeHttpClient,
+} from '@connectrpc/connect-node';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { assertOptions, type AssetClientOptions } from './connection-options.ts';
@@ -26,12 +31,13 @@ function openWire(options: AssetClientOptions): Wire {
   const { baseUrl, tls } = options;
   // Most files are compressed already; squeezing them again costs time and gains nothing.
   const common = { baseUrl, readMaxBytes: READ_MAX_BYTES, acceptCompression: [] };
-  if (options.transport === 'connect') {
+  if (options.transport === 'connect' || options.transport === 'grpc-web') {
+    const createTransport = options.transport === 'connect' ? createConnectTransport : createGrpcWebTransport;
     const https = new URL(baseUrl).protocol === 'https:';
     const agent = https ? new HttpsAgent({ keepAlive: true, ...tls }) : new HttpAgent({ keepAlive: true });
     return {
       transport: (interceptors) =>
-        createConnectTransport({ ...common, interceptors, httpVersion: '1.1', nodeOptions: { agent } }),
+        createTransport({ ...common, interceptors, httpVersion: '1.1', nodeOptions: { agent } }),
       close: () => agent.destroy(),
     };
   }
