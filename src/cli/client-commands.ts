@@ -1,85 +1,82 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import type { AssetFile, WorkerClient } from '@asset-service/worker';
+import type { WorkerClient } from '@asset-service/worker';
+import { withClient, withConnectionOptions, type ConnectionFlags } from './connect.ts';
 import { changesFrom, collect, type DescriptionFlags } from './description-flags.ts';
-import { tokenFrom } from './token.ts';
+import type { DownloadFlags } from './download-command.ts';
+import type { RecordFlags } from './records.ts';
+import { print } from './terminal.ts';
 import type { UploadFlags } from './upload-command.ts';
-
-interface GlobalFlags {
-  readonly url: string;
-  readonly token?: string;
-}
 
 /** Adds the commands that speak to a running service. What only they need is loaded when one of them runs. */
 export function addClientCommands(root: Command): void {
   const command = (usage: string, description: string) =>
-    root
-      .command(usage)
-      .description(description)
-      .option('-u, --url <url>', 'where the service is', process.env['ASSET_URL'] ?? 'http://127.0.0.1:8080')
-      // The token of the environment is no default of the option: the help would show it.
-      .option('--token <token>', 'access token to send (or ASSET_TOKEN, or the file ASSET_TOKEN_FILE)');
+    withConnectionOptions(root.command(usage).description(description)).option(
+      '--json',
+      'print JSON, a line for each file, also on a terminal',
+    );
 
-  describing(command('upload <path...>', 'store files, and folders with all that is in them'))
-    .option('--request-id <id>', 'make the upload safe to repeat, and let it go on where it stood')
+  describing(
+    command(
+      'upload <path...>',
+      'store files, folders with all that is in them, or what comes on standard input (-)',
+    ),
+  )
+    .option(
+      '--request-id <id>',
+      'make the upload safe to repeat: the same command with the same id stores nothing twice, and a large file goes on where it stood. ' +
+        'In folders each file has an id of its own, made of this one and its path as it was given',
+    )
     .option('--concurrency <count>', 'files on their way at once', positive, 4)
     .option('--all', 'hidden files in folders as well')
     .option('--path-attribute <name>', 'keep the path of each file in its folder in this attribute')
-    .action((paths: string[], flags: GlobalFlags & UploadFlags) =>
-      withClient(flags, async (client) => {
+    .action((paths: string[], flags: ConnectionFlags & UploadFlags) =>
+      withClient(flags, async (client, signal) => {
         const { upload } = await import('./upload-command.ts');
-        await upload(client, paths, flags);
+        await upload(client, paths, flags, signal);
       }),
     );
 
-  command('url <id>', 'print a private URL of a file that expires')
+  command('url <id...>', 'print a private URL that expires for each file')
     .option('--ttl <seconds>', 'greatest lifetime in seconds', positive)
     .option('--inline', 'let a browser show the file instead of saving it')
     .option('--name <name>', 'name to save it under')
-    .action((id: string, flags: GlobalFlags & { ttl?: number; inline?: true; name?: string }) =>
-      withClient(flags, async (client) => {
-        const { url } = await client.fileUrl(id, {
-          ttlSeconds: flags.ttl,
-          disposition: flags.inline ? 'inline' : 'attachment',
-          downloadName: flags.name,
-        });
-        print(url);
+    .action((ids: string[], flags: ConnectionFlags & UrlFlags) =>
+      withClient(flags, (client, signal) => urls(client, ids, flags, signal)),
+    );
+
+  command('download <id...>', 'fetch files through the service, and print the path of each')
+    .option(
+      '-o, --output <path>',
+      'where to: a file, which is replaced; a directory, where nothing is replaced; - for standard output. ' +
+        'Where left out, this directory, under a harmless form of the name of the file',
+    )
+    .action((ids: string[], flags: ConnectionFlags & DownloadFlags) =>
+      withClient(flags, async (client, signal) => {
+        const { download } = await import('./download-command.ts');
+        await download(client, ids, flags, signal);
       }),
     );
 
-  command('download <id>', 'fetch a file through the service')
-    .option('-o, --output <path>', 'where to; the name of the file in this directory where left out')
-    .action((id: string, flags: GlobalFlags & { output?: string }) =>
-      withClient(flags, async (client) => {
-        const { progressBar } = await import('./progress-bar.ts');
-        const file = await client.getFile(id);
-        const path = flags.output ?? safeFileName(file);
-        const bar = progressBar(path);
-        try {
-          await client.downloadToFile(id, path, {
-            onProgress: ({ receivedBytes }) =>
-              bar.update({ sentBytes: receivedBytes, totalBytes: file.sizeBytes }),
-          });
-        } finally {
-          bar.stop();
-        }
-        print(path);
-      }),
+  showing(command('show <id...>', 'print the record of each file'))
+    .alias('get')
+    .action((ids: string[], flags: ConnectionFlags & RecordFlags) =>
+      changing(ids, flags, (client, id, signal) => client.getFile(id, { signal })),
     );
 
-  command('show <id>', 'print the record of a file').action((id: string, flags: GlobalFlags) =>
-    withClient(flags, async (client) => show(await client.getFile(id))),
-  );
-
-  command('list', 'print the records of files, newest first, a JSON line each')
+  showing(
+    command('list', 'print the records of files, newest first: a table on a terminal, else a JSON line each'),
+  )
     .option('--owner <id>', 'only files of this owner')
     .option('--usage <usage>', 'only files of this usage')
     .option('--relation <name=id>', 'only files that belong to this')
     .option('--type <type>', 'only files of this type, such as image/png or image/*')
     .option('--deleted', 'softly deleted files as well')
     .option('--limit <count>', 'print at most so many', positive)
-    .action((flags: GlobalFlags & ListFlags) => withClient(flags, (client) => list(client, flags)));
+    .action((flags: ConnectionFlags & ListFlags) =>
+      withClient(flags, (client, signal) => list(client, flags, signal)),
+    );
 
-  describing(command('describe <id>', 'change the record of a file'))
+  describing(showing(command('describe <id>', 'change the record of a file')))
     .option(
       '--set <name=value>',
       'set a field, attributes.<name> or relations.<name>; an empty value clears it',
@@ -87,24 +84,42 @@ export function addClientCommands(root: Command): void {
       [],
     )
     .option('--etag <etag>', 'only if this is the current etag')
-    .action((id: string, flags: GlobalFlags & DescriptionFlags & { set: string[]; etag?: string }) =>
-      withClient(flags, async (client) =>
-        show(await client.updateMetadata(id, changesFrom(flags, flags.set), { etag: flags.etag })),
-      ),
+    .action(
+      (
+        id: string,
+        flags: ConnectionFlags & RecordFlags & DescriptionFlags & { set: string[]; etag?: string },
+      ) => {
+        const changes = changesFrom(flags, flags.set);
+        return changing([id], flags, (client, _id, signal) =>
+          client.updateMetadata(id, changes, { etag: flags.etag, signal }),
+        );
+      },
     );
 
-  command('delete <id>', 'delete a file softly')
-    .option('--etag <etag>', 'only if this is the current etag')
-    .action((id: string, flags: GlobalFlags & { etag?: string }) =>
-      withClient(flags, async (client) => show(await client.deleteFile(id, { etag: flags.etag }))),
-    );
+  showing(command('delete <id...>', 'delete files softly'))
+    .option('--etag <etag>', 'only if this is the current etag, of one file alone')
+    .action((ids: string[], flags: ConnectionFlags & RecordFlags & { etag?: string }) => {
+      if (flags.etag !== undefined && ids.length > 1)
+        throw new InvalidArgumentError('--etag is for one file alone');
+      return changing(ids, flags, (client, id, signal) =>
+        client.deleteFile(id, { etag: flags.etag, signal }),
+      );
+    });
 
-  command('undelete <id>', 'bring a softly deleted file back').action((id: string, flags: GlobalFlags) =>
-    withClient(flags, async (client) => show(await client.undeleteFile(id))),
+  showing(command('undelete <id...>', 'bring softly deleted files back')).action(
+    (ids: string[], flags: ConnectionFlags & RecordFlags) =>
+      changing(ids, flags, (client, id, signal) => client.undeleteFile(id, { signal })),
   );
 }
 
-interface ListFlags {
+interface UrlFlags {
+  readonly ttl?: number;
+  readonly inline?: true;
+  readonly name?: string;
+  readonly json?: true;
+}
+
+interface ListFlags extends RecordFlags {
   readonly owner?: string;
   readonly usage?: string;
   readonly relation?: string;
@@ -113,9 +128,31 @@ interface ListFlags {
   readonly limit?: number;
 }
 
-async function list(client: WorkerClient, flags: ListFlags): Promise<void> {
-  const [name = '', ...id] = (flags.relation ?? '').split('=');
+async function urls(
+  client: WorkerClient,
+  ids: string[],
+  flags: UrlFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const { forEachId } = await import('./each-id.ts');
   const options = {
+    ttlSeconds: flags.ttl,
+    disposition: flags.inline ? ('inline' as const) : ('attachment' as const),
+    downloadName: flags.name,
+    signal,
+  };
+  await forEachId(
+    ids,
+    signal,
+    (id) => client.fileUrl(id, options),
+    (url, id) => print(flags.json ? JSON.stringify({ id, ...url }) : url.url),
+  );
+}
+
+async function list(client: WorkerClient, flags: ListFlags, signal: AbortSignal): Promise<void> {
+  const { printRecords } = await import('./records.ts');
+  const [name = '', ...id] = (flags.relation ?? '').split('=');
+  const files = client.listFiles({
     owner: flags.owner,
     usage: flags.usage,
     contentType: flags.type,
@@ -123,12 +160,34 @@ async function list(client: WorkerClient, flags: ListFlags): Promise<void> {
     relation: flags.relation === undefined ? undefined : { name, id: id.join('=') },
     // A page has 1,000 files at most.
     pageSize: Math.min(flags.limit ?? 0, 1000),
-  };
-  let left = flags.limit ?? Infinity;
-  for await (const file of client.listFiles(options)) {
-    print(JSON.stringify(file));
-    if (--left <= 0) break;
-  }
+    signal,
+  });
+  await printRecords(files, flags, { deleted: flags.deleted ?? false, limit: flags.limit ?? Infinity });
+}
+
+/** Does something with each file, and prints the record that it has then. */
+async function changing(
+  ids: readonly string[],
+  flags: ConnectionFlags & RecordFlags,
+  change: (client: WorkerClient, id: string, signal: AbortSignal) => ReturnType<WorkerClient['getFile']>,
+): Promise<void> {
+  const { forEachId } = await import('./each-id.ts');
+  const { printRecord } = await import('./records.ts');
+  await withClient(flags, (client, signal) =>
+    forEachId(
+      ids,
+      signal,
+      (id) => change(client, id, signal),
+      async (file) => {
+        await printRecord(file, flags, ids.length > 1);
+        return true;
+      },
+    ),
+  );
+}
+
+function showing(command: Command): Command {
+  return command.option('--table', 'print what a terminal gets, also elsewhere');
 }
 
 function describing(command: Command): Command {
@@ -146,34 +205,9 @@ function describing(command: Command): Command {
     );
 }
 
-async function withClient(flags: GlobalFlags, work: (client: WorkerClient) => Promise<void>): Promise<void> {
-  const token = tokenFrom(flags.token);
-  const { createWorkerClient } = await import('@asset-service/worker');
-  const client = createWorkerClient({ baseUrl: flags.url, ...(token !== undefined && { token }) });
-  try {
-    await work(client);
-  } finally {
-    client.close();
-  }
-}
-
-/** The name of a file is whatever its owner chose; on this disk it must not lead anywhere. */
-function safeFileName(file: AssetFile): string {
-  const name = file.name.replaceAll(/[/\\\u0000-\u001f]/g, '_');
-  return /^\.*$/.test(name) ? file.id : name;
-}
-
 function positive(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value <= 0)
     throw new InvalidArgumentError('must be a positive whole number');
   return value;
-}
-
-function show(file: AssetFile): void {
-  print(JSON.stringify(file, null, 2));
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

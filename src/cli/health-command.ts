@@ -1,22 +1,33 @@
 import type { Command } from 'commander';
 import { isIP } from 'node:net';
 import { loadConfig, type Config } from '../config.ts';
+import { readCertificates, type TlsFlags, withTlsOptions } from './connect.ts';
+import { serviceUrl } from './service-url.ts';
+import { print } from './terminal.ts';
 
 /** Adds the command `health`, which is also the health check of the image. */
 export function addHealthCommand(root: Command): void {
-  root
+  const command = root
     .command('health')
     .description('ask whether a service can work, and what it lacks; exit code 0 if it can, 1 if not')
     .option(
       '-u, --url <url>',
       'where the service is (or ASSET_URL); where left out, the one on this machine that is configured by the same settings',
-    )
-    .action(async ({ url = process.env['ASSET_URL'] }: { url?: string }) => {
-      const { checkHealth } = await import('../rpc/health-client.ts');
-      const { serving, line } = await checkHealth(url ? { url } : ownService(loadConfig(process.env)));
-      process.stdout.write(`${line}\n`);
-      if (!serving) process.exitCode = 1;
+    );
+  withTlsOptions(command).action(async (flags: TlsFlags & { readonly url?: string }) => {
+    const { checkHealth } = await import('../rpc/health-client.ts');
+    const tls = await readCertificates(flags);
+    const isNamed = Boolean(flags.url || process.env['ASSET_URL']);
+    const target = isNamed
+      ? { url: serviceUrl(flags.url, Object.keys(tls).length > 0), tls }
+      : { ...ownService(loadConfig(process.env)), tls };
+    const { serving, line } = await checkHealth(target).catch(async (error: unknown) => {
+      // Says by the names of the other commands why there is no answer.
+      throw (await import('@asset-service/worker')).toClientError(error);
     });
+    await print(line);
+    if (!serving) process.exitCode = 1;
+  });
 }
 
 /** Where a service with this configuration answers on this machine. */

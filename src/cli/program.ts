@@ -1,8 +1,21 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { SettingsError } from '../options/environment.ts';
+import { readFileSync } from 'node:fs';
 import { addClientCommands } from './client-commands.ts';
+import { addCompletionCommand } from './completion.ts';
+import { explain } from './explain.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addServiceCommands } from './service-commands.ts';
+import { guardOutput, say } from './terminal.ts';
+
+const ENVIRONMENT = `
+Environment of the commands that speak to a service:
+  ASSET_URL           where the service is, as --url
+  ASSET_TOKEN         access token to send, as --token
+  ASSET_TOKEN_FILE    file with the access token, read anew for each call
+  ASSET_USER_TOKEN    access token of the user to act for, as --user-token
+
+Exit codes: 0 done, 1 failed, in whole or in part, 2 wrong use.
+docs/command-line.md tells more; "asset-service config" lists the settings of the service.`;
 
 /**
  * Runs the command line.
@@ -11,36 +24,35 @@ import { addServiceCommands } from './service-commands.ts';
  * @returns the exit code: 0 if all went well, 1 if not, 2 if the words were wrong
  */
 export async function program(args: readonly string[]): Promise<number> {
+  guardOutput();
   const root = new Command('asset-service')
     .description('The one way to files: runs the service, and speaks to one that runs.')
+    .version(version(), '-V, --version', 'print the version of this program')
     .showHelpAfterError('(add --help for how it is used)')
     .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', ENVIRONMENT)
     .exitOverride();
   addServiceCommands(root);
   addClientCommands(root);
   addHealthCommand(root);
+  addCompletionCommand(root);
   try {
     await root.parseAsync(args, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
     // Commander has told of its own errors, but not of what a command found wrong with its words.
     if (error instanceof InvalidArgumentError) {
-      process.stderr.write(`asset-service: ${error.message}\n`);
+      say(error.message);
       return 2;
     }
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`asset-service: ${explain(error)}\n`);
+    say(explain(error));
     return 1;
   }
 }
 
-/** A line for the person at the terminal; a stack only for what nobody expected. */
-function explain(error: unknown): string {
-  if (error instanceof SettingsError) return error.message;
-  if (!(error instanceof Error)) return String(error);
-  if ('reason' in error || 'code' in error) {
-    const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : '';
-    return error.message.startsWith(code) ? error.message : code + error.message;
-  }
-  return error.stack ?? error.message;
+/** That of the package, which lies at the same place beside the sources and beside what is built of them. */
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
 }

@@ -1,10 +1,14 @@
-import type { FileDescription, UploadItem, WorkerClient } from '@asset-service/worker';
+import type { FileDescription, UploadItem, UploadSource, WorkerClient } from '@asset-service/worker';
 import { InvalidArgumentError } from 'commander';
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename, normalize } from 'node:path';
 import { descriptionFrom, type DescriptionFlags } from './description-flags.ts';
+import { explain } from './explain.ts';
 import { findFiles, isFolder, type FoundFile } from './find-files.ts';
-import { progressBar, progressBars } from './progress-bar.ts';
+import { fileProgress, filesProgress } from './progress.ts';
+import { endProgress, print, say } from './terminal.ts';
 
 /** The flags of `upload`. */
 export interface UploadFlags extends DescriptionFlags {
@@ -12,77 +16,109 @@ export interface UploadFlags extends DescriptionFlags {
   readonly all?: true;
   readonly concurrency: number;
   readonly pathAttribute?: string;
+  readonly json?: true;
 }
 
-/** Uploads what the paths stand for: one file prints its record, several print a line each and a summary. */
+/** What stands for standard input among paths. */
+const STDIN = '-';
+
+/** Uploads what the paths stand for: one file prints its record, several print a line each as they are stored, and a summary. */
 export async function upload(
   client: WorkerClient,
   paths: readonly string[],
   flags: UploadFlags,
+  signal: AbortSignal,
 ): Promise<void> {
+  if (paths.filter((path) => path === STDIN).length > 1) {
+    throw new InvalidArgumentError('-: standard input can be read only once');
+  }
   const [only] = paths;
   if (paths.length === 1 && only !== undefined && !(await isFolder(only))) {
-    await uploadOne(client, only, flags);
+    await uploadOne(client, only, flags, signal);
   } else {
-    await uploadMany(client, paths, flags);
+    await uploadMany(client, paths, flags, signal);
   }
 }
 
-async function uploadOne(client: WorkerClient, path: string, flags: UploadFlags): Promise<void> {
-  const bar = progressBar(path);
-  try {
-    const found = { path, relativePath: basename(path) };
-    const options = { ...describe(found, flags), requestId: flags.requestId, onProgress: bar.update };
-    process.stdout.write(`${JSON.stringify(await client.uploadFile(path, options), null, 2)}\n`);
-  } finally {
-    bar.stop();
-  }
+async function uploadOne(
+  client: WorkerClient,
+  path: string,
+  flags: UploadFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const show = fileProgress(path);
+  const found = { path, relativePath: basename(path) };
+  const file = await client.uploadFile(await sourceOf(path), {
+    ...describe(found, flags),
+    requestId: flags.requestId,
+    signal,
+    onProgress: ({ sentBytes, totalBytes }) => show({ doneBytes: sentBytes, totalBytes }),
+  });
+  endProgress();
+  await print(flags.json ? JSON.stringify(file) : JSON.stringify(file, null, 2));
 }
 
-async function uploadMany(client: WorkerClient, paths: readonly string[], flags: UploadFlags): Promise<void> {
+async function uploadMany(
+  client: WorkerClient,
+  paths: readonly string[],
+  flags: UploadFlags,
+  signal: AbortSignal,
+): Promise<void> {
   if (flags.name !== undefined) throw new InvalidArgumentError('--name is for one file alone');
   const found: FoundFile[] = [];
   for await (const file of findFiles(paths, flags.all === true)) found.push(file);
-  const bars = progressBars(found.length);
+  const progress = filesProgress(found.length);
   const started = performance.now();
-  try {
-    const results = await client.uploadFiles(
-      found.map((file): UploadItem => ({
-        source: file.path,
-        ...describe(file, flags),
-        ...once(file, flags),
-      })),
-      {
-        concurrency: flags.concurrency,
-        onProgress: (progress, index) => bars.update(index, found[index]!.path, progress),
-        onResult: (_result, index) => bars.done(index),
-      },
-    );
-    bars.stop();
-    let bytes = 0;
-    let failures = 0;
-    for (const [index, { file, error }] of results.entries()) {
+  let files = 0;
+  let bytes = 0;
+  let failures = 0;
+  async function* items(): AsyncGenerator<UploadItem> {
+    for (const file of found) {
+      // What was not begun before an interruption is left alone.
+      if (signal.aborted) return;
+      yield { source: await sourceOf(file.path), ...describe(file, flags), ...once(file, flags) };
+    }
+  }
+  await client.uploadFiles(items(), {
+    concurrency: flags.concurrency,
+    signal,
+    onProgress: ({ sentBytes, totalBytes }, index) =>
+      progress.moved(found[index]!.path, { doneBytes: sentBytes, totalBytes }),
+    onResult: ({ file, error }, index) => {
       const { path } = found[index]!;
+      progress.done();
       if (file !== undefined) {
+        files++;
         bytes += file.sizeBytes;
-        process.stdout.write(`${JSON.stringify({ path, ...file })}\n`);
+        // At once: what is stored is known by its id alone, and the next moment may be the last.
+        void print(JSON.stringify({ path, ...file }));
       } else {
         failures++;
-        process.stderr.write(`asset-service: ${path}: ${error.code}: ${error.message}\n`);
+        if (!signal.aborted) say(`${path}: ${explain(error)}`);
       }
-    }
-    const seconds = (performance.now() - started) / 1000;
-    process.stderr.write(`${summary(results.length - failures, bytes, seconds, failures)}\n`);
-    if (failures > 0) process.exitCode = 1;
-  } finally {
-    bars.stop();
-  }
+    },
+  });
+  endProgress();
+  const seconds = (performance.now() - started) / 1000;
+  const interrupted = signal.aborted ? `, interrupted before ${found.length - files} others` : '';
+  process.stderr.write(`${summary(files, bytes, seconds, signal.aborted ? 0 : failures)}${interrupted}\n`);
+  if (failures > 0) process.exitCode = 1;
 }
 
-function describe(file: FoundFile, flags: UploadFlags): FileDescription {
+/** Standard input, and a pipe such as that of `<(command)`, are read as they come; a file is opened by the client. */
+async function sourceOf(path: string): Promise<UploadSource> {
+  if (path === STDIN) {
+    if (process.stdin.isTTY) say('reading from the terminal; end with Ctrl-D');
+    return process.stdin;
+  }
+  const found = await stat(path).catch(() => undefined);
+  return found?.isFIFO() ? createReadStream(path) : path;
+}
+
+function describe({ relativePath }: FoundFile, flags: UploadFlags): FileDescription {
   const description = descriptionFrom(flags);
   if (flags.pathAttribute === undefined) return description;
-  const attributes = { ...description.attributes, [flags.pathAttribute]: file.relativePath };
+  const attributes = { ...description.attributes, [flags.pathAttribute]: relativePath };
   return { ...description, attributes };
 }
 

@@ -2,7 +2,7 @@ import { OPTIONS } from '../options.ts';
 import type { Option } from '../options/types.ts';
 
 /** Variables of the command line as a client of the service, and of its tests: no settings, and no mistakes either. */
-const NOT_OURS = /^ASSET_(URL|TOKEN|TOKEN_FILE|TEST_.*)$/;
+const NOT_OURS = /^ASSET_(URL|TOKEN|TOKEN_FILE|USER_TOKEN|TEST_.*)$/;
 
 /** What Kubernetes puts into every container for a Service whose name begins with "asset". */
 const SERVICE_LINK = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$/;

@@ -13,6 +13,8 @@ export interface HealthTarget {
   readonly url: string;
   /** True to take any certificate. */
   readonly anyCertificate?: boolean;
+  /** Certificates in PEM: `ca` to trust, `cert` and `key` to show. */
+  readonly tls?: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
 }
 
 /**
@@ -23,7 +25,7 @@ export interface HealthTarget {
 export async function checkHealth(
   target: HealthTarget,
 ): Promise<{ readonly serving: boolean; readonly line: string }> {
-  const nodeOptions = { rejectUnauthorized: target.anyCertificate !== true };
+  const nodeOptions = { ...target.tls, rejectUnauthorized: target.anyCertificate !== true };
   const health = createClient(Health, createGrpcTransport({ baseUrl: target.url, nodeOptions }));
   const { status } = await health.check({ service: '' }, { timeoutMs: TIMEOUT_MS });
   const serving = status === Status.SERVING;
