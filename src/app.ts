@@ -9,9 +9,9 @@ import { withClockReport } from './files/store-clock.ts';
 import { reloadPolicies } from './files/policy/policy-reload.ts';
 import { RecordLoader } from './files/record-loader.ts';
 import { ReservationPool } from './files/reservations.ts';
-import type { SweepReport } from './files/sweep.ts';
-import { previewSweep } from './files/sweep-preview.ts';
-import { Sweeper } from './files/sweeper.ts';
+import { previewSweep } from './files/sweep/preview.ts';
+import type { SweepReport } from './files/sweep/run.ts';
+import { Sweeper } from './files/sweep/sweeper.ts';
 import { HealthMonitor } from './health.ts';
 import { openLog } from './log.ts';
 import { RPC_SERVICES, rpcHandlers } from './rpc/handler.ts';
@@ -114,6 +114,8 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   const sweeper = new Sweeper(files, {
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
+    // Callers are served whether it goes well or not.
+    onFirstSweep: () => health.add({ name: 'sweep', optional: true, check: () => sweeper.check() }),
   });
   const policyFile = settings.ASSET_POLICY_FILE;
   const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 
 /** Something the service cannot work without. */
 export interface Dependency {
-  /** `store`, `catalog` or `scanner`. */
+  /** `store`, `catalog`, `identity`, `scanner` or `sweep`. */
   readonly name: string;
   /** True if the service does its work without it as well: it has its own status and nothing else. */
   readonly optional?: boolean;
@@ -17,7 +17,7 @@ const CHECK_TIMEOUT_MS = 5000;
  * it answers to are the empty one (the whole process), those of the RPC services, and those of the dependencies.
  */
 export class HealthMonitor {
-  readonly #dependencies: readonly Dependency[];
+  readonly #dependencies: Dependency[];
   readonly #rpcServices: readonly string[];
   readonly #log: Logger;
   readonly #up = new Map<string, boolean>();
@@ -36,7 +36,7 @@ export class HealthMonitor {
     intervalMs: number,
     log: Logger,
   ) {
-    this.#dependencies = dependencies;
+    this.#dependencies = [...dependencies];
     this.#rpcServices = rpcServices;
     this.#log = log;
     this.#timer = setInterval(() => void this.check(), intervalMs);
@@ -67,6 +67,12 @@ export class HealthMonitor {
       .then(() => undefined)
       .finally(() => (this.#checking = undefined));
     return this.#checking;
+  }
+
+  /** Has one more dependency checked from now on, and checks it now. */
+  add(dependency: Dependency): void {
+    this.#dependencies.push(dependency);
+    void this.#checkOne(dependency);
   }
 
   /** Says NOT_SERVING from now on, so that callers turn to other replicas. */

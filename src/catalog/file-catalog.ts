@@ -1,7 +1,7 @@
-import type { CatalogCall, JsonValue } from './catalog-call.ts';
+import type { CatalogCall, JsonValue, SweepCall } from './catalog-call.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 
-export type { CatalogCall, JsonValue } from './catalog-call.ts';
+export type { CatalogCall, JsonValue, SweepCall, SweepCursor } from './catalog-call.ts';
 
 /** What a caller may say of a file. */
 export interface FileDescription {
@@ -102,6 +102,13 @@ export interface ListCursor {
 export interface Reservation {
   readonly id: string;
   readonly fileIds: readonly string[];
+  /** Whole milliseconds. */
+  readonly expireTime: Date;
+}
+
+/** A softly deleted file that is due to be purged. */
+export interface PurgeableFile extends Pick<FileRecord, 'id' | 'revision'> {
+  readonly purgeTime: Date;
 }
 
 /** What must still be open for a record to be created; it is checked in the same transaction. */
@@ -221,23 +228,27 @@ export interface FileCatalog {
 
   /**
    * Closes the open reservations that expired before `now` and returns closed ones, with their
-   * ids, at most `limit`, oldest first: also those that an earlier caller closed and did not finish.
+   * ids, at most `limit`, by expiry and then by id: also those that an earlier caller closed and did not finish.
+   * Fewer than `limit` means that there are no more behind `call.after`.
    */
-  takeClosedReservations(now: Date, limit: number, call?: CatalogCall): Promise<readonly Reservation[]>;
+  takeClosedReservations(now: Date, limit: number, call?: SweepCall): Promise<readonly Reservation[]>;
 
-  /** Reservations as {@link takeClosedReservations} would return them, at most `limit`, in no order. Changes nothing. */
-  listPastReservations(now: Date, limit: number, call?: CatalogCall): Promise<readonly Reservation[]>;
+  /** Reservations as {@link takeClosedReservations} would return them, at most `limit`, in that order. Changes nothing. */
+  listPastReservations(now: Date, limit: number, call?: SweepCall): Promise<readonly Reservation[]>;
+
+  /** Keeps only these ids of a closed reservation, at least one, after what the others left is gone. */
+  keepLeftovers(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void>;
 
   /** Removes a closed reservation, after its leftovers are gone. */
   forgetReservation(id: string, call?: CatalogCall): Promise<void>;
 
-  /** Softly deleted records whose purge time is at or before `now`, at most `limit`. */
-  listPurgeable(now: Date, limit: number, call?: CatalogCall): Promise<readonly FileRecord[]>;
+  /** Softly deleted records whose purge time is at or before `now`, at most `limit`, by purge time and then by id. */
+  listPurgeable(now: Date, limit: number, call?: SweepCall): Promise<readonly PurgeableFile[]>;
 
   /**
    * Removes a record for good if its revision is still `revision` and, in the same transaction, leaves a
-   * closed reservation with its id, so that its blob is deleted whatever happens. Resolves with false, and
-   * changes nothing, if the record is gone or has changed.
+   * closed reservation with its id, so that its blob is deleted whatever happens. The id of that reservation is the
+   * file's. Resolves with false, and changes nothing, if the record is gone or has changed.
    */
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean>;
 

@@ -8,6 +8,8 @@ import type {
   FileRecord,
   NewFileRecord,
   OwnerUsage,
+  PurgeableFile,
+  SweepCall,
 } from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { PocketBaseClient, Refusal } from './pocketbase/client.ts';
@@ -177,45 +179,44 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall) {
-    return this.#run(call, (signal) =>
-      reservations.openReservation(this.#client, fileIds, expireTime, signal),
-    );
+    return this.#run(call, (signal) => reservations.open(this.#client, fileIds, expireTime, signal));
   }
 
   extendReservation(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
-    return this.#run(call, (signal) => reservations.extendReservation(this.#client, id, expireTime, signal));
+    return this.#run(call, (signal) => reservations.extend(this.#client, id, expireTime, signal));
   }
 
   closeReservation(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
-    return this.#run(call, (signal) => reservations.closeReservation(this.#client, id, leftoverIds, signal));
+    return this.#run(call, (signal) => reservations.close(this.#client, id, leftoverIds, signal));
   }
 
-  takeClosedReservations(now: Date, limit: number, call?: CatalogCall) {
-    return this.#run(call, (signal) => reservations.takeClosedReservations(this.#client, now, limit, signal));
+  takeClosedReservations(now: Date, limit: number, call?: SweepCall) {
+    return this.#run(call, (signal) => reservations.takeClosed(this.#client, now, limit, call, signal));
   }
 
-  listPastReservations(now: Date, limit: number, call?: CatalogCall) {
-    return this.#run(call, (signal) => reservations.listPastReservations(this.#client, now, limit, signal));
+  listPastReservations(now: Date, limit: number, call?: SweepCall) {
+    return this.#run(call, (signal) => reservations.listPast(this.#client, now, limit, call, signal));
+  }
+
+  keepLeftovers(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => reservations.keepLeftovers(this.#client, id, leftoverIds, signal));
   }
 
   forgetReservation(id: string, call?: CatalogCall): Promise<void> {
-    return this.#run(call, (signal) => reservations.forgetReservation(this.#client, id, signal));
+    return this.#run(call, (signal) => reservations.forget(this.#client, id, signal));
   }
 
-  listPurgeable(now: Date, limit: number, call?: CatalogCall): Promise<readonly FileRecord[]> {
-    return this.#run(call, (signal) => this.#files.listPurgeable(now, limit, signal));
+  listPurgeable(now: Date, limit: number, call?: SweepCall): Promise<readonly PurgeableFile[]> {
+    return this.#run(call, (signal) => this.#files.listPurgeable(now, limit, call?.after, signal));
   }
 
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean> {
     return this.#run(call, async (signal) => {
       const raw = await this.#files.read(id, signal);
       if (!raw || revisionOf(raw, this.#map) !== revision) return false;
-      const change = [
-        { method: 'DELETE', collection: this.#collection, id } as const,
-        reservations.addClosed([id], new Date().toISOString()),
-      ];
+      const change = reservations.replaceFile(this.#collection, id);
+      const requests = { change, removesFile: true };
       try {
-        const requests = { change, removesFile: true };
         return (await compareAndSet(this.#client, id, countOf(raw, this.#map), requests, signal)).won;
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;

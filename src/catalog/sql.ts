@@ -10,6 +10,8 @@ import type {
   FileRecord,
   NewFileRecord,
   OwnerUsage,
+  PurgeableFile,
+  SweepCall,
 } from './file-catalog.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { withRetries, type SqlBackend } from './sql/backend.ts';
@@ -149,28 +151,31 @@ export class SqlCatalog implements FileCatalog {
     return this.#run(call, () => reservations.closeReservation(this.#db, id, leftoverIds));
   }
 
-  takeClosedReservations(now: Date, limit: number, call?: CatalogCall) {
-    return this.#run(call, () => reservations.takeClosedReservations(this.#db, now, limit));
+  takeClosedReservations(now: Date, limit: number, call?: SweepCall) {
+    return this.#run(call, () => reservations.takeClosedReservations(this.#db, now, limit, call?.after));
   }
 
-  listPastReservations(now: Date, limit: number, call?: CatalogCall) {
-    return this.#run(call, () => reservations.listPastReservations(this.#db, now, limit));
+  listPastReservations(now: Date, limit: number, call?: SweepCall) {
+    return this.#run(call, () => reservations.listPastReservations(this.#db, now, limit, call?.after));
+  }
+
+  keepLeftovers(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
+    return this.#run(call, () => reservations.keepLeftovers(this.#db, id, leftoverIds));
   }
 
   forgetReservation(id: string, call?: CatalogCall): Promise<void> {
     return this.#run(call, () => reservations.forgetReservation(this.#db, id));
   }
 
-  async listPurgeable(now: Date, limit: number, call?: CatalogCall): Promise<readonly FileRecord[]> {
+  async listPurgeable(now: Date, limit: number, call?: SweepCall): Promise<readonly PurgeableFile[]> {
     const rows = await this.#run(call, () =>
-      this.#select(this.#db)
-        .where('purge_time', '<=', now.getTime())
-        .where('delete_time', 'is not', null)
-        .orderBy('purge_time')
-        .limit(limit)
-        .execute(),
+      reservations.purgeableQuery(this.#db, now, limit, call?.after).execute(),
     );
-    return rows.map(toRecord);
+    return rows.map(({ id, revision, purge_time }) => ({
+      id,
+      revision: String(revision),
+      purgeTime: new Date(Number(purge_time)),
+    }));
   }
 
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean> {

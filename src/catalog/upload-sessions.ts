@@ -1,4 +1,4 @@
-import type { CatalogCall, JsonValue } from './catalog-call.ts';
+import type { CatalogCall, JsonValue, SweepCall } from './catalog-call.ts';
 
 /**
  * One upload that goes on over several calls. Its id is that of the file it may become, so the file
@@ -63,9 +63,12 @@ export interface UploadSessions {
 
   /**
    * Closes the open sessions that expired before `now` and returns them and the closed ones whose sweep
-   * time has come, at most `limit`, oldest first: also those that were returned before and not forgotten.
+   * time has come, at most `limit`, by that time and then by id: also those that were returned before and not forgotten.
+   * Fewer than `limit` means that there are no more behind `call.after`.
+   *
+   * The `state` of a session is read when it is asked for, and throws if the catalog has none that can be read.
    */
-  takeClosed(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]>;
+  takeClosed(now: Date, limit: number, call?: SweepCall): Promise<readonly UploadSession[]>;
 
   /** Sessions as {@link takeClosed} would return them, at most `limit`, in no order. Changes nothing. */
   listPast(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]>;

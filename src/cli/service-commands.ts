@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { checkConfig, loadConfig, type Config } from '../config.ts';
-import type { SweepReport } from '../files/sweep.ts';
+import { causes, failureCount, type SweepReport } from '../files/sweep/run.ts';
 import { OPTIONS } from '../options.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
 
@@ -37,6 +37,10 @@ export function addServiceCommands(root: Command): void {
         return;
       }
       print(reportAsText(report, dryRun ? 'would be ' : ''));
+      for (const { kind, id, error } of report.failures) {
+        process.stderr.write(`asset-service: ${kind} ${id}: ${causes(error).join(': ')}\n`);
+      }
+      if (failureCount(report) > 0) process.exitCode = 1;
     });
 
   root
@@ -85,11 +89,13 @@ async function serve(): Promise<void> {
 }
 
 function reportAsText(report: SweepReport, mood: string): string {
-  const { purged, uploads, reservations, cleaned } = report;
+  const { purged, uploads, reservations, cleaned, failed } = report;
+  const left = `${failed.file} files, ${failed.upload} uploads, ${failed.reservation} reservations, ${failed.id} ids`;
   return [
     `deleted files whose retention is over: ${purged} ${mood}purged`,
     `uploads that were given up or expired: ${uploads} ${mood}removed`,
     `reservations that are over: ${reservations} ${mood}removed, with ${cleaned} ids that are no file`,
+    ...(failureCount(report) > 0 ? [`could not be removed: ${left}`] : []),
   ].join('\n');
 }
 

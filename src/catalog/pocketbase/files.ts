@@ -1,8 +1,9 @@
 import { branchesOf, mergePages } from '../branches.ts';
-import type { FileCatalog, FileRecord } from '../file-catalog.ts';
+import type { FileCatalog, FileRecord, PurgeableFile, SweepCursor } from '../file-catalog.ts';
 import { quote, type PocketBaseClient, type RawRecord } from './client.ts';
-import { idFilters, listFilter, MAX_IDS, quoteTime, superuserOnly } from './filter.ts';
-import { toFile } from './records.ts';
+import { behind, idFilters, listFilter, MAX_IDS, quoteTime, superuserOnly } from './filter.ts';
+import { revisionOf, toFile } from './records.ts';
+import { timeOf } from './reservations.ts';
 import { unknownRelation, type FieldMap, type Schema } from './schema.ts';
 import type { SchemaCache } from './schema-cache.ts';
 import { canMatch } from '../storable.ts';
@@ -50,11 +51,22 @@ export class PocketBaseFiles {
     return pages.length === 1 ? pages[0]! : mergePages(pages, limit);
   }
 
-  /** Deleted files that are due to be removed, those that are longest due first. */
-  listPurgeable(now: Date, limit: number, signal: AbortSignal): Promise<FileRecord[]> {
+  /** Deleted files that are due to be removed behind `after`, those that are longest due first. */
+  async listPurgeable(
+    now: Date,
+    limit: number,
+    after: SweepCursor | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly PurgeableFile[]> {
     const { deleteTime, purgeTime } = this.#map;
-    const filter = `${purgeTime}!=""&&${purgeTime}<=${quoteTime(now)}&&${deleteTime}!=""`;
-    return this.#find({ filter, sort: purgeTime, limit }, signal);
+    const due = `${purgeTime}!=""&&${purgeTime}<=${quoteTime(now)}&&${deleteTime}!=""`;
+    const filter = due + behind(purgeTime, after);
+    const raws = await this.#list({ filter, sort: `${purgeTime},id`, limit }, signal);
+    return raws.map((raw) => ({
+      id: raw.id,
+      revision: revisionOf(raw, this.#map),
+      purgeTime: timeOf(raw[purgeTime]),
+    }));
   }
 
   /** The file that was created with a request key. */

@@ -1,7 +1,8 @@
 import pLimit from 'p-limit';
-import type { Reservation } from '../file-catalog.ts';
+import type { Reservation, SweepCall, SweepCursor } from '../file-catalog.ts';
+import { oldestOf } from '../oldest.ts';
 import type { BatchRequest, PocketBaseClient, RawRecord } from './client.ts';
-import { quoteTime } from './filter.ts';
+import { behind, quoteTime } from './filter.ts';
 import { CLOSED_RESERVATIONS, OPEN_RESERVATIONS } from './helpers.ts';
 import { unlessRefused } from './refusals.ts';
 
@@ -21,7 +22,7 @@ function expiry(expireTime: Date) {
 }
 
 /** Opens a reservation. */
-export async function openReservation(
+export async function open(
   client: PocketBaseClient,
   fileIds: readonly string[],
   expireTime: Date,
@@ -32,7 +33,7 @@ export async function openReservation(
     [{ method: 'POST', collection: OPEN_RESERVATIONS, body, onlyId: true }],
     signal,
   );
-  return { id: raw!.id, fileIds: [...fileIds] };
+  return { id: raw!.id, fileIds: [...fileIds], expireTime };
 }
 
 /** A request that fails, and with it its batch, unless the reservation is open. */
@@ -40,14 +41,19 @@ export function requireOpen(id: string): BatchRequest {
   return { method: 'PATCH', collection: OPEN_RESERVATIONS, id, onlyId: true };
 }
 
+/** Requests that remove a file and leave a closed reservation with its id, under this id. */
+export function replaceFile(collection: string, id: string): readonly BatchRequest[] {
+  return [{ method: 'DELETE', collection, id }, addClosed([id], new Date().toISOString(), id)];
+}
+
 /** A request that adds a closed reservation. */
-export function addClosed(fileIds: readonly string[], expireTime: string, id?: string): BatchRequest {
-  const body = { file_ids: fileIds, expire_time: expireTime, ...(id !== undefined && { id }) };
+function addClosed(fileIds: readonly string[], expireTime: string, id: string): BatchRequest {
+  const body = { file_ids: fileIds, expire_time: expireTime, id };
   return { method: 'POST', collection: CLOSED_RESERVATIONS, body, onlyId: true };
 }
 
 /** Moves the expiry of an open reservation; false if it is not open. */
-export function extendReservation(
+export function extend(
   client: PocketBaseClient,
   id: string,
   expireTime: Date,
@@ -62,7 +68,7 @@ export function extendReservation(
 }
 
 /** Closes an open reservation, and keeps a closed one if anything is left over. */
-export async function closeReservation(
+export async function close(
   client: PocketBaseClient,
   id: string,
   leftoverIds: readonly string[],
@@ -73,42 +79,93 @@ export async function closeReservation(
   await unlessRefused(client.batch(leftoverIds.length > 0 ? [...requests, leftover] : requests, signal));
 }
 
-/** Closes what expired before `now`, and returns closed reservations, oldest first. */
-export async function takeClosedReservations(
+/**
+ * Closes what expired before `now`, and returns closed reservations behind `call.after`, oldest first. One that cannot be
+ * closed is told to `call.onFailure`, and another takes its place.
+ */
+export async function takeClosed(
   client: PocketBaseClient,
   now: Date,
   limit: number,
+  call: SweepCall | undefined,
   signal: AbortSignal,
 ): Promise<readonly Reservation[]> {
-  const expired = await listExpired(client, now, limit, signal);
+  await closeEach(
+    limit,
+    call,
+    (after) => listExpired(client, now, limit, after, signal),
+    (raw) => closeIfExpired(client, raw, now, signal),
+  );
+  return (await listClosed(client, limit, call?.after, signal)).map(toReservation);
+}
+
+/** What {@link takeClosed} would return. */
+export async function listPast(
+  client: PocketBaseClient,
+  now: Date,
+  limit: number,
+  call: SweepCall | undefined,
+  signal: AbortSignal,
+): Promise<readonly Reservation[]> {
+  const closed = await listClosed(client, limit, call?.after, signal);
+  const expired = await listExpired(client, now, limit, call?.after, signal);
+  return oldestOf([...closed, ...expired].map(toReservation), limit);
+}
+
+/**
+ * Closes the first `limit` records of a list that can be closed.
+ *
+ * @param list - the next `limit` records behind a place, by `expire_time` and `id`
+ */
+export async function closeEach(
+  limit: number,
+  call: SweepCall | undefined,
+  list: (after: SweepCursor | undefined) => Promise<readonly RawRecord[]>,
+  close: (raw: RawRecord) => Promise<unknown>,
+): Promise<void> {
   const few = pLimit(CLOSING_AT_ONCE);
-  await Promise.all(expired.map((raw) => few(() => closeIfExpired(client, raw, now, signal))));
-  return (await listClosed(client, limit, signal)).map(toReservation);
+  let { after } = call ?? {};
+  for (let closed = 0; closed < limit;) {
+    const expired = await list(after);
+    const ends = await Promise.allSettled(expired.map((raw) => few(() => close(raw))));
+    for (const [i, end] of ends.entries()) {
+      if (end.status === 'fulfilled') closed++;
+      else call?.onFailure?.(expired[i]!.id, end.reason);
+    }
+    const last = expired.at(-1);
+    if (!last || expired.length < limit) return;
+    after = { time: timeOf(last.expire_time), id: last.id };
+  }
 }
 
-/** What {@link takeClosedReservations} would return. */
-export async function listPastReservations(
+/** A time as PocketBase writes it. */
+export function timeOf(text: unknown): Date {
+  return new Date((text as string).replace(' ', 'T'));
+}
+
+function listExpired(
   client: PocketBaseClient,
   now: Date,
   limit: number,
+  after: SweepCursor | undefined,
   signal: AbortSignal,
-): Promise<readonly Reservation[]> {
-  const closed = await listClosed(client, limit, signal);
-  const expired = await listExpired(client, now, limit, signal);
-  return [...closed, ...expired].slice(0, limit).map(toReservation);
+) {
+  const filter = `expire_time<${quoteTime(now)}${behind('expire_time', after)}`;
+  return client.list(OPEN_RESERVATIONS, { filter, sort: 'expire_time,id', limit }, signal);
 }
 
-function listExpired(client: PocketBaseClient, now: Date, limit: number, signal: AbortSignal) {
-  const query = { filter: `expire_time<${quoteTime(now)}`, sort: 'expire_time', limit };
-  return client.list(OPEN_RESERVATIONS, query, signal);
-}
-
-function listClosed(client: PocketBaseClient, limit: number, signal: AbortSignal) {
-  return client.list(CLOSED_RESERVATIONS, { filter: 'id!=""', sort: 'expire_time,id', limit }, signal);
+function listClosed(
+  client: PocketBaseClient,
+  limit: number,
+  after: SweepCursor | undefined,
+  signal: AbortSignal,
+) {
+  const filter = `id!=""${behind('expire_time', after)}`;
+  return client.list(CLOSED_RESERVATIONS, { filter, sort: 'expire_time,id', limit }, signal);
 }
 
 function toReservation(raw: RawRecord): Reservation {
-  return { id: raw.id, fileIds: raw.file_ids as string[] };
+  return { id: raw.id, fileIds: raw.file_ids as string[], expireTime: timeOf(raw.expire_time) };
 }
 
 /**
@@ -128,14 +185,22 @@ async function closeIfExpired(
     { method: 'DELETE', ...target },
     addClosed(raw.file_ids as string[], raw.expire_time as string, raw.id),
   ];
-  await unlessRefused(client.batch(requests, signal));
+  await unlessRefused(client.batch(requests, signal), 0);
+}
+
+/** Keeps only some ids of a closed reservation. */
+export async function keepLeftovers(
+  client: PocketBaseClient,
+  id: string,
+  leftoverIds: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const body = { file_ids: leftoverIds };
+  const keep: BatchRequest = { method: 'PATCH', collection: CLOSED_RESERVATIONS, id, body, onlyId: true };
+  await unlessRefused(client.batch([keep], signal));
 }
 
 /** Removes a closed reservation. */
-export async function forgetReservation(
-  client: PocketBaseClient,
-  id: string,
-  signal: AbortSignal,
-): Promise<void> {
+export async function forget(client: PocketBaseClient, id: string, signal: AbortSignal): Promise<void> {
   await unlessRefused(client.batch([{ method: 'DELETE', collection: CLOSED_RESERVATIONS, id }], signal));
 }

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pLimit from 'p-limit';
 import { AssetError } from '../../errors.ts';
-import type { CatalogCall, JsonValue } from '../file-catalog.ts';
+import type { CatalogCall, JsonValue, SweepCall } from '../file-catalog.ts';
 import { quote, Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
-import { quoteTime } from './filter.ts';
+import { behind, quoteTime } from './filter.ts';
 import { REVISIONS, UPLOADS } from './helpers.ts';
 import { isTaken, unlessRefused } from './refusals.ts';
+import { closeEach, timeOf } from './reservations.ts';
 import { isStorable } from '../storable.ts';
 import type { UploadSession, UploadSessions } from '../upload-sessions.ts';
 
@@ -14,8 +14,6 @@ export type PocketBaseRun = <T>(
   call: CatalogCall | undefined,
   work: (signal: AbortSignal) => Promise<T>,
 ) => Promise<T>;
-
-const CLOSING_AT_ONCE = 8;
 
 /** How often to open a session whose request key is taken by one that is closed each time one looks. */
 const ATTEMPTS = 10;
@@ -80,23 +78,23 @@ export class PocketBaseUploadSessions implements UploadSessions {
     return this.#run(call, (signal) => this.#move(id, revision, 'closed', body, signal));
   }
 
-  takeClosed(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]> {
+  takeClosed(now: Date, limit: number, call?: SweepCall): Promise<readonly UploadSession[]> {
+    const time = quoteTime(now);
+    const sort = 'expire_time,id';
     return this.#run(call, async (signal) => {
-      const expired = await this.#client.list(
-        UPLOADS,
-        {
-          ...{ filter: `closed=false&&expire_time<${quoteTime(now)}`, sort: 'expire_time', limit },
-          fields: 'id,revision',
+      await closeEach(
+        limit,
+        call,
+        (after) => {
+          const filter = `closed=false&&expire_time<${time}${behind('expire_time', after)}`;
+          const fields = 'id,revision,expire_time';
+          return this.#client.list(UPLOADS, { filter, sort, limit, fields }, signal);
         },
-        signal,
+        // One that was prolonged since has another revision, and stays open.
+        ({ id, revision }) => this.#move(id, revision as number, 'closed', CLOSED, signal),
       );
-      const few = pLimit(CLOSING_AT_ONCE);
-      // One that was prolonged since has another revision, and stays open.
-      const close = ({ id, revision }: RawRecord) =>
-        this.#move(id, revision as number, 'closed', CLOSED, signal);
-      await Promise.all(expired.map((raw) => few(() => close(raw))));
-      const filter = `closed=true&&expire_time<=${quoteTime(now)}`;
-      const closed = await this.#client.list(UPLOADS, { filter, sort: 'expire_time,id', limit }, signal);
+      const filter = `closed=true&&expire_time<=${time}${behind('expire_time', call?.after)}`;
+      const closed = await this.#client.list(UPLOADS, { filter, sort, limit }, signal);
       return closed.map(toSession);
     });
   }
@@ -161,7 +159,7 @@ function toSession(raw: RawRecord): UploadSession {
     id: raw.id,
     revision: raw.revision as number,
     state: raw.state as JsonValue,
-    expireTime: new Date((raw.expire_time as string).replace(' ', 'T')),
+    expireTime: timeOf(raw.expire_time),
   };
 }
 

@@ -46,11 +46,20 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
     '0003_leases': { up: (db) => createLeases(db as Kysely<Tables>, backend) },
     '0004_owner_usage': { up: (db) => indexOwnerUsage(db as Kysely<Tables>) },
     '0005_created_for': { up: (db) => addCreatedFor(db as Kysely<Tables>, backend) },
+    '0006_purge_order': { up: (db) => indexPurgeOrder(db as Kysely<Tables>) },
   };
 }
 
 async function addCreatedFor(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
   await sql`alter table files add column created_for ${text} not null default ''`.execute(db);
+}
+
+/** The order in which the sweeper reads what is due, so that it can go on behind what it could not purge. */
+async function indexPurgeOrder(db: Kysely<Tables>): Promise<void> {
+  await sql`drop index files_by_purge_time`.execute(db);
+  await sql`create index files_by_purge_time on files (purge_time, id) where purge_time is not null`.execute(
+    db,
+  );
 }
 
 /** All that the sums of an owner need, so that no file is read for them. */

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
-import type { Reservation } from '../file-catalog.ts';
-import type { Tables } from './tables.ts';
+import type { Reservation, SweepCursor } from '../file-catalog.ts';
+import { oldestOf } from '../oldest.ts';
+import { behind, type Tables } from './tables.ts';
 
 /** Opens a reservation. */
 export async function openReservation(
@@ -12,7 +13,7 @@ export async function openReservation(
   const id = randomUUID();
   const row = { id, file_ids: JSON.stringify(fileIds), expire_time: expireTime.getTime(), closed: 0 };
   await db.insertInto('reservations').values(row).execute();
-  return { id, fileIds: [...fileIds] };
+  return { id, fileIds: [...fileIds], expireTime };
 }
 
 /** Keeps a reservation from being closed until the transaction is over; false if it is closed or gone. */
@@ -43,15 +44,17 @@ export async function extendReservation(db: Kysely<Tables>, id: string, expireTi
   return numUpdatedRows > 0n;
 }
 
-/** Adds a reservation that is closed from the start. */
+/** Adds a reservation that is closed from the start, under the id of its one file. */
 export async function addClosedReservation(db: Kysely<Tables>, fileId: string, now: Date): Promise<void> {
   const row = {
-    id: randomUUID(),
+    id: fileId,
     file_ids: JSON.stringify([fileId]),
     expire_time: now.getTime(),
     closed: 1,
   };
-  await db.insertInto('reservations').values(row).execute();
+  // What is there already says the same.
+  const same = db.insertInto('reservations').values(row);
+  await same.onConflict((conflict) => conflict.doNothing()).execute();
 }
 
 /** Closes an open reservation, and removes it if nothing of it is left over. */
@@ -72,11 +75,12 @@ export async function closeReservation(
     .execute();
 }
 
-/** Closes what expired before `now`, and returns closed reservations, oldest first. */
+/** Closes what expired before `now`, and returns closed reservations behind `after`, oldest first. */
 export async function takeClosedReservations(
   db: Kysely<Tables>,
   now: Date,
   limit: number,
+  after: SweepCursor | undefined,
 ): Promise<readonly Reservation[]> {
   await db
     .updateTable('reservations')
@@ -87,20 +91,30 @@ export async function takeClosedReservations(
         .select('id')
         .where('closed', '=', 0)
         .where('expire_time', '<', now.getTime())
+        .$if(after !== undefined, (query) => query.where(behind('expire_time', after!)))
         .orderBy('expire_time')
+        .orderBy('id')
         .limit(limit),
     )
     // Once more, for one that was prolonged between the two looks at it.
     .where('closed', '=', 0)
     .where('expire_time', '<', now.getTime())
     .execute();
-  const rows = await select(db)
+  return (await closedOnes(db, limit, after).execute()).map(toReservation);
+}
+
+/** Keeps only some ids of a closed reservation. */
+export async function keepLeftovers(
+  db: Kysely<Tables>,
+  id: string,
+  leftoverIds: readonly string[],
+): Promise<void> {
+  await db
+    .updateTable('reservations')
+    .set({ file_ids: JSON.stringify(leftoverIds) })
+    .where('id', '=', id)
     .where('closed', '=', 1)
-    .orderBy('expire_time')
-    .orderBy('id')
-    .limit(limit)
     .execute();
-  return rows.map(toReservation);
 }
 
 /** Removes a closed reservation. */
@@ -108,25 +122,53 @@ export async function forgetReservation(db: Kysely<Tables>, id: string): Promise
   await db.deleteFrom('reservations').where('id', '=', id).where('closed', '=', 1).execute();
 }
 
-/** What {@link takeClosedReservations} would return, in no order. */
+/** What {@link takeClosedReservations} would return. */
 export async function listPastReservations(
   db: Kysely<Tables>,
   now: Date,
   limit: number,
+  after: SweepCursor | undefined,
 ): Promise<readonly Reservation[]> {
-  const rows = await select(db)
-    .where((row) => row.or([row('closed', '=', 1), row('expire_time', '<', now.getTime())]))
-    .limit(limit)
-    .execute();
-  return rows.map(toReservation);
+  const expired = inOrder(db, limit, after).where('closed', '=', 0).where('expire_time', '<', now.getTime());
+  // Two queries, each of which an index answers in order.
+  const rows = [...(await closedOnes(db, limit, after).execute()), ...(await expired.execute())];
+  return oldestOf(rows.map(toReservation), limit);
 }
 
-function select(db: Kysely<Tables>) {
+/** The files that are due to be purged behind `after`, those that are longest due first. */
+export function purgeableQuery(db: Kysely<Tables>, now: Date, limit: number, after: SweepCursor | undefined) {
+  return db
+    .selectFrom('files')
+    .select(['id', 'revision', 'purge_time'])
+    .where('purge_time', '<=', now.getTime())
+    .where('delete_time', 'is not', null)
+    .$if(after !== undefined, (query) => query.where(behind('purge_time', after!)))
+    .orderBy('purge_time')
+    .orderBy('id')
+    .limit(limit);
+}
+
+function closedOnes(db: Kysely<Tables>, limit: number, after: SweepCursor | undefined) {
+  return inOrder(db, limit, after).where('closed', '=', 1);
+}
+
+function inOrder(db: Kysely<Tables>, limit: number, after: SweepCursor | undefined) {
   return db
     .selectFrom('reservations')
-    .select((row) => ['id', row.cast<string>('file_ids', 'text').as('file_ids')]);
+    .select((row) => ['id', 'expire_time', row.cast<string>('file_ids', 'text').as('file_ids')])
+    .$if(after !== undefined, (query) => query.where(behind('expire_time', after!)))
+    .orderBy('expire_time')
+    .orderBy('id')
+    .limit(limit);
 }
 
-function toReservation(row: { id: string; file_ids: string }): Reservation {
-  return { id: row.id, fileIds: JSON.parse(row.file_ids) as string[] };
+function toReservation(row: { id: string; file_ids: string; expire_time: number | string }): Reservation {
+  return {
+    id: row.id,
+    expireTime: new Date(Number(row.expire_time)),
+    // Read when it is asked for: one row that cannot be read must not keep the sweeper from the others.
+    get fileIds() {
+      return JSON.parse(row.file_ids) as string[];
+    },
+  };
 }

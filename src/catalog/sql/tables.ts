@@ -1,5 +1,12 @@
-import { sql, type RawBuilder, type Transaction } from 'kysely';
-import type { FileChange, FileDescription, FileRecord, JsonValue, NewFileRecord } from '../file-catalog.ts';
+import { sql, type RawBuilder, type SqlBool, type Transaction } from 'kysely';
+import type {
+  FileChange,
+  FileDescription,
+  FileRecord,
+  JsonValue,
+  NewFileRecord,
+  SweepCursor,
+} from '../file-catalog.ts';
 
 /** Names and types of the tables. Every time is in milliseconds since 1970. */
 export interface Tables {
@@ -100,6 +107,11 @@ export function fileColumns(relations: RawBuilder<string>) {
     sql<string>`cast(files.attributes as text)`.as('attributes'),
     relations.as('relations'),
   ] as const;
+}
+
+/** The condition that a row stands behind a place in the order of a time and then of the id. */
+export function behind(column: string, { time, id }: SweepCursor): RawBuilder<SqlBool> {
+  return sql<SqlBool>`(${sql.ref(column)}, id) > (${time.getTime()}, ${id})`;
 }
 
 /** The columns of a content type. */

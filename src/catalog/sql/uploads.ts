@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kysely, Transaction } from 'kysely';
 import { AssetError } from '../../errors.ts';
 import { unavailable } from '../call.ts';
-import type { CatalogCall, JsonValue } from '../file-catalog.ts';
-import type { Tables } from './tables.ts';
+import type { CatalogCall, JsonValue, SweepCall } from '../file-catalog.ts';
+import { behind, type Tables } from './tables.ts';
 import { isStorable } from '../storable.ts';
 import type { UploadSession, UploadSessions } from '../upload-sessions.ts';
 
@@ -101,7 +101,8 @@ export class SqlUploadSessions implements UploadSessions {
     });
   }
 
-  takeClosed(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]> {
+  takeClosed(now: Date, limit: number, call?: SweepCall): Promise<readonly UploadSession[]> {
+    const after = call?.after;
     return this.#run(call, async (db) => {
       const time = now.getTime();
       await db
@@ -113,7 +114,9 @@ export class SqlUploadSessions implements UploadSessions {
             .select('id')
             .where('closed', '=', 0)
             .where('expire_time', '<', time)
+            .$if(after !== undefined, (query) => query.where(behind('expire_time', after!)))
             .orderBy('expire_time')
+            .orderBy('id')
             .limit(limit),
         )
         // Once more, for one that was prolonged between the two looks at it.
@@ -125,11 +128,12 @@ export class SqlUploadSessions implements UploadSessions {
         .select(COLUMNS)
         .where('closed', '=', 1)
         .where('expire_time', '<=', time)
+        .$if(after !== undefined, (query) => query.where(behind('expire_time', after!)))
         .orderBy('expire_time')
         .orderBy('id')
         .limit(limit)
         .execute();
-      return rows.map(toSession);
+      return rows.map(toPastSession);
     });
   }
 
@@ -146,7 +150,7 @@ export class SqlUploadSessions implements UploadSessions {
         )
         .limit(limit)
         .execute();
-      return rows.map(toSession);
+      return rows.map(toPastSession);
     });
   }
 
@@ -200,6 +204,18 @@ function toSession(row: {
     id: row.id,
     revision: Number(row.revision),
     state: JSON.parse(row.state) as JsonValue,
+    expireTime: new Date(Number(row.expire_time)),
+  };
+}
+
+/** Like {@link toSession}; a state that cannot be read keeps the sweeper from this session alone. */
+function toPastSession(row: Parameters<typeof toSession>[0]): UploadSession {
+  return {
+    id: row.id,
+    revision: Number(row.revision),
+    get state() {
+      return JSON.parse(row.state) as JsonValue;
+    },
     expireTime: new Date(Number(row.expire_time)),
   };
 }

@@ -134,16 +134,18 @@ export async function abandonSession(context: FilesContext, session: Session): P
   return true;
 }
 
-/** Removes all that a closed session may have stored. */
+/** Removes all that a closed session may have stored. What cannot be removed keeps nothing else from being removed. */
 export async function removeStored(
   context: Pick<FilesContext, 'store'>,
   session: Session,
   signal: AbortSignal,
 ): Promise<void> {
   const key = blobKey(session.id);
-  await context.store.abortMultiparts(key, { signal });
-  await context.store.delete(key, { signal });
-  await removePieces(context, session, signal);
+  await each([
+    () => context.store.abortMultiparts(key, { signal }),
+    () => context.store.delete(key, { signal }),
+    () => removePieces(context, session, signal),
+  ]);
 }
 
 /**
@@ -172,9 +174,15 @@ export async function removePieces(
   session: Session,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const revision of pieceRevisions(session)) {
-    await context.store.delete(pieceKey(session.id, revision), { signal });
-  }
+  const remove = (revision: number) => context.store.delete(pieceKey(session.id, revision), { signal });
+  await each(pieceRevisions(session).map((revision) => () => remove(revision)));
+}
+
+/** Does one thing after the other, also after one that failed; rejects with the first failure. */
+async function each(works: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const work of works) await work().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Number of pieces that {@link removeStored} removes. */

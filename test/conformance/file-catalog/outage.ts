@@ -57,6 +57,7 @@ export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSu
         ['extendReservation', () => one.extendReservation(reservationId, new Date(Date.now() + 60_000))],
         ['closeReservation', () => one.closeReservation(newId(), [])],
         ['takeClosedReservations', () => one.takeClosedReservations(date, 1)],
+        ['keepLeftovers', () => one.keepLeftovers(newId(), [newId()])],
         ['forgetReservation', () => one.forgetReservation(newId())],
         ['listPurgeable', () => one.listPurgeable(date, 1)],
         ['purge', () => one.purge(newId(), '1')],

@@ -134,6 +134,48 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       expect(await take(10)).toEqual(oldestFirst.slice(1));
     });
 
+    it('are taken and listed from behind a place in their order', async () => {
+      for (const { id } of await catalog().takeClosedReservations(new Date(), 1_000)) {
+        await catalog().forgetReservation(id);
+      }
+      const ids = Array.from({ length: 6 }, newId);
+      // Two of one time; the first two are closed before, the others by the calls below.
+      for (const [i, age] of [1, 2, 3, 3, 4, 5].entries()) {
+        const { id } = await catalog().reserve([ids[i]!], new Date(age * 1_000));
+        if (i < 2) await catalog().closeReservation(id, [ids[i]!]);
+      }
+      const listed = await catalog().listPastReservations(new Date(), 1_000);
+      expect(listed.map(({ fileIds }) => fileIds[0]).toSorted()).toEqual(ids.toSorted());
+      const behind = async (one: Reservation, limit: number) => {
+        const after = { time: one.expireTime, id: one.id };
+        const page = await catalog().listPastReservations(new Date(), limit, { after });
+        expect(await catalog().takeClosedReservations(new Date(), limit, { after })).toEqual(page);
+        return page.map(({ id }) => id);
+      };
+      const order = listed.map(({ id }) => id);
+      expect(await behind(listed[2]!, 2)).toEqual(order.slice(3, 5));
+      expect(await behind(listed[0]!, 1_000)).toEqual(order.slice(1));
+      expect(await behind(listed[5]!, 1_000)).toEqual([]);
+      const all = await catalog().takeClosedReservations(new Date(), 1_000);
+      expect(all.map(({ id }) => id)).toEqual(order);
+    });
+
+    it('are cut down to some of their ids once they are closed', async () => {
+      const ids = [newId(), newId(), newId()];
+      const { id } = await reserve(catalog(), ids);
+      await catalog().keepLeftovers(id, [ids[0]!]);
+      expect((await catalog().create(newFile({ id: ids[1]! }), { reservationId: id })).status).toBe(
+        'created',
+      );
+      await catalog().closeReservation(id, ids);
+      await catalog().keepLeftovers(id, [ids[2]!]);
+      expect((await closedWith(ids[2]!))?.fileIds).toEqual([ids[2]]);
+      expect(await closedWith(ids[0]!)).toBeUndefined();
+      await catalog().forgetReservation(id);
+      await catalog().keepLeftovers(id, [ids[2]!]);
+      expect(await closedWith(ids[2]!)).toBeUndefined();
+    });
+
     it('are listed as a sweep would take them, past ones alone, and stay as they are', async () => {
       const [open, expired, closed] = [newFile(), newFile(), newFile()];
       await reserve(catalog(), [open.id]);
@@ -200,8 +242,10 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       });
       expect(await catalog().purge(id, revision)).toBe(true);
       expect((await catalog().get([id])).size).toBe(0);
-      expect((await closedWith(id))?.fileIds).toEqual([id]);
+      expect(await closedWith(id)).toMatchObject({ id, fileIds: [id] });
       expect(await catalog().purge(id, revision)).toBe(false);
+      await catalog().forgetReservation(id);
+      expect(await closedWith(id)).toBeUndefined();
     });
 
     it('changes nothing if the record is gone or has changed', async () => {
@@ -230,6 +274,25 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       } finally {
         await other.close();
       }
+    });
+
+    it('is offered from behind a place in the order of the records that are due', async () => {
+      const past = [1, 2, 2, 3].map((age) => new Date(Date.UTC(2001, 1, 1) + age));
+      const ids: string[] = [];
+      for (const purgeTime of past) {
+        const { id, revision } = await createFile(catalog());
+        await catalog().update(id, revision, { deleteTime: purgeTime, purgeTime });
+        ids.push(id);
+      }
+      const all = await catalog().listPurgeable(new Date(Date.UTC(2002, 1)), 1_000);
+      expect(all.map(({ id }) => id)).toEqual([ids[0], ...ids.slice(1, 3).toSorted(), ids[3]]);
+      expect(all.map(({ purgeTime }) => purgeTime.getTime())).toEqual(past.map((time) => time.getTime()));
+      for (let i = 0; i < all.length; i++) {
+        const after = { time: all[i]!.purgeTime, id: all[i]!.id };
+        const next = await catalog().listPurgeable(new Date(Date.UTC(2002, 1)), 2, { after });
+        expect(next).toEqual(all.slice(i + 1, i + 3));
+      }
+      for (const { id, revision } of all) expect(await catalog().purge(id, revision)).toBe(true);
     });
 
     it('is offered for records that are deleted and due', async () => {

@@ -4,6 +4,7 @@ import type { FileFilter } from '../../../src/catalog/file-catalog.ts';
 import type { SqlBackend } from '../../../src/catalog/sql/backend.ts';
 import { listQuery, usageQuery } from '../../../src/catalog/sql/list.ts';
 import { migrateSql } from '../../../src/catalog/sql/migrations.ts';
+import { purgeableQuery } from '../../../src/catalog/sql/reservations.ts';
 import { contentTypeColumns, relationRows, type Tables } from '../../../src/catalog/sql/tables.ts';
 import { newId } from './subject.ts';
 
@@ -120,9 +121,14 @@ export function explainTests(kind: string, start: () => Promise<ExplainSubject>)
     });
 
     it('the records that are to be purged come from an index', async () => {
-      const query = db.selectFrom('files').select('id').where('purge_time', '<=', 500);
-      const text = await plan(query.where('delete_time', 'is not', null).orderBy('purge_time').limit(100));
-      expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
+      const after = { time: new Date(300), id: 'm' };
+      for (const query of [
+        purgeableQuery(db, new Date(500), 100, undefined),
+        purgeableQuery(db, new Date(500), 100, after),
+      ]) {
+        const text = await plan(query);
+        expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
+      }
     });
 
     it.each([undefined, 'usage 7'])('what an owner has of usage %s comes from an index', async (usage) => {

@@ -253,6 +253,18 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       expect(seen).toEqual(ids);
     });
 
+    it('are taken from behind a place in their order', async () => {
+      const ids: string[] = [];
+      for (const age of [1, 2, 2, 3]) ids.push((await open({ expireTime: new Date(age) })).id);
+      const order = [ids[0]!, ...ids.slice(1, 3).toSorted(), ids[3]!];
+      const all = await uploads().takeClosed(new Date(100), 3);
+      expect(all.map(({ id }) => id)).toEqual(order.slice(0, 3));
+      const after = { time: all[1]!.expireTime, id: all[1]!.id };
+      const behind = await uploads().takeClosed(new Date(100), 1_000, { after });
+      expect(behind.map(({ id }) => id)).toEqual(order.slice(2));
+      for (const id of ids) await uploads().forget(id);
+    });
+
     it('do not include one that is prolonged at that moment', async () => {
       await withReplicas(async (replicas) => {
         for (let round = 0; round < 8; round++) {

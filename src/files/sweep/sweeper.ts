@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { underLease } from './lease.ts';
-import { paceOf, type Pace } from './pace.ts';
-import { sweep, type SweepContext, type SweepReport } from './sweep.ts';
+import { AssetError } from '../../errors.ts';
+import { underLease } from '../lease.ts';
+import { paceOf, type Pace } from '../pace.ts';
+import { sweep } from '../sweep.ts';
+import { failureCount, KnownFailures, type SweepContext, type SweepReport } from './run.ts';
 
 /** How a {@link Sweeper} sweeps. */
 export interface SweeperOptions {
@@ -9,6 +11,8 @@ export interface SweeperOptions {
   readonly intervalMs: number;
   /** Greatest number of blobs that are deleted in a second. */
   readonly deletionsPerSecond: number;
+  /** Is called once, when this process has swept for the first time; {@link Sweeper.check} tells from then on how that went. */
+  readonly onFirstSweep?: () => void;
 }
 
 /** Sweeps at an interval until it is closed, while no other process does. A sweep that fails is tried again with the next. */
@@ -19,13 +23,19 @@ export class Sweeper {
   readonly #pace: Pace;
   readonly #abort = new AbortController();
   readonly #timer: NodeJS.Timeout | undefined;
+  readonly #known = new KnownFailures();
   #running: Promise<void> | undefined;
+  #onFirstSweep: (() => void) | undefined;
+  /** Why the last sweep was none, or none as a whole. */
+  #trouble: Error | undefined;
+  #failed = 0;
 
   constructor(context: SweepContext, options: SweeperOptions) {
     const { intervalMs, deletionsPerSecond } = options;
     this.#context = context;
     this.#leaseMs = leaseTime(intervalMs);
     this.#pace = paceOf(deletionsPerSecond);
+    this.#onFirstSweep = options.onFirstSweep;
     if (intervalMs === 0) return;
     this.#timer = setInterval(() => {
       this.#running ??= this.#sweep().finally(() => (this.#running = undefined));
@@ -44,7 +54,7 @@ export class Sweeper {
     return underLease(catalog, lease, this.#abort.signal, async (signal) => {
       log.debug({ holder: this.#holder }, 'sweeping');
       try {
-        return await sweep(this.#context, signal, this.#pace);
+        return await sweep(this.#context, signal, this.#pace, this.#known);
       } finally {
         log.debug({ holder: this.#holder }, 'the sweep is over');
       }
@@ -58,15 +68,40 @@ export class Sweeper {
     await this.#running;
   }
 
+  /** Resolves if the last sweep of this process removed all that it was to. Rejects with what was in its way. */
+  check(): Promise<void> {
+    return this.#trouble === undefined ? Promise.resolve() : Promise.reject(this.#trouble);
+  }
+
   async #sweep(): Promise<void> {
-    const { log } = this.#context;
     try {
       const report = await this.sweepNow();
-      if (report && report.purged + report.uploads + report.reservations > 0) log.info(report, 'swept');
+      if (report) this.#tell(report);
+      // Another process sweeps and knows.
+      else this.#trouble = undefined;
     } catch (error) {
-      if (!this.#abort.signal.aborted) log.warn({ err: error }, 'a sweep failed; the next one goes on');
+      if (this.#abort.signal.aborted) return;
+      this.#trouble = error as Error;
+      this.#context.log.warn({ err: error }, 'a sweep failed; the next one goes on');
     }
+    this.#onFirstSweep?.();
+    this.#onFirstSweep = undefined;
   }
+
+  #tell(report: SweepReport): void {
+    const { log } = this.#context;
+    const { failures, ...counts } = report;
+    const failed = failureCount(report);
+    if (report.purged + report.uploads + report.reservations + report.cleaned > 0) log.info(counts, 'swept');
+    if (failed > 0 && failed !== this.#failed) log.warn(counts, 'the sweeper could not remove everything');
+    this.#failed = failed;
+    this.#trouble = failed > 0 ? incomplete(failed, failures[0]?.error) : undefined;
+  }
+}
+
+function incomplete(failed: number, cause: unknown): AssetError {
+  const message = `the last sweep could not remove ${failed} ${failed === 1 ? 'thing' : 'things'}; the log says which`;
+  return new AssetError('INTERNAL', message, { cause });
 }
 
 const MINUTES_2 = 120_000;

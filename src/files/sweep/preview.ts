@@ -1,5 +1,5 @@
-import type { FilesContext } from './context.ts';
-import type { SweepReport } from './sweep.ts';
+import type { FilesContext } from '../context.ts';
+import type { SweepReport } from './run.ts';
 
 /** Most entries of each list of the catalog that are looked at. */
 const PREVIEW_LIMIT = 1_000;
@@ -27,5 +27,7 @@ export async function previewSweep({ catalog }: Pick<FilesContext, 'catalog'>): 
     reservations: reservations.length + purged,
     uploads: uploads.length,
     cleaned: cleaned + purged,
+    failed: { file: 0, reservation: 0, id: 0, upload: 0 },
+    failures: [],
   };
 }

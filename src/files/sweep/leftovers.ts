@@ -1,0 +1,125 @@
+import type { FileRecord, Reservation, SweepCall, SweepCursor } from '../../catalog/file-catalog.ts';
+import type { UploadSession } from '../../catalog/upload-sessions.ts';
+import { reached } from '../../points.ts';
+import { blobKey } from '../ids.ts';
+import { pieceCount, removeStored } from '../sessions/session-store.ts';
+import { toSession, type Session } from '../sessions/state.ts';
+import type { SweepKind, SweepRun } from './run.ts';
+
+/** Greatest number of entries that are read from the catalog at once. */
+const BATCH = 100;
+
+/** Waits until so many blobs may be deleted. */
+export type Step = (count: number) => Promise<void>;
+
+/** Removes what uploads left under ids that they had reserved and that are no file. */
+export async function cleanReservations(run: SweepRun, step: Step): Promise<void> {
+  const { catalog } = run.context;
+  const pages = closedOnes<Reservation>(run, 'reservation', (now, call) =>
+    catalog.takeClosedReservations(now, BATCH, call),
+  );
+  for await (const reservation of pages) {
+    reached('sweep.closed');
+    await cleanReservation(run, reservation, step);
+  }
+}
+
+/** Removes what uploads of several calls left that were given up or expired. */
+export async function cleanUploads(run: SweepRun, step: Step): Promise<void> {
+  const { context, signal, done } = run;
+  const { uploads } = context.catalog;
+  const pages = closedOnes<UploadSession>(run, 'upload', (now, call) => uploads.takeClosed(now, BATCH, call));
+  for await (const closed of pages) {
+    const { id } = closed;
+    let session: Session | undefined;
+    let blobs = 0;
+    await run.attempt('upload', id, async () => {
+      session = toSession(closed);
+      blobs = 1 + pieceCount(session);
+    });
+    if (session === undefined || blobs === 0) continue;
+    const over: Session = session;
+    await step(blobs);
+    const isDone = await run.attempt('upload', id, async () => {
+      await removeStored(context, over, signal);
+      await uploads.forget(id, { signal });
+    });
+    if (isDone) done.uploads++;
+  }
+}
+
+/**
+ * Removes what lies under the ids of a closed reservation that are no file, and the reservation with it. Ids whose
+ * bytes cannot be removed are what is left of it.
+ */
+export async function cleanReservation(
+  run: SweepRun,
+  reservation: Pick<Reservation, 'id' | 'fileIds'>,
+  step: Step,
+): Promise<void> {
+  const { context, signal, done } = run;
+  const { id } = reservation;
+  let fileIds: readonly string[] = [];
+  let files: ReadonlyMap<string, FileRecord> | undefined;
+  await run.attempt('reservation', id, async () => {
+    fileIds = reservation.fileIds;
+    files = await context.catalog.get(fileIds, { signal });
+  });
+  if (files === undefined) return;
+  const left: string[] = [];
+  for (const fileId of fileIds) {
+    const isFile = files.has(fileId);
+    if (!run.hasFailed('id', fileId)) await step(1);
+    const isDone =
+      !run.hasFailed('id', fileId) && (await run.attempt('id', fileId, () => cleanId(run, fileId, isFile)));
+    if (!isDone) left.push(fileId);
+    else if (!isFile) done.cleaned++;
+  }
+  if (left.length === fileIds.length && left.length > 0) return;
+  const isDone = await run.attempt('reservation', id, () =>
+    left.length > 0
+      ? context.catalog.keepLeftovers(id, left, { signal })
+      : context.catalog.forgetReservation(id, { signal }),
+  );
+  if (!isDone || left.length > 0) return;
+  reached('sweep.forgotten');
+  done.reservations++;
+}
+
+/** Removes what is unfinished under an id, which may lie beside the blob of a file, too, and the blob where there is no file. */
+async function cleanId({ context, signal }: SweepRun, fileId: string, isFile: boolean): Promise<void> {
+  const key = blobKey(fileId);
+  const ends = [await settled(context.store.abortMultiparts(key, { signal }))];
+  if (!isFile) ends.push(await settled(context.store.delete(key, { signal })));
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed) throw failed.reason;
+  if (!isFile) reached('sweep.blob-removed');
+}
+
+/**
+ * Every closed entry of a list, page by page. What a page is asked for stands behind the last entry of the one before, so that
+ * entries which cannot be removed are passed over.
+ */
+async function* closedOnes<T extends { readonly id: string; readonly expireTime: Date }>(
+  run: SweepRun,
+  kind: SweepKind,
+  take: (now: Date, call: SweepCall) => Promise<readonly T[]>,
+): AsyncGenerator<T> {
+  let after: SweepCursor | undefined;
+  const onFailure = (id: string, error: unknown) => run.fail(kind, id, error);
+  for (;;) {
+    const page = await take(new Date(), { signal: run.signal, onFailure, ...(after && { after }) });
+    for (const one of page) {
+      run.tellProgress(one.expireTime);
+      yield one;
+    }
+    const last = page.at(-1);
+    if (!last || page.length < BATCH) return;
+    after = { time: last.expireTime, id: last.id };
+  }
+}
+
+async function settled<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>> {
+  const [end] = await Promise.allSettled([promise]);
+  return end;
+}

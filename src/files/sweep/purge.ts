@@ -1,0 +1,63 @@
+import type { PurgeableFile, SweepCursor } from '../../catalog/file-catalog.ts';
+import { reached } from '../../points.ts';
+import type { Pace } from '../pace.ts';
+import { cleanReservation } from './leftovers.ts';
+import type { SweepRun } from './run.ts';
+
+/** Greatest number of files that are read from the catalog at once. */
+const BATCH = 100;
+
+/** How long leftovers are removed before it is asked again for files that are due, in milliseconds. */
+const INTERVAL_MS = 1_000;
+
+/**
+ * Purges the deleted files whose time is over, those that are longest due first. Each goes as a whole, its record and
+ * then its bytes, so that none waits for what uploads have left.
+ */
+export class Purges {
+  readonly #run: SweepRun;
+  readonly #pace: Pace;
+  #after: SweepCursor | undefined;
+  #lookedAt = 0;
+
+  constructor(run: SweepRun, pace: Pace) {
+    this.#run = run;
+    this.#pace = pace;
+  }
+
+  /** Purges all that is due now. */
+  async all(): Promise<void> {
+    while (await this.#some());
+  }
+
+  /** Lets files that have become due go first; is called between the steps of other work. */
+  async inBetween(): Promise<void> {
+    if (Date.now() - this.#lookedAt >= INTERVAL_MS) await this.#some();
+  }
+
+  /** Purges the next files that are due; true if there may be more. */
+  async #some(): Promise<boolean> {
+    const { context, signal } = this.#run;
+    const page = { signal, ...(this.#after && { after: this.#after }) };
+    const due = await context.catalog.listPurgeable(new Date(), BATCH, page);
+    for (const file of due) {
+      this.#run.tellProgress(file.purgeTime);
+      await this.#purge(file);
+      this.#after = { time: file.purgeTime, id: file.id };
+    }
+    this.#lookedAt = Date.now();
+    return due.length === BATCH;
+  }
+
+  async #purge({ id, revision }: PurgeableFile): Promise<void> {
+    const { context, signal, done } = this.#run;
+    let purged = false;
+    await this.#run.attempt('file', id, async () => {
+      purged = await context.catalog.purge(id, revision, { signal });
+    });
+    if (!purged) return;
+    done.purged++;
+    reached('sweep.purged');
+    await cleanReservation(this.#run, { id, fileIds: [id] }, (steps) => this.#pace(steps, signal));
+  }
+}
