@@ -26,33 +26,39 @@ export function checkCatalog(config: Config): Promise<readonly CatalogFinding[]>
   });
 }
 
+/** Time between two looks at the set-up of a catalog, in milliseconds: people change it while the service runs. */
+const INSPECT_EVERY_MS = 60_000;
+
 /**
  * The catalog as what the service depends on. Before it is used it is looked at, and migrated unless `migrates` is false:
  * one that is down when the service starts, or not set up as the settings say, when it has come up or was mended. What
- * is found goes to the log, once.
+ * is found goes to the log when it is new. The catalog counts as down for as long as there is a mistake in its set-up.
  */
 export function catalogDependency(
   catalog: FileCatalog,
-  options: { readonly migrates: boolean },
+  options: { readonly migrates: boolean; readonly inspectEveryMs?: number },
   log: Logger,
 ): Dependency {
-  const told = new Set<string>();
-  let isPrepared = false;
-  const prepare = async (call: { readonly signal: AbortSignal }) => {
+  const { migrates, inspectEveryMs = INSPECT_EVERY_MS } = options;
+  let told: ReadonlySet<string> = new Set();
+  let isMigrated = !migrates;
+  let inspectAt = 0;
+  const inspect = async (call: { readonly signal: AbortSignal }) => {
     const findings = await catalog.inspect(call);
     for (const { level, text } of findings.filter((finding) => !told.has(finding.text))) {
-      told.add(text);
       log[level === 'warning' ? 'warn' : 'error']({ catalog: catalog.kind }, text);
     }
+    told = new Set(findings.map(({ text }) => text));
     const mistakes = findings.filter(({ level }) => level === 'mistake');
     if (mistakes.length > 0) throw new Error(mistakes.map(({ text }) => text).join(' '));
-    if (options.migrates) await migrate(catalog, log);
+    inspectAt = Date.now() + inspectEveryMs;
   };
   return {
     name: 'catalog',
     async check(call) {
-      if (!isPrepared) await prepare(call);
-      isPrepared = true;
+      if (Date.now() >= inspectAt) await inspect(call);
+      if (!isMigrated) await migrate(catalog, log);
+      isMigrated = true;
       await catalog.check(call);
     },
   };

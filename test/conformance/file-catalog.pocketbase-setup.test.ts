@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type PocketBase from 'pocketbase';
+import { catalogDependency } from '../../src/app-catalog.ts';
 import type { CatalogFinding, FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openPocketBaseCatalog, type PocketBaseOptions } from '../../src/catalog/pocketbase.ts';
+import { openLog } from '../../src/log.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
 import { createFile, getFile } from './file-catalog/subject.ts';
@@ -344,6 +346,37 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       await expect(createFile(later)).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
       expect((await getFile(later, file.id)).id).toBe(file.id);
     });
+  });
+
+  it('is looked at while the service runs: what is new is told once, and a mistake makes it count as down', async () => {
+    const collection = await addCollection([{ name: 'url', type: 'url' }]);
+    const lines: { level: number; msg: string }[] = [];
+    const log = openLog('warn', {
+      write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[0]),
+    });
+    const catalog = open({ collection, hiddenFields: ['url'] });
+    const dependency = catalogDependency(catalog, { migrates: true, inspectEveryMs: 0 }, log);
+    const check = () => dependency.check({ signal: AbortSignal.timeout(5_000) });
+    await check();
+    expect(lines).toEqual([]);
+
+    await admin.collections.update(collection, { updateRule: '' });
+    await check();
+    await check();
+    expect(lines).toEqual([
+      expect.objectContaining({ level: 50, msg: expect.stringContaining('updateRule') as unknown }),
+    ]);
+
+    const { fields } = await admin.collections.getOne(collection);
+    const renamed = fields.map((field: { name: string }) =>
+      field.name === 'url' ? { ...field, name: 'link' } : field,
+    );
+    await admin.collections.update(collection, { fields: renamed });
+    await expect(check()).rejects.toThrow('ASSET_POCKETBASE_HIDDEN_FIELDS');
+    expect(lines[1]).toMatchObject({ level: 50, msg: expect.stringContaining('"url"') as unknown });
+    await admin.collections.update(collection, { fields, updateRule: null });
+    await check();
+    expect(lines).toHaveLength(2);
   });
 
   describe('ways past the service', () => {

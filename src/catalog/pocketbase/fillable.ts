@@ -108,11 +108,14 @@ function orGiveDefault(field: CollectionField): string {
   return `, or give new records a value by ASSET_POCKETBASE_DEFAULTS, such as ${example}`;
 }
 
-function exampleFor(field: CollectionField): JsonValue {
-  if (field.type === 'number') return 1;
-  if (field.type === 'bool') return true;
-  const { values } = field;
-  return Array.isArray(values) && typeof values[0] === 'string' ? values[0] : '-';
+const EXAMPLES: Readonly<Record<string, JsonValue>> = {
+  ...{ number: 1, bool: true, json: {}, geoPoint: { lon: 1, lat: 1 }, date: '2000-01-01 00:00:00.000Z' },
+  ...{ email: 'nobody@example.com', url: 'https://example.com', relation: 'the id of a record' },
+};
+
+function exampleFor({ type, values }: CollectionField): JsonValue {
+  if (Array.isArray(values)) return values[0] as JsonValue;
+  return EXAMPLES[type] ?? '-';
 }
 
 /** The columns of a unique index over all records; undefined for any other index. */
