@@ -114,6 +114,7 @@ const PACKAGES = [
   { source: '@connectrpc/*', rooms: ['rpc', ...CLIENTS, 'outside'] },
   { source: '@asset-service/contract', rooms: ['errors', 'rpc', 'cli', ...CLIENTS, 'outside'] },
   { source: '@asset-service/!(contract)', rooms: ['cli', 'worker', 'bff', 'outside'] },
+  { source: '@asset-service/client-core/internal', rooms: ['worker', 'bff'] },
 ];
 
 const importDirections = {

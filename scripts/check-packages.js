@@ -1,6 +1,7 @@
 /**
  * Checks the packages that callers install, as they would be published: `npm run check:packages`. publint looks at what is in
- * the tarball, attw at whether the types resolve the way the code does.
+ * the tarball, attw at whether the types resolve the way the code does, for ES modules, CommonJS
+ * (`node10`, `node16`) and bundlers.
  */
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdtempSync, rmSync } from 'node:fs';
@@ -25,13 +26,15 @@ try {
       cwd: join(root, folder),
       encoding: 'utf8',
     });
-    const tarball = join(tarballs, JSON.parse(packed)[0].filename);
+    const [{ filename, files }] = JSON.parse(packed);
+    const tarball = join(tarballs, filename);
+    if (!files.some(({ path }) => path === 'LICENSE')) throw new Error(`${filename} holds no LICENSE`);
     run('npx', ['--no-install', 'publint', 'run', '--strict', tarball]);
     run('npx', [
       '--no-install',
       'attw',
       '--profile',
-      'esm-only',
+      'strict',
       '--no-emoji',
       tarball,
       ...entrypoints(folder),

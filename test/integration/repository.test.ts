@@ -30,7 +30,7 @@ afterAll(() => Promise.all(dirs.map(removeDir)));
 /** A directory with the contract and what it generates. */
 async function contractDir(): Promise<string> {
   const dir = await tempDir();
-  for (const path of ['buf.yaml', 'buf.gen.yaml', 'proto', 'third_party', 'gen/ts/src']) {
+  for (const path of ['buf.yaml', 'buf.gen.yaml', 'proto', 'third_party', 'gen/ts/src', 'gen/ts/cjs']) {
     await cp(join(ROOT, path), join(dir, path), { recursive: true });
   }
   return dir;

@@ -1,11 +1,5 @@
-import {
-  type AssetClientError,
-  type FileUrl,
-  type FileUrlOptions,
-  statusToClientError,
-  toFileUrl,
-  toUrlRequest,
-} from '@asset-service/client-core';
+import type { AssetClientError, FileUrl, FileUrlOptions } from '@asset-service/client-core';
+import { statusToClientError, toFileUrl, toUrlRequest } from '@asset-service/client-core/internal';
 import type { BatchGetFileUrlsResponse } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 
 /** The answer for one file of a batch: either `url` or `error` is set. */

@@ -3,10 +3,10 @@ import {
   type AssetClientOptions,
   type AssetFile,
   type CallOptions,
-  Connection,
   type FileUrlOptions,
   type TokenSource,
 } from '@asset-service/client-core';
+import { Connection } from '@asset-service/client-core/internal';
 import { fileUrls, type FileUrlResult } from './file-urls.ts';
 import { type NodeRequest, uploadFromRequest, type RequestUploadOptions } from './upload-from-request.ts';
 

@@ -1,3 +1,4 @@
+import { checkHeaders, type ClientHeaders } from './call-headers.ts';
 import { invalidOption } from './errors.ts';
 import { assertHttpUrl, assertProtected } from './http-url.ts';
 import { assertDuration, type RetryPolicy } from './retry.ts';
@@ -21,6 +22,11 @@ export interface AssetClientOptions {
    * (TOKEN_NOT_PROTECTED): whoever listens could use them.
    */
   readonly allowTokensOverHttp?: boolean;
+  /**
+   * Headers to send along with every call, such as `traceparent`; a function is asked before each. Those of a call go
+   * first.
+   */
+  readonly headers?: ClientHeaders;
   /** Time for a call with all of its retries, in milliseconds; 0 for no bound. A call's own `timeoutMs` goes first. */
   readonly timeouts?: {
     /** Calls that move no bytes; 30 seconds where left out. */
@@ -44,7 +50,7 @@ export interface AssetClientOptions {
  * @throws AssetClientError OPTION_INVALID, TOKEN_NOT_PROTECTED
  */
 export function assertOptions(options: AssetClientOptions): void {
-  const { baseUrl, transport, token, userToken, timeouts, retry } = options ?? {};
+  const { baseUrl, transport, token, userToken, headers, timeouts, retry } = options ?? {};
   const url = assertHttpUrl('baseUrl', baseUrl);
   if (transport !== undefined && !['grpc', 'connect', 'grpc-web'].includes(transport)) {
     throw invalidOption(`transport must be 'grpc', 'connect' or 'grpc-web', not ${String(transport)}`);
@@ -53,6 +59,7 @@ export function assertOptions(options: AssetClientOptions): void {
     if (source === undefined || typeof source === 'string' || typeof source === 'function') continue;
     throw invalidOption(`${name} must be a text or a function that gives one`);
   }
+  if (typeof headers !== 'function') checkHeaders(headers);
   assertDuration('timeouts.callMs', timeouts?.callMs);
   assertDuration('timeouts.transferMs', timeouts?.transferMs);
   assertDuration('retry.baseDelayMs', retry?.baseDelayMs);

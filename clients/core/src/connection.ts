@@ -8,6 +8,7 @@ import {
 } from '@connectrpc/connect-node';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { sendAlong } from './call-headers.ts';
 import { assertOptions, type AssetClientOptions } from './connection-options.ts';
 import { clientClosed } from './errors.ts';
 import { identify } from './identify.ts';
@@ -79,7 +80,7 @@ export class Connection {
       return next(request);
     };
     // Once more after the tokens, which a call may wait for while the client is closed.
-    const interceptors = [refuseIfClosed, identify(options), refuseIfClosed];
+    const interceptors = [refuseIfClosed, sendAlong(options.headers), identify(options), refuseIfClosed];
     this.rpc = createClient(AssetService, this.#wire.transport(interceptors));
   }
 

@@ -1,6 +1,6 @@
-import { crc32c } from '@node-rs/crc32';
 import { Readable } from 'node:stream';
 import type { Connection } from './connection.ts';
+import { crc32c } from './crc32c.ts';
 import { AssetClientError, toClientError } from './errors.ts';
 import { type AssetFile, toAssetFile } from './records.ts';
 import { type CallOptions, Retries } from './retry.ts';
@@ -64,7 +64,7 @@ async function* readPieces(connection: Connection, id: string, options: ReadOpti
   for (;;) {
     const current = retries.next();
     const stop = new AbortController();
-    const call = { signal: AbortSignal.any([stop.signal, current.signal]), timeoutMs: current.timeoutMs };
+    const call = { ...current, signal: AbortSignal.any([stop.signal, current.signal]) };
     const readOffset = BigInt(start + got);
     const readLimit = options.length === undefined ? 0n : BigInt(options.length - got);
     try {

@@ -5,22 +5,19 @@ export {
   type FileUrl,
   type FileUrlOptions,
   type ListOptions,
-  toFileUrl,
-  toUrlRequest,
 } from './client.ts';
-export { Connection } from './connection.ts';
+export type { CallHeaders, ClientHeaders } from './call-headers.ts';
 export type { AssetClientOptions } from './connection-options.ts';
-export { damaged, openRead, type OpenFile, type ReadOptions } from './download.ts';
+export type { OpenFile, ReadOptions } from './download.ts';
 export type { ErrorCode, ErrorReasonName } from './error-names.ts';
 export {
   AssetClientError,
   type AssetClientErrorOptions,
   type FieldViolation,
-  statusToClientError,
   toClientError,
 } from './errors.ts';
 export type { AssetFile, FileChanges, FileDescription } from './records.ts';
-export { type CallOptions, Retries, type RetryPolicy, type Try } from './retry.ts';
+export type { CallOptions, RetryPolicy } from './retry.ts';
 export type { ByteSource, ByteStream, UploadSource } from './source.ts';
 export {
   cachedToken,

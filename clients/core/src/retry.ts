@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type CallHeaders, checkHeaders } from './call-headers.ts';
 import { AssetClientError, invalidOption, toClientError } from './errors.ts';
 
 /** How often and how patiently a failed call is made again. */
@@ -22,6 +23,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Time for the call with all of its retries, in milliseconds; 0 for no bound. */
   readonly timeoutMs?: number | undefined;
+  /** Headers to send along, also with every retry; they go before those of the client. */
+  readonly headers?: CallHeaders | undefined;
 }
 
 /** One try of a call; it can be handed to the generated client as it is. */
@@ -32,6 +35,8 @@ export interface Try {
   readonly signal: AbortSignal;
   /** Time that is left, in milliseconds; 0 if there is no bound. */
   readonly timeoutMs: number;
+  /** What the caller sends along. */
+  readonly headers: CallHeaders;
 }
 
 /** Tries of a call that moves no bytes, after the first. */
@@ -49,6 +54,7 @@ export class Retries {
   readonly #signal: AbortSignal;
   readonly #policy: Required<Omit<RetryPolicy, 'onRetry'>> & Pick<RetryPolicy, 'onRetry'>;
   readonly #deadline: number;
+  readonly #headers: CallHeaders | undefined;
   #attempt = 1;
   #failures = 0;
   #renewed = false;
@@ -70,6 +76,7 @@ export class Retries {
       ...(policy.onRetry && { onRetry: policy.onRetry }),
     };
     this.#signal = call.signal ?? new AbortController().signal;
+    this.#headers = call.headers;
     const timeoutMs = assertDuration('timeoutMs', call.timeoutMs) ?? defaultTimeoutMs;
     this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
   }
@@ -83,6 +90,7 @@ export class Retries {
       attempt: this.#attempt,
       signal: this.#signal,
       timeoutMs: left === Infinity ? 0 : Math.min(Math.ceil(left), MAX_TIMEOUT_MS),
+      headers: checkHeaders(this.#headers),
     };
   }
 

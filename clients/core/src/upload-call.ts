@@ -3,8 +3,8 @@ import {
   UploadRequestSchema,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { crc32c } from '@node-rs/crc32';
 import type { Connection } from './connection.ts';
+import { crc32c } from './crc32c.ts';
 import type { AssetClientError } from './errors.ts';
 import { CHUNK_BYTES, markLast, recut } from './pieces.ts';
 import { skip, sourceFailed } from './reading.ts';
@@ -81,8 +81,8 @@ async function send(
     const answer = await connection.rpc.upload(
       toMessages(watched(), call, () => over),
       {
+        ...current,
         signal: AbortSignal.any([stop.signal, current.signal]),
-        timeoutMs: current.timeoutMs,
       },
     );
     return answer.writeStatus;

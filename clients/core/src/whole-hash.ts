@@ -1,5 +1,5 @@
-import { crc32c } from '@node-rs/crc32';
 import { createHash } from 'node:crypto';
+import { crc32c } from './crc32c.ts';
 
 /** Checksums of a whole file. */
 export interface WholeChecksums {

@@ -1,11 +1,5 @@
-import {
-  type AssetFile,
-  type CallOptions,
-  type Connection,
-  damaged,
-  openRead,
-  toClientError,
-} from '@asset-service/client-core';
+import { type AssetFile, type CallOptions, toClientError } from '@asset-service/client-core';
+import { type Connection, damaged, openRead } from '@asset-service/client-core/internal';
 import { createHash } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { findTarget, placeIn, targetFailed, writeBeside, writeInto } from './download-target.ts';

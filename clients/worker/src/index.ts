@@ -1,4 +1,5 @@
-import { AssetClient, type AssetClientOptions, type AssetFile, Connection } from '@asset-service/client-core';
+import { AssetClient, type AssetClientOptions, type AssetFile } from '@asset-service/client-core';
+import { Connection } from '@asset-service/client-core/internal';
 import type { Writable } from 'node:stream';
 import { type DownloadedFile, type DownloadOptions, downloadTo, downloadToFile } from './download-to-file.ts';
 

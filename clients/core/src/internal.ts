@@ -1,0 +1,9 @@
+/**
+ * What the other client packages of this repository are made of. It changes without notice; callers use what the package itself
+ * exports.
+ */
+export { toFileUrl, toUrlRequest } from './client.ts';
+export { Connection } from './connection.ts';
+export { damaged, openRead } from './download.ts';
+export { statusToClientError } from './errors.ts';
+export { Retries, type Try } from './retry.ts';
