@@ -19,7 +19,11 @@ export async function openJsonLines(destination: string, log: Logger): Promise<A
   if (isFile) assertWritable(destination);
   const sink = pino.destination({ dest: isFile ? destination : 1, append: true, sync: false });
   if (isFile) await once(sink, 'ready');
-  sink.on('error', (error) => log.error({ err: error }, 'the audit log could not be written'));
+  let readerIsGone = false;
+  sink.on('error', (error: NodeJS.ErrnoException) => {
+    readerIsGone ||= error.code === 'EPIPE';
+    log.error({ err: error }, 'the audit log could not be written');
+  });
   const reopen = () => sink.reopen();
   if (isFile) process.on('SIGHUP', reopen);
   return {
@@ -29,7 +33,10 @@ export async function openJsonLines(destination: string, log: Logger): Promise<A
     },
     async close() {
       process.off('SIGHUP', reopen);
-      const closed = once(sink, 'close');
+      // Pino has given up such a writer, which then never closes.
+      if (readerIsGone) return;
+      // What goes wrong by now was reported above.
+      const closed = once(sink, 'close').catch(() => undefined);
       sink.end();
       await closed;
     },

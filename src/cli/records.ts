@@ -104,7 +104,8 @@ class Table {
     const widths = this.#columns.map((_column, index) =>
       Math.min(MAX_WIDTH, Math.max(...rows.map((row) => stringWidth(row[index]!)))),
     );
-    const room = process.stdout.columns ?? Infinity;
+    // A terminal that does not know how wide it is says 0.
+    const room = process.stdout.columns || Infinity;
     const total = () => widths.reduce((sum, width) => sum + width + 2, -2);
     // An id or a time that is cut is of no use; what people wrote is.
     for (const index of [1, 2, 4, 5]) {

@@ -2,7 +2,9 @@ import type { Command } from 'commander';
 import { checkConfig, loadConfig, type Config } from '../config.ts';
 import { causes, failureCount, type SweepReport } from '../files/sweep/run.ts';
 import { OPTIONS } from '../options.ts';
+import { explain } from './explain.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
+import { say } from './terminal.ts';
 
 /** Adds the commands that run the service and look after it. The service is loaded when one of them runs. */
 export function addServiceCommands(root: Command): void {
@@ -76,16 +78,22 @@ function configuration(defaults: Readonly<Record<string, string>> = {}): Config 
 async function serve(): Promise<void> {
   const { startApp } = await import('../app.ts');
   const app = await startApp(configuration());
-  await new Promise<void>((resolve) => {
+  const isClosed = await new Promise<boolean>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {
         // A second signal ends the process at once, as it would have without us.
-        void app.close().then(resolve);
+        app.close().then(
+          () => resolve(true),
+          (error: unknown) => {
+            say(explain(error));
+            resolve(false);
+          },
+        );
       });
     }
   });
   // Whatever a library still holds open must not keep a drained process alive.
-  process.exit(0);
+  process.exit(isClosed ? 0 : 1);
 }
 
 function reportAsText(report: SweepReport, mood: string): string {
