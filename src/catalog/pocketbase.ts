@@ -1,4 +1,4 @@
-import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS, unavailable } from './call.ts';
+import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS } from './call.ts';
 import type {
   CatalogCall,
   CatalogFinding,
@@ -11,25 +11,22 @@ import type {
   PurgeableFile,
   SweepCall,
 } from './file-catalog.ts';
-import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { PocketBaseClient, Refusal } from './pocketbase/client.ts';
-import { PocketBaseCreations } from './pocketbase/creations.ts';
 import { PocketBaseFiles } from './pocketbase/files.ts';
 import { superuserOnly } from './pocketbase/filter.ts';
 import { readFieldMap } from './pocketbase/field-map.ts';
-import { setupError } from './pocketbase/fillable.ts';
+import { checkHelpers } from './pocketbase/helpers-check.ts';
 import { inspectPocketBase, previewMigration, readFilesCollection } from './pocketbase/inspect.ts';
 import * as leases from './pocketbase/leases.ts';
 import { migratePocketBase } from './pocketbase/migrate.ts';
 import { DEFAULT_COLLECTION } from './pocketbase/names.ts';
-import { countOf, revisionOf, toBody } from './pocketbase/records.ts';
-import { isTaken, toAssetError } from './pocketbase/refusals.ts';
+import { refusedByRule } from './pocketbase/refusals.ts';
 import * as reservations from './pocketbase/reservations.ts';
-import { compareAndSet } from './pocketbase/revisions.ts';
 import type { FieldMap, PocketBaseSetup } from './pocketbase/schema.ts';
 import { SchemaCache } from './pocketbase/schema-cache.ts';
 import { PocketBaseUploadSessions } from './pocketbase/uploads.ts';
 import { sumUsage } from './pocketbase/usage.ts';
+import { PocketBaseWrites } from './pocketbase/writes.ts';
 import { assertStorable, canMatch } from './storable.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 
@@ -73,11 +70,10 @@ class PocketBaseCatalog implements FileCatalog {
   readonly #setup: PocketBaseSetup;
   readonly #schemas: SchemaCache;
   readonly #files: PocketBaseFiles;
-  readonly #creations: PocketBaseCreations;
+  readonly #writes: PocketBaseWrites;
 
   constructor(options: PocketBaseOptions) {
     this.#client = new PocketBaseClient(options);
-    this.#creations = new PocketBaseCreations(this.#client);
     this.uploads = new PocketBaseUploadSessions(this.#client, (call, work) => this.#run(call, work));
     this.#setup = setupOf(options);
     this.#collection = this.#setup.collection;
@@ -86,7 +82,9 @@ class PocketBaseCatalog implements FileCatalog {
       (signal) => readFilesCollection(this.#client, this.#setup, signal),
       this.#setup,
     );
-    this.#files = new PocketBaseFiles(this.#client, this.#collection, this.#map, this.#schemas);
+    const at = { collection: this.#collection, map: this.#map, schemas: this.#schemas };
+    this.#files = new PocketBaseFiles(this.#client, at);
+    this.#writes = new PocketBaseWrites(this.#client, at, this.#files);
   }
 
   migrate(): Promise<readonly string[]> {
@@ -112,27 +110,7 @@ class PocketBaseCatalog implements FileCatalog {
   create(record: NewFileRecord, options: CreateFence & { readonly requestKey?: string }, call?: CatalogCall) {
     return this.#run(call, async (signal) => {
       assertStorable(record);
-      const schema = await this.#schemas.get(namesIn(record), signal);
-      if (schema.unfillable.length > 0) throw unavailable(setupError(schema.unfillable));
-      const body = {
-        ...schema.defaults,
-        ...{ ...toBody(record, this.#map, schema), id: record.id },
-        [this.#map.requestKey]: options.requestKey ?? '',
-      };
-      try {
-        const file = { method: 'POST', collection: this.#collection, body } as const;
-        const raw = await this.#creations.create(record.id, options, file, signal);
-        return { status: 'created', record: await this.#files.toFile(raw, signal) } as const;
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        if (error.index === 0) throw uploadExpired();
-        const { requestKey } = options;
-        const mayBeTaken = isTaken(error, this.#map.requestKey) || isTaken(error, 'id');
-        if (requestKey !== undefined && mayBeTaken && (await this.#files.findByKey(requestKey, signal))) {
-          return { status: 'request-taken' } as const;
-        }
-        throw toAssetError(error, this.#map, schema);
-      }
+      return this.#writes.create(record, options, signal);
     });
   }
 
@@ -143,25 +121,7 @@ class PocketBaseCatalog implements FileCatalog {
   update(id: string, revision: string, change: FileChange, call?: CatalogCall): Promise<FileRecord> {
     return this.#run(call, async (signal) => {
       assertStorable(change);
-      const schema = await this.#schemas.get(namesIn(change), signal);
-      const body = toBody(change, this.#map, schema);
-      const raw = await this.#files.read(id, signal);
-      if (!raw) throw fileNotFound(id);
-      if (revisionOf(raw, this.#map) !== revision) throw concurrentChange(id);
-      const count = countOf(raw, this.#map);
-      const patch = {
-        ...({ method: 'PATCH', collection: this.#collection, id } as const),
-        body: { ...body, [this.#map.revision]: count + 1 },
-      };
-      try {
-        const change = { change: [patch], removesFile: false };
-        const result = await compareAndSet(this.#client, id, count, change, signal);
-        if (!result.won) throw concurrentChange(id);
-        return await this.#files.toFile(result.records[0]!, signal);
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        throw error.status === 404 ? fileNotFound(id) : toAssetError(error, this.#map, schema);
-      }
+      return this.#writes.update(id, revision, change, signal);
     });
   }
 
@@ -211,19 +171,7 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean> {
-    return this.#run(call, async (signal) => {
-      const raw = await this.#files.read(id, signal);
-      if (!raw || revisionOf(raw, this.#map) !== revision) return false;
-      const change = reservations.replaceFile(this.#collection, id);
-      const requests = { change, removesFile: true };
-      try {
-        return (await compareAndSet(this.#client, id, countOf(raw, this.#map), requests, signal)).won;
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        if (error.status === 404) return false;
-        throw toAssetError(error, this.#map, await this.#schemas.get([], signal));
-      }
-    });
+    return this.#run(call, (signal) => this.#writes.purge(id, revision, signal));
   }
 
   acquireLease(name: string, holder: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
@@ -236,10 +184,15 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   async check(call?: CatalogCall): Promise<void> {
-    const filter = superuserOnly(this.#map);
+    const query = { filter: superuserOnly(this.#map), limit: 1 };
     await this.#run(
       call,
-      (signal) => this.#client.list(this.#collection, { filter, limit: 1 }, signal),
+      async (signal) => {
+        // First, since it says by name what makes the others fail.
+        await this.#schemas.read(signal);
+        await checkHelpers(this.#client, signal);
+        await this.#client.list(this.#collection, query, signal);
+      },
       CHECK_TIMEOUT_MS,
     );
   }
@@ -248,7 +201,7 @@ class PocketBaseCatalog implements FileCatalog {
     this.#client.close();
   }
 
-  /** Bounds a call and ends its requests with it. What is refused that no method expects is a fault. */
+  /** Bounds a call and ends its requests with it. */
   async #run<T>(
     call: CatalogCall | undefined,
     work: (signal: AbortSignal) => Promise<T>,
@@ -259,7 +212,7 @@ class PocketBaseCatalog implements FileCatalog {
       return await bounded(() => work(controller.signal), call?.signal, timeoutMs);
     } catch (error) {
       controller.abort();
-      throw error instanceof Refusal ? unavailable(error) : error;
+      throw error instanceof Refusal ? refusedByRule(error) : error;
     }
   }
 }
@@ -270,8 +223,4 @@ function setupOf(options: PocketBaseOptions): PocketBaseSetup {
   const { map, mistakes } = readFieldMap(fields, hiddenFields);
   if (mistakes.length > 0) throw new TypeError(mistakes.join('; '));
   return { collection, map, hiddenFields, defaults };
-}
-
-function namesIn({ relations = {}, attributes = {} }: FileChange): string[] {
-  return [...Object.keys(relations), ...Object.keys(attributes)];
 }

@@ -11,7 +11,7 @@ export function isStorable(text: string): boolean {
 
 /**
  * Throws CATALOG_REFUSED (metadata: field), or ATTRIBUTE_INVALID (metadata: attribute), if a text in the
- * description is not {@link isStorable}. Attributes may nest.
+ * description is not {@link isStorable}, or a number would read back as another. Attributes may nest.
  */
 export function assertStorable(
   description: FileChange & { readonly createdBy?: string; readonly createdFor?: string },
@@ -32,9 +32,11 @@ export function assertStorable(
     if (![relation, ...ids].every(isStorable)) throw refused(`relations.${relation.toWellFormed()}`);
   }
   for (const [attribute, value] of Object.entries(attributes ?? {})) {
-    if (isStorable(attribute) && isStorableJson(value)) continue;
-    throw new AssetError('ATTRIBUTE_INVALID', 'An attribute holds a NUL character or broken Unicode.', {
-      metadata: { attribute: attribute.toWellFormed() },
+    const fault = isStorable(attribute) ? faultOf(value) : BROKEN_TEXT;
+    if (fault === undefined) continue;
+    const name = attribute.toWellFormed().replaceAll('\0', '\ufffd');
+    throw new AssetError('ATTRIBUTE_INVALID', `The attribute "${name}" holds ${fault}.`, {
+      metadata: { attribute: name },
     });
   }
 }
@@ -44,10 +46,31 @@ export function canMatch({ owner, usage, relation, contentType }: FileFilter): b
   return [owner, usage, relation?.name, relation?.id, contentType].every((text) => isStorable(text ?? ''));
 }
 
-function isStorableJson(value: JsonValue): boolean {
-  if (typeof value === 'string') return isStorable(value);
-  if (value === null || typeof value !== 'object') return true;
-  return Object.entries(value).every(([key, item]) => isStorable(key) && isStorableJson(item));
+const BROKEN_TEXT = 'a NUL character or broken Unicode';
+
+/** What of a value would not read back as it was given; undefined if all of it would. */
+function faultOf(value: JsonValue): string | undefined {
+  if (typeof value === 'string') return isStorable(value) ? undefined : BROKEN_TEXT;
+  if (typeof value === 'number') return faultOfNumber(value);
+  if (value === null || typeof value !== 'object') return undefined;
+  for (const [key, item] of Object.entries(value)) {
+    const fault = isStorable(key) ? faultOf(item) : BROKEN_TEXT;
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** From here on JavaScript writes a number with an exponent: it was meant as a measure and not as digits. */
+const MEASURE = 1e21;
+
+/** JSON has no NaN, no infinity, and a 0 without a sign; of a long number it may have lost the last digits already. */
+function faultOfNumber(value: number): string | undefined {
+  if (!Number.isFinite(value)) return 'a number that JSON cannot write';
+  if (Object.is(value, -0)) return 'a negative zero: send 0';
+  if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < MEASURE) {
+    return 'a whole number beyond 2^53 - 1, whose last digits a JSON number does not keep: send it as text';
+  }
+  return undefined;
 }
 
 function refused(field: string): AssetError {

@@ -36,7 +36,7 @@ export async function commitUpload(
     if (result.status === 'created') return { file: result.record, outcome: 'settled' };
   } catch (error) {
     if (isAssetError(error, 'CATALOG_UNAVAILABLE')) {
-      return { file: await lookAgain(context, record.id, error), outcome: 'settled' };
+      return { file: await lookAgain(context, record, error), outcome: 'settled' };
     }
     if (requestKey === undefined || !isAssetError(error, 'QUOTA_EXCEEDED')) throw error;
     // The file that fills the quota may be the one of this very request.
@@ -76,13 +76,27 @@ export function assertSameContent(
   );
 }
 
-/** The record, if a commit that failed without an answer wrote it after all. */
-async function lookAgain(context: FilesContext, id: string, error: AssetError): Promise<FileRecord> {
+/** The record, if a commit that failed without an answer wrote it after all, with everything that matters in it. */
+async function lookAgain(
+  context: FilesContext,
+  record: NewFileRecord,
+  error: AssetError,
+): Promise<FileRecord> {
   for (const waitMs of [50, 250, 1000]) {
     await sleep(waitMs);
-    const found = await context.catalog.get([id]).catch(() => undefined);
-    const file = found?.get(id);
-    if (file) return file;
+    const found = await context.catalog.get([record.id]).catch(() => undefined);
+    const file = found?.get(record.id);
+    if (file && isKept(record, file)) return file;
   }
   throw error;
+}
+
+/** True if whose a file is and what its bytes are was kept as it was sent. What was sent empty, a catalog may fill. */
+function isKept(record: NewFileRecord, file: FileRecord): boolean {
+  const texts = ['contentType', 'owner', 'usage', 'createdBy', 'createdFor'] as const;
+  return (
+    texts.every((name) => record[name] === '' || file[name] === record[name]) &&
+    file.sizeBytes === record.sizeBytes &&
+    Buffer.compare(file.sha256 ?? new Uint8Array(), record.sha256 ?? new Uint8Array()) === 0
+  );
 }

@@ -1,5 +1,5 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
-import { timestampDate, timestampFromDate, type Duration } from '@bufbuild/protobuf/wkt';
+import { timestampFromDate, type Duration, type Timestamp } from '@bufbuild/protobuf/wkt';
 import {
   Disposition,
   GetFileUrlResponseSchema,
@@ -58,9 +58,14 @@ export function toFilter(filter: FileFilterMessage | undefined): FileFilter {
     ...(usage && { usage }),
     ...(relation && { relation: { name: relation.name, id: relation.id } }),
     ...(contentType && { contentType: contentType.toLowerCase() }),
-    ...(createTimeFrom && { createTimeFrom: timestampDate(createTimeFrom) }),
-    ...(createTimeTo && { createTimeTo: timestampDate(createTimeTo) }),
+    ...(createTimeFrom && { createTimeFrom: toTimeOrLater(createTimeFrom) }),
+    ...(createTimeTo && { createTimeTo: toTimeOrLater(createTimeTo) }),
   };
+}
+
+/** Records have whole milliseconds: those at a time or later are those at the next whole one or later. */
+function toTimeOrLater({ seconds, nanos }: Timestamp): Date {
+  return new Date(Number(seconds) * 1_000 + Math.ceil(nanos / 1e6));
 }
 
 /** The use case's request for a URL. */

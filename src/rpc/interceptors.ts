@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Code, type Interceptor, type StreamResponse, type UnaryResponse } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { AuditLog } from '../audit/audit-log.ts';
+import { isAssetError } from '../errors.ts';
 import { ANONYMOUS } from '../files/caller.ts';
 import type { Authenticator } from '../identity/authenticator.ts';
 import { auditRefusal } from './audit-refusals.ts';
@@ -11,6 +12,9 @@ import { toConnectError } from './errors.ts';
 
 /** Request ids of callers are taken over if they cannot break a log line or a header. */
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/** Reasons of errors that a catalog gives, with what lies behind them as the cause. */
+const BY_CATALOG = ['CATALOG_REFUSED', 'ATTRIBUTE_INVALID', 'RELATION_TARGET_MISSING'] as const;
 
 /**
  * The outermost interceptor: gives the call its id, turns what it throws into the error for the
@@ -29,10 +33,12 @@ export function observe(log: Logger, audit: AuditLog, challenge: string | undefi
       note: (more) => void Object.assign(fields, more),
     });
     const started = performance.now();
-    const finish = (code: string, error?: unknown) => {
+    const finish = (code: string, error?: unknown, refusal?: Error) => {
       const ms = Math.round((performance.now() - started) * 10) / 10;
       const line = { rpc: request.method.name, code, ms, request_id: requestId, ...fields };
       if (error !== undefined) log.error({ ...line, err: error }, 'call failed');
+      // What a hook or a rule of the product says is for its operators; the caller learns no more than that it says no.
+      else if (refusal) log.warn({ ...line, err: refusal }, 'call refused by the catalog');
       else log.info(line, 'call');
     };
     const fail = (thrown: unknown) => {
@@ -40,7 +46,12 @@ export function observe(log: Logger, audit: AuditLog, challenge: string | undefi
       const { error, fault } = toConnectError(thrown, requestId);
       error.metadata.set('x-request-id', requestId);
       if (error.code === Code.Unauthenticated && challenge) error.metadata.set('www-authenticate', challenge);
-      finish(codeName(error.code), fault ? (error.cause ?? error) : undefined);
+      const isRefused = isAssetError(thrown, ...BY_CATALOG) && thrown.cause !== undefined;
+      finish(
+        codeName(error.code),
+        fault ? (error.cause ?? error) : undefined,
+        isRefused ? thrown : undefined,
+      );
       return error;
     };
     try {

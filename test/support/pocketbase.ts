@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { serverProgram } from './install.ts';
 import { freePort } from './ports.ts';
 import { makeDir, run, startServer, type Server } from './process.ts';
@@ -17,6 +19,8 @@ export interface PocketBaseOptions {
   readonly port?: number;
   /** Directory of JavaScript migrations that it applies when it starts. */
   readonly migrationsDir?: string;
+  /** JavaScript hooks that it runs. */
+  readonly hooks?: string;
 }
 
 const EMAIL = 'test@example.com';
@@ -29,6 +33,10 @@ export async function startPocketBase(options: PocketBaseOptions = {}): Promise<
   const port = options.port ?? (await freePort());
   const data = `--dir=${dir}/pb_data`;
   const url = `http://127.0.0.1:${port}`;
+  if (options.hooks !== undefined) {
+    await mkdir(join(dir, 'pb_hooks'), { recursive: true });
+    await writeFile(join(dir, 'pb_hooks', 'main.pb.js'), options.hooks);
+  }
   await run(program, ['superuser', 'upsert', EMAIL, PASSWORD, data]);
   const server = await startServer({
     name: 'PocketBase',

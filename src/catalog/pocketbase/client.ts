@@ -1,6 +1,9 @@
 import PocketBase, { BaseAuthStore, getTokenPayload } from 'pocketbase';
 import { unavailable } from '../call.ts';
+import { failureOf, toRefusal, toUnavailable } from './failures.ts';
 import { PocketBaseTransport } from './fetch.ts';
+
+export { Refusal } from './failures.ts';
 
 /** A record as PocketBase writes it, by the names of its fields. */
 export type RawRecord = Readonly<Record<string, unknown>> & { readonly id: string };
@@ -25,24 +28,6 @@ export interface RecordQuery {
   readonly fields?: string;
 }
 
-/** A request that PocketBase understood and does not carry out. Nothing was written. */
-export class Refusal extends Error {
-  /** Which request of a batch; 0 for a single one. */
-  readonly index: number;
-  /** HTTP status: 400 or 404. */
-  readonly status: number;
-  /** What is wrong with each field, as a code of PocketBase such as `validation_required`. */
-  readonly fields: ReadonlyMap<string, string>;
-
-  constructor(index: number, status: number, fields: ReadonlyMap<string, string>, cause: unknown) {
-    super('PocketBase refused a request', { cause });
-    this.name = 'Refusal';
-    this.index = index;
-    this.status = status;
-    this.fields = fields;
-  }
-}
-
 /** A token is renewed when it has so little time left. */
 const RENEW_BEFORE_MS = 600_000;
 
@@ -57,7 +42,7 @@ export function quote(text: string): string {
 /**
  * Requests to a PocketBase as a superuser. Logs in with the first one, and again when the login runs out.
  *
- * Rejects with CATALOG_UNAVAILABLE, or with a {@link Refusal}.
+ * Rejects with CATALOG_UNAVAILABLE, or with a Refusal.
  */
 export class PocketBaseClient {
   readonly #sdk: PocketBase;
@@ -75,59 +60,106 @@ export class PocketBaseClient {
     this.#password = options.password;
   }
 
-  /** Records of a collection. */
+  /** Records of a collection. Rejects with CATALOG_UNAVAILABLE alone: it is never the caller who may not read. */
   async list(collection: string, query: RecordQuery, signal: AbortSignal): Promise<readonly RawRecord[]> {
-    const { items } = await this.send<{ items: RawRecord[] }>(
-      recordsPath(collection),
-      {
-        query: {
-          ...{ perPage: query.limit, skipTotal: true, filter: query.filter },
-          ...(query.sort && { sort: query.sort }),
-          ...(query.fields && { fields: query.fields }),
-        },
-        signal,
+    const options = {
+      query: {
+        ...{ perPage: query.limit, skipTotal: true, filter: query.filter },
+        ...(query.sort && { sort: query.sort }),
+        ...(query.fields && { fields: query.fields }),
       },
-      // To a login that was revoked PocketBase says that the filter is wrong: it names fields hidden from guests.
-      [400, 401, 403],
-    );
-    return items;
+      signal,
+    };
+    try {
+      // To a login that was revoked PocketBase says 400: the filter names fields that are hidden from guests.
+      const path = recordsPath(collection);
+      return (await this.#exchange<{ items: RawRecord[] }>(path, options, [400, 401, 403])).items;
+    } catch (error) {
+      throw toUnavailable(error, [collection]);
+    }
   }
 
-  /** Carries out all requests or none of them, one after the other and with no other write in between. */
-  async batch(requests: readonly BatchRequest[], signal: AbortSignal): Promise<readonly RawRecord[]> {
+  /**
+   * Carries out all requests or none of them, one after the other and with no other write in between. One of them is
+   * answered with undefined if a hook left it out, while the others were carried out.
+   */
+  async batch(
+    requests: readonly BatchRequest[],
+    signal: AbortSignal,
+  ): Promise<readonly (RawRecord | undefined)[]> {
     const body = {
       requests: requests.map(({ method, collection, id, body = {}, onlyId }) => ({
         ...{ method, url: recordsPath(collection, id) + (onlyId ? '?fields=id' : ''), body },
       })),
     };
-    const results = await this.send<{ body: RawRecord }[]>('/api/batch', { method: 'POST', body, signal });
-    return results.map((result) => result.body);
+    try {
+      const options = { method: 'POST', body, signal };
+      const results = await this.#exchange<BatchResult[]>('/api/batch', options, [401, 403]);
+      return requests.map(({ method, id = '' }, index) => {
+        const { status, body } = results[index]!;
+        return method === 'DELETE' && status === 204 ? { id } : (body ?? undefined);
+      });
+    } catch (error) {
+      throw (
+        toRefusal(error) ??
+        toUnavailable(
+          error,
+          requests.map(({ collection }) => collection),
+        )
+      );
+    }
   }
 
   /** One request to the API, logging in before it where need be. */
   async send<T>(
     path: string,
     options: { method?: string; query?: object; body?: object; signal: AbortSignal },
-    loginLost: readonly number[] = [401, 403],
   ): Promise<T> {
     try {
-      await this.#ensureLogin();
-      const token = this.#sdk.authStore.token;
-      try {
-        return await this.#sdk.send<T>(path, { ...options, fetch: this.#transport.fetch });
-      } catch (error) {
-        if (!loginLost.includes(failureOf(error).status)) throw error;
-        await this.#renewLogin(token);
-        return await this.#sdk.send<T>(path, { ...options, fetch: this.#transport.fetch });
-      }
+      return await this.#exchange<T>(path, options, [401, 403]);
     } catch (error) {
-      throw toRefusal(error) ?? unavailable(error);
+      throw toRefusal(error) ?? toUnavailable(error, []);
     }
   }
 
   /** Lets go of connections. */
   close(): void {
     this.#transport.close();
+  }
+
+  /** Sends a request, once more after a new login if it failed with one of these statuses and the login was lost. */
+  async #exchange<T>(
+    path: string,
+    options: { method?: string; query?: object; body?: object; signal: AbortSignal },
+    loginLost: readonly number[],
+  ): Promise<T> {
+    const send = () => this.#sdk.send<T>(path, { ...options, fetch: this.#transport.fetch });
+    await this.#ensureLogin();
+    const { token } = this.#sdk.authStore;
+    try {
+      return await send();
+    } catch (error) {
+      if (!loginLost.includes(failureOf(error).status)) throw error;
+      if (!(await this.#isLost(token, options.signal))) throw error;
+      await this.#renewLogin(token);
+      return send();
+    }
+  }
+
+  /**
+   * True unless the token is in force. A hook answers with the same statuses as a login that was revoked does, and a login
+   * takes PocketBase a hundred times as long as to look at a token.
+   */
+  async #isLost(token: string, signal: AbortSignal): Promise<boolean> {
+    if (this.#sdk.authStore.token !== token) return true;
+    try {
+      const path = '/api/collections/_superusers/auth-refresh';
+      await this.#sdk.send(path, { method: 'POST', signal, fetch: this.#transport.fetch });
+      return false;
+    } catch (error) {
+      if ([401, 403, 404].includes(failureOf(error).status)) return true;
+      throw error;
+    }
   }
 
   async #ensureLogin(): Promise<void> {
@@ -166,26 +198,7 @@ function recordsPath(collection: string, id?: string): string {
   return id === undefined ? path : `${path}/${encodeURIComponent(id)}`;
 }
 
-interface Failure {
+interface BatchResult {
   readonly status: number;
-  readonly data?: Readonly<Record<string, { readonly code?: string }>>;
-}
-
-/** What failed: the request of a batch that did, with its index, or else the one that was sent. */
-function failureOf(error: unknown): Failure & { readonly index: number } {
-  const { status = 0, response } = (error ?? {}) as { status?: number; response?: Omit<Failure, 'status'> };
-  const { data = {} } = response ?? {};
-  const requests = (data as { requests?: Record<string, { response?: Failure }> }).requests ?? {};
-  const [index, failed] = Object.entries(requests)[0] ?? [];
-  return failed?.response ? { ...failed.response, index: Number(index) } : { status, data, index: 0 };
-}
-
-/** The refusal that an error of the SDK says; undefined if it is something else. */
-function toRefusal(error: unknown): Refusal | undefined {
-  const { index, status, data = {} } = failureOf(error);
-  if (status !== 400 && status !== 404) return undefined;
-  const fields = Object.entries(data).map(([name, fault]) => [name, fault.code ?? ''] as const);
-  // A batch fails with 400 for reasons of its own too, such as a time limit.
-  if (status === 400 && fields.length === 0) return undefined;
-  return new Refusal(index, status, new Map(fields), error);
+  readonly body: RawRecord | null;
 }

@@ -1,7 +1,8 @@
-import { isAssetError } from '../../errors.ts';
 import { CALL_TIMEOUT_MS } from '../call.ts';
 import type { CreateFence } from '../file-catalog.ts';
 import { Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
+import { isBadRequest, leftOut } from './failures.ts';
+import { idFilters } from './filter.ts';
 import { requireOpen } from './reservations.ts';
 import { takeSession } from './uploads.ts';
 
@@ -36,14 +37,14 @@ export class PocketBaseCreations {
   }
 
   /**
-   * Carries out `file`, the request that creates the file of this id, unless what it was promised its id by is gone.
+   * Carries out `file`, the request that creates a file, unless what it was promised its id by is gone.
    * Rejects like {@link PocketBaseClient.batch}; its first request stands for the promise. Others that go along
    * change nothing about it.
    */
-  async create(id: string, fence: CreateFence, file: BatchRequest, signal: AbortSignal): Promise<RawRecord> {
+  async create(fence: CreateFence, file: BatchRequest, signal: AbortSignal): Promise<RawRecord> {
     if ('upload' in fence) {
-      const raws = await this.#client.batch([...takeSession(id, fence.upload.revision), file], signal);
-      return raws.at(-1)!;
+      const before = takeSession(idOf(file), fence.upload.revision);
+      return createdBy(await this.#client.batch([...before, file], signal), before.length);
     }
     const { reservationId } = fence;
     return new Promise((resolve, reject) => {
@@ -79,27 +80,59 @@ export class PocketBaseCreations {
     const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
     try {
       const raws = await this.#client.batch(requests, signal);
-      creations.forEach(({ resolve }, index) => resolve(raws[reservations.length + index]!));
+      creations.forEach(({ resolve, reject }, index) => {
+        const raw = raws[reservations.length + index];
+        if (raw) resolve(raw);
+        else reject(leftOut(1));
+      });
     } catch (error) {
-      // With one that is refused, none is written. Each learns by itself what it is refused for.
-      if (nothingWritten(error)) await Promise.all(creations.map((one) => this.#sendAlone(one)));
-      else creations.forEach(({ reject }) => reject(error));
+      await this.#repeat(creations, error, signal);
     }
+  }
+
+  /** Sends creations of a batch that failed one by one: with one that is refused, none is written, and each learns what it is refused for. */
+  async #repeat(creations: readonly Creation[], error: unknown, signal: AbortSignal): Promise<void> {
+    let written: ReadonlyMap<string, RawRecord> = new Map();
+    try {
+      if (isBadRequest(error)) written = await this.#findWritten(creations, signal);
+      else if (!(error instanceof Refusal)) throw error;
+    } catch (reason) {
+      return creations.forEach(({ reject }) => reject(reason));
+    }
+    const repeated = creations.map(async (one) => {
+      const raw = written.get(idOf(one.file));
+      if (raw) one.resolve(raw);
+      else await this.#sendAlone(one);
+    });
+    await Promise.all(repeated);
+  }
+
+  /** What was written by a batch that failed as a whole: all of it if a hook failed after the commit, else nothing. */
+  async #findWritten(creations: readonly Creation[], signal: AbortSignal): Promise<Map<string, RawRecord>> {
+    const filters = idFilters(creations.map(({ file }) => idOf(file)));
+    const { collection } = creations[0]!.file;
+    const pages = await Promise.all(
+      filters.map((filter) => this.#client.list(collection, { filter, limit: MAX_FILES }, signal)),
+    );
+    return new Map(pages.flat().map((raw) => [raw.id, raw]));
   }
 
   async #sendAlone({ reservationId, file, signal, resolve, reject }: Creation): Promise<void> {
     try {
-      const raws = await this.#client.batch([requireOpen(reservationId), file], signal);
-      resolve(raws[1]!);
+      resolve(createdBy(await this.#client.batch([requireOpen(reservationId), file], signal), 1));
     } catch (error) {
       reject(error);
     }
   }
 }
 
-/** True if PocketBase said that it carries the batch out in no part: because of a request in it, its length or its duration. */
-function nothingWritten(error: unknown): boolean {
-  if (error instanceof Refusal) return true;
-  const { status } = (isAssetError(error) ? (error.cause ?? {}) : {}) as { readonly status?: number };
-  return status === 400;
+function idOf(file: BatchRequest): string {
+  return file.body!.id as string;
+}
+
+/** The answer to the request at this place, which creates a file. */
+function createdBy(answers: readonly (RawRecord | undefined)[], index: number): RawRecord {
+  const raw = answers[index];
+  if (!raw) throw leftOut(index);
+  return raw;
 }

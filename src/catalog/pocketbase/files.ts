@@ -1,7 +1,9 @@
 import { branchesOf, mergePages } from '../branches.ts';
 import type { FileCatalog, FileRecord, PurgeableFile, SweepCursor } from '../file-catalog.ts';
 import { quote, type PocketBaseClient, type RawRecord } from './client.ts';
+import { isBadRequest } from './failures.ts';
 import { behind, idFilters, listFilter, MAX_IDS, quoteTime, superuserOnly } from './filter.ts';
+import { assertWhole, type FilesCollection } from './kept.ts';
 import { revisionOf, toFile } from './records.ts';
 import { timeOf } from './reservations.ts';
 import { unknownRelation, type FieldMap, type Schema } from './schema.ts';
@@ -11,15 +13,13 @@ import { canMatch } from '../storable.ts';
 /** Reads the records of the collection of files. */
 export class PocketBaseFiles {
   readonly #client: PocketBaseClient;
-  readonly #collection: string;
+  readonly #at: FilesCollection;
   readonly #map: FieldMap;
   readonly #schemas: SchemaCache;
 
-  constructor(client: PocketBaseClient, collection: string, map: FieldMap, schemas: SchemaCache) {
+  constructor(client: PocketBaseClient, at: FilesCollection) {
     this.#client = client;
-    this.#collection = collection;
-    this.#map = map;
-    this.#schemas = schemas;
+    [this.#at, this.#map, this.#schemas] = [at, at.map, at.schemas];
   }
 
   /** Files by their ids. */
@@ -105,11 +105,21 @@ export class PocketBaseFiles {
     return this.#schemas.get(names, signal);
   }
 
-  #list(
+  async #list(
     query: { readonly filter: string; readonly sort?: string; readonly limit?: number },
     signal: AbortSignal,
   ): Promise<readonly RawRecord[]> {
     const filter = `${superuserOnly(this.#map)}&&(${query.filter})`;
-    return this.#client.list(this.#collection, { ...query, filter, limit: query.limit ?? MAX_IDS }, signal);
+    const limit = query.limit ?? MAX_IDS;
+    try {
+      const raws = await this.#client.list(this.#at.collection, { ...query, filter, limit }, signal);
+      // All records of one answer have the same fields.
+      if (raws[0]) assertWhole(raws[0], this.#at);
+      return raws;
+    } catch (error) {
+      // A filter that names a field which is gone is refused without saying so.
+      if (isBadRequest(error)) await this.#schemas.read(signal);
+      throw error;
+    }
   }
 }

@@ -1,6 +1,6 @@
 import { quote, Refusal, type BatchRequest, type PocketBaseClient } from './client.ts';
 import { LEASES } from './helpers.ts';
-import { isTaken, unlessRefused } from './refusals.ts';
+import { isTaken, unlessGone } from './refusals.ts';
 
 /** How often to look again at a lease that changes each time one takes it. */
 const ATTEMPTS = 5;
@@ -46,7 +46,7 @@ export async function releaseLease(
 ): Promise<void> {
   const filter = `name=${quote(name)}&&holder=${quote(holder)}`;
   const [held] = await client.list(LEASES, { filter, limit: 1 }, signal);
-  if (held) await unlessRefused(client.batch([remove(held.id)], signal));
+  if (held) await unlessGone(client.batch([remove(held.id)], signal));
 }
 
 function remove(id: string): BatchRequest {

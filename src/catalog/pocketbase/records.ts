@@ -3,13 +3,13 @@ import { AssetError } from '../../errors.ts';
 import type { FileChange, FileRecord, JsonValue, NewFileRecord } from '../file-catalog.ts';
 import type { RawRecord } from './client.ts';
 import {
-  isMultiple,
   unknownRelation,
   type CollectionField,
   type FieldMap,
   type FieldName,
   type Schema,
 } from './schema.ts';
+import { canonicalJson, isEmpty, listOf, toValue, unknownAttribute } from './values.ts';
 
 /**
  * The file that a record says.
@@ -106,51 +106,10 @@ export function toBody(
   }
   for (const [name, value] of Object.entries(change.attributes ?? {})) {
     const field = schema.attributes.get(name);
-    if (!field || !fits(field, value)) throw invalidAttribute(name, field !== undefined);
-    body[name] = typeof value === 'string' ? toText(field, value) : value;
+    if (!field) throw unknownAttribute(name);
+    body[name] = toValue(field, value);
   }
   return body;
-}
-
-/** How an attribute is refused. */
-export function invalidAttribute(attribute: string, isKnown: boolean, cause?: unknown): AssetError {
-  const message = isKnown
-    ? `The catalog refuses the value of the attribute "${attribute}".`
-    : `The catalog has no attribute "${attribute}" that can be written.`;
-  return new AssetError('ATTRIBUTE_INVALID', message, { metadata: { attribute }, cause });
-}
-
-/** A text in the form that PocketBase reads as what it says. */
-function toText(field: CollectionField, text: string): string {
-  // Text that looks like JSON would be taken for it.
-  if (field.type === 'json') return JSON.stringify(text);
-  return field.type === 'date' && text !== '' ? new Date(text).toISOString() : text;
-}
-
-/** True if PocketBase keeps a value of this type as it is; null clears any field. */
-function fits(field: CollectionField, value: JsonValue): boolean {
-  if (field.type === 'autodate') return false;
-  if (value === null || field.type === 'json') return true;
-  switch (field.type) {
-    case 'number':
-      return typeof value === 'number';
-    case 'bool':
-      return typeof value === 'boolean';
-    case 'select': {
-      const items: readonly JsonValue[] = Array.isArray(value) ? value : [value];
-      return items.every((item) => typeof item === 'string') && (isMultiple(field) || items.length <= 1);
-    }
-    case 'date':
-      return typeof value === 'string' && (value === '' || !Number.isNaN(Date.parse(value)));
-    case 'geoPoint':
-      return typeof value === 'object' && isNumber('lon', value) && isNumber('lat', value);
-    default:
-      return typeof value === 'string';
-  }
-}
-
-function isNumber(name: string, object: object): boolean {
-  return typeof (object as Record<string, unknown>)[name] === 'number';
 }
 
 function tooMany(field: string): AssetError {
@@ -160,13 +119,7 @@ function tooMany(field: string): AssetError {
 }
 
 function isUnset(field: CollectionField, value: JsonValue): boolean {
-  if (value === null) return true;
-  return field.type !== 'json' && (value === '' || (Array.isArray(value) && value.length === 0));
-}
-
-function listOf(value: unknown): readonly string[] {
-  if (Array.isArray(value)) return value as string[];
-  return typeof value === 'string' && value !== '' ? [value] : [];
+  return value === null || (field.type !== 'json' && isEmpty(value));
 }
 
 function firstOf(value: unknown): string {
@@ -175,12 +128,4 @@ function firstOf(value: unknown): string {
 
 function parseTime(value: unknown): Date | undefined {
   return typeof value === 'string' && value !== '' ? new Date(value.replace(' ', 'T')) : undefined;
-}
-
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, item: unknown) =>
-    item !== null && typeof item === 'object' && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : item,
-  );
 }

@@ -1,6 +1,7 @@
 import { AssetError } from '../../errors.ts';
-import { Refusal } from './client.ts';
-import { invalidAttribute } from './records.ts';
+import type { RawRecord } from './client.ts';
+import { leftOut, Refusal } from './failures.ts';
+import { invalidAttribute } from './values.ts';
 import type { FieldMap, Schema } from './schema.ts';
 
 /** Codes of a value that another record has; the second for ids in batches that race. */
@@ -12,34 +13,54 @@ export function isTaken(refusal: Refusal, field: string): boolean {
 }
 
 /**
- * True if a request was carried out, false if it was refused: what it is about is gone. With `index` that is
- * said of one request of a batch alone, and a refusal of another is thrown on.
+ * True if a batch was carried out, false if its first request was refused since what it is about is gone.
+ *
+ * @param isGone - what else says so
  */
-export async function unlessRefused(request: Promise<unknown>, index?: number): Promise<boolean> {
+export async function unlessGone(
+  batch: Promise<readonly (RawRecord | undefined)[]>,
+  isGone: (refusal: Refusal) => boolean = () => false,
+): Promise<boolean> {
   try {
-    await request;
+    const missing = (await batch).indexOf(undefined);
+    if (missing >= 0) throw leftOut(missing);
     return true;
   } catch (error) {
-    if (error instanceof Refusal && (index === undefined || error.index === index)) return false;
-    throw error;
+    if (!(error instanceof Refusal) || error.index !== 0) throw error;
+    if (error.status !== 404 && !isGone(error)) throw error;
+    return false;
   }
+}
+
+/** What a refusal of something that is no field's value is called: its text is for the log. */
+export function refusedByRule(cause: Error): AssetError {
+  const message =
+    'The catalog refuses this: a rule of the product says no. Its operators find which in their log, by the request id.';
+  return new AssetError('CATALOG_REFUSED', message, { cause });
 }
 
 /** What a refused description is called in the contract. */
 export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): AssetError {
-  const [name, code] = [...refusal.fields][0] ?? ['', ''];
+  const [name, code] = [...refusal.fields][0] ?? [];
+  if (name === undefined) return refusedByRule(refusal);
   const ours = Object.entries(map).find(([, field]) => field === name)?.[0];
-  const field = ours === undefined ? name : ours.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const field = ours === undefined ? name : contractName(ours);
   if (code === 'validation_missing_rel_records') {
     return new AssetError('RELATION_TARGET_MISSING', `A target of "${field}" does not exist.`, {
       metadata: { relation: field },
       cause: refusal,
     });
   }
-  if (ours === undefined && schema.attributes.has(name)) return invalidAttribute(name, true, refusal);
+  if (ours === undefined && schema.attributes.has(name))
+    return invalidAttribute(name, 'its rules refuse the value', refusal);
   const path = schema.relations.has(name) ? `relations.${name}` : field;
   return new AssetError('CATALOG_REFUSED', `The catalog refuses the value of "${path}".`, {
     metadata: { field: path },
     cause: refusal,
   });
+}
+
+/** A name of ours, as it is in the contract. */
+export function contractName(ours: string): string {
+  return ours.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -2,9 +2,10 @@ import pLimit from 'p-limit';
 import type { Reservation, SweepCall, SweepCursor } from '../file-catalog.ts';
 import { oldestOf } from '../oldest.ts';
 import type { BatchRequest, PocketBaseClient, RawRecord } from './client.ts';
+import { leftOut } from './failures.ts';
 import { behind, quoteTime } from './filter.ts';
 import { CLOSED_RESERVATIONS, OPEN_RESERVATIONS } from './helpers.ts';
-import { unlessRefused } from './refusals.ts';
+import { unlessGone } from './refusals.ts';
 
 /**
  * An open reservation is a record of one collection, a closed one of another. A file is created in one batch with
@@ -33,7 +34,8 @@ export async function open(
     [{ method: 'POST', collection: OPEN_RESERVATIONS, body, onlyId: true }],
     signal,
   );
-  return { id: raw!.id, fileIds: [...fileIds], expireTime };
+  if (!raw) throw leftOut(0);
+  return { id: raw.id, fileIds: [...fileIds], expireTime };
 }
 
 /** A request that fails, and with it its batch, unless the reservation is open. */
@@ -59,7 +61,7 @@ export function extend(
   expireTime: Date,
   signal: AbortSignal,
 ): Promise<boolean> {
-  return unlessRefused(
+  return unlessGone(
     client.batch(
       [{ method: 'PATCH', collection: OPEN_RESERVATIONS, id, body: expiry(expireTime), onlyId: true }],
       signal,
@@ -76,7 +78,7 @@ export async function close(
 ): Promise<void> {
   const requests = [{ method: 'DELETE', collection: OPEN_RESERVATIONS, id } as const];
   const leftover = addClosed(leftoverIds, new Date().toISOString(), id);
-  await unlessRefused(client.batch(leftoverIds.length > 0 ? [...requests, leftover] : requests, signal));
+  await unlessGone(client.batch(leftoverIds.length > 0 ? [...requests, leftover] : requests, signal));
 }
 
 /**
@@ -185,7 +187,7 @@ async function closeIfExpired(
     { method: 'DELETE', ...target },
     addClosed(raw.file_ids as string[], raw.expire_time as string, raw.id),
   ];
-  await unlessRefused(client.batch(requests, signal), 0);
+  await unlessGone(client.batch(requests, signal), ({ fields }) => fields.has('countdown'));
 }
 
 /** Keeps only some ids of a closed reservation. */
@@ -197,10 +199,10 @@ export async function keepLeftovers(
 ): Promise<void> {
   const body = { file_ids: leftoverIds };
   const keep: BatchRequest = { method: 'PATCH', collection: CLOSED_RESERVATIONS, id, body, onlyId: true };
-  await unlessRefused(client.batch([keep], signal));
+  await unlessGone(client.batch([keep], signal));
 }
 
 /** Removes a closed reservation. */
 export async function forget(client: PocketBaseClient, id: string, signal: AbortSignal): Promise<void> {
-  await unlessRefused(client.batch([{ method: 'DELETE', collection: CLOSED_RESERVATIONS, id }], signal));
+  await unlessGone(client.batch([{ method: 'DELETE', collection: CLOSED_RESERVATIONS, id }], signal));
 }

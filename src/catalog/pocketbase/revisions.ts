@@ -1,5 +1,7 @@
 import { Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
+import { leftOut } from './failures.ts';
 import { REVISIONS } from './helpers.ts';
+import { isTaken } from './refusals.ts';
 
 /**
  * Compare-and-set on a record that counts its changes, for a database which has none.
@@ -12,6 +14,8 @@ import { REVISIONS } from './helpers.ts';
  * The first change has nothing to delete. It creates `<file>-0`, which stays as long as the file: to create it
  * twice fails. A record that somebody copied brings a count and no such records with it, and is treated
  * as one that was never changed.
+ *
+ * Rejects with a Refusal of one of `change`, by its place among them, or of the records of revisions.
  */
 export async function compareAndSet(
   client: PocketBaseClient,
@@ -25,17 +29,30 @@ export async function compareAndSet(
   const ends = removesFile ? [record('DELETE', id, 0)] : [record('POST', id, count + 1)];
   const starts = count === 0 ? [first] : [record('DELETE', id, count), first];
   for (const start of starts) {
+    const tokens = [start, ...ends];
     try {
-      const records = await client.batch([start, ...ends, ...change], signal);
-      return { won: true, records: records.slice(1 + ends.length) };
+      const answers = (await client.batch([...tokens, ...change], signal)).slice(tokens.length);
+      const missing = answers.indexOf(undefined);
+      if (missing < 0) return { won: true, records: answers as RawRecord[] };
+      const added = change.flatMap(({ method, collection }, i) =>
+        method === 'POST' && answers[i] ? [{ method: 'DELETE', collection, id: answers[i].id } as const] : [],
+      );
+      await client.batch([...added, ...tokens.map(opposite).reverse()], signal);
+      throw leftOut(missing);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      if (error.index > ends.length) {
-        throw new Refusal(error.index - ends.length - 1, error.status, error.fields, error);
-      }
+      if (!(error instanceof Refusal) || error.status === 200) throw error;
+      if (error.index >= tokens.length) throw error.at(error.index - tokens.length);
+      if (error.status !== 404 && !isTaken(error, 'id')) throw error;
     }
   }
   return { won: false };
+}
+
+/** What undoes a request for a record of revisions. */
+function opposite({ method, collection, id, body }: BatchRequest): BatchRequest {
+  return method === 'DELETE'
+    ? { method: 'POST', collection, body: { id } }
+    : { method: 'DELETE', collection, id: body!.id as string };
 }
 
 function record(method: 'POST' | 'DELETE', fileId: string, count: number): BatchRequest {

@@ -1,5 +1,6 @@
+import type { AssetError } from '../../errors.ts';
 import { unavailable } from '../call.ts';
-import { readSchema, type Collection, type PocketBaseSetup, type Schema } from './schema.ts';
+import { readSchema, type Collection, type FieldMap, type PocketBaseSetup, type Schema } from './schema.ts';
 
 const MAX_AGE_MS = 60_000;
 
@@ -22,7 +23,10 @@ export class SchemaCache {
     this.#setup = setup;
   }
 
-  /** The schema; read again if it lacks one of `names`. */
+  /**
+   * The schema; read again if it lacks one of `names`. Rejects with CATALOG_UNAVAILABLE, whose cause names it, if the
+   * collection or a field of a file is not there.
+   */
   async get(names: readonly string[], signal: AbortSignal): Promise<Schema> {
     const age = Date.now() - this.#readAt;
     const schema = this.#schema;
@@ -34,6 +38,12 @@ export class SchemaCache {
     return this.#reading;
   }
 
+  /** The schema as it is now. Rejects like {@link get}. */
+  read(signal: AbortSignal): Promise<Schema> {
+    this.clear();
+    return this.get([], signal);
+  }
+
   /** Has the schema read again. */
   clear(): void {
     this.#schema = undefined;
@@ -42,9 +52,27 @@ export class SchemaCache {
   async #refresh(): Promise<Schema> {
     // Many calls wait for this one; it must not end because one of them gives up.
     const collection = await this.#read(AbortSignal.timeout(8_000));
-    if (!collection) throw unavailable(new Error('there is no collection of files'));
-    this.#schema = readSchema(collection, this.#setup);
+    const { collection: name, map } = this.#setup;
+    if (!collection) throw unavailable(new Error(`PocketBase has no collection "${name}"`));
+    const schema = readSchema(collection, this.#setup);
+    const missing = Object.values(map).filter((field) => !schema.names.has(field));
+    if (missing.length > 0) throw fieldsMissing(name, map, missing);
+    this.#schema = schema;
     this.#readAt = Date.now();
-    return this.#schema;
+    return schema;
   }
+}
+
+/** What a call rejects with where the collection has lost fields of a file. The cause, for the log, names them. */
+export function fieldsMissing(collection: string, map: FieldMap, missing: readonly string[]): AssetError {
+  const named = missing.map((field) => {
+    const ours = Object.entries(map).find(([, mapped]) => mapped === field)?.[0];
+    return `"${field}" (${ours})`;
+  });
+  return unavailable(
+    new Error(
+      `the collection "${collection}" of PocketBase has no field ${named.join(', ')}: ` +
+        'give it its name back, or set ASSET_POCKETBASE_FIELDS',
+    ),
+  );
 }

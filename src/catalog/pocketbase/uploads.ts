@@ -4,7 +4,7 @@ import type { CatalogCall, JsonValue, SweepCall } from '../file-catalog.ts';
 import { quote, Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
 import { behind, quoteTime } from './filter.ts';
 import { REVISIONS, UPLOADS } from './helpers.ts';
-import { isTaken, unlessRefused } from './refusals.ts';
+import { isTaken, unlessGone } from './refusals.ts';
 import { closeEach, timeOf } from './reservations.ts';
 import { isStorable } from '../storable.ts';
 import type { UploadSession, UploadSessions } from '../upload-sessions.ts';
@@ -109,7 +109,7 @@ export class PocketBaseUploadSessions implements UploadSessions {
 
   async forget(id: string, call?: CatalogCall): Promise<void> {
     const requests = [token('DELETE', id, 'closed'), { method: 'DELETE', collection: UPLOADS, id } as const];
-    await this.#run(call, (signal) => unlessRefused(this.#client.batch(requests, signal), 0));
+    await this.#run(call, (signal) => unlessGone(this.#client.batch(requests, signal)));
   }
 
   /** Changes the record if the session is still at `from`, from when on it is at `to`; false if it is not. */
@@ -119,7 +119,7 @@ export class PocketBaseUploadSessions implements UploadSessions {
       token('POST', id, to),
       { method: 'PATCH', collection: UPLOADS, id, body: { ...body }, onlyId: true },
     ];
-    return unlessRefused(this.#client.batch(requests, signal), 0);
+    return unlessGone(this.#client.batch(requests, signal));
   }
 
   async #first(filter: string, signal: AbortSignal): Promise<UploadSession | undefined> {

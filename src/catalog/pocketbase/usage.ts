@@ -1,6 +1,7 @@
 import type { OwnerUsage } from '../file-catalog.ts';
 import { quote, type PocketBaseClient } from './client.ts';
 import { listFilter } from './filter.ts';
+import { fieldsMissing } from './schema-cache.ts';
 import type { FieldMap, Schema } from './schema.ts';
 
 /** Most records that PocketBase gives in one answer. */
@@ -32,6 +33,8 @@ export async function sumUsage(
       },
       signal,
     );
+    const [first] = rows;
+    if (first && !(map.sizeBytes in first)) throw fieldsMissing(collection, map, [map.sizeBytes]);
     sum.files += rows.length;
     for (const row of rows) sum.bytes += Number(row[map.sizeBytes]) || 0;
     if (rows.length < PAGE) return sum;

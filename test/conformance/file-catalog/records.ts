@@ -118,6 +118,10 @@ export function recordTests(catalog: () => FileCatalog, subject: () => CatalogSu
       ['quoted text', '"quoted"'],
       ['a number', -1.5e-7],
       ['a great number', 1.7976931348623157e308],
+      ['a number with many digits', 0.1 + 0.2],
+      ['the least number', 5e-324],
+      ['a measure', -6.02214076e23],
+      ['the greatest whole number', Number.MAX_SAFE_INTEGER],
       ['zero', 0],
       ['true', true],
       ['false', false],
@@ -129,6 +133,25 @@ export function recordTests(catalog: () => FileCatalog, subject: () => CatalogSu
     ])('keeps attributes of every JSON shape: %s', async (_, value) => {
       const { id } = await createFile(catalog(), { attributes: { meta: value } });
       expect((await getFile(catalog(), id)).attributes.meta).toEqual(value);
+    });
+
+    it.each<[string, JsonValue]>([
+      ['a whole number that may have lost digits', 2 ** 53],
+      ['a negative one', -(2 ** 53)],
+      ['a negative zero', -0],
+      ['no number', NaN],
+      ['an infinite number', -Infinity],
+    ])('refuses %s, with nothing written', async (_, value) => {
+      const refused = { reason: 'ATTRIBUTE_INVALID', metadata: { attribute: 'meta' } };
+      const file = await createFile(catalog());
+      for (const meta of [value, { deep: [{ value }] }]) {
+        const id = newId();
+        await expect(createFile(catalog(), { id, attributes: { meta } })).rejects.toMatchObject(refused);
+        expect((await catalog().get([id])).size).toBe(0);
+        const changing = catalog().update(file.id, file.revision, { attributes: { meta } });
+        await expect(changing).rejects.toMatchObject(refused);
+      }
+      expect((await getFile(catalog(), file.id)).revision).toBe(file.revision);
     });
 
     it('leaves out an attribute that is null', async () => {

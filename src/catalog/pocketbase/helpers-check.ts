@@ -1,0 +1,34 @@
+import { unavailable } from '../call.ts';
+import { quote, type PocketBaseClient } from './client.ts';
+import { HELPERS } from './helpers.ts';
+
+/**
+ * Rejects with CATALOG_UNAVAILABLE, whose cause names it, if a collection of the service or one of its fields is gone, or
+ * if batches were switched off.
+ */
+export async function checkHelpers(client: PocketBaseClient, signal: AbortSignal): Promise<void> {
+  const filter = HELPERS.map(({ name }) => `name=${quote(name)}`).join('||');
+  const query = { filter, fields: 'name,fields.name', perPage: HELPERS.length, skipTotal: true };
+  const { items } = await client.send<{ items: readonly Named[] }>('/api/collections', { query, signal });
+  for (const { name, fields } of HELPERS) {
+    const found = items.find((one) => one.name === name);
+    if (!found) throw unavailable(new Error(`PocketBase has no collection "${name}"`));
+    const present = new Set(found.fields.map((field) => field.name));
+    const missing = fields.find((field) => !present.has(field.name));
+    if (missing) {
+      throw unavailable(new Error(`the collection "${name}" of PocketBase has no field "${missing.name}"`));
+    }
+  }
+  const settings = await client.send<{ readonly batch: { readonly enabled: boolean } }>('/api/settings', {
+    query: { fields: 'batch' },
+    signal,
+  });
+  if (!settings.batch.enabled) {
+    throw unavailable(new Error('batch requests are switched off in the settings of PocketBase'));
+  }
+}
+
+interface Named {
+  readonly name: string;
+  readonly fields: readonly { readonly name: string }[];
+}

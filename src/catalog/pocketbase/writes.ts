@@ -1,0 +1,162 @@
+import { isAssetError } from '../../errors.ts';
+import { unavailable } from '../call.ts';
+import type { CreateFence, FileCatalog, FileChange, FileRecord, NewFileRecord } from '../file-catalog.ts';
+import { concurrentChange, fileNotFound, uploadExpired } from '../outcomes.ts';
+import type { BatchRequest, PocketBaseClient, RawRecord } from './client.ts';
+import { PocketBaseCreations } from './creations.ts';
+import { isBadRequest, Refusal } from './failures.ts';
+import type { PocketBaseFiles } from './files.ts';
+import { setupError } from './fillable.ts';
+import { assertKept, assertTaken, type FilesCollection, type Sent } from './kept.ts';
+import { countOf, revisionOf, toBody } from './records.ts';
+import { isTaken, toAssetError } from './refusals.ts';
+import { replaceFile } from './reservations.ts';
+import { compareAndSet } from './revisions.ts';
+
+/** Writes the records of the collection of files. What was written is compared with what was sent, and undone if it differs. */
+export class PocketBaseWrites {
+  readonly #client: PocketBaseClient;
+  readonly #at: FilesCollection;
+  readonly #files: PocketBaseFiles;
+  readonly #creations: PocketBaseCreations;
+
+  constructor(client: PocketBaseClient, at: FilesCollection, files: PocketBaseFiles) {
+    this.#client = client;
+    this.#at = at;
+    this.#files = files;
+    this.#creations = new PocketBaseCreations(client);
+  }
+
+  /** {@link FileCatalog.create} */
+  async create(
+    record: NewFileRecord,
+    options: CreateFence & { readonly requestKey?: string },
+    signal: AbortSignal,
+  ): ReturnType<FileCatalog['create']> {
+    const { collection, map, schemas } = this.#at;
+    // With a session goes the upload itself: a field that is gone is better noticed before than after.
+    if ('upload' in options) await schemas.read(signal);
+    const schema = await schemas.get(namesIn(record), signal);
+    const { requestKey } = options;
+    if (schema.unfillable.length > 0) throw unavailable(setupError(schema.unfillable));
+    const body = {
+      ...toBody(record, map, schema),
+      ...{ id: record.id, [map.requestKey]: requestKey ?? '' },
+    };
+    let raw: RawRecord;
+    try {
+      const file = { method: 'POST', collection, body: { ...schema.defaults, ...body } } as const;
+      raw = await this.#creations.create(options, file, signal);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.index === 0 && error.status === 404) throw uploadExpired();
+      const mayBeTaken = isTaken(error, map.requestKey) || isTaken(error, 'id');
+      if (requestKey !== undefined && mayBeTaken && (await this.#files.findByKey(requestKey, signal))) {
+        return { status: 'request-taken' };
+      }
+      throw toAssetError(error, map, schema);
+    }
+    try {
+      assertKept({ body, isNew: true, schema }, raw, this.#at);
+    } catch (error) {
+      // Where the session is gone nothing else would know of the blob.
+      const remove = replaceFile(collection, record.id).slice(0, 'upload' in options ? 2 : 1);
+      await this.#undo(error, () => this.#client.batch(remove, signal));
+      throw error;
+    }
+    return { status: 'created', record: await this.#files.toFile(raw, signal) };
+  }
+
+  /** {@link FileCatalog.update} */
+  async update(id: string, revision: string, change: FileChange, signal: AbortSignal): Promise<FileRecord> {
+    const { collection, map, schemas } = this.#at;
+    const schema = await schemas.get(namesIn(change), signal);
+    const body = toBody(change, map, schema);
+    const before = await this.#files.read(id, signal);
+    if (!before) throw fileNotFound(id);
+    if (revisionOf(before, map) !== revision) throw concurrentChange(id);
+    const count = countOf(before, map);
+    const sent: Sent = { body: { ...body, [map.revision]: count + 1 }, isNew: false, schema };
+    assertTaken(sent, before, this.#at);
+    const patch = { method: 'PATCH', collection, id } as const;
+    const [raw] = await this.#change(id, count, [{ ...patch, body: sent.body }], sent, signal);
+    if (!raw) throw concurrentChange(id);
+    try {
+      assertKept(sent, raw, this.#at);
+    } catch (error) {
+      const old = { ...valuesOf(before, sent), [map.revision]: count + 2 };
+      const requests = { change: [{ ...patch, body: old }], removesFile: false };
+      await this.#undo(error, () => compareAndSet(this.#client, id, count + 1, requests, signal));
+      throw error;
+    }
+    return this.#files.toFile(raw, signal);
+  }
+
+  /** {@link FileCatalog.purge} */
+  async purge(id: string, revision: string, signal: AbortSignal): Promise<boolean> {
+    const { collection, map } = this.#at;
+    const raw = await this.#files.read(id, signal);
+    if (!raw || revisionOf(raw, map) !== revision) return false;
+    const requests = replaceFile(collection, id);
+    try {
+      return (await this.#change(id, countOf(raw, map), requests, undefined, signal)).length > 0;
+    } catch (error) {
+      if (isAssetError(error, 'FILE_NOT_FOUND')) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Carries requests for a file out if it still stands at this count. Returns their answers; none if another writer won.
+   *
+   * @param sent - what an update sends; undefined where the file is removed
+   */
+  async #change(
+    id: string,
+    count: number,
+    change: readonly BatchRequest[],
+    sent: Sent | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly RawRecord[]> {
+    const { map, schemas } = this.#at;
+    try {
+      const requests = { change, removesFile: sent === undefined };
+      const result = await compareAndSet(this.#client, id, count, requests, signal);
+      return result.won ? result.records : [];
+    } catch (error) {
+      if (isBadRequest(error)) {
+        // A hook that runs after the commit has failed, or the batch has.
+        const raw = await this.#files.read(id, signal);
+        if (sent === undefined && !raw) return [{ id }];
+        if (sent !== undefined && raw && countOf(raw, map) === count + 1) return [raw];
+      }
+      if (!(error instanceof Refusal)) throw error;
+      if (error.status === 404 && !(await this.#files.read(id, signal))) throw fileNotFound(id);
+      throw toAssetError(error, map, sent?.schema ?? (await schemas.get([], signal)));
+    }
+  }
+
+  /** Takes back what was written, or throws CATALOG_UNAVAILABLE: whether it stays is not known then. */
+  async #undo(why: unknown, undo: () => Promise<unknown>): Promise<void> {
+    try {
+      await undo();
+    } catch (error) {
+      throw unavailable(new AggregateError([why, error], 'what was written wrongly could not be undone'));
+    }
+  }
+}
+
+/** What a record had in the fields that were sent, in the form in which it is sent. */
+function valuesOf(raw: RawRecord, { body, schema }: Sent): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.keys(body).map((name) => {
+      const value = raw[name];
+      const isJson = schema.attributes.get(name)?.type === 'json';
+      return [name, isJson && typeof value === 'string' ? JSON.stringify(value) : value];
+    }),
+  );
+}
+
+function namesIn({ relations = {}, attributes = {} }: FileChange): string[] {
+  return [...Object.keys(relations), ...Object.keys(attributes)];
+}

@@ -1,0 +1,246 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type PocketBase from 'pocketbase';
+import type { FileCatalog, FileChange } from '../../src/catalog/file-catalog.ts';
+import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
+import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
+import { adminOf } from './file-catalog/pocketbase-admin.ts';
+import { createFile, getFile, newFile, newId, outcomes, plain, reserve } from './file-catalog/subject.ts';
+
+/**
+ * Hooks of a product. What a record is called says which of them it meets and what that does: `create:403`. Those of
+ * changes go by the name before the change.
+ */
+const HOOKS = `
+function act(what, e, name) {
+  const [on, how] = name.split(':');
+  if (on !== what) return e.next();
+  const text = 'the hook says no to ' + name;
+  const errors = {
+    'bad request': () => new BadRequestError(text),
+    'a field': () => new BadRequestError(text, { note: new ValidationError('too_rude', 'Too rude') }),
+    unauthorized: () => new UnauthorizedError(text),
+    forbidden: () => new ForbiddenError(text),
+    'not found': () => new NotFoundError(text),
+    'too many': () => new TooManyRequestsError(text),
+    'a plain error': () => new Error(text),
+    after: () => new BadRequestError(text),
+  };
+  if (how === 'nothing') return;
+  if (how === 'owner') e.record.set('owner', 'somebody else');
+  if (how === 'note') e.record.set('note', e.record.getString('note').toUpperCase());
+  if (how === 'fill') { e.record.set('owner', 'the default'); e.record.set('note', 'filled'); }
+  if (how === 'after' || how === 'owner' || how === 'note' || how === 'fill') e.next();
+  const status = Number(how);
+  if (status) throw new ApiError(status, text);
+  if (errors[how]) throw errors[how]();
+}
+`;
+const ON = (event: string, what: string, name: string) =>
+  `${event}((e) => { ${HOOKS} act('${what}', e, ${name}); }, 'files');`;
+const SOURCE = [
+  ON('onRecordCreateRequest', 'create', `e.record.getString('name')`),
+  ON('onRecordUpdateRequest', 'update', `e.record.original().getString('name')`),
+  ON('onRecordDeleteRequest', 'delete', `e.record.getString('name')`),
+  ON('onRecordCreate', 'model create', `e.record.getString('name')`),
+  `onRecordAfterCreateSuccess((e) => { if (e.record.getString('name') === 'committed') throw new BadRequestError('late'); e.next(); }, 'files');`,
+  `onRecordAfterUpdateSuccess((e) => { if (e.record.getString('name') === 'committed late') throw new Error('late'); e.next(); }, 'files');`,
+].join('\n');
+
+const REFUSING = [
+  ...['bad request', 'forbidden', 'not found', 'a plain error', '402', '404', '405', '409', '410'],
+  ...['413', '418', '422', '451'],
+];
+const FAILING = ['unauthorized', 'too many', '401', '429', '500', '502', '503', '504'];
+
+describe('file catalog: pocketbase with hooks that refuse', () => {
+  let server: PocketBaseServer;
+  let admin: PocketBase;
+  let catalog: FileCatalog;
+  let logins = 0;
+
+  beforeAll(async () => {
+    server = await startPocketBase({
+      hooks: `${SOURCE}\nonRecordAuthWithPasswordRequest((e) => { $app.store().set('logins', ($app.store().get('logins') || 0) + 1); e.next(); }, '_superusers');
+      routerAdd('GET', '/logins', (e) => e.json(200, { logins: $app.store().get('logins') }));`,
+    });
+    admin = await adminOf(server);
+    await admin.collections.create({
+      name: 'files',
+      type: 'base',
+      fields: [
+        { name: 'note', type: 'text' },
+        { name: 'meta', type: 'json' },
+      ],
+    });
+    catalog = openPocketBaseCatalog({ url: server.url, email: server.email, password: server.password });
+    await catalog.migrate();
+    logins = await countLogins();
+  });
+
+  afterAll(async () => {
+    await catalog.close();
+    await server.dispose();
+  });
+
+  const countLogins = async () =>
+    ((await (await fetch(`${server.url}/logins`)).json()) as { logins: number }).logins;
+  const open = async (id: string) => {
+    const expireTime = new Date(Date.now() + 3_600_000);
+    await catalog.uploads.open({ id, state: { of: id }, expireTime });
+  };
+  const failure = async (call: Promise<unknown>) => {
+    const error: unknown = await call.then(
+      () => 'ok',
+      (reason: unknown) => reason,
+    );
+    return error as { reason: string; message: string; cause?: Error; retryAfterMs?: number };
+  };
+
+  it.each(REFUSING)('a new file: %s is a refusal, with the text for the log', async (how) => {
+    const name = `create:${how}`;
+    const id = newId();
+    const error = await failure(createFile(catalog, { id, name }));
+    expect(error).toMatchObject({ reason: 'CATALOG_REFUSED' });
+    expect(error.message).not.toContain('hook');
+    if (how !== 'a plain error') expect(error.cause?.message).toContain(`he hook says no to ${name}`);
+    expect((await catalog.get([id])).size).toBe(0);
+    const session = newId();
+    await open(session);
+    const created = catalog.create(newFile({ id: session, name }), { upload: { revision: 1 } });
+    expect(await failure(created)).toMatchObject({ reason: 'CATALOG_REFUSED' });
+    expect(await catalog.uploads.get(session)).toMatchObject({ revision: 1 });
+  });
+
+  it.each(FAILING)('a new file: %s is an outage', async (how) => {
+    const id = newId();
+    expect(await failure(createFile(catalog, { id, name: `create:${how}` }))).toMatchObject({
+      ...{ reason: 'CATALOG_UNAVAILABLE', retryAfterMs: 1_000 },
+    });
+    expect((await catalog.get([id])).size).toBe(0);
+  });
+
+  it('tells which attribute a hook names', async () => {
+    await expect(createFile(catalog, { name: 'create:a field' })).rejects.toMatchObject({
+      ...{ reason: 'ATTRIBUTE_INVALID', metadata: { attribute: 'note' } },
+    });
+    await expect(createFile(catalog, { name: 'model create:bad request' })).rejects.toMatchObject({
+      reason: 'CATALOG_REFUSED',
+    });
+  });
+
+  it('refuses those of a batch alone that a hook refuses', async () => {
+    const { id: reservationId } = await reserve(catalog);
+    const names = ['create:409', 'a', 'b', 'create:forbidden', 'create:nothing', 'c', 'committed', 'd'];
+    const creating = names.map((name) => catalog.create(newFile({ name }), { reservationId }));
+    const [refused, ok] = ['CATALOG_REFUSED', 'ok'];
+    const results = await outcomes(creating);
+    // The one that is committed and fails afterwards may have been in a batch of its own.
+    expect(results.with(6, ok)).toEqual([refused, ok, ok, refused, refused, ok, ok, ok]);
+  });
+
+  it.each(REFUSING)('a change, a delete, an undelete and a purge: %s is a refusal', async (how) => {
+    const file = await createFile(catalog, { name: `update:${how}` });
+    const time = new Date();
+    const changes: FileChange[] = [
+      { name: 'other' },
+      { deleteTime: time, purgeTime: time },
+      { deleteTime: null, purgeTime: null },
+    ];
+    for (const change of changes) {
+      const error = await failure(catalog.update(file.id, file.revision, change));
+      expect(error).toMatchObject({ reason: 'CATALOG_REFUSED' });
+      expect(plain(await getFile(catalog, file.id))).toEqual(plain(file));
+    }
+    const doomed = await createFile(catalog, { name: `delete:${how}` });
+    expect(await failure(catalog.purge(doomed.id, doomed.revision))).toMatchObject({
+      reason: 'CATALOG_REFUSED',
+    });
+    const changed = await catalog.update(doomed.id, doomed.revision, { name: 'free' });
+    expect(await catalog.purge(doomed.id, changed.revision)).toBe(true);
+  });
+
+  it.each(FAILING)('a change and a purge: %s is an outage', async (how) => {
+    const outage = { reason: 'CATALOG_UNAVAILABLE', retryAfterMs: 1_000 };
+    const file = await createFile(catalog, { name: `update:${how}` });
+    expect(await failure(catalog.update(file.id, file.revision, { name: 'other' }))).toMatchObject(outage);
+    const doomed = await createFile(catalog, { name: `delete:${how}` });
+    expect(await failure(catalog.purge(doomed.id, doomed.revision))).toMatchObject(outage);
+    expect(plain(await getFile(catalog, doomed.id))).toEqual(plain(doomed));
+  });
+
+  it('tells a hook that lets nothing happen, without an error, from success', async () => {
+    const id = newId();
+    const refused = { reason: 'CATALOG_REFUSED' };
+    expect(await failure(createFile(catalog, { id, name: 'create:nothing' }))).toMatchObject(refused);
+    expect((await catalog.get([id])).size).toBe(0);
+    for (const what of ['update', 'delete']) {
+      let file = await createFile(catalog, { name: `${what}:nothing` });
+      // With and without changes before, which are counted in another way.
+      for (let changes = 0; changes < 3; changes++) {
+        const change = { name: 'free' };
+        const call =
+          what === 'update'
+            ? catalog.update(file.id, file.revision, change)
+            : catalog.purge(file.id, file.revision);
+        expect(await failure(call)).toMatchObject(refused);
+        expect(plain(await getFile(catalog, file.id))).toEqual(plain(file));
+        if (what === 'delete') file = await catalog.update(file.id, file.revision, { owner: `${changes}` });
+      }
+      expect(
+        await admin.collection('asset_leftovers').getFullList({ filter: `file_ids~"${file.id}"` }),
+      ).toEqual([]);
+    }
+  });
+
+  it('never takes a value for kept that a hook has changed', async () => {
+    const [id, requestKey] = [newId(), newId()];
+    const owner = { reason: 'CATALOG_REFUSED', metadata: { field: 'owner' } };
+    const note = { reason: 'ATTRIBUTE_INVALID', metadata: { attribute: 'note' } };
+    await expect(createFile(catalog, { id, name: 'create:owner' }, requestKey)).rejects.toMatchObject(owner);
+    const attributes = { note: 'quiet' };
+    await expect(createFile(catalog, { name: 'create:note', attributes })).rejects.toMatchObject(note);
+    expect((await catalog.get([id])).size).toBe(0);
+    expect((await createFile(catalog, {}, requestKey)).owner).toBe('owner-1');
+
+    const session = newId();
+    await open(session);
+    const options = { upload: { revision: 1 } };
+    const created = catalog.create(newFile({ id: session, name: 'create:owner' }), options);
+    await expect(created).rejects.toMatchObject(owner);
+    expect((await catalog.get([session])).size).toBe(0);
+    const [leftover] = await admin
+      .collection('asset_leftovers')
+      .getFullList({ filter: `file_ids~"${session}"` });
+    expect(leftover).toMatchObject({ file_ids: [session] });
+
+    const meta = 'true';
+    const before = await createFile(catalog, { name: 'update:owner', attributes: { note: 'a', meta } });
+    const change = { owner: 'other', attributes: { note: 'b', meta: { b: 1 } } };
+    await expect(catalog.update(before.id, before.revision, change)).rejects.toMatchObject(owner);
+    const after = await getFile(catalog, before.id);
+    expect(after).toMatchObject({ name: 'update:owner', attributes: { note: 'a', meta } });
+  });
+
+  it('lets a hook fill in what was not given', async () => {
+    const file = await createFile(catalog, { name: 'create:fill', owner: '' });
+    expect(file).toMatchObject({ owner: 'the default', attributes: { note: 'filled' } });
+  });
+
+  it('is not misled by a hook that fails after the commit', async () => {
+    const [id, requestKey] = [newId(), newId()];
+    const reason = 'CATALOG_UNAVAILABLE';
+    await expect(createFile(catalog, { id, name: 'committed' }, requestKey)).rejects.toMatchObject({
+      reason,
+    });
+    expect((await catalog.findByRequestKey(requestKey))?.id).toBe(id);
+    const file = await getFile(catalog, id);
+    const changed = await catalog.update(id, file.revision, { name: 'committed late' });
+    expect(changed.name).toBe('committed late');
+    expect(plain(await getFile(catalog, id))).toEqual(plain(changed));
+  });
+
+  it('was never made to log in again by what a hook says', async () => {
+    expect(logins).toBeGreaterThan(1);
+    expect(await countLogins()).toBe(logins);
+  });
+});
