@@ -122,6 +122,21 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
         ['ASSET_POCKETBASE_DEFAULTS', '"width" is of type number', '"1"'],
       ],
       [
+        'a default that its field refuses',
+        { defaults: { url: '-' } },
+        ['ASSET_POCKETBASE_DEFAULTS', '"url" is of type url, and its rules refuse "-"'],
+      ],
+      [
+        'a default that is too long',
+        { defaults: { short: 'abcde' } },
+        ['ASSET_POCKETBASE_DEFAULTS', '"short" is of type text, and its rules refuse "abcde"'],
+      ],
+      [
+        'a default that is none of the choices',
+        { defaults: { labels: ['a', 'c'] } },
+        ['ASSET_POCKETBASE_DEFAULTS', '"labels" is of type select', '["a","c"]'],
+      ],
+      [
         'a default for a field of its own',
         { fields: { name: 'title' }, defaults: { title: '-' } },
         ['ASSET_POCKETBASE_DEFAULTS', '"title" is where the name of a file is'],
@@ -233,6 +248,15 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       ['a hidden text', { name: 'secure_name', type: 'text', hidden: true }, ['{"secure_name":"-"}']],
       ['a hidden number', { name: 'rank', type: 'number', hidden: true }, ['{"rank":1}']],
       ['a hidden flag', { name: 'ok', type: 'bool', hidden: true }, ['{"ok":true}']],
+      ['a hidden address', { name: 'link', type: 'url', hidden: true }, ['{"link":"https://example.com"}']],
+      ['a hidden mail', { name: 'mail', type: 'email', hidden: true }, ['{"mail":"nobody@example.com"}']],
+      [
+        'a hidden time',
+        { name: 'taken', type: 'date', hidden: true },
+        ['{"taken":"2000-01-01 00:00:00.000Z"}'],
+      ],
+      ['a hidden place', { name: 'place', type: 'geoPoint', hidden: true }, ['{"place":{"lon":1,"lat":1}}']],
+      ['a hidden value', { name: 'extra', type: 'json', hidden: true }, ['{"extra":{"a":1}}']],
       [
         'a hidden choice',
         { name: 'kind', type: 'select', values: ['old', 'new'], hidden: true },
@@ -252,6 +276,21 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       const file = await createFile(mended);
       expect(await admin.collection(collection).getOne(file.id)).toMatchObject(defaults);
       expect((await mended.update(file.id, file.revision, { name: 'b' })).name).toBe('b');
+    });
+
+    it('tells of a default whose record is not there', async () => {
+      const { collectionId, ids } = await addTargets(admin, 'folders');
+      const field = { name: 'folder', type: 'relation', collectionId, maxSelect: 1, required: true };
+      const collection = await addCollection([{ ...field, hidden: true }]);
+      const lost = await open({ collection, defaults: { folder: 'missing00000000' } }).inspect();
+      expect(texts(lost, 'mistake')).toEqual([
+        expect.stringMatching(/ASSET_POCKETBASE_DEFAULTS: "folder" is "missing00000000", and there is no/),
+      ]);
+      const catalog = open({ collection, defaults: { folder: ids[0]! } });
+      expect(texts(await catalog.inspect(), 'mistake')).toEqual([]);
+      await catalog.migrate();
+      const file = await createFile(catalog);
+      expect(await admin.collection(collection).getOne(file.id)).toMatchObject({ folder: ids[0] });
     });
 
     it('tells of a password that is required, which can have no default', async () => {

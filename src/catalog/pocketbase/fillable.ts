@@ -1,5 +1,6 @@
 import { AssetError } from '../../errors.ts';
 import type { JsonValue } from '../file-catalog.ts';
+import { isEmpty, matchesPattern } from './defaults.ts';
 import { settingKey, type FieldName } from './field-map.ts';
 import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
 
@@ -96,12 +97,6 @@ function isFilled(field: CollectionField, { defaults }: PocketBaseSetup): boolea
   return Boolean(field['autogeneratePattern']) || !isEmpty(defaults[field.name]);
 }
 
-/** True for what PocketBase takes for no value in a field that is required. */
-export function isEmpty(value: JsonValue | undefined): boolean {
-  if (Array.isArray(value)) return value.length === 0;
-  return value === undefined || value === null || value === '' || value === 0 || value === false;
-}
-
 function orGiveDefault(field: CollectionField): string {
   if (field.type === 'password') return '';
   const example = JSON.stringify({ [field.name]: exampleFor(field) });
@@ -109,7 +104,13 @@ function orGiveDefault(field: CollectionField): string {
 }
 
 const EXAMPLES: Readonly<Record<string, JsonValue>> = {
-  ...{ number: 1, bool: true, json: {}, geoPoint: { lon: 1, lat: 1 }, date: '2000-01-01 00:00:00.000Z' },
+  ...{
+    number: 1,
+    bool: true,
+    json: { a: 1 },
+    geoPoint: { lon: 1, lat: 1 },
+    date: '2000-01-01 00:00:00.000Z',
+  },
   ...{ email: 'nobody@example.com', url: 'https://example.com', relation: 'the id of a record' },
 };
 
@@ -130,17 +131,8 @@ function takesOurIds({ min, max, pattern }: CollectionField): boolean {
   return (
     fits(min, (least) => AN_ID.length >= least) &&
     fits(max, (most) => AN_ID.length <= most) &&
-    (typeof pattern !== 'string' || matches(pattern))
+    (typeof pattern !== 'string' || matchesPattern(pattern, AN_ID))
   );
-}
-
-function matches(pattern: string): boolean {
-  try {
-    return new RegExp(pattern).test(AN_ID);
-  } catch {
-    // One in a form that only PocketBase knows. It will tell by itself.
-    return true;
-  }
 }
 
 /** How mistakes are told to whoever starts or migrates the service. */

@@ -1,8 +1,8 @@
 import { unavailable } from '../call.ts';
 import type { CatalogFinding } from '../file-catalog.ts';
 import { stepPlanned } from '../migration-step.ts';
-import type { PocketBaseClient } from './client.ts';
-import { doubtfulFields, setupError } from './fillable.ts';
+import { quote, type PocketBaseClient } from './client.ts';
+import { doubtfulFields, setupError, type Mistake } from './fillable.ts';
 import { findCollection, listCollections, readState } from './migrate.ts';
 import { collectionOf, fieldNameMistakes } from './names.ts';
 import { openWays } from './open-rules.ts';
@@ -19,11 +19,35 @@ export async function inspectPocketBase(
   const collections = await listCollections(client, signal);
   const files = collectionOf(collections, setup.collection);
   const doubts = files ? doubtfulFields(files, setup) : [];
+  const mistakes = setupMistakes(collections, setup);
+  const lost = files && mistakes.length === 0 ? await lostDefaults(client, files, setup, signal) : [];
   return [
-    ...setupMistakes(collections, setup).map(({ text }) => ({ level: 'mistake', text }) as const),
+    ...[...mistakes, ...lost].map(({ text }) => ({ level: 'mistake', text }) as const),
     ...openWays(collections, files),
     ...doubts.map((text) => ({ level: 'warning', text }) as const),
   ];
+}
+
+/** Defaults of relations whose targets are not there: PocketBase would refuse every new record for them. */
+async function lostDefaults(
+  client: PocketBaseClient,
+  files: Collection,
+  { defaults }: PocketBaseSetup,
+  signal: AbortSignal,
+): Promise<readonly Mistake[]> {
+  const relations = files.fields.filter(({ name, type }) => type === 'relation' && name in defaults);
+  const found = await Promise.all(
+    relations.flatMap(({ name, collectionId }) => {
+      const ids = [defaults[name]].flat() as readonly string[];
+      return ids.map(async (id) => {
+        const query = { filter: `id=${quote(id)}`, limit: 1, fields: 'id' };
+        const [target] = await client.list(String(collectionId), query, signal);
+        const text = `ASSET_POCKETBASE_DEFAULTS: "${name}" is ${JSON.stringify(id)}, and there is no such record.`;
+        return target ? [] : [{ field: `${files.name}.${name}`, text }];
+      });
+    }),
+  );
+  return found.flat();
 }
 
 /** What a migration would do, a line each. Changes nothing. */

@@ -1,9 +1,9 @@
 import { closestMatch } from 'leven';
-import type { JsonValue } from '../file-catalog.ts';
 import { DEFAULT_FIELDS, FIELDS, settingKey } from './field-map.ts';
-import { isEmpty, type Mistake } from './fillable.ts';
+import { whyNoDefault } from './defaults.ts';
+import type { Mistake } from './fillable.ts';
 import { HELPERS } from './helpers.ts';
-import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
+import type { Collection, PocketBaseSetup } from './schema.ts';
 import { describeField, wantedField } from './wanted.ts';
 
 /** The one collection that the service creates where there is none. */
@@ -93,41 +93,6 @@ function namesIn(setting: (typeof SETTINGS_OF_NAMES)[number], setup: PocketBaseS
       return setup.hiddenFields;
     case 'ASSET_POCKETBASE_DEFAULTS':
       return Object.keys(setup.defaults);
-  }
-}
-
-/** Why a field cannot have a value by default; undefined if it can. */
-function whyNoDefault(field: CollectionField, value: JsonValue): string | undefined {
-  if (field.system || ['autodate', 'file', 'password'].includes(field.type)) {
-    return `"${field.name}" is of type ${field.type}${field.system ? ' and belongs to PocketBase' : ''}: it takes no value.`;
-  }
-  if (!fitsDefault(field, value)) {
-    return `"${field.name}" is of type ${field.type} and cannot be ${JSON.stringify(value)}.`;
-  }
-  return field.required && isEmpty(value)
-    ? `"${field.name}" is required, and ${JSON.stringify(value)} counts as nothing.`
-    : undefined;
-}
-
-function fitsDefault(field: CollectionField, value: JsonValue): boolean {
-  const items = Array.isArray(value) ? (value as readonly JsonValue[]) : [value];
-  const isText = (item: JsonValue) => typeof item === 'string';
-  switch (field.type) {
-    case 'json':
-      return true;
-    case 'number':
-    case 'geoPoint':
-      return typeof value === (field.type === 'number' ? 'number' : 'object');
-    case 'bool':
-      return typeof value === 'boolean';
-    case 'select':
-      return items.every((item) => (field['values'] as readonly JsonValue[] | undefined)?.includes(item));
-    case 'relation':
-      return items.every(isText);
-    case 'date':
-      return isText(value) && !Number.isNaN(Date.parse(value));
-    default:
-      return isText(value);
   }
 }
 
