@@ -63,7 +63,7 @@ function isClosed(collection: Collection, rule: Rule): boolean {
 
 function nameOf({ name, ...collection }: Collection, rule: Rule): string {
   const text = collection[rule];
-  const whom = text === '' ? 'to everybody, signed in or not' : `by ${JSON.stringify(text)}`;
+  const whom = text === '' ? 'to everybody, signed in or not' : `to ${text}`;
   return `The ${rule} of the collection "${name}" is open ${whom}.`;
 }
 
