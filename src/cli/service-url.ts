@@ -13,8 +13,8 @@ const DEFAULT_URL = 'http://127.0.0.1:8080';
  */
 export function serviceUrl(given: string | undefined, secure = false): string {
   const text = given || process.env['ASSET_URL'] || DEFAULT_URL;
-  const refuse = (why: string) =>
-    new InvalidArgumentError(`--url ${text}: ${why}, such as http://127.0.0.1:8080 or files.example.com`);
+  const refuse = (why: string, shown = text) =>
+    new InvalidArgumentError(`--url ${shown}: ${why}, such as http://127.0.0.1:8080 or files.example.com`);
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
   if (hasScheme && !/^https?:/i.test(text)) throw refuse('must be an http or https address');
   if (!hasScheme && /^[^/:[]*$/.test(text) && /^\d*$/.test(text)) throw refuse('must name a host');
@@ -22,7 +22,8 @@ export function serviceUrl(given: string | undefined, secure = false): string {
   if (url === null || url.hostname === '') throw refuse('must be host:port or a URL');
   if (!hasScheme && !secure && isThisMachine(url.hostname)) return serviceUrl(`http://${text}`);
   if (url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '') {
-    throw refuse('must have no user, query or fragment');
+    // A password is not shown.
+    throw refuse('must have no user, query or fragment', url.origin);
   }
   if (secure && url.protocol === 'http:') {
     throw new InvalidArgumentError(`--url ${text}: --ca, --cert and --key are for https addresses`);

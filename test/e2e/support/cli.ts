@@ -17,7 +17,7 @@ export interface Place {
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
   /** What it reads from standard input; nothing where left out. */
-  readonly input?: string | Buffer;
+  readonly input?: string | Uint8Array;
 }
 
 /** Starts the command line, with nothing of this process's environment but the path. */
