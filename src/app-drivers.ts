@@ -8,6 +8,7 @@ import type { Authenticator } from './identity/authenticator.ts';
 import { NO_IDENTITY } from './identity/none.ts';
 import { CallLimits } from './rpc/call-limits.ts';
 import type { RequestHandler } from './rpc/listener.ts';
+import { directoryFault } from './setup-fault.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 
 // Each driver is loaded where it is chosen: the modules of the others would take a tenth of the memory of the process.
@@ -35,7 +36,7 @@ export async function openCatalog(
   switch (catalog.kind) {
     case 'sqlite': {
       const { openSqliteCatalog } = await import('./catalog/sql/sqlite.ts');
-      if (!options.readOnly) mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
+      if (!options.readOnly) makeDataDir(settings.ASSET_DATA_DIR);
       return openSqliteCatalog({ path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite') });
     }
     case 'postgres':
@@ -71,7 +72,7 @@ export async function openStore(
     import('./storage/signed-url.ts'),
     import('./rpc/blob-route.ts'),
   ]);
-  mkdirSync(settings.ASSET_DATA_DIR, { recursive: true });
+  makeDataDir(settings.ASSET_DATA_DIR);
   const given = settings.ASSET_URL_SIGNING_KEY;
   const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
   const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
@@ -101,4 +102,13 @@ export function openCallLimits({ identity, settings }: Config): CallLimits {
 export function memoryShare({ identity, settings }: Config): number {
   const percent = identity.kind === 'none' ? 100 : settings.ASSET_LIMIT_MEMORY_SHARE;
   return Math.floor((settings.ASSET_UPLOAD_MEMORY * percent) / 100);
+}
+
+/** @throws SetupFault if it cannot be made */
+function makeDataDir(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw directoryFault(error) ?? error;
+  }
 }

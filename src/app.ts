@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { openAudit } from './audit/open-audit.ts';
 import type { Config } from './config.ts';
+import { explainFailure } from './config/explain.ts';
 import { reloadTls, TLS_FILES } from './config/tls.ts';
 import { Admission } from './files/admission.ts';
 import type { FilesContext } from './files/context.ts';
@@ -110,7 +111,9 @@ export async function startApp(config: Config, log: Logger = createLogger(config
         ]
       : []),
   ];
-  const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log);
+  const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log, (error) =>
+    explainFailure(error, config),
+  );
   const sweeper = new Sweeper(files, {
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { causeText } from './setup-fault.ts';
 
 /** Something the service cannot work without. */
 export interface Dependency {
@@ -12,6 +13,9 @@ export interface Dependency {
 
 const CHECK_TIMEOUT_MS = 5000;
 
+/** Causes of one outage that are logged: some hold times or numbers and are new each time. */
+const MAX_CAUSES = 10;
+
 /**
  * Knows whether the service can do its work, by asking its dependencies at an interval. The names
  * it answers to are the empty one (the whole process), those of the RPC services, and those of the dependencies.
@@ -20,7 +24,10 @@ export class HealthMonitor {
   readonly #dependencies: Dependency[];
   readonly #rpcServices: readonly string[];
   readonly #log: Logger;
+  readonly #explain: (error: unknown) => string;
   readonly #up = new Map<string, boolean>();
+  /** What was logged of each dependency that is down, since it is. */
+  readonly #told = new Map<string, Set<string>>();
   readonly #waiting = new Set<() => void>();
   readonly #timer: NodeJS.Timeout;
   #draining = false;
@@ -29,13 +36,16 @@ export class HealthMonitor {
   /**
    * @param rpcServices - full names of the RPC services that need every dependency
    * @param intervalMs - time between two checks, in milliseconds
+   * @param explain - says for the log why a check failed
    */
   constructor(
     dependencies: readonly Dependency[],
     rpcServices: readonly string[],
     intervalMs: number,
     log: Logger,
+    explain: (error: unknown) => string = causeText,
   ) {
+    this.#explain = explain;
     this.#dependencies = [...dependencies];
     this.#rpcServices = rpcServices;
     this.#log = log;
@@ -108,11 +118,22 @@ export class HealthMonitor {
       (reason: unknown) => reason ?? new Error('check failed'),
     );
     const up = error === undefined;
-    if (this.#up.get(name) === up) return;
+    const isChange = this.#up.get(name) !== up;
+    if (isChange) this.#told.delete(name);
+    if (!up) this.#tell(name, this.#explain(error));
+    if (!isChange) return;
     if (up) this.#log.info({ dependency: name }, 'dependency is up');
-    else this.#log.error({ dependency: name, err: error }, 'dependency is down');
     this.#up.set(name, up);
     this.#announce();
+  }
+
+  /** Logs why a dependency is down, each cause once: who mends one mistake after the other has to see the next. */
+  #tell(name: string, cause: string): void {
+    const told = this.#told.get(name) ?? new Set();
+    this.#told.set(name, told);
+    if (told.has(cause) || told.size >= MAX_CAUSES) return;
+    told.add(cause);
+    this.#log.error({ dependency: name, cause }, 'dependency is down');
   }
 
   #announce(): void {

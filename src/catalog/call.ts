@@ -1,4 +1,5 @@
 import { AssetError } from '../errors.ts';
+import { connectionFault, SetupFault, setupFaultIn } from '../setup-fault.ts';
 
 /** How long a catalog may take over one call, in milliseconds. Leaves room within the 15 s of the contract. */
 export const CALL_TIMEOUT_MS = 12_000;
@@ -9,7 +10,7 @@ export const CHECK_TIMEOUT_MS = 4_500;
 /** What a call to a catalog that does not answer rejects with. `cause` goes to the log alone. */
 export function unavailable(cause: unknown): AssetError {
   return new AssetError('CATALOG_UNAVAILABLE', 'The file catalog cannot be reached; try again.', {
-    cause,
+    cause: setupFaultIn(cause) ?? connectionFault(cause) ?? cause,
     retryAfterMs: 1_000,
   });
 }
@@ -31,7 +32,7 @@ export async function bounded<T>(
   const end = new Promise<never>((_, reject) => {
     giveUp = () => reject(signal?.reason);
     signal?.addEventListener('abort', giveUp, { once: true });
-    timer = setTimeout(() => reject(unavailable(new Error('the call took too long'))), timeoutMs);
+    timer = setTimeout(() => reject(unavailable(tooLong(timeoutMs))), timeoutMs);
   });
   try {
     return await Promise.race([start(), end]);
@@ -39,4 +40,8 @@ export async function bounded<T>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', giveUp!);
   }
+}
+
+function tooLong(timeoutMs: number): SetupFault {
+  return new SetupFault('address', `there is no answer within ${timeoutMs / 1000} s`);
 }

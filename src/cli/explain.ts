@@ -1,3 +1,4 @@
+import { ExplainedError } from '../config/explain.ts';
 import { AssetError } from '../errors.ts';
 import { SettingsError } from '../options/environment.ts';
 
@@ -13,7 +14,7 @@ interface ClientError extends Error {
  * A stack is shown only for what nobody expected.
  */
 export function explain(error: unknown): string {
-  if (error instanceof SettingsError) return error.message;
+  if (error instanceof SettingsError || error instanceof ExplainedError) return error.message;
   if (error instanceof AssetError) return `${error.reason}: ${error.message}`;
   if (!(error instanceof Error)) return String(error);
   if (isClientError(error)) return explainClientError(error);

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { ExplainedError, explainFailure, isExplained } from '../config/explain.ts';
 import { checkConfig, loadConfig, type Config } from '../config.ts';
-import { causes, failureCount, type SweepReport } from '../files/sweep/run.ts';
+import { failureCount, type SweepReport } from '../files/sweep/run.ts';
 import { OPTIONS } from '../options.ts';
 import { explain } from './explain.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
@@ -17,7 +18,9 @@ export function addServiceCommands(root: Command): void {
     .action(async (options: { dryRun?: true }) => {
       const config = configuration();
       const { migrateCatalog, planMigration } = await import('../app-catalog.ts');
-      const lines = await (options.dryRun ? planMigration(config) : migrateCatalog(config));
+      const lines = await explained(config, () =>
+        options.dryRun ? planMigration(config) : migrateCatalog(config),
+      );
       print(lines.length > 0 ? lines.join('\n') : 'the catalog is up to date');
     });
 
@@ -32,7 +35,7 @@ export function addServiceCommands(root: Command): void {
       const dryRun = options.dryRun ?? false;
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
       const { sweepOnce } = await import('../app.ts');
-      const report = await sweepOnce(config, { dryRun });
+      const report = await explained(config, () => sweepOnce(config, { dryRun }));
       if (!report) {
         process.stderr.write('asset-service: another process is sweeping; nothing was done\n');
         process.exitCode = 1;
@@ -40,7 +43,7 @@ export function addServiceCommands(root: Command): void {
       }
       print(reportAsText(report, dryRun ? 'would be ' : ''));
       for (const { kind, id, error } of report.failures) {
-        process.stderr.write(`asset-service: ${kind} ${id}: ${causes(error).join(': ')}\n`);
+        process.stderr.write(`asset-service: ${kind} ${id}: ${explainFailure(error, config)}\n`);
       }
       if (failureCount(report) > 0) process.exitCode = 1;
     });
@@ -62,7 +65,7 @@ async function check({ offline }: { readonly offline: boolean }): Promise<void> 
   const config = checkConfig(process.env);
   if (offline) return;
   const { checkCatalog } = await import('../app-catalog.ts');
-  for (const { level, text } of await checkCatalog(config)) {
+  for (const { level, text } of await explained(config, () => checkCatalog(config))) {
     process.stderr.write(`${level === 'mistake' ? 'error' : level}: ${text}\n`);
     if (level !== 'warning') process.exitCode = 1;
   }
@@ -75,9 +78,19 @@ function configuration(defaults: Readonly<Record<string, string>> = {}): Config 
   return config;
 }
 
+/** Runs `work`; says what kept it from its end by the names of settings, unless that was a fault of the program. */
+async function explained<T>(config: Config, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw isExplained(error) ? new ExplainedError(explainFailure(error, config), error) : error;
+  }
+}
+
 async function serve(): Promise<void> {
   const { startApp } = await import('../app.ts');
-  const app = await startApp(configuration());
+  const config = configuration();
+  const app = await explained(config, () => startApp(config));
   const isClosed = await new Promise<boolean>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {

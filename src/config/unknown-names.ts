@@ -1,3 +1,4 @@
+import { closestMatch } from 'leven';
 import { OPTIONS } from '../options.ts';
 import type { Option } from '../options/types.ts';
 
@@ -35,25 +36,6 @@ function isServiceLink(name: string, value: string): boolean {
 
 /** The setting whose name is most like this one, where it is like it at all: a few letters wrong, missing or too many. */
 function nearest(name: string): string | undefined {
-  const given = name.toUpperCase();
-  const [best] = Object.keys(OPTIONS)
-    .map((option) => ({ option, distance: distance(given, option) }))
-    .sort((a, b) => a.distance - b.distance);
-  return best !== undefined && best.distance <= Math.max(2, Math.floor(given.length / 4))
-    ? best.option
-    : undefined;
-}
-
-/** Levenshtein distance: how many letters have to be changed, added or removed. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = a[i - 1] === b[j - 1] ? 0 : 1;
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + change));
-    }
-    row = next;
-  }
-  return row[b.length]!;
+  const maxDistance = Math.max(2, Math.floor(name.length / 4));
+  return closestMatch(name.toUpperCase(), Object.keys(OPTIONS), { maxDistance });
 }

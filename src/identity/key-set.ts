@@ -1,6 +1,7 @@
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
 import type { Logger } from 'pino';
 import { AssetError } from '../errors.ts';
+import { causeText } from '../setup-fault.ts';
 import type { KeySource } from './key-source.ts';
 
 /** How a {@link KeySet} keeps its keys fresh. */
@@ -32,7 +33,8 @@ export class KeySet {
   #text = '';
   #version = 0;
   #triedAt = -Infinity;
-  #failed = false;
+  /** Why the last fetch failed; undefined if it did not. */
+  #failure: unknown;
   #loading: Promise<void> | undefined;
 
   constructor(source: KeySource, { refreshMs, cooldownMs = 10_000 }: KeySetOptions, log: Logger) {
@@ -63,7 +65,7 @@ export class KeySet {
       if (!isUnknownKey(error)) throw error;
       const before = this.#version;
       await this.#loadIfDue();
-      if (this.#failed) throw unavailable();
+      if (this.#failure !== undefined) throw unavailable(this.#failure);
       if (this.#version === before || this.#find === undefined) throw error;
       return this.#find(header, token);
     }
@@ -72,7 +74,7 @@ export class KeySet {
   /** Resolves once there are keys; rejects with IDENTITY_UNAVAILABLE if there are none and they cannot be fetched. */
   async ready(): Promise<JWTVerifyGetKey> {
     if (this.#find === undefined) await this.#loadIfDue();
-    if (this.#find === undefined) throw unavailable();
+    if (this.#find === undefined) throw unavailable(this.#failure);
     return this.#find;
   }
 
@@ -83,7 +85,7 @@ export class KeySet {
   }
 
   async #loadIfDue(): Promise<void> {
-    const cooldownMs = this.#failed ? FAILURE_COOLDOWN_MS : this.#cooldownMs;
+    const cooldownMs = this.#failure !== undefined ? FAILURE_COOLDOWN_MS : this.#cooldownMs;
     if (this.#loading !== undefined || performance.now() - this.#triedAt >= cooldownMs) await this.#load();
   }
 
@@ -109,13 +111,13 @@ export class KeySet {
         this.#version++;
         this.#log.info({ keys: keys.keys.length }, 'the keys of the issuer are here');
       }
-      this.#failed = false;
+      this.#failure = undefined;
     } catch (error) {
-      if (!this.#failed) {
+      if (this.#failure === undefined) {
         const goesOn = this.#find === undefined ? 'no caller can be known' : 'the last ones go on being used';
-        this.#log.warn({ err: error }, `the keys of the issuer cannot be fetched: ${goesOn}`);
+        this.#log.warn({ cause: causeText(error) }, `the keys of the issuer cannot be fetched: ${goesOn}`);
       }
-      this.#failed = true;
+      this.#failure = error;
     }
   }
 }
@@ -124,10 +126,10 @@ function isUnknownKey(error: unknown): boolean {
   return (error as { code?: unknown } | undefined)?.code === errors.JWKSNoMatchingKey.code;
 }
 
-function unavailable(): AssetError {
+function unavailable(cause: unknown): AssetError {
   return new AssetError(
     'IDENTITY_UNAVAILABLE',
     'the service cannot verify tokens now, since the keys of the issuer cannot be fetched: try again',
-    { retryAfterMs: FAILURE_COOLDOWN_MS },
+    { retryAfterMs: FAILURE_COOLDOWN_MS, cause },
   );
 }

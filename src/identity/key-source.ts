@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { JSONWebKeySet } from 'jose';
+import { connectionFault, SetupFault } from '../setup-fault.ts';
 import { watchFiles } from '../watch-files.ts';
 
 /** Where the public keys of an issuer come from. */
@@ -38,11 +39,13 @@ export function keysByDiscovery(issuer: string): KeySource {
         readonly jwks_uri?: unknown;
       };
       // One issuer must not be able to speak for another (section 4.3).
-      if (metadata.issuer !== issuer) throw new Error('the discovery document is that of another issuer');
+      if (metadata.issuer !== issuer) {
+        throw new SetupFault('issuer', 'the discovery document there is that of another issuer');
+      }
       const { jwks_uri: url } = metadata;
-      if (typeof url !== 'string') throw new Error('the discovery document names no keys');
+      if (typeof url !== 'string') throw new SetupFault('issuer', 'the discovery document names no keys');
       if (issuer.startsWith('https:') && !url.startsWith('https:')) {
-        throw new Error('the keys of an issuer with https are at an address without');
+        throw new SetupFault('issuer', 'the keys of an issuer with https are at an address without');
       }
       return (await fetchJson(url)) as JSONWebKeySet;
     },
@@ -56,7 +59,20 @@ async function fetchJson(url: string): Promise<unknown> {
     // Whoever can make the issuer redirect would choose the keys.
     redirect: 'error',
     signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+  }).catch((error: unknown) => {
+    throw connectionFault(error) ?? error;
   });
-  if (!response.ok) throw new Error(`${url} answers with ${response.status}`);
-  return response.json();
+  if (!response.ok) throw new SetupFault('address', `${shown(url)} answers with HTTP ${response.status}`);
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new SetupFault('address', `${shown(url)} answers with something else than JSON`, error);
+  }
+}
+
+/** A URL without a password or a query that may be one. */
+function shown(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
 }

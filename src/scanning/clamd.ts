@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { AssetError } from '../errors.ts';
+import { connectionFault, directoryFault, SetupFault } from '../setup-fault.ts';
 import type { MalwareScan, MalwareScanner } from './scanner.ts';
 
 /** Where a clamd listens: a Unix socket, or a port. */
@@ -114,6 +115,7 @@ class ClamdConnection {
     this.#socket.setEncoding('latin1');
     this.#opened = new Promise((resolve, reject) => {
       this.#socket.once('connect', resolve);
+      this.#socket.once('error', reject);
       this.#socket.once('close', () => reject(new Error('clamd could not be reached')));
     });
     this.#answered = new Promise((resolve, reject) => {
@@ -186,6 +188,12 @@ function unavailable(cause: unknown): AssetError {
   return new AssetError(
     'SCANNER_UNAVAILABLE',
     'the malware scanner cannot be used, so that nothing can be stored: try again',
-    { cause, retryAfterMs: 5_000 },
+    { cause: connectionFault(cause) ?? socketFault(cause) ?? cause, retryAfterMs: 5_000 },
   );
+}
+
+/** The fault of a Unix socket that is not there, or not for this user. */
+function socketFault(cause: unknown): SetupFault | undefined {
+  const fault = directoryFault(cause);
+  return fault && new SetupFault('address', fault.message, cause);
 }

@@ -16,7 +16,7 @@ import {
 } from './blob-store.ts';
 import { abortBy, S3Bucket, type S3Options } from './s3/bucket.ts';
 import { createObject, newWriteId, sendBody } from './s3/create.ts';
-import { isMissingKey, isPastEnd } from './s3/errors.ts';
+import { isMissingKey, isPastEnd, setupFaultOf } from './s3/errors.ts';
 import { S3Multiparts, splitMultipartId } from './s3/multipart.ts';
 import { S3UrlSigner } from './s3/presign.ts';
 import { bodyHeaders, isRepeatable, withChecksum } from './s3/upload-body.ts';
@@ -135,7 +135,7 @@ export class S3BlobStore implements BlobStore {
       return await this.#signer.sign(key, options);
     } catch (error) {
       // Only the credentials can fail.
-      throw storeUnavailable(error);
+      throw storeUnavailable(setupFaultOf(error) ?? error);
     }
   }
 
@@ -151,7 +151,7 @@ export class S3BlobStore implements BlobStore {
     try {
       return await this.#signer.signPart(key, { uploadId, partNumber, sizeBytes }, options);
     } catch (error) {
-      throw storeUnavailable(error);
+      throw storeUnavailable(setupFaultOf(error) ?? error);
     }
   }
 

@@ -3,7 +3,7 @@ import { AssetError } from '../errors.ts';
 /** How long callers are told to wait before they try again, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
-/** The error of a store that cannot be reached or does not do its work; `cause` is for the log. */
+/** The error of a store that cannot be reached or does not do its work; `cause`, best a `SetupFault`, is for the log. */
 export function storeUnavailable(cause: unknown): AssetError {
   return new AssetError('STORE_UNAVAILABLE', 'the blob store cannot be used now: try again later', {
     cause,

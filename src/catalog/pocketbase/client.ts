@@ -1,7 +1,7 @@
 import PocketBase, { BaseAuthStore, getTokenPayload } from 'pocketbase';
 import { unavailable } from '../call.ts';
 import { failureOf, toRefusal, toUnavailable } from './failures.ts';
-import { PocketBaseTransport } from './fetch.ts';
+import { loginFault, PocketBaseTransport } from './fetch.ts';
 
 export { Refusal } from './failures.ts';
 
@@ -184,7 +184,7 @@ export class PocketBaseClient {
           this.#renewAt = Number(getTokenPayload(token).exp) * 1_000 - RENEW_BEFORE_MS;
         },
         (error: unknown) => {
-          throw unavailable(error);
+          throw unavailable(loginFault(error));
         },
       )
       .finally(() => (this.#login = undefined));

@@ -1,4 +1,5 @@
 import { isAssetError, type AssetError } from '../../errors.ts';
+import { SetupFault } from '../../setup-fault.ts';
 import { unavailable } from '../call.ts';
 
 /** What PocketBase says where a request is to a collection that it does not have. */
@@ -86,10 +87,12 @@ export function toUnavailable(error: unknown, collections: readonly string[]): A
   const { index = 0, status, message } = failureOf(error);
   if (status === 0 || collections.length === 0) return unavailable(error);
   const collection = collections[index];
-  const what =
-    message === NO_COLLECTION
-      ? `PocketBase has no collection "${collection}"`
-      : `PocketBase answered ${status} to a request for the collection "${collection}": ${message}`;
+  if (message === NO_COLLECTION) {
+    return unavailable(
+      new SetupFault('collection', `PocketBase has no collection "${collection}" (HTTP ${status})`, error),
+    );
+  }
+  const what = `PocketBase answered ${status} to a request for the collection "${collection}": ${message}`;
   return unavailable(new Error(what, { cause: error }));
 }
 

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
+import { SetupFault } from '../../setup-fault.ts';
 
 /** Shorter than a server keeps a connection that is idle, so that no request goes into one that is being closed. */
 const IDLE_TIMEOUT_MS = 4_000;
@@ -29,10 +30,13 @@ export class PocketBaseTransport {
   readonly fetch = async (url: unknown, options: object = {}): Promise<Response> => {
     const target = new URL(String(url));
     const { method = 'GET', headers = {}, body, signal } = options as FetchOptions;
-    const { status, text } = await this.#exchange(target, { method, headers }, body, signal);
+    const { status, text, type } = await this.#exchange(target, { method, headers }, body, signal);
     // Followed by fetch. The SDK would take it for success.
     if (status >= 300 && status < 400)
-      throw new Error(`PocketBase answered ${status}, which leads elsewhere`);
+      throw new SetupFault('address', `what answers there leads elsewhere (HTTP ${status})`);
+    // The SDK would take an answer that is none of PocketBase's for an empty one.
+    if (text !== '' && !/\bjson\b/.test(type))
+      throw new SetupFault('address', `what answers there is no PocketBase (HTTP ${status} ${type})`);
     const response = {
       ...{ status, url: target.href },
       json: async (): Promise<unknown> => JSON.parse(text),
@@ -50,7 +54,7 @@ export class PocketBaseTransport {
     options: http.RequestOptions,
     body: string | undefined,
     signal: AbortSignal | null | undefined,
-  ): Promise<{ status: number; text: string }> {
+  ): Promise<{ status: number; text: string; type: string }> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       const secure = target.protocol === 'https:';
@@ -65,9 +69,28 @@ export class PocketBaseTransport {
         response.setEncoding('utf8');
         response.on('data', (piece: string) => (text += piece));
         response.on('error', reject);
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+        response.on('end', () => {
+          const type = response.headers['content-type'] ?? '';
+          resolve({ status: response.statusCode ?? 0, text, type });
+        });
       });
       request.end(body);
     });
   }
+}
+
+/** What is wrong with the set-up where a superuser cannot sign in. */
+export function loginFault(error: unknown): unknown {
+  const { status = 0, response } = (error ?? {}) as { status?: number; response?: { message?: string } };
+  const said = [`HTTP ${status}`, response?.message ?? ''].filter(Boolean).join(': ');
+  if (status === 404)
+    return new SetupFault(
+      'address',
+      `what answers there has no superusers: it takes PocketBase 0.40 (${said})`,
+      error,
+    );
+  // Also what limits where superusers may sign in from, or wants a second factor of them.
+  if (status === 400 || status === 401 || status === 403)
+    return new SetupFault('login', `PocketBase refuses the login of the superuser (${said})`, error);
+  return error;
 }

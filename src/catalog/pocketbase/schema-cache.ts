@@ -1,4 +1,5 @@
 import type { AssetError } from '../../errors.ts';
+import { SetupFault } from '../../setup-fault.ts';
 import { unavailable } from '../call.ts';
 import { readSchema, type Collection, type FieldMap, type PocketBaseSetup, type Schema } from './schema.ts';
 
@@ -53,7 +54,8 @@ export class SchemaCache {
     // Many calls wait for this one; it must not end because one of them gives up.
     const collection = await this.#read(AbortSignal.timeout(8_000));
     const { collection: name, map } = this.#setup;
-    if (!collection) throw unavailable(new Error(`PocketBase has no collection "${name}"`));
+    if (!collection)
+      throw unavailable(new SetupFault('collection', `PocketBase has no collection "${name}"`));
     const schema = readSchema(collection, this.#setup);
     const missing = Object.values(map).filter((field) => !schema.names.has(field));
     if (missing.length > 0) throw fieldsMissing(name, map, missing);

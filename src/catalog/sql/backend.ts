@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dialect, RawBuilder } from 'kysely';
 import { isAssetError } from '../../errors.ts';
+import type { SetupFault } from '../../setup-fault.ts';
 import { unavailable } from '../call.ts';
 
 /** What tells one SQL database from another; everything else is one query layer. */
@@ -24,6 +25,8 @@ export interface SqlBackend {
   readonly locksRows: boolean;
   /** What an error of the database means. */
   classify(error: unknown): SqlFault;
+  /** What of the set-up an error points at, if it does. */
+  setupFault(error: unknown): SetupFault | undefined;
 }
 
 /**
@@ -45,7 +48,7 @@ export async function withRetries<T>(backend: SqlBackend, work: () => Promise<T>
       if (isAssetError(error)) throw error;
       const fault = backend.classify(error);
       if (fault === 'bug') throw error;
-      if (fault === 'down' || Date.now() > end) throw unavailable(error);
+      if (fault === 'down' || Date.now() > end) throw unavailable(backend.setupFault(error) ?? error);
       await sleep(Math.random() * Math.min(100, 2 ** attempt));
     }
   }

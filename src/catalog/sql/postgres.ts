@@ -1,5 +1,6 @@
 import { PostgresDialect, sql, type PostgresPool, type PostgresPoolClient } from 'kysely';
 import pg from 'pg';
+import { SetupFault, type SetupPart } from '../../setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
 import { SqlCatalog } from '../sql.ts';
@@ -52,6 +53,7 @@ export function postgresBackend(options: PostgresOptions): SqlBackend {
     types: { text: sql`text collate "C"`, json: sql`jsonb`, bytes: sql`bytea` },
     locksRows: true,
     classify,
+    setupFault,
   };
 }
 
@@ -93,6 +95,32 @@ function classify(error: unknown): SqlFault {
   if (state?.startsWith('22') || state?.startsWith('23')) return 'bug';
   const name = (error as Error | undefined)?.name;
   return name === 'TypeError' || name === 'RangeError' || name === 'ReferenceError' ? 'bug' : 'down';
+}
+
+/** What of the set-up each SQLSTATE points at; the message of the server says the rest, and holds no secret. */
+const FAULTS: readonly (readonly [RegExp, SetupPart])[] = [
+  [/^28/, 'login'],
+  [/^3D000$/, 'database'],
+  // A schema of the search path, a table or a column.
+  [/^(3F000|42P01|42703)$/, 'schema'],
+  [/^42501$/, 'permission'],
+];
+
+function setupFault(error: unknown): SetupFault | undefined {
+  const state = sqlState(error);
+  const { message = '' } = (error ?? {}) as { message?: string };
+  const part = FAULTS.find(([pattern]) => pattern.test(state ?? ''))?.[1];
+  if (part !== undefined) return new SetupFault(part, `PostgreSQL answers: ${message} (${state})`, error);
+  // Errors of the client itself have no code.
+  if (/SSL connections/i.test(message)) return new SetupFault('address', message, error);
+  if (/must be a string|SASL/.test(message))
+    return new SetupFault('login', `the server wants a password: ${message}`, error);
+  if (state !== undefined) return undefined;
+  if (/timeout/i.test(message)) return new SetupFault('address', 'there is no answer in time', error);
+  if (/^Connection (terminated|ended)/.test(message)) {
+    return new SetupFault('address', `the connection was closed without an answer (${message})`, error);
+  }
+  return undefined;
 }
 
 /** The code of an error that the server sent; undefined for one of the connection. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { sql, SqliteAdapter, SqliteDialect, type SqliteDatabase } from 'kysely';
 import { LRUCache } from 'lru-cache';
+import { directoryFault, SetupFault } from '../../setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
 import { SqlCatalog } from '../sql.ts';
@@ -41,6 +42,7 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
     types: { text: sql`text`, json: sql`text`, bytes: sql`blob` },
     locksRows: false,
     classify,
+    setupFault: (error) => setupFault(error, options.path),
   };
 }
 
@@ -101,4 +103,25 @@ function classify(error: unknown): SqlFault {
   // The lower byte is the kind, the rest which one of it.
   const kind = errcode & 0xff;
   return RETRY.has(kind) ? 'retry' : BUG.has(kind) ? 'bug' : 'down';
+}
+
+/** What each primary result code of SQLite says of the file, where it says anything. */
+const FAULTS: Readonly<Record<number, string>> = {
+  3: 'this user may not use the file',
+  8: 'the file is read-only for this user',
+  10: 'the disk fails',
+  11: 'the file is damaged',
+  13: 'the disk is full',
+  14: 'the file cannot be opened',
+  26: 'the file is no SQLite database',
+};
+
+function setupFault(error: unknown, path: string): SetupFault | undefined {
+  const { errcode, message = '' } = (error ?? {}) as { errcode?: number; message?: string };
+  if (errcode === undefined) return directoryFault(error);
+  const text = FAULTS[errcode & 0xff];
+  if (text !== undefined)
+    return new SetupFault('directory', `${path}: ${text} (SQLite ${errcode}: ${message})`, error);
+  if (/^no such (table|column)/.test(message)) return new SetupFault('schema', `SQLite: ${message}`, error);
+  return undefined;
 }

@@ -161,7 +161,7 @@ export function failureCount({ failed }: Pick<SweepReport, 'failed'>): number {
 }
 
 /** The message of an error and of what lies behind it. */
-export function causes(error: unknown): readonly string[] {
+function causes(error: unknown): readonly string[] {
   if (!(error instanceof Error) && (error as Error | undefined)?.message === undefined)
     return [String(error)];
   const { message, cause } = error as Error;

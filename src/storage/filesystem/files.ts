@@ -1,6 +1,7 @@
 import { crc32c } from '@node-rs/crc32';
 import { open, type FileHandle } from 'node:fs/promises';
 import { AssetError } from '../../errors.ts';
+import { directoryFault } from '../../setup-fault.ts';
 import type { BlobBody } from '../blob-store.ts';
 import { checksumMismatch, sizeMismatch, storeUnavailable } from '../store-errors.ts';
 
@@ -23,7 +24,7 @@ export async function onDisk<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (error instanceof AssetError || !isSystemError(error)) throw error;
-    throw storeUnavailable(error);
+    throw storeUnavailable(directoryFault(error) ?? error);
   }
 }
 

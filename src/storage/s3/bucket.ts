@@ -1,10 +1,17 @@
-import { DeleteObjectCommand, HeadBucketCommand, HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { StoreClock } from './clock.ts';
-import { isMissingKey, statusOf } from './errors.ts';
+import { isMissingKey, notS3, statusOf } from './errors.ts';
 import { S3Putter } from './put.ts';
 import { sendRequest, type Attempt } from './requests.ts';
+import { storeUnavailable } from '../store-errors.ts';
 
 /** Where an S3 is and how it is used. */
 export interface S3Options {
@@ -34,6 +41,8 @@ export class S3Bucket {
   /** Sends the bytes of objects and parts. */
   readonly putter: S3Putter;
   readonly stallTimeoutMs: number;
+  /** True once the bucket was seen to be one. */
+  #isProven = false;
   /** Fields that a request which makes an object takes. */
   readonly encryption: {
     readonly ServerSideEncryption?: 'AES256' | 'aws:kms';
@@ -99,12 +108,24 @@ export class S3Bucket {
     );
   }
 
-  /** Resolves if the bucket can be reached and used. Sends one request, and a second one if the first was signed at a wrong time. */
+  /**
+   * Resolves if the bucket can be reached and used. Asks by HEAD, but lists one key until that has worked once, and where HEAD is
+   * refused: the answer to HEAD tells neither why, nor whether it comes from an S3.
+   */
   async check(signal: AbortSignal | undefined, timeoutMs: number): Promise<void> {
-    const command = new HeadBucketCommand({ Bucket: this.name });
-    await sendRequest({ signal, repeat: false, stallTimeoutMs: timeoutMs }, (attempt) =>
-      this.#inTime(() => this.client.send(command, abortBy(attempt))),
-    );
+    const bucket = { Bucket: this.name };
+    await sendRequest({ signal, repeat: false, stallTimeoutMs: timeoutMs }, async (attempt) => {
+      const sent = abortBy(attempt);
+      if (this.#isProven) {
+        const head = () => this.client.send(new HeadBucketCommand(bucket), sent);
+        const refused = await this.#inTime(head).then(() => undefined, toRefused);
+        if (refused === undefined) return;
+      }
+      const list = () => this.client.send(new ListObjectsV2Command({ ...bucket, MaxKeys: 1 }), sent);
+      const { Name: name, $metadata } = await this.#inTime(list);
+      if (name === undefined) throw storeUnavailable(notS3($metadata.httpStatusCode ?? 200));
+      this.#isProven = true;
+    });
   }
 
   /**
@@ -151,6 +172,12 @@ export class S3Bucket {
 /** How the SDK is told that an attempt is over. */
 export function abortBy(attempt: Attempt): { abortSignal: AbortSignal } {
   return { abortSignal: attempt.signal };
+}
+
+/** Throws an error again unless it is an answer, whose reason can be asked for. */
+function toRefused(error: unknown): unknown {
+  if (statusOf(error) === undefined) throw error;
+  return error;
 }
 
 function ignore(): void {

@@ -1,10 +1,13 @@
 import { checksumMismatch, multipartGone, storeUnavailable } from '../store-errors.ts';
 import { AssetError } from '../../errors.ts';
+import { connectionFault, SetupFault, type SetupPart } from '../../setup-fault.ts';
 
 /** What is looked at in an error of the SDK. Inside test runners it need not be an instance of Error. */
 interface S3Error {
   readonly name?: string;
   readonly code?: string;
+  /** Where the bucket is, in an error about the region. */
+  readonly Region?: string;
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
@@ -80,7 +83,58 @@ export function toStoreError(error: unknown): unknown {
   if (error instanceof AssetError) return error;
   if (isBadChecksum(error)) return checksumMismatch(error);
   if (hasCode(error, 'NoSuchUpload', 'InvalidPart')) return multipartGone(error);
-  return storeUnavailable(error);
+  return storeUnavailable(setupFaultOf(error) ?? error);
+}
+
+/** What of the set-up each code of S3 points at, and what it says. */
+const FAULTS: readonly (readonly [codes: readonly string[], part: SetupPart, text: string])[] = [
+  [['NoSuchBucket'], 'bucket', 'the bucket does not exist'],
+  [['InvalidBucketName'], 'bucket', 'no bucket can have this name'],
+  [['InvalidAccessKeyId'], 'access-key', 'the store does not know this access key'],
+  [['SignatureDoesNotMatch'], 'secret-key', 'the secret key does not belong to the access key'],
+  [
+    ['ExpiredToken', 'InvalidToken', 'TokenRefreshRequired'],
+    'session-token',
+    'the session token does not hold',
+  ],
+  [
+    [
+      'PermanentRedirect',
+      'TemporaryRedirect',
+      'AuthorizationHeaderMalformed',
+      'IllegalLocationConstraintException',
+    ],
+    'region',
+    'the bucket is in another region',
+  ],
+  [['CredentialsProviderError', 'ProviderError'], 'credentials', 'no credentials were found'],
+  [['AccessDenied', 'AllAccessDisabled'], 'permission', 'the access key may not do this with the bucket'],
+];
+
+/** What an operator has to mend; undefined for a store that just does not work, such as one that answers with a 503. */
+export function setupFaultOf(error: unknown): SetupFault | undefined {
+  const status = statusOf(error);
+  const found = FAULTS.find(([codes]) => hasCode(error, ...codes));
+  if (found !== undefined) {
+    const [, part, text] = found;
+    const { name = '', Region: region } = error as S3Error;
+    const expected = part === 'region' && region !== undefined ? `: it expects ${region}` : '';
+    const mark = status === undefined ? name : `HTTP ${status} ${name}`;
+    return new SetupFault(part, `${text}${expected} (${mark})`, error);
+  }
+  if (status === undefined) return connectionFault(error);
+  if (status === 403)
+    return new SetupFault('permission', 'the store refuses the access key (HTTP 403)', error);
+  if (status === 301 || status === 307)
+    return new SetupFault('region', `the bucket is elsewhere (HTTP ${status})`, error);
+  // An S3 says why, but in the answer to HEAD.
+  if (status === 404 || status === 405 || status === 501) return notS3(status, error);
+  return undefined;
+}
+
+/** The fault of an address where something else than an S3 answers. */
+export function notS3(status: number, cause?: unknown): SetupFault {
+  return new SetupFault('address', `what answers there is no S3 (HTTP ${status})`, cause);
 }
 
 /** Text of the first element of this name; undefined if there is none. */

@@ -1,0 +1,119 @@
+import type { Config } from '../config.ts';
+import { OPTIONS, type Settings } from '../options.ts';
+import type { Option } from '../options/types.ts';
+import { causes, causeText, setupFaultIn, type SetupPart } from '../setup-fault.ts';
+
+/** A failure that is told to the operator in a line, without a stack. */
+export class ExplainedError extends Error {
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'ExplainedError';
+  }
+}
+
+/** Variables that say what is wrong: settings, and those of the AWS chain. */
+type Names = readonly (keyof Settings | `AWS_${string}`)[];
+type Faults = Readonly<Partial<Record<SetupPart, Names>>>;
+
+const FILESYSTEM: Faults = { directory: ['ASSET_DATA_DIR'] };
+const SQLITE: Faults = { ...FILESYSTEM, schema: ['ASSET_MIGRATE'] };
+
+const POSTGRES: Faults = {
+  address: ['ASSET_POSTGRES_URL'],
+  login: ['ASSET_POSTGRES_URL'],
+  database: ['ASSET_POSTGRES_URL'],
+  permission: ['ASSET_POSTGRES_URL'],
+  schema: ['ASSET_MIGRATE'],
+};
+
+const POCKETBASE: Faults = {
+  address: ['ASSET_POCKETBASE_URL'],
+  login: ['ASSET_POCKETBASE_EMAIL', 'ASSET_POCKETBASE_PASSWORD'],
+  collection: ['ASSET_POCKETBASE_COLLECTION'],
+  schema: ['ASSET_MIGRATE'],
+};
+
+const S3: Faults = {
+  address: ['ASSET_S3_ENDPOINT'],
+  region: ['ASSET_S3_REGION'],
+  bucket: ['ASSET_S3_BUCKET'],
+  credentials: ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],
+  'access-key': ['AWS_ACCESS_KEY_ID'],
+  'secret-key': ['AWS_SECRET_ACCESS_KEY'],
+  'session-token': ['AWS_SESSION_TOKEN'],
+  permission: ['AWS_ACCESS_KEY_ID', 'ASSET_S3_BUCKET'],
+};
+
+const SCANNER: Faults = { address: ['ASSET_CLAMD_ADDRESS'] };
+
+/** What is to be done where the fault does not say it. */
+const ADVICE: Readonly<Partial<Record<SetupPart, string>>> = {
+  schema: ': run "asset-service migrate", or set ASSET_MIGRATE=true',
+};
+
+/** Why the port cannot be listened on, by the code of the system. */
+const LISTEN: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process listens there already',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EACCES: 'this user may not listen on this port',
+  ENOTFOUND: 'the name of the host is not known',
+};
+
+/**
+ * What failed, in a line for the operator: the settings that say it, what is wrong, with its code or HTTP status, and the value
+ * where that is no secret. Where nothing of the settings is to blame, the causes alone.
+ */
+export function explainFailure(error: unknown, config: Config): string {
+  const listening = listenText(error);
+  if (listening !== undefined) return withSettings(['ASSET_LISTEN'], listening, config.settings);
+  const fault = setupFaultIn(error);
+  const names = fault && faultsOf(error, config)[fault.part];
+  if (names === undefined) return causeText(error);
+  return withSettings(names, causeText(error) + (ADVICE[fault!.part] ?? ''), config.settings);
+}
+
+/** True if an error is one that the operator can do something about, and no fault of the program. */
+export function isExplained(error: unknown): boolean {
+  const known = (one: Error) => 'reason' in one || 'syscall' in one;
+  return setupFaultIn(error) !== undefined || causes(error).some(known);
+}
+
+/** The settings of the dependency that an error is about, by what of it is wrong. */
+function faultsOf(error: unknown, { store, catalog, settings }: Config): Faults {
+  const reasons = causes(error).map((one) => (one as { reason?: unknown }).reason);
+  if (reasons.includes('STORE_UNAVAILABLE')) return store.kind === 's3' ? s3Faults(settings) : FILESYSTEM;
+  if (reasons.includes('CATALOG_UNAVAILABLE')) {
+    return { sqlite: SQLITE, postgres: POSTGRES, pocketbase: POCKETBASE }[catalog.kind];
+  }
+  if (reasons.includes('SCANNER_UNAVAILABLE')) return SCANNER;
+  if (reasons.includes('IDENTITY_UNAVAILABLE')) {
+    const keys = settings.ASSET_OIDC_JWKS === undefined ? 'ASSET_OIDC_ISSUER' : 'ASSET_OIDC_JWKS';
+    return { address: [keys], issuer: ['ASSET_OIDC_ISSUER'], directory: [keys] };
+  }
+  // The data directory is made before a driver is opened.
+  return FILESYSTEM;
+}
+
+/** Without an endpoint the region says where the S3 is. */
+function s3Faults({ ASSET_S3_ENDPOINT: endpoint }: Settings): Faults {
+  return endpoint === undefined ? { ...S3, address: ['ASSET_S3_REGION', 'ASSET_S3_ENDPOINT'] } : S3;
+}
+
+function listenText(error: unknown): string | undefined {
+  const { code = '', syscall, message = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  if (syscall !== 'listen' && syscall !== 'bind' && syscall !== 'getaddrinfo') return undefined;
+  return LISTEN[code] === undefined ? message : `${LISTEN[code]} (${code})`;
+}
+
+function withSettings(names: Names, text: string, settings: Settings): string {
+  const [first] = names;
+  const options: Readonly<Record<string, Option>> = OPTIONS;
+  const value: unknown = options[first ?? '']?.secret ? undefined : settings[first as keyof Settings];
+  const given = typeof value === 'string' ? ` (it is ${JSON.stringify(withoutPassword(value))})` : '';
+  return `${names.join(', ')}: ${text}${given}`;
+}
+
+/** A value, without the name and password that a URL may have. */
+function withoutPassword(value: string): string {
+  return value.replace(/^(\w+:\/\/)[^/@]*@/, '$1');
+}
