@@ -22,6 +22,10 @@ export class Sessions {
   readonly calls: { readonly from: number; bytes: number }[] = [];
   /** Called before a piece is kept, with the place where it ends; may throw, or say that it is not kept. */
   onPiece: (end: number, call: number) => boolean | void = () => undefined;
+  /** Ids of the uploads that were cancelled. */
+  readonly cancelled: string[] = [];
+  /** Called when an upload was begun, before StartUpload answers. */
+  onStart: () => Promise<void> | void = () => undefined;
   /** Called before GetUpload answers. */
   onGet: (uploadId: string) => void = () => undefined;
 
@@ -31,12 +35,13 @@ export class Sessions {
   }
 
   readonly methods: Partial<ServiceImpl<typeof AssetService>> = {
-    startUpload: ({ uploadSpec }) => {
+    startUpload: async ({ uploadSpec }) => {
       for (const [uploadId, { spec }] of this.uploads) {
         if (spec.requestId === uploadSpec!.requestId) return { uploadId, partSizeBytes: 1048576n };
       }
       const uploadId = `u${this.uploads.size + 1}`;
       this.uploads.set(uploadId, { spec: uploadSpec!, bytes: Buffer.alloc(0), finished: false });
+      await this.onStart();
       return { uploadId, partSizeBytes: 1048576n };
     },
     getUpload: ({ uploadId }) => {
@@ -44,6 +49,33 @@ export class Sessions {
       return { writeStatus: this.#status(uploadId, this.#find(uploadId)) };
     },
     upload: (requests) => this.#take(requests),
+    cancelUpload: ({ uploadId }) => {
+      this.#find(uploadId);
+      this.uploads.delete(uploadId);
+      this.cancelled.push(uploadId);
+      return {};
+    },
+    completeUpload: ({ uploadId, checksums }) => {
+      const kept = this.#find(uploadId);
+      const sha256 = createHash('sha256').update(kept.bytes).digest();
+      if (checksums !== undefined && !sha256.equals(checksums.sha256)) {
+        throw serviceError(Code.InvalidArgument, 'CHECKSUM_MISMATCH');
+      }
+      kept.finished = true;
+      const status = this.#status(uploadId, kept);
+      return status.case === 'file' ? { file: status.value } : {};
+    },
+    signUploadParts: ({ uploadId, partNumbers }) => {
+      this.#find(uploadId);
+      const parts = partNumbers.map((partNumber) => ({
+        ...{
+          partNumber,
+          url: `http://store/${uploadId}/${partNumber}`,
+          headers: { 'x-part': String(partNumber) },
+        },
+      }));
+      return { parts };
+    },
   };
 
   async #take(requests: AsyncIterable<UploadRequest>) {

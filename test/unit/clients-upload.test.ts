@@ -38,7 +38,7 @@ afterEach(async () => {
 });
 
 /** Starts a service that takes uploads as `upload` says; of those over several calls it keeps nothing between two. */
-async function start(upload: Upload, options: { http1?: boolean; port?: number } = {}) {
+async function start(upload: Upload, options: { http1?: boolean; port?: number; retries?: number } = {}) {
   const started: UploadSpec[] = [];
   const methods: Partial<ServiceImpl<typeof AssetService>> = {
     upload,
@@ -52,7 +52,7 @@ async function start(upload: Upload, options: { http1?: boolean; port?: number }
   const client = createAssetClient({
     baseUrl: double.baseUrl,
     transport: options.http1 === true ? 'connect' : 'grpc',
-    retry: { baseDelayMs: 10 },
+    retry: { baseDelayMs: 10, ...(options.retries !== undefined && { retries: options.retries }) },
   });
   open.push(double, client);
   return { client, double, started };
@@ -271,11 +271,14 @@ describe('uploadFile', () => {
 
   it('gives up after the retries that the policy allows', async () => {
     let calls = 0;
-    const { client } = await start(async (requests) => {
-      calls += 1;
-      for await (const _ of requests);
-      throw serviceError(Code.ResourceExhausted, 'TOO_MANY_UPLOADS', { retryMs: 1 });
-    });
+    const { client } = await start(
+      async (requests) => {
+        calls += 1;
+        for await (const _ of requests);
+        throw serviceError(Code.ResourceExhausted, 'TOO_MANY_UPLOADS', { retryMs: 1 });
+      },
+      { retries: 5 },
+    );
     expect(await failure(client.uploadFile(content))).toMatchObject({
       code: 'RESOURCE_EXHAUSTED',
       retryDelayMs: 1,

@@ -1,4 +1,4 @@
-import type { AssetClientError, FileUrl, FileUrlOptions } from '@asset-service/client-core';
+import { AssetClientError, type FileUrl, type FileUrlOptions } from '@asset-service/client-core';
 import { statusToClientError, toFileUrl, toUrlRequest } from '@asset-service/client-core/internal';
 import type { BatchGetFileUrlsResponse } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 
@@ -28,7 +28,7 @@ export async function fileUrls(
         // An answer has room for so many: the next batch begins with this one.
         if (error.reason === 'MESSAGE_TOO_LARGE' && index > 0) break;
         all.push({ id, error });
-      } else throw new TypeError('the service left out an answer of the batch');
+      } else throw new AssetClientError('INTERNAL', 'the service left out an answer of the batch');
     }
   }
   return all;

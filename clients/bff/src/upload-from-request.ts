@@ -28,6 +28,7 @@ export async function uploadFromRequest(
   request: NodeRequest | Request,
   options: RequestUploadOptions,
 ): Promise<AssetFile> {
+  if (typeof request !== 'object' || request === null) throw unread('there is no request');
   const incoming = 'socket' in request ? fromNode(request) : fromWeb(request);
   const { signal } = options;
   const gone = new AbortController();
@@ -46,8 +47,7 @@ export async function uploadFromRequest(
 }
 
 function fromNode(request: NodeRequest): Incoming {
-  if (request.readableDidRead || request.readableEnded)
-    throw new TypeError('the body of the request was read already');
+  if (request.readableDidRead || request.readableEnded) throw unread(READ_BEFORE);
   return {
     header: (name) => {
       const value = request.headers[name];
@@ -82,7 +82,7 @@ function readKindly(request: NodeRequest): AsyncIterator<Uint8Array> {
 }
 
 function fromWeb(request: Request): Incoming {
-  if (request.bodyUsed) throw new TypeError('the body of the request was read already');
+  if (request.bodyUsed || request.body?.locked === true) throw unread(READ_BEFORE);
   return {
     header: (name) => request.headers.get(name) ?? undefined,
     body: request.body ?? new Blob([]).stream(),
@@ -126,6 +126,13 @@ function declaredType(incoming: Incoming): string | undefined {
     throw unfit('the body of the request is a form; send the bytes of the file as they are');
   }
   return type === 'application/octet-stream' ? undefined : type;
+}
+
+const READ_BEFORE =
+  'the body of the request was read already: let no parser of bodies see the requests of uploads';
+
+function unread(message: string): AssetClientError {
+  return new AssetClientError('INVALID_ARGUMENT', message, { reason: 'SOURCE_FAILED' });
 }
 
 function unfit(message: string): AssetClientError {

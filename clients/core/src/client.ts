@@ -1,55 +1,39 @@
-import {
-  Disposition,
-  type GetFileUrlRequestSchema,
-  type GetFileUrlResponse,
-} from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { fromArguments } from './arguments.ts';
 import type { AssetClientOptions } from './connection-options.ts';
 import { Connection } from './connection.ts';
-import { openRead, type OpenFile, type ReadOptions } from './download.ts';
-import { AssetClientError, toClientError } from './errors.ts';
-import { type AssetFile, type FileChanges, toAssetFile, toFileMessage, toUpdateMask } from './records.ts';
+import {
+  type DownloadBytesOptions,
+  type DownloadedBytes,
+  downloadBytes,
+  openRead,
+  type OpenFile,
+  type ReadOptions,
+} from './download.ts';
+import { invalidOption, toClientError } from './errors.ts';
+import { type FileUrl, type FileUrlOptions, toFileUrl, toUrlRequest } from './file-url.ts';
+import { type FilePage, type ListOptions, type PageOptions, toListRequest } from './list.ts';
+import { type FileResult, forEachFile, getFiles, type ManyOptions } from './many.ts';
+import {
+  type AssetFile,
+  type FileChanges,
+  recordOf,
+  toAssetFile,
+  toFileMessage,
+  toUpdateMask,
+} from './records.ts';
 import { type CallOptions, Retries, type Try } from './retry.ts';
 import type { UploadSource } from './source.ts';
 import { uploadFiles, type UploadFilesOptions, type UploadItem, type UploadResult } from './upload-many.ts';
-import { uploadFile, type UploadOptions } from './upload.ts';
-
-/** What a URL is to do. */
-export interface FileUrlOptions {
-  /** How long the URL may be used, in seconds, at least half of it; 15 minutes where left out. */
-  readonly ttlSeconds?: number | undefined;
-  /** Whether a browser shows the file, where its type is safe to show, or saves it (the default). */
-  readonly disposition?: 'inline' | 'attachment' | undefined;
-  /** Name under which a browser saves the file. */
-  readonly downloadName?: string | undefined;
-}
-
-/** A private URL that expires. Whoever holds it can read the file until then. */
-export interface FileUrl {
-  readonly url: string;
-  readonly expireTime: Date | undefined;
-  readonly contentType: string;
-  readonly sizeBytes: number;
-}
-
-/** Which files to list; a file must meet every condition that is set. */
-export interface ListOptions extends CallOptions {
-  readonly owner?: string | undefined;
-  readonly usage?: string | undefined;
-  readonly relation?: { readonly name: string; readonly id: string } | undefined;
-  /** `image/png`, or `image/*` for every image. */
-  readonly contentType?: string | undefined;
-  /** Inclusive. */
-  readonly createTimeFrom?: Date | undefined;
-  /** Exclusive. */
-  readonly createTimeTo?: Date | undefined;
-  /** True to list softly deleted files as well. */
-  readonly showDeleted?: boolean | undefined;
-  /** Files fetched in one call; 50 where left out. */
-  readonly pageSize?: number | undefined;
-}
+import {
+  type CompleteUploadOptions,
+  type StartedUpload,
+  type StartUploadOptions,
+  type UploadParts,
+  UploadSessions,
+  type UploadStatus,
+} from './upload-sessions.ts';
+import { resumeUpload, type ResumeOptions, uploadFile, type UploadOptions } from './upload.ts';
 
 /** A precondition of a change. */
 export interface ChangeOptions extends CallOptions {
@@ -63,9 +47,11 @@ export interface ChangeOptions extends CallOptions {
  */
 export class AssetClient {
   protected readonly connection: Connection;
+  readonly #sessions: UploadSessions;
 
   constructor(connection: Connection) {
     this.connection = connection;
+    this.#sessions = new UploadSessions(connection.rpc, (options, call) => this.call(options, call));
   }
 
   /** The generated client, for calls that have no method here. It sends the identity and does not retry. */
@@ -92,9 +78,56 @@ export class AssetClient {
     return uploadFiles(this.connection, sources, options);
   }
 
+  /**
+   * Begins an upload that others send the bytes of, or that goes on later; see {@link resumeUpload} and {@link signUploadParts}.
+   * It counts in the owner's quota until it is finished, cancelled or expired.
+   */
+  startUpload(options: StartUploadOptions = {}): Promise<StartedUpload> {
+    return this.#sessions.start(options);
+  }
+
+  /** How far an upload is, by the id that {@link startUpload} gave. */
+  getUpload(uploadId: string, options: CallOptions = {}): Promise<UploadStatus> {
+    return this.#sessions.get(uploadId, options);
+  }
+
+  /**
+   * Sends what the service does not have yet of an upload that was begun, and makes a file of it. The source is that of the whole
+   * file. A failure leaves the upload as it stands, to be resumed again.
+   */
+  resumeUpload(uploadId: string, source: UploadSource, options: ResumeOptions = {}): Promise<AssetFile> {
+    return resumeUpload(this.connection, uploadId, source, options);
+  }
+
+  /** Signs the URLs of parts of a direct upload, 1,000 at most. */
+  signUploadParts(
+    uploadId: string,
+    partNumbers: readonly number[],
+    options: CallOptions = {},
+  ): Promise<UploadParts> {
+    return this.#sessions.signParts(uploadId, partNumbers, options);
+  }
+
+  /** Makes a file of an upload whose bytes are all there, such as a direct one whose parts were sent. */
+  completeUpload(uploadId: string, options: CompleteUploadOptions = {}): Promise<AssetFile> {
+    return this.#sessions.complete(uploadId, options);
+  }
+
+  /** Gives an upload up, and removes what was sent of it. */
+  cancelUpload(uploadId: string, options: CallOptions = {}): Promise<void> {
+    return this.#sessions.cancel(uploadId, options);
+  }
+
+  /** Downloads a file, or a stretch of it, into memory, up to `maxBytes`; a whole one is checked against its SHA-256. */
+  downloadBytes(id: string, options: DownloadBytesOptions = {}): Promise<DownloadedBytes> {
+    return downloadBytes(this.connection, id, options);
+  }
+
   /** Opens a file, or a stretch of it, for reading through the service. */
   openRead(id: string, options: ReadOptions = {}): Promise<OpenFile> {
-    return openRead(this.connection, id, options);
+    return openRead(this.connection, id, options).catch((error: unknown) => {
+      throw toClientError(error, options.signal);
+    });
   }
 
   /** The record of a file, a softly deleted one too. */
@@ -103,33 +136,38 @@ export class AssetClient {
     return recordOf(file);
   }
 
+  /** The records of many files, in the order of `ids`; each result is a record or the error for that file. */
+  getFiles(ids: readonly string[], options: CallOptions = {}): Promise<FileResult[]> {
+    const ask = (fileIds: string[]) =>
+      this.call(options, (call) => this.rpc.batchGetFiles({ fileIds }, call));
+    return getFiles(ask, ids);
+  }
+
   /** The files that meet every condition, newest first; fetched a page at a time as they are taken. */
   async *listFiles(options: ListOptions = {}): AsyncGenerator<AssetFile, void, undefined> {
-    const { pageSize = 0, showDeleted = false, createTimeFrom, createTimeTo, relation } = options;
-    const filter = {
-      owner: options.owner ?? '',
-      usage: options.usage ?? '',
-      contentType: options.contentType ?? '',
-      ...(relation === undefined ? {} : { relation }),
-      ...(createTimeFrom === undefined ? {} : { createTimeFrom: timestampFromDate(createTimeFrom) }),
-      ...(createTimeTo === undefined ? {} : { createTimeTo: timestampFromDate(createTimeTo) }),
-    };
-    let pageToken = '';
+    let pageToken: string | undefined;
     do {
-      const page = await this.call(options, (call) =>
-        this.rpc.listFiles({ filter, pageSize, pageToken, showDeleted }, call),
-      );
-      for (const file of page.files) yield toAssetFile(file);
+      const page = await this.listFilesPage({ ...options, pageToken });
+      yield* page.files;
       pageToken = page.nextPageToken;
-    } while (pageToken !== '');
+    } while (pageToken !== undefined);
+  }
+
+  /** One page of the files that meet every condition, newest first, for a list that people leaf through. */
+  async listFilesPage(options: PageOptions = {}): Promise<FilePage> {
+    const request = toListRequest(options);
+    const page = await this.call(options, (call) => this.rpc.listFiles(request, call));
+    return { files: page.files.map(toAssetFile), nextPageToken: page.nextPageToken || undefined };
   }
 
   /** Changes what a file is described by; what `changes` leaves out stays as it is. */
   async updateMetadata(id: string, changes: FileChanges, options: ChangeOptions = {}): Promise<AssetFile> {
-    const paths = toUpdateMask(changes);
+    const request = fromArguments(() => ({
+      file: toFileMessage(changes, id, options.etag),
+      updateMask: { paths: toUpdateMask(changes) },
+    }));
     // An empty mask would mean "every non-empty field".
-    if (paths.length === 0) throw new AssetClientError('INVALID_ARGUMENT', 'nothing to change was given');
-    const request = { file: toFileMessage(changes, id, options.etag), updateMask: { paths } };
+    if (request.updateMask.paths.length === 0) throw invalidOption('nothing to change was given');
     const { file } = await this.call(options, (call) => this.rpc.updateMetadata(request, call));
     return recordOf(file);
   }
@@ -138,6 +176,12 @@ export class AssetClient {
   deleteFile(id: string, options: ChangeOptions = {}): Promise<AssetFile> {
     const request = { fileId: id, etag: options.etag ?? '' };
     return this.#switch(id, options, 'FILE_DELETED', (call) => this.rpc.deleteFile(request, call));
+  }
+
+  /** Deletes many files softly; each result is the record or the error for that file, in the order of `ids`. */
+  deleteFiles(ids: readonly string[], options: ManyOptions = {}): Promise<FileResult[]> {
+    const { signal, timeoutMs, headers } = options;
+    return forEachFile((id) => this.deleteFile(id, { signal, timeoutMs, headers }), ids, options);
   }
 
   /** Brings back a softly deleted file. */
@@ -165,7 +209,7 @@ export class AssetClient {
   }
 
   /** Makes a call that moves no bytes, again where that may help. */
-  protected call<T>(options: CallOptions, call: (current: Try) => Promise<T>): Promise<T> {
+  protected async call<T>(options: CallOptions, call: (current: Try) => Promise<T>): Promise<T> {
     return new Retries(this.connection.retry, options, this.connection.callMs).run(call);
   }
 
@@ -191,33 +235,4 @@ export class AssetClient {
 /** Opens a client. Nothing is sent until the first call. */
 export function createAssetClient(options: AssetClientOptions): AssetClient {
   return new AssetClient(new Connection(options));
-}
-
-/** The message that asks for a URL. */
-export function toUrlRequest(
-  id: string,
-  options: FileUrlOptions,
-): MessageInitShape<typeof GetFileUrlRequestSchema> {
-  const { ttlSeconds, disposition, downloadName = '' } = options;
-  return {
-    source: { case: 'fileId', value: id },
-    downloadName,
-    ...(ttlSeconds === undefined ? {} : { ttl: durationFromMs(ttlSeconds * 1000) }),
-    disposition: disposition === 'inline' ? Disposition.INLINE : Disposition.ATTACHMENT,
-  };
-}
-
-/** The plain object of an answer. */
-export function toFileUrl(response: GetFileUrlResponse): FileUrl {
-  return {
-    url: response.url,
-    expireTime: response.expireTime === undefined ? undefined : timestampDate(response.expireTime),
-    contentType: response.contentType,
-    sizeBytes: Number(response.sizeBytes),
-  };
-}
-
-function recordOf(file: File | undefined): AssetFile {
-  if (file === undefined) throw new AssetClientError('INTERNAL', 'the service answered without a file');
-  return toAssetFile(file);
 }

@@ -1,7 +1,8 @@
+import { assertDuration } from './arguments.ts';
 import { checkHeaders, type ClientHeaders } from './call-headers.ts';
 import { invalidOption } from './errors.ts';
 import { assertHttpUrl, assertProtected } from './http-url.ts';
-import { assertDuration, type RetryPolicy } from './retry.ts';
+import type { RetryPolicy } from './retry.ts';
 import type { TokenSource } from './tokens.ts';
 
 /** How a client reaches the service, and as whom. */

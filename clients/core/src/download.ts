@@ -1,4 +1,7 @@
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { assertWhole } from './arguments.ts';
 import type { Connection } from './connection.ts';
 import { crc32c } from './crc32c.ts';
 import { AssetClientError, toClientError } from './errors.ts';
@@ -19,6 +22,55 @@ export interface OpenFile {
   readonly file: AssetFile;
   /** Its bytes, read from the service no faster than they are taken. Destroying it ends the download. */
   readonly stream: Readable;
+}
+
+/** How much to read into memory. */
+export interface DownloadBytesOptions extends ReadOptions {
+  /** The most that is read; 64 MiB where left out. A longer file is DOWNLOAD_TOO_LARGE before its bytes are read. */
+  readonly maxBytes?: number | undefined;
+}
+
+/** A file in memory. */
+export interface DownloadedBytes {
+  /** Its record. */
+  readonly file: AssetFile;
+  readonly bytes: Uint8Array;
+}
+
+const MAX_BYTES = 64 * 1024 * 1024;
+
+/** Reads a file into memory, and checks a whole one against its SHA-256. */
+export async function downloadBytes(
+  connection: Connection,
+  id: string,
+  options: DownloadBytesOptions,
+): Promise<DownloadedBytes> {
+  const maxBytes = assertWhole('maxBytes', options.maxBytes) ?? MAX_BYTES;
+  const { file, stream } = await openRead(connection, id, options);
+  try {
+    const start = options.offset ?? 0;
+    const wanted = Math.min(options.length ?? Infinity, file.sizeBytes - start);
+    if (wanted > maxBytes) {
+      throw new AssetClientError(
+        'FAILED_PRECONDITION',
+        `the file has ${wanted} bytes to read, and no more than ${maxBytes} are taken into memory: read it as a stream`,
+        {
+          reason: 'DOWNLOAD_TOO_LARGE',
+          metadata: { size_bytes: String(wanted), max_bytes: String(maxBytes) },
+        },
+      );
+    }
+    const bytes = await buffer(stream);
+    const isWhole = bytes.length === file.sizeBytes && file.sha256 !== undefined;
+    if (isWhole && createHash('sha256').update(bytes).digest('hex') !== file.sha256) {
+      throw damaged(id, 'the downloaded file does not have its SHA-256');
+    }
+    return { file, bytes };
+  } catch (error) {
+    throw toClientError(error, options.signal);
+  } finally {
+    stream.destroy();
+  }
 }
 
 /** Opens a file: rejects where it cannot be read at all, so that a failure of the stream is one in the middle. */
@@ -55,9 +107,9 @@ interface Piece {
  * a file never change, so what has arrived stays good. There is always a first piece, if need be an empty one.
  */
 async function* readPieces(connection: Connection, id: string, options: ReadOptions): AsyncGenerator<Piece> {
-  const start = options.offset ?? 0;
-  if (options.length === 0) throw new RangeError('length must be greater than 0');
-  const retries = new Retries(connection.retry, options, connection.transferMs);
+  const start = assertWhole('offset', options.offset) ?? 0;
+  assertWhole('length', options.length, 1);
+  const retries = new Retries(connection.retry, options, connection.transferMs, Infinity);
   let file: AssetFile | undefined;
   let got = 0;
   const wanted = ({ sizeBytes }: AssetFile) => Math.min(options.length ?? Infinity, sizeBytes - start);

@@ -90,20 +90,6 @@ export function invalidOption(message: string, cause?: unknown): AssetClientErro
   return new AssetClientError('INVALID_ARGUMENT', message, { reason: 'OPTION_INVALID', cause });
 }
 
-/**
- * Makes a request of what the caller gave.
- *
- * @throws AssetClientError OPTION_INVALID where that fails
- */
-export function fromArguments<T>(build: () => T): T {
-  try {
-    return build();
-  } catch (error) {
-    if (error instanceof AssetClientError) throw error;
-    throw invalidOption(`an argument is not what it has to be: ${messageOf(error)}`, error);
-  }
-}
-
 /** What an error of any kind says. */
 export function messageOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'message' in error

@@ -1,14 +1,7 @@
-export {
-  AssetClient,
-  type ChangeOptions,
-  createAssetClient,
-  type FileUrl,
-  type FileUrlOptions,
-  type ListOptions,
-} from './client.ts';
+export { AssetClient, type ChangeOptions, createAssetClient } from './client.ts';
 export type { CallHeaders, ClientHeaders } from './call-headers.ts';
 export type { AssetClientOptions } from './connection-options.ts';
-export type { OpenFile, ReadOptions } from './download.ts';
+export type { DownloadBytesOptions, DownloadedBytes, OpenFile, ReadOptions } from './download.ts';
 export type { ErrorCode, ErrorReasonName } from './error-names.ts';
 export {
   AssetClientError,
@@ -16,6 +9,10 @@ export {
   type FieldViolation,
   toClientError,
 } from './errors.ts';
+export type { FileUrl, FileUrlOptions } from './file-url.ts';
+export { httpStatus } from './http-status.ts';
+export type { FilePage, ListOptions, PageOptions } from './list.ts';
+export type { FileResult, ManyOptions } from './many.ts';
 export type { AssetFile, FileChanges, FileDescription } from './records.ts';
 export type { CallOptions, RetryPolicy } from './retry.ts';
 export type { ByteSource, ByteStream, UploadSource } from './source.ts';
@@ -27,5 +24,13 @@ export {
   type TokenSource,
 } from './tokens.ts';
 export type { UploadProgress } from './progress.ts';
-export type { UploadOptions } from './upload.ts';
+export type { ResumeOptions, UploadOptions } from './upload.ts';
+export type {
+  CompleteUploadOptions,
+  StartedUpload,
+  StartUploadOptions,
+  UploadPart,
+  UploadParts,
+  UploadStatus,
+} from './upload-sessions.ts';
 export type { UploadFilesOptions, UploadItem, UploadResult } from './upload-many.ts';

@@ -1,23 +1,42 @@
 import { fileURLToPath } from 'node:url';
 import { fromPath } from './source-path.ts';
-import { isByteStream, readStream } from './source-stream.ts';
+import { sourceFailed } from './reading.ts';
+import { bytesOf, isByteStream, readStream } from './source-stream.ts';
 import type { ByteSource, ByteStream, PreparedSource, UploadSource } from './source.ts';
 import { StreamWindow } from './stream-window.ts';
 
-/** Finds out what kind of source it is, without reading it. Throws a TypeError if it is none. */
+/**
+ * Finds out what kind of source it is, without reading it.
+ *
+ * @throws AssetClientError SOURCE_FAILED if it is none, or was read already
+ */
 export function prepareSource(source: UploadSource): PreparedSource {
+  try {
+    return prepare(source);
+  } catch (error) {
+    throw sourceFailed(error);
+  }
+}
+
+function prepare(source: UploadSource): PreparedSource {
   if (typeof source === 'function') return fromOpener(source);
   if (typeof source === 'string') return fromPath(source);
   if (source instanceof URL) {
     if (source.protocol !== 'file:') throw new TypeError('only a file: URL can be uploaded');
     return fromPath(fileURLToPath(source));
   }
-  if (ArrayBuffer.isView(source)) return fromBytes(source);
-  if ('arrayBuffer' in source) return fromBlob(source);
+  if (ArrayBuffer.isView(source)) return fromBytes(bytesOf(source));
+  if (isBlob(source)) return fromBlob(source);
   if (isByteStream(source)) return fromStream(source);
   throw new TypeError(
     'an upload takes a path, a file: URL, bytes, a Blob, a stream, or a function that opens one',
   );
+}
+
+/** True for a Blob and a File, and not for a Response, which has some of the same methods. */
+function isBlob(source: unknown): source is Blob {
+  if (typeof source !== 'object' || source === null) return false;
+  return 'size' in source && 'slice' in source && 'arrayBuffer' in source;
 }
 
 function fromBytes(bytes: Uint8Array): PreparedSource {

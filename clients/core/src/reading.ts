@@ -1,4 +1,4 @@
-import { AssetClientError, toClientError } from './errors.ts';
+import { AssetClientError, messageOf, toClientError } from './errors.ts';
 import type { Try } from './retry.ts';
 import type { OpenedSource } from './source.ts';
 import type { StreamWindow } from './stream-window.ts';
@@ -7,12 +7,8 @@ import type { WholeHash } from './whole-hash.ts';
 /** The error for a source that could not be read. */
 export function sourceFailed(error: unknown): AssetClientError {
   if (error instanceof AssetClientError) return error;
-  const why =
-    typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
-  return new AssetClientError('INVALID_ARGUMENT', `the source of the upload could not be read: ${why}`, {
-    reason: 'SOURCE_FAILED',
-    cause: error,
-  });
+  const message = `the source of the upload could not be read: ${messageOf(error)}`;
+  return new AssetClientError('INVALID_ARGUMENT', message, { reason: 'SOURCE_FAILED', cause: error });
 }
 
 /** What is read and hashed without being sent. */

@@ -6,6 +6,7 @@ import {
 } from '@asset-service/contract/asset/v1/file_pb.js';
 import { create, type JsonValue } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
+import { AssetClientError } from './errors.ts';
 
 /** What a caller may say of a file. */
 export interface FileDescription {
@@ -73,6 +74,12 @@ export function toAssetFile(file: File): AssetFile {
     purgeTime: toDate(file.purgeTime),
     createdBy: file.createdBy,
   };
+}
+
+/** The record of an answer that must have one. */
+export function recordOf(file: File | undefined): AssetFile {
+  if (file === undefined) throw new AssetClientError('INTERNAL', 'the service answered without a file');
+  return toAssetFile(file);
 }
 
 /** The message of a description. */

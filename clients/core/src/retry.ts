@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { assertDuration } from './arguments.ts';
 import { type CallHeaders, checkHeaders } from './call-headers.ts';
-import { AssetClientError, invalidOption, toClientError } from './errors.ts';
+import { AssetClientError, toClientError } from './errors.ts';
 
 /** How often and how patiently a failed call is made again. */
 export interface RetryPolicy {
@@ -138,16 +139,6 @@ export class Retries {
       }
     }
   }
-}
-
-/**
- * Checks a time in milliseconds.
- *
- * @throws AssetClientError OPTION_INVALID for what is no number from 0 on
- */
-export function assertDuration(name: string, value: number | undefined): number | undefined {
-  if (value === undefined || (typeof value === 'number' && value >= 0)) return value;
-  throw invalidOption(`${name} must be a number of milliseconds, 0 or more, not ${String(value)}`);
 }
 
 /** True if the same call may succeed later. */

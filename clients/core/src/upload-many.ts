@@ -1,6 +1,8 @@
+import { assertWhole } from './arguments.ts';
 import type { Connection } from './connection.ts';
 import { type AssetClientError, toClientError } from './errors.ts';
 import type { UploadProgress } from './progress.ts';
+import { sourceFailed } from './reading.ts';
 import type { AssetFile } from './records.ts';
 import type { UploadSource } from './source.ts';
 import { uploadFile, type UploadOptions } from './upload.ts';
@@ -38,13 +40,16 @@ export async function uploadFiles(
   options: UploadFilesOptions,
 ): Promise<UploadResult[]> {
   const { concurrency = 4, onProgress, onResult, ...shared } = options;
-  if (!Number.isInteger(concurrency) || concurrency < 1)
-    throw new RangeError('concurrency must be a positive whole number');
+  assertWhole('concurrency', concurrency, 1);
   const results: UploadResult[] = [];
   let count = 0;
   const items = listed(sources);
   const worker = async () => {
-    for (let next = await items.next(); next.done !== true; next = await items.next()) {
+    const take = () =>
+      items.next().catch((error: unknown) => {
+        throw sourceFailed(error);
+      });
+    for (let next = await take(); next.done !== true; next = await take()) {
       // A generator answers its callers in their order, and nothing comes between its answer and this line.
       const index = count++;
       const { source, ...own } = next.value;
@@ -63,7 +68,7 @@ export async function uploadFiles(
   };
   // What is under way comes to its end also where the list of sources fails.
   const ended = await Promise.allSettled(Array.from({ length: concurrency }, worker));
-  for (const each of ended) if (each.status === 'rejected') throw each.reason;
+  for (const each of ended) if (each.status === 'rejected') throw toClientError(each.reason);
   return results;
 }
 
@@ -71,6 +76,6 @@ async function* listed(
   sources: Iterable<UploadSource | UploadItem> | AsyncIterable<UploadSource | UploadItem>,
 ): AsyncGenerator<UploadItem> {
   for await (const source of sources) {
-    yield typeof source === 'object' && 'source' in source ? source : { source };
+    yield typeof source === 'object' && source !== null && 'source' in source ? source : { source };
   }
 }

@@ -1,13 +1,20 @@
-import { AssetClientError } from './errors.ts';
+import type { ErrorCode } from './error-names.ts';
+import { AssetClientError, toClientError } from './errors.ts';
 import { skip } from './reading.ts';
 import { type AssetFile, toAssetFile } from './records.ts';
-import { isRetriable, type Try } from './retry.ts';
+import { isRetriable, Retries, type Try } from './retry.ts';
 import { openAt, sendUpload, type WriteStatus } from './upload-call.ts';
 import type { UploadTask } from './upload-task.ts';
 import { WholeHash } from './whole-hash.ts';
 
 /** Reasons after which the service knows better than the client where the upload stands. */
 const ASK_AGAIN = new Set(['UPLOAD_TAKEN_OVER', 'WRITE_OFFSET_MISMATCH', 'UPLOAD_STALLED']);
+
+/** Codes of a failed call that the service may have done nevertheless. */
+const MAY_HAVE_BEGUN = new Set<ErrorCode>(['CANCELLED', 'DEADLINE_EXCEEDED', 'UNAVAILABLE', 'UNKNOWN']);
+
+/** Longest time that cancelling takes, in milliseconds; the caller waits for its failure meanwhile. */
+const CANCEL_MS = 3000;
 
 /**
  * An upload over as many calls as it takes. After each failure that may pass it asks the service how much is durable and goes on
@@ -19,6 +26,8 @@ const ASK_AGAIN = new Set(['UPLOAD_TAKEN_OVER', 'WRITE_OFFSET_MISMATCH', 'UPLOAD
 export class ResumableUpload {
   readonly #task: UploadTask;
   #uploadId: string | undefined;
+  /** True while the service may have begun an upload whose id did not arrive. */
+  #mayBeUnknown = false;
   #partBytes = 0;
   readonly #hash = new WholeHash();
   /** The most that the service was ever known to have. */
@@ -26,6 +35,7 @@ export class ResumableUpload {
 
   constructor(task: UploadTask) {
     this.#task = task;
+    this.#uploadId = task.uploadId;
   }
 
   /** Sends the file. Rejects with the first failure that cannot pass, or when the patience is at its end. */
@@ -34,6 +44,24 @@ export class ResumableUpload {
       (current) => this.#try(current),
       (failure) => this.#mayGoOn(failure),
     );
+  }
+
+  /** Cancels the upload after it failed, as far as that can be done in a short time. */
+  async giveUp(): Promise<void> {
+    const { connection, spec } = this.#task;
+    const retries = new Retries({ retries: 5, baseDelayMs: 100 }, {}, CANCEL_MS);
+    const cancel = async (current: Try) => {
+      if (this.#uploadId === undefined && this.#mayBeUnknown) {
+        this.#uploadId = (await connection.rpc.startUpload({ uploadSpec: spec! }, current)).uploadId;
+      }
+      const uploadId = this.#uploadId;
+      if (uploadId !== undefined) await connection.rpc.cancelUpload({ uploadId }, current);
+    };
+    // The service may still be writing down where the call ended that was given up.
+    const again = (failure: AssetClientError) =>
+      isRetriable(failure) || failure.reason === 'UPLOAD_TAKEN_OVER';
+    // What cannot be cancelled now expires.
+    await retries.run(cancel, again).catch(() => undefined);
   }
 
   async #try(current: Try): Promise<AssetFile> {
@@ -58,7 +86,13 @@ export class ResumableUpload {
   async #standing(current: Try): Promise<WriteStatus> {
     const { connection, spec, mayBeBegun } = this.#task;
     if (this.#uploadId === undefined) {
-      const started = await connection.rpc.startUpload({ uploadSpec: spec }, current);
+      const started = await connection.rpc
+        .startUpload({ uploadSpec: spec! }, current)
+        .catch((error: unknown) => {
+          const failure = toClientError(error, current.signal);
+          this.#mayBeUnknown = MAY_HAVE_BEGUN.has(failure.code);
+          throw failure;
+        });
       this.#uploadId = started.uploadId;
       this.#partBytes = Number(started.partSizeBytes);
       if (!mayBeBegun) return { case: 'persistedSize', value: 0n };
@@ -106,6 +140,7 @@ export class ResumableUpload {
   /** Whether to ask again after a failure. An upload that is gone begins anew, where the source can. */
   #mayGoOn(failure: AssetClientError): boolean {
     if (failure.reason === 'UPLOAD_NOT_FOUND' && this.#uploadId !== undefined) {
+      if (this.#task.uploadId !== undefined) return false;
       this.#uploadId = undefined;
       if (!this.#task.source.canOpen(0)) throw this.#lost(0, failure);
       return true;
@@ -129,12 +164,13 @@ export class ResumableUpload {
    */
   async #assertSame(file: AssetFile, current: Try): Promise<void> {
     const { spec } = this.#task;
+    const what = spec === undefined ? `the upload ${file.id}` : `the request id ${spec.requestId}`;
     if (!this.#hash.isFinished) await this.#hashRest(current);
     const { sha256 } = this.#hash.finish();
     if (file.sha256 === undefined || file.sha256 === sha256.toString('hex')) return;
     throw new AssetClientError(
       'ALREADY_EXISTS',
-      `the request id ${spec.requestId} was used for other content: use a new one for a new upload`,
+      `${what} was used for other content: use a new one for a new upload`,
       { reason: 'REQUEST_ID_REUSED', metadata: { file_id: file.id } },
     );
   }

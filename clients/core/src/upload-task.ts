@@ -9,7 +9,10 @@ import type { PreparedSource } from './source.ts';
 export interface UploadTask {
   readonly connection: Connection;
   readonly source: PreparedSource;
-  readonly spec: MessageInitShape<typeof UploadSpecSchema> & { readonly requestId: string };
+  /** Of an upload that this call begins. */
+  readonly spec?: MessageInitShape<typeof UploadSpecSchema> & { readonly requestId: string };
+  /** Of an upload that somebody began before. */
+  readonly uploadId?: string;
   /** True if an earlier process may have begun the upload. */
   readonly mayBeBegun: boolean;
   readonly windowBytes: number;

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Connection } from './connection.ts';
-import { AssetClientError, toClientError } from './errors.ts';
+import { assertWhole, fromArguments } from './arguments.ts';
+import { AssetClientError, toClientError, withRequestId } from './errors.ts';
 import { prepareSource } from './prepare-source.ts';
 import { ProgressReporter, type UploadProgress } from './progress.ts';
 import { sourceFailed } from './reading.ts';
 import { type AssetFile, type FileDescription, toAssetFile, toFileMessage } from './records.ts';
 import { type CallOptions, isRetriable, Retries } from './retry.ts';
-import type { UploadSource } from './source.ts';
+import type { PreparedSource, UploadSource } from './source.ts';
 import { sendUpload } from './upload-call.ts';
 import { ResumableUpload } from './upload-resumable.ts';
 import type { UploadTask } from './upload-task.ts';
@@ -19,7 +20,7 @@ export interface UploadOptions extends FileDescription, CallOptions {
   /**
    * Makes the upload exactly-once across processes: the same id with the same content gives the same file, and a large upload
    * that a process left behind goes on where it stood. A random one is made where left out, which covers the retries of
-   * this call.
+   * this call; an upload that then fails for good, or is aborted, is cancelled, so that it does not count in the owner's quota.
    */
   readonly requestId?: string | undefined;
   /**
@@ -44,40 +45,91 @@ export async function uploadFile(
   source: UploadSource,
   options: UploadOptions,
 ): Promise<AssetFile> {
-  const prepared = prepareSource(source);
-  try {
-    const known = await prepared.size().catch((error: unknown) => {
-      throw sourceFailed(error);
-    });
-    const sizeBytes = options.sizeBytes ?? known;
-    const task: UploadTask = {
-      connection,
-      source: prepared,
+  const requestId = options.requestId ?? randomUUID();
+  return withSource(source, options, async (prepared, sizeBytes) => {
+    const task: NewUpload = {
+      ...sharedTask(connection, prepared, options, sizeBytes),
       spec: {
-        file: toFileMessage({
-          ...options,
-          name: options.name ?? prepared.name,
-          contentType: options.contentType ?? prepared.contentType,
-        }),
-        requestId: options.requestId ?? randomUUID(),
+        file: fromArguments(() =>
+          toFileMessage({
+            ...options,
+            name: options.name ?? prepared.name,
+            contentType: options.contentType ?? prepared.contentType,
+          }),
+        ),
+        requestId,
         ...(sizeBytes === undefined ? {} : { sizeBytes: BigInt(sizeBytes) }),
       },
       mayBeBegun: options.requestId !== undefined,
-      windowBytes: options.windowBytes ?? 16 * MiB,
-      retries: new Retries(connection.retry, options, connection.transferMs),
-      progress: new ProgressReporter(options.onProgress, sizeBytes),
     };
-    const isSmall = sizeBytes !== undefined && sizeBytes <= (options.singleCallBytes ?? 8 * MiB);
-    return await (isSmall ? uploadWhole(task) : new ResumableUpload(task).run());
+    const singleCallBytes = assertWhole('singleCallBytes', options.singleCallBytes) ?? 8 * MiB;
+    if (sizeBytes !== undefined && sizeBytes <= singleCallBytes) return uploadWhole(task);
+    const upload = new ResumableUpload(task);
+    return upload.run().catch(async (error: unknown) => {
+      // Whoever chose the request id goes on with it; nobody else could, and what was sent would count in the owner's quota.
+      if (options.requestId === undefined) await upload.giveUp();
+      throw error;
+    });
+  }).catch((error: unknown) => {
+    throw withRequestId(toClientError(error, options.signal), requestId);
+  });
+}
+
+/** An upload that begins here. */
+type NewUpload = UploadTask & Required<Pick<UploadTask, 'spec'>>;
+
+/** What going on with an upload is told beside its bytes. */
+export type ResumeOptions = CallOptions & Pick<UploadOptions, 'sizeBytes' | 'windowBytes' | 'onProgress'>;
+
+/** Sends what the service does not have yet of an upload that was begun. */
+export async function resumeUpload(
+  connection: Connection,
+  uploadId: string,
+  source: UploadSource,
+  options: ResumeOptions,
+): Promise<AssetFile> {
+  return withSource(source, options, (prepared, sizeBytes) => {
+    const shared = sharedTask(connection, prepared, options, sizeBytes);
+    return new ResumableUpload({ ...shared, uploadId, mayBeBegun: true }).run();
+  });
+}
+
+/** Prepares a source, and lets go of it in the end. Whatever fails is an AssetClientError. */
+async function withSource(
+  source: UploadSource,
+  options: ResumeOptions,
+  upload: (prepared: PreparedSource, sizeBytes: number | undefined) => Promise<AssetFile>,
+): Promise<AssetFile> {
+  let prepared: PreparedSource | undefined;
+  try {
+    prepared = prepareSource(source);
+    const known = await prepared.size().catch((error: unknown) => {
+      throw sourceFailed(error);
+    });
+    return await upload(prepared, assertWhole('sizeBytes', options.sizeBytes) ?? known);
   } catch (error) {
     throw toClientError(error, options.signal);
   } finally {
-    await prepared.discard?.();
+    await prepared?.discard?.();
   }
 }
 
+function sharedTask(
+  connection: Connection,
+  source: PreparedSource,
+  options: ResumeOptions,
+  sizeBytes: number | undefined,
+) {
+  return {
+    ...{ connection, source },
+    windowBytes: assertWhole('windowBytes', options.windowBytes, 1) ?? 16 * MiB,
+    retries: new Retries(connection.retry, options, connection.transferMs, Infinity),
+    progress: new ProgressReporter(options.onProgress, sizeBytes),
+  };
+}
+
 /** Sends a small file in one call, and anew after a failure. What was read of a stream is kept till the end. */
-function uploadWhole({ connection, source, spec, retries, progress }: UploadTask): Promise<AssetFile> {
+function uploadWhole({ connection, source, spec, retries, progress }: NewUpload): Promise<AssetFile> {
   return retries.run(
     async (current) => {
       progress.begin(0, current.attempt);

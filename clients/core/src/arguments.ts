@@ -1,0 +1,35 @@
+import { AssetClientError, invalidOption, messageOf } from './errors.ts';
+
+/**
+ * Makes a request of what the caller gave.
+ *
+ * @throws AssetClientError OPTION_INVALID where that fails
+ */
+export function fromArguments<T>(build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    if (error instanceof AssetClientError) throw error;
+    throw invalidOption(`an argument is not what it has to be: ${messageOf(error)}`, error);
+  }
+}
+
+/**
+ * Checks a time in milliseconds.
+ *
+ * @throws AssetClientError OPTION_INVALID for what is no number from 0 on
+ */
+export function assertDuration(name: string, value: number | undefined): number | undefined {
+  if (value === undefined || (typeof value === 'number' && value >= 0)) return value;
+  throw invalidOption(`${name} must be a number of milliseconds, 0 or more, not ${String(value)}`);
+}
+
+/**
+ * Checks a number of bytes or of things.
+ *
+ * @throws AssetClientError OPTION_INVALID for what is no whole number from `least` on
+ */
+export function assertWhole(name: string, value: number | undefined, least = 0): number | undefined {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return value;
+  throw invalidOption(`${name} must be a whole number, ${least} or more, not ${String(value)}`);
+}

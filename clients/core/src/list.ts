@@ -1,0 +1,60 @@
+import type { ListFilesRequestSchema } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { assertWhole, fromArguments } from './arguments.ts';
+import { invalidOption } from './errors.ts';
+import type { AssetFile } from './records.ts';
+import type { CallOptions } from './retry.ts';
+
+/** Which files to list; a file must meet every condition that is set. */
+export interface ListOptions extends CallOptions {
+  readonly owner?: string | undefined;
+  readonly usage?: string | undefined;
+  readonly relation?: { readonly name: string; readonly id: string } | undefined;
+  /** `image/png`, or `image/*` for every image. */
+  readonly contentType?: string | undefined;
+  /** Inclusive. */
+  readonly createTimeFrom?: Date | undefined;
+  /** Exclusive. */
+  readonly createTimeTo?: Date | undefined;
+  /** True to list softly deleted files as well. */
+  readonly showDeleted?: boolean | undefined;
+  /** Greatest number of files in a page; 50 where left out, 1,000 at most. */
+  readonly pageSize?: number | undefined;
+}
+
+/** Which page of a list. */
+export interface PageOptions extends ListOptions {
+  /** `nextPageToken` of the page before, with the same conditions; the first page where left out. */
+  readonly pageToken?: string | undefined;
+}
+
+/** One page of a list. */
+export interface FilePage {
+  /** Newest first; may be fewer than asked for, also none, while there are more. */
+  readonly files: readonly AssetFile[];
+  /** What gives the next page; undefined at the end of the list. */
+  readonly nextPageToken: string | undefined;
+}
+
+/** The message that asks for a page. */
+export function toListRequest(options: PageOptions): MessageInitShape<typeof ListFilesRequestSchema> {
+  const { createTimeFrom, createTimeTo, relation, showDeleted = false } = options;
+  const time = (name: string, date: Date) => {
+    if (Number.isNaN(date.getTime())) throw invalidOption(`${name} is no valid date`);
+    return timestampFromDate(date);
+  };
+  return fromArguments(() => ({
+    filter: {
+      owner: options.owner ?? '',
+      usage: options.usage ?? '',
+      contentType: options.contentType ?? '',
+      ...(relation === undefined ? {} : { relation }),
+      ...(createTimeFrom === undefined ? {} : { createTimeFrom: time('createTimeFrom', createTimeFrom) }),
+      ...(createTimeTo === undefined ? {} : { createTimeTo: time('createTimeTo', createTimeTo) }),
+    },
+    pageSize: assertWhole('pageSize', options.pageSize) ?? 0,
+    pageToken: options.pageToken ?? '',
+    showDeleted,
+  }));
+}

@@ -1,0 +1,71 @@
+import type { BatchGetFilesResponse } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { assertWhole } from './arguments.ts';
+import { AssetClientError, toClientError } from './errors.ts';
+import { type AssetFile, toAssetFile } from './records.ts';
+import type { CallOptions } from './retry.ts';
+
+/** The answer for one file of many: either `file` or `error` is set. */
+export type FileResult =
+  | { readonly id: string; readonly file: AssetFile; readonly error?: undefined }
+  | { readonly id: string; readonly file?: undefined; readonly error: AssetClientError };
+
+/** Options of calls for many files that are made one by one. */
+export interface ManyOptions extends CallOptions {
+  /** Greatest number of calls at once; 8 where left out. */
+  readonly concurrency?: number | undefined;
+}
+
+/** The most that one call may ask for. */
+const BATCH = 1000;
+
+/** Asks in batches, one after the other, and puts the answers in the order of `ids`. */
+export async function getFiles(
+  ask: (fileIds: string[]) => Promise<BatchGetFilesResponse>,
+  ids: readonly string[],
+): Promise<FileResult[]> {
+  const found = new Map<string, AssetFile>();
+  const missing = new Set<string>();
+  let left = [...new Set(ids)];
+  while (left.length > 0) {
+    const answer = await ask(left.slice(0, BATCH));
+    for (const file of answer.files) found.set(file.id, toAssetFile(file));
+    for (const id of answer.missingFileIds) missing.add(id);
+    const rest = left.filter((id) => !found.has(id) && !missing.has(id));
+    // An answer may leave ids out, so that it does not grow too long, but never all of them.
+    if (rest.length === left.length) {
+      throw new AssetClientError('INTERNAL', 'the service left out the answers of a batch');
+    }
+    left = rest;
+  }
+  return ids.map((id) => {
+    const file = found.get(id);
+    return file === undefined ? { id, error: notFound(id) } : { id, file };
+  });
+}
+
+/** Makes a call for each of `ids`, so many at once; one that fails does not stop the others. */
+export async function forEachFile(
+  call: (id: string) => Promise<AssetFile>,
+  ids: readonly string[],
+  { concurrency, signal }: ManyOptions,
+): Promise<FileResult[]> {
+  const results: FileResult[] = [];
+  const rest = [...ids].entries();
+  const worker = async () => {
+    for (const [index, id] of rest) {
+      results[index] = await call(id).then(
+        (file): FileResult => ({ id, file }),
+        (error: unknown): FileResult => ({ id, error: toClientError(error, signal) }),
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: assertWhole('concurrency', concurrency, 1) ?? 8 }, worker));
+  return results;
+}
+
+function notFound(id: string): AssetClientError {
+  return new AssetClientError('NOT_FOUND', `there is no file ${id}, or the caller may not read it`, {
+    reason: 'FILE_NOT_FOUND',
+    metadata: { file_id: id },
+  });
+}
