@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { openCatalog } from './app-drivers.ts';
-import type { CatalogFinding, FileCatalog } from './catalog/file-catalog.ts';
+import type { CatalogFinding, FileCatalog, PolicyNames } from './catalog/file-catalog.ts';
 import type { Config } from './config.ts';
+import type { UsagePolicies } from './files/policy/usage-policies.ts';
 import type { Dependency } from './health.ts';
 
 /** Brings the schema of the configured catalog up to date and returns what it did, a line each. */
@@ -17,7 +18,7 @@ export function planMigration(config: Config): Promise<readonly string[]> {
 /** What the operator of the configured catalog has to know of it. Changes nothing. */
 export function checkCatalog(config: Config): Promise<readonly CatalogFinding[]> {
   return withCatalog(config, { readOnly: true }, async (catalog) => {
-    const findings = await catalog.inspect();
+    const findings = await catalog.inspect(namesIn(config.policies));
     if (config.settings.ASSET_MIGRATE || findings.some(({ level }) => level === 'mistake')) return findings;
     const steps = await catalog.planMigration();
     if (steps.length === 0) return findings;
@@ -36,15 +37,19 @@ const INSPECT_EVERY_MS = 60_000;
  */
 export function catalogDependency(
   catalog: FileCatalog,
-  options: { readonly migrates: boolean; readonly inspectEveryMs?: number },
+  options: {
+    readonly policies: UsagePolicies;
+    readonly migrates: boolean;
+    readonly inspectEveryMs?: number;
+  },
   log: Logger,
 ): Dependency {
-  const { migrates, inspectEveryMs = INSPECT_EVERY_MS } = options;
+  const { policies, migrates, inspectEveryMs = INSPECT_EVERY_MS } = options;
   let told: ReadonlySet<string> = new Set();
   let isMigrated = !migrates;
   let inspectAt = 0;
   const inspect = async (call: { readonly signal: AbortSignal }) => {
-    const findings = await catalog.inspect(call);
+    const findings = await catalog.inspect(namesIn(policies), call);
     for (const { level, text } of findings.filter((finding) => !told.has(finding.text))) {
       log[level === 'warning' ? 'warn' : 'error']({ catalog: catalog.kind }, text);
     }
@@ -62,6 +67,14 @@ export function catalogDependency(
       await catalog.check(call);
     },
   };
+}
+
+function namesIn(policies: UsagePolicies): PolicyNames {
+  const { usages, others } = policies.access;
+  const relations = [...usages.values(), others].flatMap(({ read }) =>
+    read.flatMap((rule) => (rule.kind === 'relation' ? [rule.relation] : [])),
+  );
+  return { relations: [...new Set(relations)], usages: [...usages.keys()] };
 }
 
 async function migrate(catalog: FileCatalog, log: Logger): Promise<readonly string[]> {

@@ -99,7 +99,7 @@ export async function startApp(config: Config, log: Logger = createLogger(config
   };
   const dependencies = [
     { name: 'store', check: withClockReport(store, log) },
-    catalogDependency(catalog, { migrates: settings.ASSET_MIGRATE }, log),
+    catalogDependency(catalog, { policies: files.policies, migrates: settings.ASSET_MIGRATE }, log),
     ...(config.identity.kind === 'none' ? [] : [{ name: 'identity', check: () => authenticator.check() }]),
     ...(scanning
       ? [

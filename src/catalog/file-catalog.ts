@@ -130,6 +130,12 @@ export interface CatalogFinding {
   readonly text: string;
 }
 
+/** Names by which usage policies speak of a catalog. A catalog that has a schema can tell those that it does not have. */
+export interface PolicyNames {
+  readonly relations: readonly string[];
+  readonly usages: readonly string[];
+}
+
 /**
  * Where records live. The comments here are the contract; `test/conformance/file-catalog.suite.ts`
  * holds every driver to it on a real server.
@@ -155,8 +161,8 @@ export interface FileCatalog {
   /** What {@link migrate} would do now, a line each. Changes nothing, and rejects like it. */
   planMigration(): Promise<readonly string[]>;
 
-  /** What an operator has to know of the catalog as it is set up. Changes nothing. */
-  inspect(call?: CatalogCall): Promise<readonly CatalogFinding[]>;
+  /** What an operator has to know of the catalog as it is set up, and of these names. Changes nothing. */
+  inspect(names: PolicyNames, call?: CatalogCall): Promise<readonly CatalogFinding[]>;
 
   /** The records of those `ids` that exist, deleted ones too, in one round trip per 200 ids or fewer. */
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>>;

@@ -8,6 +8,7 @@ import type {
   FileRecord,
   NewFileRecord,
   OwnerUsage,
+  PolicyNames,
   PurgeableFile,
   SweepCall,
 } from './file-catalog.ts';
@@ -99,8 +100,8 @@ class PocketBaseCatalog implements FileCatalog {
     return this.#run(undefined, (signal) => previewMigration(this.#client, this.#setup, signal));
   }
 
-  inspect(call?: CatalogCall): Promise<readonly CatalogFinding[]> {
-    return this.#run(call, (signal) => inspectPocketBase(this.#client, this.#setup, signal));
+  inspect(names: PolicyNames, call?: CatalogCall): Promise<readonly CatalogFinding[]> {
+    return this.#run(call, (signal) => inspectPocketBase(this.#client, this.#setup, names, signal));
   }
 
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {

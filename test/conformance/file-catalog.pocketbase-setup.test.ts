@@ -3,10 +3,14 @@ import type PocketBase from 'pocketbase';
 import { catalogDependency } from '../../src/app-catalog.ts';
 import type { CatalogFinding, FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openPocketBaseCatalog, type PocketBaseOptions } from '../../src/catalog/pocketbase.ts';
+import { UsagePolicies } from '../../src/files/policy/usage-policies.ts';
 import { openLog } from '../../src/log.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
 import { createFile, getFile } from './file-catalog/subject.ts';
+
+/** What a service without usage policies asks for. */
+const NO_NAMES = { relations: [], usages: [] };
 
 type Options = Omit<PocketBaseOptions, 'url' | 'email' | 'password'>;
 
@@ -54,7 +58,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
   async function expectMistake(options: Options, ...told: string[]): Promise<FileCatalog> {
     const before = await everything();
     const catalog = open(options);
-    const mistakes = texts(await catalog.inspect(), 'mistake');
+    const mistakes = texts(await catalog.inspect(NO_NAMES), 'mistake');
     expect(mistakes).toHaveLength(1);
     for (const part of told) expect(mistakes[0]).toContain(part);
     for (const work of [() => catalog.migrate(), () => catalog.planMigration()]) {
@@ -77,7 +81,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       await expectMistake({ fields: { name: 'title' } }, 'ASSET_POCKETBASE_FIELDS', '"files"', 'media_1');
       await expectMistake({ hiddenFields: ['url'] }, 'ASSET_POCKETBASE_HIDDEN_FIELDS', '"files"');
       await expectMistake({ defaults: { a: 1 } }, 'ASSET_POCKETBASE_DEFAULTS', '"files"');
-      expect(texts(await open({}).inspect(), 'mistake')).toEqual([]);
+      expect(texts(await open({}).inspect(NO_NAMES), 'mistake')).toEqual([]);
     });
 
     it('takes no collection that cannot hold files', async () => {
@@ -271,7 +275,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
 
       const defaults = JSON.parse(example!) as Record<string, string | number>;
       const mended = open({ collection, defaults });
-      expect(texts(await mended.inspect(), 'mistake')).toEqual([]);
+      expect(texts(await mended.inspect(NO_NAMES), 'mistake')).toEqual([]);
       await mended.migrate();
       const file = await createFile(mended);
       expect(await admin.collection(collection).getOne(file.id)).toMatchObject(defaults);
@@ -282,12 +286,12 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       const { collectionId, ids } = await addTargets(admin, 'folders');
       const field = { name: 'folder', type: 'relation', collectionId, maxSelect: 1, required: true };
       const collection = await addCollection([{ ...field, hidden: true }]);
-      const lost = await open({ collection, defaults: { folder: 'missing00000000' } }).inspect();
+      const lost = await open({ collection, defaults: { folder: 'missing00000000' } }).inspect(NO_NAMES);
       expect(texts(lost, 'mistake')).toEqual([
         expect.stringMatching(/ASSET_POCKETBASE_DEFAULTS: "folder" is "missing00000000", and there is no/),
       ]);
       const catalog = open({ collection, defaults: { folder: ids[0]! } });
-      expect(texts(await catalog.inspect(), 'mistake')).toEqual([]);
+      expect(texts(await catalog.inspect(NO_NAMES), 'mistake')).toEqual([]);
       await catalog.migrate();
       const file = await createFile(catalog);
       expect(await admin.collection(collection).getOne(file.id)).toMatchObject({ folder: ids[0] });
@@ -311,7 +315,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
     it('warns of a size that is required, which no empty file has', async () => {
       const collection = await addCollection([{ name: 'size', type: 'number', required: true }]);
       const catalog = open({ collection, fields: { sizeBytes: 'size' } });
-      expect(await catalog.inspect()).toEqual([
+      expect(await catalog.inspect(NO_NAMES)).toEqual([
         { level: 'warning', text: expect.stringContaining(`${collection}.size is required`) as unknown },
       ]);
       await catalog.migrate();
@@ -326,7 +330,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
         { name: 'owner', type: 'text', required: true },
       ]);
       const catalog = open({ collection });
-      expect(texts(await catalog.inspect(), 'mistake')).toEqual([]);
+      expect(texts(await catalog.inspect(NO_NAMES), 'mistake')).toEqual([]);
       await catalog.migrate();
       await createFile(catalog, { owner: 'ann', attributes: { title: 'x' } });
     });
@@ -362,7 +366,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       for (const index of [unique('title'), unique('url', " where url != ''"), unique('url, title')]) {
         const collection = await addCollection(fields, { indexes: index });
         const catalog = open({ collection, hiddenFields });
-        expect(texts(await catalog.inspect(), 'mistake')).toEqual([]);
+        expect(texts(await catalog.inspect(NO_NAMES), 'mistake')).toEqual([]);
       }
     });
 
@@ -394,7 +398,11 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[0]),
     });
     const catalog = open({ collection, hiddenFields: ['url'] });
-    const dependency = catalogDependency(catalog, { migrates: true, inspectEveryMs: 0 }, log);
+    const dependency = catalogDependency(
+      catalog,
+      { policies: new UsagePolicies(), migrates: true, inspectEveryMs: 0 },
+      log,
+    );
     const check = () => dependency.check({ signal: AbortSignal.timeout(5_000) });
     await check();
     expect(lines).toEqual([]);
@@ -418,13 +426,30 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
     expect(lines).toHaveLength(2);
   });
 
+  it('tells of relations and usages that only the policies name', async () => {
+    const { collectionId } = await addTargets(admin, 'accountants');
+    const collection = await addCollection([
+      { name: 'accountants', type: 'relation', collectionId, maxSelect: 5 },
+      { name: 'usage', type: 'select', values: ['avatar', 'invoice'], maxSelect: 1 },
+    ]);
+    const catalog = open({ collection });
+    const known = { relations: ['accountants'], usages: ['avatar'] };
+    expect(await catalog.inspect(known)).toEqual([]);
+    const unknown = { relations: ['acountants', 'usage'], usages: ['avatar', 'avatr'] };
+    const [relation, field, usage, ...more] = texts(await catalog.inspect(unknown), 'error');
+    expect(relation).toMatch(/^ASSET_POLICY_FILE: .*"acountants".* Did you mean "accountants"\?/);
+    expect(field).toMatch(/^ASSET_POLICY_FILE: .*"usage"/);
+    expect(usage).toContain(`ASSET_POLICY_FILE: the usage "avatr" is no choice of ${collection}.usage`);
+    expect(more).toEqual([]);
+  });
+
   describe('ways past the service', () => {
     const anyone = '@request.auth.id != ""';
 
     it('finds none in what the service makes', async () => {
       const catalog = open({});
       await catalog.migrate();
-      expect(await catalog.inspect()).toEqual([]);
+      expect(await catalog.inspect(NO_NAMES)).toEqual([]);
     });
 
     it('tells of each rule by its name and text', async () => {
@@ -436,7 +461,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
         deleteRule: '',
       };
       const collection = await addCollection([{ name: 'owner', type: 'text' }], rules);
-      const findings = await open({ collection }).inspect();
+      const findings = await open({ collection }).inspect(NO_NAMES);
       expect(texts(findings, 'mistake')).toEqual([]);
       const [create, update, del, ...others] = texts(findings, 'error');
       expect(others).toEqual([]);
@@ -462,7 +487,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
         { name: 'sealed', type: 'file', maxSelect: 1, protected: true },
       ]);
       const catalog = open({ collection });
-      const findings = await catalog.inspect();
+      const findings = await catalog.inspect(NO_NAMES);
       const errors = texts(findings, 'error');
       expect(errors).toEqual([
         expect.stringMatching(`relation ${collection}.album deletes in cascade.*"albums"`),
@@ -474,7 +499,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       ]);
       await admin.collections.update('albums', { deleteRule: null });
       await admin.collections.update('asset_uploads', { listRule: null, updateRule: null });
-      expect(texts(await catalog.inspect(), 'error')).toEqual([]);
+      expect(texts(await catalog.inspect(NO_NAMES), 'error')).toEqual([]);
     });
   });
 });

@@ -1,19 +1,20 @@
 import { unavailable } from '../call.ts';
-import type { CatalogFinding } from '../file-catalog.ts';
+import type { CatalogFinding, PolicyNames } from '../file-catalog.ts';
 import { stepPlanned } from '../migration-step.ts';
 import { quote, type PocketBaseClient } from './client.ts';
 import { doubtfulFields, setupError, type Mistake } from './fillable.ts';
 import { findCollection, listCollections, readState } from './migrate.ts';
-import { collectionOf, fieldNameMistakes } from './names.ts';
+import { collectionOf, fieldNameMistakes, suggest } from './names.ts';
 import { openWays } from './open-rules.ts';
 import { planMigration, setupMistakes } from './plan.ts';
-import type { Collection, PocketBaseSetup } from './schema.ts';
+import { readSchema, type Collection, type PocketBaseSetup } from './schema.ts';
 import { typeMistakes } from './wanted.ts';
 
 /** What the operator of a PocketBase has to know of it. Changes nothing. */
 export async function inspectPocketBase(
   client: PocketBaseClient,
   setup: PocketBaseSetup,
+  names: PolicyNames,
   signal: AbortSignal,
 ): Promise<readonly CatalogFinding[]> {
   const collections = await listCollections(client, signal);
@@ -23,9 +24,39 @@ export async function inspectPocketBase(
   const lost = files && mistakes.length === 0 ? await lostDefaults(client, files, setup, signal) : [];
   return [
     ...[...mistakes, ...lost].map(({ text }) => ({ level: 'mistake', text }) as const),
+    ...(files ? unknownPolicyNames(files, setup, names) : []).map(
+      (text) => ({ level: 'error', text }) as const,
+    ),
     ...openWays(collections, files),
     ...doubts.map((text) => ({ level: 'warning', text }) as const),
   ];
+}
+
+/** What usage policies name that the collection does not have: a rule then holds for nobody, a usage for no file. */
+function unknownPolicyNames(
+  files: Collection,
+  setup: PocketBaseSetup,
+  names: PolicyNames,
+): readonly string[] {
+  const { relations, mapped } = readSchema(files, setup);
+  const there = [...relations.values()];
+  const lost = names.relations
+    .filter((name) => !relations.has(name))
+    .map(
+      (name) =>
+        `a rule reads the relation "${name}", which "${files.name}" does not have.${suggest(name, there)}`,
+    );
+  const field = mapped.get('usage');
+  const values = field?.['values'];
+  const refused = Array.isArray(values)
+    ? names.usages
+        .filter((usage) => !values.includes(usage))
+        .map(
+          (usage) =>
+            `the usage "${usage}" is no choice of ${files.name}.${field!.name}, so PocketBase refuses its files.`,
+        )
+    : [];
+  return [...lost, ...refused].map((text) => `ASSET_POLICY_FILE: ${text}`);
 }
 
 /** Defaults of relations whose targets are not there: PocketBase would refuse every new record for them. */

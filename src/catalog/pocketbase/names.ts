@@ -97,7 +97,7 @@ function namesIn(setting: (typeof SETTINGS_OF_NAMES)[number], setup: PocketBaseS
 }
 
 /** What may have been meant, and what there is. */
-function suggest(name: string, there: readonly { readonly name: string }[]): string {
+export function suggest(name: string, there: readonly { readonly name: string }[]): string {
   const names = there.map((one) => one.name);
   // Two slips, or a third of a long name.
   const options = { maxDistance: Math.max(2, Math.floor(name.length / 3)) };
