@@ -15,13 +15,13 @@ export function planMigration(config: Config): Promise<readonly string[]> {
   return withCatalog(config, { readOnly: true }, (catalog) => catalog.planMigration());
 }
 
-/** What the operator of the configured catalog has to know of it. Changes nothing. */
+/** What the operator of the configured catalog has to know of it; rejects if it cannot be reached. Changes nothing. */
 export function checkCatalog(config: Config): Promise<readonly CatalogFinding[]> {
   return withCatalog(config, { readOnly: true }, async (catalog) => {
     const findings = await catalog.inspect(namesIn(config.policies));
-    if (config.settings.ASSET_MIGRATE || findings.some(({ level }) => level === 'mistake')) return findings;
+    if (findings.some(({ level }) => level === 'mistake')) return findings;
     const steps = await catalog.planMigration();
-    if (steps.length === 0) return findings;
+    if (steps.length === 0 || config.settings.ASSET_MIGRATE) return findings;
     const text = `ASSET_MIGRATE: is false, and the schema of the catalog is not up to date. Run \`asset-service migrate\`, which ${steps.join('; ')}.`;
     return [...findings, { level: 'mistake', text }];
   });

@@ -173,6 +173,16 @@ describe('a PocketBase that was there before', () => {
     expect(closed).toMatchObject({ code: 0, stderr: expect.stringMatching(/^warning: The listRule.*\n$/) });
   }, 60_000);
 
+  it('is reached by the check like any other catalog', async () => {
+    const url = `postgres://nobody:secret@127.0.0.1:${await freePort()}/files`;
+    const { code, stderr } = await cli(['config', '--check'], {
+      ...{ ASSET_CATALOG: 'postgres', ASSET_POSTGRES_URL: url },
+    });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/ASSET_POSTGRES_URL: .*ECONNREFUSED/);
+    expect(stderr).not.toContain('secret');
+  }, 60_000);
+
   it('says that a migration is left to do where the service does none', async () => {
     await admin.collections.delete('asset_leases');
     const { code, stderr } = await cli(['config', '--check'], { ...filled, ASSET_MIGRATE: 'false' });
