@@ -59,6 +59,15 @@ export interface Config {
 }
 
 /**
+ * The settings alone, without looking at the files that they name or at how they go together.
+ *
+ * @throws SettingsError with every mistake at once
+ */
+export function loadSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  return readSettings({ ...readConfigFile(environment['ASSET_CONFIG_FILE']).values, ...environment });
+}
+
+/**
  * The configuration that an environment means, with the files that it names.
  *
  * @throws SettingsError with every mistake at once

@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { addClientCommands } from './client-commands.ts';
 import { addCompletionCommand } from './completion.ts';
+import { addDevTokenCommand } from './dev-token-command.ts';
 import { explain } from './explain.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addServiceCommands } from './service-commands.ts';
@@ -35,6 +36,7 @@ export async function program(args: readonly string[]): Promise<number> {
   addServiceCommands(root);
   addClientCommands(root);
   addHealthCommand(root);
+  addDevTokenCommand(root);
   addCompletionCommand(root);
   try {
     await root.parseAsync(args, { from: 'user' });

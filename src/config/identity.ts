@@ -1,5 +1,6 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
+import { DEVELOPMENT_ISSUER } from './development.ts';
+import { isLoopback } from './loopback.ts';
 import type { Mistakes } from './mistakes.ts';
 import { TLS_FILES } from './tls.ts';
 import { CertificatePrincipals } from '../identity/certificate-principals.ts';
@@ -58,6 +59,7 @@ function oidcOptions(settings: Settings, mistakes: Mistakes, because: string): O
       mistakes.add('ASSET_OIDC_JWKS', 'the file is not a JSON object with an array "keys" that has any');
     }
   }
+  if (settings.ASSET_OIDC_ISSUER === DEVELOPMENT_ISSUER) checkDevelopment(settings, mistakes);
   return {
     issuer: mistakes.require('ASSET_OIDC_ISSUER', because),
     audience: mistakes.require('ASSET_OIDC_AUDIENCE', because),
@@ -78,6 +80,22 @@ function isKeySet(content: string): boolean {
   }
 }
 
+/** Whoever can run a command on the machine gets any token of this issuer, so only this machine may reach the port. */
+function checkDevelopment(settings: Settings, mistakes: Mistakes): void {
+  const { host } = settings.ASSET_LISTEN;
+  if (!isLoopback(host)) {
+    mistakes.add(
+      'ASSET_LISTEN',
+      `with the tokens of "asset-service dev-token" it must be a loopback address (it is ${host}): ` +
+        'name another issuer in ASSET_OIDC_ISSUER',
+    );
+  }
+  mistakes.require(
+    'ASSET_OIDC_JWKS',
+    'the issuer of "asset-service dev-token", which prints it with --settings',
+  );
+}
+
 /** Without identity everybody may do everything, so only this machine may reach the port. */
 function checkLoopback(settings: Settings, mistakes: Mistakes): void {
   const { host } = settings.ASSET_LISTEN;
@@ -87,8 +105,4 @@ function checkLoopback(settings: Settings, mistakes: Mistakes): void {
     `with ASSET_AUTH=none it must be a loopback address, since every caller may do everything (it is ${host}): ` +
       'set it to oidc or mtls',
   );
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
