@@ -9,7 +9,7 @@ const TIMEOUT_MS = 10_000;
  * Makes a connection to the service and closes it, so that a wrong address, a wrong scheme or a certificate that nobody trusts is told at
  * once. A call would be tried again for a while, since a service that is being restarted looks the same.
  *
- * @throws AssetClientError CONNECTION_LOST
+ * @throws AssetClientError CONNECTION_LOST, TLS_FAILED
  */
 export async function assertReachable(
   address: string,
@@ -34,33 +34,38 @@ export async function assertReachable(
     });
   } catch (error) {
     if (signal.aborted) throw error;
-    const message = `the service at ${address} cannot be reached: ${why(error as NodeJS.ErrnoException, isTls)}`;
-    throw new AssetClientError('UNAVAILABLE', message, { reason: 'CONNECTION_LOST', cause: error });
+    const { reason, text } = explained(error as NodeJS.ErrnoException, isTls);
+    const message = `the service at ${address} cannot be reached: ${text}`;
+    throw new AssetClientError('UNAVAILABLE', message, { reason, cause: error });
   } finally {
     socket.destroy();
   }
 }
 
-function why(error: NodeJS.ErrnoException, isTls: boolean): string {
+/** Why there is no connection, and by which reason of the clients it is known. */
+function explained(
+  error: NodeJS.ErrnoException,
+  isTls: boolean,
+): { readonly reason: string; readonly text: string } {
   // Several addresses were tried.
-  const { code, message } =
+  const { code = '', message } =
     error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error;
-  switch (code) {
-    case 'ECONNREFUSED':
-      return 'nothing listens there (ECONNREFUSED). Start it, or say where it is with --url or ASSET_URL';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return `no such host (${code}). Say where the service is with --url or ASSET_URL`;
-    case 'EPROTO':
-    case 'ERR_SSL_WRONG_VERSION_NUMBER':
-    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
-      return `it does not speak TLS (${code}). Give an http:// address if that is right`;
-    case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return `its certificate is for another name (${message})`;
-    default:
-      if (isTls && code !== undefined && /CERT|ISSUER|SIGNATURE|CRL/.test(code)) {
-        return `its certificate is not trusted (${code}). Give that of its authority with --ca`;
-      }
-      return code === undefined || message.includes(code) ? message : `${message} (${code})`;
+  const lost = (text: string) => ({ reason: 'CONNECTION_LOST', text });
+  const refused = (text: string) => ({ reason: 'TLS_FAILED', text });
+  if (code === 'ECONNREFUSED') {
+    return lost('nothing listens there (ECONNREFUSED). Start it, or say where it is with --url or ASSET_URL');
   }
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return lost(`no such host (${code}). Say where the service is with --url or ASSET_URL`);
+  }
+  if (isTls && /^(?:EPROTO$|ERR_SSL_)/.test(code)) {
+    return refused(`it does not speak TLS (${code}). Give an http:// address if that is right`);
+  }
+  if (isTls && code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return refused(`its certificate is for another name (${message})`);
+  }
+  if (isTls && /CERT|ISSUER|SIGNATURE|CRL/.test(code)) {
+    return refused(`its certificate is not trusted (${code}). Give that of its authority with --ca`);
+  }
+  return lost(code === '' || message.includes(code) ? message : `${message} (${code})`);
 }

@@ -120,9 +120,9 @@ describe('the transport', () => {
     const { certPath } = worker;
     const ca = authority.certificate.certPath;
     const wrong: [string[], number, RegExp][] = [
-      [['-u', secure.url], 1, /CONNECTION_LOST: .*not trusted \(\w+\).*--ca/],
+      [['-u', secure.url], 1, /TLS_FAILED: .*not trusted \(\w+\).*--ca/],
       [['-u', secure.url, '--ca', stranger.certificate.certPath], 1, /not trusted/],
-      [['-u', service.url.replace('http:', 'https:'), '--ca', ca], 1, /does not speak TLS/],
+      [['-u', service.url.replace('http:', 'https:'), '--ca', ca], 1, /TLS_FAILED: .*does not speak TLS/],
       [['-u', secure.url, '--cert', certPath], 2, /--cert and --key go together/],
       [['-u', secure.url, '--ca', 'none.pem'], 2, /--ca none\.pem: cannot be read \(ENOENT\)/],
       [['-u', service.url, '--ca', ca], 2, /are for https/],
