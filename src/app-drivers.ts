@@ -8,6 +8,7 @@ import type { Authenticator } from './identity/authenticator.ts';
 import { NO_IDENTITY } from './identity/none.ts';
 import { CallLimits } from './rpc/call-limits.ts';
 import type { RequestHandler } from './rpc/listener.ts';
+import { SettingsError } from './options/environment.ts';
 import { directoryFault } from './setup-fault.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 
@@ -40,9 +41,19 @@ export async function openCatalog(
       return openSqliteCatalog({ path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite') });
     }
     case 'postgres':
-      return (await import('./catalog/sql/postgres.ts')).openPostgresCatalog({ url: catalog.url });
+      return openPostgres(catalog.url, settings.ASSET_POSTGRES_CONNECTIONS);
     case 'pocketbase':
       return (await import('./catalog/pocketbase.ts')).openPocketBaseCatalog(catalog.pocketbase);
+  }
+}
+
+async function openPostgres(url: string, maxConnections: number): Promise<FileCatalog> {
+  const { openPostgresCatalog } = await import('./catalog/sql/postgres.ts');
+  try {
+    return openPostgresCatalog({ url, maxConnections });
+  } catch (error) {
+    if (error instanceof TypeError) throw new SettingsError([`ASSET_POSTGRES_URL: ${error.message}`]);
+    throw error;
   }
 }
 

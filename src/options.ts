@@ -83,8 +83,13 @@ export const OPTIONS = {
   ASSET_POSTGRES_URL: option(
     url(/^postgres(ql)?$/).optional(),
     '',
-    'Connection string of the database. Required with ASSET_CATALOG=postgres.',
+    'Connection string of the database, with `sslmode` and the like as libpq has them, and `schema` for a schema of its own. Required with ASSET_CATALOG=postgres.',
     true,
+  ),
+  ASSET_POSTGRES_CONNECTIONS: option(
+    count(1, 1_000),
+    '16',
+    'Connections to the database that one process opens at most. All replicas together must fit into what the server or pooler allows.',
   ),
   ...POCKETBASE_OPTIONS,
   ASSET_MIGRATE: option(

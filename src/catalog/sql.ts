@@ -10,6 +10,7 @@ import type {
   FileRecord,
   NewFileRecord,
   OwnerUsage,
+  PolicyNames,
   PurgeableFile,
   SweepCall,
 } from './file-catalog.ts';
@@ -57,8 +58,9 @@ export class SqlCatalog implements FileCatalog {
     return withRetries(this.#backend, () => planSql(this.#backend));
   }
 
-  async inspect(): Promise<readonly CatalogFinding[]> {
-    return [];
+  async inspect(_names: PolicyNames, call?: CatalogCall): Promise<readonly CatalogFinding[]> {
+    const { inspect } = this.#backend;
+    return inspect ? this.#run(call, () => inspect(this.#db), CHECK_TIMEOUT_MS) : [];
   }
 
   async get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>> {
@@ -197,8 +199,7 @@ export class SqlCatalog implements FileCatalog {
   }
 
   async check(call?: CatalogCall): Promise<void> {
-    const probe = () => this.#db.selectFrom('files').select('id').limit(1).execute();
-    await this.#run(call, probe, CHECK_TIMEOUT_MS);
+    await this.#run(call, () => this.#backend.probe(this.#db), CHECK_TIMEOUT_MS);
   }
 
   async close(): Promise<void> {

@@ -88,6 +88,12 @@ const INSTALLABLES = {
       await run('buf', ['build', protos, '--as-file-descriptor-set', '--output', descriptors]);
     },
   },
+  pgbouncer: {
+    version: 'pgbouncer-debian',
+    program: 'pgbouncer',
+    override: 'ASSET_TEST_PGBOUNCER_BIN',
+    install: installPgBouncer,
+  },
   keycloak: {
     version: 'keycloak-26.7.3',
     program: 'bin/kc.sh',
@@ -95,6 +101,17 @@ const INSTALLABLES = {
     install: installKeycloak,
   },
 } satisfies Record<string, Installable>;
+
+/** Takes PgBouncer, and the libraries that a plain Debian has not, from Debian's packages without installing them. */
+async function installPgBouncer(dir: string): Promise<void> {
+  const packages = 'pgbouncer libevent-2.1-7 libc-ares2';
+  await run('sh', ['-c', `cd "$1" && apt-get download ${packages}`, 'download', dir]);
+  for (const name of await readdir(dir)) await run('dpkg', ['-x', join(dir, name), dir]);
+  const script =
+    'dir=$(dirname "$0")\nLD_LIBRARY_PATH=$(echo "$dir"/usr/lib/*-linux-gnu) exec "$dir/usr/sbin/pgbouncer" "$@"';
+  await writeFile(join(dir, 'pgbouncer'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  await run(join(dir, 'pgbouncer'), ['--version']);
+}
 
 /**
  * Takes Keycloak from Maven, and does once what it would do at its first start: builds it, and makes its database with the
@@ -124,7 +141,7 @@ async function installKeycloak(dir: string): Promise<void> {
 /**
  * Returns the path of a server's or tool's program. It is installed under `.cache/servers` of the repository on first use,
  * once for all processes. `ASSET_TEST_WEED_BIN`, `ASSET_TEST_POCKETBASE_BIN`,
- * `ASSET_TEST_KEYCLOAK_BIN`, `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN`, `ASSET_TEST_TOXIPROXY_BIN` and `ASSET_TEST_TUSD_BIN` name programs to use instead.
+ * `ASSET_TEST_KEYCLOAK_BIN`, `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN`, `ASSET_TEST_TOXIPROXY_BIN`, `ASSET_TEST_TUSD_BIN` and `ASSET_TEST_PGBOUNCER_BIN` name programs to use instead.
  */
 export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<string> {
   const { version, program, override, install }: Installable = INSTALLABLES[name];

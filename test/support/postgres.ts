@@ -1,4 +1,4 @@
-import { cp } from 'node:fs/promises';
+import { chown, cp, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { freePort } from './ports.ts';
@@ -8,13 +8,24 @@ import { makeDir, run, startServer, type Identity, type Server } from './process
 export type Postgres = Server & {
   /** URL of the database `postgres`, for a superuser. */
   readonly url: string;
+  /** Where its socket is. */
+  readonly dir: string;
+  readonly port: number;
 };
 
 /** PostgreSQL refuses to run as root; this is `nobody`. */
 const NOBODY: Identity = { uid: 65_534, gid: 65_534 };
 
-/** Starts a PostgreSQL that a test may kill and restart. About two seconds. */
-export async function startPostgres(): Promise<Postgres> {
+/** What {@link startPostgres} has besides; everything may be left out. */
+export interface PostgresServerOptions {
+  /** Certificate and key of the server, which then speaks TLS as well. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+  /** Lines of pg_hba.conf that go before those which let everybody in. */
+  readonly hba?: readonly string[];
+}
+
+/** Starts a PostgreSQL that a test may kill and restart. It also listens on a socket in its `dir`. About two seconds. */
+export async function startPostgres(options: PostgresServerOptions = {}): Promise<Postgres> {
   const identity = process.getuid?.() === 0 ? NOBODY : undefined;
   const dir = await makeDir('postgres', identity);
   const data = join(dir, 'data');
@@ -40,6 +51,18 @@ export async function startPostgres(): Promise<Postgres> {
     await initdb(bin);
   }
 
+  const { tls, hba = [] } = options;
+  const hbaPath = join(data, 'pg_hba.conf');
+  await writeFile(hbaPath, [...hba, await readFile(hbaPath, 'utf8')].join('\n'));
+  if (tls) {
+    for (const [name, content] of [
+      ['server.crt', tls.cert],
+      ['server.key', tls.key],
+    ] as const) {
+      await writeFile(join(data, name), content, { mode: 0o600 });
+      if (identity) await chown(join(data, name), identity.uid, identity.gid);
+    }
+  }
   const port = await freePort();
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   const server = await startServer({
@@ -47,7 +70,8 @@ export async function startPostgres(): Promise<Postgres> {
     command: join(bin, 'postgres'),
     args: [
       ...['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1'],
-      ...['-c', 'unix_socket_directories=', '-c', 'max_connections=200'],
+      ...['-c', `unix_socket_directories=${dir}`, '-c', 'max_connections=200'],
+      ...(tls ? ['-c', 'ssl=on'] : []),
       // A killed process loses nothing that the kernel has; only a power cut would.
       ...['-c', 'fsync=off'],
     ],
@@ -61,7 +85,7 @@ export async function startPostgres(): Promise<Postgres> {
     // "Fast": does not wait for its clients to go.
     stopSignal: 'SIGINT',
   });
-  return Object.assign(server, { url });
+  return Object.assign(server, { url, dir, port });
 }
 
 /** Runs one statement on a connection of its own. */

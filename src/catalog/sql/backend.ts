@@ -1,8 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Dialect, RawBuilder } from 'kysely';
+import type { Dialect, Kysely, RawBuilder } from 'kysely';
+import type { MigratorProps } from 'kysely/migration';
 import { isAssetError } from '../../errors.ts';
 import type { SetupFault } from '../../setup-fault.ts';
 import { unavailable } from '../call.ts';
+import type { CatalogFinding } from '../file-catalog.ts';
+import type { Tables } from './tables.ts';
+
+/** The tables in which Kysely keeps what was migrated. */
+export type MigrationTables = Pick<
+  MigratorProps,
+  'migrationTableName' | 'migrationLockTableName' | 'migrationTableSchema'
+>;
 
 /** What tells one SQL database from another; everything else is one query layer. */
 export interface SqlBackend {
@@ -13,6 +22,15 @@ export interface SqlBackend {
   openMigrationDialect(): Dialect;
   /** Opens it to look at its schema, and changes nothing; undefined if there is no database yet. */
   openReadingDialect(): Dialect | undefined;
+  /** What the operator has to know before the database is used. Nothing, where left out. */
+  readonly inspect?: (db: Kysely<Tables>) => Promise<readonly CatalogFinding[]>;
+  /** Which tables keep the migrations that were applied; Kysely's own where left out. `mayCreate` lets it make a schema for them. */
+  readonly migrationTables?: (
+    db: Kysely<Tables>,
+    options: { readonly mayCreate: boolean },
+  ) => Promise<MigrationTables>;
+  /** Resolves if the database can be read and written. */
+  probe(db: Kysely<Tables>): Promise<void>;
   /** The database's clock in milliseconds: one clock, however many replicas there are. */
   readonly now: RawBuilder<number>;
   /** The relations of a row of `files`, as a JSON array of name and target, in order. */

@@ -1,5 +1,6 @@
 import { Kysely, sql } from 'kysely';
 import { Migrator, type Migration } from 'kysely/migration';
+import { AssetError } from '../../errors.ts';
 import { stepDone, stepPlanned, type MigrationStep } from '../migration-step.ts';
 import type { SqlBackend } from './backend.ts';
 import type { Tables } from './tables.ts';
@@ -8,13 +9,23 @@ import type { Tables } from './tables.ts';
 export async function migrateSql(backend: SqlBackend): Promise<readonly string[]> {
   const db = new Kysely<Tables>({ dialect: backend.openMigrationDialect() });
   try {
-    const { error, results } = await migratorOf(db, backend).migrateToLatest();
-    if (error !== undefined) throw error as Error;
-    return (results ?? []).map(({ migrationName }) => stepDone(applying(migrationName)));
+    // All of it is one transaction, whose lock lets one replica at a time: a pooler may give each transaction another connection.
+    return await db.transaction().execute(async (trx) => {
+      await trx.getExecutor().adapter.acquireMigrationLock(trx, NO_LOCK_TABLE);
+      const mistake = (await backend.inspect?.(trx))?.find(({ level }) => level === 'mistake');
+      if (mistake) throw new AssetError('CATALOG_REFUSED', mistake.text);
+      const migrator = await migratorOf(trx, backend, { mayCreate: true });
+      const { error, results } = await migrator.migrateToLatest();
+      if (error !== undefined) throw error as Error;
+      return (results ?? []).map(({ migrationName }) => stepDone(applying(migrationName)));
+    });
   } finally {
     await db.destroy();
   }
 }
+
+/** What the locks of some databases are rows of; ours need no table. */
+const NO_LOCK_TABLE = { lockTable: '', lockRowId: '' };
 
 /** The steps that {@link migrateSql} would take, a line each. Reads the database alone, and makes none. */
 export async function planSql(backend: SqlBackend): Promise<readonly string[]> {
@@ -23,15 +34,20 @@ export async function planSql(backend: SqlBackend): Promise<readonly string[]> {
   if (dialect === undefined) return all.map((name) => stepPlanned(applying(name)));
   const db = new Kysely<Tables>({ dialect });
   try {
-    const steps = await migratorOf(db, backend).getMigrations();
+    const steps = await (await migratorOf(db, backend, { mayCreate: false })).getMigrations();
     return steps.filter((step) => !step.executedAt).map(({ name }) => stepPlanned(applying(name)));
   } finally {
     await db.destroy();
   }
 }
 
-function migratorOf(db: Kysely<Tables>, backend: SqlBackend): Migrator {
-  return new Migrator({ db, provider: { getMigrations: async () => migrations(backend) } });
+async function migratorOf(
+  db: Kysely<Tables>,
+  backend: SqlBackend,
+  options: { readonly mayCreate: boolean },
+): Promise<Migrator> {
+  const provider = { getMigrations: async () => migrations(backend) };
+  return new Migrator({ db, provider, ...(await backend.migrationTables?.(db, options)) });
 }
 
 function applying(name: string): MigrationStep {

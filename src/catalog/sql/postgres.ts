@@ -1,48 +1,53 @@
-import { PostgresDialect, sql, type PostgresPool, type PostgresPoolClient } from 'kysely';
-import pg from 'pg';
+import { PostgresAdapter, PostgresDialect, sql, type Kysely } from 'kysely';
 import { SetupFault, type SetupPart } from '../../setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
+import { openPostgresPool, sqlState } from './postgres-pool.ts';
+import { inspectPostgres, schemaForMigrations } from './postgres-schema.ts';
+import { readPostgresUrl } from './postgres-url.ts';
 import { SqlCatalog } from '../sql.ts';
 
 /** How to open a {@link postgresBackend}. */
 export interface PostgresOptions {
-  /** `postgres://user:password@host:port/database`, with `sslmode` and the like as libpq has them. */
+  /** What {@link readPostgresUrl} reads. */
   readonly url: string;
   /** Greatest number of connections of this process. */
   readonly maxConnections?: number;
 }
 
-/** Opens the catalog in a PostgreSQL, or in what speaks its protocol. Connects with the first call. */
+/**
+ * Opens the catalog in a PostgreSQL, or in what speaks its protocol. Connects with the first call.
+ *
+ * @throws TypeError if the URL cannot be read
+ */
 export function openPostgresCatalog(options: PostgresOptions): FileCatalog {
   return new SqlCatalog(postgresBackend(options));
 }
 
-const CONNECT_TIMEOUT_MS = 4_000;
-const QUERY_TIMEOUT_MS = 8_000;
+const STATEMENT_TIMEOUT_MS = 7_000;
 
 /** The PostgreSQL side of the SQL catalog. */
-export function postgresBackend(options: PostgresOptions): SqlBackend {
-  const connection = {
-    connectionString: options.url,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-    application_name: 'asset-service',
-  };
+export function postgresBackend({ url, maxConnections = 16 }: PostgresOptions): SqlBackend {
+  const target = readPostgresUrl(url);
+  const openOne = () => new PoolableDialect({ pool: openPostgresPool(target, { max: 1 }) });
   return {
     kind: 'postgres',
     openDialect: () =>
-      new PostgresDialect({
-        pool: openPool({
-          ...connection,
-          max: options.maxConnections ?? 16,
-          // The server gives up first, so that what the caller is told has happened.
-          statement_timeout: QUERY_TIMEOUT_MS - 1_000,
-          query_timeout: QUERY_TIMEOUT_MS,
-        }),
+      new PoolableDialect({
+        pool: openPostgresPool(target, { max: maxConnections, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
       }),
-    openMigrationDialect: () => new PostgresDialect({ pool: openPool({ ...connection, max: 1 }) }),
-    openReadingDialect: () => new PostgresDialect({ pool: openPool({ ...connection, max: 1 }) }),
+    openMigrationDialect: openOne,
+    openReadingDialect: openOne,
+    inspect: (db) => inspectPostgres(db, target.schema),
+    migrationTables: (db, { mayCreate }) => schemaForMigrations(db, mayCreate ? target.schema : undefined),
+    async probe(db) {
+      const { rows } = await sql<{ read_only: string }>`
+        select current_setting('transaction_read_only') as read_only, (select 1 from files limit 1)`.execute(
+        db,
+      );
+      if (rows[0]?.read_only !== 'on') return;
+      throw new SetupFault('database', 'it is read-only, as a replica is: name the primary server');
+    },
     // Not now(), which stands still for the length of a transaction.
     now: sql<number>`cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint)`,
     relations: sql<string>`cast((
@@ -57,34 +62,21 @@ export function postgresBackend(options: PostgresOptions): SqlBackend {
   };
 }
 
-/** A pool that lets go of a connection that timed out or broke, where Kysely would use it again. */
-function openPool(config: pg.PoolConfig): PostgresPool {
-  const pool = new pg.Pool(config);
-  // A connection that breaks while nobody waits for it would end the process; the next call opens another.
-  pool.on('error', () => undefined);
-  pool.on('connect', (client) => client.on('error', () => undefined));
-  return {
-    options: pool.options,
-    end: () => pool.end(),
-    connect: async () => {
-      const client = await pool.connect();
-      let broken: Error | undefined;
-      const query = async (text: string, values: readonly unknown[]) => {
-        // Else the rollback would wait for the same silence again.
-        if (broken) throw broken;
-        try {
-          return await client.query(text, [...values]);
-        } catch (error) {
-          if (sqlState(error) === undefined) broken = error as Error;
-          throw error;
-        }
-      };
-      return {
-        query: query as unknown as PostgresPoolClient['query'],
-        release: (destroy?: boolean) => client.release(destroy === true || broken !== undefined),
-      };
-    },
-  };
+/** Number of the advisory lock of migrations, which others who use the database have no use for. */
+const MIGRATION_LOCK = 5_263_170_911;
+
+/** Migrates under a lock that ends with the transaction. That of Kysely stays in the connection, which a pooler gives to others. */
+class PoolableDialect extends PostgresDialect {
+  override createAdapter(): PostgresAdapter {
+    return new (class extends PostgresAdapter {
+      override async acquireMigrationLock(db: Kysely<unknown>): Promise<void> {
+        await sql`select pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(db);
+      }
+      override releaseMigrationLock(): Promise<void> {
+        return Promise.resolve();
+      }
+    })();
+  }
 }
 
 function classify(error: unknown): SqlFault {
@@ -100,7 +92,8 @@ function classify(error: unknown): SqlFault {
 /** What of the set-up each SQLSTATE points at; the message of the server says the rest, and holds no secret. */
 const FAULTS: readonly (readonly [RegExp, SetupPart])[] = [
   [/^28/, 'login'],
-  [/^3D000$/, 'database'],
+  // No such database; one that is read-only.
+  [/^(3D000|25006)$/, 'database'],
   // A schema of the search path, a table or a column.
   [/^(3F000|42P01|42703)$/, 'schema'],
   [/^42501$/, 'permission'],
@@ -121,10 +114,4 @@ function setupFault(error: unknown): SetupFault | undefined {
     return new SetupFault('address', `the connection was closed without an answer (${message})`, error);
   }
   return undefined;
-}
-
-/** The code of an error that the server sent; undefined for one of the connection. */
-function sqlState(error: unknown): string | undefined {
-  const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
-  return typeof code === 'string' && severity !== undefined ? code : undefined;
 }

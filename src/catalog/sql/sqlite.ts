@@ -32,6 +32,7 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
       existsSync(options.path)
         ? new TransactionalSqliteDialect({ database: async () => openReadOnly(options.path) })
         : undefined,
+    probe: async (db) => void (await db.selectFrom('files').select('id').limit(1).execute()),
     now: sql<number>`cast(unixepoch('subsec') * 1000 as integer)`,
     // In the order of the primary key, so that nothing is sorted.
     relations: sql<string>`(

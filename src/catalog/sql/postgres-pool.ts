@@ -1,0 +1,170 @@
+import type { PostgresPool, PostgresPoolClient } from 'kysely';
+import pg from 'pg';
+import type { PostgresTarget } from './postgres-url.ts';
+
+/** How to open a pool. */
+export interface PoolOptions {
+  /** Greatest number of connections. */
+  readonly max: number;
+  /** Time for a statement, in milliseconds; as long as it takes where left out. */
+  readonly statementTimeoutMs?: number;
+}
+
+const CONNECT_TIMEOUT_MS = 4_000;
+
+/** How much longer than the server this side waits, so that what a caller is told has happened. */
+const GRACE_MS = 1_000;
+
+/** What is known of the way to the server: which one has TLS as it should, and whether it takes settings at the start. */
+interface Way {
+  readonly index: number;
+  /** False behind a pooler such as PgBouncer, whose connections to the server serve others too: settings hold for a transaction then. */
+  readonly takesSettings: boolean;
+}
+
+/**
+ * Opens a pool of connections, to PostgreSQL or to a pooler in any of its modes. What holds a statement to its time and names its
+ * schema is set when a connection starts. A pooler that refuses that gets it with each transaction, and every statement is one.
+ * Nothing else is left in a connection: no prepared statement, no lock, nothing to listen to.
+ */
+export function openPostgresPool(target: PostgresTarget, options: PoolOptions): PostgresPool {
+  return new Pool(target, options);
+}
+
+class Pool implements PostgresPool {
+  readonly options = {};
+  readonly #target: PostgresTarget;
+  readonly #options: PoolOptions;
+  #way: Way = { index: 0, takesSettings: true };
+  #pool: pg.Pool;
+
+  constructor(target: PostgresTarget, options: PoolOptions) {
+    this.#target = target;
+    this.#options = options;
+    this.#pool = this.#open(this.#way);
+  }
+
+  async connect(): Promise<PostgresPoolClient> {
+    for (;;) {
+      const [pool, way] = [this.#pool, this.#way];
+      try {
+        const client = await pool.connect();
+        return wrap(client, this.#begin(), !way.takesSettings);
+      } catch (error) {
+        // Another call may have found the way meanwhile.
+        if (way !== this.#way) continue;
+        const next = this.#after(way, error);
+        if (next === undefined) throw error;
+        this.#way = next;
+        this.#pool = this.#open(next);
+        void pool.end().catch(() => undefined);
+      }
+    }
+  }
+
+  end(): Promise<void> {
+    return this.#pool.end();
+  }
+
+  #open({ index, takesSettings }: Way): pg.Pool {
+    const { statementTimeoutMs } = this.#options;
+    const options = [...this.#target.settings].map(
+      ([name, value]) => `-c ${name}=${value.replaceAll(/[\\\s]/g, '\\$&')}`,
+    );
+    const pool = new pg.Pool({
+      application_name: 'asset-service',
+      ...this.#target.ways[index],
+      ...{ connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, max: this.#options.max },
+      ...(statementTimeoutMs !== undefined && { query_timeout: statementTimeoutMs + GRACE_MS }),
+      ...(takesSettings && statementTimeoutMs !== undefined && { statement_timeout: statementTimeoutMs }),
+      ...(takesSettings && options.length > 0 && { options: options.join(' ') }),
+    });
+    // A connection that breaks while nobody waits for it would end the process; the next call opens another.
+    pool.on('error', () => undefined);
+    pool.on('connect', (client) => client.on('error', () => undefined));
+    return pool;
+  }
+
+  /** What to try next after an error of connecting; undefined if it is none of the way. */
+  #after({ index, takesSettings }: Way, error: unknown): Way | undefined {
+    const { message } = error as Error;
+    if (takesSettings && sqlState(error) === '08P01' && /startup parameter/.test(message)) {
+      return { index, takesSettings: false };
+    }
+    const hasNoTls = /does not support SSL/.test(message);
+    // To `allow`, a server that wants TLS says that it has no entry for one without.
+    const wantsTls = sqlState(error) === '28000';
+    const other = this.#target.ways[index + 1];
+    return other !== undefined && (hasNoTls || wantsTls) ? { index: index + 1, takesSettings } : undefined;
+  }
+
+  /** One message that begins a transaction and says what holds in it, also where a pooler drops what it is told at the start. */
+  #begin(): string {
+    const { statementTimeoutMs } = this.#options;
+    const settings = new Map(this.#target.settings);
+    if (statementTimeoutMs !== undefined) settings.set('statement_timeout', String(statementTimeoutMs));
+    const set = [...settings].map(
+      ([name, value]) => `set_config(${quoteText(name)}, ${quoteText(value)}, true)`,
+    );
+    return set.length === 0 ? 'begin' : `begin; select ${set.join(', ')}`;
+  }
+}
+
+/**
+ * Lets go of a connection that broke, or whose server may no longer write, where Kysely would use it again.
+ *
+ * @param alone - true if a statement that is in no transaction has to be one
+ */
+function wrap(client: pg.PoolClient, begin: string, alone: boolean): PostgresPoolClient {
+  let broken: Error | undefined;
+  let inTransaction = false;
+  const send = async (text: string, values: readonly unknown[] = []) => {
+    // Else the rollback would wait for the same silence again.
+    if (broken) throw broken;
+    try {
+      return await client.query(text, [...values]);
+    } catch (error) {
+      if (isLost(error)) broken = error as Error;
+      throw error;
+    }
+  };
+  const query = async (text: string, values: readonly unknown[]) => {
+    if (text === 'begin') {
+      inTransaction = true;
+      return send(begin);
+    }
+    if (text === 'commit' || text === 'rollback') inTransaction = false;
+    else if (alone && !inTransaction) {
+      await send(begin);
+      try {
+        const result = await send(text, values);
+        await send('commit');
+        return result;
+      } catch (error) {
+        await send('rollback').catch(() => undefined);
+        throw error;
+      }
+    }
+    return send(text, values);
+  };
+  return {
+    query: query as unknown as PostgresPoolClient['query'],
+    release: (destroy?: boolean) => client.release(destroy === true || broken !== undefined),
+  };
+}
+
+/** True if the connection is of no use any more: it broke, the server ends it, or it is a replica by now. */
+function isLost(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === undefined || /^(08|57P0|25006)/.test(state);
+}
+
+/** The code of an error that the server sent; undefined for one of the connection. */
+export function sqlState(error: unknown): string | undefined {
+  const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
+  return typeof code === 'string' && severity !== undefined ? code : undefined;
+}
+
+function quoteText(text: string): string {
+  return pg.escapeLiteral(text);
+}
