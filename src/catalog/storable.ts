@@ -41,10 +41,17 @@ export function assertStorable(
   }
 }
 
-/** True if a record could meet the filter at all: no stored text holds what {@link isStorable} refuses. */
-export function canMatch({ owner, usage, relation, contentType }: FileFilter): boolean {
-  return [owner, usage, relation?.name, relation?.id, contentType].every((text) => isStorable(text ?? ''));
+/**
+ * True if a record could meet the filter at all: no stored text holds what {@link isStorable} refuses, and no type has
+ * characters that media types have not.
+ */
+export function canMatch({ owner, usage, relation, contentType = 'any' }: FileFilter): boolean {
+  const texts = [owner, usage, relation?.name, relation?.id];
+  return texts.every((text) => isStorable(text ?? '')) && MEDIA_TYPE.test(contentType);
 }
+
+/** Records that are older than the service may have a type without a subtype. */
+const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+(?:\/[\w!#$%&'*+.^`|~-]+)?$/;
 
 const BROKEN_TEXT = 'a NUL character or broken Unicode';
 

@@ -6,6 +6,7 @@ import type { FilesContext } from './context.ts';
 import { checkQuota } from './quota.ts';
 import { afterChange, assertFits } from './record-bounds.ts';
 import { readHead } from './head.ts';
+import { cleanContentType } from './content-type/media-type.ts';
 import { cleanName } from './names.ts';
 import { authorizeChange } from './policy/guard.ts';
 import { assertLive, fileFor } from './read.ts';
@@ -56,10 +57,16 @@ export async function updateMetadata(
   return updated;
 }
 
-/** A name that is older than the service may stay as it is; a new one may not be like that. */
+/** A name or a type that is older than the service may stay as it is; a new one may not be like that. */
 function cleanChange(file: FileRecord, change: FileChange): FileChange {
-  if (change.name === undefined || change.name === file.name) return change;
-  return { ...change, name: cleanName(change.name, 'file.name') };
+  const { name = file.name, contentType = file.contentType } = change;
+  return {
+    ...change,
+    ...(name !== file.name && { name: cleanName(name, 'file.name') }),
+    ...(contentType !== file.contentType && {
+      contentType: cleanContentType(contentType, 'file.content_type'),
+    }),
+  };
 }
 
 /**

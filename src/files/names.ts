@@ -1,5 +1,6 @@
 import type { FileDescription } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
+import { cleanContentType } from './content-type/media-type.ts';
 import { afterChange, assertFits } from './record-bounds.ts';
 
 const MAX_CHARACTERS = 255;
@@ -45,7 +46,8 @@ export function cleanName(name: string, field: string): string {
 }
 
 /**
- * The description of a new file: its name as {@link cleanName} gives it, and no empty relations or attributes.
+ * The description of a new file: its name as {@link cleanName} gives it, its type as {@link cleanContentType} does, and no
+ * empty relations or attributes.
  *
  * @throws AssetError FIELD_INVALID, ATTRIBUTE_INVALID
  */
@@ -53,6 +55,7 @@ export function cleanDescription(description: FileDescription): FileDescription 
   const clean = {
     ...{ ...description, ...afterChange({ relations: {}, attributes: {} }, description) },
     name: cleanName(description.name, 'upload_spec.file.name'),
+    contentType: cleanContentType(description.contentType, 'upload_spec.file.content_type'),
   };
   assertFits(clean);
   return clean;

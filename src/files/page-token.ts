@@ -3,7 +3,17 @@ import { z } from 'zod';
 import type { FileFilter, ListCursor } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 
-const tokenSchema = z.tuple([z.int().min(0).max(8.64e15), z.string().min(1).max(64), z.string()]);
+/** The last moment of year 9999, in milliseconds: catalogs that compare times as text know no later one. */
+const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z');
+
+/** A token comes from a caller, who may have made it up: no catalog reads a NUL character or half a surrogate pair. */
+const id = z
+  .string()
+  .min(1)
+  .max(64)
+  .refine((text) => text.isWellFormed() && !text.includes('\0'));
+
+const tokenSchema = z.tuple([z.int().min(0).max(LAST_TIME), id, z.string()]);
 
 /** The token of the page after `cursor`, bound to the list that it goes on with. */
 export function encodePageToken(cursor: ListCursor, filter: FileFilter, showDeleted: boolean): string {

@@ -9,6 +9,7 @@ import {
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
 import type { FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
+import { AssetError } from '../errors.ts';
 import type { FileUrl, FileUrlRequest } from '../files/read.ts';
 
 /** The message of a record. */
@@ -58,15 +59,25 @@ export function toFilter(filter: FileFilterMessage | undefined): FileFilter {
     ...(usage && { usage }),
     ...(relation && { relation: { name: relation.name, id: relation.id } }),
     ...(contentType && { contentType: contentType.toLowerCase() }),
-    ...(createTimeFrom && { createTimeFrom: toTimeOrLater(createTimeFrom) }),
-    ...(createTimeTo && { createTimeTo: toTimeOrLater(createTimeTo) }),
+    ...(createTimeFrom && { createTimeFrom: toTimeOrLater(createTimeFrom, 'filter.create_time_from') }),
+    ...(createTimeTo && { createTimeTo: toTimeOrLater(createTimeTo, 'filter.create_time_to') }),
   };
 }
 
-/** Records have whole milliseconds: those at a time or later are those at the next whole one or later. */
-function toTimeOrLater({ seconds, nanos }: Timestamp): Date {
-  return new Date(Number(seconds) * 1_000 + Math.ceil(nanos / 1e6));
+/**
+ * Records have whole milliseconds: those at a time or later are those at the next whole one or later.
+ *
+ * @throws AssetError FIELD_INVALID outside of what a Timestamp may say, which its bytes can
+ */
+function toTimeOrLater({ seconds, nanos }: Timestamp, field: string): Date {
+  const isTime = seconds >= FIRST_SECOND && seconds <= LAST_SECOND && nanos >= 0 && nanos < 1e9;
+  if (isTime) return new Date(Number(seconds) * 1_000 + Math.ceil(nanos / 1e6));
+  const message = `${field}: a time is between the years 1 and 9999, with at most 999999999 nanoseconds`;
+  throw new AssetError('FIELD_INVALID', message, { metadata: { field } });
 }
+
+const FIRST_SECOND = BigInt(Date.parse('0001-01-01T00:00:00Z') / 1_000);
+const LAST_SECOND = BigInt(Date.parse('9999-12-31T23:59:59Z') / 1_000);
 
 /** The use case's request for a URL. */
 export function toFileUrlRequest(request: GetFileUrlRequest): FileUrlRequest {

@@ -1,11 +1,15 @@
+import { AssetError } from '../../errors.ts';
 import type { Branch } from '../branches.ts';
 import type { ListCursor, SweepCursor } from '../file-catalog.ts';
 import { quote } from './client.ts';
 import { isMultiple, unknownRelation, type CollectionField, type FieldMap, type Schema } from './schema.ts';
 import { isStorable } from '../storable.ts';
 
-/** PocketBase reads filters of up to 3,500 characters; the rest is for what stands beside the ids. */
-const MAX_LENGTH = 3_400;
+/** Greatest length of a filter, in bytes of UTF-8: PocketBase refuses longer ones. */
+const MAX_FILTER_BYTES = 3_500;
+
+/** The rest is for what stands beside the ids. */
+const MAX_IDS_BYTES = 3_400;
 
 /** Greatest number of records that one filter of {@link idFilters} finds. */
 export const MAX_IDS = 150;
@@ -17,12 +21,13 @@ export function idFilters(ids: readonly string[]): string[] {
   for (const id of new Set(ids)) {
     if (id === '' || !isStorable(id)) continue;
     const part = `id=${quote(id)}`;
-    if (length + part.length > MAX_LENGTH || filters.at(-1)!.length === MAX_IDS) {
+    const bytes = Buffer.byteLength(part);
+    if (length + bytes > MAX_IDS_BYTES || filters.at(-1)!.length === MAX_IDS) {
       filters.push([]);
       length = 0;
     }
     filters.at(-1)!.push(part);
-    length += part.length + 2;
+    length += bytes + 2;
   }
   return filters.map((parts) => parts.join('||'));
 }
@@ -48,7 +53,7 @@ export function superuserOnly(map: FieldMap): string {
   return `${map.revision}>=0`;
 }
 
-/** The filter of a page of a branch. Throws RELATION_UNKNOWN. */
+/** The filter of a page of a branch. Throws RELATION_UNKNOWN, or CATALOG_REFUSED for one that PocketBase would not read. */
 export function listFilter(
   branch: Branch,
   query: { readonly showDeleted: boolean; readonly after?: ListCursor },
@@ -71,7 +76,11 @@ export function listFilter(
   if (createTimeTo) parts.push(`${map.createTime}<${quoteTime(createTimeTo)}`);
   if (!query.showDeleted) parts.push(`${map.deleteTime}=""`);
   if (query.after) parts.push(isAfter(map.createTime, query.after));
-  return parts.join('&&');
+  const filter = parts.join('&&');
+  if (Buffer.byteLength(filter) <= MAX_FILTER_BYTES - superuserOnly(map).length - 4) return filter;
+  throw new AssetError('CATALOG_REFUSED', 'The filter is longer than the catalog reads: filter by less.', {
+    metadata: { field: 'filter' },
+  });
 }
 
 function equals(name: string, field: CollectionField | undefined, value: string): string {
@@ -91,8 +100,8 @@ function hasMediaType(name: string, type: string): string {
     return `(${field}>=${quote(text)}&&${field}<${quote(next)})`;
   };
   if (type.endsWith('/*')) return startsWith(type.slice(0, -1));
-  const withParameters = [';', ' ', '\t'].map((end) => startsWith(type + end));
-  return `(${[`${field}=${quote(type)}`, ...withParameters].join('||')})`;
+  // The type itself, and with white space behind it: "!" is the next character after those. Then with parameters.
+  return `((${field}>=${quote(type)}&&${field}<${quote(`${type}!`)})||${startsWith(`${type};`)})`;
 }
 
 function isAfter(name: string, { createTime, id }: ListCursor): string {

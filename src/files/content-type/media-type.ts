@@ -1,0 +1,21 @@
+import { AssetError } from '../../errors.ts';
+
+/** A media type of RFC 9110. Its parameters may be anything that can stand in a header. */
+const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+(?:[ \t]*;[\t -~]*)?$/;
+
+/**
+ * A content type as it is kept: without white space at its ends. Empty stays empty. What is no media type could not be sent
+ * in a header, where line ends would begin another one.
+ *
+ * @param field - where it came from, for the error
+ * @throws AssetError FIELD_INVALID
+ */
+export function cleanContentType(contentType: string, field: string): string {
+  const clean = contentType.replaceAll(/^[ \t]+|[ \t]+$/g, '');
+  if (clean === '' || MEDIA_TYPE.test(clean)) return clean;
+  throw new AssetError(
+    'FIELD_INVALID',
+    `${field}: a media type is written like image/png or text/plain; charset=utf-8: send one, or none`,
+    { metadata: { field } },
+  );
+}
