@@ -202,6 +202,54 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
     });
   });
 
+  describe('what was renamed while the service did not run', () => {
+    /** As the dashboard does it, which writes the new name into indexes too. */
+    const rename = async (collection: string, from: string, to: string) => {
+      const { fields, indexes } = await admin.collections.getOne(collection);
+      const renamed = fields.map((field: { name: string }) =>
+        field.name === from ? { ...field, name: to } : field,
+      );
+      await admin.collections.update(collection, {
+        fields: renamed,
+        indexes: indexes.map((index: string) => index.replaceAll(`\`${from}\``, `\`${to}\``)),
+      });
+    };
+
+    it.each(['owner', 'sha256', 'delete_time', 'request_key', 'content_type', 'created'])(
+      'is no new and empty field: %s',
+      async (name) => {
+        const collection = await addCollection([{ name: 'width', type: 'number' }]);
+        const options = { collection };
+        await open(options).migrate();
+        const file = await createFile(open(options), { owner: 'ann', attributes: { width: 1 } });
+        await rename(collection, name, 'other');
+        const setting = `ASSET_POCKETBASE_FIELDS='{"${name === 'created' ? 'create_time' : name}":"other"}'`;
+        await expectMistake(options, `field ${collection}.${name} is gone`, 'renamed to "other"', setting);
+        await rename(collection, 'other', name);
+        const again = open(options);
+        expect(await again.migrate()).toEqual([]);
+        expect((await getFile(again, file.id)).owner).toBe('ann');
+      },
+    );
+
+    it('is no new and empty collection', async () => {
+      await open({}).migrate();
+      await admin.collections.update('files', { name: 'documents' });
+      await expectMistake({}, 'collection files is gone', 'ASSET_POCKETBASE_COLLECTION=documents');
+      await admin.collections.update('documents', { name: 'files' });
+      expect(await open({}).migrate()).toEqual([]);
+      await admin.collections.delete('files');
+      // What is gone for good may be made again.
+      expect(await open({}).migrate()).toContain('created collection files');
+    });
+
+    it('does not count where the service has never been', async () => {
+      const collection = await addCollection([{ name: 'name', type: 'text' }]);
+      await rename(collection, 'name', 'title');
+      expect(await open({ collection }).migrate()).toContain(`added field ${collection}.name`);
+    });
+  });
+
   describe('a preview', () => {
     it('tells all that a migration then does, and changes nothing', async () => {
       const collection = await addCollection(

@@ -5,6 +5,7 @@ import { isRequiredLink, setupError, unfillableFields, type Mistake } from './fi
 import { HELPERS, type Helper } from './helpers.ts';
 import { indexName, missingIndexes } from './indexes.ts';
 import { collectionMistakes, collectionOf, fieldNameMistakes } from './names.ts';
+import { renamedMistakes } from './renamed.ts';
 import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
 import { describeField, typeMistakes, wantedField, type NewField } from './wanted.ts';
 
@@ -57,10 +58,12 @@ export function setupMistakes(
     const collection = collectionOf(collections, name);
     return !collection || isOurs(collection) ? [] : [foreignHelper(name)];
   });
-  if (!files || found.length > 0) return [...found, ...foreign];
+  const renamed = renamedMistakes(collections, setup);
+  if (!files || found.length > 0) return [...found, ...renamed, ...foreign];
   const migrated = { ...files, fields: relaxed(files, setup) };
   return [
     ...fieldNameMistakes(files, setup),
+    ...renamed,
     ...typeMistakes(files, setup),
     ...unfillableFields(migrated, setup),
     ...foreign,
