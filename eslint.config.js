@@ -65,7 +65,7 @@ const MAY_IMPORT = {
   scanner: ['errors'],
   scanning: ['errors', 'scanner'],
   s3: ['errors', 'crc32c', 'blob-store', 'storage'],
-  filesystem: ['errors', 'blob-store', 'storage', 'signed-url'],
+  filesystem: ['errors', 'points', 'blob-store', 'storage', 'signed-url'],
   'pocketbase-fields': [],
   pocketbase: ['errors', 'file-catalog', 'catalog', 'pocketbase-fields'],
   sql: ['errors', 'file-catalog', 'catalog'],

@@ -29,10 +29,15 @@ export const POINTS = [
   'sweep.forgotten',
 ] as const;
 
-/** The name of one of the {@link POINTS}. */
-export type Point = (typeof POINTS)[number];
+/** Further such moments, which only the filesystem store reaches: between two steps of the end of a multipart blob. */
+export const FILESYSTEM_POINTS = ['filesystem.sealed', 'filesystem.published'] as const;
 
-const channels = new Map(POINTS.map((point) => [point, channel(`asset-service:${point}`)]));
+/** The name of one of the {@link POINTS} or {@link FILESYSTEM_POINTS}. */
+export type Point = (typeof POINTS | typeof FILESYSTEM_POINTS)[number];
+
+const channels = new Map(
+  [...POINTS, ...FILESYSTEM_POINTS].map((point) => [point, channel(`asset-service:${point}`)]),
+);
 
 /**
  * Says that a point is reached, on the diagnostics channel `asset-service:<point>`. Costs next to nothing while

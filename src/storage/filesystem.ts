@@ -19,6 +19,7 @@ import { FilesystemMultipart } from './filesystem/multipart.ts';
 import { assertNoLink, isThere, openFile, sizeOfFile } from './filesystem/paths.ts';
 import { readRange } from './filesystem/read.ts';
 import { PartWriters } from './filesystem/writers.ts';
+import { reached } from '../points.ts';
 import type { SignedUrls } from './signed-url.ts';
 import { blobMissing } from './store-errors.ts';
 
@@ -103,7 +104,9 @@ export class FilesystemBlobStore implements BlobStore {
         if (await isThere(path)) return 'exists';
         const multipart = await FilesystemMultipart.open(dir);
         await multipart.seal(parts);
-        const status = await this.#layout.publish(multipart.dataPath, path, signal);
+        reached('filesystem.sealed');
+        const status = await this.#layout.publish(multipart.sealedPath, path, signal);
+        reached('filesystem.published');
         await rm(dir, { recursive: true, force: true });
         return status;
       }),

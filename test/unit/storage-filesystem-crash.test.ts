@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { BlobPart } from '../../src/storage/blob-store.ts';
@@ -41,6 +41,11 @@ const VICTIM = `
   const chunks = () => ({ sizeBytes: ${PART}, chunks: endless() });
   if (what === 'new part') await store.putPart('${KEY}', id, 3, chunks());
   if (what === 'old part') await store.putPart('${KEY}', id, 1, chunks());
+  if (what.startsWith('filesystem.')) {
+    const { channel } = await import('node:diagnostics_channel');
+    channel('asset-service:' + what).subscribe(() => process.kill(process.pid, 'SIGKILL'));
+    await store.completeMultipart('${KEY}', id, await store.listParts('${KEY}', id));
+  }
   if (what === 'whole blob') await store.put('${KEY}', chunks(), { contentType: 'text/plain' });
   for (let fill = 10; ; fill++) {
     await store.putPart('${KEY}', id, 1, body(fill, ${PART}));
@@ -60,12 +65,13 @@ async function runAndKill(dir: string, what: string, dots: number, afterMs: numb
   await new Promise<void>((resolve, reject) => {
     child.stdout.on('data', (data: Buffer) => {
       output += data.toString();
-      if ((output.split('\n')[1]?.length ?? 0) >= dots) resolve();
+      if ((output.split('\n')[1]?.length ?? -1) >= dots) resolve();
     });
-    child.once('exit', () => reject(new Error('the process ended by itself')));
+    child.once('close', () => reject(new Error('the process ended by itself')));
   });
   await new Promise((resolve) => setTimeout(resolve, afterMs));
-  child.kill('SIGKILL');
+  // One that is killed at a point kills itself.
+  if (!what.startsWith('filesystem.')) child.kill('SIGKILL');
   expect(await exited).toEqual([null, 'SIGKILL']);
   return output.split('\n')[0]!;
 }
@@ -123,6 +129,42 @@ describe('filesystem store whose process is killed', () => {
       }
       await removeDir(dir);
     }
+  });
+
+  const late = () => ({ sizeBytes: PART, chunks: [Buffer.alloc(PART, 7)] });
+  const whole = Buffer.concat([Buffer.alloc(PART, 1), Buffer.alloc(PART, 2)]);
+  const content = async (store: FilesystemBlobStore) =>
+    Buffer.concat((await (await store.read(KEY)).toArray()) as Buffer[]);
+
+  it('once the blob has its name: takes no part of it any more', async () => {
+    const dir = await makeDir('crash-run');
+    const id = await runAndKill(dir, 'filesystem.published', 0, 0);
+    const store = new FilesystemBlobStore(join(dir, 'store'), urls);
+    expect((await content(store)).equals(whole)).toBe(true);
+    for (const partNumber of [1, 3]) {
+      await expect(store.putPart(KEY, id, partNumber, late())).rejects.toMatchObject({
+        reason: 'UPLOAD_EXPIRED',
+      });
+    }
+    expect((await content(store)).equals(whole)).toBe(true);
+    expect(await store.completeMultipart(KEY, id, await store.listParts(KEY, id))).toBe('exists');
+    await store.abortMultiparts(KEY);
+    expect(await readdir(join(dir, 'store', 'unfinished'))).toEqual([]);
+    expect((await content(store)).equals(whole)).toBe(true);
+    await removeDir(dir);
+  });
+
+  it('before the blob has its name: takes no part any more, loses none, and is completed later', async () => {
+    const { dir, id, store, parts } = await survivors('filesystem.sealed', 0);
+    for (const partNumber of [1, 3]) {
+      await expect(store.putPart(KEY, id, partNumber, late())).rejects.toMatchObject({
+        reason: 'UPLOAD_EXPIRED',
+      });
+    }
+    expect(await store.listParts(KEY, id)).toEqual(parts);
+    expect(await store.completeMultipart(KEY, id, parts)).toBe('created');
+    expect((await content(store)).equals(whole)).toBe(true);
+    await removeDir(dir);
   });
 
   it('in the middle of a whole blob: shows nothing, and can drop what is left', async () => {

@@ -3,10 +3,14 @@ import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BlobBody, BlobPart } from '../blob-store.ts';
 import { hasErrno, syncDir, writeBody } from './files.ts';
-import { assertNoLink, openFile } from './paths.ts';
+import { assertNoLink, isThere, openFile } from './paths.ts';
 import { multipartGone } from '../store-errors.ts';
 
+/** Where parts are written. */
 const DATA = 'data';
+
+/** The same file once all parts are there: parts are no longer written, and the file may become the blob. */
+const SEALED = 'sealed';
 
 /**
  * One unfinished multipart blob: a directory with a file for the bytes of all parts, each at its place, and
@@ -37,16 +41,20 @@ export class FilesystemMultipart {
     return new FilesystemMultipart(dir, partSizeBytes);
   }
 
-  /** The file that holds the bytes; it is the whole blob after {@link seal}. */
-  get dataPath(): string {
-    return join(this.#dir, DATA);
+  /** The file that is the whole blob after {@link seal}. */
+  get sealedPath(): string {
+    return join(this.#dir, SEALED);
   }
 
-  /** Stores one part. A part that is sent again stays as it was until the new one is whole. */
+  /**
+   * Stores one part. A part that is sent again stays as it was until the new one is whole. Rejects with UPLOAD_EXPIRED if the
+   * multipart blob is gone or sealed.
+   */
   async put(partNumber: number, body: BlobBody, signal: AbortSignal | undefined): Promise<BlobPart> {
     if (body.sizeBytes > this.#partSizeBytes) throw new RangeError('a part is larger than its part size');
     const name = `part-${partNumber}.json`;
     const names = await readdir(this.#dir).catch(expired);
+    if (!names.includes(DATA)) throw multipartGone();
     const part: BlobPart = {
       partNumber,
       sizeBytes: body.sizeBytes,
@@ -70,7 +78,13 @@ export class FilesystemMultipart {
     return parts.sort((a, b) => a.partNumber - b.partNumber);
   }
 
-  /** Checks that `parts` are all here and cuts the data to them. Rejects with UPLOAD_EXPIRED if one is not. */
+  /**
+   * Checks that `parts` are all here, cuts the data to them and lets no part be written any more. Rejects with
+   * UPLOAD_EXPIRED if a part is not here. May be repeated after a crash.
+   *
+   * The file gets another name before it becomes a blob. Otherwise a crash between that and the removal of the
+   * directory would leave the blob open to whoever has the URL of a part.
+   */
   async seal(parts: readonly BlobPart[]): Promise<void> {
     let size = 0;
     for (const part of parts) {
@@ -81,18 +95,25 @@ export class FilesystemMultipart {
       }
       size += stored.sizeBytes;
     }
-    const data = await openFile(this.dataPath, 'write').catch(expired);
+    const dataPath = join(this.#dir, DATA);
+    const isSealed = !(await isThere(dataPath));
+    const data = await openFile(isSealed ? this.sealedPath : dataPath, 'write').catch(expired);
     try {
+      // An earlier call sealed fewer parts: the rest is gone.
+      if ((await data.stat()).size < size) throw multipartGone();
       // Parts beyond the last one may have been sent and given up.
       await data.truncate(size);
       await data.sync();
     } finally {
       await data.close();
     }
+    if (isSealed) return;
+    await rename(dataPath, this.sealedPath);
+    await syncDir(this.#dir);
   }
 
   async #write(body: BlobBody, part: BlobPart, signal: AbortSignal | undefined): Promise<void> {
-    const data = await openFile(this.dataPath, 'write').catch(expired);
+    const data = await openFile(join(this.#dir, DATA), 'write').catch(expired);
     try {
       await writeBody(data, body, (part.partNumber - 1) * this.#partSizeBytes, signal);
     } finally {

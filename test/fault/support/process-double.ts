@@ -9,7 +9,7 @@ import type { FilesContext } from '../../../src/files/context.ts';
 import { UsagePolicies } from '../../../src/files/policy/usage-policies.ts';
 import { RecordLoader } from '../../../src/files/record-loader.ts';
 import { ReservationPool } from '../../../src/files/reservations.ts';
-import { POINTS } from '../../../src/points.ts';
+import { FILESYSTEM_POINTS, POINTS } from '../../../src/points.ts';
 import type { BlobStore } from '../../../src/storage/blob-store.ts';
 import { FilesystemBlobStore } from '../../../src/storage/filesystem.ts';
 import { Quotas } from '../../../src/files/quota.ts';
@@ -57,6 +57,8 @@ export class OnTheirWay {
   }
 }
 
+const ALL_POINTS = [...POINTS, ...FILESYSTEM_POINTS];
+
 /**
  * Starts one over a directory.
  *
@@ -78,7 +80,7 @@ export async function startProcessDouble(
     crashed = true;
     end.reject(CRASHED);
   };
-  for (const point of POINTS) channel(`asset-service:${point}`).subscribe(onReached);
+  for (const point of ALL_POINTS) channel(`asset-service:${point}`).subscribe(onReached);
 
   /** Whoever calls a process that is gone waits for ever, so that no clean-up of its own runs either. */
   const gone = () => new Promise<never>(() => undefined);
@@ -130,7 +132,7 @@ export async function startProcessDouble(
       return crashed;
     },
     async close() {
-      for (const point of POINTS) channel(`asset-service:${point}`).unsubscribe(onReached);
+      for (const point of ALL_POINTS) channel(`asset-service:${point}`).unsubscribe(onReached);
       if (!crashed) await reservations.close();
       crashed = true;
       await Promise.all([store.close(), catalog.close()]);
