@@ -21,7 +21,7 @@ RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
 FROM node:24-slim
 WORKDIR /app
 ENV NODE_ENV=production ASSET_DATA_DIR=/data
-RUN mkdir /data && chown node:node /data
+RUN mkdir -m 0700 /data && chown node:node /data
 COPY --from=dependencies /app/node_modules node_modules
 # The packages of the workspace that the command line is built on; node_modules links to them.
 COPY --from=build /app/gen/ts gen/ts

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { FileCatalog } from './catalog/file-catalog.ts';
@@ -7,6 +6,7 @@ import type { FilesContext } from './files/context.ts';
 import type { Authenticator } from './identity/authenticator.ts';
 import { NO_IDENTITY } from './identity/none.ts';
 import { CallLimits } from './rpc/call-limits.ts';
+import { makePrivateDir } from './private-files.ts';
 import type { RequestHandler } from './rpc/listener.ts';
 import { SettingsError } from './options/environment.ts';
 import { directoryFault } from './setup-fault.ts';
@@ -38,7 +38,10 @@ export async function openCatalog(
     case 'sqlite': {
       const { openSqliteCatalog } = await import('./catalog/sql/sqlite.ts');
       if (!options.readOnly) makeDataDir(settings.ASSET_DATA_DIR);
-      return openSqliteCatalog({ path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite') });
+      return openSqliteCatalog({
+        path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite'),
+        minFreeBytes: settings.ASSET_MIN_FREE_SPACE,
+      });
     }
     case 'postgres':
       return openPostgres(catalog.url, settings.ASSET_POSTGRES_CONNECTIONS);
@@ -87,7 +90,7 @@ export async function openStore(
   const given = settings.ASSET_URL_SIGNING_KEY;
   const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
   const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
-  const store = new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls);
+  const store = new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls, settings.ASSET_MIN_FREE_SPACE);
   return { store, route: blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS }) };
 }
 
@@ -118,7 +121,7 @@ export function memoryShare({ identity, settings }: Config): number {
 /** @throws SetupFault if it cannot be made */
 function makeDataDir(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makePrivateDir(path);
   } catch (error) {
     throw directoryFault(error) ?? error;
   }

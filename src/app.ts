@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { openAudit } from './audit/open-audit.ts';
+import { holdDataDir } from './app-data-dir.ts';
 import type { Config } from './config.ts';
 import { explainFailure } from './config/explain.ts';
 import { reloadTls, TLS_FILES } from './config/tls.ts';
@@ -49,8 +50,19 @@ export interface App {
  * @throws whatever keeps the service from starting, such as a port in use or a catalog that cannot be reached
  */
 export async function startApp(config: Config, log: Logger = createLogger(config)): Promise<App> {
-  const { settings } = config;
   for (const doubt of config.doubts) log.warn(doubt);
+  const releaseDataDir = holdDataDir(config, log);
+  try {
+    const app = await open(config, log);
+    return { ...app, close: () => app.close().finally(releaseDataDir) };
+  } catch (error) {
+    releaseDataDir();
+    throw error;
+  }
+}
+
+async function open(config: Config, log: Logger): Promise<App> {
+  const { settings } = config;
 
   const audit = await openAudit(config.audit, log);
   const authenticator = await openAuthenticator(config, log);

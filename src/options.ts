@@ -38,6 +38,11 @@ export const OPTIONS = {
     'What URLs of the filesystem store start with, as browsers reach the service. By default http(s):// and ASSET_LISTEN.',
   ),
   ASSET_DATA_DIR: option(text(), './data', 'Directory of the embedded store and catalog.'),
+  ASSET_MIN_FREE_SPACE: option(
+    bytes(0, 2 ** 50).optional(),
+    '',
+    'Bytes that have to stay free on the disk of ASSET_DATA_DIR: with less, the embedded store and catalog take no new uploads and are NOT_SERVING, while what is there can be read and deleted. By default 256MiB, or 5 percent of a smaller disk. 0: no such bound.',
+  ),
   ASSET_CONFIG_FILE: option(
     text().optional(),
     '',

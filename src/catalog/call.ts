@@ -15,6 +15,18 @@ export function unavailable(cause: unknown): AssetError {
   });
 }
 
+/** What a call rejects with that would add to a catalog whose disk is about to run full. `cause` goes to the log alone. */
+export function catalogFull(cause: unknown): AssetError {
+  return new AssetError(
+    'CATALOG_UNAVAILABLE',
+    'The file catalog has no room for new files now; try again later.',
+    {
+      cause,
+      retryAfterMs: 10_000,
+    },
+  );
+}
+
 /**
  * Waits for `work`, but no longer than `timeoutMs` and no longer than until `signal` is aborted. The work itself
  * is not stopped: whoever starts it sees to it that it ends.

@@ -47,7 +47,10 @@ export class SqlCatalog implements FileCatalog {
     this.kind = backend.kind;
     this.#backend = backend;
     this.#db = new Kysely<Tables>({ dialect: backend.openDialect() });
-    this.uploads = new SqlUploadSessions((call, work) => this.#run(call, () => work(this.#db)));
+    this.uploads = new SqlUploadSessions(
+      (call, work) => this.#run(call, () => work(this.#db)),
+      () => backend.assertRoom(),
+    );
   }
 
   migrate(): Promise<readonly string[]> {
@@ -142,7 +145,10 @@ export class SqlCatalog implements FileCatalog {
   }
 
   reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall) {
-    return this.#run(call, () => reservations.openReservation(this.#db, fileIds, expireTime));
+    return this.#run(call, async () => {
+      await this.#backend.assertRoom();
+      return reservations.openReservation(this.#db, fileIds, expireTime);
+    });
   }
 
   extendReservation(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
@@ -200,6 +206,7 @@ export class SqlCatalog implements FileCatalog {
 
   async check(call?: CatalogCall): Promise<void> {
     await this.#run(call, () => this.#backend.probe(this.#db), CHECK_TIMEOUT_MS);
+    await this.#backend.assertRoom();
   }
 
   async close(): Promise<void> {

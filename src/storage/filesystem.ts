@@ -1,6 +1,7 @@
 import { open, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
+import { DiskSpace } from '../disk-space.ts';
 import {
   assertBlobKey,
   type BlobBody,
@@ -20,8 +21,9 @@ import { assertNoLink, isThere, openFile, sizeOfFile } from './filesystem/paths.
 import { readRange } from './filesystem/read.ts';
 import { PartWriters } from './filesystem/writers.ts';
 import { reached } from '../points.ts';
+import { PRIVATE_FILE } from '../private-files.ts';
 import type { SignedUrls } from './signed-url.ts';
-import { blobMissing } from './store-errors.ts';
+import { blobMissing, storeFull } from './store-errors.ts';
 
 /**
  * Blobs as files of one directory, used by one process at a time. A blob is written beside its place, made
@@ -32,12 +34,19 @@ export class FilesystemBlobStore implements BlobStore {
   readonly partLimits = { minBytes: 1, maxBytes: 5 * 1024 ** 3, maxParts: 10_000 };
   readonly #layout: FilesystemLayout;
   readonly #urls: SignedUrls;
+  readonly #space: DiskSpace;
   readonly #writers = new PartWriters();
 
-  /** Makes `dir` if there is none. `urls` signs for the route under which the service serves the blobs. */
-  constructor(dir: string, urls: SignedUrls) {
+  /**
+   * Makes `dir` if there is none.
+   *
+   * @param urls - signs for the route under which the service serves the blobs
+   * @param minFreeBytes - what has to stay free of the disk: see {@link DiskSpace}
+   */
+  constructor(dir: string, urls: SignedUrls, minFreeBytes?: number) {
     this.#layout = new FilesystemLayout(dir);
     this.#urls = urls;
+    this.#space = new DiskSpace(dir, minFreeBytes);
   }
 
   async put(
@@ -49,8 +58,9 @@ export class FilesystemBlobStore implements BlobStore {
     const path = this.#layout.blobPath(key);
     signal?.throwIfAborted();
     return this.#onDisk(async () => {
+      await this.#assertRoom(body.sizeBytes);
       const temporary = await this.#layout.temporaryPath(key);
-      const file = await open(temporary, 'wx');
+      const file = await open(temporary, 'wx', PRIVATE_FILE);
       try {
         await writeBody(file, body, 0, signal);
         return await this.#layout.publish(temporary, path, signal);
@@ -69,7 +79,10 @@ export class FilesystemBlobStore implements BlobStore {
     const multipartId = unfinishedName(key);
     const dir = this.#layout.multipartDir(key, multipartId);
     signal?.throwIfAborted();
-    await this.#onDisk(() => FilesystemMultipart.start(dir, partSizeBytes));
+    await this.#onDisk(async () => {
+      await this.#assertRoom(0);
+      await FilesystemMultipart.start(dir, partSizeBytes);
+    });
     return multipartId;
   }
 
@@ -85,6 +98,7 @@ export class FilesystemBlobStore implements BlobStore {
     return this.#writers.write(multipartId, partNumber, signal, (either) =>
       this.#onDisk(async () => {
         const multipart = await FilesystemMultipart.open(dir);
+        await this.#assertRoom(body.sizeBytes);
         return multipart.put(partNumber, body, either);
       }),
     );
@@ -205,8 +219,9 @@ export class FilesystemBlobStore implements BlobStore {
   async check(): Promise<void> {
     await this.#onDisk(async () => {
       await this.#layout.assertThere();
+      await this.#assertRoom(0);
       const probe = await this.#layout.temporaryPath('check');
-      const file = await open(probe, 'wx');
+      const file = await open(probe, 'wx', PRIVATE_FILE);
       await file.close();
       await rm(probe);
     });
@@ -214,6 +229,11 @@ export class FilesystemBlobStore implements BlobStore {
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+
+  async #assertRoom(sizeBytes: number): Promise<void> {
+    const shortage = await this.#space.shortage(sizeBytes);
+    if (shortage) throw storeFull(shortage);
   }
 
   /** Like {@link onDisk}; also tells a disk that is gone from whatever else was missed on it. */

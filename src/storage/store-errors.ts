@@ -3,12 +3,27 @@ import { AssetError } from '../errors.ts';
 /** How long callers are told to wait before they try again, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
+/** The same where somebody has to make room first. */
+const FULL_RETRY_AFTER_MS = 10_000;
+
 /** The error of a store that cannot be reached or does not do its work; `cause`, best a `SetupFault`, is for the log. */
 export function storeUnavailable(cause: unknown): AssetError {
   return new AssetError('STORE_UNAVAILABLE', 'the blob store cannot be used now: try again later', {
     cause,
     retryAfterMs: RETRY_AFTER_MS,
   });
+}
+
+/** The error of a store that takes nothing new until there is room; `cause` is for the log. */
+export function storeFull(cause: unknown): AssetError {
+  return new AssetError(
+    'STORE_UNAVAILABLE',
+    'the blob store has no room for new files now: try again later',
+    {
+      cause,
+      retryAfterMs: FULL_RETRY_AFTER_MS,
+    },
+  );
 }
 
 /** The error of a body whose size is not what it was said to be. */

@@ -41,6 +41,8 @@ export interface SqlBackend {
   };
   /** True if a transaction must lock the rows that it decides by; false if there is one writer at a time. */
   readonly locksRows: boolean;
+  /** Rejects with CATALOG_UNAVAILABLE if the database takes nothing new, since its disk is about to run full. */
+  assertRoom(): Promise<void>;
   /** What an error of the database means. */
   classify(error: unknown): SqlFault;
   /** What of the set-up an error points at, if it does. */

@@ -1,16 +1,22 @@
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { sql, SqliteAdapter, SqliteDialect, type SqliteDatabase } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import { directoryFault, SetupFault } from '../../setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
+import { DiskSpace } from '../../disk-space.ts';
+import { makePrivate, makePrivateFile } from '../../private-files.ts';
+import { catalogFull } from '../call.ts';
 import { SqlCatalog } from '../sql.ts';
 
 /** How to open a {@link sqliteBackend}. */
 export interface SqliteOptions {
   /** Path of the database file; it is created if there is none. Its folder must exist, on a local disk. */
   readonly path: string;
+  /** What has to stay free of its disk: see {@link DiskSpace}. */
+  readonly minFreeBytes?: number | undefined;
 }
 
 /** Opens the catalog in an SQLite file, which other processes on the machine may use at the same time. */
@@ -23,6 +29,7 @@ const BUSY_TIMEOUT_MS = 20;
 
 /** The SQLite side of the SQL catalog. */
 export function sqliteBackend(options: SqliteOptions): SqlBackend {
+  const space = new DiskSpace(dirname(options.path), options.minFreeBytes);
   const openDialect = () => new TransactionalSqliteDialect({ database: async () => open(options.path) });
   return {
     kind: 'sqlite',
@@ -42,6 +49,11 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
     )`,
     types: { text: sql`text`, json: sql`text`, bytes: sql`blob` },
     locksRows: false,
+    async assertRoom() {
+      // A folder that is missing is told by SQLite itself.
+      const shortage = await space.shortage().catch(() => undefined);
+      if (shortage) throw catalogFull(shortage);
+    },
     classify,
     setupFault: (error) => setupFault(error, options.path),
   };
@@ -59,6 +71,9 @@ class TransactionalSqliteDialect extends SqliteDialect {
 }
 
 function open(path: string): SqliteDatabase {
+  // SQLite would give the file to everybody; what it puts beside it gets the mode of the file.
+  makePrivateFile(path);
+  for (const beside of ['-wal', '-shm']) makePrivate(path + beside);
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   // FULL: in WAL mode a power cut may otherwise take back what was committed.
   database.exec('pragma journal_mode = wal; pragma synchronous = full');

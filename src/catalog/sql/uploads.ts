@@ -20,13 +20,20 @@ const ATTEMPTS = 10;
 export class SqlUploadSessions implements UploadSessions {
   readonly #run: SqlRun;
 
-  /** @param run - of the catalog that the sessions are a part of */
-  constructor(run: SqlRun) {
+  readonly #assertRoom: () => Promise<void>;
+
+  /**
+   * @param run - of the catalog that the sessions are a part of
+   * @param assertRoom - rejects if there is no room for new sessions
+   */
+  constructor(run: SqlRun, assertRoom: () => Promise<void>) {
     this.#run = run;
+    this.#assertRoom = assertRoom;
   }
 
   open(session: Parameters<UploadSessions['open']>[0], call?: CatalogCall) {
     return this.#run(call, async (db) => {
+      await this.#assertRoom();
       const { id, requestKey = null } = session;
       const row = {
         ...{ id, revision: 1, state: JSON.stringify(session.state), closed: 0 },

@@ -1,6 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import { isAssetError } from '../../errors.ts';
+import { causeText } from '../../setup-fault.ts';
 import type { FilesContext } from '../context.ts';
+import { blobKey } from '../ids.ts';
 
 /** What a sweep works with. */
 export type SweepContext = Pick<FilesContext, 'store' | 'catalog' | 'log'>;
@@ -40,6 +42,9 @@ export const MAX_FAILURES = 100;
 /** After so many failures in a row that look like an outage it is asked whether there is one. */
 const OUTAGE_SUSPECTED = 5;
 
+/** The id of no file. */
+const PROBE_ID = '000000000000000';
+
 /** A sweep that takes longer says at this interval how far it is, in milliseconds. */
 const PROGRESS_MS = 30_000;
 
@@ -52,7 +57,7 @@ export class KnownFailures {
 
   /** True if this is the first time, or has changed. */
   isNews({ kind, id, error }: SweepFailure): boolean {
-    const [key, text] = [`${kind} ${id}`, causes(error).join(': ')];
+    const [key, text] = [`${kind} ${id}`, causeText(error)];
     const isNews = this.#known.get(key) !== text;
     this.#known.set(key, text);
     return isNews;
@@ -151,19 +156,13 @@ export class SweepRun {
     this.#suspicions += 1;
     if (this.#suspicions % OUTAGE_SUSPECTED !== 0) return;
     const { store, catalog } = this.context;
-    await Promise.all([store.check({ signal: this.signal }), catalog.check({ signal: this.signal })]);
+    const call = { signal: this.signal };
+    // Reads, since a disk without room for anything new must not keep the sweeper from making some.
+    await Promise.all([store.stat(blobKey(PROBE_ID), call), catalog.get([PROBE_ID], call)]);
   }
 }
 
 /** Number of all failures of a report. */
 export function failureCount({ failed }: Pick<SweepReport, 'failed'>): number {
   return Object.values(failed).reduce((sum, count) => sum + count, 0);
-}
-
-/** The message of an error and of what lies behind it. */
-function causes(error: unknown): readonly string[] {
-  if (!(error instanceof Error) && (error as Error | undefined)?.message === undefined)
-    return [String(error)];
-  const { message, cause } = error as Error;
-  return cause === undefined || cause === null ? [message] : [message, ...causes(cause)];
 }

@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { link, readdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { assertBlobKey } from '../blob-store.ts';
 import { hasErrno, syncDir } from './files.ts';
 import { assertNoLink, isThere, makeDirs } from './paths.ts';
+import { makePrivate, makePrivateDir } from '../../private-files.ts';
 import { multipartGone } from '../store-errors.ts';
 
 /**
@@ -22,11 +23,14 @@ export class FilesystemLayout {
 
   /** Makes the directories if there are none. */
   constructor(dir: string) {
-    mkdirSync(dir, { recursive: true });
+    makePrivateDir(dir);
     const root = realpathSync(dir);
     this.#blobs = join(root, 'blobs');
     this.#unfinished = join(root, 'unfinished');
-    for (const path of [this.#blobs, this.#unfinished]) mkdirSync(path, { recursive: true });
+    for (const path of [this.#blobs, this.#unfinished]) {
+      // Those of earlier versions were open to all.
+      if (!makePrivateDir(path)) makePrivate(path);
+    }
   }
 
   /**

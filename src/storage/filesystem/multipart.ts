@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { BlobBody, BlobPart } from '../blob-store.ts';
 import { hasErrno, syncDir, writeBody } from './files.ts';
 import { assertNoLink, isThere, openFile } from './paths.ts';
+import { PRIVATE_DIR, PRIVATE_FILE } from '../../private-files.ts';
 import { multipartGone } from '../store-errors.ts';
 
 /** Where parts are written. */
@@ -29,10 +30,15 @@ export class FilesystemMultipart {
   /** Begins one in a directory that does not exist yet. */
   static async start(dir: string, partSizeBytes: number): Promise<void> {
     await assertNoLink(dirname(dir));
-    await mkdir(dir);
-    await syncDir(dirname(dir));
-    await writeFile(join(dir, DATA), '', { flag: 'wx' });
-    await writeDurably(join(dir, 'multipart.json'), { partSizeBytes });
+    await mkdir(dir, { mode: PRIVATE_DIR });
+    try {
+      await syncDir(dirname(dir));
+      await writeFile(join(dir, DATA), '', { flag: 'wx', mode: PRIVATE_FILE });
+      await writeDurably(join(dir, 'multipart.json'), { partSizeBytes });
+    } catch (error) {
+      await rm(dir, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /** Opens one; rejects with UPLOAD_EXPIRED if it is gone. */
@@ -128,7 +134,7 @@ export class FilesystemMultipart {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const path = join(this.#dir, `${part.tag}.new`);
-    const file = await open(path, 'wx+').catch(expired);
+    const file = await open(path, 'wx+', PRIVATE_FILE).catch(expired);
     try {
       await writeBody(file, body, 0, signal);
       // A crash in the middle of the copy must not leave the old part's record over mixed bytes.
@@ -159,13 +165,14 @@ async function readJson<T>(path: string): Promise<T> {
 /** Puts a file under its name in one step, so that nobody ever reads half of it. */
 async function writeDurably(path: string, value: unknown): Promise<void> {
   const temporary = `${path}.${randomBytes(4).toString('hex')}`;
-  const file = await open(temporary, 'wx');
+  const file = await open(temporary, 'wx', PRIVATE_FILE);
   try {
     await file.writeFile(JSON.stringify(value));
     await file.sync();
+    await rename(temporary, path);
   } finally {
     await file.close();
+    await rm(temporary, { force: true });
   }
-  await rename(temporary, path);
   await syncDir(dirname(path));
 }

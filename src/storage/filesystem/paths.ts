@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { lstat, mkdir, open, realpath, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { PRIVATE_DIR } from '../../private-files.ts';
 import { hasErrno, syncDir } from './files.ts';
 
 // Without O_NONBLOCK a named pipe would hold the thread that opens it until somebody writes to it.
@@ -47,7 +48,7 @@ export async function makeDirs(path: string): Promise<void> {
   }
   await makeDirs(dirname(path));
   try {
-    await mkdir(path);
+    await mkdir(path, { mode: PRIVATE_DIR });
     await syncDir(dirname(path));
   } catch (error) {
     if (!hasErrno(error, 'EEXIST')) throw error;

@@ -1,0 +1,81 @@
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import { SettingsError } from './options/environment.ts';
+import { directoryFault } from './setup-fault.ts';
+import { isOpenToOthers, makePrivate, makePrivateDir, makePrivateFile } from './private-files.ts';
+
+/**
+ * The file by which one process has the data directory. It is an SQLite database that its holder keeps locked: the
+ * system gives such a lock up when the process ends in whatever way, also in a container, where process ids tell nothing.
+ */
+const LOCK_FILE = 'catalog.sqlite.lock';
+
+/** What lies in a data directory that is the service's alone, and on a disk of its own. */
+const OWN_FILES = /^(blobs|unfinished|catalog\.sqlite.*|url-signing\.key.*|lost\+found)$/;
+
+/** SQLite's result code for a database that somebody else has locked. */
+const SQLITE_BUSY = 5;
+
+/** Where SQLite keeps `user_version` in its file, as a big-endian number of 32 bits. */
+const USER_VERSION_AT = 60;
+
+/** The lock files that this process has. It must not open them again: closing one would give up its lock. */
+const held = new Set<string>();
+
+/**
+ * Makes the data directory, if the store or the catalog is embedded, and has it for this process alone until the returned
+ * function is called.
+ *
+ * @throws SettingsError if another process has it, or it cannot be used
+ */
+export function holdDataDir({ settings, store, catalog }: Config, log: Logger): () => void {
+  if (store.kind !== 'filesystem' && catalog.kind !== 'sqlite') return () => undefined;
+  const dir = settings.ASSET_DATA_DIR;
+  try {
+    makePrivateDir(dir);
+    // A directory that holds other things as well may be somebody else's: theirs to open and close.
+    if (readdirSync(dir).every((name) => OWN_FILES.test(name))) makePrivate(dir);
+    if (isOpenToOthers(dir)) {
+      log.warn({ dir }, 'other users of the machine can look into ASSET_DATA_DIR: give it the mode 0700');
+    }
+    return lock(dir);
+  } catch (error) {
+    throw directoryFault(error) ?? error;
+  }
+}
+
+function lock(dir: string): () => void {
+  const path = join(realpathSync(dir), LOCK_FILE);
+  if (held.has(path)) throw inUse(dir, process.pid, new Date(statSync(path).mtimeMs));
+  makePrivateFile(path);
+  const database = new DatabaseSync(path, { timeout: 0 });
+  try {
+    // The pid is for the message that others get. It is written down before the file is locked for good, and somebody
+    // else may do so in between.
+    let holder: unknown;
+    while (holder !== process.pid) {
+      if (holder !== undefined) database.exec('commit');
+      database.exec(`begin exclusive; pragma user_version = ${process.pid}; commit; begin exclusive`);
+      holder = database.prepare('pragma user_version').get()?.['user_version'];
+    }
+  } catch (error) {
+    database.close();
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
+    throw inUse(dir, readFileSync(path).readUInt32BE(USER_VERSION_AT), new Date(statSync(path).mtimeMs));
+  }
+  held.add(path);
+  return () => {
+    database.close();
+    held.delete(path);
+  };
+}
+
+function inUse(dir: string, pid: number, since: Date): SettingsError {
+  return new SettingsError([
+    `ASSET_DATA_DIR: another process (pid ${pid}, since ${since.toISOString()}) uses the directory ` +
+      `${JSON.stringify(dir)}, and the embedded store and catalog are for one: stop it, or give this one a directory of its own`,
+  ]);
+}
