@@ -106,6 +106,7 @@ async function open(config: Config, log: Logger): Promise<App> {
       concurrency: settings.ASSET_UPLOAD_CONCURRENCY,
       stallTimeoutMs: settings.ASSET_UPLOAD_STALL_TIMEOUT,
       sessionTtlMs: settings.ASSET_UPLOAD_SESSION_TTL,
+      maxOpenPerCaller: settings.ASSET_LIMIT_OPEN_UPLOADS,
       graceMs: settings.ASSET_RESERVATION_TTL,
     },
   };

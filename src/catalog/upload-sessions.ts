@@ -15,6 +15,33 @@ export interface UploadSession {
   readonly expireTime: Date;
 }
 
+/** Whose an open session is, and what it may come to: what {@link UploadSessions.claimsOf} and `countOf` sum up. */
+export interface UploadClaim {
+  /** Whoever opened it, as 1 to 64 visible ASCII characters. */
+  readonly caller: string;
+  /** Owner and usage of the file that it may become; the owner may be empty. */
+  readonly owner: string;
+  readonly usage: string;
+  /** Bytes that it has, or may come to. */
+  readonly sizeBytes: number;
+}
+
+/** What changes in an open session. */
+export interface UploadChange {
+  readonly state: JsonValue;
+  readonly expireTime: Date;
+  /** The bytes of its claim; left out where they stay. */
+  readonly sizeBytes?: number;
+}
+
+/** What the open sessions of one owner and one usage claim together. */
+export interface UsageClaim {
+  readonly usage: string;
+  /** Number of sessions. */
+  readonly files: number;
+  readonly bytes: number;
+}
+
 /**
  * Where the sessions of uploads are kept, so that any replica can go on with one. A part of
  * `FileCatalog`, with the same rules about failures, durability and replicas.
@@ -36,12 +63,23 @@ export interface UploadSessions {
       readonly state: JsonValue;
       readonly expireTime: Date;
       readonly requestKey?: string;
+      /** Left out where the session counts for nobody. */
+      readonly claim?: UploadClaim;
     },
     call?: CatalogCall,
   ): Promise<{ readonly status: 'opened' | 'request-taken'; readonly session: UploadSession }>;
 
   /** The open session of this id; undefined if there is none. */
   get(id: string, call?: CatalogCall): Promise<UploadSession | undefined>;
+
+  /** The open session with this request key; undefined if there is none. */
+  find(requestKey: string, call?: CatalogCall): Promise<UploadSession | undefined>;
+
+  /** What the open sessions of an owner claim, one element a usage, in no order. */
+  claimsOf(owner: string, call?: CatalogCall): Promise<readonly UsageClaim[]>;
+
+  /** Number of open sessions of a caller; not counted past `limit`, which is 1 to 1,000. */
+  countOf(caller: string, limit: number, call?: CatalogCall): Promise<number>;
 
   /**
    * Replaces the state of an open session if its revision is still `revision`; of several concurrent
@@ -51,7 +89,7 @@ export interface UploadSessions {
   update(
     id: string,
     revision: number,
-    change: { readonly state: JsonValue; readonly expireTime: Date },
+    change: UploadChange,
     call?: CatalogCall,
   ): Promise<UploadSession | undefined>;
 

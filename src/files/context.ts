@@ -38,6 +38,8 @@ export interface FilesContext {
     readonly stallTimeoutMs: number;
     /** How long a session lives after the last call that used it, in milliseconds. */
     readonly sessionTtlMs: number;
+    /** Greatest number of sessions that one caller has open; 0 for any number. */
+    readonly maxOpenPerCaller: number;
     /** How long something may still be on its way to the store after its upload has ended, in milliseconds. */
     readonly graceMs: number;
   };

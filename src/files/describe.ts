@@ -3,7 +3,7 @@ import { AssetError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import { allowedContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
-import { checkQuota } from './quota.ts';
+import type { QuotaHold } from './quota.ts';
 import { afterChange, assertFits } from './record-bounds.ts';
 import { readHead } from './head.ts';
 import { cleanContentType } from './content-type/media-type.ts';
@@ -42,10 +42,7 @@ export async function updateMetadata(
   assertFits(afterChange(file, change), file);
   authorizeChange(context, caller, file, change);
   const contentType = await allowedType(context, file, change, signal);
-  const { owner = file.owner, usage = file.usage } = change;
-  if (owner !== file.owner || usage !== file.usage) {
-    await checkQuota(context, { owner, usage, isCounted: owner === file.owner }, file.sizeBytes, signal);
-  }
+  using _quota = await holdChange(context, file, change, signal);
   reached('update.read');
   const updated = await context.catalog.update(
     file.id,
@@ -55,6 +52,19 @@ export async function updateMetadata(
   );
   reached('update.written');
   return updated;
+}
+
+/** Room for the file in the quotas of its new owner or usage; undefined where neither changes. */
+async function holdChange(
+  context: FilesContext,
+  file: FileRecord,
+  { owner = file.owner, usage = file.usage }: FileChange,
+  signal: AbortSignal,
+): Promise<QuotaHold | undefined> {
+  if (owner === file.owner && usage === file.usage) return undefined;
+  const { sizeBytes } = file;
+  const wanted = owner === file.owner ? ({ sizeBytes, counted: 'owner' } as const) : { sizeBytes };
+  return context.quotas.hold(context, { owner, usage }, wanted, signal);
 }
 
 /** A name or a type that is older than the service may stay as it is; a new one may not be like that. */

@@ -29,3 +29,11 @@ export function requestKey(caller: Caller, requestId: string): string | undefine
     .update(JSON.stringify([principal, endUser, requestId]))
     .digest('base64url');
 }
+
+/** What the sessions of a caller are counted by. */
+export function openerKey(caller: Caller): string {
+  const { principal, endUser } = callerIds(caller);
+  return createHash('sha256')
+    .update(JSON.stringify([principal, endUser]))
+    .digest('base64url');
+}

@@ -1,25 +1,18 @@
 import { AssetError } from '../errors.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
+import { Holds, type Bound, type Hold, type Used } from './holds.ts';
 import type { Quota } from './policy/policy-file.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
+import { claimedBytes, type Session } from './sessions/state.ts';
 
 /** Whose quota a file counts against. */
 export interface QuotaSubject {
   readonly owner: string;
   readonly usage: string;
-  /** True for a file that counts among those of its owner already, and only changes its usage. */
-  readonly isCounted?: boolean;
 }
 
-/** Room that an upload takes in the quotas of its owner while it runs. */
-export interface QuotaHold extends Disposable {
-  /**
-   * Tells how many bytes the file has by now.
-   *
-   * @throws AssetError QUOTA_EXCEEDED
-   */
-  grow(sizeBytes: number): void;
-}
+/** Room that an upload, a session or a change takes in the quotas of an owner until it is disposed. */
+export type QuotaHold = Hold;
 
 /** What says how much an owner may have, and how much it has. */
 interface QuotaContext {
@@ -27,117 +20,147 @@ interface QuotaContext {
   readonly catalog: FileCatalog;
 }
 
-/** What one owner has, or is about to have, of one usage or of all. */
-interface Used {
-  files: number;
-  bytes: number;
+/** A bound with what the catalog counts for it. */
+interface Counted {
+  readonly bound: Bound;
+  readonly read: () => Promise<Used>;
+}
+
+/** What a hold is for. */
+export interface Wanted {
+  /** Bytes of the file as far as they are known. */
+  readonly sizeBytes: number;
+  /**
+   * What the catalog counts of it already: of a session that goes on, its claim. `owner` for a file that counts among those
+   * of its owner, and only changes its usage.
+   */
+  readonly counted?: Used | 'owner';
+  /** The caller that opens a session. */
+  readonly opener?: { readonly caller: string; readonly maxOpen: number };
 }
 
 /**
- * Holds owners to their quotas.
+ * Holds owners to their quotas, and callers to a number of open sessions.
  *
- * The catalog counts the files that there are, softly deleted ones too, and this process what is on its way through it. So
- * uploads of one process do not overshoot. Those of other replicas are not seen before they are committed: together they may
- * overshoot by what is in their hands at that moment, since the last check comes before the commit and not with it.
+ * The catalog counts the files that there are, softly deleted ones too, and the sessions that are open; this process what is on
+ * its way through it. So what one process does never overshoots. What another replica has in hand is not seen before it is
+ * in the catalog: together they may overshoot by what is in their hands at one moment.
  */
 export class Quotas {
-  readonly #inHand = new Map<string, Used>();
+  readonly #holds = new Holds();
 
   /**
    * Takes room for one file.
    *
-   * @param sizeBytes - what the file has as far as it is known
-   * @throws AssetError QUOTA_EXCEEDED
+   * @throws AssetError QUOTA_EXCEEDED, TOO_MANY_UPLOADS
    */
   async hold(
     context: QuotaContext,
     subject: QuotaSubject,
-    sizeBytes: number,
+    { sizeBytes, counted, opener }: Wanted,
     signal: AbortSignal,
   ): Promise<QuotaHold> {
-    const rooms = (await roomsOf(context, subject, signal)).map((room) => ({
-      ...room,
-      key: keyOf(room, subject),
-    }));
-    let held = 0;
-    const grow = (wanted: number) => {
-      if (wanted <= held) return;
-      for (const { key, quota, used, usage } of rooms) {
-        const { files, bytes } = this.#inHand.get(key) ?? { files: 0, bytes: 0 };
-        const total = { files: used.files + files, bytes: used.bytes + bytes + wanted - held };
-        assertWithin(quota, total, { ...subject, usage });
-      }
-      for (const { key } of rooms) this.#inHand.get(key)!.bytes += wanted - held;
-      held = wanted;
+    const ownerRooms = roomsOf(context, subject, counted === 'owner');
+    const caller = opener === undefined ? undefined : sessionsOf(context, opener, signal);
+    const bounds = [...ownerRooms.map(({ bound }) => bound), ...(caller ? [caller.bound] : [])];
+    const before = typeof counted === 'object' ? counted : { files: 0, bytes: 0 };
+    const read = async () => {
+      const [ofOwner, ofCaller] = await Promise.all([
+        usedOf(context, subject, ownerRooms, signal),
+        caller ? caller.read() : undefined,
+      ]);
+      return ofCaller ? [...ofOwner, ofCaller] : ofOwner;
     };
-    const release = () => {
-      for (const { key } of rooms.splice(0)) {
-        const left = this.#inHand.get(key)!;
-        left.files -= 1;
-        left.bytes -= held;
-        if (left.files === 0) this.#inHand.delete(key);
-      }
+    const more = (bytes: number) => Math.max(0, bytes - before.bytes);
+    const hold = await this.#holds.take(bounds, { files: 1 - before.files, bytes: more(sizeBytes) }, read);
+    return {
+      grow: (bytes) => hold.grow(more(bytes)),
+      confirm: () => hold.confirm(),
+      [Symbol.dispose]: () => hold[Symbol.dispose](),
     };
-    for (const { key } of rooms) {
-      const inHand = this.#inHand.get(key);
-      if (inHand) inHand.files += 1;
-      else this.#inHand.set(key, { files: 1, bytes: 0 });
-    }
-    try {
-      for (const { key, quota, used, usage } of rooms) {
-        const { files, bytes } = this.#inHand.get(key)!;
-        assertWithin(quota, { files: used.files + files, bytes: used.bytes + bytes }, { ...subject, usage });
-      }
-      grow(sizeBytes);
-    } catch (error) {
-      release();
-      throw error;
-    }
-    return { grow, [Symbol.dispose]: release };
   }
 }
 
 /**
- * Checks that one more file fits, without taking room for it.
+ * Takes room for what a call may add to a session: nothing where its size was told, since the catalog counts all of that from the start.
  *
  * @throws AssetError QUOTA_EXCEEDED
  */
-export async function checkQuota(
-  context: QuotaContext,
-  subject: QuotaSubject,
-  sizeBytes: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  for (const { quota, used, usage } of await roomsOf(context, subject, signal)) {
-    assertWithin(quota, { files: used.files + 1, bytes: used.bytes + sizeBytes }, { ...subject, usage });
-  }
+export async function holdSession(
+  context: QuotaContext & { readonly quotas: Quotas },
+  { state }: Pick<Session, 'state'>,
+  signal: AbortSignal,
+): Promise<QuotaHold | undefined> {
+  const { description, sizeBytes, claimed } = state;
+  if (claimed && sizeBytes !== undefined) return undefined;
+  const bytes = claimedBytes(state);
+  const wanted = { sizeBytes: bytes, ...(claimed && { counted: { files: 1, bytes } }) };
+  return context.quotas.hold(context, description, wanted, signal);
 }
 
-/** The quotas that bind a file, with what is used of each. A file without an owner is bound by none. */
-async function roomsOf(
-  { policies, catalog }: QuotaContext,
-  { owner, usage, isCounted = false }: QuotaSubject,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly quota: Quota; readonly used: Used; readonly usage: string | undefined }[]> {
+/** A quota with what it is the quota of: one usage, or all where `usage` is undefined. */
+interface Room {
+  readonly bound: Bound;
+  readonly usage: string | undefined;
+}
+
+/** The quotas that bind a file. A file without an owner is bound by none. */
+function roomsOf({ policies }: QuotaContext, subject: QuotaSubject, usageAlone: boolean): readonly Room[] {
+  const { owner } = subject;
   if (owner === '') return [];
   const quotas = [
-    { quota: policies.ofExisting(usage).quota, usage },
-    { quota: isCounted ? undefined : policies.ownerQuota, usage: undefined },
+    { quota: policies.ofExisting(subject.usage).quota, usage: subject.usage },
+    { quota: usageAlone ? undefined : policies.ownerQuota, usage: undefined },
   ];
+  return quotas.flatMap(({ quota, usage }) => {
+    if (quota === undefined) return [];
+    const assertWithin = (used: Used) => assertWithinQuota(quota, used, { owner, usage });
+    return [{ usage, bound: { key: JSON.stringify([owner, usage]), assertWithin } }];
+  });
+}
+
+/** What the catalog counts for each room: files and open sessions. */
+async function usedOf(
+  { catalog }: QuotaContext,
+  { owner }: QuotaSubject,
+  rooms: readonly Room[],
+  signal: AbortSignal,
+): Promise<Used[]> {
+  if (rooms.length === 0) return [];
+  // Sessions first: one that becomes a file meanwhile then counts twice, and never not at all.
+  const claims = await catalog.uploads.claimsOf(owner, { signal });
   return Promise.all(
-    quotas.flatMap(({ quota, usage: of }) => {
-      if (quota === undefined) return [];
-      const counted = catalog.usageOf(owner, of, signal && { signal });
-      return [counted.then((used) => ({ quota, used: { ...used }, usage: of }))];
+    rooms.map(async ({ usage }) => {
+      const { files, bytes } = await catalog.usageOf(owner, usage, { signal });
+      const open = claims.filter((claim) => usage === undefined || claim.usage === usage);
+      return {
+        files: open.reduce((sum, claim) => sum + claim.files, files),
+        bytes: open.reduce((sum, claim) => sum + claim.bytes, bytes),
+      };
     }),
   );
 }
 
-function keyOf({ usage }: { readonly usage: string | undefined }, { owner }: QuotaSubject): string {
-  return JSON.stringify([owner, usage]);
+/** The bound of the sessions that one caller has open. */
+function sessionsOf(
+  { catalog }: QuotaContext,
+  { caller, maxOpen }: NonNullable<Wanted['opener']>,
+  signal: AbortSignal,
+): Counted | undefined {
+  if (maxOpen === 0) return undefined;
+  const assertWithin = ({ files }: Used) => {
+    if (files <= maxOpen) return;
+    throw new AssetError(
+      'TOO_MANY_UPLOADS',
+      `you have begun ${maxOpen} uploads that are not finished, as many as one caller may: finish or cancel some`,
+      { metadata: { limit: String(maxOpen) }, retryAfterMs: 1000 },
+    );
+  };
+  const read = async () => ({ files: await catalog.uploads.countOf(caller, maxOpen, { signal }), bytes: 0 });
+  return { bound: { key: `caller ${caller}`, assertWithin }, read };
 }
 
-function assertWithin(
+function assertWithinQuota(
   quota: Quota,
   used: Used,
   { owner, usage }: { readonly owner: string; readonly usage: string | undefined },
@@ -149,7 +172,7 @@ function assertWithin(
   const what = usage === undefined ? 'of all usages' : `of usage "${usage}"`;
   throw new AssetError(
     'QUOTA_EXCEEDED',
-    `owner "${owner}" may have ${limit} ${name} ${what}, and would have ${wanted}: delete some; deleted files count until they are purged`,
+    `owner "${owner}" may have ${limit} ${name} ${what}, and would have ${wanted}: delete some, or cancel uploads that are not finished; deleted files count until they are purged`,
     {
       metadata: {
         owner,

@@ -66,7 +66,8 @@ export async function uploadFile(
     let earlier = key && isLarge && (await context.catalog.findByRequestKey(key, { signal }));
     if (!earlier) {
       try {
-        quota = await context.quotas.hold(context, upload.description, upload.sizeBytes ?? 0, signal);
+        const wanted = { sizeBytes: upload.sizeBytes ?? 0 };
+        quota = await context.quotas.hold(context, upload.description, wanted, signal);
       } catch (error) {
         // The file that fills the quota may be the one of this very request.
         if (key === undefined || !isAssetError(error, 'QUOTA_EXCEEDED')) throw error;
@@ -75,7 +76,7 @@ export async function uploadFile(
       }
     }
     if (earlier) return await repeatOf(earlier, upload, digest, content);
-    return await storeNew(context, caller, upload, key, digest, content, signal);
+    return await storeNew(context, caller, { ...upload, quota: quota! }, key, digest, content, signal);
   } finally {
     quota?.[Symbol.dispose]();
     // Cuts off a caller that goes on sending after the upload has failed. Not awaited: it answers only
@@ -84,10 +85,13 @@ export async function uploadFile(
   }
 }
 
+/** An upload that has room in its owner's quota. */
+type AdmittedUpload = Upload & { readonly quota: QuotaHold };
+
 async function storeNew(
   context: FilesContext,
   caller: Caller,
-  upload: Upload,
+  upload: AdmittedUpload,
   key: string | undefined,
   digest: Digest,
   content: AsyncGenerator<Uint8Array, undefined>,
@@ -116,7 +120,7 @@ async function storeNew(
 async function storeContent(
   context: FilesContext,
   caller: Caller,
-  upload: Upload,
+  upload: AdmittedUpload,
   key: string | undefined,
   digest: Digest,
   content: AsyncIterable<Uint8Array>,
@@ -144,6 +148,7 @@ async function storeContent(
     const { file, outcome } = await commitUpload(context, {
       fence: { reservationId: reserved.reservationId },
       requestKey: key,
+      confirmRoom: () => upload.quota.confirm(),
       record: {
         ...upload.description,
         id: reserved.fileId,
@@ -233,7 +238,7 @@ async function* checked(
     digest.update(chunk);
     if (sizeBytes !== undefined && digest.sizeBytes > sizeBytes) throw wrongSize(sizeBytes, 'more');
     context.policies.checkSize(description.usage, digest.sizeBytes);
-    quota()?.grow(digest.sizeBytes);
+    await quota()?.grow(digest.sizeBytes);
     yield chunk;
   }
   if (sizeBytes !== undefined && digest.sizeBytes < sizeBytes) {

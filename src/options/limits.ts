@@ -25,6 +25,11 @@ export const LIMIT_OPTIONS = {
     '200',
     'Greatest number of uploads that one caller has in hand; one more gets RESOURCE_EXHAUSTED at once. 0, or ASSET_AUTH=none: as many as ASSET_MAX_UPLOADS.',
   ),
+  ASSET_LIMIT_OPEN_UPLOADS: option(
+    count(0, 1000),
+    '256',
+    'Greatest number of uploads that one caller has begun with StartUpload and not finished, in all replicas together; one more gets RESOURCE_EXHAUSTED (TOO_MANY_UPLOADS). With ASSET_AUTH=none all callers are one. 0: any number.',
+  ),
   ASSET_LIMIT_DOWNLOADS: option(
     count(0, 100_000),
     '200',

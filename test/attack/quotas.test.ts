@@ -105,6 +105,108 @@ describe('an owner', () => {
     await move({ usage: 'small' });
   });
 
+  const start = (
+    file: { owner?: string; usage?: string },
+    {
+      sizeBytes,
+      requestId = '',
+      direct = false,
+    }: { sizeBytes?: number; requestId?: string; direct?: boolean } = {},
+  ) =>
+    client.startUpload({
+      uploadSpec: { file, requestId, ...(sizeBytes !== undefined && { sizeBytes: BigInt(sizeBytes) }) },
+      transport: direct ? UploadTransport.DIRECT : UploadTransport.THROUGH_SERVICE,
+    });
+
+  /** What came of calls made at the same time: how many did what they were to do; the others are QUOTA_EXCEEDED. */
+  async function successes(calls: Promise<unknown>[]): Promise<number> {
+    const results = await Promise.all(
+      calls.map(async (call) => {
+        const reason = await call.then(
+          () => 'done',
+          async () => (await failureOf(call)).reason,
+        );
+        expect(['done', 'QUOTA_EXCEEDED']).toContain(reason);
+        return reason;
+      }),
+    );
+    return results.filter((result) => result === 'done').length;
+  }
+
+  it.each([false, true])('does not evade it by open sessions, direct: %s', async (direct) => {
+    const small = { owner: `hans ${direct}`, usage: 'small' };
+    expect(await successes(Array.from({ length: 12 }, () => start(small, { sizeBytes: 300, direct })))).toBe(
+      3,
+    );
+    // What is claimed leaves no room for anything else, until it is given up.
+    expect((await failureOf(store(200, small))).metadata).toMatchObject({ limit: '1000', used: '1100' });
+    const { uploadId } = await start(small, { sizeBytes: 100, direct, requestId: 'mine' });
+    expect((await failureOf(start(small, { sizeBytes: 1, direct }))).reason).toBe('QUOTA_EXCEEDED');
+    expect((await start(small, { sizeBytes: 100, direct, requestId: 'mine' })).uploadId).toBe(uploadId);
+    await client.cancelUpload({ uploadId });
+    await store(100, small);
+  });
+
+  it('does not evade it by sessions whose size it does not tell', async () => {
+    const small = { owner: 'ida', usage: 'small' };
+    const ids: string[] = [];
+    for (let i = 0; i < 3; i++) ids.push((await start(small)).uploadId);
+    const send = (uploadId: string, size: number, writeOffset = 0, finishWrite = false) =>
+      client.uploadChunk({
+        ...{ uploadId, writeOffset: BigInt(writeOffset), finishWrite },
+        ...(size > 0 && { data: { content: randomContent(size) } }),
+      });
+    await send(ids[0]!, 600);
+    expect((await failureOf(send(ids[1]!, 401))).reason).toBe('QUOTA_EXCEEDED');
+    await send(ids[1]!, 300);
+    expect((await failureOf(store(101, small))).reason).toBe('QUOTA_EXCEEDED');
+    await send(ids[0]!, 100, 600);
+    // It counts once when it becomes a file.
+    await send(ids[0]!, 0, 700, true);
+    expect((await failureOf(send(ids[2]!, 1))).reason).toBe('QUOTA_EXCEEDED');
+    await client.cancelUpload({ uploadId: ids[1]! });
+    await send(ids[2]!, 300, 0, true);
+  });
+
+  it('does not evade it by many changes at the same time', async () => {
+    const files = await Promise.all(
+      Array.from({ length: 20 }, () => store(10, { owner: 'jana', usage: 'other' })),
+    );
+    const foreign = await Promise.all(
+      Array.from({ length: 20 }, () => store(10, { owner: 'karl', usage: 'other' })),
+    );
+    const change = (id: string, file: { owner?: string; usage?: string }) =>
+      client.updateMetadata({ file: { id, ...file }, updateMask: { paths: Object.keys(file) } });
+    const few = { owner: 'jana', usage: 'few' };
+    const changed = await successes([
+      ...files.map(({ id }) => change(id, { usage: 'few' })),
+      ...foreign.map(({ id }) => change(id, few)),
+    ]);
+    expect(changed).toBe(3);
+    expect((await failureOf(store(10, few))).reason).toBe('QUOTA_EXCEEDED');
+  });
+
+  it('gets a bounded number of open sessions, whoever owns them', async () => {
+    const bounded = await startService({ ASSET_LIMIT_OPEN_UPLOADS: '5' });
+    try {
+      const other = clientOf(bounded.url);
+      const begin = (requestId: string) =>
+        other.startUpload({ uploadSpec: { file: { name: 'a' }, requestId } });
+      const results = await Promise.allSettled(Array.from({ length: 20 }, (_none, i) => begin(`r${i}`)));
+      const begun = results.flatMap((each, i) => (each.status === 'fulfilled' ? [{ i, ...each.value }] : []));
+      expect(begun).toHaveLength(5);
+      expect(await failureOf(begin('new'))).toMatchObject({
+        ...{ code: 'RESOURCE_EXHAUSTED', reason: 'TOO_MANY_UPLOADS', metadata: { limit: '5' } },
+      });
+      const { i, uploadId } = begun[0]!;
+      expect((await begin(`r${i}`)).uploadId).toBe(uploadId);
+      await other.cancelUpload({ uploadId });
+      await begin('new');
+    } finally {
+      await bounded.dispose();
+    }
+  });
+
   it('gets the same file for a repeated request although the quota is full', async () => {
     const file = { owner: 'gina', usage: 'few' };
     const content = randomContent(100);

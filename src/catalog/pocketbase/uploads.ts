@@ -7,13 +7,16 @@ import { REVISIONS, UPLOADS } from './helpers.ts';
 import { isTaken, unlessGone } from './refusals.ts';
 import { closeEach, timeOf } from './reservations.ts';
 import { isStorable } from '../storable.ts';
-import type { UploadSession, UploadSessions } from '../upload-sessions.ts';
+import type { UploadChange, UploadSession, UploadSessions, UsageClaim } from '../upload-sessions.ts';
 
 /** Runs requests within the bounds of a call. */
 export type PocketBaseRun = <T>(
   call: CatalogCall | undefined,
   work: (signal: AbortSignal) => Promise<T>,
 ) => Promise<T>;
+
+/** Most records that PocketBase gives in one answer. */
+const PAGE = 1000;
 
 /** How often to open a session whose request key is taken by one that is closed each time one looks. */
 const ATTEMPTS = 10;
@@ -36,7 +39,11 @@ export class PocketBaseUploadSessions implements UploadSessions {
   open(session: Parameters<UploadSessions['open']>[0], call?: CatalogCall) {
     return this.#run(call, async (signal) => {
       const { id, state, expireTime, requestKey = '' } = session;
-      const body = { id, ...bodyOf({ revision: 1, state, expireTime }), request_key: requestKey };
+      const { caller = '', owner = '', usage = '', sizeBytes = 0 } = session.claim ?? {};
+      const body = {
+        ...{ id, ...bodyOf({ revision: 1, state, expireTime }), request_key: requestKey },
+        ...{ caller, owner, usage, size_bytes: sizeBytes },
+      };
       for (let attempt = 1; ; attempt++) {
         try {
           const record = { method: 'POST', collection: UPLOADS, body, onlyId: true } as const;
@@ -60,15 +67,52 @@ export class PocketBaseUploadSessions implements UploadSessions {
     );
   }
 
+  find(requestKey: string, call?: CatalogCall): Promise<UploadSession | undefined> {
+    // A closed one has no key.
+    return this.#run(call, (signal) =>
+      this.#first(`request_key!=""&&request_key=${quote(requestKey)}`, signal),
+    );
+  }
+
+  claimsOf(owner: string, call?: CatalogCall): Promise<readonly UsageClaim[]> {
+    return this.#run(call, async (signal) => {
+      if (!isStorable(owner)) return [];
+      const claims = new Map<string, { usage: string; files: number; bytes: number }>();
+      for (let after = ''; ;) {
+        const filter = `owner=${quote(owner)}&&closed=false&&caller!=""&&id>${quote(after)}`;
+        const query = { filter, sort: 'id', limit: PAGE, fields: 'id,usage,size_bytes' };
+        const rows = await this.#client.list(UPLOADS, query, signal);
+        for (const row of rows) {
+          const usage = row.usage as string;
+          const claim = claims.get(usage) ?? { usage, files: 0, bytes: 0 };
+          claims.set(usage, claim);
+          claim.files += 1;
+          claim.bytes += row.size_bytes as number;
+        }
+        if (rows.length < PAGE) return [...claims.values()];
+        after = rows.at(-1)!.id;
+      }
+    });
+  }
+
+  countOf(caller: string, limit: number, call?: CatalogCall): Promise<number> {
+    const filter = `caller=${quote(caller)}&&closed=false`;
+    return this.#run(
+      call,
+      async (signal) => (await this.#client.list(UPLOADS, { filter, limit, fields: 'id' }, signal)).length,
+    );
+  }
+
   update(
     id: string,
     revision: number,
-    change: { readonly state: JsonValue; readonly expireTime: Date },
+    { sizeBytes, ...change }: UploadChange,
     call?: CatalogCall,
   ): Promise<UploadSession | undefined> {
     return this.#run(call, async (signal) => {
       const next = { revision: revision + 1, ...change };
-      const won = await this.#move(id, revision, next.revision, bodyOf(next), signal);
+      const body = { ...bodyOf(next), ...(sizeBytes !== undefined && { size_bytes: sizeBytes }) };
+      const won = await this.#move(id, revision, next.revision, body, signal);
       return won ? { id, ...next } : undefined;
     });
   }

@@ -63,7 +63,18 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
     '0004_owner_usage': { up: (db) => indexOwnerUsage(db as Kysely<Tables>) },
     '0005_created_for': { up: (db) => addCreatedFor(db as Kysely<Tables>, backend) },
     '0006_purge_order': { up: (db) => indexPurgeOrder(db as Kysely<Tables>) },
+    '0007_upload_claims': { up: (db) => addUploadClaims(db as Kysely<Tables>, backend) },
   };
+}
+
+/** What the sums of open sessions are made of. Sessions that are open before claim nothing. */
+async function addUploadClaims(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  for (const name of ['caller', 'owner', 'usage'] as const) {
+    await sql`alter table uploads add column ${sql.ref(name)} ${text} not null default ''`.execute(db);
+  }
+  await sql`alter table uploads add column size_bytes bigint not null default 0`.execute(db);
+  await sql`create index uploads_by_owner on uploads (owner, closed, usage, size_bytes)`.execute(db);
+  await sql`create index uploads_by_caller on uploads (caller, closed)`.execute(db);
 }
 
 async function addCreatedFor(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {

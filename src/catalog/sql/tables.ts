@@ -75,6 +75,11 @@ export interface UploadsTable {
   expire_time: number | string;
   /** Unique among open sessions; null without one, and once closed. */
   request_key: string | null;
+  /** The claim of the session; a caller is empty where there is none. */
+  caller: string;
+  owner: string;
+  usage: string;
+  size_bytes: number | string;
   /** 1 from when on no file can come of it. */
   closed: number;
 }

@@ -3,9 +3,10 @@ import type { Kysely, Transaction } from 'kysely';
 import { AssetError } from '../../errors.ts';
 import { unavailable } from '../call.ts';
 import type { CatalogCall, JsonValue, SweepCall } from '../file-catalog.ts';
+import { claimColumns, countSessions, sumClaims } from './claims.ts';
 import { behind, type Tables } from './tables.ts';
 import { isStorable } from '../storable.ts';
-import type { UploadSession, UploadSessions } from '../upload-sessions.ts';
+import type { UploadChange, UploadSession, UploadSessions, UsageClaim } from '../upload-sessions.ts';
 
 /** Runs work on the database within the bounds of a call. */
 export type SqlRun = <T>(
@@ -39,6 +40,7 @@ export class SqlUploadSessions implements UploadSessions {
         ...{ id, revision: 1, state: JSON.stringify(session.state), closed: 0 },
         expire_time: session.expireTime.getTime(),
         request_key: requestKey,
+        ...claimColumns(session.claim),
       };
       for (let attempt = 1; ; attempt++) {
         const opened = await db
@@ -80,10 +82,26 @@ export class SqlUploadSessions implements UploadSessions {
     });
   }
 
+  find(requestKey: string, call?: CatalogCall): Promise<UploadSession | undefined> {
+    return this.#run(call, async (db) => {
+      const open = db.selectFrom('uploads').select(COLUMNS).where('closed', '=', 0);
+      const row = await open.where('request_key', '=', requestKey).executeTakeFirst();
+      return row && toSession(row);
+    });
+  }
+
+  claimsOf(owner: string, call?: CatalogCall): Promise<readonly UsageClaim[]> {
+    return this.#run(call, async (db) => (isStorable(owner) ? sumClaims(db, owner) : []));
+  }
+
+  countOf(caller: string, limit: number, call?: CatalogCall): Promise<number> {
+    return this.#run(call, (db) => countSessions(db, caller, limit));
+  }
+
   update(
     id: string,
     revision: number,
-    change: { readonly state: JsonValue; readonly expireTime: Date },
+    change: UploadChange,
     call?: CatalogCall,
   ): Promise<UploadSession | undefined> {
     return this.#run(call, async (db) => {
@@ -92,6 +110,7 @@ export class SqlUploadSessions implements UploadSessions {
           state: JSON.stringify(change.state),
           expire_time: change.expireTime.getTime(),
           revision: revision + 1,
+          ...(change.sizeBytes !== undefined && { size_bytes: change.sizeBytes }),
         })
         .returning(COLUMNS)
         .executeTakeFirst();

@@ -3,7 +3,7 @@ import { AssetError } from '../../errors.ts';
 import { PartReader } from '../../storage/part-reader.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
-import type { QuotaHold } from '../quota.ts';
+import { holdSession, type QuotaHold } from '../quota.ts';
 import { assertScannable } from '../scan.ts';
 import { finishSession, finishStored } from './finish.ts';
 import { PartWriter } from './part-writer.ts';
@@ -49,8 +49,7 @@ export async function appendToUpload(
   if ('file' in current) return current;
   assertOffset(current.session, appendix.writeOffset);
 
-  const { description, sizeBytes = persistedSize(current.session) } = current.session.state;
-  using quota = await context.quotas.hold(context, description, sizeBytes, signal);
+  using quota = await holdSession(context, current.session, signal);
   await removeStale(context, current.session, signal);
   // Whoever writes takes the session over first, and writes down under which name it may leave a piece.
   const claimed = await saveSession(context, current.session, {
@@ -66,7 +65,7 @@ async function write(
   context: FilesContext,
   claimed: Session,
   appendix: Appendix,
-  quota: QuotaHold,
+  quota: QuotaHold | undefined,
   signal: AbortSignal,
 ): Promise<UploadProgress> {
   const { crc32c, sha256State } = claimed.state;
@@ -103,7 +102,7 @@ async function* checked(
   context: FilesContext,
   session: Session,
   content: AsyncIterable<Uint8Array>,
-  quota: QuotaHold,
+  quota: QuotaHold | undefined,
 ): AsyncGenerator<Uint8Array> {
   const { sizeBytes, description } = session.state;
   let size = persistedSize(session);
@@ -119,7 +118,7 @@ async function* checked(
       );
     }
     context.policies.checkSize(description.usage, size);
-    quota.grow(size);
+    await quota?.grow(size);
     assertScannable(context, size);
     yield chunk;
   }

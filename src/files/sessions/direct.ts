@@ -11,6 +11,7 @@ import { blobKey } from '../ids.ts';
 import { FileScan } from '../scan.ts';
 import { wrongTransport } from './append.ts';
 import { assertExpected, commitSession, digestOf, readBlob } from './finish.ts';
+import { holdSession } from '../quota.ts';
 import { abandonSession, saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
 import { addExpected, type Finished, type Session } from './state.ts';
@@ -79,8 +80,7 @@ export async function completeDirect(
   given: ExpectedChecksums,
   signal: AbortSignal,
 ): Promise<FileRecord> {
-  const { description, sizeBytes = 0 } = session.state;
-  using _quota = await context.quotas.hold(context, description, sizeBytes, signal);
+  using _quota = await holdSession(context, session, signal);
   const key = blobKey(session.id);
   if ((await context.store.stat(key, { signal })) === undefined) await putTogether(context, session, signal);
   let current = session;

@@ -5,6 +5,7 @@ import type { FilesContext } from '../context.ts';
 import { blobKey } from '../ids.ts';
 import { authorizeUpload, may } from '../policy/guard.ts';
 import {
+  claimedBytes,
   pieceKey,
   takenOver,
   toJson,
@@ -100,7 +101,7 @@ export async function saveSession(
   state: SessionState,
 ): Promise<Session> {
   const expireTime = expiry(context);
-  const change = { state: toJson(state), expireTime };
+  const change = { state: toJson(state), expireTime, sizeBytes: claimedBytes(state) };
   const saved = await context.catalog.uploads.update(session.id, session.revision, change);
   if (saved === undefined) {
     await removeIfGone(context, session);

@@ -1,11 +1,11 @@
 import type { FileDescription } from '../../catalog/file-catalog.ts';
-import { AssetError } from '../../errors.ts';
+import { AssetError, isAssetError } from '../../errors.ts';
 import { callerIds, type Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
-import { blobKey, newFileId, requestKey } from '../ids.ts';
+import { blobKey, newFileId, openerKey, requestKey } from '../ids.ts';
 import { cleanDescription } from '../names.ts';
 import { authorizeUpload } from '../policy/guard.ts';
-import { checkQuota } from '../quota.ts';
+import type { QuotaHold } from '../quota.ts';
 import { assertScannable } from '../scan.ts';
 import { expiry } from './session-store.ts';
 import { toJson, toSession, type Session, type SessionState } from './state.ts';
@@ -37,7 +37,8 @@ export interface StartedSession {
 /**
  * Begins an upload, or finds the one that the request id stands for.
  *
- * @throws AssetError PERMISSION_DENIED; what the usage policy refuses; FIELD_INVALID for a direct upload without a size
+ * @throws AssetError PERMISSION_DENIED; what the usage policy refuses; FIELD_INVALID for a direct upload without a size;
+ *   QUOTA_EXCEEDED, and TOO_MANY_UPLOADS for a caller that has as many open as it may
  */
 export async function startUpload(
   context: FilesContext,
@@ -62,12 +63,24 @@ export async function startUpload(
   const finished = key && (await context.catalog.findByRequestKey(key, { signal }));
   if (finished) return { uploadId: finished.id, expireTime: undefined, partSizeBytes };
 
-  await checkQuota(context, description, sizeBytes ?? 0, signal);
+  const opener = { caller: openerKey(caller), maxOpen: context.uploads.maxOpenPerCaller };
+  let room: QuotaHold;
+  try {
+    room = await context.quotas.hold(context, description, { sizeBytes: sizeBytes ?? 0, opener }, signal);
+  } catch (error) {
+    // The session that takes the last room may be the one of this very request.
+    const isFull = isAssetError(error, 'QUOTA_EXCEEDED', 'TOO_MANY_UPLOADS');
+    const earlier = key && isFull && (await context.catalog.uploads.find(key, { signal }));
+    if (earlier) return started(toSession(earlier));
+    throw error;
+  }
+  using _room = room;
   const state: SessionState = {
     caller: callerIds(caller),
     description,
     ...(sizeBytes !== undefined && { sizeBytes }),
     ...(key !== undefined && { requestKey: key }),
+    claimed: true,
     direct,
     partSizeBytes,
     parts: [],
@@ -84,6 +97,10 @@ export async function startUpload(
       state: toJson(state),
       expireTime: expiry(context),
       ...(key !== undefined && { requestKey: key }),
+      claim: {
+        ...{ caller: opener.caller, owner: description.owner, usage: description.usage },
+        sizeBytes: sizeBytes ?? 0,
+      },
     },
     { signal },
   );

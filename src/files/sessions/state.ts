@@ -28,6 +28,8 @@ export interface SessionState {
   /** Size that the caller gave, in bytes. */
   readonly sizeBytes?: number;
   readonly requestKey?: string;
+  /** True if the catalog counts the session in the quotas of its owner; false for one of an earlier version. */
+  readonly claimed?: boolean;
   /** True if callers send parts straight to the store. */
   readonly direct: boolean;
   readonly partSizeBytes: number;
@@ -72,9 +74,14 @@ export function toJson(state: SessionState): JsonValue {
 }
 
 /** Number of bytes that are durable; where the caller goes on. */
-export function persistedSize({ state }: Session): number {
+export function persistedSize({ state }: Pick<Session, 'state'>): number {
   const tail = state.tail.reduce((sum, piece) => sum + piece.sizeBytes, 0);
   return state.parts.reduce((sum, part) => sum + part.sizeBytes, 0) + tail;
+}
+
+/** Bytes that a session takes in the quotas of its owner: what it may come to, or has. */
+export function claimedBytes(state: SessionState): number {
+  return state.sizeBytes ?? state.finishing?.sizeBytes ?? persistedSize({ state });
 }
 
 /** The key of a piece. It lies apart from the blobs of files. */

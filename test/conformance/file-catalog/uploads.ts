@@ -43,6 +43,53 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       expect(await uploads().get('a"b\0c')).toBeUndefined();
     });
 
+    it('are found by their request key while they are open', async () => {
+      const requestKey = newId();
+      const session = await open({ requestKey });
+      expect(await uploads().find(requestKey)).toEqual(session);
+      expect(await uploads().find(newId())).toBeUndefined();
+      await uploads().close(session.id, session.revision, hour());
+      expect(await uploads().find(requestKey)).toBeUndefined();
+    });
+
+    it('claim room for their owner and count for their caller, until they are a file or closed', async () => {
+      const [owner, caller, usage] = [`owner "${newId()}"`, newId(), `usage ${newId()}`];
+      const claim = (fields: object) => ({ claim: { caller, owner, usage, sizeBytes: 2 ** 40, ...fields } });
+      const [first, second, third] = [
+        await open(claim({})),
+        await open(claim({ sizeBytes: 5 })),
+        await open(claim({ usage: '' })),
+      ];
+      // One without a claim, one of another owner and one of nobody.
+      await open();
+      await open(claim({ owner: `${owner} too` }));
+      await open(claim({ owner: '' }));
+      const claims = async () =>
+        (await uploads().claimsOf(owner)).toSorted((one, other) => one.usage.localeCompare(other.usage));
+      expect(await claims()).toEqual([
+        { usage: '', files: 1, bytes: 2 ** 40 },
+        { usage, files: 2, bytes: 2 ** 40 + 5 },
+      ]);
+      expect(await uploads().countOf(caller, 1_000)).toBe(5);
+      expect(await uploads().countOf(caller, 3)).toBe(3);
+      expect(await uploads().countOf(newId(), 10)).toBe(0);
+
+      // A change moves the bytes where it names them, and keeps everything else.
+      const change = { state: 2, expireTime: hour() };
+      await uploads().update(second.id, second.revision, change);
+      expect((await claims())[1]).toMatchObject({ bytes: 2 ** 40 + 5 });
+      const moved = await uploads().update(second.id, second.revision + 1, { ...change, sizeBytes: 70 });
+      expect((await claims())[1]).toMatchObject({ files: 2, bytes: 2 ** 40 + 70 });
+
+      await uploads().close(first.id, first.revision, hour());
+      await catalog().create(newFile({ id: second.id }), { upload: { revision: moved!.revision } });
+      expect(await claims()).toEqual([{ usage: '', files: 1, bytes: 2 ** 40 }]);
+      expect(await uploads().countOf(caller, 1_000)).toBe(3);
+      await uploads().close(third.id, third.revision, hour());
+      expect(await uploads().claimsOf(owner)).toEqual([]);
+      expect(await uploads().claimsOf('a"b\0c')).toEqual([]);
+    });
+
     it('are refused an id that an open one has, and leave that as it is', async () => {
       const first = await open();
       for (const requestKey of [undefined, newId()]) {

@@ -123,7 +123,7 @@ export async function startProcessDouble(
     log,
     uploads: {
       ...{ partSizeBytes: PART_BYTES, concurrency: 2, stallTimeoutMs: 60_000 },
-      ...{ sessionTtlMs: TTL_MS, graceMs: TTL_MS },
+      ...{ sessionTtlMs: TTL_MS, graceMs: TTL_MS, maxOpenPerCaller: 0 },
     },
   };
   return {

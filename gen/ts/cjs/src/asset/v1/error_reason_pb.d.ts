@@ -210,8 +210,9 @@ export enum ErrorReason {
   CATALOG_UNAVAILABLE = 25,
 
   /**
-   * RESOURCE_EXHAUSTED. The service has as many uploads in hand as it may. Try again after the delay
-   * of RetryInfo.
+   * RESOURCE_EXHAUSTED. The service, or this caller, has as many uploads in hand as it may; or the caller has begun as
+   * many uploads as it may and finished none of them (metadata: limit): finish or cancel some. Try again after the
+   * delay of RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_TOO_MANY_UPLOADS = 26;
    */
@@ -403,8 +404,8 @@ export enum ErrorReason {
 
   /**
    * RESOURCE_EXHAUSTED. The owner of the file has as many files or bytes as the policy allows (metadata: owner,
-   * usage, quota, limit, used; no usage where the quota is that of all usages). Delete some: deleted files count
-   * until they are purged.
+   * usage, quota, limit, used; no usage where the quota is that of all usages). Delete some, or cancel uploads that
+   * are not finished: both count, deleted files until they are purged.
    *
    * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 52;
    */
