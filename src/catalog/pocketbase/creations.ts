@@ -90,9 +90,12 @@ export class PocketBaseCreations {
     }
   }
 
-  /** Sends creations of a batch that failed one by one: with one that is refused, none is written, and each learns what it is refused for. */
+  /**
+   * Sends creations of a batch that failed one by one: with one that is refused, none is written, and each learns what it is
+   * refused for. Those that are there all the same, since a hook failed after the commit, fail like the batch.
+   */
   async #repeat(creations: readonly Creation[], error: unknown, signal: AbortSignal): Promise<void> {
-    let written: ReadonlyMap<string, RawRecord> = new Map();
+    let written: ReadonlySet<string> = new Set();
     try {
       if (isBadRequest(error)) written = await this.#findWritten(creations, signal);
       else if (!(error instanceof Refusal)) throw error;
@@ -100,21 +103,21 @@ export class PocketBaseCreations {
       return creations.forEach(({ reject }) => reject(reason));
     }
     const repeated = creations.map(async (one) => {
-      const raw = written.get(idOf(one.file));
-      if (raw) one.resolve(raw);
+      if (written.has(idOf(one.file))) one.reject(error);
       else await this.#sendAlone(one);
     });
     await Promise.all(repeated);
   }
 
-  /** What was written by a batch that failed as a whole: all of it if a hook failed after the commit, else nothing. */
-  async #findWritten(creations: readonly Creation[], signal: AbortSignal): Promise<Map<string, RawRecord>> {
+  async #findWritten(creations: readonly Creation[], signal: AbortSignal): Promise<ReadonlySet<string>> {
     const filters = idFilters(creations.map(({ file }) => idOf(file)));
     const { collection } = creations[0]!.file;
     const pages = await Promise.all(
-      filters.map((filter) => this.#client.list(collection, { filter, limit: MAX_FILES }, signal)),
+      filters.map((filter) =>
+        this.#client.list(collection, { filter, limit: MAX_FILES, fields: 'id' }, signal),
+      ),
     );
-    return new Map(pages.flat().map((raw) => [raw.id, raw]));
+    return new Set(pages.flat().map(({ id }) => id));
   }
 
   async #sendAlone({ reservationId, file, signal, resolve, reject }: Creation): Promise<void> {

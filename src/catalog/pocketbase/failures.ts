@@ -58,7 +58,7 @@ export function failureOf(error: unknown): Failure & { readonly index?: number }
  * The refusal that an error of the SDK says; undefined if it is something else.
  *
  * What is refused of one request in a batch rolls the batch back. A batch that fails as a whole says nothing of what was
- * written: hooks run after its commit too, and fail it.
+ * written: hooks run after its commit too, and fail it. So does one that has more requests than the settings allow.
  */
 export function toRefusal(error: unknown): Refusal | undefined {
   const { index, status, message = '', data = {} } = failureOf(error);
@@ -66,7 +66,7 @@ export function toRefusal(error: unknown): Refusal | undefined {
   const fields = new Map(Object.entries(data).map(([name, fault]) => [name, fault.code ?? '']));
   const isRefused =
     index === undefined
-      ? status === 404 || (status === 400 && fields.size > 0)
+      ? status === 404 || (status === 400 && fields.size > 0 && !fields.has('requests'))
       : isRefusedInBatch(status, message);
   return isRefused ? new Refusal({ index: index ?? 0, status, fields }, message, error) : undefined;
 }

@@ -28,7 +28,7 @@ export async function acquireLease(
       return true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      const isGone = earlier !== undefined && error.index === 0;
+      const isGone = earlier !== undefined && error.index === 0 && error.status === 404;
       if (!isGone && !isTaken(error, 'name')) throw error;
       // With nothing to start from the name is taken by another holder. Else somebody was faster: look who.
       if (!earlier) return false;

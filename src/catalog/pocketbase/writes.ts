@@ -12,6 +12,7 @@ import { countOf, revisionOf, toBody } from './records.ts';
 import { isTaken, toAssetError } from './refusals.ts';
 import { replaceFile } from './reservations.ts';
 import { compareAndSet } from './revisions.ts';
+import type { Schema } from './schema.ts';
 
 /** Writes the records of the collection of files. What was written is compared with what was sent, and undone if it differs. */
 export class PocketBaseWrites {
@@ -39,7 +40,7 @@ export class PocketBaseWrites {
     const schema = await schemas.get(namesIn(record), signal);
     const { requestKey } = options;
     if (schema.unfillable.length > 0) throw unavailable(setupError(schema.unfillable));
-    const body = {
+    const body: Record<string, unknown> = {
       ...toBody(record, map, schema),
       ...{ id: record.id, [map.requestKey]: requestKey ?? '' },
     };
@@ -48,13 +49,13 @@ export class PocketBaseWrites {
       const file = { method: 'POST', collection, body: { ...schema.defaults, ...body } } as const;
       raw = await this.#creations.create(options, file, signal);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      if (error.index === 0 && error.status === 404) throw uploadExpired();
-      const mayBeTaken = isTaken(error, map.requestKey) || isTaken(error, 'id');
-      if (requestKey !== undefined && mayBeTaken && (await this.#files.findByKey(requestKey, signal))) {
-        return { status: 'request-taken' };
+      // A hook that runs after the commit may have failed.
+      const found = isBadRequest(error) ? await this.#files.read(record.id, signal) : undefined;
+      const isOurs = [map.sha256, map.requestKey].every((name) => found?.[name] === (body[name] ?? ''));
+      if (!found || !isOurs || countOf(found, map) > 0) {
+        return this.#refused(error, requestKey, schema, signal);
       }
-      throw toAssetError(error, map, schema);
+      raw = found;
     }
     try {
       assertKept({ body, isNew: true, schema }, raw, this.#at);
@@ -65,6 +66,23 @@ export class PocketBaseWrites {
       throw error;
     }
     return { status: 'created', record: await this.#files.toFile(raw, signal) };
+  }
+
+  /** What a create that failed comes to. */
+  async #refused(
+    error: unknown,
+    requestKey: string | undefined,
+    schema: Schema,
+    signal: AbortSignal,
+  ): Promise<{ readonly status: 'request-taken' }> {
+    const { map } = this.#at;
+    if (!(error instanceof Refusal)) throw error;
+    if (error.index === 0 && error.status === 404) throw uploadExpired();
+    const mayBeTaken = isTaken(error, map.requestKey) || isTaken(error, 'id');
+    if (requestKey !== undefined && mayBeTaken && (await this.#files.findByKey(requestKey, signal))) {
+      return { status: 'request-taken' };
+    }
+    throw toAssetError(error, map, schema);
   }
 
   /** {@link FileCatalog.update} */
