@@ -98,17 +98,18 @@ export async function withClient(
   const { createWorkerClient } = await import('@asset-service/worker');
   const { assertReachable } = await import('./reach.ts');
   await untilInterrupted(async (signal) => {
-    // Checks what it is given, and sends nothing yet.
-    const client = createWorkerClient({
-      ...{ baseUrl, tls, transport: flags.transport ?? 'grpc' },
-      ...(token !== undefined && { token }),
-      ...(userToken && { userToken }),
-      allowTokensOverHttp: flags.allowTokensOverHttp === true,
-      retry: {
-        onRetry: (error, delayMs) =>
-          say(`${explain(error)}; trying again in ${(delayMs / 1000).toFixed(1)} s`),
-      },
-    });
+    const open = () =>
+      createWorkerClient({
+        ...{ baseUrl, tls, transport: flags.transport ?? 'grpc' },
+        ...(token !== undefined && { token }),
+        ...(userToken && { userToken }),
+        allowTokensOverHttp: flags.allowTokensOverHttp === true,
+        retry: {
+          onRetry: (error, delayMs) =>
+            say(`${explain(error)}; trying again in ${(delayMs / 1000).toFixed(1)} s`),
+        },
+      });
+    const client = named(open);
     try {
       await assertReachable(baseUrl, tls, signal);
       await work(client, signal);
@@ -117,6 +118,17 @@ export async function withClient(
       client.close();
     }
   });
+}
+
+/** Opens a client, which sends nothing yet; its options are called as those of the command line are. */
+function named(open: () => WorkerClient): WorkerClient {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof Error)
+      error.message = error.message.replace('set allowTokensOverHttp', 'give --allow-tokens-over-http');
+    throw error;
+  }
 }
 
 async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {

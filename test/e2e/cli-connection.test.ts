@@ -74,6 +74,10 @@ describe('where the service is', () => {
       expect(await cli([...args, '-u', `127.0.0.1:${port}`])).toMatchObject(said(1, nobody));
     }
     expect(await cli(['list', '-u', 'http://nowhere.invalid'])).toMatchObject(said(1, /no such host/));
+    // Before anything is sent.
+    const open = ['list', '-u', 'http://nowhere.invalid', '--token', 'x'];
+    expect(await cli(open)).toMatchObject(said(1, /TOKEN_NOT_PROTECTED: .*--allow-tokens-over-http/));
+    expect(await cli([...open, '--allow-tokens-over-http'])).toMatchObject(said(1, /no such host/));
   });
 
   it('is told while a call is tried again', async () => {
