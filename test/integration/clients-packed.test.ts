@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { createBffClient } from '@asset-service/bff';
+import { parse } from 'acorn';
+import { build, transform } from 'esbuild';
+import { eventually } from '../support/eventually.ts';
 import { ROOT } from '../support/install.ts';
 import { freePort } from '../support/ports.ts';
 import { startService, type Service } from '../support/service.ts';
@@ -16,15 +19,16 @@ const PACKAGES = ['gen/ts', 'clients/core', 'clients/worker', 'clients/bff'];
 const run = promisify(execFile);
 const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
 
+const ID = /^[a-z0-9]{15}$/;
+const refusal = { error: expect.stringContaining('AssetClientError') };
+
 let project: string;
 let service: Service;
 
-/** The first example of a client's README. */
-async function exampleOf(client: string): Promise<string> {
+/** The examples of a client's README that are programs of their own: all TypeScript that opens a client where the service is. */
+async function examplesOf(client: string): Promise<string[]> {
   const readme = await readFile(join(ROOT, 'clients', client, 'README.md'), 'utf8');
-  const code = /```ts\n(.*?)```/s.exec(readme)?.[1];
-  if (code === undefined) throw new Error(`the README of ${client} has no example`);
-  return code;
+  return [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code!);
 }
 
 const environment = () => ({ ...process.env, ASSET_SERVICE_URL: service.url });
@@ -46,10 +50,10 @@ beforeAll(async () => {
   const { devDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
     devDependencies: Record<string, string>;
   };
+  const others = ['@types/node', '@types/express', '@types/busboy', '@fastify/multipart'];
+  const named = [...others, 'fastify', 'express', 'busboy'].map((name) => `${name}@${devDependencies[name]}`);
   const quiet = ['--prefer-offline', '--no-audit', '--no-fund'];
-  await run('npm', ['install', ...quiet, ...tarballs, `@types/node@${devDependencies['@types/node']}`], {
-    cwd: project,
-  });
+  await run('npm', ['install', ...quiet, ...tarballs, ...named], { cwd: project });
   await writeFile(
     join(project, 'tsconfig.json'),
     JSON.stringify({
@@ -67,21 +71,25 @@ beforeAll(async () => {
       include: ['*.ts'],
     }),
   );
-  for (const client of ['core', 'worker', 'bff'])
-    await writeFile(join(project, `${client}.ts`), await exampleOf(client));
+  for (const client of ['core', 'worker', 'bff']) {
+    for (const [index, code] of (await examplesOf(client)).entries())
+      await writeFile(join(project, `${client}${index || ''}.ts`), code);
+  }
   await writeFile(join(project, 'content.bin'), randomBytes(3_000_000));
   await writeFile(
     join(project, 'both.ts'),
     `import { createBffClient } from '@asset-service/bff';
 import { createWorkerClient, type AssetFile } from '@asset-service/worker';
 const baseUrl = process.env['ASSET_SERVICE_URL'] ?? '';
-await using worker = createWorkerClient({ baseUrl });
-await using bff = createBffClient({ baseUrl, transport: 'connect' });
+const worker = createWorkerClient({ baseUrl });
+const bff = createBffClient({ baseUrl, transport: 'connect' });
 const file: AssetFile = await worker.uploadFile('content.bin', { usage: 'packed' });
 const { url } = await bff.fileUrl(file.id);
 const size = (await (await fetch(url)).arrayBuffer()).byteLength;
 await worker.downloadToFile(file.id, 'copy.bin');
 console.log(JSON.stringify({ size, sizeBytes: file.sizeBytes, sha256: file.sha256 }));
+worker.close();
+bff.close();
 `,
   );
 }, 180_000);
@@ -126,27 +134,191 @@ describe('the packed clients in a project of their own', () => {
   });
 
   it('do what the README of the BFF shows', async () => {
-    const port = await freePort();
-    const backEnd = spawn(process.execPath, [join('built', 'bff.js')], {
-      cwd: project,
-      env: { ...environment(), PORT: String(port) },
-      stdio: 'inherit',
-    });
-    try {
-      const url = `http://127.0.0.1:${port}/`;
-      const upload = () =>
-        fetch(url, { method: 'POST', body: 'a picture', headers: { 'x-file-name': 'a.txt' } });
-      let answer: Response | undefined;
-      for (let tries = 0; answer === undefined && tries < 100; tries++) {
-        answer = await upload().catch(() => sleep(100, undefined));
-      }
-      const id = await answer!.text();
-      expect(id).toMatch(/^[a-z0-9]{15}$/);
+    await withBackEnd('bff.js', async (url) => {
+      const headers = { 'x-file-name': 'a.txt' };
+      const id = await (await fetch(url, { method: 'POST', body: 'a picture', headers })).text();
+      expect(id).toMatch(ID);
       const urls = (await (await fetch(`${url}${id},none`)).json()) as string[];
       expect(await (await fetch(urls[0]!)).text()).toBe('a picture');
       expect(urls[1]).toBe('NOT_FOUND');
+    });
+  });
+
+  describe.each([
+    ['Fastify', 'bff1.js'],
+    ['Express', 'bff2.js'],
+  ])('with %s', (_name, program) => {
+    it('take bytes and forms, and tell what is refused', async () => {
+      await withBackEnd(program, async (url) => {
+        const post = async (path: string, body: string | FormData, headers: Record<string, string> = {}) => {
+          const answer = await fetch(`${url}${path}`, { method: 'POST', body, headers });
+          return [answer.status, await answer.json()] as [
+            number,
+            { id: string; ids: string[]; error: string },
+          ];
+        };
+        // A type that both frameworks would parse.
+        const json = { 'content-type': 'application/json', 'x-file-name': encodeURIComponent('ä 1.json') };
+        const [created, { id }] = await post('files', '{"a": 1}', json);
+        expect([created, id]).toEqual([201, expect.stringMatching(ID)]);
+
+        const large = randomBytes(3_000_000);
+        const form = new FormData();
+        form.set('title', 'not a file');
+        form.append('files', new Blob([large], { type: 'image/x-none' }), 'grün.bin');
+        form.append('files', new Blob(['second'], { type: 'text/plain' }), 'second.txt');
+        const [formed, { ids }] = await post('forms', form);
+        expect([formed, ids]).toEqual([201, [expect.stringMatching(ID), expect.stringMatching(ID)]]);
+        const stored = await storedFiles([id, ...ids]);
+        expect(stored.map(({ name, owner }) => `${owner} ${name}`)).toEqual([
+          'ann ä 1.json',
+          'ann grün.bin',
+          'ann second.txt',
+        ]);
+        expect(stored[1]!.sha256).toBe(createHash('sha256').update(large).digest('hex'));
+
+        const tooLong = 'x'.repeat(300);
+        expect(await post('files', 'a', { 'x-file-name': tooLong })).toEqual([400, refusal]);
+        const wrong = new FormData();
+        wrong.append('files', new Blob([large]), tooLong);
+        wrong.append('files', new Blob(['fine']), 'fine.txt');
+        expect(await post('forms', wrong)).toEqual([400, refusal]);
+      });
+    });
+  });
+});
+
+describe('the packed clients in other kinds of projects', () => {
+  const program = `import { createBffClient, AssetClientError, type AssetFile } from '@asset-service/bff';
+import { createWorkerClient } from '@asset-service/worker';
+import { FileSchema } from '@asset-service/contract/asset/v1/file_pb.js';
+async function main(): Promise<void> {
+  const worker = createWorkerClient({ baseUrl: process.env['ASSET_SERVICE_URL'] ?? '' });
+  const bff = createBffClient({ baseUrl: process.env['ASSET_SERVICE_URL'] ?? '' });
+  const file: AssetFile = await worker.uploadFile(Buffer.alloc(9_000_000, 7), { name: 'a.bin' });
+  const read = await worker.openRead(file.id);
+  let size = 0;
+  for await (const chunk of read.stream) size += (chunk as Uint8Array).length;
+  const refused: unknown = await bff.getFile('none').catch((error: unknown) => error);
+  console.log(size, refused instanceof AssetClientError && refused.reason, FileSchema.typeName);
+  worker.close();
+  bff.close();
+}
+void main();
+`;
+  const expected = '9000000 FILE_NOT_FOUND asset.v1.File\n';
+  const compiler = { strict: true, skipLibCheck: false, target: 'ES2022', types: ['node'] };
+
+  it.each([
+    ['commonjs', 'commonjs', { module: 'commonjs' }],
+    [
+      'commonjs with node10',
+      'commonjs',
+      { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0' },
+    ],
+    ['node16, CommonJS', 'commonjs', { module: 'node16' }],
+    ['node16, ES modules', 'module', { module: 'node16' }],
+    ['nodenext, CommonJS', 'commonjs', { module: 'nodenext' }],
+    ['bundler', 'module', { module: 'esnext', moduleResolution: 'bundler' }],
+  ])('compile and run with module %s', async (name, type, options) => {
+    const folder = join(project, `as-${name.replaceAll(/\W+/g, '-')}`);
+    await mkdir(folder);
+    await writeFile(join(folder, 'package.json'), JSON.stringify({ type }));
+    await writeFile(join(folder, 'main.ts'), program);
+    const compilerOptions = {
+      lib: ['ES2022', 'DOM', 'ESNext.Disposable'],
+      ...compiler,
+      ...options,
+      outDir: 'out',
+      rootDir: '.',
+    };
+    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['main.ts'] }));
+    await run(process.execPath, [tsc, '-p', '.'], { cwd: folder }).catch((error: { stdout: string }) => {
+      throw new Error(error.stdout);
+    });
+    const { stdout } = await run(process.execPath, [join('out', 'main.js')], {
+      cwd: folder,
+      env: environment(),
+    });
+    expect(stdout).toBe(expected);
+  });
+
+  it.each(['esm', 'cjs'] as const)('work as one bundle (%s), without the native addon', async (format) => {
+    const folder = await mkdtemp(join(tmpdir(), 'clients-bundled-'));
+    try {
+      await writeFile(join(project, 'bundled.ts'), program);
+      const outfile = join(folder, format === 'esm' ? 'main.mjs' : 'main.cjs');
+      await build({
+        entryPoints: [join(project, 'bundled.ts')],
+        ...{ bundle: true, platform: 'node', format, outfile, logLevel: 'silent' },
+      });
+      const { stdout } = await run(process.execPath, [outfile], { cwd: folder, env: environment() });
+      expect(stdout).toBe(expected);
     } finally {
-      backEnd.kill();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('export nothing that they are made of', async () => {
+    const { stdout } = await run(
+      process.execPath,
+      ['-p', `JSON.stringify(Object.keys(require('@asset-service/bff')).sort())`],
+      { cwd: project },
+    );
+    expect(JSON.parse(stdout)).toEqual([
+      'AssetClient',
+      'AssetClientError',
+      'BffClient',
+      'cachedToken',
+      'clientCredentials',
+      'createAssetClient',
+      'createBffClient',
+      'httpStatus',
+      'toClientError',
+    ]);
+  });
+});
+
+describe('the examples of the READMEs', () => {
+  it('hold only what Node.js 22 can parse', async () => {
+    for (const readme of [
+      'README.md',
+      ...['core', 'worker', 'bff'].map((name) => `clients/${name}/README.md`),
+    ]) {
+      const text = await readFile(join(ROOT, readme), 'utf8');
+      for (const [, code] of text.matchAll(/```ts\n(.*?)```/gs)) {
+        const { code: javascript } = await transform(code!, { loader: 'ts', target: 'esnext' });
+        // What Node.js 22 knows; later syntax is an error.
+        expect(() => parse(javascript, { ecmaVersion: 2024, sourceType: 'module' })).not.toThrow();
+      }
     }
   });
 });
+
+/** Starts an example of the BFF and hands over its address, with a slash at its end. */
+async function withBackEnd(program: string, use: (url: string) => Promise<void>): Promise<void> {
+  const port = await freePort();
+  const backEnd = spawn(process.execPath, [join('built', program)], {
+    cwd: project,
+    env: { ...environment(), PORT: String(port) },
+    stdio: 'inherit',
+  });
+  const url = `http://127.0.0.1:${port}/`;
+  try {
+    await eventually(async () => {
+      await fetch(url);
+    });
+    await use(url);
+  } finally {
+    backEnd.kill();
+  }
+}
+
+async function storedFiles(ids: readonly string[]) {
+  const client = createBffClient({ baseUrl: service.url });
+  try {
+    return await Promise.all(ids.map((id) => client.getFile(id)));
+  } finally {
+    client.close();
+  }
+}
