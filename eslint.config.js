@@ -102,7 +102,7 @@ const MAY_IMPORT = {
     'signed-url',
     'garbage-collection',
   ],
-  cli: ['errors', 'blob-store', 'file-catalog', 'files', 'legacy', 'rpc', 'config', 'app'],
+  cli: ['errors', 'log', 'blob-store', 'file-catalog', 'files', 'legacy', 'rpc', 'config', 'app'],
   core: [],
   worker: ['core'],
   bff: ['core'],

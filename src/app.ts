@@ -15,7 +15,7 @@ import { previewSweep } from './files/sweep/preview.ts';
 import type { SweepReport } from './files/sweep/run.ts';
 import { Sweeper } from './files/sweep/sweeper.ts';
 import { HealthMonitor } from './health.ts';
-import { openLog } from './log.ts';
+import { isText, openLog, readable } from './log.ts';
 import { RPC_SERVICES, rpcHandlers } from './rpc/handler.ts';
 import { listen, type Listener } from './rpc/listener.ts';
 import { isStreamingCall } from './rpc/streaming-calls.ts';
@@ -64,7 +64,11 @@ export async function startApp(config: Config, log: Logger = createLogger(config
 async function open(config: Config, log: Logger): Promise<App> {
   const { settings } = config;
 
-  const audit = await openAudit(config.audit, log);
+  const audit = await openAudit(
+    config.audit,
+    log,
+    isText(settings.ASSET_LOG_FORMAT, process.stdout) ? readable : undefined,
+  );
   const authenticator = await openAuthenticator(config, log);
   const catalog = await openCatalog(config);
   const listener = await listen({
@@ -185,8 +189,10 @@ export async function sweepOnce(
   }
 }
 
-function createLogger(config: Config): Logger {
-  return openLog(config.settings.ASSET_LOG_LEVEL);
+/** The log that the configuration describes. */
+export function createLogger(config: Config): Logger {
+  const { ASSET_LOG_LEVEL: level, ASSET_LOG_FORMAT: format } = config.settings;
+  return openLog(level, undefined, format);
 }
 
 /** Has the listener take the files of TLS anew when they change; returns how to stop. */

@@ -1,4 +1,15 @@
-import { pino, type DestinationStream, type Level, type Logger } from 'pino';
+import { stripVTControlCharacters } from 'node:util';
+import {
+  levels,
+  pino,
+  stdSerializers,
+  stdTimeFunctions,
+  type DestinationStream,
+  type Level,
+  type Logger,
+} from 'pino';
+import { isAssetError } from './errors.ts';
+import { causes, causeText } from './setup-fault.ts';
 
 /** What no line of the log shows, should it ever be handed to it: the headers by which callers are known. */
 const REDACTED = ['authorization', '["asset-user-token"]', 'cookie'].flatMap((name) => {
@@ -6,12 +17,72 @@ const REDACTED = ['authorization', '["asset-user-token"]', 'cookie'].flatMap((na
   return [name, at('*'), at('*.*')];
 });
 
+/** How lines are written: `json`, `text` for people, or `auto`: text on a terminal and JSON anywhere else. */
+export type LogFormat = 'auto' | 'json' | 'text';
+
 /**
- * The log of the service: JSON lines of this level and above.
+ * The log of the service: lines of this level and above, each with its time in ISO 8601.
  *
  * @param destination - where the lines go; standard output where left out
  */
-export function openLog(level: Level | 'silent', destination?: DestinationStream): Logger {
-  const options = { level, redact: REDACTED };
-  return destination === undefined ? pino(options) : pino(options, destination);
+export function openLog(
+  level: Level | 'silent',
+  destination: DestinationStream = pino.destination(1),
+  format: LogFormat = 'json',
+): Logger {
+  const options = {
+    level,
+    redact: REDACTED,
+    timestamp: stdTimeFunctions.isoTime,
+    serializers: { err: errorFields },
+  };
+  if (!isText(format, process.stdout)) return pino(options, destination);
+  return pino(options, { write: (line: string) => void destination.write(readable(line)) });
+}
+
+/** True if lines to `stream` are for people. */
+export function isText(format: LogFormat, stream: { readonly isTTY?: boolean }): boolean {
+  return format === 'text' || (format === 'auto' && stream.isTTY === true);
+}
+
+/** A line of JSON as people read it: `2026-11-29T08:48:34.123Z INFO  listening url=http://127.0.0.1:8080`, and a stack below it. */
+export function readable(line: string): string {
+  const { time, level, msg, pid: _pid, hostname: _host, err, ...fields } = JSON.parse(line) as Line;
+  const stack = err?.stack;
+  const all: Readonly<Record<string, unknown>> =
+    err === undefined || stack !== undefined ? fields : { ...fields, err };
+  const texts = Object.entries(all).map(([name, value]) => `${name}=${shown(value)}`);
+  // Lines of the audit log have no level.
+  const label = (levels.labels[level ?? 0] ?? 'audit').toUpperCase().padEnd(5);
+  const below = stack === undefined ? '' : `\n    ${printable(stack).replaceAll('\n', '\n    ')}`;
+  return `${time} ${label} ${printable([msg, ...texts].join(' '))}${below}\n`;
+}
+
+/** What is read of a line. */
+interface Line {
+  readonly time: string;
+  readonly level?: number;
+  readonly msg: string;
+  readonly pid?: number;
+  readonly hostname?: string;
+  readonly err?: { readonly stack?: string };
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' && /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+/** Text that cannot steer a terminal. */
+function printable(text: string): string {
+  return stripVTControlCharacters(text).replaceAll(
+    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    '?',
+  );
+}
+
+/** An outage is told by its cause: a stack shows where it was noticed, for every call anew. Everything else keeps its stack. */
+function errorFields(error: unknown): unknown {
+  const outage = causes(error).find((one) => isAssetError(one) && one.reason.endsWith('_UNAVAILABLE'));
+  if (outage === undefined) return stdSerializers.err(error as Error);
+  return { reason: (outage as unknown as { reason: string }).reason, cause: causeText(error) };
 }

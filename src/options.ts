@@ -184,7 +184,12 @@ export const OPTIONS = {
   ASSET_LOG_LEVEL: option(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     'info',
-    'Least level of what is logged, to standard output, as JSON lines.',
+    'Least level of what is logged, to standard output. Health checks are logged at debug.',
+  ),
+  ASSET_LOG_FORMAT: option(
+    z.enum(['auto', 'json', 'text']),
+    'auto',
+    'How lines of the log look: json, text for people, or auto, which is text on a terminal and json anywhere else.',
   ),
 } as const satisfies Record<string, Option>;
 

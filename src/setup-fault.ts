@@ -128,7 +128,7 @@ export function causes(error: unknown): readonly Error[] {
  * `AssetError` says is for callers and left out where it has a cause.
  */
 export function causeText(error: unknown): string {
-  const fault = setupFaultIn(error);
+  const fault = setupFaultIn(error) ?? connectionFault(error);
   if (fault !== undefined) return fault.message;
   const all = causes(error);
   const inner = all.filter((one, at) => !('reason' in one) || at === all.length - 1);

@@ -12,9 +12,14 @@ import { toFields, type AuditLog } from './audit-log.ts';
  *
  * @param destination - `stdout`, or the path of a file; its folder is made
  * @param log - where trouble is reported
+ * @param format - makes a line of its JSON
  * @throws Error if the file cannot be opened
  */
-export async function openJsonLines(destination: string, log: Logger): Promise<AuditLog> {
+export async function openJsonLines(
+  destination: string,
+  log: Logger,
+  format: (line: string) => string = (line) => `${line}\n`,
+): Promise<AuditLog> {
   const isFile = destination !== 'stdout';
   if (isFile) assertWritable(destination);
   const sink = pino.destination({ dest: isFile ? destination : 1, append: true, sync: false });
@@ -29,7 +34,7 @@ export async function openJsonLines(destination: string, log: Logger): Promise<A
   return {
     record(event) {
       const line = { time: new Date().toISOString(), msg: 'audit', ...toFields(event) };
-      sink.write(`${JSON.stringify(line)}\n`);
+      sink.write(format(JSON.stringify(line)));
     },
     async close() {
       process.off('SIGHUP', reopen);

@@ -14,10 +14,16 @@ export interface AuditConfig {
  * Opens the audit log.
  *
  * @param log - where trouble with it is reported
+ * @param readable - makes lines to standard output such as people read; JSON where left out
  * @throws Error if a file is named that cannot be opened
  */
-export async function openAudit({ destination, openTelemetry }: AuditConfig, log: Logger): Promise<AuditLog> {
-  const logs = destination === 'off' ? [] : [await openJsonLines(destination, log)];
+export async function openAudit(
+  { destination, openTelemetry }: AuditConfig,
+  log: Logger,
+  readable?: (line: string) => string,
+): Promise<AuditLog> {
+  const format = destination === 'stdout' ? readable : undefined;
+  const logs = destination === 'off' ? [] : [await openJsonLines(destination, log, format)];
   // Its SDK takes a tenth of a second to load: only who wants it pays for it.
   if (openTelemetry) logs.push((await import('./open-telemetry.ts')).openOpenTelemetry(log));
   return auditTo(logs);

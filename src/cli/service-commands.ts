@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { ExplainedError, explainFailure, isExplained } from '../config/explain.ts';
-import { checkConfig, loadConfig, type Config } from '../config.ts';
+import { explainFailure } from '../config/explain.ts';
+import { checkConfig } from '../config.ts';
 import { failureCount, type SweepReport } from '../files/sweep/run.ts';
 import { OPTIONS } from '../options.ts';
-import { explain } from './explain.ts';
+import { configuration, explained } from './configuration.ts';
+import { serve } from './serve-command.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
-import { say } from './terminal.ts';
 
 /** Adds the commands that run the service and look after it. The service is loaded when one of them runs. */
 export function addServiceCommands(root: Command): void {
@@ -69,44 +69,6 @@ async function check({ offline }: { readonly offline: boolean }): Promise<void> 
     process.stderr.write(`${level === 'mistake' ? 'error' : level}: ${text}\n`);
     if (level !== 'warning') process.exitCode = 1;
   }
-}
-
-/** The configuration of this process. What its file says for other programs, such as AWS_ACCESS_KEY_ID, is put into the environment. */
-function configuration(defaults: Readonly<Record<string, string>> = {}): Config {
-  const config = loadConfig({ ...defaults, ...process.env });
-  Object.assign(process.env, config.foreign);
-  return config;
-}
-
-/** Runs `work`; says what kept it from its end by the names of settings, unless that was a fault of the program. */
-async function explained<T>(config: Config, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw isExplained(error) ? new ExplainedError(explainFailure(error, config), error) : error;
-  }
-}
-
-async function serve(): Promise<void> {
-  const { startApp } = await import('../app.ts');
-  const config = configuration();
-  const app = await explained(config, () => startApp(config));
-  const isClosed = await new Promise<boolean>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => {
-        // A second signal ends the process at once, as it would have without us.
-        app.close().then(
-          () => resolve(true),
-          (error: unknown) => {
-            say(explain(error));
-            resolve(false);
-          },
-        );
-      });
-    }
-  });
-  // Whatever a library still holds open must not keep a drained process alive.
-  process.exit(isClosed ? 0 : 1);
 }
 
 function reportAsText(report: SweepReport, mood: string): string {

@@ -39,3 +39,9 @@ export function credentialsIn({ rawHeaders, socket }: Presented): Credentials {
   }
   return { authorization, userToken, certificate: socket && certificateOf(socket) };
 }
+
+/** The address that a call comes from: that of the proxy where there is one; empty if the connection is gone. */
+export function remoteAddressOf(values: ContextValues): string {
+  // What is not an IPv6 address by itself is shown as the IPv4 address that it is.
+  return (values.get(presentedKey).socket?.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+}

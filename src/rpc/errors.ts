@@ -151,6 +151,10 @@ function fromFramework(error: ConnectError): ConnectError {
       );
     case Code.InvalidArgument:
       return withInfo(error, 'FIELD_INVALID');
+    case Code.Internal:
+      // So gRPC has it for bytes that are no message. They are the caller's; only what goes out is ours.
+      if (error.rawMessage.startsWith('serialize')) return withInfo(error, 'PROTOCOL');
+      return withInfo(new ConnectError(error.rawMessage, Code.InvalidArgument), 'FIELD_INVALID');
     default:
       return withInfo(error, 'PROTOCOL');
   }
@@ -198,4 +202,14 @@ function cut(text: string, length = MAX_TEXT): string {
 
 function nameOf(thrown: unknown): string {
   return typeof thrown === 'object' && thrown !== null && 'name' in thrown ? String(thrown.name) : '';
+}
+
+/** The name of a code as gRPC writes it, such as `NOT_FOUND`. */
+export function codeName(code: Code): string {
+  return Code[code].replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
+}
+
+/** The reason of an error that {@link toConnectError} made, without its prefix. */
+export function reasonOf(error: ConnectError): string {
+  return error.findDetails(ErrorInfoSchema)[0]?.reason.replace('ERROR_REASON_', '') ?? '';
 }

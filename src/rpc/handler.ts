@@ -1,4 +1,4 @@
-import { ConnectError, type ConnectRouter } from '@connectrpc/connect';
+import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { createValidateInterceptor } from '@connectrpc/validate';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
@@ -13,13 +13,14 @@ import { assetServiceRoutes } from './asset-service.ts';
 import { presentedBy } from './credentials.ts';
 import type { CallLimits } from './call-limits.ts';
 import { limitCalls, limitRefusals } from './limit-interceptors.ts';
-import { MAX_MESSAGE_BYTES, toConnectError } from './errors.ts';
+import { MAX_MESSAGE_BYTES } from './errors.ts';
 import { grpcHandler } from './grpc/handler.ts';
 import { healthRoutes } from './health.ts';
 import { identify, observe } from './interceptors.ts';
 import { boundLists } from './list-bounds.ts';
 import type { Handlers, RequestHandler } from './listener.ts';
 import { reflectionRoutes } from './reflection.ts';
+import { UnseenCalls } from './unseen-calls.ts';
 
 /** Full names of the RPC services that need the store and the catalog. */
 export const RPC_SERVICES = [AssetService.typeName];
@@ -67,14 +68,9 @@ export function rpcHandlers(
     ],
     readMaxBytes: MAX_MESSAGE_BYTES,
   };
+  const unseen = new UnseenCalls(log);
   return {
-    onStream: grpcHandler({ ...options, explain: withReason }),
-    onRequest: connectNodeAdapter({ ...options, ...(fallback && { fallback }) }),
+    onStream: grpcHandler({ ...options, explain: (thrown, context) => unseen.explain(thrown, context) }),
+    onRequest: connectNodeAdapter({ ...options, requestGate: unseen.gate, ...(fallback && { fallback }) }),
   };
-}
-
-/** Gives an error that came before the interceptors, such as a message that cannot be read, its reason. */
-function withReason(thrown: unknown): unknown {
-  const hasReason = thrown instanceof ConnectError && thrown.details.length > 0;
-  return hasReason ? thrown : toConnectError(thrown, '').error;
 }

@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { Code, type Interceptor, type StreamResponse, type UnaryResponse } from '@connectrpc/connect';
+import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { isAssetError } from '../errors.ts';
 import { ANONYMOUS } from '../files/caller.ts';
+import { causeText } from '../setup-fault.ts';
 import type { Authenticator } from '../identity/authenticator.ts';
 import { auditRefusal } from './audit-refusals.ts';
 import { callKey } from './call.ts';
-import { credentialsIn, presentedKey } from './credentials.ts';
-import { toConnectError } from './errors.ts';
+import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';
+import { codeName, reasonOf, toConnectError } from './errors.ts';
 
 /** Request ids of callers are taken over if they cannot break a log line or a header. */
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -23,6 +26,7 @@ const BY_CATALOG = ['CATALOG_REFUSED', 'ATTRIBUTE_INVALID', 'RELATION_TARGET_MIS
  * @param challenge - what a caller that is not known gets as `www-authenticate`
  */
 export function observe(log: Logger, audit: AuditLog, challenge: string | undefined): Interceptor {
+  const outages = new OutageLog(log);
   return (next) => async (request) => {
     const sent = request.header.get('x-request-id') ?? '';
     const requestId = REQUEST_ID.test(sent) ? sent : randomUUID();
@@ -33,25 +37,29 @@ export function observe(log: Logger, audit: AuditLog, challenge: string | undefi
       note: (more) => void Object.assign(fields, more),
     });
     const started = performance.now();
-    const finish = (code: string, error?: unknown, refusal?: Error) => {
+    // Probes come every few seconds.
+    const level = request.service.typeName === Health.typeName ? 'debug' : 'info';
+    const lineOf = (code: string) => {
       const ms = Math.round((performance.now() - started) * 10) / 10;
-      const line = { rpc: request.method.name, code, ms, request_id: requestId, ...fields };
-      if (error !== undefined) log.error({ ...line, err: error }, 'call failed');
-      // What a hook or a rule of the product says is for its operators; the caller learns no more than that it says no.
-      else if (refusal) log.warn({ ...line, err: refusal }, 'call refused by the catalog');
-      else log.info(line, 'call');
+      return { rpc: request.method.name, code, ms, request_id: requestId, ...fields };
     };
+    const finish = (code: string) => log[level](lineOf(code), 'call');
     const fail = (thrown: unknown) => {
       auditRefusal(audit, request.method.name, request.contextValues.get(callKey), thrown);
       const { error, fault } = toConnectError(thrown, requestId);
       error.metadata.set('x-request-id', requestId);
       if (error.code === Code.Unauthenticated && challenge) error.metadata.set('www-authenticate', challenge);
-      const isRefused = isAssetError(thrown, ...BY_CATALOG) && thrown.cause !== undefined;
-      finish(
-        codeName(error.code),
-        fault ? (error.cause ?? error) : undefined,
-        isRefused ? thrown : undefined,
-      );
+      const reason = reasonOf(error);
+      const remote_address = remoteAddressOf(request.contextValues);
+      const line = { ...lineOf(codeName(error.code)), reason, remote_address };
+      if (fault && error.code === Code.Unavailable) {
+        outages.report(reason, thrown);
+        log[level](line, 'call');
+      } else if (fault) log.error({ ...line, err: error.cause ?? error }, 'call failed');
+      // What a hook or a rule of the product says is for its operators; the caller learns no more than that it says no.
+      else if (isAssetError(thrown, ...BY_CATALOG) && thrown.cause !== undefined) {
+        log.warn({ ...line, cause: causeText(thrown) }, 'call refused by the catalog');
+      } else log[level](line, 'call');
       return error;
     };
     try {
@@ -105,7 +113,24 @@ function streamed(
   return { ...response, message: messages() };
 }
 
-/** The name of a code as gRPC writes it, such as `NOT_FOUND`. */
-function codeName(code: Code): string {
-  return Code[code].replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
+/** How often one cause of an outage is logged, in milliseconds: every call meets it. */
+const OUTAGE_INTERVAL_MS = 60_000;
+
+/** Tells in the log why calls fail with UNAVAILABLE: each cause in one line, and again after a while. */
+class OutageLog {
+  readonly #log: Logger;
+  readonly #told = new LRUCache<string, true>({ max: 100, ttl: OUTAGE_INTERVAL_MS });
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Takes in that a call failed with this reason. */
+  report(reason: string, thrown: unknown): void {
+    const cause = causeText(thrown);
+    const key = `${reason} ${cause}`;
+    if (this.#told.has(key)) return;
+    this.#told.set(key, true);
+    this.#log.warn({ reason, cause }, 'calls fail: a dependency cannot be used');
+  }
 }

@@ -127,9 +127,9 @@ function spans(services: readonly Service[]): Span[] {
     const found: Span[] = [];
     let from: number | undefined;
     for (const { msg, time } of service.logLines()) {
-      if (msg === 'sweeping') from = Number(time);
+      if (msg === 'sweeping') from = Date.parse(String(time));
       if (msg === 'the sweep is over' && from !== undefined) {
-        found.push({ service: index, from, to: Number(time) });
+        found.push({ service: index, from, to: Date.parse(String(time)) });
         from = undefined;
       }
     }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { openLog } from '../../src/log.ts';
+import { AssetError } from '../../src/errors.ts';
+import { openLog, readable } from '../../src/log.ts';
 
 describe('the log', () => {
   it('shows no credential, should one ever be handed to it', () => {
@@ -18,5 +19,43 @@ describe('the log', () => {
     expect(written.match(/\[Redacted\]/g)).toHaveLength(12);
     expect(written).toContain('"host":"x"');
     expect(written).not.toContain('hunter2');
+  });
+
+  const lineOf = (format: 'json' | 'text', write: (log: ReturnType<typeof openLog>) => void): string => {
+    let written = '';
+    write(openLog('info', { write: (line) => (written += line) }, format));
+    return written;
+  };
+
+  it('has the time of each line in ISO 8601, to the millisecond', () => {
+    const { time } = JSON.parse(lineOf('json', (log) => log.info('a call'))) as { time: string };
+    expect(new Date(time).toISOString()).toBe(time);
+  });
+
+  it('tells an outage by its cause, and a fault by its stack', () => {
+    const cause = Object.assign(new Error('connect ECONNREFUSED'), {
+      code: 'ECONNREFUSED',
+      address: '::1',
+      port: 1,
+    });
+    const outage = new AssetError('STORE_UNAVAILABLE', 'try again later', { cause });
+    const line = lineOf('json', (log) =>
+      log.warn({ err: new Error('a sweep failed', { cause: outage }) }, 'x'),
+    );
+    expect(JSON.parse(line)).toMatchObject({
+      err: { reason: 'STORE_UNAVAILABLE', cause: 'nothing listens there (ECONNREFUSED ::1:1)' },
+    });
+    expect(line).not.toMatch(/stack|try again/);
+    expect(lineOf('json', (log) => log.error({ err: new TypeError('a bug') }, 'x'))).toContain('log.test.ts');
+  });
+
+  it('is read by people on a line, with a stack below it and nothing that steers their terminal', () => {
+    const line = lineOf('text', (log) => log.warn({ rpc: 'GetFile', name: 'a \u001b[2Jb\u009b2J' }, 'call'));
+    expect(line).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z WARN {2}call rpc=GetFile name="a [^\n]*"\n$/);
+
+    expect(line).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+    const fault = lineOf('text', (log) => log.error({ err: new TypeError('a bug') }, 'failed'));
+    expect(fault).toMatch(/ERROR failed\n {4}TypeError: a bug\n {8}at /);
+    expect(readable('{"time":"t","msg":"audit","why":"role"}')).toBe('t AUDIT audit why=role\n');
   });
 });

@@ -29,7 +29,7 @@ export interface GrpcOptions {
   /** Greatest length of a message that is read, in bytes. */
   readonly readMaxBytes: number;
   /** What a caller is told of an error that no interceptor has seen; the error itself where left out. */
-  readonly explain?: (thrown: unknown) => unknown;
+  readonly explain?: (thrown: unknown, context: HandlerContext) => unknown;
   /** Makes the context values of a call; none where left out. */
   readonly contextValues?: (request: Pick<Http2ServerRequest, 'stream' | 'rawHeaders'>) => ContextValues;
 }
@@ -132,7 +132,7 @@ async function serve(
     if (!stream.hasResponded) stream.respond(responseHeaders(header));
     stream.end(okTrailers(trailer));
   } catch (thrown) {
-    fail(stream, context, explain(thrown));
+    fail(stream, context, explain(thrown, context));
   } finally {
     clearTimeout(timer);
   }

@@ -111,7 +111,10 @@ class Messages<Desc extends DescMessage> implements AsyncIterableIterator<Messag
     try {
       return { done: false, value: fromBinary(this.#desc, bytes) };
     } catch (error) {
-      throw new ConnectError(`a message is no ${this.#desc.typeName}: ${String(error)}`, Code.Internal);
+      throw new ConnectError(
+        `a message is no ${this.#desc.typeName}: ${String(error)}`,
+        Code.InvalidArgument,
+      );
     }
   }
 

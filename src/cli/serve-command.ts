@@ -1,0 +1,59 @@
+import type { App } from '../app.ts';
+import { ExplainedError } from '../config/explain.ts';
+import { isText, openLog, type LogFormat } from '../log.ts';
+import { SettingsError } from '../options/environment.ts';
+import { configuration, explained } from './configuration.ts';
+import { explain } from './explain.ts';
+import { say } from './terminal.ts';
+
+/** Runs the service until SIGTERM or SIGINT. What keeps it from starting is one line on standard error, as the log has them. */
+export async function serve(): Promise<void> {
+  let app: App;
+  try {
+    app = await start();
+  } catch (error) {
+    // People at a terminal are told as by every other command.
+    if (isText((process.env['ASSET_LOG_FORMAT'] || 'auto') as LogFormat, process.stderr)) throw error;
+    tellFailedStart(error);
+    process.exitCode = 1;
+    return;
+  }
+  const isClosed = await new Promise<boolean>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        // A second signal ends the process at once, as it would have without us.
+        app.close().then(
+          () => resolve(true),
+          (error: unknown) => {
+            say(explain(error));
+            resolve(false);
+          },
+        );
+      });
+    }
+  });
+  // Whatever a library still holds open must not keep a drained process alive.
+  process.exit(isClosed ? 0 : 1);
+}
+
+async function start(): Promise<App> {
+  const { createLogger, startApp } = await import('../app.ts');
+  const config = configuration();
+  const log = createLogger(config);
+  // Node would print both past the log.
+  process.removeAllListeners('warning');
+  process.on('warning', ({ name, message }) => log.warn({ warning: name }, message));
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'the process ends: nobody caught this error');
+    process.exit(1);
+  });
+  return explained(config, () => startApp(config, log));
+}
+
+function tellFailedStart(error: unknown): void {
+  const log = openLog('fatal', process.stderr);
+  const text = 'the service does not start';
+  if (error instanceof SettingsError) log.fatal({ mistakes: error.mistakes }, text);
+  else if (error instanceof ExplainedError) log.fatal({ cause: error.message }, text);
+  else log.fatal({ err: error }, text);
+}
