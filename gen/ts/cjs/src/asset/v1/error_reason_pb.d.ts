@@ -282,7 +282,8 @@ export enum ErrorReason {
 
   /**
    * INVALID_ARGUMENT. The catalog refused a value for a reason of its own, such as a rule of the
-   * product on the field (metadata: field).
+   * product on the field (metadata: field). A rule that names no field refused the call as a whole:
+   * then there is no metadata, and the operators find the rule in their log by the request id.
    *
    * @generated from enum value: ERROR_REASON_CATALOG_REFUSED = 35;
    */
