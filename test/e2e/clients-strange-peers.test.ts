@@ -69,7 +69,7 @@ describe('peers that are not the service', () => {
       expect([one.name, one.stderr]).toEqual([
         one.name,
         expect.stringMatching(
-          /^(?:asset-service: UNAVAILABLE: [^\n]+; trying again in \d+\.\d s\n)*asset-service: UNAVAILABLE: CONNECTION_LOST: [^\n]+\n$/,
+          /^(?:asset-service: UNAVAILABLE: [^\n]+; trying again in \d+\.\d s\n)*asset-service: UNAVAILABLE: (?:CONNECTION_LOST|TLS_FAILED): [^\n]+\n$/,
         ),
       ]);
     }

@@ -30,6 +30,53 @@ for (const transport of ['grpc', 'connect', 'grpc-web'] as const) {
   describe(`the worker client over ${transport}`, () => {
     const open = () => createWorkerClient({ baseUrl: service.url, transport });
 
+    it("cancels an upload that is aborted, unless its request id is the caller's own", async () => {
+      await using worker = open();
+      for (const requestId of [undefined, `aborted-${transport}`]) {
+        const stop = new AbortController();
+        const onProgress = ({ sentBytes }: { sentBytes: number }) => {
+          if (sentBytes > 3_000_000) stop.abort();
+        };
+        const options = { requestId, singleCallBytes: 0, signal: stop.signal, onProgress };
+        const error: unknown = await worker.uploadFile(content, options).catch((failure: unknown) => failure);
+        expect(error).toMatchObject({ code: 'CANCELLED', requestId: requestId ?? expect.any(String) });
+        // Finds the session that is there, or begins another.
+        const again = await worker.startUpload({ requestId: (error as { requestId: string }).requestId });
+        const { persistedBytes } = await worker.getUpload(again.uploadId);
+        if (requestId === undefined) expect(persistedBytes).toBe(0);
+        else expect(await worker.resumeUpload(again.uploadId, content)).toMatchObject({ sha256 });
+      }
+    });
+
+    it('begins uploads by their id, gets and deletes many, and reads into memory', async () => {
+      await using worker = open();
+      const { uploadId } = await worker.startUpload({ name: 'by-id.bin', sizeBytes: content.length });
+      const file = await worker.resumeUpload(uploadId, content);
+      expect(file).toMatchObject({ id: uploadId, name: 'by-id.bin', sha256 });
+      const { bytes } = await worker.downloadBytes(file.id);
+      expect(createHash('sha256').update(bytes).digest('hex')).toBe(sha256);
+      const results = await worker.getFiles(['nonenonenonenon', file.id]);
+      expect(results.map((result) => result.file?.id ?? result.error?.reason)).toEqual([
+        'FILE_NOT_FOUND',
+        file.id,
+      ]);
+      const page = await worker.listFilesPage({ pageSize: 1 });
+      expect(page.files).toHaveLength(1);
+      const deleted = await worker.deleteFiles([file.id, 'nonenonenonenon']);
+      expect(deleted.map((result) => result.file?.id ?? result.error?.code)).toEqual([file.id, 'NOT_FOUND']);
+      const given = await worker.startUpload({ sizeBytes: 5 });
+      await worker.cancelUpload(given.uploadId);
+      await expect(worker.getUpload(given.uploadId)).rejects.toMatchObject({ reason: 'UPLOAD_NOT_FOUND' });
+
+      const direct = await worker.startUpload({ sizeBytes: 5, transport: 'direct' });
+      const { parts } = await worker.signUploadParts(direct.uploadId, [1]);
+      for (const { url, headers } of parts) {
+        expect((await fetch(url, { method: 'PUT', headers, body: 'hello' })).status).toBe(200);
+      }
+      const hello = createHash('sha256').update('hello').digest('hex');
+      expect(await worker.completeUpload(direct.uploadId, { sha256: hello })).toMatchObject({ sizeBytes: 5 });
+    });
+
     it('uploads, reads, describes, lists, deletes and brings back', async () => {
       await using worker = open();
       const path = join(folder, 'content.bin');

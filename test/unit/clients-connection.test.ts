@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { constants, createServer, type ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAssetClient } from '../../clients/core/src/client.ts';
@@ -54,6 +56,34 @@ describe('a connection', () => {
       double.cut();
     }
     expect(double.sessions).toHaveLength(3);
+  });
+
+  it('is lost where its streams end without an error and without an answer, and made anew', async () => {
+    const server = createServer();
+    let left = 2;
+    server.on('stream', (stream: ServerHttp2Stream) => {
+      stream.on('error', () => undefined);
+      left -= 1;
+      if (left >= 0) stream.close(constants.NGHTTP2_NO_ERROR);
+      else
+        stream.respond(
+          { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '5' },
+          { endStream: true },
+        );
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    {
+      await using hasty = createAssetClient({ baseUrl, retry: { retries: 0 } });
+      await expect(hasty.getFile('abc')).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        reason: 'CONNECTION_LOST',
+      });
+      await using client = createAssetClient({ baseUrl, retry: { baseDelayMs: 1 } });
+      await expect(client.getFile('abc')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    }
+    expect(left).toBe(-1);
+    await new Promise((resolve) => server.close(resolve));
   });
 
   for (const transport of ['grpc', 'connect'] as const) {

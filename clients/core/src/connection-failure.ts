@@ -7,13 +7,17 @@ const BROKEN = /^(?:E(?:CONN|PIPE|HOST|NET|TIMEDOUT|NOTFOUND|AI_AGAIN)|ERR_HTTP2
 const TLS =
   /^(?:EPROTO$|ERR_SSL_|ERR_TLS_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA|PATH_LENGTH|HOSTNAME_MISMATCH)/;
 
+/** What the library says of an answer that has no end, or of a stream that ended before its answer came. */
+const CUT = /premature|missing (?:status|trailer)|stream closed with error code/i;
+
 /**
  * A connection that ends under a call comes in several disguises: as an error of a socket, as a stream that was reset
- * with CANCEL though the caller cancelled nothing, or as an answer without its end.
+ * with CANCEL though the caller cancelled nothing, as one that ended without an error (a service that shuts down), or as an answer
+ * without its end.
  */
 export function isBrokenConnection(error: ConnectError): boolean {
   if (causeCodes(error).some((code) => BROKEN.test(code))) return true;
-  return error.code === Code.Canceled || /premature|missing (?:status|trailer)/i.test(error.rawMessage);
+  return error.code === Code.Canceled || CUT.test(error.rawMessage);
 }
 
 /** The codes of Node.js in the causes of an error. */
