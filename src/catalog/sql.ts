@@ -92,7 +92,7 @@ export class SqlCatalog implements FileCatalog {
         });
       }
       if ('upload' in options) await removeSession(trx, record.id);
-      const relations = relationRows(record.id, row.create_time, record.relations);
+      const relations = relationRows(row, record.relations);
       await insertRelations(trx, relations);
       const stored = { ...row, relations: JSON.stringify(relations.map((r) => [r.name, r.target])) };
       return { status: 'created', record: toRecord(stored) } as const;
@@ -121,10 +121,17 @@ export class SqlCatalog implements FileCatalog {
         }))
         .where('id', '=', id)
         .execute();
+      const { owner = old.owner } = change;
+      if (owner !== old.owner) {
+        await trx.updateTable('file_relations').set({ owner }).where('file_id', '=', id).execute();
+      }
       const names = Object.keys(change.relations ?? {});
       if (names.length > 0) {
         await trx.deleteFrom('file_relations').where('file_id', '=', id).where('name', 'in', names).execute();
-        await insertRelations(trx, relationRows(id, old.createTime.getTime(), change.relations ?? {}));
+        await insertRelations(
+          trx,
+          relationRows({ id, create_time: old.createTime.getTime(), owner }, change.relations ?? {}),
+        );
       }
       return toRecord(await this.#select(trx).where('id', '=', id).executeTakeFirstOrThrow());
     });

@@ -17,6 +17,8 @@ export interface PocketBaseOptions {
   readonly dir?: string;
   /** Port of the loopback; a free one where left out. */
   readonly port?: number;
+  /** True to have every SQL statement that it sends in its log. */
+  readonly logsSql?: boolean;
   /** Directory of JavaScript migrations that it applies when it starts. */
   readonly migrationsDir?: string;
   /** JavaScript hooks that it runs. */
@@ -43,6 +45,7 @@ export async function startPocketBase(options: PocketBaseOptions = {}): Promise<
     command: program,
     args: [
       ...['serve', `--http=127.0.0.1:${port}`, data],
+      ...(options.logsSql ? ['--dev'] : []),
       `--migrationsDir=${options.migrationsDir ?? `${dir}/pb_migrations`}`,
       ...[`--hooksDir=${dir}/pb_hooks`, '--automigrate=false', '--hooksWatch=false'],
     ],

@@ -1,8 +1,19 @@
-import { branchesOf, mergePages } from '../branches.ts';
+import { branchesOf, mergePages, type Branch } from '../branches.ts';
 import type { FileCatalog, FileRecord, PurgeableFile, SweepCursor } from '../file-catalog.ts';
 import { quote, type PocketBaseClient, type RawRecord } from './client.ts';
+import { ContentTypes } from './content-types.ts';
 import { isBadRequest } from './failures.ts';
-import { behind, idFilters, listFilter, MAX_IDS, quoteTime, superuserOnly } from './filter.ts';
+import {
+  anyOf,
+  behind,
+  equals,
+  idFilters,
+  listFilter,
+  MAX_IDS,
+  quoteTime,
+  superuserOnly,
+  type PageFilter,
+} from './filter.ts';
 import { assertWhole, type FilesCollection } from './kept.ts';
 import { revisionOf, toFile } from './records.ts';
 import { timeOf } from './reservations.ts';
@@ -16,10 +27,12 @@ export class PocketBaseFiles {
   readonly #at: FilesCollection;
   readonly #map: FieldMap;
   readonly #schemas: SchemaCache;
+  readonly #types: ContentTypes;
 
   constructor(client: PocketBaseClient, at: FilesCollection) {
     this.#client = client;
     [this.#at, this.#map, this.#schemas] = [at, at.map, at.schemas];
+    this.#types = new ContentTypes(this.#map.contentType);
   }
 
   /** Files by their ids. */
@@ -41,14 +54,40 @@ export class PocketBaseFiles {
     const visible = query.visibleTo?.filter(
       (one) => !one.relation || schema.relations.has(one.relation.name),
     );
-    const [sort, { limit }] = [`-${this.#map.createTime},-id`, query];
     // One request for each branch: of one with an "or" SQLite would sort all that it finds for every page.
     const pages = await Promise.all(
-      branchesOf(query.filter, visible).map((branch) =>
-        this.#find({ filter: listFilter(branch, query, this.#map, schema), sort, limit }, signal),
-      ),
+      branchesOf(query.filter, visible).map((branch) => this.#pageOf(branch, query, schema, signal)),
     );
-    return pages.length === 1 ? pages[0]! : mergePages(pages, limit);
+    return pages.length === 1 ? pages[0]! : mergePages(pages, query.limit);
+  }
+
+  /** The first files of a branch, in order. */
+  async #pageOf(
+    branch: Branch,
+    query: PageFilter & { readonly limit: number },
+    schema: Schema,
+    signal: AbortSignal,
+  ): Promise<readonly FileRecord[]> {
+    const sort = `-${this.#map.createTime},-id`;
+    const find = (page: PageFilter) => {
+      const filter = listFilter(branch, page, this.#map, schema);
+      return this.#find({ filter, sort, limit: query.limit }, signal);
+    };
+    const { contentType, owner, relation } = branch.filter;
+    // Files of one relation are read in order, whatever their type.
+    if (contentType === undefined || relation !== undefined) return find(query);
+    const ofOwner =
+      owner === undefined ? '' : `${equals(this.#map.owner, schema.mapped.get('owner'), owner)}&&`;
+    const types = await this.#types.meantBy(contentType.toLowerCase(), async (conditions) => {
+      // With the owner in each condition SQLite looks each up in an index by both.
+      const filters = anyOf(conditions.map((condition) => ofOwner + condition));
+      const found = await Promise.all(filters.map((filter) => this.#list({ filter, limit: 1 }, signal)));
+      const first = found.flat()[0];
+      return first && String(first[this.#map.contentType]);
+    });
+    if (types === undefined) return find(query);
+    const pages = await Promise.all(types.map((wholeType) => find({ ...query, wholeType })));
+    return pages.length === 1 ? pages[0]! : mergePages(pages, query.limit);
   }
 
   /** Deleted files that are due to be removed behind `after`, those that are longest due first. */

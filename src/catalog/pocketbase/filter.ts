@@ -2,6 +2,7 @@ import { AssetError } from '../../errors.ts';
 import type { Branch } from '../branches.ts';
 import type { ListCursor, SweepCursor } from '../file-catalog.ts';
 import { quote } from './client.ts';
+import { rangesOf } from './content-types.ts';
 import { isMultiple, unknownRelation, type CollectionField, type FieldMap, type Schema } from './schema.ts';
 import { isStorable } from '../storable.ts';
 
@@ -16,11 +17,19 @@ export const MAX_IDS = 150;
 
 /** Filters that together find the records with these ids. */
 export function idFilters(ids: readonly string[]): string[] {
+  const known = [...new Set(ids)].filter((id) => id !== '' && isStorable(id));
+  return joined(known.map((id) => `id=${quote(id)}`));
+}
+
+/** Filters that together find what meets any of these conditions. */
+export function anyOf(conditions: readonly string[]): string[] {
+  return joined(conditions.map((condition) => `(${condition})`));
+}
+
+function joined(parts: readonly string[]): string[] {
   const filters: string[][] = [];
   let length = Infinity;
-  for (const id of new Set(ids)) {
-    if (id === '' || !isStorable(id)) continue;
-    const part = `id=${quote(id)}`;
+  for (const part of parts) {
     const bytes = Buffer.byteLength(part);
     if (length + bytes > MAX_IDS_BYTES || filters.at(-1)!.length === MAX_IDS) {
       filters.push([]);
@@ -29,7 +38,7 @@ export function idFilters(ids: readonly string[]): string[] {
     filters.at(-1)!.push(part);
     length += bytes + 2;
   }
-  return filters.map((parts) => parts.join('||'));
+  return filters.map((some) => some.join('||'));
 }
 
 /** A time as PocketBase keeps it. */
@@ -53,13 +62,16 @@ export function superuserOnly(map: FieldMap): string {
   return `${map.revision}>=0`;
 }
 
+/** What a page of a branch is cut by. */
+export interface PageFilter {
+  readonly showDeleted: boolean;
+  readonly after?: ListCursor;
+  /** The whole content type, in lower case and in place of that of the branch. */
+  readonly wholeType?: string;
+}
+
 /** The filter of a page of a branch. Throws RELATION_UNKNOWN, or CATALOG_REFUSED for one that PocketBase would not read. */
-export function listFilter(
-  branch: Branch,
-  query: { readonly showDeleted: boolean; readonly after?: ListCursor },
-  map: FieldMap,
-  schema: Schema,
-): string {
+export function listFilter(branch: Branch, query: PageFilter, map: FieldMap, schema: Schema): string {
   const { owner, usage, relation, contentType, createTimeFrom, createTimeTo } = branch.filter;
   const parts = [superuserOnly(map)];
   if (owner !== undefined) parts.push(equals(map.owner, schema.mapped.get('owner'), owner));
@@ -71,7 +83,9 @@ export function listFilter(
     if (!field) throw unknownRelation(one.name);
     parts.push(equals(one.name, field, one.id));
   }
-  if (contentType !== undefined) parts.push(hasMediaType(map.contentType, contentType.toLowerCase()));
+  const { wholeType } = query;
+  if (wholeType !== undefined) parts.push(`${map.contentType}:lower=${quote(wholeType)}`);
+  else if (contentType !== undefined) parts.push(hasMediaType(map.contentType, contentType.toLowerCase()));
   if (createTimeFrom) parts.push(`${map.createTime}>=${quoteTime(createTimeFrom)}`);
   if (createTimeTo) parts.push(`${map.createTime}<${quoteTime(createTimeTo)}`);
   if (!query.showDeleted) parts.push(`${map.deleteTime}=""`);
@@ -83,7 +97,8 @@ export function listFilter(
   });
 }
 
-function equals(name: string, field: CollectionField | undefined, value: string): string {
+/** The condition that a field has a value, or one value of several. */
+export function equals(name: string, field: CollectionField | undefined, value: string): string {
   return field && isMultiple(field) ? `${name}:each?=${quote(value)}` : `${name}=${quote(value)}`;
 }
 
@@ -94,19 +109,14 @@ function differs(name: string, field: CollectionField | undefined, value: string
 /** Parameters are not compared, nor is the case of letters. */
 function hasMediaType(name: string, type: string): string {
   const field = `${name}:lower`;
-  const startsWith = (text: string) => {
-    // The first text after all that start so: the last character, one higher.
-    const next = text.slice(0, -1) + String.fromCharCode(text.charCodeAt(text.length - 1) + 1);
-    return `(${field}>=${quote(text)}&&${field}<${quote(next)})`;
-  };
-  if (type.endsWith('/*')) return startsWith(type.slice(0, -1));
-  // The type itself, and with white space behind it: "!" is the next character after those. Then with parameters.
-  return `((${field}>=${quote(type)}&&${field}<${quote(`${type}!`)})||${startsWith(`${type};`)})`;
+  const ranges = rangesOf(type).map(([from, to]) => `(${field}>=${quote(from)}&&${field}<${quote(to)})`);
+  return `(${ranges.join('||')})`;
 }
 
 function isAfter(name: string, { createTime, id }: ListCursor): string {
   // A record older than the field has no time; it reads as 1970 and comes last.
   if (createTime.getTime() === 0) return `(${name}=""&&id<${quote(id)})`;
   const time = quoteTime(createTime);
-  return `(${name}<${time}||(${name}=${time}&&id<${quote(id)}))`;
+  // In this form an index on the time finds where to begin.
+  return `${name}<=${time}&&(${name}<${time}||id<${quote(id)})`;
 }

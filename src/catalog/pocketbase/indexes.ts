@@ -10,14 +10,22 @@ export function missingIndexes(
   const relations = collection.fields.filter(
     (field) => field.type === 'relation' && !isMultiple(field) && !ignored.has(field.name),
   );
-  const ofFilter = [map.owner, map.usage, ...relations.map((field) => field.name)];
+  const ofFilter = [map.usage, ...relations.map((field) => field.name)];
   const byTime = `\`${map.createTime}\` desc, \`id\` desc`;
   // In the words that PocketBase makes of `field!=""`: SQLite uses such an index only for a query that says the same.
   const notEmpty = (field: string) => `(\`${field}\`) where \`${field}\` is not ''`;
+  const type = `lower(\`${map.contentType}\`)`;
   const wanted: [name: string, columns: string][] = [
     [map.createTime, `(${byTime})`],
+    [map.owner, `(\`${map.owner}\`, ${byTime})`],
     ...ofFilter.map((field) => [field, `(\`${field}\`, ${byTime})`] satisfies [string, string]),
-    [map.contentType, `(lower(\`${map.contentType}\`))`],
+    [`${map.contentType}_${map.createTime}`, `(${type}, ${byTime})`],
+    // Each of them together with an owner, too.
+    ...ofFilter.map(
+      (field) =>
+        [`${map.owner}_${field}`, `(\`${map.owner}\`, \`${field}\`, ${byTime})`] satisfies [string, string],
+    ),
+    [`${map.owner}_${map.contentType}`, `(\`${map.owner}\`, ${type}, ${byTime})`],
     [map.purgeTime, notEmpty(map.purgeTime)],
   ];
   const create = (kind: string, field: string, columns: string) =>

@@ -126,6 +126,7 @@ function firstOf(value: unknown): string {
   return typeof value === 'number' ? String(value) : (listOf(value)[0] ?? '');
 }
 
-function parseTime(value: unknown): Date | undefined {
+/** A time as PocketBase writes it; undefined for none. */
+export function parseTime(value: unknown): Date | undefined {
   return typeof value === 'string' && value !== '' ? new Date(value.replace(' ', 'T')) : undefined;
 }

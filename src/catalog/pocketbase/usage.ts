@@ -1,6 +1,7 @@
-import type { OwnerUsage } from '../file-catalog.ts';
-import { quote, type PocketBaseClient } from './client.ts';
+import type { ListCursor, OwnerUsage } from '../file-catalog.ts';
+import type { PocketBaseClient } from './client.ts';
 import { listFilter } from './filter.ts';
+import { parseTime } from './records.ts';
 import { fieldsMissing } from './schema-cache.ts';
 import type { FieldMap, Schema } from './schema.ts';
 
@@ -9,7 +10,8 @@ const PAGE = 1000;
 
 /**
  * Sums up the files of an owner. PocketBase sums nothing up for its clients but by a view, and a view of all owners
- * reads all files for every question: pages of sizes alone are read instead, in the order of their ids.
+ * reads all files for every question: pages of sizes alone are read instead, in the order of a list, which an
+ * index has.
  */
 export async function sumUsage(
   client: PocketBaseClient,
@@ -20,16 +22,20 @@ export async function sumUsage(
 ): Promise<OwnerUsage> {
   const { owner, usage } = branch;
   const filter = { owner, ...(usage !== undefined && { usage }) };
-  const all = listFilter({ filter, notUsages: [] }, { showDeleted: true }, map, schema);
   const sum = { files: 0, bytes: 0 };
-  for (let after = ''; ;) {
+  for (let after: ListCursor | undefined; ;) {
     const rows = await client.list(
       collection,
       {
-        filter: `${all}&&id>${quote(after)}`,
-        sort: 'id',
+        filter: listFilter(
+          { filter, notUsages: [] },
+          { showDeleted: true, ...(after && { after }) },
+          map,
+          schema,
+        ),
+        sort: `-${map.createTime},-id`,
         limit: PAGE,
-        fields: `id,${map.sizeBytes}`,
+        fields: `id,${map.sizeBytes},${map.createTime}`,
       },
       signal,
     );
@@ -38,6 +44,7 @@ export async function sumUsage(
     sum.files += rows.length;
     for (const row of rows) sum.bytes += Number(row[map.sizeBytes]) || 0;
     if (rows.length < PAGE) return sum;
-    after = rows.at(-1)!.id;
+    const last = rows.at(-1)!;
+    after = { id: last.id, createTime: parseTime(last[map.createTime]) ?? new Date(0) };
   }
 }

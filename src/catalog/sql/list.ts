@@ -50,21 +50,21 @@ export function listQuery(
 
 /** The first files of a branch behind the cursor, in order. */
 function branchQuery(db: Kysely<Tables>, { filter, notUsages, relation: second }: Branch, page: Page) {
-  const { relation } = filter;
+  const { relation, owner, ...others } = filter;
   // By relation the order comes from the index of the relations, by anything else from one of the files.
   const time = relation ? ('file_relations.create_time' as const) : ('files.create_time' as const);
   const id = relation ? ('file_relations.file_id' as const) : ('files.id' as const);
-  let query = db
-    .selectFrom('files')
-    .$if(relation !== undefined, (from) =>
-      from.innerJoin('file_relations', (join) =>
-        join
-          .onRef('file_relations.file_id', '=', 'files.id')
-          .on('file_relations.name', '=', relation!.name)
-          .on('file_relations.target', '=', relation!.id),
-      ),
-    );
-  for (const [column, value] of conditions(filter)) query = query.where(`files.${column}`, '=', value);
+  let query = db.selectFrom('files').$if(relation !== undefined, (from) =>
+    from.innerJoin('file_relations', (join) =>
+      join
+        .onRef('file_relations.file_id', '=', 'files.id')
+        .on('file_relations.name', '=', relation!.name)
+        .on('file_relations.target', '=', relation!.id)
+        .$call((on) => (owner === undefined ? on : on.on('file_relations.owner', '=', owner))),
+    ),
+  );
+  for (const [column, value] of conditions(relation ? others : filter))
+    query = query.where(`files.${column}`, '=', value);
   if (notUsages.length > 0) query = query.where('files.usage', 'not in', notUsages);
   if (second) {
     query = query.where((is) =>

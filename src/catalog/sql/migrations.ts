@@ -62,6 +62,7 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
     '0003_leases': { up: (db) => createLeases(db as Kysely<Tables>, backend) },
     '0004_owner_usage': { up: (db) => indexOwnerUsage(db as Kysely<Tables>) },
     '0005_created_for': { up: (db) => addCreatedFor(db as Kysely<Tables>, backend) },
+    '0006_owner_lists': { up: (db) => indexOwnerLists(db as Kysely<Tables>, backend) },
     '0006_purge_order': { up: (db) => indexPurgeOrder(db as Kysely<Tables>) },
     '0007_upload_claims': { up: (db) => addUploadClaims(db as Kysely<Tables>, backend) },
   };
@@ -87,6 +88,23 @@ async function indexPurgeOrder(db: Kysely<Tables>): Promise<void> {
   await sql`create index files_by_purge_time on files (purge_time, id) where purge_time is not null`.execute(
     db,
   );
+}
+
+/** Each filter of a list together with an owner has an index that yields its files in the order of the list. */
+async function indexOwnerLists(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  for (const filter of ['usage', 'media_type', 'media_kind'] as const) {
+    await sql`
+      create index ${sql.ref(`files_by_owner_and_${filter}`)}
+      on files (owner, ${sql.ref(filter)}, create_time desc, id desc)`.execute(db);
+  }
+  await sql`alter table file_relations add column owner ${text} not null default ''`.execute(db);
+  await sql`
+    update file_relations set owner = (select files.owner from files where files.id = file_relations.file_id)`.execute(
+    db,
+  );
+  await sql`
+    create index file_relations_by_target_and_owner
+    on file_relations (name, target, owner, create_time desc, file_id desc)`.execute(db);
 }
 
 /** All that the sums of an owner need, so that no file is read for them. */

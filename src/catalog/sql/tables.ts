@@ -53,6 +53,8 @@ export interface FileRelationsTable {
   target: string;
   /** That of the file, which never changes: lets one index find and order the files of a target. */
   create_time: number | string;
+  /** That of the file, for lists by owner and relation. It changes with the file. */
+  owner: string;
 }
 
 /** One row a reservation. */
@@ -164,14 +166,12 @@ export function changedColumns(old: FileRecord, change: FileChange) {
 
 /** The rows of a file's relations. */
 export function relationRows(
-  fileId: string,
-  createTime: number | string,
+  file: { readonly id: string; readonly create_time: number | string; readonly owner: string },
   relations: FileDescription['relations'],
 ): FileRelationsTable[] {
   return Object.entries(relations).flatMap(([name, targets]) =>
     targets.map((target, position) => ({
-      file_id: fileId,
-      create_time: createTime,
+      ...{ file_id: file.id, create_time: file.create_time, owner: file.owner },
       ...{ name, position, target },
     })),
   );

@@ -144,6 +144,18 @@ export function listTests(catalog: () => FileCatalog, subject: () => CatalogSubj
         });
     });
 
+    it('finds a file of an owner by its relation after the owner has changed', async () => {
+      const relation = { name: 'project', id: subject().targets.project[6]! };
+      const [before, after] = [`owner ${newId()}`, `owner ${newId()}`];
+      const file = await createFile(catalog(), { owner: before, relations: { project: [relation.id] } });
+      const of = async (owner: string) => ids(await walk({ owner, relation }, 5));
+      expect([await of(before), await of(after)]).toEqual([[file.id], []]);
+      const changed = await catalog().update(file.id, file.revision, { owner: after });
+      expect([await of(before), await of(after)]).toEqual([[], [file.id]]);
+      await catalog().update(file.id, changed.revision, { relations: { project: [relation.id] } });
+      expect(await of(after)).toEqual([file.id]);
+    });
+
     it('is stable while 200 files are added and removed', async () => {
       const owner = `owner ${newId()}`;
       const lasting: string[] = [];
