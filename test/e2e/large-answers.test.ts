@@ -79,6 +79,13 @@ describe.each([EMBEDDED, POCKETBASE])('answers with much in them, on $name', (ki
     const answer = await client.batchGetFiles({ fileIds: made.slice(0, fitting) });
     expect(answer.files.map(({ id }) => id)).toEqual(made.slice(0, fitting));
     expect(toBinary(BatchGetFilesResponseSchema, answer).byteLength).toBeLessThan(READ_MAX_BYTES);
+    const bff = createBffClient({ baseUrl: service.url });
+    try {
+      const results = await bff.getFiles(made);
+      expect(results.map(({ file }) => file?.id)).toEqual(made);
+    } finally {
+      bff.close();
+    }
   });
 
   it('have as many URLs as fit, and say of the others that they do not', async () => {

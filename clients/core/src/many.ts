@@ -26,8 +26,16 @@ export async function getFiles(
   const found = new Map<string, AssetFile>();
   const missing = new Set<string>();
   let left = [...new Set(ids)];
+  let size = BATCH;
   while (left.length > 0) {
-    const answer = await ask(left.slice(0, BATCH));
+    const batch = left.slice(0, size);
+    const answer = await ask(batch).catch((error: unknown) => {
+      const fitting = sizeThatFits(error, batch.length);
+      if (fitting === undefined) throw error;
+      size = fitting;
+      return undefined;
+    });
+    if (answer === undefined) continue;
     for (const file of answer.files) found.set(file.id, toAssetFile(file));
     for (const id of answer.missingFileIds) missing.add(id);
     const rest = left.filter((id) => !found.has(id) && !missing.has(id));
@@ -41,6 +49,14 @@ export async function getFiles(
     const file = found.get(id);
     return file === undefined ? { id, error: notFound(id) } : { id, file };
   });
+}
+
+/** How many to ask for where an answer to `count` would be larger than is read; undefined for any other error. */
+function sizeThatFits(error: unknown, count: number): number | undefined {
+  if (!(error instanceof AssetClientError) || error.reason !== 'MESSAGE_TOO_LARGE' || count === 1)
+    return undefined;
+  const said = Number(error.metadata['max_files']);
+  return said >= 1 && said < count ? said : Math.ceil(count / 2);
 }
 
 /** Makes a call for each of `ids`, so many at once; one that fails does not stop the others. */
