@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { explainFailure } from '../config/explain.ts';
 import { checkConfig } from '../config.ts';
 import { failureCount, type SweepReport } from '../files/sweep/run.ts';
+import { numberFrom, runDeepSweep, type DeepFlags } from './deep-sweep.ts';
 import { OPTIONS } from '../options.ts';
 import { configuration, explained } from './configuration.ts';
 import { serve } from './serve-command.ts';
@@ -31,9 +32,28 @@ export function addServiceCommands(root: Command): void {
       '--dry-run',
       'print what would be removed, of up to 1,000 things of each kind, and remove nothing',
     )
-    .action(async (options: { dryRun?: true }) => {
+    .option(
+      '--deep',
+      'look at all blobs of the service in the store instead, and remove those that the catalog does not know',
+    )
+    .option('--rate <number>', 'with --deep: blobs that are looked at in a second', numberFrom(1), 500)
+    .option(
+      '--grace <seconds>',
+      'with --deep: how old a blob must be, and how long the catalog must not know it; by default ASSET_RESERVATION_TTL',
+      numberFrom(0),
+    )
+    .option('--after <key>', 'with --deep: go on behind this key, where another run ended')
+    .action(async (options: DeepFlags & { deep?: true }) => {
       const dryRun = options.dryRun ?? false;
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
+      if (options.deep) {
+        const failures = await explained(config, () => runDeepSweep(config, options));
+        for (const { id, error } of failures) {
+          process.stderr.write(`asset-service: ${id}: ${explainFailure(error, config)}\n`);
+        }
+        if (failures.length > 0) process.exitCode = 1;
+        return;
+      }
       const { sweepOnce } = await import('../app.ts');
       const report = await explained(config, () => sweepOnce(config, { dryRun }));
       if (!report) {

@@ -31,6 +31,25 @@ export interface BlobPart {
   readonly crc32c?: number;
 }
 
+/** A blob, or an unfinished multipart blob, as a list names it. */
+export interface ListedBlob {
+  readonly key: string;
+  /** Size in bytes; 0 for what is unfinished. */
+  readonly sizeBytes: number;
+  /** When it was written, or begun where it is unfinished, by the clock of the store. */
+  readonly modifyTime: Date;
+}
+
+/** Which entries of a list are asked for. */
+export interface ListPage {
+  /** What the keys begin with: whole segments, each followed by `/`. */
+  readonly prefix: string;
+  /** Only keys that stand behind this one. From the first where left out. */
+  readonly after?: string;
+  /** 1 to 1,000. */
+  readonly limit: number;
+}
+
 /** A stretch of a blob. */
 export interface BlobRange {
   /** First byte, from 0. Must be smaller than the size of the blob, unless the blob is empty. */
@@ -205,6 +224,19 @@ export interface BlobStore {
    */
   listParts(key: string, multipartId: string, call?: StoreCall): Promise<readonly BlobPart[]>;
 
+  /**
+   * Blobs by their keys, in the order of the bytes of these; fewer than `limit` means that there are no more. For work by
+   * hand: it reads all that lies in the store. Whatever has no key of ours, such as an object that others put there under a
+   * name that is no key, is left out.
+   */
+  listBlobs(page: ListPage, call?: StoreCall): Promise<readonly ListedBlob[]>;
+
+  /**
+   * Keys under which there are unfinished multipart blobs, in the same manner; each once, with the time of the latest. What
+   * was begun by a version that did not write the key down is left out.
+   */
+  listMultiparts(page: ListPage, call?: StoreCall): Promise<readonly ListedBlob[]>;
+
   /** Resolves if the store can be reached and used, within 5 seconds. */
   check(call?: StoreCall): Promise<void>;
 
@@ -214,7 +246,12 @@ export interface BlobStore {
 
 const KEY = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[a-z0-9._-]+(?:\/[a-z0-9._-]+)*$/;
 
+/** True if `key` obeys the rule of {@link BlobStore}. */
+export function isBlobKey(key: string): boolean {
+  return key.length <= 512 && KEY.test(key);
+}
+
 /** Throws a TypeError unless `key` obeys the rule of {@link BlobStore}. */
 export function assertBlobKey(key: string): void {
-  if (key.length > 512 || !KEY.test(key)) throw new TypeError('not a blob key');
+  if (!isBlobKey(key)) throw new TypeError('not a blob key');
 }

@@ -9,6 +9,8 @@ import {
   type BlobProperties,
   type BlobRange,
   type BlobStore,
+  type ListedBlob,
+  type ListPage,
   type SignedPut,
   type SignedUrl,
   type SignedUrlOptions,
@@ -16,6 +18,7 @@ import {
 } from './blob-store.ts';
 import { hasErrno, onDisk, syncDir, writeBody } from './filesystem/files.ts';
 import { FilesystemLayout, unfinishedName } from './filesystem/layout.ts';
+import { listBlobFiles, listMultipartDirs } from './filesystem/list.ts';
 import { FilesystemMultipart } from './filesystem/multipart.ts';
 import { assertNoLink, isThere, openFile, sizeOfFile } from './filesystem/paths.ts';
 import { readRange } from './filesystem/read.ts';
@@ -81,7 +84,7 @@ export class FilesystemBlobStore implements BlobStore {
     signal?.throwIfAborted();
     await this.#onDisk(async () => {
       await this.#assertRoom(0);
-      await FilesystemMultipart.start(dir, partSizeBytes);
+      await FilesystemMultipart.start(dir, key, partSizeBytes);
     });
     return multipartId;
   }
@@ -214,6 +217,14 @@ export class FilesystemBlobStore implements BlobStore {
     signal?.throwIfAborted();
     const dir = this.#layout.multipartDir(key, multipartId);
     return this.#onDisk(async () => (await FilesystemMultipart.open(dir)).list());
+  }
+
+  listBlobs(page: ListPage): Promise<readonly ListedBlob[]> {
+    return this.#onDisk(async () => listBlobFiles(await this.#layout.blobsDir(), page));
+  }
+
+  listMultiparts(page: ListPage): Promise<readonly ListedBlob[]> {
+    return this.#onDisk(async () => listMultipartDirs(await this.#layout.unfinishedDir(), page));
   }
 
   async check(): Promise<void> {

@@ -9,6 +9,8 @@ import {
   type BlobProperties,
   type BlobRange,
   type BlobStore,
+  type ListedBlob,
+  type ListPage,
   type SignedPut,
   type SignedUrl,
   type SignedUrlOptions,
@@ -17,6 +19,7 @@ import {
 import { abortBy, S3Bucket, type S3Options } from './s3/bucket.ts';
 import { createObject, newWriteId, sendBody } from './s3/create.ts';
 import { isMissingKey, isPastEnd, setupFaultOf } from './s3/errors.ts';
+import { listMultipartKeys, listObjects } from './s3/list.ts';
 import { S3Multiparts, splitMultipartId } from './s3/multipart.ts';
 import { S3UrlSigner } from './s3/presign.ts';
 import { bodyHeaders, isRepeatable, withChecksum } from './s3/upload-body.ts';
@@ -157,6 +160,14 @@ export class S3BlobStore implements BlobStore {
 
   listParts(...args: Parameters<BlobStore['listParts']>): Promise<readonly BlobPart[]> {
     return this.#multiparts.listParts(...args);
+  }
+
+  listBlobs(page: ListPage, call?: StoreCall): Promise<readonly ListedBlob[]> {
+    return listObjects(this.#bucket, page, call?.signal);
+  }
+
+  listMultiparts(page: ListPage, call?: StoreCall): Promise<readonly ListedBlob[]> {
+    return listMultipartKeys(this.#bucket, page, call?.signal);
   }
 
   async check({ signal }: StoreCall = {}): Promise<void> {

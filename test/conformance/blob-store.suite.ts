@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import type { Driver, OpenedStore } from './blob-store/driver.ts';
+import { describeListing } from './blob-store/listing.ts';
 import { describePartBlobs } from './blob-store/part-blobs.ts';
 import { describeReading } from './blob-store/reading.ts';
 import { describeSignedParts } from './blob-store/signed-parts.ts';
@@ -24,6 +25,7 @@ export function describeBlobStore(driver: Driver): void {
 
     describeWholeBlobs(driver, opened);
     describePartBlobs(driver, opened);
+    describeListing(driver, opened);
     describeReading(opened);
     describeSignedUrls(driver, opened);
     describeSignedParts(driver, opened);

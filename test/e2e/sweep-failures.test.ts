@@ -6,7 +6,7 @@ import { ROOT } from '../support/install.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
-import { clientOf, randomContent, upload, type AssetClient } from './support/calls.ts';
+import { clientOf, download, randomContent, upload, type AssetClient } from './support/calls.ts';
 
 /** The command line with these settings. */
 function cli(env: Readonly<Record<string, string>>, ...args: string[]) {
@@ -75,5 +75,34 @@ describe('a sweeper that cannot remove something', () => {
     await rm(path, { recursive: true });
     await eventually(async () => expect(await healthOf(service.url, 'sweep')).toBe('SERVING'));
     expect(service.logLines().filter(({ id }) => id === file.id)).toHaveLength(1);
+  });
+
+  it('finds what the catalog does not know, when told to look at everything', async () => {
+    const kept = await upload(client, randomContent(100), { file: { usage: 'gone' } });
+    const orphan = 'abcdefghijklmno';
+    const folder = join(dir, 'data', 'blobs', 'assets', 'ab');
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, `${orphan}~`), 'left');
+    const deep = (...args: string[]) => cli(env, 'sweep', '--deep', '--grace', '1', ...args);
+    const dry = await eventually(async () => {
+      const result = await deep('--dry-run');
+      expect(result.stdout).toContain(`would be removed: assets/ab/${orphan} (4 bytes`);
+      return result;
+    });
+    expect(dry.code).toBe(0);
+    expect(await readdir(folder)).toEqual([`${orphan}~`]);
+    const real = await deep();
+    expect(real).toMatchObject({ code: 0, stderr: '' });
+    expect(real.stdout).toContain(`removed: assets/ab/${orphan}`);
+    expect(real.stdout).toContain('1 removed, 0 could not be removed');
+    expect(await readdir(folder)).toEqual([]);
+    expect((await download(client, kept.id)).content).toHaveLength(100);
+    // Another catalog: nothing is proven.
+    const other = { ...env, ASSET_DATA_DIR: join(dir, 'other') };
+    await cli(other, 'migrate');
+    const wrong = await cli(other, 'sweep', '--deep');
+    expect(wrong.code).toBe(1);
+    expect(wrong.stderr).toContain('the catalog has no file of the service');
+    expect((await cli(env, 'sweep', '--deep', '--rate', '0')).code).toBe(2);
   });
 });

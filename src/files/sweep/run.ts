@@ -42,8 +42,8 @@ export const MAX_FAILURES = 100;
 /** After so many failures in a row that look like an outage it is asked whether there is one. */
 const OUTAGE_SUSPECTED = 5;
 
-/** The id of no file. */
-const PROBE_ID = '000000000000000';
+/** The id of no file: to ask the store or the catalog whether it answers. */
+export const PROBE_ID = '000000000000000';
 
 /** A sweep that takes longer says at this interval how far it is, in milliseconds. */
 const PROGRESS_MS = 30_000;

@@ -56,6 +56,18 @@ export class FilesystemLayout {
     return join(this.#unfinished, multipartId);
   }
 
+  /** Where the blobs lie; rejects like {@link assertNoLink}. */
+  async blobsDir(): Promise<string> {
+    await assertNoLink(this.#blobs);
+    return this.#blobs;
+  }
+
+  /** Where all that is unfinished lies; rejects like {@link assertNoLink}. */
+  async unfinishedDir(): Promise<string> {
+    await assertNoLink(this.#unfinished);
+    return this.#unfinished;
+  }
+
   /** All that is unfinished under a key. */
   async unfinishedOf(key: string): Promise<{ readonly name: string; readonly path: string }[]> {
     await assertNoLink(this.#unfinished);

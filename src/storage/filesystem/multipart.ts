@@ -1,11 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isAssetError } from '../../errors.ts';
 import type { BlobBody, BlobPart } from '../blob-store.ts';
 import { hasErrno, syncDir, writeBody } from './files.ts';
 import { assertNoLink, isThere, openFile } from './paths.ts';
 import { PRIVATE_DIR, PRIVATE_FILE } from '../../private-files.ts';
 import { multipartGone } from '../store-errors.ts';
+
+/** What the multipart blob is to be. */
+const DESCRIPTION = 'multipart.json';
 
 /** Where parts are written. */
 const DATA = 'data';
@@ -28,13 +32,13 @@ export class FilesystemMultipart {
   }
 
   /** Begins one in a directory that does not exist yet. */
-  static async start(dir: string, partSizeBytes: number): Promise<void> {
+  static async start(dir: string, key: string, partSizeBytes: number): Promise<void> {
     await assertNoLink(dirname(dir));
     await mkdir(dir, { mode: PRIVATE_DIR });
     try {
       await syncDir(dirname(dir));
       await writeFile(join(dir, DATA), '', { flag: 'wx', mode: PRIVATE_FILE });
-      await writeDurably(join(dir, 'multipart.json'), { partSizeBytes });
+      await writeDurably(join(dir, DESCRIPTION), { partSizeBytes, key });
     } catch (error) {
       await rm(dir, { recursive: true, force: true });
       throw error;
@@ -43,8 +47,18 @@ export class FilesystemMultipart {
 
   /** Opens one; rejects with UPLOAD_EXPIRED if it is gone. */
   static async open(dir: string): Promise<FilesystemMultipart> {
-    const { partSizeBytes } = await readJson<{ partSizeBytes: number }>(join(dir, 'multipart.json'));
+    const { partSizeBytes } = await readJson<{ partSizeBytes: number }>(join(dir, DESCRIPTION));
     return new FilesystemMultipart(dir, partSizeBytes);
+  }
+
+  /** The key of the one in a directory; undefined if there is none, or an earlier version began it. */
+  static async keyOf(dir: string): Promise<string | undefined> {
+    try {
+      return (await readJson<{ key?: string }>(join(dir, DESCRIPTION))).key;
+    } catch (error) {
+      if (isAssetError(error, 'UPLOAD_EXPIRED')) return undefined;
+      throw error;
+    }
   }
 
   /** The file that is the whole blob after {@link seal}. */

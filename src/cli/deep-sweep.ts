@@ -1,0 +1,72 @@
+import { InvalidArgumentError } from 'commander';
+import type { Config } from '../config.ts';
+import type { Found } from '../files/sweep/deep.ts';
+
+/** Options of `sweep --deep` as the command line gives them. */
+export interface DeepFlags {
+  readonly dryRun?: true;
+  readonly rate: number;
+  /** Seconds. */
+  readonly grace?: number;
+  readonly after?: string;
+}
+
+/**
+ * Runs `sweep --deep`: prints each thing that is found or removed, and at the end, or when it is interrupted, where another
+ * run goes on. Resolves with what could not be removed.
+ */
+export async function runDeepSweep(config: Config, flags: DeepFlags) {
+  const { deepSweepOnce } = await import('../app-sweep.ts');
+  const dryRun = flags.dryRun ?? false;
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort(new Error('interrupted'));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  let done = flags.after;
+  try {
+    const report = await deepSweepOnce(
+      config,
+      {
+        dryRun,
+        graceMs: flags.grace === undefined ? undefined : flags.grace * 1_000,
+        ratePerSecond: flags.rate,
+        ...(flags.after !== undefined && { after: flags.after }),
+        onFound: (found) => print(dryRun ? `would be removed: ${lineOf(found)}` : `found: ${lineOf(found)}`),
+        onRemoved: (found) => print(`removed: ${lineOf(found)}`),
+        onDone: (key) => (done = key),
+      },
+      interrupted.signal,
+    );
+    const { listed, found, removed, failures } = report;
+    const ends = dryRun
+      ? 'nothing was removed'
+      : `${removed} removed, ${failures.length} could not be removed`;
+    print(`looked at ${listed}, found ${found} that the catalog does not know: ${ends}`);
+    return failures;
+  } catch (error) {
+    const from = done === undefined ? 'another run starts at the beginning' : `go on with --after ${done}`;
+    process.stderr.write(`asset-service: the deep sweep is not finished: ${from}\n`);
+    throw error;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+/** Reads a number of the command line, of at least this. */
+export function numberFrom(least: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (text.trim() === '' || !Number.isFinite(number) || number < least) {
+      throw new InvalidArgumentError(`must be a number of at least ${least}`);
+    }
+    return number;
+  };
+}
+
+function lineOf({ kind, key, sizeBytes, modifyTime }: Found): string {
+  const size = kind === 'multipart' ? 'unfinished' : `${sizeBytes} bytes`;
+  return `${key} (${size}, ${modifyTime.toISOString()})`;
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,92 @@
+import type { FileRecord, ListCursor, SweepCursor } from '../../catalog/file-catalog.ts';
+import { blobKey } from '../ids.ts';
+import type { SweepContext } from './run.ts';
+
+/** Why a deep sweep removes nothing: that the store and the catalog belong together is not certain. */
+export class NotProven extends Error {
+  readonly reason = 'NOT_PROVEN';
+}
+
+/** Files whose blobs are looked for, to see that the store is that of the catalog. */
+const SAMPLE = 20;
+const RECORDS_PER_PAGE = 500;
+const MAX_PAGES = 20;
+const ENTRIES_PER_PAGE = 500;
+
+/** A time that lies behind every expiry. */
+const FAR = new Date('9999-12-31T23:59:59.999Z');
+
+/**
+ * Resolves if the catalog has files and most of the latest have their blobs in the store.
+ *
+ * @throws NotProven
+ */
+export async function assertPaired({ store, catalog }: SweepContext, signal: AbortSignal): Promise<void> {
+  const sample: FileRecord[] = [];
+  let after: ListCursor | undefined;
+  for (let page = 0; page < MAX_PAGES && sample.length < SAMPLE; page++) {
+    const query = { filter: {}, showDeleted: true, limit: RECORDS_PER_PAGE, ...(after && { after }) };
+    const files = await catalog.list(query, { signal });
+    // Records that are older than the service have no blob of ours.
+    sample.push(...files.filter(({ sha256 }) => sha256 !== undefined));
+    const last = files.at(-1);
+    if (last === undefined || files.length < RECORDS_PER_PAGE) break;
+    after = { createTime: last.createTime, id: last.id };
+  }
+  const looked = sample.slice(0, SAMPLE);
+  if (looked.length === 0) {
+    throw new NotProven('the catalog has no file of the service: is it the right one? Nothing was removed');
+  }
+  let there = 0;
+  for (const { id } of looked) if (await store.stat(blobKey(id), { signal })) there++;
+  if (there * 2 > looked.length) return;
+  throw new NotProven(
+    `of the ${looked.length} latest files of the catalog only ${there} have their bytes in the store: is it the store of ` +
+      'this catalog? Nothing was removed',
+  );
+}
+
+/**
+ * Those of `ids`, of which something lies in the store, that the catalog does not know: no reservation holds them, no upload
+ * session has them and, if `records` is asked for, no record.
+ *
+ * An id is reserved, or its session opened, before anything is stored under it. So one that is neither any more, and no file
+ * when that is looked for afterwards, can never become a file.
+ */
+export async function unknownIds(
+  context: SweepContext,
+  ids: readonly string[],
+  records: boolean,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const { catalog } = context;
+  const without = async (some: readonly string[]) => {
+    if (!records || some.length === 0) return some;
+    const files = await catalog.get(some, { signal });
+    return some.filter((id) => !files.has(id));
+  };
+  // Most are files, and need no more work.
+  let unknown = await without(ids);
+  if (unknown.length === 0) return new Set();
+  const reserved = await reservedIds(context, signal);
+  unknown = unknown.filter((id) => !reserved.has(id));
+  const sessions = new Set<string>();
+  for (const id of unknown) if (await catalog.uploads.get(id, { signal })) sessions.add(id);
+  return new Set(await without(unknown.filter((id) => !sessions.has(id))));
+}
+
+/** The ids of all reservations, open and closed. */
+async function reservedIds({ catalog }: SweepContext, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const ids = new Set<string>();
+  let after: SweepCursor | undefined;
+  for (;;) {
+    const page = await catalog.listPastReservations(FAR, ENTRIES_PER_PAGE, {
+      signal,
+      ...(after && { after }),
+    });
+    for (const id of page.flatMap(({ fileIds }) => fileIds)) ids.add(id);
+    const last = page.at(-1);
+    if (last === undefined || page.length < ENTRIES_PER_PAGE) return ids;
+    after = { time: last.expireTime, id: last.id };
+  }
+}
