@@ -27,11 +27,13 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/gen/ts gen/ts
 COPY --from=build /app/clients clients
 COPY --from=build /app/dist dist
+COPY bin bin
 COPY package.json LICENSE ./
 USER node
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["node", "dist/main.js", "health"]
-ENTRYPOINT ["node", "dist/main.js"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["node", "bin/asset-service.js", "health"]
+# Starts Node.js with the flags of bin/flags.json, in its own place.
+ENTRYPOINT ["node", "bin/asset-service.js"]
 CMD ["serve"]

@@ -52,7 +52,7 @@ const ROOMS = {
 /** What a room may import beside itself. Whatever is not here is reported. */
 const MAY_IMPORT = {
   app: ['*'],
-  main: ['app', 'config', 'errors', 'cli', 'garbage-collection'],
+  main: ['cli'],
   config: ['errors', 'audit', 'files', 'identity', 'pocketbase-fields'],
   health: ['errors'],
   errors: [],

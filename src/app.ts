@@ -14,6 +14,8 @@ import { ReservationPool } from './files/reservations.ts';
 import { previewSweep } from './files/sweep/preview.ts';
 import type { SweepReport } from './files/sweep/run.ts';
 import { Sweeper } from './files/sweep/sweeper.ts';
+import { sha256Name } from './files/sessions/resumable-hash.ts';
+import { isTuned } from './garbage-collection.ts';
 import { HealthMonitor } from './health.ts';
 import { isText, openLog, readable } from './log.ts';
 import { RPC_SERVICES, rpcHandlers } from './rpc/handler.ts';
@@ -141,7 +143,9 @@ async function open(config: Config, log: Logger): Promise<App> {
   const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);
   listener.serve(rpcHandlers(files, health, { authenticator, limits: openCallLimits(config) }, route, log));
   await health.check();
-  log.info({ url, store: store.kind, catalog: catalog.kind }, 'listening');
+  if (!isTuned)
+    log.warn('V8 was started without the flags of bin/flags.json: uploads take more CPU time and memory');
+  log.info({ url, store: store.kind, catalog: catalog.kind, sha256: await sha256Name() }, 'listening');
 
   return {
     url,

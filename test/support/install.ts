@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -197,3 +197,6 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+/** The flags of Node.js that the service is started with. */
+export const FLAGS = JSON.parse(readFileSync(join(ROOT, 'bin', 'flags.json'), 'utf8')) as readonly string[];

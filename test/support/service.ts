@@ -1,7 +1,7 @@
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { join } from 'node:path';
-import { ROOT } from './install.ts';
+import { FLAGS, ROOT } from './install.ts';
 import { freePort } from './ports.ts';
 import { makeDir, startServer, type Server } from './process.ts';
 
@@ -45,7 +45,7 @@ export async function startService(
   const server = await startServer({
     name: 'Asset Service',
     command: process.execPath,
-    args: [options.built ? join(ROOT, 'dist', 'main.js') : join(ROOT, 'src', 'main.ts'), 'serve'],
+    args: [...FLAGS, options.built ? join(ROOT, 'dist', 'main.js') : join(ROOT, 'src', 'main.ts'), 'serve'],
     env: { ASSET_DATA_DIR: join(dir, 'data'), ...env, ASSET_LISTEN: `127.0.0.1:${port}` },
     dir,
     ownsDir: true,

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { FileDescription, JsonValue } from '../../catalog/file-catalog.ts';
 import type { UploadSession } from '../../catalog/upload-sessions.ts';
 import { AssetError } from '../../errors.ts';
@@ -65,12 +66,59 @@ export interface Session {
 
 /** Reads a session as the catalog has it. */
 export function toSession(session: UploadSession): Session {
-  return { ...session, state: session.state as unknown as SessionState };
+  return { ...session, state: readState(session) };
+}
+
+/** Version of the state that this release writes. States without one are of version 0, which differs in nothing else. */
+const VERSION = 1;
+
+/** What has to be in a state of versions 0 and 1; the rest may be left out. */
+const STATE = z.looseObject({
+  version: z.int().min(0).max(VERSION).default(0),
+  caller: z.looseObject({ principal: z.string(), endUser: z.string() }),
+  description: z.looseObject({}),
+  direct: z.boolean(),
+  partSizeBytes: z.int().positive(),
+  parts: z.array(z.looseObject({ sizeBytes: z.int().min(0) })),
+  tail: z.array(z.looseObject({ revision: z.int(), sizeBytes: z.int().min(0) })),
+  stale: z.array(z.int()),
+  pending: z.array(z.int()),
+  crc32c: z.int().min(0),
+  sha256State: z.string(),
+  expected: z.looseObject({}),
+});
+
+/**
+ * Reads a state.
+ *
+ * @throws AssetError CATALOG_UNAVAILABLE for a version of a later release, which another replica may read
+ * @throws Error if it is damaged
+ */
+function readState({ id, state }: UploadSession): SessionState {
+  const { version } = (state ?? {}) as { readonly version?: unknown };
+  if (typeof version === 'number' && version > VERSION) {
+    const cause = new Error(
+      `the upload ${id} has a state of version ${version}; this release reads up to ${VERSION}`,
+    );
+    throw new AssetError(
+      'CATALOG_UNAVAILABLE',
+      'the upload was begun by a later release of the service: try again',
+      {
+        cause,
+        retryAfterMs: 1_000,
+      },
+    );
+  }
+  const read = STATE.safeParse(state);
+  if (read.success) return state as unknown as SessionState;
+  throw new Error(
+    `the state of the upload ${id} is damaged: ${z.prettifyError(read.error).replaceAll(/\s+/g, ' ')}`,
+  );
 }
 
 /** The state as the catalog keeps it. */
 export function toJson(state: SessionState): JsonValue {
-  return state as unknown as JsonValue;
+  return { ...state, version: VERSION } as unknown as JsonValue;
 }
 
 /** Number of bytes that are durable; where the caller goes on. */
