@@ -1262,8 +1262,7 @@ export declare const DispositionSchema: GenEnum<Disposition>;
  * where their bytes lie.
  *
  * Every error carries a canonical code and a `google.rpc.ErrorInfo` whose `reason` is the name of
- * an `ErrorReason` and whose `domain` is "asset.v1"; only a request that cannot be read at all gets a
- * code alone. Where trying again can help, a `google.rpc.RetryInfo` says how long to wait before.
+ * an `ErrorReason` and whose `domain` is "asset.v1". A message that cannot be read is INVALID_ARGUMENT. Where trying again can help, a `google.rpc.RetryInfo` says how long to wait before.
  *
  * Each call is made by whoever its access token names, or for the end user whose token comes with it; then the
  * end user's permission decides. The comments name the role that allows a call for every file. Without it
@@ -1309,8 +1308,7 @@ export declare const AssetService: GenService<{
    * Role: as for Upload. Only the caller who began an upload, for the same end user, can go on with it; to anybody
    * else there is none. A finished one is shown to whoever may read its file as well.
    *
-   * Errors: INVALID_ARGUMENT (what the usage policy does not allow; a DIRECT upload without a size),
-   * FAILED_PRECONDITION (the store cannot take parts from callers).
+   * Errors: INVALID_ARGUMENT (what the usage policy does not allow; a DIRECT upload without a size).
    *
    * @generated from rpc asset.v1.AssetService.StartUpload
    */

@@ -313,8 +313,7 @@ export const Disposition = /*@__PURE__*/
  * where their bytes lie.
  *
  * Every error carries a canonical code and a `google.rpc.ErrorInfo` whose `reason` is the name of
- * an `ErrorReason` and whose `domain` is "asset.v1"; only a request that cannot be read at all gets a
- * code alone. Where trying again can help, a `google.rpc.RetryInfo` says how long to wait before.
+ * an `ErrorReason` and whose `domain` is "asset.v1". A message that cannot be read is INVALID_ARGUMENT. Where trying again can help, a `google.rpc.RetryInfo` says how long to wait before.
  *
  * Each call is made by whoever its access token names, or for the end user whose token comes with it; then the
  * end user's permission decides. The comments name the role that allows a call for every file. Without it
