@@ -1,31 +1,30 @@
 import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
-import type { ContextValues, Interceptor, StreamResponse } from '@connectrpc/connect';
+import type { Interceptor, StreamResponse } from '@connectrpc/connect';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { isAssetError } from '../errors.ts';
 import { callerIds, callerKey } from '../files/caller.ts';
 import { callKey } from './call.ts';
 import type { CallLimits } from './call-limits.ts';
-import { networkOf } from './listener/connection-count.ts';
-import { presentedKey } from './credentials.ts';
+import { addressKey, admissionKey } from './gate.ts';
 
 const { upload, uploadChunk, completeUpload, downloadFile } = AssetService.method;
 /** RPCs that take memory and time in the measure of their bytes. */
 const UPLOADS: ReadonlySet<unknown> = new Set([upload, uploadChunk, completeUpload]);
 
 /**
- * Stands before the interceptor that finds out who calls: an address that shows no identity again and again, or wrong ones,
- * is not listened to for a while.
+ * Counts the calls of an address that shows no identity or a wrong one, or sends what cannot be read: the gate does not
+ * listen to it for a while then.
  */
 export function limitRefusals(limits: CallLimits): Interceptor {
   return (next) => async (request) => {
-    if (request.service.typeName === Health.typeName) return next(request);
-    const address = addressOf(request.contextValues);
-    await limits.checkRefusals(address);
+    const address = addressKey(request.contextValues);
     try {
       return await next(request);
     } catch (error) {
-      if (isAssetError(error, 'CREDENTIALS_MISSING', 'CREDENTIALS_INVALID')) {
+      const admission = request.contextValues.get(admissionKey);
+      const isUnreadable = 'failure' in admission && admission.isUnreadable === true;
+      if (isUnreadable || isAssetError(error, 'CREDENTIALS_MISSING', 'CREDENTIALS_INVALID')) {
         // The caller is told why it was refused; that it is too often, with the next call.
         await limits.count('refusals', address).catch(() => undefined);
       }
@@ -44,7 +43,7 @@ export function limitCalls(limits: CallLimits): Interceptor {
     if (service.typeName === Health.typeName) return next(request);
     const { caller } = contextValues.get(callKey);
     const isKnown = service.typeName === AssetService.typeName;
-    const key = isKnown ? callerKey(callerIds(caller)) : addressOf(contextValues);
+    const key = isKnown ? callerKey(callerIds(caller)) : addressKey(contextValues);
     const isRead = !isKnown || method.idempotency === Idempotency.NO_SIDE_EFFECTS;
     await limits.count(isRead ? 'reads' : 'writes', key);
     const kind = UPLOADS.has(method) ? 'uploads' : method === downloadFile ? 'downloads' : undefined;
@@ -71,8 +70,4 @@ async function* untilOver({ message }: StreamResponse, over: () => void) {
   } finally {
     over();
   }
-}
-
-function addressOf(contextValues: ContextValues): string {
-  return `address ${networkOf(contextValues.get(presentedKey).socket?.remoteAddress ?? '')}`;
 }

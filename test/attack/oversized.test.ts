@@ -23,15 +23,11 @@ const ID = 'abcdefghijklmno';
 
 /** Calls with too much of one thing each, and the reasons that they may be refused for. */
 const CALLS: Record<string, [call: (client: AssetClient) => Promise<unknown>, ...reasons: string[]]> = {
-  'a file id': [(client) => client.getFile({ fileId: long(MiB) }), 'FIELD_INVALID'],
-  'an upload id': [(client) => client.getUpload({ uploadId: long(MiB) }), 'FIELD_INVALID'],
-  'an etag': [(client) => client.deleteFile({ fileId: ID, etag: long(MiB) }), 'FIELD_INVALID'],
-  'a page token': [
-    (client) => client.listFiles({ pageToken: long(MiB) }),
-    'FIELD_INVALID',
-    'PAGE_TOKEN_INVALID',
-  ],
-  'a filter': [(client) => client.listFiles({ filter: { owner: long(MiB) } }), 'FIELD_INVALID'],
+  'a file id': [(client) => client.getFile({ fileId: long(MiB) }), 'MESSAGE_TOO_LARGE'],
+  'an upload id': [(client) => client.getUpload({ uploadId: long(MiB) }), 'MESSAGE_TOO_LARGE'],
+  'an etag': [(client) => client.deleteFile({ fileId: ID, etag: long(MiB) }), 'MESSAGE_TOO_LARGE'],
+  'a page token': [(client) => client.listFiles({ pageToken: long(MiB) }), 'MESSAGE_TOO_LARGE'],
+  'a filter': [(client) => client.listFiles({ filter: { owner: long(MiB) } }), 'MESSAGE_TOO_LARGE'],
   'a request id': [(client) => uploadOf(client, {}, long(MiB)), 'FIELD_INVALID'],
   'a name': [(client) => uploadOf(client, { name: long(MiB) }), 'FIELD_INVALID'],
   'a content type': [(client) => uploadOf(client, { contentType: `text/${long(MiB)}` }), 'FIELD_INVALID'],
@@ -75,7 +71,7 @@ const CALLS: Record<string, [call: (client: AssetClient) => Promise<unknown>, ..
         file: { id: ID, name: 'x' },
         updateMask: { paths: Array.from({ length: 200_000 }, (_none, i) => `attributes.a${i}`) },
       }),
-    'FIELD_INVALID',
+    'MESSAGE_TOO_LARGE',
   ],
   'a path of a mask': [
     (client) => client.updateMetadata({ file: { id: ID, name: 'x' }, updateMask: { paths: [long(MiB)] } }),
@@ -85,16 +81,16 @@ const CALLS: Record<string, [call: (client: AssetClient) => Promise<unknown>, ..
   ],
   'ids in a batch': [
     (client) => client.batchGetFiles({ fileIds: Array.from({ length: 100_000 }, () => ID) }),
-    'FIELD_INVALID',
+    'MESSAGE_TOO_LARGE',
   ],
   'a million empty ids': [
     (client) => client.batchGetFiles({ fileIds: Array.from({ length: 1_000_000 }, () => '') }),
-    'FIELD_INVALID',
+    'MESSAGE_TOO_LARGE',
   ],
   'a million part numbers': [
     (client) =>
       client.signUploadParts({ uploadId: ID, partNumbers: Array.from({ length: 1_000_000 }, () => 1) }),
-    'FIELD_INVALID',
+    'MESSAGE_TOO_LARGE',
   ],
   'a piece': [
     (client) => client.uploadChunk({ uploadId: ID, data: { content: randomContent(3 * MiB) } }),

@@ -138,7 +138,7 @@ describe('gRPC on the wire', () => {
     ['one byte more than may be', 'GetFile', Buffer.from('0000400001', 'hex'), '8'],
     ['a compressed message without an encoding', 'GetFile', Buffer.from('010000000100', 'hex'), '13'],
     ['an unknown flag', 'GetFile', Buffer.from('800000000100', 'hex'), '13'],
-    ['what is no message', 'GetFile', framed(Buffer.from('ffffffffff', 'hex')), '13'],
+    ['what is no message', 'GetFile', framed(Buffer.from('ffffffffff', 'hex')), '3'],
   ])('refuses %s', async (_, method, body, status) => {
     const answer = await exchange(method, body);
     expect(answer).toMatchObject({ httpStatus: 200, status, rstCode: 0 });

@@ -32,6 +32,11 @@ export class FrameParser {
     return this.#chunk !== undefined;
   }
 
+  /** Bytes of the message that has begun and is not whole. */
+  get heldBytes(): number {
+    return this.#filled;
+  }
+
   /** Brings the next chunk. */
   push(chunk: Buffer): void {
     this.#chunk = this.#chunk === undefined ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
@@ -57,6 +62,7 @@ export class FrameParser {
       if (message !== undefined && this.#filled === message.length) {
         this.#message = undefined;
         this.#prefixBytes = 0;
+        this.#filled = 0;
         return message;
       }
     }
@@ -85,7 +91,10 @@ export class FrameParser {
       );
     }
     if (length > this.#maxBytes) {
-      throw new ConnectError(`a message of ${length} bytes is too long`, Code.ResourceExhausted);
+      throw new ConnectError(
+        `a message has ${length} bytes, more than readMaxBytes ${this.#maxBytes}`,
+        Code.ResourceExhausted,
+      );
     }
     // Not filled with zeros: memory that was promised and not sent costs nothing.
     return Buffer.allocUnsafe(length);

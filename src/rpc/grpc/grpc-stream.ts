@@ -29,6 +29,7 @@ export class GrpcStream {
   #failure: Error | undefined;
   #reader: Waiter<Buffer | undefined> | undefined;
   #writer: Waiter<void> | undefined;
+  #hold: (bytes: number) => void = () => undefined;
 
   /**
    * @param maxBytes - greatest length of a message that is read
@@ -49,6 +50,13 @@ export class GrpcStream {
   /** Is aborted when the caller is gone or the deadline has passed; not when the call just ends. */
   get signal(): AbortSignal {
     return this.#abort.signal;
+  }
+
+  /**
+   * Has `hold` told how many bytes of a message that is not whole lie here, whenever that changes. What it throws ends reading.
+   */
+  holdBy(hold: (bytes: number) => void): void {
+    this.#hold = hold;
   }
 
   /** Ends reading and writing with `reason`. */
@@ -79,6 +87,7 @@ export class GrpcStream {
   /** Reads no more: who waits for a message gets none. */
   stop(): void {
     this.#isStopped = true;
+    this.#hold(0);
     this.#pause();
     this.#settleReader(undefined);
   }
@@ -165,6 +174,11 @@ export class GrpcStream {
     this.#parser.push(chunk);
     if (this.#reader !== undefined) this.#serveReader();
     if (this.#parser.hasRest) this.#pause();
+    try {
+      this.#hold(this.#failure === undefined ? this.#parser.heldBytes : 0);
+    } catch (error) {
+      this.#fail(error as Error);
+    }
   }
 
   #onEnd(): void {
@@ -175,6 +189,7 @@ export class GrpcStream {
   }
 
   #onClose(): void {
+    this.#hold(0);
     if (this.#isAnswered) return;
     this.abort(new ConnectError('the caller closed the stream', Code.Canceled));
   }

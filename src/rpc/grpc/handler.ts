@@ -10,6 +10,7 @@ import {
   type Interceptor,
   type MethodImplSpec,
 } from '@connectrpc/connect';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { parseTimeout, setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import type {
   Http2ServerRequest,
@@ -26,12 +27,24 @@ export interface GrpcOptions {
   readonly routes: (router: ConnectRouter) => void;
   /** The first is the outermost. */
   readonly interceptors: readonly Interceptor[];
-  /** Greatest length of a message that is read, in bytes. */
-  readonly readMaxBytes: number;
+  /** Greatest length of a message of a method that is read, in bytes. */
+  readonly maxMessageBytes: (method: DescMethod) => number;
+  /** Is asked before anything of a call is read. */
+  readonly gate?: GrpcGate;
   /** What a caller is told of an error that no interceptor has seen; the error itself where left out. */
   readonly explain?: (thrown: unknown, context: HandlerContext) => unknown;
   /** Makes the context values of a call; none where left out. */
   readonly contextValues?: (request: Pick<Http2ServerRequest, 'stream' | 'rawHeaders'>) => ContextValues;
+}
+
+/** Stands before the reading of calls. */
+export interface GrpcGate {
+  /** Resolves with false if nothing of the call is to be read: an interceptor says why. */
+  admit(service: DescService, values: ContextValues): Promise<boolean>;
+  /** Has an interceptor end a call whose message cannot be read. */
+  refuse(values: ContextValues, failure: unknown): void;
+  /** Counts the bytes of a message that comes in; throws if they are too many. */
+  hold(values: ContextValues): { set(bytes: number): void };
 }
 
 /**
@@ -55,14 +68,14 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
  * are not compressed. Passes everything else by: other protocols, JSON, compression, streams in both directions.
  */
 export function grpcHandler(options: GrpcOptions): StreamHandler {
-  const { readMaxBytes, contextValues = createContextValues } = options;
+  const { maxMessageBytes, contextValues = createContextValues } = options;
   const methods = methodsOf(options.routes);
   return (stream, headers, rawHeaders) => {
     const spec = methods.get(headers[':path'] ?? '');
     if (spec === undefined || !isPlain(headers)) return false;
     const requestHeader = toWebHeaders(headers);
     if (requestHeader === undefined) return false;
-    const call = new GrpcStream(stream, readMaxBytes);
+    const call = new GrpcStream(stream, maxMessageBytes(spec.method));
     const values = contextValues({ stream, rawHeaders });
     void serve(spec, options, call, { requestHeader, values, url: urlOf(headers) });
     return true;
@@ -110,7 +123,11 @@ type CallRequest = Pick<HandlerContext, 'requestHeader' | 'values' | 'url'>;
 /** Serves one call to its end. Never rejects. */
 async function serve(
   spec: GrpcMethod,
-  { interceptors, explain = (thrown) => thrown }: Pick<GrpcOptions, 'interceptors' | 'explain'>,
+  {
+    interceptors,
+    gate,
+    explain = (thrown) => thrown,
+  }: Pick<GrpcOptions, 'interceptors' | 'gate' | 'explain'>,
   stream: GrpcStream,
   request: CallRequest,
 ): Promise<void> {
@@ -119,7 +136,15 @@ async function serve(
   const context = contextOf(spec, stream, request, timeoutMs);
   try {
     if (badTimeout !== undefined) throw badTimeout;
-    const { header, trailer, content } = await invoke(spec, context, interceptors, stream);
+    const isAdmitted = gate === undefined || (await gate.admit(spec.method.parent, request.values));
+    // A stream of messages is held back by its reader.
+    if (gate && isAdmitted && spec.kind !== 'client_streaming') {
+      const hold = gate.hold(request.values);
+      stream.holdBy((bytes) => hold.set(bytes));
+    }
+    const refuse = (failure: unknown) => gate?.refuse(request.values, failure);
+    const reading = { isRead: isAdmitted, ...(gate && { refuse }) };
+    const { header, trailer, content } = await invoke(spec, context, interceptors, stream, reading);
     if (content instanceof Uint8Array) {
       stream.respond(responseHeaders(header));
       stream.end(okTrailers(trailer), content);

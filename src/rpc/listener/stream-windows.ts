@@ -1,4 +1,4 @@
-import type { ServerHttp2Session } from 'node:http2';
+import { constants, type ServerHttp2Session } from 'node:http2';
 
 const MEBIBYTE = 2 ** 20;
 
@@ -17,6 +17,9 @@ const MIN_BYTES = MEBIBYTE / 8;
 
 /** Window of a whole connection. Node gives it back as soon as bytes come in, so it bounds nothing. */
 const SESSION_BYTES = 64 * MEBIBYTE;
+
+/** Time in which a connection has to say that it knows a smaller window; one that does not could keep the old one. */
+const ACK_MS = 10_000;
 
 /**
  * Sizes the HTTP/2 receive windows: wide while few uploads run, so that one fills a long line, and
@@ -55,7 +58,12 @@ export class StreamWindows {
     if (state.told === this.#streamBytes) return;
     state.told = this.#streamBytes;
     state.isKnown = false;
+    const timer = setTimeout(() => {
+      if (!session.destroyed) session.destroy(undefined, constants.NGHTTP2_SETTINGS_TIMEOUT);
+    }, ACK_MS);
+    timer.unref();
     session.settings({ initialWindowSize: state.told }, () => {
+      clearTimeout(timer);
       state.isKnown = true;
       this.#tell(session);
     });

@@ -39,7 +39,7 @@ const { typeName, methods } = registry.getService('connectrpc.conformance.v1.Con
 const paths = new Set(methods.map(({ name }) => `/${typeName}/${name}`));
 const adapter = connectNodeAdapter(options);
 listener.serve({
-  onStream: grpcHandler(options),
+  onStream: grpcHandler({ ...options, maxMessageBytes: () => options.readMaxBytes }),
   onRequest(request, response) {
     // What the service's own gRPC has to take is not to be answered by Connect, or it would be Connect that is tested.
     const isPlain = (request.headers['grpc-encoding'] ?? 'identity') === 'identity';
