@@ -74,7 +74,10 @@ async function serve(
     const isAdmitted = await gate.admit(handler.service, values);
     const isOne = handler.method.methodKind === 'unary' || handler.method.methodKind === 'server_streaming';
     const read = !isAdmitted ? withoutBody(whole) : isOne ? counted(whole, gate.hold(values)) : whole;
-    await universalResponseToNodeResponse(await answerTo(handler, gate, values, read), response);
+    const answer = await answerTo(handler, gate, values, read);
+    // Else the adapter reads what is left of a body before it answers, for as long as its sender likes.
+    if (!request.complete && 'shouldKeepAlive' in response) response.shouldKeepAlive = false;
+    await universalResponseToNodeResponse(answer, response);
   } catch {
     // The request has no host, or the caller is gone: there is nobody to tell.
     if (!response.headersSent) response.writeHead(400);

@@ -13,7 +13,7 @@ export function lingerIfUnread(request: IncomingMessage, response: ServerRespons
   const { socket } = request;
   const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
   response.writeHead = (...args: unknown[]) => {
-    if (request.destroyed && !request.complete) {
+    if (!request.complete) {
       response.setHeader('connection', 'close');
       socket.destroySoon = () => linger(socket);
     }
