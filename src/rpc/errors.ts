@@ -142,13 +142,16 @@ function fromFramework(error: ConnectError): ConnectError {
       return ended(Code.Canceled);
     case Code.DeadlineExceeded:
       return ended(Code.DeadlineExceeded);
-    case Code.ResourceExhausted:
+    case Code.ResourceExhausted: {
+      // Connect and our own gRPC tell the limit in these words.
+      const max = /readMaxBytes (\d+)/.exec(error.rawMessage)?.[1] ?? String(MAX_MESSAGE_BYTES);
       return new ConnectError(
-        `a message may have at most ${MAX_MESSAGE_BYTES} bytes: send smaller pieces`,
+        `a message of this call may have at most ${max} bytes: send less in one message`,
         Code.ResourceExhausted,
         undefined,
-        [errorInfo('MESSAGE_TOO_LARGE', { max_bytes: String(MAX_MESSAGE_BYTES) })],
+        [errorInfo('MESSAGE_TOO_LARGE', { max_bytes: max })],
       );
+    }
     case Code.InvalidArgument:
       return withInfo(error, 'FIELD_INVALID');
     case Code.Internal:

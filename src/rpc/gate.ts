@@ -1,4 +1,4 @@
-import { createContextKey, type ContextValues } from '@connectrpc/connect';
+import { createContextKey, type ContextValues, type HandlerContext } from '@connectrpc/connect';
 import type { DescService } from '@bufbuild/protobuf';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
@@ -9,6 +9,7 @@ import type { CallLimits } from './call-limits.ts';
 import { credentialsIn, presentedKey } from './credentials.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
 import { networkOf } from './listener/connection-count.ts';
+import { maxMessageBytes } from './message-limits.ts';
 
 /**
  * RPC services that ask nobody who they are: probes of health have no identity, and reflection tells what the published
@@ -22,22 +23,15 @@ export interface GateOptions {
   readonly limits: CallLimits;
 }
 
-/** What was found out of a call before its body was read. `caller` is undefined where nobody is asked who they are. */
-export type Admission =
-  | { readonly caller: Caller | undefined }
-  | {
-      readonly failure: unknown;
-      /** True if the caller was let in, and what it sent cannot be read. */
-      readonly isUnreadable?: boolean;
-    };
-
-/** Where the gate leaves what it found out for the interceptors. */
-export const admissionKey = createContextKey<Admission>(
-  { failure: new Error('the call did not pass the gate') },
-  { description: 'who makes the call, or why it is refused' },
-);
+/** Where the gate leaves who makes a call; undefined where nobody is asked who they are. */
+export const admittedKey = createContextKey<Caller | undefined>(undefined, {
+  description: 'who makes the call',
+});
 
 const MEBIBYTE = 2 ** 20;
+
+/** Messages up to this size are not counted. */
+const FREE_BYTES = 16 * 1024;
 
 /**
  * Stands before everything that reads: finds out who calls, and refuses whom it does not know, by the headers of a request
@@ -51,30 +45,43 @@ export class Gate {
     this.#options = options;
   }
 
-  /** Leaves an {@link Admission} in the values. Resolves with false, and never rejects, if the call is refused. */
-  async admit(service: DescService, values: ContextValues): Promise<boolean> {
-    try {
-      values.set(admissionKey, { caller: await this.#callerOf(service, values) });
-      return true;
-    } catch (failure) {
-      values.set(admissionKey, { failure });
-      return false;
-    }
+  /**
+   * Leaves who makes the call in the values.
+   *
+   * @throws AssetError that tells why the call is refused
+   */
+  async admit({ service, values }: Pick<HandlerContext, 'service' | 'values'>): Promise<void> {
+    values.set(admittedKey, await this.#callerOf(service, values));
   }
 
-  /** Has the interceptors end a call that was admitted and cannot be read. */
-  refuse(values: ContextValues, failure: unknown): void {
-    values.set(admissionKey, { failure, isUnreadable: true });
-  }
-
-  /** Holds the bytes of a message that comes in, for a call that was admitted. */
+  /** Counts the bytes of a message while it comes in, for a call that was admitted. */
   hold(values: ContextValues): InboundHold {
-    const admission = values.get(admissionKey);
-    const caller = 'caller' in admission ? admission.caller : undefined;
+    const caller = values.get(admittedKey);
     const { socket } = values.get(presentedKey);
     // Without identities all callers are one, and only connections are told apart.
     const isKnown = caller !== undefined && caller !== ANONYMOUS;
     return this.#inbound.open([socket, ...(isKnown ? [callerKey(callerIds(caller))] : [])]);
+  }
+
+  /**
+   * Counts what a message may take, by its declared length or else its limit, until the call ends: where nobody sees its bytes
+   * before it is whole. Small messages are bounded by the number of streams, and streams are held back by their reader.
+   *
+   * @throws AssetError RATE_LIMITED if that is too much
+   */
+  holdDeclared({ method, values, requestHeader, signal }: HandlerContext): void {
+    const maxBytes = maxMessageBytes(method);
+    if (method.methodKind === 'client_streaming' || maxBytes <= FREE_BYTES) return;
+    const hold = this.hold(values);
+    hold.set(Math.min(Number(requestHeader.get('content-length') ?? maxBytes), maxBytes));
+    if (signal.aborted) hold.set(0);
+    else signal.addEventListener('abort', () => hold.set(0), { once: true });
+  }
+
+  /** Counts a call that was refused: an address that is refused too often is not listened to for a while. */
+  countRefusal(values: ContextValues): void {
+    // The caller is told why it was refused; that it is too often, with the next call.
+    this.#options.limits.count('refusals', addressKey(values)).catch(() => undefined);
   }
 
   async #callerOf({ typeName }: DescService, values: ContextValues): Promise<Caller | undefined> {

@@ -7,11 +7,11 @@ import type { AuditLog } from '../audit/audit-log.ts';
 import { isAssetError } from '../errors.ts';
 import { ANONYMOUS } from '../files/caller.ts';
 import { causeText } from '../setup-fault.ts';
-import type { Authenticator } from '../identity/authenticator.ts';
 import { auditRefusal } from './audit-refusals.ts';
 import { callKey } from './call.ts';
-import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';
+import { remoteAddressOf } from './credentials.ts';
 import { codeName, reasonOf, toConnectError } from './errors.ts';
+import { admittedKey } from './gate.ts';
 
 /** Request ids of callers are taken over if they cannot break a log line or a header. */
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -74,16 +74,12 @@ export function observe(log: Logger, audit: AuditLog, challenge: string | undefi
   };
 }
 
-/**
- * Finds out who makes a call before anything of it is looked at, and leaves that in the {@link Call}.
- *
- * @param open - full names of the RPC services that everybody may call
- */
-export function identify(authenticator: Authenticator, open: ReadonlySet<string>): Interceptor {
+/** Leaves who makes a call, as the gate found out, in the {@link Call}. */
+export function identify(): Interceptor {
   return (next) => async (request) => {
-    if (open.has(request.service.typeName)) return next(request);
     const { contextValues } = request;
-    const caller = await authenticator.authenticate(credentialsIn(contextValues.get(presentedKey)));
+    const caller = contextValues.get(admittedKey);
+    if (caller === undefined) return next(request);
     const call = contextValues.get(callKey);
     const { principal, endUser } = caller;
     call.note({ principal: principal.id, ...(endUser && { end_user: endUser.id }) });

@@ -2,36 +2,14 @@ import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobu
 import type { Interceptor, StreamResponse } from '@connectrpc/connect';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
-import { isAssetError } from '../errors.ts';
 import { callerIds, callerKey } from '../files/caller.ts';
 import { callKey } from './call.ts';
 import type { CallLimits } from './call-limits.ts';
-import { addressKey, admissionKey } from './gate.ts';
+import { addressKey } from './gate.ts';
 
 const { upload, uploadChunk, completeUpload, downloadFile } = AssetService.method;
 /** RPCs that take memory and time in the measure of their bytes. */
 const UPLOADS: ReadonlySet<unknown> = new Set([upload, uploadChunk, completeUpload]);
-
-/**
- * Counts the calls of an address that shows no identity or a wrong one, or sends what cannot be read: the gate does not
- * listen to it for a while then.
- */
-export function limitRefusals(limits: CallLimits): Interceptor {
-  return (next) => async (request) => {
-    const address = addressKey(request.contextValues);
-    try {
-      return await next(request);
-    } catch (error) {
-      const admission = request.contextValues.get(admissionKey);
-      const isUnreadable = 'failure' in admission && admission.isUnreadable === true;
-      if (isUnreadable || isAssetError(error, 'CREDENTIALS_MISSING', 'CREDENTIALS_INVALID')) {
-        // The caller is told why it was refused; that it is too often, with the next call.
-        await limits.count('refusals', address).catch(() => undefined);
-      }
-      throw error;
-    }
-  };
-}
 
 /**
  * Stands behind the interceptor that finds out who calls, and holds each caller to its limits: a principal together with the end user that

@@ -1,32 +1,52 @@
 import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import type { AuditLog } from '../audit/audit-log.ts';
+import { auditRefusal } from './audit-refusals.ts';
+import { callOf } from './call.ts';
+import type { Gate } from './gate.ts';
 import { randomUUID } from 'node:crypto';
 import { remoteAddressOf } from './credentials.ts';
 import { codeName, reasonOf, toConnectError } from './errors.ts';
 
+/** Codes of calls that tell nothing but that their sender is not known, or does not know the contract. */
+const REFUSALS: ReadonlySet<Code> = new Set([Code.Unauthenticated, Code.InvalidArgument]);
+
 /** The caller is gone, or the deadline has passed. */
 const ENDS = [Code.Canceled, Code.Aborted, Code.DeadlineExceeded];
+
+/** What {@link UnseenCalls} needs. */
+export interface UnseenCallOptions {
+  readonly log: Logger;
+  readonly audit: AuditLog;
+  readonly gate: Gate;
+  /** What a caller that is not known gets as `www-authenticate`. */
+  readonly challenge: string | undefined;
+}
 
 type CallContext = Pick<HandlerContext, 'method' | 'values'>;
 
 /**
- * Ends the calls that no interceptor has seen, such as those whose message cannot be read: gives their error its code and reason,
- * and the call its line in the log.
+ * Ends the calls that no interceptor has seen, since the gate refuses them or their message cannot be read: gives their error
+ * its code and reason, and the call its line in the log. They count as refusals of the address that they come from.
  */
 export class UnseenCalls {
-  readonly #log: Logger;
+  readonly #options: UnseenCallOptions;
 
-  constructor(log: Logger) {
-    this.#log = log;
+  constructor(options: UnseenCallOptions) {
+    this.#options = options;
   }
 
   /** What a caller is told of `thrown`; an error that interceptors have seen has its reason already and is left as it is. */
   explain(thrown: unknown, context: CallContext): unknown {
     if (thrown instanceof ConnectError && thrown.details.length > 0) return thrown;
     const requestId = randomUUID();
+    const { log, audit, gate, challenge } = this.#options;
     const { error } = toConnectError(thrown, requestId);
     error.metadata.set('x-request-id', requestId);
-    this.#log.info(
+    if (error.code === Code.Unauthenticated && challenge) error.metadata.set('www-authenticate', challenge);
+    auditRefusal(audit, context.method.name, { ...callOf(context), requestId }, thrown);
+    if (REFUSALS.has(error.code)) gate.countRefusal(context.values);
+    log.info(
       {
         ...{
           rpc: context.method.name,
@@ -42,10 +62,10 @@ export class UnseenCalls {
   }
 
   /**
-   * A gate for Connect, which asks nobody what to tell of such an error. It aborts the signal of the call with the error
-   * right before it sends it, and so the error can be changed.
+   * The gate of Connect. It asks nobody what to tell of a message that it cannot read: it aborts the signal of the call with the
+   * error right before it sends it, and so the error can be changed.
    */
-  readonly gate = (context: HandlerContext): void => {
+  readonly requestGate = async (context: HandlerContext): Promise<void> => {
     const onAbort = () => {
       const reason: unknown = context.signal.reason;
       if (!(reason instanceof ConnectError) || reason.details.length > 0 || ENDS.includes(reason.code))
@@ -54,5 +74,11 @@ export class UnseenCalls {
       Object.assign(reason, { code, rawMessage, message, details, metadata });
     };
     context.signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await this.#options.gate.admit(context);
+      this.#options.gate.holdDeclared(context);
+    } catch (refused) {
+      throw this.explain(refused, context);
+    }
   };
 }

@@ -29,7 +29,7 @@ export class GrpcStream {
   #failure: Error | undefined;
   #reader: Waiter<Buffer | undefined> | undefined;
   #writer: Waiter<void> | undefined;
-  #hold: (bytes: number) => void = () => undefined;
+  #hold: { set(bytes: number): void } | undefined;
 
   /**
    * @param maxBytes - greatest length of a message that is read
@@ -53,9 +53,9 @@ export class GrpcStream {
   }
 
   /**
-   * Has `hold` told how many bytes of a message that is not whole lie here, whenever that changes. What it throws ends reading.
+   * Tells `hold` how many bytes of a message that is not whole lie here, whenever that changes. What it throws ends reading.
    */
-  holdBy(hold: (bytes: number) => void): void {
+  holdBy(hold: { set(bytes: number): void }): void {
     this.#hold = hold;
   }
 
@@ -87,7 +87,7 @@ export class GrpcStream {
   /** Reads no more: who waits for a message gets none. */
   stop(): void {
     this.#isStopped = true;
-    this.#hold(0);
+    this.#hold?.set(0);
     this.#pause();
     this.#settleReader(undefined);
   }
@@ -175,7 +175,7 @@ export class GrpcStream {
     if (this.#reader !== undefined) this.#serveReader();
     if (this.#parser.hasRest) this.#pause();
     try {
-      this.#hold(this.#failure === undefined ? this.#parser.heldBytes : 0);
+      this.#hold?.set(this.#failure === undefined ? this.#parser.heldBytes : 0);
     } catch (error) {
       this.#fail(error as Error);
     }
@@ -189,7 +189,7 @@ export class GrpcStream {
   }
 
   #onClose(): void {
-    this.#hold(0);
+    this.#hold?.set(0);
     if (this.#isAnswered) return;
     this.abort(new ConnectError('the caller closed the stream', Code.Canceled));
   }

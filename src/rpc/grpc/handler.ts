@@ -10,7 +10,7 @@ import {
   type Interceptor,
   type MethodImplSpec,
 } from '@connectrpc/connect';
-import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import type { DescMethod } from '@bufbuild/protobuf';
 import { parseTimeout, setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import type {
   Http2ServerRequest,
@@ -39,11 +39,9 @@ export interface GrpcOptions {
 
 /** Stands before the reading of calls. */
 export interface GrpcGate {
-  /** Resolves with false if nothing of the call is to be read: an interceptor says why. */
-  admit(service: DescService, values: ContextValues): Promise<boolean>;
-  /** Has an interceptor end a call whose message cannot be read. */
-  refuse(values: ContextValues, failure: unknown): void;
-  /** Counts the bytes of a message that comes in; throws if they are too many. */
+  /** Rejects if nothing of the call is to be read. */
+  admit(context: HandlerContext): Promise<void>;
+  /** Counts the bytes of a message that comes in; `set` throws if they are too many. */
   hold(values: ContextValues): { set(bytes: number): void };
 }
 
@@ -136,15 +134,10 @@ async function serve(
   const context = contextOf(spec, stream, request, timeoutMs);
   try {
     if (badTimeout !== undefined) throw badTimeout;
-    const isAdmitted = gate === undefined || (await gate.admit(spec.method.parent, request.values));
+    await gate?.admit(context);
     // A stream of messages is held back by its reader.
-    if (gate && isAdmitted && spec.kind !== 'client_streaming') {
-      const hold = gate.hold(request.values);
-      stream.holdBy((bytes) => hold.set(bytes));
-    }
-    const refuse = (failure: unknown) => gate?.refuse(request.values, failure);
-    const reading = { isRead: isAdmitted, ...(gate && { refuse }) };
-    const { header, trailer, content } = await invoke(spec, context, interceptors, stream, reading);
+    if (gate && spec.kind !== 'client_streaming') stream.holdBy(gate.hold(request.values));
+    const { header, trailer, content } = await invoke(spec, context, interceptors, stream);
     if (content instanceof Uint8Array) {
       stream.respond(responseHeaders(header));
       stream.end(okTrailers(trailer), content);

@@ -29,8 +29,6 @@ export interface Answer {
 /**
  * Calls the implementation of a method through the interceptors, the first of which is the outermost.
  *
- * @param reading - `isRead` is false to read nothing, and show the interceptors an empty message; `refuse` is told why the
- *   message of a unary call cannot be read, and has an interceptor end the call. Without it that is thrown.
  * @throws whatever they throw; ConnectError if the messages that come in are not what the method asks for
  */
 export async function invoke(
@@ -38,21 +36,13 @@ export async function invoke(
   context: HandlerContext,
   interceptors: readonly Interceptor[],
   stream: GrpcStream,
-  { isRead, refuse }: { readonly isRead: boolean; readonly refuse?: (failure: unknown) => void } = {
-    isRead: true,
-  },
 ): Promise<Answer> {
   const { input, output } = spec.method;
-  const requests = isRead ? new Messages(stream, input) : once(create(input));
-  const unread = (failure: unknown): MessageShape<DescMessage> => {
-    if (refuse === undefined) throw failure;
-    refuse(failure);
-    return create(input);
-  };
+  const requests = new Messages(stream, input);
   // Only a unary call is shown to the interceptors as a message; the others are streams in both directions.
   const first =
     spec.kind === 'unary'
-      ? { stream: false as const, method: spec.method, message: await onlyMessage(requests).catch(unread) }
+      ? { stream: false as const, method: spec.method, message: await onlyMessage(requests) }
       : { stream: true as const, method: spec.method, message: requests };
   const request: UnaryRequest | StreamRequest = {
     ...first,

@@ -11,6 +11,12 @@ const LINGER_MS = 5_000;
 export function lingerIfUnread(request: IncomingMessage, response: ServerResponse): void {
   // A request that was given up no longer knows its connection.
   const { socket } = request;
+  // Else Connect reads what is left of a body before it answers, for as long as its sender likes.
+  let keepAlive = response.shouldKeepAlive;
+  Object.defineProperty(response, 'shouldKeepAlive', {
+    get: () => keepAlive && request.complete,
+    set: (value: boolean) => (keepAlive = value),
+  });
   const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
   response.writeHead = (...args: unknown[]) => {
     if (!request.complete) {
