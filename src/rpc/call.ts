@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createContextKey, type HandlerContext } from '@connectrpc/connect';
 import { ANONYMOUS, type Caller } from '../files/caller.ts';
 
@@ -19,4 +20,13 @@ export const callKey = createContextKey<Call>(
 /** The call that a handler serves. */
 export function callOf(context: Pick<HandlerContext, 'values'>): Call {
   return context.values.get(callKey);
+}
+
+/** Request ids of callers are taken over if they cannot break a log line or a header. */
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/** The name of a call in the log: what its caller calls it, or a new one. */
+export function requestIdOf(header: Headers): string {
+  const sent = header.get('x-request-id') ?? '';
+  return REQUEST_ID.test(sent) ? sent : randomUUID();
 }

@@ -11,11 +11,13 @@ export interface Presented {
   readonly rawHeaders: readonly string[];
   /** The connection; undefined if it is gone. */
   readonly socket: Socket | undefined;
+  /** Where it comes from, taken down while the connection is there. */
+  readonly remoteAddress: string;
 }
 
 /** Where the server leaves what a request presents for the interceptors. A request without it shows no identity. */
 export const presentedKey = createContextKey<Presented>(
-  { rawHeaders: [], socket: undefined },
+  { rawHeaders: [], socket: undefined, remoteAddress: '' },
   { description: 'what the request presents' },
 );
 
@@ -25,7 +27,18 @@ export function presentedBy(
 ): ContextValues {
   // Over HTTP/2 a request gives a socket of its own; the one of the session is the same for all of its requests.
   const socket = 'stream' in request ? request.stream.session?.socket : request.socket;
-  return createContextValues().set(presentedKey, { rawHeaders: request.rawHeaders, socket });
+  const { rawHeaders } = request;
+  return createContextValues().set(presentedKey, { rawHeaders, socket, remoteAddress: addressOf(socket) });
+}
+
+/** What is not an IPv6 address by itself is shown as the IPv4 address that it is. */
+function addressOf(socket: Socket | undefined): string {
+  try {
+    return (socket?.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+  } catch {
+    // The socket of a session that is gone throws whatever it is asked.
+    return '';
+  }
 }
 
 /** The credentials in what a request presents. */
@@ -42,6 +55,5 @@ export function credentialsIn({ rawHeaders, socket }: Presented): Credentials {
 
 /** The address that a call comes from: that of the proxy where there is one; empty if the connection is gone. */
 export function remoteAddressOf(values: ContextValues): string {
-  // What is not an IPv6 address by itself is shown as the IPv4 address that it is.
-  return (values.get(presentedKey).socket?.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+  return values.get(presentedKey).remoteAddress;
 }

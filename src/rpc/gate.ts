@@ -6,7 +6,7 @@ import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contra
 import { ANONYMOUS, callerIds, callerKey, type Caller } from '../files/caller.ts';
 import type { Authenticator } from '../identity/authenticator.ts';
 import type { CallLimits } from './call-limits.ts';
-import { credentialsIn, presentedKey } from './credentials.ts';
+import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
 import { networkOf } from './listener/connection-count.ts';
 import { maxMessageBytes } from './message-limits.ts';
@@ -96,5 +96,5 @@ export class Gate {
 
 /** One text for the address that a call comes from, to count by. */
 export function addressKey(values: ContextValues): string {
-  return `address ${networkOf(values.get(presentedKey).socket?.remoteAddress ?? '')}`;
+  return `address ${networkOf(remoteAddressOf(values))}`;
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Code, type Interceptor, type StreamResponse, type UnaryResponse } from '@connectrpc/connect';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { LRUCache } from 'lru-cache';
@@ -8,13 +7,10 @@ import { isAssetError } from '../errors.ts';
 import { ANONYMOUS } from '../files/caller.ts';
 import { causeText } from '../setup-fault.ts';
 import { auditRefusal } from './audit-refusals.ts';
-import { callKey } from './call.ts';
+import { callKey, requestIdOf } from './call.ts';
 import { remoteAddressOf } from './credentials.ts';
 import { codeName, reasonOf, toConnectError } from './errors.ts';
 import { admittedKey } from './gate.ts';
-
-/** Request ids of callers are taken over if they cannot break a log line or a header. */
-const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 /** Reasons of errors that a catalog gives, with what lies behind them as the cause. */
 const BY_CATALOG = ['CATALOG_REFUSED', 'ATTRIBUTE_INVALID', 'RELATION_TARGET_MISSING'] as const;
@@ -28,8 +24,7 @@ const BY_CATALOG = ['CATALOG_REFUSED', 'ATTRIBUTE_INVALID', 'RELATION_TARGET_MIS
 export function observe(log: Logger, audit: AuditLog, challenge: string | undefined): Interceptor {
   const outages = new OutageLog(log);
   return (next) => async (request) => {
-    const sent = request.header.get('x-request-id') ?? '';
-    const requestId = REQUEST_ID.test(sent) ? sent : randomUUID();
+    const requestId = requestIdOf(request.header);
     const fields: Record<string, string | number> = {};
     request.contextValues.set(callKey, {
       requestId,

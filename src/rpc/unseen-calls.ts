@@ -2,9 +2,8 @@ import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { auditRefusal } from './audit-refusals.ts';
-import { callOf } from './call.ts';
+import { callOf, requestIdOf } from './call.ts';
 import type { Gate } from './gate.ts';
-import { randomUUID } from 'node:crypto';
 import { remoteAddressOf } from './credentials.ts';
 import { codeName, reasonOf, toConnectError } from './errors.ts';
 
@@ -23,7 +22,7 @@ export interface UnseenCallOptions {
   readonly challenge: string | undefined;
 }
 
-type CallContext = Pick<HandlerContext, 'method' | 'values'>;
+type CallContext = Pick<HandlerContext, 'method' | 'values' | 'requestHeader'>;
 
 /**
  * Ends the calls that no interceptor has seen, since the gate refuses them or their message cannot be read: gives their error
@@ -39,7 +38,7 @@ export class UnseenCalls {
   /** What a caller is told of `thrown`; an error that interceptors have seen has its reason already and is left as it is. */
   explain(thrown: unknown, context: CallContext): unknown {
     if (thrown instanceof ConnectError && thrown.details.length > 0) return thrown;
-    const requestId = randomUUID();
+    const requestId = requestIdOf(context.requestHeader);
     const { log, audit, gate, challenge } = this.#options;
     const { error } = toConnectError(thrown, requestId);
     error.metadata.set('x-request-id', requestId);

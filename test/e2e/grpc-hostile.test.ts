@@ -136,8 +136,8 @@ describe('gRPC on the wire', () => {
     ['a message of 4 GiB', 'GetFile', Buffer.from('00ffffffff00', 'hex'), '8'],
     ['a message of 4 GiB in a stream', 'Upload', Buffer.from('00ffffffff00', 'hex'), '8'],
     ['one byte more than may be', 'GetFile', Buffer.from('0000400001', 'hex'), '8'],
-    ['a compressed message without an encoding', 'GetFile', Buffer.from('010000000100', 'hex'), '13'],
-    ['an unknown flag', 'GetFile', Buffer.from('800000000100', 'hex'), '13'],
+    ['a compressed message without an encoding', 'GetFile', Buffer.from('010000000100', 'hex'), '3'],
+    ['an unknown flag', 'GetFile', Buffer.from('800000000100', 'hex'), '3'],
     ['what is no message', 'GetFile', framed(Buffer.from('ffffffffff', 'hex')), '3'],
   ])('refuses %s', async (_, method, body, status) => {
     const answer = await exchange(method, body);

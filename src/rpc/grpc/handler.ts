@@ -150,7 +150,7 @@ async function serve(
     if (!stream.hasResponded) stream.respond(responseHeaders(header));
     stream.end(okTrailers(trailer));
   } catch (thrown) {
-    fail(stream, context, explain(thrown, context));
+    fail(stream, context, () => explain(thrown, context));
   } finally {
     clearTimeout(timer);
   }
@@ -185,12 +185,12 @@ function contextOf(
 }
 
 /** Ends a call with an error: in the trailers, or in the headers where there is nothing else to send. */
-function fail(stream: GrpcStream, context: HandlerContext, thrown: unknown): void {
+function fail(stream: GrpcStream, context: HandlerContext, explain: () => unknown): void {
   stream.stop();
   try {
-    answerError(stream, context, thrown);
+    answerError(stream, context, explain());
   } catch {
-    // An implementation set a header that HTTP/2 does not allow.
+    // Such as a header of an implementation that HTTP/2 does not allow.
     stream.break();
   }
 }
