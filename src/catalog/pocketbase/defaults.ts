@@ -1,5 +1,5 @@
 import type { JsonValue } from '../file-catalog.ts';
-import type { CollectionField } from './schema.ts';
+import type { CollectionField } from './collection.ts';
 
 /** Types of fields that nobody gives a value in a request. */
 const NEVER = ['autodate', 'file', 'password'];

@@ -2,7 +2,7 @@ import { AssetError } from '../../errors.ts';
 import type { JsonValue } from '../file-catalog.ts';
 import { isEmpty, matchesPattern } from './defaults.ts';
 import { settingKey, type FieldName } from './field-map.ts';
-import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
+import type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';
 
 /** What keeps the service from working with a PocketBase, for its operator. */
 export interface Mistake {

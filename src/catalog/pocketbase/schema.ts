@@ -1,45 +1,12 @@
 import { AssetError } from '../../errors.ts';
 import type { JsonValue } from '../file-catalog.ts';
-import { FIELDS, type FieldMap, type FieldName } from './field-map.ts';
+import { FIELDS, type FieldName } from './field-map.ts';
+import type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';
 import { unfillableFields, type Mistake } from './fillable.ts';
 
+export { RULES } from './collection.ts';
+export type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';
 export type { FieldMap, FieldName } from './field-map.ts';
-
-/** A field of a collection, as PocketBase describes it. */
-export interface CollectionField {
-  readonly id?: string;
-  readonly name: string;
-  readonly type: string;
-  readonly hidden?: boolean;
-  readonly required?: boolean;
-  readonly system?: boolean;
-  readonly maxSelect?: number;
-  readonly [option: string]: unknown;
-}
-
-/** Who may do each of these with the records of a collection; null: superusers alone, an empty text: everybody. */
-export const RULES = ['listRule', 'viewRule', 'createRule', 'updateRule', 'deleteRule'] as const;
-
-/** A collection, as PocketBase describes it. */
-export interface Collection extends Readonly<Partial<Record<(typeof RULES)[number], string | null>>> {
-  readonly id: string;
-  readonly name: string;
-  /** `base`, `auth` or `view`. */
-  readonly type: string;
-  readonly system?: boolean;
-  readonly fields: readonly CollectionField[];
-  readonly indexes: readonly string[];
-}
-
-/** How the settings say that files are kept in a PocketBase. */
-export interface PocketBaseSetup {
-  readonly collection: string;
-  readonly map: FieldMap;
-  /** Fields that hold legacy links. */
-  readonly hiddenFields: readonly string[];
-  /** What new records get in fields of these names. */
-  readonly defaults: Readonly<Record<string, JsonValue>>;
-}
 
 /** What the fields of the collection are to a file. */
 export interface Schema {
