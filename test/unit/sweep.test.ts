@@ -20,7 +20,11 @@ const OPEN = new AbortController().signal;
 const AT_ONCE: Pace = () => Promise.resolve();
 
 /** The state of an upload session with these pieces. */
-const session = (...stale: number[]) => ({ tail: [], stale, pending: [], parts: [] });
+const session = (...stale: number[]) => ({
+  ...{ version: 1, caller: { principal: 'worker', endUser: '' }, description: {}, direct: false },
+  ...{ partSizeBytes: 1, parts: [], tail: [], stale, pending: [] },
+  ...{ crc32c: 0, sha256State: '', expected: {} },
+});
 
 describe('a sweep', () => {
   let dir: string;
