@@ -1,3 +1,4 @@
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { FileCatalog } from './catalog/file-catalog.ts';
@@ -28,20 +29,21 @@ export async function openAuthenticator({ identity }: Config, log: Logger): Prom
 
 /**
  * The file catalog that the configuration names. Nothing of it is reached yet. An embedded one gets its directory, unless it is
- * only to be looked at.
+ * only to be looked at (`readOnly`) or must be there already (`mustExist`).
  */
 export async function openCatalog(
   { catalog, settings }: Config,
-  options: { readonly readOnly?: boolean } = {},
+  options: { readonly readOnly?: boolean; readonly mustExist?: boolean } = {},
 ): Promise<FileCatalog> {
   switch (catalog.kind) {
     case 'sqlite': {
       const { openSqliteCatalog } = await import('./catalog/sql/sqlite.ts');
-      if (!options.readOnly) makeDataDir(settings.ASSET_DATA_DIR);
-      return openSqliteCatalog({
-        path: join(settings.ASSET_DATA_DIR, 'catalog.sqlite'),
-        minFreeBytes: settings.ASSET_MIN_FREE_SPACE,
-      });
+      const dir = settings.ASSET_DATA_DIR;
+      const path = join(dir, 'catalog.sqlite');
+      if (options.readOnly) tryDirectory(() => readIfThere(dir));
+      else if (options.mustExist) tryDirectory(() => statSync(path));
+      else makeDataDir(dir);
+      return openSqliteCatalog({ path, minFreeBytes: settings.ASSET_MIN_FREE_SPACE });
     }
     case 'postgres':
       return openPostgres(catalog.url, settings.ASSET_POSTGRES_CONNECTIONS);
@@ -120,8 +122,22 @@ export function memoryShare({ identity, settings }: Config): number {
 
 /** @throws SetupFault if it cannot be made */
 function makeDataDir(path: string): void {
+  tryDirectory(() => makePrivateDir(path));
+}
+
+/** Reads a directory, which need not be there. */
+function readIfThere(dir: string): void {
   try {
-    makePrivateDir(path);
+    readdirSync(dir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/** @throws SetupFault for what the file system refuses */
+function tryDirectory(work: () => unknown): void {
+  try {
+    work();
   } catch (error) {
     throw directoryFault(error) ?? error;
   }

@@ -16,7 +16,7 @@ export async function deepSweepOnce(
   log: Logger = openLog(config.settings.ASSET_LOG_LEVEL),
 ): Promise<DeepSweepReport> {
   const { settings } = config;
-  const catalog = await openCatalog(config);
+  const catalog = await openCatalog(config, { mustExist: true });
   try {
     // No URL is asked for, so it does not matter what they would start with.
     const { store } = await openStore(config, addressUrl(config, 0), log);

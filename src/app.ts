@@ -175,7 +175,7 @@ export async function sweepOnce(
   options: { readonly dryRun: boolean },
   log: Logger = createLogger(config),
 ): Promise<SweepReport | undefined> {
-  const catalog = await openCatalog(config);
+  const catalog = await openCatalog(config, { mustExist: true });
   try {
     if (options.dryRun) return await previewSweep({ catalog });
     // No URL is asked for, so it does not matter what they would start with.

@@ -4,7 +4,13 @@ import { once } from 'node:events';
 import { chmod, mkdir, readdir, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { checkCatalog } from '../../src/app-catalog.ts';
+import { deepSweepOnce } from '../../src/app-sweep.ts';
+import { sweepOnce } from '../../src/app.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
+import { explainFailure } from '../../src/config/explain.ts';
+import { loadConfig } from '../../src/config.ts';
+import { openLog } from '../../src/log.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
 import { loadSigningKey } from '../../src/storage/filesystem/signing-key.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
@@ -172,5 +178,46 @@ describe('the data directory', () => {
       await store.abortMultiparts('assets/ab/parts');
       expect(await readdir(join(dir, 'unfinished'))).toEqual([]);
     });
+  });
+});
+
+describe('a command beside the service', () => {
+  let parent: string;
+
+  beforeEach(async () => {
+    parent = await makeDir('data-dir-commands');
+  });
+
+  afterEach(() => removeDir(parent));
+
+  it('sweeps no directory without a catalog, and makes none', async () => {
+    const config = loadConfig({ ASSET_DATA_DIR: join(parent, 'data') });
+    const log = openLog('silent');
+    const none = () => undefined;
+    const told = { onFound: none, onRemoved: none, onDone: none };
+    const deep = { ...told, dryRun: true, graceMs: 0, ratePerSecond: 500 };
+    for (const sweep of [
+      () => sweepOnce(config, { dryRun: true }, log),
+      () => sweepOnce(config, { dryRun: false }, log),
+      () => deepSweepOnce(config, deep, AbortSignal.timeout(5000), log),
+    ]) {
+      const failure: unknown = await sweep().catch((error: unknown) => error);
+      expect(explainFailure(failure, config)).toMatch(
+        /^ASSET_DATA_DIR: .*catalog\.sqlite: there is nothing at this path \(ENOENT\)/,
+      );
+    }
+    expect(await readdir(parent)).toEqual([]);
+  });
+
+  it('checks that the directory can be one, and makes none', async () => {
+    const file = join(parent, 'file');
+    await writeFile(file, '');
+    for (const dir of [file, join(file, 'data')]) {
+      const config = loadConfig({ ASSET_DATA_DIR: dir });
+      const failure: unknown = await checkCatalog(config).catch((error: unknown) => error);
+      expect(explainFailure(failure, config)).toMatch(/^ASSET_DATA_DIR: .*no directory \(ENOTDIR\)/);
+    }
+    await expect(checkCatalog(loadConfig({ ASSET_DATA_DIR: join(parent, 'data') }))).resolves.toEqual([]);
+    expect(await readdir(parent)).toEqual(['file']);
   });
 });
