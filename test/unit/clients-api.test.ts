@@ -1,4 +1,4 @@
-import { createBffClient } from '@asset-service/bff';
+import { type BffClient, createBffClient } from '@asset-service/bff';
 import {
   type AssetClient,
   AssetClientError,
@@ -23,6 +23,7 @@ const pages: { readonly pageToken: string; readonly pageSize: number }[] = [];
 
 let double: Double;
 let client: AssetClient;
+let bff: BffClient;
 beforeAll(async () => {
   double = await startDouble({
     // Answers at most two ids at once, as a service does whose answer would grow too long.
@@ -55,9 +56,11 @@ beforeAll(async () => {
     },
   });
   client = createWorkerClient({ baseUrl: double.baseUrl, retry: { retries: 0 } });
+  bff = createBffClient({ baseUrl: double.baseUrl, retry: { retries: 0 } });
 });
 afterAll(async () => {
   client.close();
+  bff.close();
   await double[Symbol.asyncDispose]();
 });
 
@@ -92,6 +95,24 @@ describe('calls for many files', () => {
         ['b', 'b'],
       ],
     ]);
+  });
+
+  it.each<[string, (list: never) => Promise<unknown>]>([
+    ['getFiles', (list) => client.getFiles(list)],
+    ['deleteFiles', (list) => client.deleteFiles(list)],
+    ['fileUrls', (list) => bff.fileUrls(list)],
+    ['a relation of an upload', (list) => client.uploadFile(content, { relations: { project: list } })],
+    ['a relation of a change', (list) => client.updateMetadata('abc', { relations: { project: list } })],
+  ])('take a list of ids and nothing else: %s', async (_name, call) => {
+    for (const list of ['abc', null, { length: 1 }, ['a', null], [7]]) {
+      await expect(call(list as never)).rejects.toMatchObject({
+        ...{ name: 'AssetClientError', code: 'INVALID_ARGUMENT', reason: 'OPTION_INVALID' },
+      });
+    }
+  });
+
+  it.each([100_000_000, 1e15, Infinity])('may take any time, such as %d ms', async (timeoutMs) => {
+    await expect(client.getFiles(['a'], { timeoutMs })).resolves.toHaveLength(1);
   });
 
   it('list one page, and the next by its token', async () => {

@@ -1,5 +1,5 @@
 import { AssetClientError, type FileUrl, type FileUrlOptions } from '@asset-service/client-core';
-import { statusToClientError, toFileUrl, toUrlRequest } from '@asset-service/client-core/internal';
+import { assertIds, statusToClientError, toFileUrl, toUrlRequest } from '@asset-service/client-core/internal';
 import type { BatchGetFileUrlsResponse } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 
 /** The answer for one file of a batch: either `url` or `error` is set. */
@@ -17,6 +17,7 @@ export async function fileUrls(
   options: FileUrlOptions,
 ): Promise<FileUrlResult[]> {
   const all: FileUrlResult[] = [];
+  assertIds('ids', ids);
   while (all.length < ids.length) {
     const batch = ids.slice(all.length, all.length + BATCH);
     const { results } = await ask(batch.map((id) => toUrlRequest(id, options)));

@@ -33,3 +33,13 @@ export function assertWhole(name: string, value: number | undefined, least = 0):
   if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return value;
   throw invalidOption(`${name} must be a whole number, ${least} or more, not ${String(value)}`);
 }
+
+/**
+ * Checks a list of ids. A text would be taken for the list of its characters.
+ *
+ * @throws AssetClientError OPTION_INVALID for what is no array of texts
+ */
+export function assertIds(name: string, value: readonly string[]): readonly string[] {
+  if (Array.isArray(value) && value.every((id) => typeof id === 'string')) return value;
+  throw invalidOption(`${name} must be an array of texts`);
+}

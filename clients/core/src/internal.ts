@@ -2,6 +2,7 @@
  * What the other client packages of this repository are made of. It changes without notice; callers use what the package itself
  * exports.
  */
+export { assertIds } from './arguments.ts';
 export { toFileUrl, toUrlRequest } from './file-url.ts';
 export { Connection } from './connection.ts';
 export { damaged, openRead } from './download.ts';

@@ -1,5 +1,5 @@
 import type { BatchGetFilesResponse } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import { assertWhole } from './arguments.ts';
+import { assertIds, assertWhole } from './arguments.ts';
 import { AssetClientError, toClientError } from './errors.ts';
 import { type AssetFile, toAssetFile } from './records.ts';
 import type { CallOptions } from './retry.ts';
@@ -25,7 +25,7 @@ export async function getFiles(
 ): Promise<FileResult[]> {
   const found = new Map<string, AssetFile>();
   const missing = new Set<string>();
-  let left = [...new Set(ids)];
+  let left = [...new Set(assertIds('ids', ids))];
   let size = BATCH;
   while (left.length > 0) {
     const batch = left.slice(0, size);
@@ -66,7 +66,7 @@ export async function forEachFile(
   { concurrency, signal }: ManyOptions,
 ): Promise<FileResult[]> {
   const results: FileResult[] = [];
-  const rest = [...ids].entries();
+  const rest = [...assertIds('ids', ids)].entries();
   const worker = async () => {
     for (const [index, id] of rest) {
       results[index] = await call(id).then(

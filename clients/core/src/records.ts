@@ -6,6 +6,7 @@ import {
 } from '@asset-service/contract/asset/v1/file_pb.js';
 import { create, type JsonValue } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
+import { assertIds } from './arguments.ts';
 import { AssetClientError } from './errors.ts';
 
 /** What a caller may say of a file. */
@@ -95,7 +96,7 @@ export function toFileMessage(description: FileDescription, id = '', etag = ''):
     relations: Object.fromEntries(
       Object.entries(relations).map(([name, ids]) => [
         name,
-        create(RelationTargetsSchema, { ids: [...ids] }),
+        create(RelationTargetsSchema, { ids: [...assertIds(`relations.${name}`, ids)] }),
       ]),
     ),
     // A null in an update clears the attribute.

@@ -43,8 +43,8 @@ export interface Try {
 /** Tries of a call that moves no bytes, after the first. */
 const CALL_RETRIES = 5;
 
-/** Longest time that a timer of Node.js takes, in milliseconds: 24 days. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+/** Longest time that gRPC can send, in milliseconds (8 digits): 27 hours. */
+const MAX_TIMEOUT_MS = 99_999_999;
 
 /**
  * The retries of one call. Only codes that say "later" are retried: UNAVAILABLE (but not where TLS fails), RESOURCE_EXHAUSTED (but
