@@ -156,7 +156,7 @@ function fromFramework(error: ConnectError): ConnectError {
       return withInfo(error, 'FIELD_INVALID');
     case Code.Internal:
       // So gRPC has it for bytes that are no message. They are the caller's; only what goes out is ours.
-      if (error.rawMessage.startsWith('serialize')) return withInfo(error, 'PROTOCOL');
+      if (/^(serialize|cannot encode)/.test(error.rawMessage)) return withInfo(error, 'PROTOCOL');
       return withInfo(new ConnectError(error.rawMessage, Code.InvalidArgument), 'FIELD_INVALID');
     default:
       return withInfo(error, 'PROTOCOL');

@@ -1,7 +1,9 @@
+import { createRegistry } from '@bufbuild/protobuf';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { createValidateInterceptor } from '@connectrpc/validate';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { file_google_rpc_error_details } from '@asset-service/contract/google/rpc/error_details_pb.js';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import type { Logger } from 'pino';
 import type { FilesContext } from '../files/context.ts';
@@ -45,6 +47,8 @@ export function rpcHandlers(
       reflectionRoutes([AssetService, Health])(limited);
     },
     contextValues: presentedBy,
+    // JSON tells the details of an item's error by their type, which it has to know.
+    jsonOptions: { registry: createRegistry(file_google_rpc_error_details) },
     // The first is the outermost: whatever is refused is logged and given its reason, and who is not known learns nothing
     // about the request.
     interceptors: [

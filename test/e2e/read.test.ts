@@ -277,6 +277,21 @@ describe.each([EMBEDDED, POCKETBASE])('reading on $name', (kind) => {
     expect((await bytesOf(await fetch(first.result.value.url))).equals(content)).toBe(true);
   });
 
+  it('gives them in JSON too', async () => {
+    const response = await fetch(`${service.url}/asset.v1.AssetService/BatchGetFileUrls`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ requests: [{ fileId: file.id }, { fileId: 'missing00000000' }] }),
+    });
+    const missing = { reason: 'ERROR_REASON_FILE_NOT_FOUND', metadata: { file_id: 'missing00000000' } };
+    expect(await response.json()).toMatchObject({
+      results: [
+        { response: { sizeBytes: String(content.length) } },
+        { error: { code: Code.NotFound, details: [missing] } },
+      ],
+    });
+  });
+
   it('gives a thousand URLs at once, and no more', async () => {
     const requests = (count: number) =>
       Array.from({ length: count }, () => ({ source: { case: 'fileId' as const, value: file.id } }));

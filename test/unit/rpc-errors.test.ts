@@ -1,0 +1,14 @@
+import { describe, expect, it } from '@jest/globals';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { reasonOf, toConnectError } from '../../src/rpc/errors.ts';
+
+describe('errors of the RPC framework', () => {
+  it.each([
+    ['an answer that JSON cannot tell', 'cannot encode message a.B to JSON: no type', 'Internal', 'PROTOCOL'],
+    ['an answer that gRPC cannot tell', 'serialize message: no type', 'Internal', 'PROTOCOL'],
+    ['a message that cannot be read', 'parse message: no type', 'InvalidArgument', 'FIELD_INVALID'],
+  ] as const)('%s', (_, message, code, reason) => {
+    const { error } = toConnectError(new ConnectError(message, Code.Internal), 'request');
+    expect([Code[error.code], reasonOf(error)]).toEqual([code, reason]);
+  });
+});
