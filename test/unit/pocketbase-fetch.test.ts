@@ -11,6 +11,7 @@ const answers: Record<string, RequestListener> = {
     request.on('end', () => {
       const { method, headers } = request;
       const body = Buffer.concat(pieces).toString();
+      response.setHeader('content-type', 'application/json');
       response.end(JSON.stringify({ method, token: headers.authorization, body }));
     });
   },
