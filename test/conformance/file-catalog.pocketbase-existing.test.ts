@@ -50,6 +50,7 @@ describe('file catalog: pocketbase with a collection that exists', () => {
         { name: 'place', type: 'geoPoint' },
         { name: 'secret', type: 'text', hidden: true },
         { name: 'extra', type: 'json' },
+        { name: 'seen', type: 'autodate', onCreate: true },
       ],
       indexes: ['create index idx_product on files (project)'],
     });
@@ -229,6 +230,20 @@ describe('file catalog: pocketbase with a collection that exists', () => {
       await expect(createFile(catalog, mine({ id, ...fields }))).rejects.toMatchObject(expected);
       expect((await catalog.get([id])).size).toBe(0);
     }
+  });
+
+  it('leaves an attribute that PocketBase sets as it is, when all are replaced', async () => {
+    const file = await createFile(catalog, mine({ attributes: { width: 1 } }));
+    const { seen } = file.attributes;
+    expect(seen).toMatch(/Z$/);
+    const cleared = await catalog.update(file.id, file.revision, { attributes: { width: 2, seen: null } });
+    expect(cleared.attributes).toMatchObject({ width: 2, seen });
+    const same = await catalog.update(file.id, cleared.revision, { attributes: { width: 3, seen: seen! } });
+    expect(same.attributes).toMatchObject({ width: 3, seen });
+    const other = { attributes: { seen: '2026-01-02 03:04:05.678Z' } };
+    await expect(catalog.update(file.id, same.revision, other)).rejects.toMatchObject({
+      ...{ reason: 'ATTRIBUTE_INVALID', metadata: { attribute: 'seen' } },
+    });
   });
 
   it('sees what others write past the service, and never overwrites it unseen', async () => {

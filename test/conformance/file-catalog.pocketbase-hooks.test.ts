@@ -18,6 +18,7 @@ function act(what, e, name) {
   const errors = {
     'bad request': () => new BadRequestError(text),
     'a field': () => new BadRequestError(text, { note: new ValidationError('too_rude', 'Too rude') }),
+    'a hidden field': () => new BadRequestError(text, { internal: new ValidationError('too_rude', 'Too rude') }),
     unauthorized: () => new UnauthorizedError(text),
     forbidden: () => new ForbiddenError(text),
     'not found': () => new NotFoundError(text),
@@ -70,6 +71,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
       fields: [
         { name: 'note', type: 'text' },
         { name: 'meta', type: 'json' },
+        { name: 'internal', type: 'text', hidden: true },
       ],
     });
     catalog = openPocketBaseCatalog({ url: server.url, email: server.email, password: server.password });
@@ -126,6 +128,13 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     await expect(createFile(catalog, { name: 'model create:bad request' })).rejects.toMatchObject({
       reason: 'CATALOG_REFUSED',
     });
+  });
+
+  it('never tells the name of a field that callers do not see', async () => {
+    const error = await failure(createFile(catalog, { name: 'create:a hidden field' }));
+    expect(error).toMatchObject({ reason: 'CATALOG_REFUSED', metadata: {} });
+    expect(error.message).not.toContain('internal');
+    expect(error.cause?.message).toContain('(internal: too_rude)');
   });
 
   it('refuses those of a batch alone that a hook refuses', async () => {

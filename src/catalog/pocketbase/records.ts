@@ -112,6 +112,19 @@ export function toBody(
   return body;
 }
 
+/**
+ * A change without the attributes that PocketBase generates (autodate), where it clears them or gives them as they are: who
+ * replaces all attributes does so, and could not do otherwise. Another value stays in, to be refused.
+ */
+export function withoutGenerated(change: FileChange, before: RawRecord, schema: Schema): FileChange {
+  if (change.attributes === undefined) return change;
+  const attributes = Object.entries(change.attributes).filter(([name, value]) => {
+    const isGenerated = schema.attributes.get(name)?.type === 'autodate';
+    return !isGenerated || (value !== null && value !== before[name]);
+  });
+  return { ...change, attributes: Object.fromEntries(attributes) };
+}
+
 function tooMany(field: string): AssetError {
   return new AssetError('CATALOG_REFUSED', `${field} has more targets than the catalog takes.`, {
     metadata: { field },

@@ -53,7 +53,9 @@ export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): A
   }
   if (ours === undefined && schema.attributes.has(name))
     return invalidAttribute(name, 'its rules refuse the value', refusal);
-  const path = schema.relations.has(name) ? `relations.${name}` : field;
+  // A field that callers do not see: its name is for the log.
+  if (ours === undefined && !schema.relations.has(name)) return refusedByRule(refusal);
+  const path = ours === undefined ? `relations.${name}` : field;
   return new AssetError('CATALOG_REFUSED', `The catalog refuses the value of "${path}".`, {
     metadata: { field: path },
     cause: refusal,

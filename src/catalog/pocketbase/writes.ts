@@ -8,7 +8,7 @@ import { isBadRequest, Refusal } from './failures.ts';
 import type { PocketBaseFiles } from './files.ts';
 import { setupError } from './fillable.ts';
 import { assertKept, assertTaken, type FilesCollection, type Sent } from './kept.ts';
-import { countOf, revisionOf, toBody } from './records.ts';
+import { countOf, revisionOf, toBody, withoutGenerated } from './records.ts';
 import { isTaken, toAssetError } from './refusals.ts';
 import { replaceFile } from './reservations.ts';
 import { compareAndSet } from './revisions.ts';
@@ -89,10 +89,10 @@ export class PocketBaseWrites {
   async update(id: string, revision: string, change: FileChange, signal: AbortSignal): Promise<FileRecord> {
     const { collection, map, schemas } = this.#at;
     const schema = await schemas.get(namesIn(change), signal);
-    const body = toBody(change, map, schema);
     const before = await this.#files.read(id, signal);
     if (!before) throw fileNotFound(id);
     if (revisionOf(before, map) !== revision) throw concurrentChange(id);
+    const body = toBody(withoutGenerated(change, before, schema), map, schema);
     const count = countOf(before, map);
     const sent: Sent = { body: { ...body, [map.revision]: count + 1 }, isNew: false, schema };
     assertTaken(sent, before, this.#at);
