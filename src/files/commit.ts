@@ -3,6 +3,7 @@ import type { CreateFence, FileRecord, NewFileRecord } from '../catalog/file-cat
 import { AssetError, isAssetError } from '../errors.ts';
 import type { FilesContext } from './context.ts';
 import { blobKey } from './ids.ts';
+import type { Uploaded } from './receipt.ts';
 import type { SlotOutcome } from './reservations.ts';
 
 /** A file whose bytes are stored and verified, and whose record is still to be written. */
@@ -25,7 +26,7 @@ export interface StoredUpload {
 export async function commitUpload(
   context: FilesContext,
   upload: StoredUpload,
-): Promise<{ readonly file: FileRecord; readonly outcome: SlotOutcome }> {
+): Promise<Uploaded & { readonly outcome: SlotOutcome }> {
   const { fence, requestKey, record } = upload;
   let overQuota: AssetError | undefined;
   try {
@@ -34,10 +35,10 @@ export async function commitUpload(
       ...fence,
       ...(requestKey !== undefined && { requestKey }),
     });
-    if (result.status === 'created') return { file: result.record, outcome: 'settled' };
+    if (result.status === 'created') return { file: result.record, isNew: true, outcome: 'settled' };
   } catch (error) {
     if (isAssetError(error, 'CATALOG_UNAVAILABLE')) {
-      return { file: await lookAgain(context, record, error), outcome: 'settled' };
+      return { file: await lookAgain(context, record, error), isNew: true, outcome: 'settled' };
     }
     if (requestKey === undefined || !isAssetError(error, 'QUOTA_EXCEEDED')) throw error;
     // The file that fills the quota may be the one of this very request.
@@ -53,12 +54,12 @@ export async function commitUpload(
   }
   assertSameContent(earlier, record);
   // A call that finishes the same upload a second time must not remove what the first one committed.
-  if (earlier.id === record.id) return { file: earlier, outcome: 'settled' };
+  if (earlier.id === record.id) return { file: earlier, isNew: false, outcome: 'settled' };
   const outcome = await context.store.delete(blobKey(record.id)).then(
     () => 'settled' as const,
     () => 'unsettled' as const,
   );
-  return { file: earlier, outcome };
+  return { file: earlier, isNew: false, outcome };
 }
 
 /** Throws REQUEST_ID_REUSED unless the bytes are those of the file that the request id stands for. */

@@ -11,6 +11,7 @@ import { blobKey, requestKey } from './ids.ts';
 import { cleanDescription } from './names.ts';
 import { authorizeUpload } from './policy/guard.ts';
 import type { QuotaHold } from './quota.ts';
+import { receiptFor, type Receipt, type Uploaded } from './receipt.ts';
 import type { SlotOutcome } from './reservations.ts';
 import { assertScannable, FileScan } from './scan.ts';
 import { reached } from '../points.ts';
@@ -49,7 +50,7 @@ export async function uploadFile(
   caller: Caller,
   wanted: Upload,
   signal: AbortSignal,
-): Promise<FileRecord> {
+): Promise<Receipt> {
   using _slot = context.admission.enter();
   const description = cleanDescription(authorizeUpload(context, caller, wanted.description));
   const upload = { ...wanted, description };
@@ -75,8 +76,10 @@ export async function uploadFile(
         if (!earlier) throw error;
       }
     }
-    if (earlier) return await repeatOf(earlier, upload, digest, content);
-    return await storeNew(context, caller, { ...upload, quota: quota! }, key, digest, content, signal);
+    const uploaded = earlier
+      ? await repeatOf(earlier, upload, digest, content)
+      : await storeNew(context, caller, { ...upload, quota: quota! }, key, digest, content, signal);
+    return receiptFor(context, caller, uploaded);
   } finally {
     quota?.[Symbol.dispose]();
     // Cuts off a caller that goes on sending after the upload has failed. Not awaited: it answers only
@@ -96,7 +99,7 @@ async function storeNew(
   digest: Digest,
   content: AsyncGenerator<Uint8Array, undefined>,
   signal: AbortSignal,
-): Promise<FileRecord> {
+): Promise<Uploaded> {
   const writing = {
     ...(upload.sizeBytes !== undefined && { sizeBytes: upload.sizeBytes }),
     partSizeBytes: context.uploads.partSizeBytes,
@@ -125,7 +128,7 @@ async function storeContent(
   digest: Digest,
   content: AsyncIterable<Uint8Array>,
   writing: WriteBlobOptions & { readonly signal: AbortSignal },
-): Promise<FileRecord> {
+): Promise<Uploaded> {
   const { signal, contentType } = writing;
   const reserved = await context.reservations.take();
   reached('upload.reserved');
@@ -145,7 +148,7 @@ async function storeContent(
     const inParts = written.sizeBytes > firstPartBytes(context.store, writing);
     const isTidy = !inParts || (await dropUnfinished(context, reserved.fileId));
     reached('upload.verified');
-    const { file, outcome } = await commitUpload(context, {
+    const { outcome, ...uploaded } = await commitUpload(context, {
       fence: { reservationId: reserved.reservationId },
       requestKey: key,
       confirmRoom: () => upload.quota.confirm(),
@@ -162,7 +165,7 @@ async function storeContent(
     });
     reached('upload.committed');
     reserved.release(isTidy ? outcome : 'unsettled');
-    return file;
+    return uploaded;
   } catch (error) {
     const cleaned = mine
       ? discard(context, reserved.fileId, stored, error)
@@ -215,12 +218,12 @@ async function repeatOf(
   upload: Upload,
   digest: Digest,
   content: AsyncIterable<Uint8Array>,
-): Promise<FileRecord> {
+): Promise<Uploaded> {
   for await (const _chunk of content);
   const actual = digest.finish();
   verifyChecksums(actual, upload.expected());
   assertSameContent(earlier, actual);
-  return earlier;
+  return { file: earlier, isNew: false };
 }
 
 /** The content, counted, hashed and held to its size. */

@@ -1,9 +1,11 @@
+import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { UploadTransport, type AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import type { FileRecord } from '../catalog/file-catalog.ts';
+import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
 import { auditedCaller } from '../files/caller.ts';
 import type { FilesContext } from '../files/context.ts';
+import type { Receipt } from '../files/receipt.ts';
 import type { UploadProgress } from '../files/sessions/append.ts';
 import { cancelUpload, completeUpload, getUpload, resumeUpload } from '../files/sessions/calls.ts';
 import { signUploadParts } from '../files/sessions/direct.ts';
@@ -35,12 +37,12 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
         paced(withStallTimeout(messages, files.uploads.stallTimeoutMs), context.signal),
       );
       if (opened.kind === 'new') {
-        const file = await uploadFile(files, call.caller, opened.upload, context.signal);
-        return { writeStatus: { case: 'file', value: toFile(acknowledged(files, call, file)) } };
+        const receipt = await uploadFile(files, call.caller, opened.upload, context.signal);
+        return { writeStatus: { case: 'file', value: toReceipt(acknowledged(files, call, receipt)) } };
       }
       const { uploadId, appendix } = opened;
       const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
-      if ('file' in progress) acknowledged(files, call, progress.file);
+      if ('file' in progress) acknowledged(files, call, progress);
       return { writeStatus: toWriteStatus(call, uploadId, progress) };
     },
 
@@ -75,7 +77,7 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
         finish: () => finishWrite,
       };
       const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
-      if ('file' in progress) acknowledged(files, call, progress.file);
+      if ('file' in progress) acknowledged(files, call, progress);
       return { writeStatus: toWriteStatus(call, uploadId, progress) };
     },
 
@@ -109,8 +111,8 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
       const call = callOf(context);
       call.note({ upload_id: uploadId });
       const expected = toExpected(checksums);
-      const file = await completeUpload(files, call.caller, uploadId, expected, context.signal);
-      return { file: toFile(acknowledged(files, call, file)) };
+      const receipt = await completeUpload(files, call.caller, uploadId, expected, context.signal);
+      return { file: toReceipt(acknowledged(files, call, receipt)) };
     },
 
     async cancelUpload({ uploadId }, context) {
@@ -123,21 +125,27 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
 }
 
 /** Takes down that an upload is answered with its file: only now has it an id that others know. */
-function acknowledged({ audit }: FilesContext, call: Call, file: FileRecord): FileRecord {
+function acknowledged({ audit }: FilesContext, call: Call, receipt: Receipt): Receipt {
+  const { file } = receipt;
   call.note({ file_id: file.id, bytes: file.sizeBytes });
   const what = { action: 'store', allowed: true, why: 'verified', fileId: file.id };
   audit.record({ ...auditedCaller(call.caller), ...what, facts: { bytes: file.sizeBytes } });
-  return file;
+  return receipt;
 }
 
-function toWriteStatus(call: Call, uploadId: string, progress: UploadProgress) {
+function toWriteStatus(call: Call, uploadId: string, progress: UploadProgress<Receipt>) {
   call.note({ upload_id: uploadId });
   if ('persistedSize' in progress) {
     call.note({ persisted: progress.persistedSize });
     return { case: 'persistedSize' as const, value: BigInt(progress.persistedSize) };
   }
   call.note({ file_id: progress.file.id, bytes: progress.file.sizeBytes });
-  return { case: 'file' as const, value: toFile(progress.file) };
+  return { case: 'file' as const, value: toReceipt(progress) };
+}
+
+/** The message of a file for whoever uploaded it: the id alone of one that its caller may not read. */
+function toReceipt({ file, isReadable }: Receipt): File {
+  return isReadable ? toFile(file) : create(FileSchema, { id: file.id });
 }
 
 async function* once<T>(value: T): AsyncGenerator<T> {

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { CallOptions } from '@connectrpc/connect';
 import { AssetService, Disposition } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
-import { writeFile } from 'node:fs/promises';
+import { create } from '@bufbuild/protobuf';
+import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   clientOf,
@@ -16,6 +17,7 @@ import {
 } from '../e2e/support/calls.ts';
 import { failureOf, type Failure } from '../e2e/support/failures.ts';
 import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
+import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 
@@ -91,6 +93,7 @@ describe('a file of alice, over every RPC', () => {
       ASSET_OIDC_ISSUER: issuer.url,
       ASSET_OIDC_AUDIENCE: AUDIENCE,
       ASSET_POLICY_FILE: policyFile,
+      ASSET_AUDIT_LOG: join(dir, 'audit.log'),
     });
     client = clientOf(service.url);
     const exp = Math.floor(Date.now() / 1000) + 3_600;
@@ -317,7 +320,7 @@ describe('a file of alice, over every RPC', () => {
       }
     });
 
-    it('and finished, is shown to whoever may read the file and to its starter', async () => {
+    it('and finished, is there for whoever may read the file and for its starter', async () => {
       for (const starter of [...OWN, 'the role write']) {
         const file = { owner: 'alice', usage: 'sealed' };
         const { uploadId } = await client.startUpload(
@@ -339,6 +342,66 @@ describe('a file of alice, over every RPC', () => {
           }
         }
       }
+    });
+  });
+
+  describe('and given away', () => {
+    const large = randomContent(300 * 1024);
+
+    /** What each way to repeat an upload tells its caller of the file. */
+    async function repeats(uploadId: string, requestId: string, name: string) {
+      const again = { file: { owner: 'alice', name: 'mine' }, requestId };
+      const end = { firstMessage: { case: 'uploadId' as const, value: uploadId }, finishWrite: true };
+      const { uploadId: started } = await client.startUpload({ uploadSpec: again }, as(name));
+      expect(started).toBe(uploadId);
+      return {
+        get: (await client.getUpload({ uploadId }, as(name))).writeStatus.value,
+        chunk: (await client.uploadChunk({ uploadId, data: { content } }, as(name))).writeStatus.value,
+        complete: (await client.completeUpload({ uploadId }, as(name))).file,
+        append: (await client.upload(messages(end), as(name))).writeStatus.value,
+        repeat: await upload(client, content, { ...again, ...as(name) }),
+        large: await upload(client, large, { ...again, requestId: `${requestId}-large`, ...as(name) }),
+      } as Record<string, File>;
+    }
+
+    it.each([
+      ['alice', true],
+      ['an almighty service for alice', true],
+      ['the role write', false],
+    ])('is not shown any more to %s, who uploaded it', async (name, isReader) => {
+      const requestId = `given-${NAMES.indexOf(name)}`;
+      const uploadSpec = { file: { owner: 'alice', name: 'mine' }, requestId };
+      const { uploadId } = await client.startUpload({ uploadSpec }, as(name));
+      const first = await client.uploadChunk({ uploadId, data: { content }, finishWrite: true }, as(name));
+      expect(first.writeStatus.value).toMatchObject({ id: uploadId, name: 'mine', owner: 'alice' });
+      const second = await upload(client, large, {
+        ...{ ...uploadSpec, requestId: `${requestId}-large` },
+        ...as(name),
+      });
+      expect(second.name).toBe('mine');
+      for (const file of Object.values(await repeats(uploadId, requestId, name))) {
+        expect([file.name, file.owner]).toEqual(isReader ? ['mine', 'alice'] : ['', '']);
+      }
+
+      for (const id of [uploadId, second.id]) {
+        await client.updateMetadata(
+          {
+            file: { id, owner: 'bob', usage: 'sealed', name: 'theirs' },
+            updateMask: { paths: ['owner', 'usage', 'name'] },
+          },
+          as(ADMIN),
+        );
+      }
+      for (const [way, file] of Object.entries(await repeats(uploadId, requestId, name))) {
+        const { $typeName: _type, ...told } = file;
+        const id = way === 'large' ? second.id : uploadId;
+        expect({ way, told }).toEqual({ way, told: toPlain(id) });
+      }
+      await eventually(async () => {
+        const lines = (await readFile(join(dir, 'audit.log'), 'utf8')).split('\n');
+        const denied = lines.filter((line) => line.includes(uploadId) && /"read".*"nobody"/.test(line));
+        expect(denied.length).toBeGreaterThanOrEqual(5);
+      });
     });
   });
 
@@ -468,6 +531,12 @@ describe('a file of alice, over every RPC', () => {
 /** The reason in the status of one item of a batch, whose details are packed. */
 function infoIn(status: { readonly details: readonly { readonly value: Uint8Array }[] } | undefined): string {
   return Buffer.concat(status?.details.map(({ value }) => value) ?? []).toString('latin1');
+}
+
+/** A file of which only the id is told. */
+function toPlain(id: string) {
+  const { $typeName: _type, ...plain } = create(FileSchema, { id });
+  return plain;
 }
 
 async function* messages<T>(...all: T[]): AsyncGenerator<T> {

@@ -87,7 +87,7 @@ class Caller {
         return this.#expect(
           key,
           content,
-          await this.#until((files) => uploadFile(files, ANONYMOUS, newUpload(key, content), FOREVER)),
+          (await this.#until((files) => uploadFile(files, ANONYMOUS, newUpload(key, content), FOREVER))).file,
         );
       }
       case 'resume':

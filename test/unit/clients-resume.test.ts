@@ -158,6 +158,16 @@ describe('a large upload', () => {
     }
   });
 
+  it('ends with the id alone of a finished file that the caller may not read', async () => {
+    const first = await client.uploadFile(path, { requestId: 'r' });
+    sessions.isReadable = false;
+    const progress: UploadProgress[] = [];
+    const onProgress = (event: UploadProgress) => progress.push(event);
+    const again = await client.uploadFile(path, { requestId: 'r', onProgress });
+    expect(again).toMatchObject({ id: first.id, sizeBytes: 0, sha256: undefined });
+    expect(progress.at(-1)!.sentBytes).toBe(content.length);
+  });
+
   it('begins anew if the service has lost it, where the source can', async () => {
     let lost = false;
     sessions.onPiece = (end) => {

@@ -29,6 +29,9 @@ export class Sessions {
   /** Called before GetUpload answers. */
   onGet: (uploadId: string) => void = () => undefined;
 
+  /** False if the caller may not read its finished uploads: it is told their ids alone. */
+  isReadable = true;
+
   /** All bytes that were sent. */
   get sentBytes(): number {
     return this.calls.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -120,6 +123,7 @@ export class Sessions {
 
   #status(id: string, { bytes, finished }: Kept) {
     if (!finished) return { case: 'persistedSize' as const, value: BigInt(bytes.length) };
+    if (!this.isReadable) return { case: 'file' as const, value: { id } };
     const sha256 = new Uint8Array(createHash('sha256').update(bytes).digest());
     return {
       case: 'file' as const,

@@ -25,7 +25,10 @@ export interface FileDescription {
   readonly attributes?: Readonly<Record<string, JsonValue>> | undefined;
 }
 
-/** The record of a file as a plain object. It has an id and never a location. */
+/**
+ * The record of a file as a plain object. It has an id and never a location. An upload that an earlier call finished sets the
+ * id alone, with every other field empty or 0, if the caller may not read the file.
+ */
 export interface AssetFile {
   readonly id: string;
   readonly name: string;

@@ -1,9 +1,9 @@
-import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
 import { PartReader } from '../../storage/part-reader.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
 import { holdSession, type QuotaHold } from '../quota.ts';
+import type { Uploaded } from '../receipt.ts';
 import { assertScannable } from '../scan.ts';
 import { finishSession, finishStored } from './finish.ts';
 import { PartWriter } from './part-writer.ts';
@@ -26,8 +26,8 @@ export interface Appendix {
   readonly finish: () => boolean;
 }
 
-/** How far an upload has come. */
-export type UploadProgress = { readonly persistedSize: number } | { readonly file: FileRecord };
+/** How far an upload has come; `T` stands for the file of a finished one. */
+export type UploadProgress<T> = { readonly persistedSize: number } | T;
 
 /**
  * Adds bytes to an upload, and makes it a file if they are its last.
@@ -42,7 +42,7 @@ export async function appendToUpload(
   session: Session,
   appendix: Appendix,
   signal: AbortSignal,
-): Promise<UploadProgress> {
+): Promise<UploadProgress<Uploaded>> {
   using _slot = context.admission.enter();
   if (session.state.direct) throw wrongTransport(session.id);
   const current = await finishStored(context, session, signal);
@@ -67,7 +67,7 @@ async function write(
   appendix: Appendix,
   quota: QuotaHold | undefined,
   signal: AbortSignal,
-): Promise<UploadProgress> {
+): Promise<UploadProgress<Uploaded>> {
   const { crc32c, sha256State } = claimed.state;
   const hash = await ResumableHash.from(crc32c, sha256State);
   const writer = new PartWriter(context, claimed, hash, signal, appendix.maxBytes);
@@ -94,7 +94,7 @@ async function write(
     const kept = await writer.keep(addExpected(claimed.state, appendix.expected()));
     return { persistedSize: persistedSize(kept) };
   }
-  return { file: await finishSession(context, writer, appendix.expected(), signal) };
+  return finishSession(context, writer, appendix.expected(), signal);
 }
 
 /** The content, held to the size that the caller gave and to that of the usage policy. */

@@ -1,11 +1,11 @@
-import type { FileRecord } from '../../catalog/file-catalog.ts';
 import type { Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
+import { receiptFor, type Receipt, type Uploaded } from '../receipt.ts';
 import { appendToUpload, type Appendix, type UploadProgress } from './append.ts';
 import { completeDirect } from './direct.ts';
 import { abandonSession, loadSession, loadUpload, loadUploadToWrite } from './session-store.ts';
-import { persistedSize, takenOver } from './state.ts';
+import { persistedSize, takenOver, type Session } from './state.ts';
 
 /** Goes on with an upload. A finished one answers with its file, whatever is sent. */
 export async function resumeUpload(
@@ -14,10 +14,11 @@ export async function resumeUpload(
   uploadId: string,
   appendix: Appendix,
   signal: AbortSignal,
-): Promise<UploadProgress> {
+): Promise<UploadProgress<Receipt>> {
   const found = await loadUploadToWrite(context, caller, uploadId, signal);
   if ('file' in found) return found;
-  return appendToUpload(context, found.session, appendix, signal);
+  const progress = await appendToUpload(context, found.session, appendix, signal);
+  return 'file' in progress ? receiptFor(context, caller, progress) : progress;
 }
 
 /** Tells how far an upload has come. Throws UPLOAD_NOT_FOUND. */
@@ -26,7 +27,7 @@ export async function getUpload(
   caller: Caller,
   uploadId: string,
   signal: AbortSignal,
-): Promise<UploadProgress & { readonly expireTime?: Date }> {
+): Promise<UploadProgress<Receipt> & { readonly expireTime?: Date }> {
   const found = await loadUpload(context, caller, uploadId, signal);
   if ('file' in found) return found;
   return { persistedSize: persistedSize(found.session), expireTime: found.session.expireTime };
@@ -39,11 +40,20 @@ export async function completeUpload(
   uploadId: string,
   given: ExpectedChecksums,
   signal: AbortSignal,
-): Promise<FileRecord> {
+): Promise<Receipt> {
   const found = await loadUploadToWrite(context, caller, uploadId, signal);
-  if ('file' in found) return found.file;
-  const { session } = found;
-  if (session.state.direct) return completeDirect(context, session, given, signal);
+  if ('file' in found) return found;
+  const complete = found.session.state.direct ? completeDirect : completeAppended;
+  return receiptFor(context, caller, await complete(context, found.session, given, signal));
+}
+
+/** Ends an upload whose bytes came through the service. */
+async function completeAppended(
+  context: FilesContext,
+  session: Session,
+  given: ExpectedChecksums,
+  signal: AbortSignal,
+): Promise<Uploaded> {
   const appendix: Appendix = {
     // Of one that broke off while it was being finished, its last bytes may be lost: it must not end without them.
     writeOffset: session.state.finishing?.sizeBytes ?? persistedSize(session),
@@ -52,8 +62,8 @@ export async function completeUpload(
     finish: () => true,
   };
   const result = await appendToUpload(context, session, appendix, signal);
-  if ('file' in result) return result.file;
-  throw takenOver(uploadId);
+  if ('file' in result) return result;
+  throw takenOver(session.id);
 }
 
 /** Gives an upload up and removes what it stored. Throws UPLOAD_NOT_FOUND, UPLOAD_FINISHED, UPLOAD_TAKEN_OVER. */

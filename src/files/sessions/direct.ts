@@ -1,4 +1,3 @@
-import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import { allowedContentType } from '../content-type.ts';
@@ -12,6 +11,7 @@ import { FileScan } from '../scan.ts';
 import { wrongTransport } from './append.ts';
 import { assertExpected, commitSession, digestOf, readBlob } from './finish.ts';
 import { holdSession } from '../quota.ts';
+import type { Uploaded } from '../receipt.ts';
 import { abandonSession, saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
 import { addExpected, type Finished, type Session } from './state.ts';
@@ -79,7 +79,7 @@ export async function completeDirect(
   session: Session,
   given: ExpectedChecksums,
   signal: AbortSignal,
-): Promise<FileRecord> {
+): Promise<Uploaded> {
   using _quota = await holdSession(context, session, signal);
   const key = blobKey(session.id);
   if ((await context.store.stat(key, { signal })) === undefined) await putTogether(context, session, signal);

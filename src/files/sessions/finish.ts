@@ -1,9 +1,9 @@
-import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../../errors.ts';
 import { commitUpload } from '../commit.ts';
 import type { FilesContext } from '../context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from '../digest.ts';
 import { blobKey } from '../ids.ts';
+import type { Uploaded } from '../receipt.ts';
 import { FileScan } from '../scan.ts';
 import type { PartWriter } from './part-writer.ts';
 import {
@@ -29,7 +29,7 @@ export async function finishSession(
   writer: PartWriter,
   given: ExpectedChecksums,
   signal: AbortSignal,
-): Promise<FileRecord> {
+): Promise<Uploaded> {
   const { state, body } = await writer.flush();
   const sizeBytes = body ? sizeOf(body) : state.parts.reduce((sum, part) => sum + part.sizeBytes, 0);
   let verified: SessionState;
@@ -73,7 +73,7 @@ export async function finishStored(
   }
   if (stored === undefined) await completeParts(context, session, signal);
   await assertClean(context, session, undefined, signal);
-  return { file: await commitSession(context, session, finishing, signal) };
+  return commitSession(context, session, finishing, signal);
 }
 
 /**
@@ -107,7 +107,7 @@ export async function commitSession(
   session: Session,
   finished: Finished,
   signal: AbortSignal,
-): Promise<FileRecord> {
+): Promise<Uploaded> {
   reached('session.assembled');
   // The record takes the place of the session, and with it goes the list of what else to remove.
   await removePieces(context, session, signal);
@@ -117,7 +117,7 @@ export async function commitSession(
   const { sizeBytes, crc32c, contentType } = finished;
   const sha256 = Buffer.from(finished.sha256, 'hex');
   try {
-    const { file } = await commitUpload(context, {
+    const { file, isNew } = await commitUpload(context, {
       fence: { upload: { revision: session.revision } },
       requestKey,
       record: {
@@ -133,7 +133,7 @@ export async function commitSession(
     });
     reached('session.committed');
     if (file.id !== session.id) await abandonSession(context, session);
-    return file;
+    return { file, isNew };
   } catch (error) {
     return resolveFailedCommit(context, session, error);
   }
@@ -144,10 +144,10 @@ async function resolveFailedCommit(
   context: FilesContext,
   session: Session,
   error: unknown,
-): Promise<FileRecord> {
+): Promise<Uploaded> {
   if (isAssetError(error, 'UPLOAD_EXPIRED')) {
     const file = (await context.catalog.get([session.id])).get(session.id);
-    if (file !== undefined) return file;
+    if (file !== undefined) return { file, isNew: false };
     await removeIfGone(context, session);
   } else if (isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE')) {
     // What the catalog refuses stores no blob either.

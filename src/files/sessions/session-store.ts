@@ -1,9 +1,9 @@
-import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
 import { callerIds, type Caller } from '../caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey } from '../ids.ts';
-import { authorizeUpload, may } from '../policy/guard.ts';
+import { authorizeUpload } from '../policy/guard.ts';
+import { receiptFor, type Receipt, type Uploaded } from '../receipt.ts';
 import {
   claimedBytes,
   pieceKey,
@@ -16,12 +16,12 @@ import {
 } from './state.ts';
 import { reached } from '../../points.ts';
 
-/** An upload is either still going on or a file. */
-export type SessionOrFile = { readonly session: Session } | { readonly file: FileRecord };
+/** An upload is either still going on or a file; `T` stands for the file. */
+export type SessionOrFile<T = Uploaded> = { readonly session: Session } | T;
 
 /**
  * The upload of this id, if it belongs to the caller: to the same principal, acting for the same end user. A
- * finished one is shown to whoever may read its file as well.
+ * finished one is there for whoever may read its file as well; its starter is told the id of a file that it may not read.
  *
  * @throws AssetError UPLOAD_NOT_FOUND, the same and after the same work whether there is none or it is somebody else's
  */
@@ -30,7 +30,7 @@ export async function loadUpload(
   caller: Caller,
   uploadId: string,
   signal: AbortSignal,
-): Promise<SessionOrFile> {
+): Promise<SessionOrFile<Receipt>> {
   const { principal, endUser } = callerIds(caller);
   const found = await context.catalog.uploads.get(uploadId, { signal });
   if (found !== undefined) {
@@ -42,7 +42,8 @@ export async function loadUpload(
   const file = (await context.catalog.get([uploadId], { signal })).get(uploadId);
   if (file !== undefined) {
     const isMine = file.createdBy === principal && file.createdFor === endUser;
-    if (isMine || may(context, caller, 'read', uploadId, file)) return { file };
+    const receipt = receiptFor(context, caller, { file, isNew: false });
+    if (isMine || receipt.isReadable) return receipt;
   }
   throw uploadNotFound(uploadId);
 }
@@ -57,7 +58,7 @@ export async function loadUploadToWrite(
   caller: Caller,
   uploadId: string,
   signal: AbortSignal,
-): Promise<SessionOrFile> {
+): Promise<SessionOrFile<Receipt>> {
   const found = await loadUpload(context, caller, uploadId, signal);
   if ('session' in found) authorizeUpload(context, caller, found.session.state.description);
   return found;

@@ -171,7 +171,7 @@ export declare type UploadResponse = Message<"asset.v1.UploadResponse"> & {
     case: "persistedSize";
   } | {
     /**
-     * The finished file.
+     * The finished file. Only its `id` is set where an earlier call finished it and the caller may not read it now.
      *
      * @generated from field: asset.v1.File file = 2;
      */
@@ -317,7 +317,7 @@ export declare type UploadChunkResponse = Message<"asset.v1.UploadChunkResponse"
     case: "persistedSize";
   } | {
     /**
-     * The finished file.
+     * The finished file. Only its `id` is set where an earlier call finished it and the caller may not read it now.
      *
      * @generated from field: asset.v1.File file = 2;
      */
@@ -374,7 +374,7 @@ export declare type GetUploadResponse = Message<"asset.v1.GetUploadResponse"> & 
     case: "persistedSize";
   } | {
     /**
-     * The finished file.
+     * The finished file. Only its `id` is set where an earlier call finished it and the caller may not read it now.
      *
      * @generated from field: asset.v1.File file = 2;
      */
@@ -519,7 +519,7 @@ export declare const CompleteUploadRequestSchema: GenMessage<CompleteUploadReque
  */
 export declare type CompleteUploadResponse = Message<"asset.v1.CompleteUploadResponse"> & {
   /**
-   * The file.
+   * The file. Only its `id` is set where an earlier call finished it and the caller may not read it now.
    *
    * @generated from field: asset.v1.File file = 1;
    */
