@@ -18,6 +18,7 @@ import {
   type TestBucket,
 } from '../support/shared-servers.ts';
 import { openLog } from '../../src/log.ts';
+import { sweepOnce } from '../../src/app.ts';
 
 type Env = Readonly<Record<string, string>>;
 const log = openLog('silent');
@@ -204,6 +205,14 @@ describe('an operator who names the wrong PocketBase', () => {
   it('is told that the collection is not there', async () => {
     expect(await catalog({ ASSET_MIGRATE: 'false', ASSET_POCKETBASE_COLLECTION: 'nonsense' })).toMatch(
       /^ASSET_POCKETBASE_COLLECTION: PocketBase has no collection "nonsense".* \(it is "nonsense"\)$/,
+    );
+  });
+
+  it('is told to migrate where collections of the service are not there', async () => {
+    const config = loadConfig({ ...env, ASSET_DATA_DIR: dir, ASSET_MIGRATE: 'false' });
+    const failure: unknown = await sweepOnce(config, { dryRun: false }, log).catch((error: unknown) => error);
+    expect(explainFailure(failure, config)).toMatch(
+      /^ASSET_MIGRATE: PocketBase has no collection "asset_leases" \(HTTP 404\): run "asset-service migrate"/,
     );
   });
 

@@ -1,6 +1,7 @@
 import { isAssetError, type AssetError } from '../../errors.ts';
 import { SetupFault } from '../../setup-fault.ts';
 import { unavailable } from '../call.ts';
+import { HELPERS } from './helpers.ts';
 
 /** What PocketBase says where a request is to a collection that it does not have. */
 const NO_COLLECTION = 'Missing collection context.';
@@ -88,8 +89,10 @@ export function toUnavailable(error: unknown, collections: readonly string[]): A
   if (status === 0 || collections.length === 0) return unavailable(error);
   const collection = collections[index];
   if (message === NO_COLLECTION) {
+    // Those of the service are made by a migration; no setting names them.
+    const part = HELPERS.some(({ name }) => name === collection) ? 'schema' : 'collection';
     return unavailable(
-      new SetupFault('collection', `PocketBase has no collection "${collection}" (HTTP ${status})`, error),
+      new SetupFault(part, `PocketBase has no collection "${collection}" (HTTP ${status})`, error),
     );
   }
   const what = `PocketBase answered ${status} to a request for the collection "${collection}": ${message}`;
