@@ -1,3 +1,4 @@
+import { base64Decode } from '@bufbuild/protobuf/wire';
 import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { AuditLog } from '../audit/audit-log.ts';
@@ -76,8 +77,21 @@ export class UnseenCalls {
     try {
       await this.#options.gate.admit(context);
       this.#options.gate.holdDeclared(context);
+      assertBase64(context);
     } catch (refused) {
       throw this.explain(refused, context);
     }
   };
+}
+
+/** Refuses a GET whose message is no base64: Connect would tell that as a fault of the service. */
+function assertBase64({ requestMethod, url }: HandlerContext): void {
+  if (requestMethod !== 'GET') return;
+  const query = new URL(url).searchParams;
+  if (query.get('base64') !== '1') return;
+  try {
+    base64Decode(query.get('message') ?? '');
+  } catch {
+    throw new ConnectError('the message of this GET is no base64', Code.InvalidArgument);
+  }
 }

@@ -116,6 +116,15 @@ describe('a message that cannot be read', () => {
     expect(failureOf(await send(method, type, body, more))).toBe('3 ERROR_REASON_FIELD_INVALID');
   });
 
+  it.each(['!!!', 'a', '%ff'])('is INVALID_ARGUMENT in a GET with %s for base64', async (message) => {
+    const query = `encoding=proto&base64=1&message=${message}`;
+    const response = await fetch(`${service.url}/asset.v1.AssetService/GetFile?${query}`);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      ...{ code: 'invalid_argument', details: [{ debug: { reason: 'ERROR_REASON_FIELD_INVALID' } }] },
+    });
+  });
+
   it('is a refused call in the log, with who sent it, and no fault of the service', async () => {
     const { headers } = await send('GetFile', 'application/proto', NO_MESSAGE);
     const line = await eventually(() => {
