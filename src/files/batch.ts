@@ -2,8 +2,8 @@ import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AnswerRoom, ERROR_BYTES, noRoom, readMany, recordBytes } from './answer-room.ts';
 import type { Caller } from './caller.ts';
 import type { FilesContext } from './context.ts';
-import { may } from './policy/guard.ts';
-import { urlFor, type FileUrl, type FileUrlRequest } from './read.ts';
+import { may, permissionDenied, tellUnknown, verdictOn } from './policy/guard.ts';
+import { notFound, urlFor, type FileUrl, type FileUrlRequest } from './read.ts';
 
 /**
  * Records of many files, and the ids that name none which the caller may see, each in the order asked.
@@ -19,12 +19,15 @@ export async function getFiles(
   const room = new AnswerRoom();
   const files: FileRecord[] = [];
   const missing: string[] = [];
+  const unknown: string[] = [];
+  using _told = { [Symbol.dispose]: () => tellUnknown(context, caller, unknown) };
   for (let at = 0; at < fileIds.length;) {
     const ids = fileIds.slice(at, at + room.next(fileIds.length - at));
     const found = await getMany(context, ids, signal);
     for (const [index, id] of ids.entries()) {
       const file = found.get(id);
-      const isSeen = may(context, caller, 'read', id, file) && file !== undefined;
+      if (file === undefined) unknown.push(id);
+      const isSeen = file !== undefined && may(context, caller, 'read', id, file);
       if (!room.take(isSeen ? recordBytes(file) : Buffer.byteLength(id) + 8)) {
         const fitting = String(at + index);
         throw noRoom(`the records do not fit: ask for at most ${fitting} of these files`, {
@@ -52,6 +55,8 @@ export async function fileUrls(
   const room = new AnswerRoom();
   const results: PromiseSettledResult<FileUrl>[] = [];
   let isFull = false;
+  const unknown: string[] = [];
+  using _told = { [Symbol.dispose]: () => tellUnknown(context, caller, unknown) };
   while (results.length < requests.length && !isFull) {
     const asked = requests.slice(
       results.length,
@@ -63,7 +68,14 @@ export async function fileUrls(
       signal,
     );
     const signed = await Promise.allSettled(
-      asked.map((request) => urlFor(context, caller, files.get(request.fileId), request)),
+      asked.map(async (request) => {
+        const file = files.get(request.fileId);
+        if (file !== undefined) return urlFor(context, caller, file, request);
+        unknown.push(request.fileId);
+        throw verdictOn(context, caller, 'read', file).allowed
+          ? notFound(request.fileId)
+          : permissionDenied('read');
+      }),
     );
     for (const result of signed) {
       // Each that comes after it has at least the room of an error.

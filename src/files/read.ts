@@ -199,6 +199,6 @@ function assertReadable(file: FileRecord): FileRecord {
 }
 
 /** The error for an id that names no file. */
-function notFound(fileId: string): AssetError {
+export function notFound(fileId: string): AssetError {
   return new AssetError('FILE_NOT_FOUND', 'there is no file with this id', { metadata: { file_id: fileId } });
 }

@@ -106,6 +106,30 @@ describe('the audit log', () => {
     });
   });
 
+  it.each(['batchGetFiles', 'batchGetFileUrls'] as const)(
+    'has one line for all the files that %s asks for and that there are not',
+    async (rpc) => {
+      const theirs = await upload(client, randomContent(100), { headers: await bearer('carol') });
+      const ids = [theirs.id, ...Array.from({ length: 90 }, (_none, i) => `nosuchfile${10000 + i}`)];
+      const requests = ids.map((value) => ({ source: { case: 'fileId' as const, value } }));
+      for (const [who, scope, allowed] of [
+        ['mallory', '', false],
+        ['reader', 'asset:read', true],
+      ] as const) {
+        const headers = { ...(await bearer(who, scope)), 'x-request-id': `${rpc}-${who}` };
+        if (rpc === 'batchGetFiles') await client.batchGetFiles({ fileIds: ids }, { headers });
+        else await client.batchGetFileUrls({ requests }, { headers });
+        // The line about the file that there is stands beside it.
+        expect(await line({ request_id: headers['x-request-id'], unknown_files: 90 })).toMatchObject({
+          ...{ action: 'read', allowed, principal: who },
+        });
+        const all = (await lines()).filter((one) => one['request_id'] === headers['x-request-id']);
+        expect(all).toHaveLength(2);
+        expect(all.filter((one) => one['file_id'] === theirs.id)).toHaveLength(1);
+      }
+    },
+  );
+
   it('names each grant as its URL does', async () => {
     const owner = await bearer('bob');
     const file = await upload(client, randomContent(100), { headers: owner });

@@ -110,6 +110,17 @@ export function tell(
   return verdict.allowed;
 }
 
+/** Takes down, in one line, what a caller was told of all ids of a batch that name no file. */
+export function tellUnknown(context: GuardContext, caller: Caller, fileIds: readonly string[]): void {
+  if (fileIds.length === 0) return;
+  const { allowed, rule } = verdictOn(context, caller, 'read', undefined);
+  const [only, ...more] = fileIds;
+  context.audit.record({
+    ...{ ...auditedCaller(caller), action: 'read', allowed, why: rule },
+    ...(more.length === 0 ? { fileId: only! } : { fileId: '', facts: { unknown_files: fileIds.length } }),
+  });
+}
+
 /** The one answer to a call that its caller may not make. It names nothing of the file, not even the id. */
 export function permissionDenied(action: Action): AssetError {
   return new AssetError(
