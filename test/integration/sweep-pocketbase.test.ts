@@ -12,6 +12,7 @@ import { adminOf } from '../conformance/file-catalog/pocketbase-admin.ts';
 import { createFile, newId } from '../conformance/file-catalog/subject.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { makeDir, removeDir } from '../support/process.ts';
+import { sessionState } from '../support/session-state.ts';
 
 /** Hooks of the product: one refuses to close what it marked, one to forget it. */
 const HOOKS = `
@@ -88,7 +89,7 @@ describe('a sweep of a PocketBase that refuses some of it', () => {
   });
 
   it('cleans the uploads behind those that cannot be closed', async () => {
-    const state = { tail: [], stale: [], pending: [], parts: [] };
+    const state = sessionState();
     await catalog.uploads.open({ id: 'stuck0123456789', state, expireTime: new Date(1_000) });
     await catalog.uploads.open({ id: newId(), state, expireTime: new Date(2_000) });
     const report = await run();

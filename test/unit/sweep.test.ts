@@ -15,16 +15,10 @@ import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { createFile, newId } from '../conformance/file-catalog/subject.ts';
 import { makeDir, removeDir } from '../support/process.ts';
+import { sessionState } from '../support/session-state.ts';
 
 const OPEN = new AbortController().signal;
 const AT_ONCE: Pace = () => Promise.resolve();
-
-/** The state of an upload session with these pieces. */
-const session = (...stale: number[]) => ({
-  ...{ version: 1, caller: { principal: 'worker', endUser: '' }, description: {}, direct: false },
-  ...{ partSizeBytes: 1, parts: [], tail: [], stale, pending: [] },
-  ...{ crc32c: 0, sha256State: '', expected: {} },
-});
 
 describe('a sweep', () => {
   let dir: string;
@@ -125,12 +119,12 @@ describe('a sweep', () => {
     for (let i = 0; i < 101; i++) {
       const id = newId();
       stuck.push(id);
-      await catalog.uploads.open({ id, state: session(1, 2), expireTime: new Date(1_000 + i) });
+      await catalog.uploads.open({ id, state: sessionState(1, 2), expireTime: new Date(1_000 + i) });
       await makeUndeletable(pieceKey(id, 1));
       await put(pieceKey(id, 2));
     }
     const last = newId();
-    await catalog.uploads.open({ id: last, state: session(), expireTime: new Date(5_000) });
+    await catalog.uploads.open({ id: last, state: sessionState(), expireTime: new Date(5_000) });
     await put(blobKey(last));
     const report = await run();
     expect(report).toMatchObject({ uploads: 1, failed: { upload: 101 } });
@@ -142,8 +136,8 @@ describe('a sweep', () => {
 
   it('passes over entries of the catalog that cannot be read', async () => {
     const [broken, good] = [newId(), newId()];
-    await catalog.uploads.open({ id: broken, state: session(), expireTime: new Date(1_000) });
-    await catalog.uploads.open({ id: good, state: session(), expireTime: new Date(2_000) });
+    await catalog.uploads.open({ id: broken, state: sessionState(), expireTime: new Date(1_000) });
+    await catalog.uploads.open({ id: good, state: sessionState(), expireTime: new Date(2_000) });
     const { id: reservation } = await catalog.reserve([newId()], new Date(1_000));
     await catalog.reserve([newId()], new Date(2_000));
     const [file, other] = [await dueFile(2_000), await dueFile(1_000)];

@@ -1,0 +1,8 @@
+/** The least that the state of a session holds, with pieces of these revisions to remove. */
+export function sessionState(...stale: number[]) {
+  return {
+    ...{ version: 1, caller: { principal: 'worker', endUser: '' }, description: {}, direct: false },
+    ...{ partSizeBytes: 1, parts: [], tail: [], stale, pending: [] },
+    ...{ crc32c: 0, sha256State: '', expected: {} },
+  };
+}
