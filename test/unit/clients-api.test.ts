@@ -64,6 +64,9 @@ afterAll(async () => {
   await double[Symbol.asyncDispose]();
 });
 
+const circle: Record<string, unknown> = {};
+circle['self'] = circle;
+
 describe('calls for many files', () => {
   it('get records in the order asked, each or its error', async () => {
     const results = await client.getFiles(['c', 'none', 'a', 'c', 'b']);
@@ -109,6 +112,24 @@ describe('calls for many files', () => {
         ...{ name: 'AssetClientError', code: 'INVALID_ARGUMENT', reason: 'OPTION_INVALID' },
       });
     }
+  });
+
+  it.each<[string, object]>([
+    ['a Date', { attributes: { at: new Date() } }],
+    ['a big number', { attributes: { count: 5n } }],
+    ['bytes', { attributes: { data: { inner: new Uint8Array(2) } } }],
+    ['a map', { attributes: { tags: [new Map()] } }],
+    ['no number', { attributes: { ratio: NaN } }],
+    ['nothing in a list', { attributes: { list: [undefined] } }],
+    ['a circle', { attributes: { circle } }],
+    ['half a character', { attributes: { text: 'a\ud800' } }],
+    ['half a character in the name', { name: 'a\ud800' }],
+    ['a number for the owner', { owner: 5 }],
+  ])('refuse a description with %s, which would arrive as something else', async (_name, description) => {
+    const refused = { name: 'AssetClientError', code: 'INVALID_ARGUMENT', reason: 'OPTION_INVALID' };
+    await expect(client.uploadFile(content, description as never)).rejects.toMatchObject(refused);
+    await expect(client.updateMetadata('abc', description as never)).rejects.toMatchObject(refused);
+    await expect(client.startUpload(description as never)).rejects.toMatchObject(refused);
   });
 
   it.each([100_000_000, 1e15, Infinity])('may take any time, such as %d ms', async (timeoutMs) => {

@@ -49,8 +49,10 @@ async function start(options: Partial<AssetClientOptions> = {}) {
     },
   };
   const double = await startDouble(methods, { http1: options.transport === 'connect' });
+  // Before the client, which may refuse its options.
+  open.push(double);
   const client = createBffClient({ baseUrl: double.baseUrl, retry: { baseDelayMs: 1 }, ...options });
-  open.push(double, client);
+  open.push(client);
   return { client, seen };
 }
 

@@ -43,3 +43,39 @@ export function assertIds(name: string, value: readonly string[]): readonly stri
   if (Array.isArray(value) && value.every((id) => typeof id === 'string')) return value;
   throw invalidOption(`${name} must be an array of texts`);
 }
+
+/**
+ * Checks a text. Half of a surrogate pair would arrive as another character.
+ *
+ * @throws AssetClientError OPTION_INVALID for what is no text
+ */
+export function assertText(name: string, value: string | undefined): string {
+  if (value === undefined) return '';
+  if (typeof value === 'string' && value.isWellFormed()) return value;
+  throw invalidOption(
+    `${name} must be a text in Unicode, not ${typeof value === 'string' ? 'half a character' : typeof value}`,
+  );
+}
+
+/** Levels of lists and objects in one attribute; the service takes no more. */
+const MAX_DEPTH = 100;
+
+/**
+ * Checks the value of an attribute: what is no JSON would arrive as something else, a Date as an empty object.
+ *
+ * @throws AssetClientError OPTION_INVALID for what JSON cannot say
+ */
+export function assertJson(name: string, value: unknown, depth = 0): void {
+  if (value === null || typeof value === 'boolean') return;
+  if (typeof value === 'string') return void assertText(name, value);
+  if (typeof value === 'number' && Number.isFinite(value)) return;
+  if (typeof value === 'object' && depth < MAX_DEPTH) {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    const isPlain = Array.isArray(value) || prototype === null || Object.getPrototypeOf(prototype) === null;
+    if (isPlain)
+      return Object.entries(value).forEach(([key, item]) => assertJson(`${name}.${key}`, item, depth + 1));
+  }
+  throw invalidOption(
+    `${name} must be a value that JSON has: a text, a finite number, true, false, null, a list or a plain object`,
+  );
+}

@@ -6,7 +6,7 @@ import {
 } from '@asset-service/contract/asset/v1/file_pb.js';
 import { create, type JsonValue } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
-import { assertIds } from './arguments.ts';
+import { assertIds, assertJson, assertText } from './arguments.ts';
 import { AssetClientError } from './errors.ts';
 
 /** What a caller may say of a file. */
@@ -89,13 +89,14 @@ export function recordOf(file: File | undefined): AssetFile {
 /** The message of a description. */
 export function toFileMessage(description: FileDescription, id = '', etag = ''): File {
   const { relations = {}, attributes } = description;
+  for (const [name, value] of Object.entries(attributes ?? {})) assertJson(`attributes.${name}`, value);
   return create(FileSchema, {
     id,
     etag,
-    name: description.name ?? '',
-    contentType: description.contentType ?? '',
-    owner: description.owner ?? '',
-    usage: description.usage ?? '',
+    name: assertText('name', description.name),
+    contentType: assertText('contentType', description.contentType),
+    owner: assertText('owner', description.owner),
+    usage: assertText('usage', description.usage),
     relations: Object.fromEntries(
       Object.entries(relations).map(([name, ids]) => [
         name,
