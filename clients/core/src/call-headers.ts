@@ -34,7 +34,8 @@ export function checkHeaders(headers: CallHeaders | undefined): CallHeaders {
 
 /** Adds the headers of a client to those of each call. */
 export function sendAlong(headers: ClientHeaders | undefined): Interceptor {
-  return (next) => (request) => {
+  // Async, since Connect leaves the timer of a deadline running where an interceptor throws instead of rejecting.
+  return (next) => async (request) => {
     const all = checkHeaders(typeof headers === 'function' ? headers() : headers);
     for (const [name, value] of Object.entries(all)) {
       if (!request.header.has(name)) request.header.set(name, value);

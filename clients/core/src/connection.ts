@@ -75,7 +75,7 @@ export class Connection {
     this.callMs = options.timeouts?.callMs ?? 30_000;
     this.transferMs = options.timeouts?.transferMs ?? 3_600_000;
     const isClosed = () => this.#closed || (shared !== undefined && shared.#closed);
-    const refuseIfClosed: Interceptor = (next) => (request) => {
+    const refuseIfClosed: Interceptor = (next) => async (request) => {
       if (isClosed()) throw clientClosed();
       return next(request);
     };
