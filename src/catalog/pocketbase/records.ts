@@ -114,13 +114,17 @@ export function toBody(
 
 /**
  * A change without the attributes that PocketBase generates (autodate), where it clears them or gives them as they are: who
- * replaces all attributes does so, and could not do otherwise. Another value stays in, to be refused.
+ * replaces all attributes does so, and could not do otherwise. Another value stays in, to be refused; without `before` none does.
  */
-export function withoutGenerated(change: FileChange, before: RawRecord, schema: Schema): FileChange {
+export function withoutGenerated(
+  change: FileChange,
+  before: RawRecord | undefined,
+  schema: Schema,
+): FileChange {
   if (change.attributes === undefined) return change;
   const attributes = Object.entries(change.attributes).filter(([name, value]) => {
     const isGenerated = schema.attributes.get(name)?.type === 'autodate';
-    return !isGenerated || (value !== null && value !== before[name]);
+    return !isGenerated || (before !== undefined && value !== null && value !== before[name]);
   });
   return { ...change, attributes: Object.fromEntries(attributes) };
 }

@@ -89,6 +89,8 @@ export class PocketBaseWrites {
   async update(id: string, revision: string, change: FileChange, signal: AbortSignal): Promise<FileRecord> {
     const { collection, map, schemas } = this.#at;
     const schema = await schemas.get(namesIn(change), signal);
+    // What is wrong with the change by itself is told first, whatever the record is now.
+    toBody(withoutGenerated(change, undefined, schema), map, schema);
     const before = await this.#files.read(id, signal);
     if (!before) throw fileNotFound(id);
     if (revisionOf(before, map) !== revision) throw concurrentChange(id);
