@@ -20,6 +20,7 @@ export async function acquireLease(
   const body = { name, holder, expire_time: expireTime.toISOString() };
   // The server's clock tells what has expired.
   const free = `name=${quote(name)}&&(holder=${quote(holder)}||expire_time<=@now)`;
+  let refusal: Refusal | undefined;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const [earlier] = await client.list(LEASES, { filter: free, limit: 1 }, signal);
     const create: BatchRequest = { method: 'POST', collection: LEASES, body, onlyId: true };
@@ -28,12 +29,16 @@ export async function acquireLease(
       return true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      const isGone = earlier !== undefined && error.index === 0 && error.status === 404;
-      if (!isGone && !isTaken(error, 'name')) throw error;
+      const isTakenByOther = isTaken(error, 'name');
       // With nothing to start from the name is taken by another holder. Else somebody was faster: look who.
-      if (!earlier) return false;
+      if (isTakenByOther && !earlier) return false;
+      const isGone = earlier !== undefined && error.index === 0 && error.status === 404;
+      // PocketBase also says 400 without a field where two batches met; a hook that refuses does so every time.
+      if (!isTakenByOther && !isGone && error.fields.size > 0) throw error;
+      refusal = isTakenByOther || isGone ? undefined : error;
     }
   }
+  if (refusal) throw refusal;
   return false;
 }
 
