@@ -1,4 +1,4 @@
-import type { Caller } from '../files/caller.ts';
+import type { Principal } from '../files/caller.ts';
 
 /** What came with a call to show who makes it, as it was sent: nothing of it is believed yet. */
 export interface Credentials {
@@ -19,7 +19,7 @@ export interface ClientCertificate {
 }
 
 /**
- * Finds out who makes a call. What that caller may do is decided elsewhere, from the {@link Caller}.
+ * Finds out who makes a call. What that caller may do is decided elsewhere.
  *
  * An implementation holds to this:
  *
@@ -34,14 +34,23 @@ export interface Authenticator {
   readonly challenge: string | undefined;
 
   /**
-   * The caller that these credentials are of.
+   * The service or user that these credentials are of.
    *
    * @throws AssetError CREDENTIALS_MISSING if nothing was shown
+   * @throws AssetError CREDENTIALS_INVALID if something was shown that does not hold
+   * @throws AssetError IDENTITY_UNAVAILABLE if it cannot be told now, since what is needed for it cannot be fetched
+   */
+  principalOf(credentials: Credentials): Promise<Principal>;
+
+  /**
+   * The person that a principal acts for; undefined if it acts for itself. What it throws is known to come from the principal.
+   *
+   * @param principal - as {@link principalOf} has it for the same credentials
    * @throws AssetError CREDENTIALS_INVALID if something was shown that does not hold
    * @throws AssetError END_USER_NOT_ALLOWED if the principal sent an end user's token and may not act for anybody
    * @throws AssetError IDENTITY_UNAVAILABLE if it cannot be told now, since what is needed for it cannot be fetched
    */
-  authenticate(credentials: Credentials): Promise<Caller>;
+  endUserOf(principal: Principal, credentials: Credentials): Promise<Principal | undefined>;
 
   /** Resolves if callers can be known; rejects with IDENTITY_UNAVAILABLE if none can. */
   check(): Promise<void>;

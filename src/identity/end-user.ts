@@ -1,3 +1,4 @@
+import { decodeJwt } from 'jose';
 import { AssetError } from '../errors.ts';
 import type { Principal } from '../files/caller.ts';
 import { onlyToken } from './bearer.ts';
@@ -37,4 +38,19 @@ export async function endUserOf(
   // A decision about a person must not go by the roles of a program.
   if (endUser.isService) throw invalidCredentials(PLACE, 'service-account');
   return endUser;
+}
+
+/** Longest subject that is counted by, in characters. */
+const MAX_SUBJECT_LENGTH = 255;
+
+/**
+ * Whose token a principal sends, as the token says; empty if it says nothing. It is not verified, so it may only serve to count what
+ * was refused: nobody may be refused for what was sent in its name.
+ */
+export function claimedSubject([token = '']: readonly string[]): string {
+  try {
+    return (decodeJwt(token).sub ?? '').slice(0, MAX_SUBJECT_LENGTH);
+  } catch {
+    return '';
+  }
 }

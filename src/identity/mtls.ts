@@ -17,14 +17,17 @@ export function openMtls({ principals, oidc }: MtlsOptions, log: Logger): Authen
   const issuer = oidc && openIssuer(oidc, log);
   return {
     challenge: undefined,
-    async authenticate({ authorization, userToken, certificate }) {
+    async principalOf({ certificate }) {
       if (certificate === undefined) throw missingCredentials('connect with a client certificate');
       if (!certificate.trusted) throw invalidCredentials('certificate', 'untrusted');
       const principal = principals.principalOf(certificate.names);
       if (principal === undefined) throw invalidCredentials('certificate', 'untrusted');
+      return principal;
+    },
+    async endUserOf(principal, { authorization, userToken }) {
       // Whoever sends a token means to be known by it, and would be taken for somebody else.
       if (authorization.length > 0) throw invalidCredentials('authorization', 'unexpected');
-      return { principal, endUser: await endUserOf(principal, userToken, issuer?.verifier) };
+      return endUserOf(principal, userToken, issuer?.verifier);
     },
     // Services are known without the issuer, so its keys may be missing.
     check: async () => undefined,

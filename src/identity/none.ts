@@ -4,7 +4,8 @@ import type { Authenticator } from './authenticator.ts';
 /** Asks nobody who they are; for a service that only its own machine can reach. */
 export const NO_IDENTITY: Authenticator = {
   challenge: undefined,
-  authenticate: async () => ANONYMOUS,
+  principalOf: async () => ANONYMOUS.principal,
+  endUserOf: async () => undefined,
   check: async () => undefined,
   close: () => undefined,
 };

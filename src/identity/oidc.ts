@@ -26,12 +26,14 @@ export function openOidc(options: OidcOptions, log: Logger): Authenticator {
   const { keys, verifier } = openIssuer(options, log);
   return {
     challenge: 'Bearer',
-    async authenticate({ authorization, userToken }) {
-      const principal = await verifier.verify(bearerToken(authorization), 'authorization');
+    async principalOf({ authorization }) {
+      return verifier.verify(bearerToken(authorization), 'authorization');
+    },
+    async endUserOf(principal, { userToken }) {
       const endUser = await endUserOf(principal, userToken, verifier);
       // Whoever sends its own token as that of a person would reach as a person what its roles do not open.
       if (endUser?.id === principal.id) throw invalidCredentials('asset-user-token', 'service-account');
-      return { principal, endUser };
+      return endUser;
     },
     async check() {
       await keys.ready();

@@ -18,7 +18,7 @@ export const LIMIT_OPTIONS = {
   ASSET_LIMIT_REFUSALS: option(
     count(0, 1_000_000),
     '100',
-    'Calls without an identity, or with a wrong one, that one remote address may make in a second before it is not listened to. 0: any number; so where one proxy stands before all callers.',
+    'Calls without an identity, or with a wrong one, that one remote address may make in a second before it is not listened to. The same holds for each person whose token a known service sends, and for messages of a known caller that cannot be read. 0: any number; so where one proxy stands before all callers.',
   ),
   ASSET_LIMIT_UPLOADS: option(
     count(0, 100_000),

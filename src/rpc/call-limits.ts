@@ -5,7 +5,7 @@ import { AssetError } from '../errors.ts';
 export interface CallBounds {
   readonly readsPerSecond: number;
   readonly writesPerSecond: number;
-  /** Calls that show no identity, or a wrong one, from one address in a second. */
+  /** Calls that show no identity, or a wrong one, from one address, or for one person, in a second. */
   readonly refusalsPerSecond: number;
   readonly uploads: number;
   readonly downloads: number;
@@ -18,9 +18,14 @@ const BURST_WINDOW_SECONDS = 60;
 /** How long to wait for one's own calls to end, in milliseconds; how long they take is known to their caller alone. */
 const BUSY_RETRY_MS = 1000;
 
+/** Persons with a bad token that one principal may call for at the full rate of refusals. */
+const PERSONS = 10;
+
+type Counted = 'reads' | 'writes' | 'refusals' | 'personRefusals';
+
 /** Counts the calls of each caller, in this process alone. */
 export class CallLimits {
-  readonly #rates: Readonly<Record<'reads' | 'writes' | 'refusals', Rate | undefined>>;
+  readonly #rates: Readonly<Record<Counted, Rate | undefined>>;
   readonly #bounds: CallBounds;
   readonly #inHand = { uploads: new Map<string, number>(), downloads: new Map<string, number>() };
 
@@ -30,6 +35,7 @@ export class CallLimits {
       reads: rateOf(bounds.readsPerSecond),
       writes: rateOf(bounds.writesPerSecond),
       refusals: rateOf(bounds.refusalsPerSecond),
+      personRefusals: rateOf(bounds.refusalsPerSecond * PERSONS),
     };
   }
 
@@ -39,23 +45,48 @@ export class CallLimits {
    * @throws AssetError RATE_LIMITED with the time after which the next one is taken
    */
   async count(kind: 'reads' | 'writes' | 'refusals', caller: string): Promise<void> {
-    try {
-      await this.#rates[kind]?.consume(caller);
-    } catch (refused) {
-      if (!(refused instanceof RateLimiterRes)) throw refused;
-      throw tooMany(kind, `more ${kind} in a second than a caller may make`, refused.msBeforeNext);
+    await this.#consume(kind, caller, kind);
+  }
+
+  /**
+   * Throws RATE_LIMITED if whoever is counted under a key has been refused too often to be listened to.
+   *
+   * @param who - as the error names it
+   */
+  async checkRefusals(key: string, who: string): Promise<void> {
+    await this.#check('refusals', key, who);
+  }
+
+  /**
+   * Counts a call that was refused for what its principal sent of a person. Each person is bounded by itself, and all that a
+   * principal makes up together.
+   *
+   * @throws AssetError RATE_LIMITED if there were too many
+   */
+  async countPersonRefusal(principal: string, person: string): Promise<void> {
+    // First, since each person that is counted takes memory.
+    await this.#check('personRefusals', principal, 'the persons that this service acts for');
+    await this.#consume('refusals', `person ${person} of ${principal}`, 'refusals of this person');
+    await this.#consume('personRefusals', principal, 'refusals of persons');
+  }
+
+  async #check(kind: Counted, key: string, who: string): Promise<void> {
+    const rate = this.#rates[kind];
+    if (rate === undefined) return;
+    const seen = await rate.burst.get(key);
+    const now = await rate.steady.get(key);
+    const over = (res: RateLimiterRes | null, points: number) => res !== null && res.consumedPoints >= points;
+    if (over(seen, rate.burst.points) && over(now, rate.steady.points)) {
+      throw tooMany(limitOf(kind), `too many calls of ${who} were refused`, now!.msBeforeNext);
     }
   }
 
-  /** Throws RATE_LIMITED if an address has been refused too often to be listened to. */
-  async checkRefusals(address: string): Promise<void> {
-    const { refusals } = this.#rates;
-    if (refusals === undefined) return;
-    const seen = await refusals.burst.get(address);
-    const now = await refusals.steady.get(address);
-    const over = (res: RateLimiterRes | null, points: number) => res !== null && res.consumedPoints >= points;
-    if (over(seen, refusals.burst.points) && over(now, refusals.steady.points)) {
-      throw tooMany('refusals', 'this address was refused too often', now!.msBeforeNext);
+  async #consume(kind: Counted, key: string, what: string): Promise<void> {
+    try {
+      await this.#rates[kind]?.consume(key);
+    } catch (refused) {
+      if (!(refused instanceof RateLimiterRes)) throw refused;
+      throw tooMany(limitOf(kind), `more ${what} in a second than a caller may make`, refused.msBeforeNext);
     }
   }
 
@@ -108,6 +139,11 @@ function rateOf(perSecond: number): Rate | undefined {
     new RateLimiterMemory({ points: perSecond, duration: 1 }),
     new RateLimiterMemory({ points: perSecond * BURST_SECONDS, duration: BURST_WINDOW_SECONDS }),
   );
+}
+
+/** The limit as the error names it. */
+function limitOf(kind: Counted): string {
+  return kind === 'personRefusals' ? 'refusals' : kind;
 }
 
 function tooMany(limit: string, what: string, retryAfterMs: number): AssetError {

@@ -1,12 +1,13 @@
 import { createContextKey, type ContextValues, type HandlerContext } from '@connectrpc/connect';
-import type { DescService } from '@bufbuild/protobuf';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contract/grpc/reflection/v1alpha/reflection_pb.js';
-import { ANONYMOUS, callerIds, callerKey, type Caller } from '../files/caller.ts';
-import type { Authenticator } from '../identity/authenticator.ts';
+import { isAssetError } from '../errors.ts';
+import { ANONYMOUS, callerIds, callerKey, type Caller, type Principal } from '../files/caller.ts';
+import type { Authenticator, Credentials } from '../identity/authenticator.ts';
 import type { CallLimits } from './call-limits.ts';
 import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';
+import { claimedSubject } from '../identity/end-user.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
 import { networkOf } from './listener/connection-count.ts';
 import { maxMessageBytes } from './message-limits.ts';
@@ -26,6 +27,11 @@ export interface GateOptions {
 /** Where the gate leaves who makes a call; undefined where nobody is asked who they are. */
 export const admittedKey = createContextKey<Caller | undefined>(undefined, {
   description: 'who makes the call',
+});
+
+/** Who makes a call as far as that is known, also where the call is refused. */
+export const knownKey = createContextKey<Caller | undefined>(undefined, {
+  description: 'who is known to make the call',
 });
 
 const MEBIBYTE = 2 ** 20;
@@ -51,16 +57,25 @@ export class Gate {
    * @throws AssetError that tells why the call is refused
    */
   async admit({ service, values }: Pick<HandlerContext, 'service' | 'values'>): Promise<void> {
-    values.set(admittedKey, await this.#callerOf(service, values));
+    if (service.typeName === Health.typeName) return;
+    const { authenticator, limits } = this.#options;
+    await limits.checkRefusals(addressKey(values), 'this address');
+    if (OPEN_SERVICES.has(service.typeName)) return;
+    const credentials = credentialsIn(values.get(presentedKey));
+    const principal = await authenticator.principalOf(credentials);
+    values.set(knownKey, { principal, endUser: undefined });
+    const endUser = await this.#endUserOf(principal, credentials);
+    const caller = { principal, endUser };
+    await limits.checkRefusals(refusalKey(values, caller), 'yours');
+    values.set(knownKey, caller);
+    values.set(admittedKey, caller);
   }
 
   /** Counts the bytes of a message while it comes in, for a call that was admitted. */
   hold(values: ContextValues): InboundHold {
-    const caller = values.get(admittedKey);
+    const caller = told(values.get(admittedKey));
     const { socket } = values.get(presentedKey);
-    // Without identities all callers are one, and only connections are told apart.
-    const isKnown = caller !== undefined && caller !== ANONYMOUS;
-    return this.#inbound.open([socket, ...(isKnown ? [callerKey(callerIds(caller))] : [])]);
+    return this.#inbound.open([socket, ...(caller ? [callerKey(callerIds(caller))] : [])]);
   }
 
   /**
@@ -78,23 +93,46 @@ export class Gate {
     else signal.addEventListener('abort', () => hold.set(0), { once: true });
   }
 
-  /** Counts a call that was refused: an address that is refused too often is not listened to for a while. */
+  /**
+   * Counts a call that was refused. Who is refused too often is not listened to for a while: a caller, or an address where nobody
+   * is known. What a known principal sends of persons is counted already, for them.
+   */
   countRefusal(values: ContextValues): void {
+    const known = values.get(knownKey);
+    if (known !== undefined && values.get(admittedKey) === undefined) return;
     // The caller is told why it was refused; that it is too often, with the next call.
-    this.#options.limits.count('refusals', addressKey(values)).catch(() => undefined);
+    this.#options.limits.count('refusals', refusalKey(values, known)).catch(() => undefined);
   }
 
-  async #callerOf({ typeName }: DescService, values: ContextValues): Promise<Caller | undefined> {
-    if (typeName === Health.typeName) return undefined;
-    const { authenticator, limits } = this.#options;
-    const presented = values.get(presentedKey);
-    await limits.checkRefusals(addressKey(values));
-    if (OPEN_SERVICES.has(typeName)) return undefined;
-    return authenticator.authenticate(credentialsIn(presented));
+  async #endUserOf(principal: Principal, credentials: Credentials): Promise<Principal | undefined> {
+    try {
+      return await this.#options.authenticator.endUserOf(principal, credentials);
+    } catch (refused) {
+      if (isAssetError(refused, 'CREDENTIALS_INVALID', 'END_USER_NOT_ALLOWED')) {
+        const person = claimedSubject(credentials.userToken);
+        await this.#options.limits.countPersonRefusal(principalKey(principal), person);
+      }
+      throw refused;
+    }
   }
 }
 
 /** One text for the address that a call comes from, to count by. */
 export function addressKey(values: ContextValues): string {
   return `address ${networkOf(remoteAddressOf(values))}`;
+}
+
+/** What refusals of a call are counted by: its caller, or its address where nobody is known. */
+function refusalKey(values: ContextValues, caller: Caller | undefined): string {
+  const known = told(caller);
+  return known === undefined ? addressKey(values) : `caller ${callerKey(callerIds(known))}`;
+}
+
+/** A caller that can be told from others: without identities all callers are one. */
+function told(caller: Caller | undefined): Caller | undefined {
+  return caller?.principal === ANONYMOUS.principal ? undefined : caller;
+}
+
+function principalKey({ id, isService }: Principal): string {
+  return `${isService ? 'service' : 'person'} ${JSON.stringify(id)}`;
 }

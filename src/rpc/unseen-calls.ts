@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { auditRefusal } from './audit-refusals.ts';
 import { callOf, requestIdOf } from './call.ts';
-import type { Gate } from './gate.ts';
+import { knownKey, type Gate } from './gate.ts';
 import { remoteAddressOf } from './credentials.ts';
 import { codeName, reasonOf, toConnectError } from './errors.ts';
 
@@ -27,7 +27,7 @@ type CallContext = Pick<HandlerContext, 'method' | 'values' | 'requestHeader'>;
 
 /**
  * Ends the calls that no interceptor has seen, since the gate refuses them or their message cannot be read: gives their error
- * its code and reason, and the call its line in the log. They count as refusals of the address that they come from.
+ * its code and reason, and the call its line in the log. They count as refusals of their caller, or of the address that they come from where nobody is known.
  */
 export class UnseenCalls {
   readonly #options: UnseenCallOptions;
@@ -44,7 +44,9 @@ export class UnseenCalls {
     const { error } = toConnectError(thrown, requestId);
     error.metadata.set('x-request-id', requestId);
     if (error.code === Code.Unauthenticated && challenge) error.metadata.set('www-authenticate', challenge);
-    auditRefusal(audit, context.method.name, { ...callOf(context), requestId }, thrown);
+    const known = context.values.get(knownKey);
+    const call = { ...callOf(context), requestId, ...(known && { caller: { ...known, requestId } }) };
+    auditRefusal(audit, context.method.name, call, thrown);
     if (REFUSALS.has(error.code)) gate.countRefusal(context.values);
     log.info(
       {
@@ -53,6 +55,8 @@ export class UnseenCalls {
           code: codeName(error.code),
           reason: reasonOf(error),
           request_id: requestId,
+          ...(known && { principal: known.principal.id }),
+          ...(known?.endUser && { end_user: known.endUser.id }),
         },
         remote_address: remoteAddressOf(context.values),
       },

@@ -1,12 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createClient } from '@connectrpc/connect';
+import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
-import { clientOf, randomContent, spec, upload, type UploadMessage } from '../e2e/support/calls.ts';
+import {
+  clientOf,
+  randomContent,
+  spec,
+  TRANSPORTS,
+  upload,
+  type UploadMessage,
+} from '../e2e/support/calls.ts';
 import { eventually } from '../support/eventually.ts';
 import { failureOf, type Failure } from '../e2e/support/failures.ts';
 
@@ -137,6 +145,86 @@ describe('one caller', () => {
     await download(await headersOf('third'));
     abort.abort();
     await eventually(() => download(modest), 20_000);
+  });
+
+  it.each(Object.keys(TRANSPORTS))(
+    'keeps no others out with the tokens of one person, over %s',
+    async (over) => {
+      const client = createClient(AssetService, TRANSPORTS[over]!(service.url));
+      const name = over.replaceAll(/[^a-z0-9]/gi, '');
+      const bff = await issuer.token({ sub: `bff-${name}`, scope: 'asset:act-for-user asset:read' });
+      const plain = await issuer.token({ sub: `plain-${name}`, scope: 'asset:read' });
+      const callFor = async (service: string, claims: Record<string, unknown>) => ({
+        headers: { authorization: `Bearer ${service}`, 'asset-user-token': await issuer.token(claims) },
+      });
+      const reasonsOf = async (options: object) =>
+        new Set(
+          (await failuresOf(60, () => client.getFile({ fileId: 'abcdefghijklmno' }, options))).map(
+            ({ reason }) => reason,
+          ),
+        );
+      const expired = await callFor(bff, { sub: 'ann', exp: 1 });
+      const own = await callFor(bff, { sub: `bff-${name}` });
+      const mayNot = await callFor(plain, { sub: 'ann' });
+      expect(await reasonsOf(expired)).toEqual(new Set(['CREDENTIALS_INVALID', 'RATE_LIMITED']));
+      expect(await reasonsOf(own)).toEqual(new Set(['CREDENTIALS_INVALID', 'RATE_LIMITED']));
+      expect(await reasonsOf(mayNot)).toEqual(new Set(['END_USER_NOT_ALLOWED', 'RATE_LIMITED']));
+      const good = [await callFor(bff, { sub: 'ann' }), await callFor(bff, { sub: 'bob' })];
+      for (const options of [
+        ...good,
+        ...[bff, plain].map((token) => ({ headers: { authorization: `Bearer ${token}` } })),
+      ]) {
+        await expect(client.listFiles({}, options)).resolves.toBeDefined();
+      }
+      // Another person with a bad token is told so, and not that somebody else had one.
+      expect(
+        await failureOf(client.listFiles({}, await callFor(bff, { sub: 'carl', exp: 1 }))),
+      ).toMatchObject({
+        reason: 'CREDENTIALS_INVALID',
+      });
+    },
+  );
+
+  it('gets round no limit with persons that it makes up, and keeps its good ones', async () => {
+    const client = clientOf(service.url);
+    const bff = await issuer.token({ sub: 'inventive', scope: 'asset:act-for-user' });
+    const callFor = async (claims: Record<string, unknown>) => ({
+      headers: { authorization: `Bearer ${bff}`, 'asset-user-token': await issuer.token(claims) },
+    });
+    let made = 0;
+    const reasons = new Set<string>();
+    for (let round = 0; round < 20 && !reasons.has('RATE_LIMITED'); round++) {
+      const call = async () => client.listFiles({}, await callFor({ sub: `made-up-${made++}`, exp: 1 }));
+      for (const { reason } of await failuresOf(200, call)) reasons.add(reason);
+    }
+    expect([...reasons].sort()).toEqual(['CREDENTIALS_INVALID', 'RATE_LIMITED']);
+    await client.listFiles({}, await callFor({ sub: 'ann' }));
+  });
+
+  it('that sends what nobody can read is not listened to for a while, and the others of its BFF are', async () => {
+    const bff = await issuer.token({ sub: 'reader', scope: 'asset:act-for-user' });
+    const headersFor = async (sub: string) => ({
+      authorization: `Bearer ${bff}`,
+      'asset-user-token': await issuer.token({ sub }),
+    });
+    const ann = await headersFor('ann');
+    const statuses = await Promise.all(
+      ['application/json', 'application/proto', 'application/grpc-web+proto'].flatMap((type) =>
+        Array.from({ length: 60 }, async () => {
+          const answer = await fetch(`${service.url}/asset.v1.AssetService/GetFile`, {
+            ...{ method: 'POST', body: new Uint8Array([255, 255, 255]) },
+            headers: { ...ann, 'content-type': type },
+          });
+          return answer.status;
+        }),
+      ),
+    );
+    expect(statuses).toContain(400);
+    const client = clientOf(service.url);
+    const failure = await eventually(() => failureOf(client.listFiles({}, { headers: ann })));
+    expect(failure).toMatchObject({ reason: 'RATE_LIMITED', metadata: { limit: 'refusals' } });
+    await client.listFiles({}, { headers: await headersFor('bob') });
+    await client.listFiles({}, { headers: { authorization: `Bearer ${bff}` } });
   });
 
   it('that shows no identity again and again is not listened to for a while', async () => {
