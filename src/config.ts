@@ -5,6 +5,7 @@ import { parseConfigFile } from './config/config-file.ts';
 import { readFieldMap } from './catalog/pocketbase/field-map.ts';
 import { identityConfig, type IdentityConfig } from './config/identity.ts';
 import { Mistakes } from './config/mistakes.ts';
+import { s3Config, type S3Config } from './config/s3.ts';
 import { tlsConfig, type TlsConfig } from './config/tls.ts';
 import { unknownNames, unknownNameText } from './config/unknown-names.ts';
 import { UsagePolicies } from './files/policy/usage-policies.ts';
@@ -13,16 +14,6 @@ import type { Settings } from './options.ts';
 
 /** Variables of the OpenTelemetry specification that say where logs are sent. */
 const OTLP_ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_LOGS_ENDPOINT'];
-
-/** The S3 that holds the blobs. */
-export interface S3Config {
-  readonly endpoint?: string;
-  readonly publicEndpoint?: string;
-  readonly region: string;
-  readonly bucket: string;
-  readonly forcePathStyle: boolean;
-  readonly encryption?: { readonly algorithm: 'AES256' | 'aws:kms'; readonly kmsKeyId?: string };
-}
 
 /** The PocketBase that holds the records. */
 export interface PocketBaseConfig {
@@ -132,21 +123,6 @@ function readConfigFile(path: string | undefined) {
     const code = (error as NodeJS.ErrnoException).code ?? 'error';
     throw new SettingsError([`ASSET_CONFIG_FILE: cannot be read: ${code} (it is ${JSON.stringify(path)})`]);
   }
-}
-
-function s3Config(settings: Settings, mistakes: Mistakes): S3Config {
-  const { ASSET_S3_ENDPOINT: endpoint, ASSET_S3_PUBLIC_ENDPOINT: publicEndpoint } = settings;
-  const { ASSET_S3_SSE: algorithm, ASSET_S3_SSE_KMS_KEY_ID: kmsKeyId } = settings;
-  return {
-    ...(endpoint !== undefined && { endpoint }),
-    ...(publicEndpoint !== undefined && { publicEndpoint }),
-    region: settings.ASSET_S3_REGION,
-    bucket: mistakes.require('ASSET_S3_BUCKET', 'ASSET_STORE=s3'),
-    forcePathStyle: settings.ASSET_S3_FORCE_PATH_STYLE ?? endpoint !== undefined,
-    ...(algorithm !== 'none' && {
-      encryption: { algorithm, ...(kmsKeyId !== undefined && { kmsKeyId }) },
-    }),
-  };
 }
 
 function catalogConfig(settings: Settings, mistakes: Mistakes): Config['catalog'] {

@@ -63,12 +63,22 @@ export const OPTIONS = {
   ASSET_S3_BUCKET: option(
     text().optional(),
     '',
-    'Bucket of the blobs; it must exist and should be private. Required with ASSET_STORE=s3.',
+    'Bucket of the blobs, or the ARN or alias of an access point to it; it must exist and should be private. Required with ASSET_STORE=s3.',
   ),
   ASSET_S3_FORCE_PATH_STYLE: option(
     flag().optional(),
     '',
     'true to put the bucket into the path instead of the host name. By default true where ASSET_S3_ENDPOINT is set.',
+  ),
+  ASSET_S3_DUAL_STACK: option(
+    flag().optional(),
+    '',
+    'true to reach AWS by IPv6 as well as IPv4. By default as the environment and the profile of AWS say (AWS_USE_DUALSTACK_ENDPOINT).',
+  ),
+  ASSET_S3_ACCELERATE: option(
+    flag().optional(),
+    '',
+    'true to reach AWS by S3 Transfer Acceleration, which the bucket must have enabled. By default false.',
   ),
   ASSET_S3_SSE: option(
     z.enum(['none', 'AES256', 'aws:kms']),

@@ -36,10 +36,10 @@ export class S3BlobStore implements BlobStore {
   readonly #signer: S3UrlSigner;
 
   constructor(options: S3Options) {
-    const { bucket, region, endpoint, publicEndpoint = endpoint } = options;
+    const { bucket, publicEndpoint } = options;
     this.#bucket = new S3Bucket(options);
     this.#multiparts = new S3Multiparts(this.#bucket);
-    this.#signer = new S3UrlSigner(this.#bucket.client, { bucket, region, endpoint: publicEndpoint });
+    this.#signer = new S3UrlSigner(this.#bucket.client, { bucket, endpoint: publicEndpoint });
   }
 
   async put(

@@ -97,6 +97,31 @@ describe('configuration', () => {
     expect(mistakes.join()).toMatch(/ASSET_S3_BUCKET.*ASSET_POCKETBASE_URL.*_EMAIL.*_PASSWORD/);
   });
 
+  it.each([
+    [{ ASSET_S3_BUCKET: 'arn:aws:s3:eu-west-1:123456789012:accesspoint/files' }, []],
+    [{ ASSET_S3_DUAL_STACK: 'true', ASSET_S3_ACCELERATE: 'true' }, []],
+    [{ ASSET_S3_DUAL_STACK: 'false', ASSET_S3_ENDPOINT: 'http://localhost' }, []],
+    [{ ASSET_S3_DUAL_STACK: 'true', ASSET_S3_ENDPOINT: 'http://localhost' }, ['ASSET_S3_DUAL_STACK']],
+    [{ ASSET_S3_ACCELERATE: 'true', ASSET_S3_ENDPOINT: 'http://localhost' }, ['ASSET_S3_ACCELERATE']],
+    [{ ASSET_S3_ACCELERATE: 'true', ASSET_S3_FORCE_PATH_STYLE: 'true' }, ['ASSET_S3_ACCELERATE']],
+    [{ ASSET_S3_ACCELERATE: 'true', ASSET_S3_BUCKET: 'a.b' }, ['ASSET_S3_ACCELERATE']],
+    [{ ASSET_S3_BUCKET: 'arn:aws:s3:us-east-1:123456789012:accesspoint/files' }, ['ASSET_S3_BUCKET']],
+    [{ ASSET_S3_BUCKET: 'arn:aws:s3::123456789012:accesspoint/files.mrap' }, ['ASSET_S3_BUCKET']],
+    [{ ASSET_S3_BUCKET: 'arn:aws:s3:::files' }, ['ASSET_S3_BUCKET']],
+    [{ ASSET_S3_BUCKET: 'files--euw1-az1--x-s3' }, ['ASSET_S3_BUCKET']],
+    [
+      {
+        ASSET_S3_BUCKET: 'arn:aws:s3:eu-west-1:123456789012:accesspoint/files',
+        ASSET_S3_PUBLIC_ENDPOINT: 'http://localhost',
+      },
+      ['ASSET_S3_BUCKET'],
+    ],
+  ])('takes addresses of S3 that the driver can use: %j', (given, names) => {
+    const s3 = { ASSET_STORE: 's3', ASSET_S3_BUCKET: 'files', ASSET_S3_REGION: 'eu-west-1' };
+    const mistakes = mistakesOf({ ...s3, ...given });
+    expect(mistakes.map((mistake) => mistake.split(':', 1)[0])).toEqual(names);
+  });
+
   it('never prints a secret', () => {
     const mistakes = mistakesOf({ ASSET_POSTGRES_URL: 'hunter2', ASSET_URL_SIGNING_KEY: 'short-secret' });
     expect(mistakes).toHaveLength(2);

@@ -15,6 +15,7 @@ import { storeUnavailable } from '../store-errors.ts';
 
 /** Where an S3 is and how it is used. */
 export interface S3Options {
+  /** Its name, or the ARN or alias of an access point. */
   readonly bucket: string;
   readonly region: string;
   /** Address of the S3; that of AWS in the region where left out. */
@@ -23,6 +24,10 @@ export interface S3Options {
   readonly publicEndpoint?: string;
   /** True to put the bucket into the path instead of the host name. */
   readonly forcePathStyle?: boolean;
+  /** True to reach AWS by IPv6 as well as IPv4. */
+  readonly dualStack?: boolean;
+  /** True to reach AWS by Transfer Acceleration; the bucket has to have it enabled. */
+  readonly accelerate?: boolean;
   /** Encryption at rest; the bucket's default where left out. */
   readonly encryption?: { readonly algorithm: 'AES256' | 'aws:kms'; readonly kmsKeyId?: string };
   /** Found by the chain of AWS (environment, profile, role) where left out. */
@@ -54,6 +59,9 @@ export class S3Bucket {
       region,
       ...(endpoint && { endpoint }),
       forcePathStyle: options.forcePathStyle ?? false,
+      // Left out, the environment and the profile of AWS decide.
+      ...(options.dualStack !== undefined && { useDualstackEndpoint: options.dualStack }),
+      ...(options.accelerate !== undefined && { useAccelerateEndpoint: options.accelerate }),
       ...(options.credentials && { credentials: options.credentials }),
       // The CRC32C goes as a header of ours. The SDK would read every body once more for its own.
       requestChecksumCalculation: 'WHEN_REQUIRED',

@@ -1,28 +1,61 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { SignedPut, SignedUrl, SignedUrlOptions } from '../blob-store.ts';
-import { S3Signer } from './signature.ts';
+import { SdkPresigner } from './sdk-presigner.ts';
+import { S3Signer, type Presigner } from './signature.ts';
+import { resolveTarget, type S3Target } from './target.ts';
 
 type Lifetime = Pick<SignedUrlOptions, 'issuedAt' | 'ttlSeconds'>;
 
+/** Which signer a bucket gets: our own, or that of the SDK. */
+export type SignerKind = 'fast' | 'sdk';
+
+/**
+ * The fast signer covers buckets of AWS under their usual addresses and those of any other S3. Access points, dual stack,
+ * acceleration and FIPS go through the signer of the SDK, which follows what AWS asks of each.
+ */
+export async function signerKindOf(client: S3Client, bucket: string, endpoint?: string): Promise<SignerKind> {
+  if (/^arn:|-s3alias$/.test(bucket)) return 'sdk';
+  if (endpoint !== undefined) return 'fast';
+  const { useDualstackEndpoint, useFipsEndpoint, useAccelerateEndpoint } = client.config;
+  const special =
+    (await useDualstackEndpoint()) || (await useFipsEndpoint()) || useAccelerateEndpoint === true;
+  return special ? 'sdk' : 'fast';
+}
+
+interface Signing {
+  readonly target: S3Target;
+  readonly presigner: Presigner;
+}
+
 /** Signs URLs for the objects of one bucket. */
 export class S3UrlSigner {
-  readonly #signer: S3Signer;
-  /** What URLs start with: everything before the key. */
-  readonly #base: { readonly origin: string; readonly host: string; readonly path: string };
+  readonly #resolve: () => Promise<Signing>;
+  #resolved: Promise<Signing> | undefined;
 
-  /** The client is never sent anything; it lends its endpoint, region and credentials. */
-  constructor(client: S3Client, options: { bucket: string; region: string; endpoint?: string | undefined }) {
-    this.#signer = new S3Signer({ credentials: client.config.credentials, region: options.region });
-    const { url } = client.config.endpointProvider({
-      Bucket: options.bucket,
-      Region: options.region,
-      Endpoint: options.endpoint,
-      ForcePathStyle: client.config.forcePathStyle,
-      UseFIPS: false,
-      UseDualStack: false,
-    });
-    const path = `${url.pathname.replace(/\/$/, '')}/`;
-    this.#base = { origin: `${url.protocol}//${url.host}`, host: url.host, path };
+  /**
+   * The client is never sent anything; it lends its endpoint, region and credentials.
+   *
+   * @param options.endpoint - address that URLs start with, where it is not that of the client
+   * @param options.signer - chosen by {@link signerKindOf} where left out
+   */
+  constructor(
+    client: S3Client,
+    options: {
+      readonly bucket: string;
+      readonly endpoint?: string | undefined;
+      readonly signer?: SignerKind;
+    },
+  ) {
+    const { bucket, endpoint } = options;
+    this.#resolve = async () => {
+      const target = await resolveTarget(client, bucket, endpoint);
+      const kind = options.signer ?? (await signerKindOf(client, bucket, endpoint));
+      const { region, service } = target;
+      const { credentials } = client.config;
+      const presigner =
+        kind === 'sdk' ? new SdkPresigner(client, target) : new S3Signer({ credentials, region, service });
+      return { target, presigner };
+    };
   }
 
   /** Returns a URL for GET. The key needs no escaping: its characters stand for themselves. */
@@ -62,9 +95,20 @@ export class S3UrlSigner {
     headers: Readonly<Record<string, string>>,
     { issuedAt, ttlSeconds }: Lifetime,
   ): Promise<SignedUrl> {
-    const { origin, host, path } = this.#base;
-    const request = { method, path: path + key, query, headers: { ...headers, host } };
-    const signed = await this.#signer.presign(request, issuedAt, ttlSeconds);
+    const { target, presigner } = await this.#ready();
+    const { host, origin } = target.url;
+    const request = { method, path: target.path + key, query, headers: { ...headers, host } };
+    const signed = await presigner.presign(request, issuedAt, ttlSeconds);
     return { url: `${origin}${request.path}?${signed.query}`, expireTime: signed.expireTime };
+  }
+
+  async #ready(): Promise<Signing> {
+    this.#resolved ??= this.#resolve();
+    try {
+      return await this.#resolved;
+    } catch (error) {
+      this.#resolved = undefined;
+      throw error;
+    }
   }
 }

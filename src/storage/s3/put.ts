@@ -1,10 +1,10 @@
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { getEndpointFromInstructions } from '@smithy/core/endpoints';
+import type { S3Client } from '@aws-sdk/client-s3';
 import http from 'node:http';
 import https from 'node:https';
 import type { StoreClock } from './clock.ts';
 import { S3Failure } from './errors.ts';
 import { S3Signer, toText } from './signature.ts';
+import { resolveTarget } from './target.ts';
 
 const CONNECT_TIMEOUT_MS = 3_000;
 /** More of an answer than this is not read; what tells the error stands at its beginning. */
@@ -26,7 +26,7 @@ interface Target {
   readonly server: { readonly protocol: string; readonly hostname: string; readonly port?: string };
   /** The header of this name. */
   readonly host: string;
-  /** What comes before the key, without a slash at its end. */
+  /** What comes before the key. */
   readonly path: string;
   readonly signer: S3Signer;
 }
@@ -62,7 +62,7 @@ export class S3Putter {
     const { server, host, path, signer } = await this.#resolved();
     // The key needs no escaping: its characters stand for themselves.
     const unsigned = {
-      ...{ method: 'PUT', path: `${path}/${put.key}`, query: put.query },
+      ...{ method: 'PUT', path: path + put.key, query: put.query },
       headers: { ...put.headers, host },
     };
     const headers = await signer.sign(unsigned, this.#clock.now());
@@ -93,28 +93,15 @@ export class S3Putter {
   }
 
   async #resolve(): Promise<Target> {
-    const { config } = this.#client;
-    const { url, properties } = await getEndpointFromInstructions(
-      { Bucket: this.#bucket },
-      PutObjectCommand,
-      { ...config },
-    );
-    const [scheme] = (properties?.['authSchemes'] ?? []) as {
-      signingRegion?: string;
-      signingName?: string;
-    }[];
-    const signer = new S3Signer({
-      service: scheme?.signingName ?? 's3',
-      region: scheme?.signingRegion ?? (await config.region()),
-      credentials: config.credentials,
-    });
+    const { url, path, region, service } = await resolveTarget(this.#client, this.#bucket);
+    const signer = new S3Signer({ service, region, credentials: this.#client.config.credentials });
     const server = {
       protocol: url.protocol,
       // An IPv6 address stands in brackets in a URL alone.
       hostname: url.hostname.replace(/^\[|\]$/g, ''),
       ...(url.port !== '' && { port: url.port }),
     };
-    return { server, host: url.host, path: url.pathname.replace(/\/$/, ''), signer };
+    return { server, host: url.host, path, signer };
   }
 
   #exchange(

@@ -18,6 +18,19 @@ export interface Credentials {
   readonly expiration?: Date | undefined;
 }
 
+/** Signs the URLs of one S3. */
+export interface Presigner {
+  /**
+   * The query of a URL that authorises the request for so many seconds from `date` on, and when it ends, which is earlier
+   * where the credentials end earlier. Rejects like the provider of credentials.
+   */
+  presign(
+    request: SignableRequest,
+    date: Date,
+    ttlSeconds: number,
+  ): Promise<{ readonly query: string; readonly expireTime: Date }>;
+}
+
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 
@@ -29,9 +42,9 @@ const UNRESERVED = /^[A-Za-z0-9_.~-]*$/;
 
 /**
  * Signs requests to an S3 by Signature Version 4, with the body left unsigned: its checksum travels as a header. The
- * signers of the SDK do the same in several times the time, and a signature is most of what a URL costs.
+ * signers of the SDK do the same in several times the time, and a signature is most of what a URL costs. Tests hold it to them byte for byte.
  */
-export class S3Signer {
+export class S3Signer implements Presigner {
   readonly #credentials: () => Promise<Credentials>;
   /** Region and service. */
   readonly #scope: readonly [region: string, service: string];
@@ -64,15 +77,7 @@ export class S3Signer {
     return headers;
   }
 
-  /**
-   * The query of a URL that authorises the request for so many seconds from `date` on, and when it ends, which may be earlier.
-   * Rejects like {@link sign}.
-   */
-  async presign(
-    request: SignableRequest,
-    date: Date,
-    ttlSeconds: number,
-  ): Promise<{ readonly query: string; readonly expireTime: Date }> {
+  async presign(request: SignableRequest, date: Date, ttlSeconds: number) {
     const credentials = await this.#credentials();
     const time = toTime(date);
     const { headers } = request;
@@ -88,8 +93,9 @@ export class S3Signer {
       ...(credentials.sessionToken && { 'X-Amz-Security-Token': credentials.sessionToken }),
     });
     const signature = this.#signature(credentials, time, request, query, headers, names);
-    const end = Math.min(date.getTime() + ttlSeconds * 1000, credentials.expiration?.getTime() ?? Infinity);
-    return { query: `${query}&X-Amz-Signature=${signature}`, expireTime: new Date(end) };
+    // Among the others in the order of their names, as the SDK writes it. Values hold no `&`.
+    const signed = query.replace('&X-Amz-SignedHeaders=', `&X-Amz-Signature=${signature}$&`);
+    return { query: signed, expireTime: endOf(date, ttlSeconds, credentials.expiration) };
   }
 
   #signature(
@@ -125,6 +131,11 @@ export class S3Signer {
     this.#keys.set(name, made);
     return made;
   }
+}
+
+/** When a URL ends that is signed at `date`: with its time to live, or with the credentials if those end sooner. */
+export function endOf(date: Date, ttlSeconds: number, expiration: Date | undefined): Date {
+  return new Date(Math.min(date.getTime() + ttlSeconds * 1000, expiration?.getTime() ?? Infinity));
 }
 
 /** A query as it is signed and sent: escaped, and sorted by its names as they are escaped. */
