@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from '../test/support/install.ts';
 
-const DIR = join(ROOT, 'docs', 'performance');
+const DIR = join(ROOT, 'bench', 'charts');
 
 /** What a chart shows: bars below one another. */
 export interface Chart {
@@ -46,11 +46,11 @@ export function chartOf({ title, unit, bars }: Chart): string {
   ].join('\n');
 }
 
-/** Writes a chart into docs/performance and returns how the page shows it. */
+/** Writes a chart as SVG into bench/charts; returns the Markdown that shows it in bench/results.md. */
 export async function writeChart(chart: Chart): Promise<string> {
   await mkdir(DIR, { recursive: true });
   await writeFile(join(DIR, `${chart.id}.svg`), chartOf(chart));
-  return `![${chart.title}, in ${chart.unit}](performance/${chart.id}.svg)`;
+  return `![${chart.title}, in ${chart.unit}](charts/${chart.id}.svg)`;
 }
 
 function escape(text: string): string {

@@ -11,7 +11,7 @@ import { versions } from './versions.ts';
 
 const USAGE = `npm run bench -- [options]
 
-Measures the service against other ways to store files, prints tables and writes them into docs/performance.md, with a chart for each.
+Compares the service with other ways to store files. Prints a table for each case and writes all of them, with charts, to bench/results.md.
 
   --quick        little of everything, in seconds, to see that it works; writes nothing
   --only=A,B     these cases alone: ${CASES.map(({ id }) => id).join(', ')}; writes nothing

@@ -7,7 +7,7 @@ import type { Chart } from './chart.ts';
 import type { CaseResult, Sample, Series } from './measure.ts';
 import type { Profile } from './profile.ts';
 
-const PAGE = join(ROOT, 'docs', 'performance.md');
+const PAGE = join(ROOT, 'bench', 'results.md');
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
@@ -98,12 +98,12 @@ export function conditions(versions: Readonly<Record<string, string>>): string {
   ].join(' ');
 }
 
-/** Puts `text` between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->` of docs/performance.md. */
+/** Puts `text` between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->` of bench/results.md. */
 export async function writePage(name: string, text: string): Promise<void> {
   const page = readFileSync(PAGE, 'utf8');
   const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`docs/performance.md has no ${begin} … ${end}`);
+  if (from < 0 || to < from) throw new Error(`bench/results.md has no ${begin} … ${end}`);
   const next = `${page.slice(0, from + begin.length)}\n\n${text}\n\n${page.slice(to)}`;
   writeFileSync(PAGE, await format(next, { ...(await resolveConfig(PAGE)), parser: 'markdown' }));
 }

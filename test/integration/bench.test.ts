@@ -7,7 +7,7 @@ import { ROOT } from '../support/install.ts';
 
 const exec = promisify(execFile);
 
-const PAGE = join(ROOT, 'docs', 'performance.md');
+const PAGE = join(ROOT, 'bench', 'results.md');
 
 /** The rows of the tables in what the bench printed, by their first cell. */
 function rowsOf(printed: string): Map<string, string[]> {
