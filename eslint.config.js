@@ -13,7 +13,7 @@ const ROOMS = {
   main: 'src/main.ts',
   config: 'src/{config,options}{.ts,/**}',
   health: 'src/health.ts',
-  errors: 'src/{errors,setup-fault}.ts',
+  errors: 'src/{errors,setup-fault,redaction}.ts',
   points: 'src/points.ts',
   'watch-files': 'src/watch-files.ts',
   'private-files': 'src/private-files.ts',

@@ -9,6 +9,7 @@ import { s3Config, type S3Config } from './config/s3.ts';
 import { tlsConfig, type TlsConfig } from './config/tls.ts';
 import { unknownNames, unknownNameText } from './config/unknown-names.ts';
 import { UsagePolicies } from './files/policy/usage-policies.ts';
+import { shownValue } from './redaction.ts';
 import { readSettings, SettingsError } from './options/environment.ts';
 import type { Settings } from './options.ts';
 
@@ -121,7 +122,9 @@ function readConfigFile(path: string | undefined) {
     return parseConfigFile(readFileSync(path, 'utf8'));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'error';
-    throw new SettingsError([`ASSET_CONFIG_FILE: cannot be read: ${code} (it is ${JSON.stringify(path)})`]);
+    throw new SettingsError([
+      `ASSET_CONFIG_FILE: cannot be read: ${code} (it is ${JSON.stringify(shownValue(path))})`,
+    ]);
   }
 }
 

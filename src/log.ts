@@ -9,6 +9,7 @@ import {
   type Logger,
 } from 'pino';
 import { isAssetError } from './errors.ts';
+import { withoutSecrets } from './redaction.ts';
 import { causes, causeText } from './setup-fault.ts';
 
 /** What no line of the log shows, should it ever be handed to it: the headers by which callers are known. */
@@ -21,7 +22,7 @@ const REDACTED = ['authorization', '["asset-user-token"]', 'cookie'].flatMap((na
 export type LogFormat = 'auto' | 'json' | 'text';
 
 /**
- * The log of the service: lines of this level and above, each with its time in ISO 8601.
+ * The log of the service: lines of this level and above, each with its time in ISO 8601 and without passwords of URLs.
  *
  * @param destination - where the lines go; standard output where left out
  */
@@ -36,8 +37,8 @@ export function openLog(
     timestamp: stdTimeFunctions.isoTime,
     serializers: { err: errorFields },
   };
-  if (!isText(format, process.stdout)) return pino(options, destination);
-  return pino(options, { write: (line: string) => void destination.write(readable(line)) });
+  const show = isText(format, process.stdout) ? readable : (line: string) => line;
+  return pino(options, { write: (line: string) => void destination.write(show(withoutSecrets(line))) });
 }
 
 /** True if lines to `stream` are for people. */

@@ -1,3 +1,5 @@
+import { withoutSecrets } from './redaction.ts';
+
 /** What of the set-up of a dependency is wrong. Which settings say it is known to `config/explain.ts` alone. */
 export type SetupPart =
   /** Nothing answers at the address, or something else than is expected. */
@@ -124,12 +126,12 @@ export function causes(error: unknown): readonly Error[] {
 }
 
 /**
- * What lies behind an error, in one line for the log: the fault, or else the messages of its causes with their codes. What an
+ * What lies behind an error, in one line for the log, without secrets: the fault, or else the messages of its causes with their codes. What an
  * `AssetError` says is for callers and left out where it has a cause.
  */
 export function causeText(error: unknown): string {
   const fault = setupFaultIn(error) ?? connectionFault(error);
-  if (fault !== undefined) return fault.message;
+  if (fault !== undefined) return withoutSecrets(fault.message);
   const all = causes(error);
   const inner = all.filter((one, at) => !('reason' in one) || at === all.length - 1);
   const texts = inner
@@ -144,7 +146,7 @@ export function causeText(error: unknown): string {
       return mark === '' ? one.message : `${one.message} (${mark})`;
     });
   const text = [...new Set(texts)].filter(Boolean).join(': ') || String(error);
-  return text.replaceAll(/\s+/g, ' ').slice(0, MAX_TEXT);
+  return withoutSecrets(text.replaceAll(/\s+/g, ' ')).slice(0, MAX_TEXT);
 }
 
 /** Longest line that is made of causes, in characters: some servers answer with a page. */

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { isIP } from 'node:net';
+import { shownValue } from '../redaction.ts';
 
 /** Where a service is that runs with the defaults. */
 const DEFAULT_URL = 'http://127.0.0.1:8080';
@@ -13,7 +14,7 @@ const DEFAULT_URL = 'http://127.0.0.1:8080';
  */
 export function serviceUrl(given: string | undefined, secure = false): string {
   const text = given || process.env['ASSET_URL'] || DEFAULT_URL;
-  const refuse = (why: string, shown = text) =>
+  const refuse = (why: string, shown = shownValue(text)) =>
     new InvalidArgumentError(`--url ${shown}: ${why}, such as http://127.0.0.1:8080 or files.example.com`);
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
   if (hasScheme && !/^https?:/i.test(text)) throw refuse('must be an http or https address');
@@ -26,7 +27,9 @@ export function serviceUrl(given: string | undefined, secure = false): string {
     throw refuse('must have no user, query or fragment', url.origin);
   }
   if (secure && url.protocol === 'http:') {
-    throw new InvalidArgumentError(`--url ${text}: --ca, --cert and --key are for https addresses`);
+    throw new InvalidArgumentError(
+      `--url ${shownValue(text)}: --ca, --cert and --key are for https addresses`,
+    );
   }
   return url.href.replace(/\/+$/, '');
 }

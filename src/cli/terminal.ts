@@ -1,3 +1,5 @@
+import { withoutSecrets } from '../redaction.ts';
+
 /** What a text is shown with on a terminal: no control characters, nothing that turns the direction of writing. */
 const CONTROL = /(?![\n\t])[\p{Cc}\p{Cs}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
@@ -47,7 +49,7 @@ export function isReaderGone(): boolean {
 /** Tells the person something on standard error, above the line of progress. */
 export function say(text: string): void {
   clear();
-  process.stderr.write(`asset-service: ${printable(text)}\n`);
+  process.stderr.write(`asset-service: ${withoutSecrets(printable(text))}\n`);
   draw();
 }
 

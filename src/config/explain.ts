@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts';
 import { OPTIONS, type Settings } from '../options.ts';
 import type { Option } from '../options/types.ts';
+import { shownValue } from '../redaction.ts';
 import { causes, causeText, setupFaultIn, type SetupPart } from '../setup-fault.ts';
 
 /** A failure that is told to the operator in a line, without a stack. */
@@ -109,11 +110,6 @@ function withSettings(names: Names, text: string, settings: Settings): string {
   const [first] = names;
   const options: Readonly<Record<string, Option>> = OPTIONS;
   const value: unknown = options[first ?? '']?.secret ? undefined : settings[first as keyof Settings];
-  const given = typeof value === 'string' ? ` (it is ${JSON.stringify(withoutPassword(value))})` : '';
+  const given = typeof value === 'string' ? ` (it is ${JSON.stringify(shownValue(value))})` : '';
   return `${names.join(', ')}: ${text}${given}`;
-}
-
-/** A value, without the name and password that a URL may have. */
-function withoutPassword(value: string): string {
-  return value.replace(/^(\w+:\/\/)[^/@]*@/, '$1');
 }

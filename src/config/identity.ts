@@ -53,7 +53,7 @@ function certificatePrincipals(given: string, mistakes: Mistakes): CertificatePr
 
 function oidcOptions(settings: Settings, mistakes: Mistakes, because: string): OidcOptions {
   const { ASSET_OIDC_JWKS: jwks } = settings;
-  if (jwks !== undefined && !/^https?:\/\//.test(jwks)) {
+  if (jwks !== undefined && !/^https?:\/\//i.test(jwks)) {
     const content = mistakes.readFile('ASSET_OIDC_JWKS', jwks).toString('utf8');
     if (content !== '' && !isKeySet(content)) {
       mistakes.add('ASSET_OIDC_JWKS', 'the file is not a JSON object with an array "keys" that has any');

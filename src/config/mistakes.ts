@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { SettingsError } from '../options/environment.ts';
+import { shownValue } from '../redaction.ts';
 import type { Settings } from '../options.ts';
 
 /** Collects what is wrong with the settings together, so that all of it is reported at once. */
@@ -33,7 +34,7 @@ export class Mistakes {
     } catch (error) {
       this.add(
         name,
-        `cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'} (it is ${JSON.stringify(path)})`,
+        `cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'} (it is ${JSON.stringify(shownValue(path))})`,
       );
       return Buffer.alloc(0);
     }

@@ -54,8 +54,17 @@ export function keysByDiscovery(issuer: string): KeySource {
 }
 
 async function fetchJson(url: string): Promise<unknown> {
-  const response = await fetch(url, {
-    headers: { accept: 'application/json' },
+  const target = new URL(url);
+  const { username, password } = target;
+  // The fetch of Node.js takes no URL with a user.
+  target.username = '';
+  target.password = '';
+  const user = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
+  const response = await fetch(target, {
+    headers: {
+      accept: 'application/json',
+      ...(user.length > 1 && { authorization: `Basic ${user.toString('base64')}` }),
+    },
     // Whoever can make the issuer redirect would choose the keys.
     redirect: 'error',
     signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),

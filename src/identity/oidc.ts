@@ -44,5 +44,5 @@ export function openOidc(options: OidcOptions, log: Logger): Authenticator {
 
 function sourceOf({ issuer, jwks }: OidcOptions): KeySource {
   if (jwks === undefined) return keysByDiscovery(issuer);
-  return /^https?:\/\//.test(jwks) ? keysAt(jwks) : keysInFile(jwks);
+  return /^https?:\/\//i.test(jwks) ? keysAt(jwks) : keysInFile(jwks);
 }

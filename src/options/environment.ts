@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Option } from './types.ts';
+import { shownValue } from '../redaction.ts';
 import { OPTIONS, type Settings } from '../options.ts';
 
 /** Every mistake in the settings, each with the name of its variable. */
@@ -31,7 +32,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     );
     if (result.success) settings[name] = result.data;
     else {
-      const said = given !== undefined && !secret ? ` (it is ${JSON.stringify(given)})` : '';
+      const said = given !== undefined && !secret ? ` (it is ${JSON.stringify(shownValue(given))})` : '';
       mistakes.push(`${name}: ${result.error.issues.map(({ message }) => message).join(', ')}${said}`);
     }
   }
@@ -53,7 +54,7 @@ function secretText(
     return readFileSync(path, 'utf8').replace(/\r?\n$/, '') || undefined;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'error';
-    mistakes.push(`${name}_FILE: cannot be read: ${code} (it is ${JSON.stringify(path)})`);
+    mistakes.push(`${name}_FILE: cannot be read: ${code} (it is ${JSON.stringify(shownValue(path))})`);
     return undefined;
   }
 }

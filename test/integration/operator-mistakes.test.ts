@@ -307,6 +307,14 @@ describe('an operator who names the wrong issuer or scanner', () => {
       ASSET_OIDC_JWKS: `${missing.url}/keys`,
     };
     expect(await toldOf('identity', keys)).toMatch(/^ASSET_OIDC_JWKS: http:.*\/keys answers with HTTP 404/);
+    const secret = `${missing.url.replace('//', '//ann:hunter2@')}/keys?token=hunter2`;
+    for (const settings of [
+      { ...keys, ASSET_OIDC_JWKS: secret },
+      { ...oidc, ASSET_OIDC_ISSUER: secret },
+    ]) {
+      const told = await toldOf('identity', settings);
+      expect(told).toMatch(/ HTTP 404 \(it is "http:\/\/\*\*\*@127.0.0.1:\d+\/keys\?token=\*\*\*"\)$/);
+    }
   });
 
   it('is told where no clamd listens', async () => {

@@ -49,6 +49,8 @@ describe('the address of the service', () => {
     ['http://127.0.0.1:99999', 'must be host:port or a URL'],
     ['http://127.0.0.1/?x=1', 'no user, query or fragment'],
     ['http://ann:secret@127.0.0.1', 'no user, query or fragment'],
+    ['ftp://ann:secret@127.0.0.1', 'must be an http or https address'],
+    ['http://ann:secret@127.0.0.1:99999', 'must be host:port or a URL'],
   ])('is not %s', (given, why) => {
     expect(() => serviceUrl(given)).toThrow(why);
     expect(() => serviceUrl(given)).not.toThrow('secret');

@@ -128,6 +128,34 @@ describe('configuration', () => {
     expect(mistakes.join()).not.toMatch(/hunter2|short-secret/);
   });
 
+  it.each([
+    'ftp://ann:hunter2@keys.example/',
+    'http//ann:hunter2@keys.example/',
+    'https://ann:hun/ter2@keys.example:x',
+    'https://hunter2@keys.example:99999/',
+    'ann:hunter2@keys.example:1',
+    'https//keys.example/?token=hunter2&x=hunter2',
+    'file://hunter2@/keys?token=hunter2',
+  ])('never prints a password in %s', (value) => {
+    const names = [
+      ...['ASSET_OIDC_ISSUER', 'ASSET_POCKETBASE_URL', 'ASSET_S3_ENDPOINT', 'ASSET_S3_PUBLIC_ENDPOINT'],
+      ...['ASSET_PUBLIC_URL', 'ASSET_POSTGRES_URL', 'ASSET_CLAMD_ADDRESS', 'ASSET_LISTEN', 'ASSET_STORE'],
+    ];
+    const mistakes = mistakesOf(Object.fromEntries(names.map((name) => [name, value])));
+    expect(mistakes.length).toBeGreaterThan(5);
+    const keys = [...mistakesOf({ ASSET_AUTH: 'oidc', ASSET_OIDC_JWKS: value })];
+    for (const name of [
+      'ASSET_POLICY_FILE',
+      'ASSET_MTLS_PRINCIPALS',
+      'ASSET_TLS_CERT',
+      'ASSET_CONFIG_FILE',
+    ]) {
+      keys.push(...mistakesOf({ [name]: value }));
+    }
+    expect(keys.length).toBeGreaterThan(3);
+    expect([...mistakes, ...keys].join()).not.toMatch(/hunter2|ter2/);
+  });
+
   it('never listens beyond loopback without identity', () => {
     expect(mistakesOf({ ASSET_LISTEN: '0.0.0.0:80' }).join()).toMatch(/ASSET_LISTEN: .*loopback/);
     expect(mistakesOf({ ASSET_LISTEN: '127.evil.example:80' }).join()).toMatch(/loopback/);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { AssetError } from '../../src/errors.ts';
 import { openLog, readable } from '../../src/log.ts';
+import { causeText } from '../../src/setup-fault.ts';
 
 describe('the log', () => {
   it('shows no credential, should one ever be handed to it', () => {
@@ -19,6 +20,19 @@ describe('the log', () => {
     expect(written.match(/\[Redacted\]/g)).toHaveLength(12);
     expect(written).toContain('"host":"x"');
     expect(written).not.toContain('hunter2');
+  });
+
+  it('shows no password of a URL, wherever one stands', () => {
+    let written = '';
+    const log = openLog('info', { write: (line) => (written += line) });
+    const url = 'https://ann:hunter2@keys.example:8443/keys?token=hunter2#x';
+    log.info({ url, nested: { url } }, `at ${url}`);
+    log.error({ err: new TypeError(`no fetch from ${url}: https://hunter2@x`) }, 'failed');
+    log.warn({ cause: causeText(new Error(`http://ann:hun/ter2@x and ${url}`)) }, 'refused');
+    expect(written).not.toMatch(/hunter2|ter2/);
+    expect(written).toContain('https://***@keys.example:8443/keys?token=***#x');
+    log.info({ url: 'http://127.0.0.1:8080/@scope/name', at: 'file:///a/@b/c.ts:1:2' }, 'listening');
+    expect(written).toContain('"url":"http://127.0.0.1:8080/@scope/name","at":"file:///a/@b/c.ts:1:2"');
   });
 
   const lineOf = (format: 'json' | 'text', write: (log: ReturnType<typeof openLog>) => void): string => {
