@@ -1,4 +1,5 @@
 import type { CatalogCall, JsonValue, SweepCall } from './catalog-call.ts';
+import type { LegacyRecords } from './legacy-records.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 
 export type { CatalogCall, JsonValue, SweepCall, SweepCursor } from './catalog-call.ts';
@@ -169,6 +170,9 @@ export interface FileCatalog {
 
   /** The sessions of uploads that go on over several calls. */
   readonly uploads: UploadSessions;
+
+  /** The records of files that are older than the service. */
+  readonly legacy: LegacyRecords;
 
   /**
    * Creates a record under an id of an open reservation, or of an open session.

@@ -19,6 +19,7 @@ import { readFieldMap } from './pocketbase/field-map.ts';
 import { checkHelpers } from './pocketbase/helpers-check.ts';
 import { inspectPocketBase, previewMigration, readFilesCollection } from './pocketbase/inspect.ts';
 import * as leases from './pocketbase/leases.ts';
+import { PocketBaseLegacyRecords } from './pocketbase/legacy.ts';
 import { migratePocketBase } from './pocketbase/migrate.ts';
 import { DEFAULT_COLLECTION } from './pocketbase/names.ts';
 import { refusedByRule } from './pocketbase/refusals.ts';
@@ -29,6 +30,7 @@ import { PocketBaseUploadSessions } from './pocketbase/uploads.ts';
 import { sumUsage } from './pocketbase/usage.ts';
 import { PocketBaseWrites } from './pocketbase/writes.ts';
 import { assertStorable, canMatch } from './storable.ts';
+import type { LegacyRecords } from './legacy-records.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 
 /** How to open a {@link PocketBaseCatalog}. */
@@ -65,6 +67,7 @@ const MIGRATION_TIMEOUT_MS = 120_000;
 class PocketBaseCatalog implements FileCatalog {
   readonly kind = 'pocketbase';
   readonly uploads: UploadSessions;
+  readonly legacy: LegacyRecords;
   readonly #client: PocketBaseClient;
   readonly #collection: string;
   readonly #map: FieldMap;
@@ -86,6 +89,9 @@ class PocketBaseCatalog implements FileCatalog {
     const at = { collection: this.#collection, map: this.#map, schemas: this.#schemas };
     this.#files = new PocketBaseFiles(this.#client, at);
     this.#writes = new PocketBaseWrites(this.#client, at, this.#files);
+    this.legacy = new PocketBaseLegacyRecords(this.#client, this.#files, this.#writes, (call, work) =>
+      this.#run(call, work),
+    );
   }
 
   migrate(): Promise<readonly string[]> {

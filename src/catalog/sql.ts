@@ -17,6 +17,7 @@ import type {
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { withRetries, type SqlBackend } from './sql/backend.ts';
 import * as leases from './sql/leases.ts';
+import { SqlLegacyRecords } from './sql/legacy.ts';
 import { listQuery, usageQuery, type ListQuery } from './sql/list.ts';
 import { migrateSql, planSql } from './sql/migrations.ts';
 import * as reservations from './sql/reservations.ts';
@@ -30,6 +31,7 @@ import {
   type Tables,
 } from './sql/tables.ts';
 import { holdSession, removeSession, SqlUploadSessions } from './sql/uploads.ts';
+import type { LegacyRecords } from './legacy-records.ts';
 import type { UploadSessions } from './upload-sessions.ts';
 import { assertStorable, canMatch, isStorable } from './storable.ts';
 
@@ -39,6 +41,7 @@ const IDS_PER_QUERY = 200;
 export class SqlCatalog implements FileCatalog {
   readonly kind: string;
   readonly uploads: UploadSessions;
+  readonly legacy: LegacyRecords;
   readonly #backend: SqlBackend;
   readonly #db: Kysely<Tables>;
 
@@ -51,6 +54,12 @@ export class SqlCatalog implements FileCatalog {
       (call, work) => this.#run(call, () => work(this.#db)),
       () => backend.assertRoom(),
     );
+    this.legacy = new SqlLegacyRecords({
+      run: (call, work) => this.#run(call, () => work(this.#db)),
+      select: async (db, where) => (await where(this.#select(db)).orderBy('id').execute()).map(toRecord),
+      change: (id, call, work) =>
+        this.#transaction(call, async (trx) => work(trx, await this.#lock(trx, id))),
+    });
   }
 
   migrate(): Promise<readonly string[]> {

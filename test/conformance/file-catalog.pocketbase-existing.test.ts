@@ -90,6 +90,8 @@ describe('file catalog: pocketbase with a collection that exists', () => {
         'made files.document optional: new files have no location',
         'made files.url optional: new files have no location',
         'created collection asset_revisions',
+        'created collection asset_legacy_uses',
+        'created collection asset_legacy_state',
         'enabled batch requests in the settings',
       ]),
     );
@@ -107,7 +109,13 @@ describe('file catalog: pocketbase with a collection that exists', () => {
       ...['id', 'title', 'user', 'usage'],
     ]);
     expect(files.fields.find((field: { name: string }) => field.name === 'title')?.required).toBe(true);
-    for (const name of ['asset_reservations', 'asset_leftovers', 'asset_uploads', 'asset_revisions']) {
+    for (const name of [
+      'asset_reservations',
+      'asset_leftovers',
+      'asset_uploads',
+      'asset_revisions',
+      'asset_legacy_state',
+    ]) {
       const { listRule, viewRule, createRule, updateRule, deleteRule } = await admin.collections.getOne(name);
       expect([listRule, viewRule, createRule, updateRule, deleteRule]).toEqual([
         null,

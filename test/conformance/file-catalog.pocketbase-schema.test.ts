@@ -20,7 +20,10 @@ const MAPPED = [
   ],
   ...['created', 'updated', 'delete_time', 'purge_time', 'request_key', 'revision'],
 ];
-const HELPERS = ['asset_reservations', 'asset_leftovers', 'asset_uploads', 'asset_leases', 'asset_revisions'];
+const HELPERS = [
+  ...['asset_reservations', 'asset_leftovers', 'asset_uploads', 'asset_leases', 'asset_revisions'],
+  ...['asset_legacy_uses', 'asset_legacy_state'],
+];
 
 describe('file catalog: pocketbase whose schema changes while it is in use', () => {
   let server: PocketBaseServer;

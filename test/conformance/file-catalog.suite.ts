@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { leaseTests } from './file-catalog/leases.ts';
+import { legacyTests } from './file-catalog/legacy.ts';
 import { listTests } from './file-catalog/lists.ts';
 import { outageTests } from './file-catalog/outage.ts';
 import { recordTests } from './file-catalog/records.ts';
@@ -72,6 +73,7 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => catalog,
       () => subject,
     );
+    legacyTests(() => catalog);
     uploadTests(
       () => catalog,
       () => subject,

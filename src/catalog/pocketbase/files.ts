@@ -122,6 +122,16 @@ export class PocketBaseFiles {
     return filter === undefined ? undefined : (await this.#list({ filter, limit: 1 }, signal))[0];
   }
 
+  /** The records of ids, as they are stored. */
+  async readMany(ids: readonly string[], signal: AbortSignal): Promise<readonly RawRecord[]> {
+    return (await Promise.all(idFilters(ids).map((filter) => this.#list({ filter }, signal)))).flat();
+  }
+
+  /** The next records behind an id, by id, as they are stored. */
+  readBehind(id: string, limit: number, signal: AbortSignal): Promise<readonly RawRecord[]> {
+    return this.#list({ filter: `id>${quote(id)}`, sort: 'id', limit }, signal);
+  }
+
   /** The file that a record says. */
   async toFile(raw: RawRecord, signal: AbortSignal): Promise<FileRecord> {
     return toFile(raw, this.#map, await this.#schemaOf(raw, signal));

@@ -1,6 +1,6 @@
 import type { CollectionField } from './schema.ts';
 
-/** The collection of open reservations. Like the next four it is the service's own: only superusers reach it. */
+/** The collection of open reservations. Like the next ones it is the service's own: only superusers reach it. */
 export const OPEN_RESERVATIONS = 'asset_reservations';
 
 /** The collection of closed reservations. */
@@ -14,6 +14,12 @@ export const LEASES = 'asset_leases';
 
 /** The collection by which one change of several wins. */
 export const REVISIONS = 'asset_revisions';
+
+/** The collection that counts uses of paths of the old system. */
+export const LEGACY_USES = 'asset_legacy_uses';
+
+/** The collection of what the move of old files remembers. */
+export const LEGACY_STATE = 'asset_legacy_state';
 
 /** An id of up to 128 characters: that of a file and more. */
 const idField = {
@@ -84,4 +90,20 @@ export const HELPERS: readonly Helper[] = [
     indexes: [`create unique index idx_${LEASES}_name on ${LEASES} (name)`],
   },
   { name: REVISIONS, fields: [idField], indexes: [byAnyCase(REVISIONS)] },
+  {
+    name: LEGACY_USES,
+    fields: [
+      idField,
+      { name: 'caller', type: 'text', max: 1024 },
+      { name: 'kind', type: 'text', max: 64 },
+      { name: 'day', type: 'text', max: 10 },
+      { name: 'count', type: 'number', onlyInt: true },
+    ],
+    indexes: [`create index idx_${LEGACY_USES} on ${LEGACY_USES} (day)`],
+  },
+  {
+    name: LEGACY_STATE,
+    fields: [idField, { name: 'value', type: 'json', maxSize: MAX_STATE_BYTES }],
+    indexes: [],
+  },
 ];

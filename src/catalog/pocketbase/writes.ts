@@ -1,6 +1,7 @@
 import { isAssetError } from '../../errors.ts';
 import { unavailable } from '../call.ts';
 import type { CreateFence, FileCatalog, FileChange, FileRecord, NewFileRecord } from '../file-catalog.ts';
+import type { MovedBytes } from '../legacy-records.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from '../outcomes.ts';
 import type { BatchRequest, PocketBaseClient, RawRecord } from './client.ts';
 import { PocketBaseCreations } from './creations.ts';
@@ -85,8 +86,18 @@ export class PocketBaseWrites {
     throw toAssetError(error, map, schema);
   }
 
-  /** {@link FileCatalog.update} */
-  async update(id: string, revision: string, change: FileChange, signal: AbortSignal): Promise<FileRecord> {
+  /**
+   * {@link FileCatalog.update}, also of what only a move of its bytes changes of a file.
+   *
+   * @param more - further fields of the collection, by their own names
+   */
+  async update(
+    id: string,
+    revision: string,
+    change: FileChange & Partial<MovedBytes>,
+    signal: AbortSignal,
+    more: Readonly<Record<string, unknown>> = {},
+  ): Promise<FileRecord> {
     const { collection, map, schemas } = this.#at;
     const schema = await schemas.get(namesIn(change), signal);
     // What is wrong with the change by itself is told first, whatever the record is now.
@@ -96,7 +107,7 @@ export class PocketBaseWrites {
     if (revisionOf(before, map) !== revision) throw concurrentChange(id);
     const body = toBody(withoutGenerated(change, before, schema), map, schema);
     const count = countOf(before, map);
-    const sent: Sent = { body: { ...body, [map.revision]: count + 1 }, isNew: false, schema };
+    const sent: Sent = { body: { ...body, ...more, [map.revision]: count + 1 }, isNew: false, schema };
     assertTaken(sent, before, this.#at);
     const patch = { method: 'PATCH', collection, id } as const;
     const [raw] = await this.#change(id, count, [{ ...patch, body: sent.body }], sent, signal);

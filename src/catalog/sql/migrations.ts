@@ -65,7 +65,23 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
     '0006_owner_lists': { up: (db) => indexOwnerLists(db as Kysely<Tables>, backend) },
     '0006_purge_order': { up: (db) => indexPurgeOrder(db as Kysely<Tables>) },
     '0007_upload_claims': { up: (db) => addUploadClaims(db as Kysely<Tables>, backend) },
+    '0008_legacy': { up: (db) => createLegacy(db as Kysely<Tables>, backend) },
   };
+}
+
+/** What is remembered of files that are older than the service. */
+async function createLegacy(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  await sql`
+    create table legacy_uses (
+      caller ${text} not null,
+      kind ${text} not null,
+      day ${text} not null,
+      count bigint not null,
+      primary key (caller, kind, day)
+    )`.execute(db);
+  await sql`create table legacy_state (name ${text} not null primary key, value ${text} not null)`.execute(
+    db,
+  );
 }
 
 /** What the sums of open sessions are made of. Sessions that are open before claim nothing. */

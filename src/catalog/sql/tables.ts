@@ -15,6 +15,8 @@ export interface Tables {
   reservations: ReservationsTable;
   uploads: UploadsTable;
   leases: LeasesTable;
+  legacy_uses: LegacyUsesTable;
+  legacy_state: LegacyStateTable;
 }
 
 /** One row a file. PostgreSQL gives whole numbers as text, SQLite as numbers. */
@@ -91,6 +93,21 @@ export interface LeasesTable {
   name: string;
   holder: string;
   expire_time: number | string;
+}
+
+/** One row for each caller, form of path and day; see `LegacyUse`. */
+export interface LegacyUsesTable {
+  caller: string;
+  kind: string;
+  day: string;
+  count: number | string;
+}
+
+/** One row for each thing that the move of old files remembers. */
+export interface LegacyStateTable {
+  name: string;
+  /** JSON. */
+  value: string;
 }
 
 /** A row of `files` as the catalog selects it. */
