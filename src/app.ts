@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { openAudit } from './audit/open-audit.ts';
 import { holdDataDir } from './app-data-dir.ts';
 import type { Config } from './config.ts';
+import { allowedHosts } from './config/allowed-hosts.ts';
 import { explainFailure } from './config/explain.ts';
 import { reloadTls, TLS_FILES } from './config/tls.ts';
 import { Admission } from './files/admission.ts';
@@ -141,7 +142,8 @@ async function open(config: Config, log: Logger): Promise<App> {
   });
   const policyFile = settings.ASSET_POLICY_FILE;
   const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);
-  listener.serve(rpcHandlers(files, health, { authenticator, limits: openCallLimits(config) }, route, log));
+  const gate = { authenticator, limits: openCallLimits(config), allowedHosts: allowedHosts(config) };
+  listener.serve(rpcHandlers(files, health, gate, route, log));
   await health.check();
   if (!isTuned)
     log.warn('V8 was started without the flags of bin/flags.json: uploads take more CPU time and memory');

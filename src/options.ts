@@ -35,7 +35,7 @@ export const OPTIONS = {
   ASSET_PUBLIC_URL: option(
     http().optional(),
     '',
-    'What URLs of the filesystem store start with, as browsers reach the service. By default http(s):// and ASSET_LISTEN.',
+    'What URLs of the filesystem store start with, as browsers reach the service. By default http(s):// and ASSET_LISTEN. With ASSET_AUTH=none the service answers under its host as well as under names of the loopback, and under no other.',
   ),
   ASSET_DATA_DIR: option(text(), './data', 'Directory of the embedded store and catalog.'),
   ASSET_MIN_FREE_SPACE: option(

@@ -2,12 +2,13 @@ import { createContextKey, type ContextValues, type HandlerContext } from '@conn
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contract/grpc/reflection/v1alpha/reflection_pb.js';
-import { isAssetError } from '../errors.ts';
+import { AssetError, isAssetError } from '../errors.ts';
 import { ANONYMOUS, callerIds, callerKey, type Caller, type Principal } from '../files/caller.ts';
 import type { Authenticator, Credentials } from '../identity/authenticator.ts';
 import type { CallLimits } from './call-limits.ts';
 import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';
 import { claimedSubject } from '../identity/end-user.ts';
+import { isForAllowedHost, WRONG_HOST, type AllowedHosts } from './host-check.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
 import { networkOf } from './listener/connection-count.ts';
 import { maxMessageBytes } from './message-limits.ts';
@@ -22,6 +23,8 @@ const OPEN_SERVICES = new Set([Health.typeName, ServerReflection.typeName, Serve
 export interface GateOptions {
   readonly authenticator: Authenticator;
   readonly limits: CallLimits;
+  /** Any name where left out. */
+  readonly allowedHosts?: AllowedHosts | undefined;
 }
 
 /** Where the gate leaves who makes a call; undefined where nobody is asked who they are. */
@@ -57,11 +60,15 @@ export class Gate {
    * @throws AssetError that tells why the call is refused
    */
   async admit({ service, values }: Pick<HandlerContext, 'service' | 'values'>): Promise<void> {
+    const { authenticator, limits, allowedHosts } = this.#options;
+    const presented = values.get(presentedKey);
+    if (allowedHosts && !isForAllowedHost(allowedHosts, presented.rawHeaders)) {
+      throw new AssetError('PERMISSION_DENIED', WRONG_HOST);
+    }
     if (service.typeName === Health.typeName) return;
-    const { authenticator, limits } = this.#options;
     await limits.checkRefusals(addressKey(values), 'this address');
     if (OPEN_SERVICES.has(service.typeName)) return;
-    const credentials = credentialsIn(values.get(presentedKey));
+    const credentials = credentialsIn(presented);
     const principal = await authenticator.principalOf(credentials);
     values.set(knownKey, { principal, endUser: undefined });
     const endUser = await this.#endUserOf(principal, credentials);

@@ -14,6 +14,7 @@ import { Gate, type GateOptions } from './gate.ts';
 import { limitCalls } from './limit-interceptors.ts';
 import { grpcHandler } from './grpc/handler.ts';
 import { healthRoutes } from './health.ts';
+import { onAllowedHosts } from './host-check.ts';
 import { identify, observe } from './interceptors.ts';
 import { boundLists } from './list-bounds.ts';
 import type { Handlers, RequestHandler } from './listener.ts';
@@ -36,7 +37,7 @@ export function rpcHandlers(
   fallback: RequestHandler | undefined,
   log: Logger,
 ): Handlers {
-  const { authenticator, limits } = gateOptions;
+  const { authenticator, limits, allowedHosts } = gateOptions;
   const { challenge } = authenticator;
   const gate = new Gate(gateOptions);
   const options = {
@@ -67,7 +68,7 @@ export function rpcHandlers(
     }),
     onRequest: connectNodeAdapter({
       ...{ ...options, requestGate: unseen.requestGate },
-      ...(fallback && { fallback }),
+      ...(fallback && { fallback: allowedHosts ? onAllowedHosts(allowedHosts, fallback) : fallback }),
     }),
   };
 }

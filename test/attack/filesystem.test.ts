@@ -203,7 +203,7 @@ describe('the route of the blobs', () => {
       socket.on('data', (data) => (text += data.toString('latin1')));
       socket.on('error', () => undefined);
       socket.on('close', () => resolve(text));
-      const head = `${method} ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`;
+      const head = `${method} ${target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`;
       socket.write(Buffer.from(head, 'utf8'));
     });
   }

@@ -230,7 +230,7 @@ describe(`fuzzed bytes (ASSET_TEST_SEED=${seed})`, () => {
         .uint8Array({ maxLength: 200 })
         .map((rest) =>
           Buffer.concat([
-            Buffer.from(`POST /${AssetService.typeName}/GetFile HTTP/1.1\r\nhost: x\r\n`),
+            Buffer.from(`POST /${AssetService.typeName}/GetFile HTTP/1.1\r\nhost: localhost\r\n`),
             rest,
           ]),
         ),

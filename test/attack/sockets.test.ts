@@ -96,7 +96,11 @@ describe('hostile connections', () => {
 
   it('that drip the headers of HTTP/1.1 are closed', async () => {
     await whileOthersWork(service, async () => {
-      const sockets = openSockets(service.port, 50, `POST ${GET_FILE} HTTP/1.1\r\nhost: x\r\nx-slow: `);
+      const sockets = openSockets(
+        service.port,
+        50,
+        `POST ${GET_FILE} HTTP/1.1\r\nhost: localhost\r\nx-slow: `,
+      );
       await drip(sockets, 'a');
     });
   });
@@ -114,14 +118,14 @@ describe('hostile connections', () => {
 
   it('that drip the body of a unary call over HTTP/1.1 are closed', async () => {
     await whileOthersWork(service, async () => {
-      const head = `POST ${GET_FILE} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{`;
+      const head = `POST ${GET_FILE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{`;
       await drip(openSockets(service.port, 50, head), ' ');
     });
   });
 
   it('that drip the body of an upload over HTTP/1.1 are answered or closed', async () => {
     await whileOthersWork(service, async () => {
-      const head = `POST ${RPC}/Upload HTTP/1.1\r\nhost: x\r\ncontent-type: application/connect+proto\r\nconnect-protocol-version: 1\r\ncontent-length: 1000000\r\n\r\n`;
+      const head = `POST ${RPC}/Upload HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/connect+proto\r\nconnect-protocol-version: 1\r\ncontent-length: 1000000\r\n\r\n`;
       const sockets = openSockets(service.port, 20, head);
       // The length of a message of which a byte comes now and then.
       for (const socket of sockets) socket.write(Buffer.from([0, 0, 1, 0, 0]));
@@ -227,7 +231,7 @@ describe('hostile connections', () => {
       const [socket] = openSockets(
         service.port,
         1,
-        `GET / HTTP/1.1\r\nhost: x\r\nx-big: ${'y'.repeat(MiB)}\r\n\r\n`,
+        `GET / HTTP/1.1\r\nhost: localhost\r\nx-big: ${'y'.repeat(MiB)}\r\n\r\n`,
       );
       let said = '';
       socket!.on('data', (data) => (said += data.toString('latin1')));
@@ -325,7 +329,7 @@ describe('hostile connections', () => {
         const socket = connect(service.port, '127.0.0.1');
         socket.on('error', () => undefined);
         socket.pause();
-        socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+        socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
         return socket;
       });
       const gone = () => new Set(raw.frames.filter(isEnd).map(({ streamId }) => streamId));
@@ -439,7 +443,7 @@ describe('many connections over TLS', () => {
   });
 
   it('give their places back however they end', async () => {
-    for (const start of [undefined, HALF_HELLO, Buffer.from('GET / HTTP/1.1\r\nhost: x\r\n\r\n')]) {
+    for (const start of [undefined, HALF_HELLO, Buffer.from('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')]) {
       for (let round = 0; round < 3; round++) {
         const sockets = open(ATTACKER, PER_ADDRESS, start);
         await until(() => sockets.every(({ connecting }) => !connecting), 'the connections are made');

@@ -61,7 +61,7 @@ describe('the port', () => {
     }
   });
 
-  const HOST = 'host: x\r\n';
+  const HOST = 'host: localhost\r\n';
   const H2_PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
   it.each([
     ['random bytes', randomBuffer()],
@@ -255,7 +255,7 @@ describe('the port with TLS', () => {
   });
 
   it.each([
-    ['cleartext HTTP', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'],
+    ['cleartext HTTP', 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n'],
     ['cleartext HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
     ['random bytes', randomBuffer()],
   ])('outlives %s', async (_, bytes) => {
