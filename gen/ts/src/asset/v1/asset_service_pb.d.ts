@@ -20,13 +20,13 @@ export declare const file_asset_v1_asset_service: GenFile;
  */
 export declare type UploadRequest = Message<"asset.v1.UploadRequest"> & {
   /**
-   * What the stream is for. Set in the first message and in no other.
+   * Set in the first message and in no other.
    *
    * @generated from oneof asset.v1.UploadRequest.first_message
    */
   firstMessage: {
     /**
-     * Describes the file that the stream brings.
+     * Describes the new file.
      *
      * @generated from field: asset.v1.UploadSpec upload_spec = 1;
      */
@@ -34,7 +34,7 @@ export declare type UploadRequest = Message<"asset.v1.UploadRequest"> & {
     case: "uploadSpec";
   } | {
     /**
-     * Id of the upload to go on with, as StartUpload returned it.
+     * Id of the upload to continue, from StartUpload.
      *
      * @generated from field: string upload_id = 2;
      */
@@ -43,25 +43,24 @@ export declare type UploadRequest = Message<"asset.v1.UploadRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Place of the first byte of `data` in the file, in bytes from its start. It must be the number of
-   * bytes sent so far, or with `upload_id` in the first message the `persisted_size`; anything else is
-   * refused with OUT_OF_RANGE.
+   * Offset of the first byte of `data` in the file. It must be the number of bytes sent so far, or with
+   * `upload_id` in the first message the `persisted_size`; otherwise the error is OUT_OF_RANGE.
    *
    * @generated from field: int64 write_offset = 3;
    */
   writeOffset: bigint;
 
   /**
-   * Bytes of the file. A message should carry 256 KiB to 1 MiB and may carry at most 2 MiB. May be
-   * left out in the first message and in the last.
+   * Bytes of the file. 256 KiB to 1 MiB per message is recommended, 2 MiB is the maximum. Optional in the
+   * first and the last message.
    *
    * @generated from field: asset.v1.ChecksummedData data = 4;
    */
   data?: ChecksummedData | undefined;
 
   /**
-   * Checksums of the whole file, verified before the file becomes visible. Set in the first or
-   * in the last message; where both set the same checksum, the two must agree.
+   * Checksums of the whole file, verified before the file becomes visible. Set in the first or in the last
+   * message; if both set the same checksum, the values must be equal.
    *
    * @generated from field: asset.v1.Checksums checksums = 5;
    */
@@ -89,28 +88,28 @@ export declare const UploadRequestSchema: GenMessage<UploadRequest>;
  */
 export declare type UploadSpec = Message<"asset.v1.UploadSpec"> & {
   /**
-   * The writable fields of the new file: name, content_type, owner, usage, relations, attributes.
-   * The others are set by the service and ignored here. An empty `content_type` is found out from
-   * the bytes and the name.
+   * The writable fields of the new file: name, content_type, owner, usage, relations, attributes. The
+   * service sets the others and ignores them here. If `content_type` is empty, it is detected from the
+   * bytes and the name.
    *
    * @generated from field: asset.v1.File file = 1;
    */
   file?: File | undefined;
 
   /**
-   * Size of the whole file in bytes. Giving it lets the service choose the cheapest way to store,
-   * and refuse a file that is too large before it is sent. The upload fails with INVALID_ARGUMENT if
-   * the stream brings more or fewer bytes.
+   * Size of the whole file in bytes. With it the service can choose the cheapest way to store the file and
+   * refuse one that is too large before it is sent. If the stream has more or fewer bytes, the error is
+   * INVALID_ARGUMENT.
    *
    * @generated from field: optional int64 size_bytes = 2;
    */
   sizeBytes?: bigint | undefined;
 
   /**
-   * Makes the upload safe to repeat (AIP-155): a second upload with the same id by the same caller
-   * returns the file of the first and stores nothing, whichever replica answers. With other content
-   * it fails with ALREADY_EXISTS. An id is remembered as long as its file exists. A random UUID is
-   * a good choice. Printable ASCII without spaces. Empty: every upload makes a new file.
+   * Makes the upload safe to repeat (AIP-155): another upload of the same caller with the same id returns the
+   * first file and stores nothing, on any replica. With other content the error is ALREADY_EXISTS. An id is
+   * kept as long as its file exists. Use a random UUID, for example. Printable ASCII without spaces. If
+   * empty, every upload creates a new file.
    *
    * @generated from field: string request_id = 3;
    */
@@ -137,7 +136,7 @@ export declare type ChecksummedData = Message<"asset.v1.ChecksummedData"> & {
   content: Uint8Array;
 
   /**
-   * CRC32C (Castagnoli) of `content`. Where given, the receiver refuses a piece that does not match.
+   * CRC32C (Castagnoli) of `content`. If set, the receiver refuses a piece that does not match.
    *
    * @generated from field: optional fixed32 crc32c = 2;
    */
@@ -151,19 +150,19 @@ export declare type ChecksummedData = Message<"asset.v1.ChecksummedData"> & {
 export declare const ChecksummedDataSchema: GenMessage<ChecksummedData>;
 
 /**
- * UploadResponse tells how an upload ended.
+ * UploadResponse is the result of an Upload stream.
  *
  * @generated from message asset.v1.UploadResponse
  */
 export declare type UploadResponse = Message<"asset.v1.UploadResponse"> & {
   /**
-   * What the upload came to.
+   * The finished file, or how far an unfinished upload is.
    *
    * @generated from oneof asset.v1.UploadResponse.write_status
    */
   writeStatus: {
     /**
-     * Number of bytes that are kept for an upload that goes on later.
+     * Number of durable bytes of an upload that is not finished: the offset to continue from.
      *
      * @generated from field: int64 persisted_size = 1;
      */
@@ -171,7 +170,8 @@ export declare type UploadResponse = Message<"asset.v1.UploadResponse"> & {
     case: "persistedSize";
   } | {
     /**
-     * The finished file. Only its `id` is set where an earlier call finished it and the caller may not read it now.
+     * The finished file. Only its `id` is set if an earlier call finished it and the caller may not read it
+     * now.
      *
      * @generated from field: asset.v1.File file = 2;
      */
@@ -187,7 +187,7 @@ export declare type UploadResponse = Message<"asset.v1.UploadResponse"> & {
 export declare const UploadResponseSchema: GenMessage<UploadResponse>;
 
 /**
- * StartUploadRequest describes the file to begin with.
+ * StartUploadRequest describes the file to upload.
  *
  * @generated from message asset.v1.StartUploadRequest
  */
@@ -200,7 +200,7 @@ export declare type StartUploadRequest = Message<"asset.v1.StartUploadRequest"> 
   uploadSpec?: UploadSpec | undefined;
 
   /**
-   * The way that the bytes will take.
+   * How the bytes will be sent.
    *
    * @generated from field: asset.v1.UploadTransport transport = 2;
    */
@@ -214,28 +214,28 @@ export declare type StartUploadRequest = Message<"asset.v1.StartUploadRequest"> 
 export declare const StartUploadRequestSchema: GenMessage<StartUploadRequest>;
 
 /**
- * StartUploadResponse names the upload.
+ * StartUploadResponse has the id of the upload and how to send its bytes.
  *
  * @generated from message asset.v1.StartUploadResponse
  */
 export declare type StartUploadResponse = Message<"asset.v1.StartUploadResponse"> & {
   /**
-   * Id of the upload, and of the file that it becomes.
+   * Id of the upload and of the resulting file.
    *
    * @generated from field: string upload_id = 1;
    */
   uploadId: string;
 
   /**
-   * When the upload is given up if nothing more comes; every call that brings bytes moves it.
+   * When the upload expires; every call that sends bytes extends it.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 2;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * Size of every part of a DIRECT upload but the last, in bytes. For an upload through the service, the
-   * size in which it stores: a hint, any piece may be sent.
+   * Size in bytes of every part of a DIRECT upload except the last. For an upload through the service, the
+   * size in which it stores: a hint, pieces of any size may be sent.
    *
    * @generated from field: int64 part_size_bytes = 3;
    */
@@ -262,14 +262,14 @@ export declare type UploadChunkRequest = Message<"asset.v1.UploadChunkRequest"> 
   uploadId: string;
 
   /**
-   * Place of the first byte of `data` in the file: the `persisted_size`.
+   * Offset of the first byte of `data` in the file: the `persisted_size`.
    *
    * @generated from field: int64 write_offset = 2;
    */
   writeOffset: bigint;
 
   /**
-   * The piece; may be left out with `finish_write`.
+   * The piece; optional with `finish_write`.
    *
    * @generated from field: asset.v1.ChecksummedData data = 3;
    */
@@ -283,7 +283,7 @@ export declare type UploadChunkRequest = Message<"asset.v1.UploadChunkRequest"> 
   checksums?: Checksums | undefined;
 
   /**
-   * True if the file is complete with this piece.
+   * True if this is the last piece.
    *
    * @generated from field: bool finish_write = 5;
    */
@@ -297,19 +297,19 @@ export declare type UploadChunkRequest = Message<"asset.v1.UploadChunkRequest"> 
 export declare const UploadChunkRequestSchema: GenMessage<UploadChunkRequest>;
 
 /**
- * UploadChunkResponse tells how far the upload has come.
+ * UploadChunkResponse is the state of the upload after the piece.
  *
  * @generated from message asset.v1.UploadChunkResponse
  */
 export declare type UploadChunkResponse = Message<"asset.v1.UploadChunkResponse"> & {
   /**
-   * What the upload has come to.
+   * The finished file, or how far the unfinished upload is.
    *
    * @generated from oneof asset.v1.UploadChunkResponse.write_status
    */
   writeStatus: {
     /**
-     * Number of bytes that are durable; where to go on.
+     * Number of durable bytes: the offset to continue from.
      *
      * @generated from field: int64 persisted_size = 1;
      */
@@ -317,7 +317,8 @@ export declare type UploadChunkResponse = Message<"asset.v1.UploadChunkResponse"
     case: "persistedSize";
   } | {
     /**
-     * The finished file. Only its `id` is set where an earlier call finished it and the caller may not read it now.
+     * The finished file. Only its `id` is set if an earlier call finished it and the caller may not read it
+     * now.
      *
      * @generated from field: asset.v1.File file = 2;
      */
@@ -353,20 +354,20 @@ export declare type GetUploadRequest = Message<"asset.v1.GetUploadRequest"> & {
 export declare const GetUploadRequestSchema: GenMessage<GetUploadRequest>;
 
 /**
- * GetUploadResponse tells how far the upload has come.
+ * GetUploadResponse is the state of the upload.
  *
  * @generated from message asset.v1.GetUploadResponse
  */
 export declare type GetUploadResponse = Message<"asset.v1.GetUploadResponse"> & {
   /**
-   * What the upload has come to.
+   * The finished file, or how far the unfinished upload is.
    *
    * @generated from oneof asset.v1.GetUploadResponse.write_status
    */
   writeStatus: {
     /**
-     * Number of bytes that are durable; where to go on. 0 for a DIRECT upload, whose parts the store
-     * keeps.
+     * Number of durable bytes: the offset to continue from. 0 for a DIRECT upload, whose parts are in the
+     * store.
      *
      * @generated from field: int64 persisted_size = 1;
      */
@@ -374,7 +375,8 @@ export declare type GetUploadResponse = Message<"asset.v1.GetUploadResponse"> & 
     case: "persistedSize";
   } | {
     /**
-     * The finished file. Only its `id` is set where an earlier call finished it and the caller may not read it now.
+     * The finished file. Only its `id` is set if an earlier call finished it and the caller may not read it
+     * now.
      *
      * @generated from field: asset.v1.File file = 2;
      */
@@ -383,7 +385,7 @@ export declare type GetUploadResponse = Message<"asset.v1.GetUploadResponse"> & 
   } | { case: undefined; value?: undefined };
 
   /**
-   * When the upload is given up if nothing more comes; unset for a finished one.
+   * When the upload expires unless more bytes are sent; unset if it is finished.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 3;
    */
@@ -410,7 +412,7 @@ export declare type SignUploadPartsRequest = Message<"asset.v1.SignUploadPartsRe
   uploadId: string;
 
   /**
-   * Numbers of the parts, from 1, each once: 1 to 1,000 of them. Part n begins at byte
+   * Part numbers, from 1, without duplicates: 1 to 1,000 of them. Part n starts at byte
    * (n - 1) * part_size_bytes.
    *
    * @generated from field: repeated int32 part_numbers = 2;
@@ -425,7 +427,7 @@ export declare type SignUploadPartsRequest = Message<"asset.v1.SignUploadPartsRe
 export declare const SignUploadPartsRequestSchema: GenMessage<SignUploadPartsRequest>;
 
 /**
- * SignedPart is where one part is sent.
+ * SignedPart is the URL for one part.
  *
  * @generated from message asset.v1.SignedPart
  */
@@ -445,7 +447,7 @@ export declare type SignedPart = Message<"asset.v1.SignedPart"> & {
   url: string;
 
   /**
-   * Headers that have to be sent with it, as they are.
+   * Headers to send with it, unchanged.
    *
    * @generated from field: map<string, string> headers = 3;
    */
@@ -459,20 +461,20 @@ export declare type SignedPart = Message<"asset.v1.SignedPart"> & {
 export declare const SignedPartSchema: GenMessage<SignedPart>;
 
 /**
- * SignUploadPartsResponse carries the URLs.
+ * SignUploadPartsResponse has the URLs.
  *
  * @generated from message asset.v1.SignUploadPartsResponse
  */
 export declare type SignUploadPartsResponse = Message<"asset.v1.SignUploadPartsResponse"> & {
   /**
-   * One for each number asked, in that order: at most 1,000.
+   * One for each requested number, in that order: at most 1,000.
    *
    * @generated from field: repeated asset.v1.SignedPart parts = 1;
    */
   parts: SignedPart[];
 
   /**
-   * When the URLs cease to work.
+   * When the URLs expire.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 2;
    */
@@ -486,7 +488,7 @@ export declare type SignUploadPartsResponse = Message<"asset.v1.SignUploadPartsR
 export declare const SignUploadPartsResponseSchema: GenMessage<SignUploadPartsResponse>;
 
 /**
- * CompleteUploadRequest ends an upload.
+ * CompleteUploadRequest completes an upload.
  *
  * @generated from message asset.v1.CompleteUploadRequest
  */
@@ -513,13 +515,13 @@ export declare type CompleteUploadRequest = Message<"asset.v1.CompleteUploadRequ
 export declare const CompleteUploadRequestSchema: GenMessage<CompleteUploadRequest>;
 
 /**
- * CompleteUploadResponse carries the new file.
+ * CompleteUploadResponse has the new file.
  *
  * @generated from message asset.v1.CompleteUploadResponse
  */
 export declare type CompleteUploadResponse = Message<"asset.v1.CompleteUploadResponse"> & {
   /**
-   * The file. Only its `id` is set where an earlier call finished it and the caller may not read it now.
+   * The file. Only its `id` is set if an earlier call finished it and the caller may not read it now.
    *
    * @generated from field: asset.v1.File file = 1;
    */
@@ -533,7 +535,7 @@ export declare type CompleteUploadResponse = Message<"asset.v1.CompleteUploadRes
 export declare const CompleteUploadResponseSchema: GenMessage<CompleteUploadResponse>;
 
 /**
- * CancelUploadRequest gives an upload up.
+ * CancelUploadRequest cancels an upload.
  *
  * @generated from message asset.v1.CancelUploadRequest
  */
@@ -553,7 +555,7 @@ export declare type CancelUploadRequest = Message<"asset.v1.CancelUploadRequest"
 export declare const CancelUploadRequestSchema: GenMessage<CancelUploadRequest>;
 
 /**
- * CancelUploadResponse is empty: nothing is left.
+ * CancelUploadResponse is empty.
  *
  * @generated from message asset.v1.CancelUploadResponse
  */
@@ -588,9 +590,9 @@ export declare type GetFileUrlRequest = Message<"asset.v1.GetFileUrlRequest"> & 
   } | { case: undefined; value?: undefined };
 
   /**
-   * How long the URL may be used: at most this long, at least half of it, since URLs are kept equal
-   * within a time window of half the ttl. 1 second to 7 days, moved into the bounds that the usage policy sets; where
-   * left out, what that policy says, 15 minutes by default.
+   * Lifetime of the URL: at most this long, at least half of it, because URLs stay equal within a time
+   * window of half the ttl. 1 second to 7 days, limited to the bounds of the usage policy. If unset, the default of
+   * that policy: 15 minutes unless configured.
    *
    * @generated from field: google.protobuf.Duration ttl = 3;
    */
@@ -604,8 +606,7 @@ export declare type GetFileUrlRequest = Message<"asset.v1.GetFileUrlRequest"> & 
   disposition: Disposition;
 
   /**
-   * Name under which a browser saves the file; the file's own name where empty. It is held to the
-   * rules of `File.name`.
+   * Name under which a browser saves the file; if empty, the file's name. The rules of `File.name` apply.
    *
    * @generated from field: string download_name = 5;
    */
@@ -619,30 +620,29 @@ export declare type GetFileUrlRequest = Message<"asset.v1.GetFileUrlRequest"> & 
 export declare const GetFileUrlRequestSchema: GenMessage<GetFileUrlRequest>;
 
 /**
- * GetFileUrlResponse is a URL with what a caller needs to use it.
+ * GetFileUrlResponse is a URL and what it serves.
  *
  * @generated from message asset.v1.GetFileUrlResponse
  */
 export declare type GetFileUrlResponse = Message<"asset.v1.GetFileUrlResponse"> & {
   /**
-   * The URL. It works for GET, with byte ranges, and needs no further credentials.
+   * The URL. It works for GET, with byte ranges, and needs no other credentials.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
-   * When the URL ceases to work. Sooner than the ttl says where what the service itself may do with the store
-   * ends before.
+   * When the URL expires. Earlier than the ttl says if the service's own credentials for the store expire
+   * first.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 2;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * Media type that the bytes are served with: that of the file, without parameters other than the
-   * charset. What browsers run, such as HTML, XML and JavaScript, is served as
-   * "application/octet-stream".
+   * Media type of the response: that of the file, without parameters other than the charset. Types that
+   * browsers execute, such as HTML, XML and JavaScript, are served as "application/octet-stream".
    *
    * @generated from field: string content_type = 3;
    */
@@ -683,7 +683,7 @@ export declare type BatchGetFileUrlsRequest = Message<"asset.v1.BatchGetFileUrls
 export declare const BatchGetFileUrlsRequestSchema: GenMessage<BatchGetFileUrlsRequest>;
 
 /**
- * BatchGetFileUrlsResponse answers every request of a batch.
+ * BatchGetFileUrlsResponse has a result for every request of a batch.
  *
  * @generated from message asset.v1.BatchGetFileUrlsResponse
  */
@@ -703,13 +703,13 @@ export declare type BatchGetFileUrlsResponse = Message<"asset.v1.BatchGetFileUrl
 export declare const BatchGetFileUrlsResponseSchema: GenMessage<BatchGetFileUrlsResponse>;
 
 /**
- * FileUrlResult is the answer to one request of a batch.
+ * FileUrlResult is the result of one request of a batch.
  *
  * @generated from message asset.v1.FileUrlResult
  */
 export declare type FileUrlResult = Message<"asset.v1.FileUrlResult"> & {
   /**
-   * Either a URL or why there is none.
+   * Either a URL or an error.
    *
    * @generated from oneof asset.v1.FileUrlResult.result
    */
@@ -723,7 +723,7 @@ export declare type FileUrlResult = Message<"asset.v1.FileUrlResult"> & {
     case: "response";
   } | {
     /**
-     * The error that GetFileUrl would have ended with, with the same code and details.
+     * The error that GetFileUrl would return, with the same code and details.
      *
      * @generated from field: google.rpc.Status error = 2;
      */
@@ -752,15 +752,14 @@ export declare type DownloadFileRequest = Message<"asset.v1.DownloadFileRequest"
   fileId: string;
 
   /**
-   * First byte to send, counted from the start of the file. The size of the file is allowed and
-   * sends no bytes.
+   * Offset of the first byte to send. If it equals the size of the file, no bytes are sent.
    *
    * @generated from field: int64 read_offset = 2;
    */
   readOffset: bigint;
 
   /**
-   * Greatest number of bytes to send; 0 sends all up to the end of the file.
+   * Maximum number of bytes to send; 0 means up to the end of the file.
    *
    * @generated from field: int64 read_limit = 3;
    */
@@ -780,15 +779,15 @@ export declare const DownloadFileRequestSchema: GenMessage<DownloadFileRequest>;
  */
 export declare type DownloadFileResponse = Message<"asset.v1.DownloadFileResponse"> & {
   /**
-   * The next bytes of the file, with their CRC32C. Unset in the only message of a download that
-   * sends no bytes.
+   * The next bytes of the file, with their CRC32C. Unset if the download has no bytes; then there is only
+   * this message.
    *
    * @generated from field: asset.v1.ChecksummedData data = 1;
    */
   data?: ChecksummedData | undefined;
 
   /**
-   * The record of the file. Set in the first message alone.
+   * The record of the file. Set only in the first message.
    *
    * @generated from field: asset.v1.File file = 2;
    */
@@ -822,7 +821,7 @@ export declare type GetFileRequest = Message<"asset.v1.GetFileRequest"> & {
 export declare const GetFileRequestSchema: GenMessage<GetFileRequest>;
 
 /**
- * GetFileResponse carries one record.
+ * GetFileResponse has one record.
  *
  * @generated from message asset.v1.GetFileResponse
  */
@@ -862,7 +861,7 @@ export declare type BatchGetFilesRequest = Message<"asset.v1.BatchGetFilesReques
 export declare const BatchGetFilesRequestSchema: GenMessage<BatchGetFilesRequest>;
 
 /**
- * BatchGetFilesResponse carries the records that exist.
+ * BatchGetFilesResponse has the records that exist.
  *
  * @generated from message asset.v1.BatchGetFilesResponse
  */
@@ -875,7 +874,7 @@ export declare type BatchGetFilesResponse = Message<"asset.v1.BatchGetFilesRespo
   files: File[];
 
   /**
-   * The ids of the request that name no file which the caller may read, in its order: at most 1,000.
+   * The requested ids without a file that the caller may read, in the order of the request: at most 1,000.
    *
    * @generated from field: repeated string missing_file_ids = 2;
    */
@@ -889,7 +888,7 @@ export declare type BatchGetFilesResponse = Message<"asset.v1.BatchGetFilesRespo
 export declare const BatchGetFilesResponseSchema: GenMessage<BatchGetFilesResponse>;
 
 /**
- * RelationFilter picks the files that belong to one thing.
+ * RelationFilter selects the files that have one relation target.
  *
  * @generated from message asset.v1.RelationFilter
  */
@@ -902,7 +901,7 @@ export declare type RelationFilter = Message<"asset.v1.RelationFilter"> & {
   name: string;
 
   /**
-   * Id of the thing that the files belong to.
+   * Id of the relation target.
    *
    * @generated from field: string id = 2;
    */
@@ -916,7 +915,7 @@ export declare type RelationFilter = Message<"asset.v1.RelationFilter"> & {
 export declare const RelationFilterSchema: GenMessage<RelationFilter>;
 
 /**
- * FileFilter picks files. A file is listed if it meets every condition that is set.
+ * FileFilter selects files. A file is listed if it meets every condition that is set.
  *
  * @generated from message asset.v1.FileFilter
  */
@@ -977,30 +976,30 @@ export declare const FileFilterSchema: GenMessage<FileFilter>;
  */
 export declare type ListFilesRequest = Message<"asset.v1.ListFilesRequest"> & {
   /**
-   * Greatest number of files to return. 0 gives 50; more than 1000 gives 1000. A page may be
-   * shorter and the list go on all the same: it ends before an answer of 4 MiB.
+   * Maximum number of files in a page. 0 means 50; the maximum is 1000. A page may be shorter although more
+   * files follow, because a response stays below 4 MiB.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first page. The filter and `show_deleted`
-   * must be those of the call that gave the token.
+   * `next_page_token` of the previous page; empty for the first. The filter and `show_deleted` must be those
+   * of the call that returned the token.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Which files; all where left out.
+   * Which files; all if unset.
    *
    * @generated from field: asset.v1.FileFilter filter = 3;
    */
   filter?: FileFilter | undefined;
 
   /**
-   * True to list softly deleted files as well.
+   * True to list soft-deleted files too.
    *
    * @generated from field: bool show_deleted = 4;
    */
@@ -1027,7 +1026,7 @@ export declare type ListFilesResponse = Message<"asset.v1.ListFilesResponse"> & 
   files: File[];
 
   /**
-   * Token of the next page; empty on the last.
+   * Token of the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -1047,7 +1046,7 @@ export declare const ListFilesResponseSchema: GenMessage<ListFilesResponse>;
  */
 export declare type UpdateMetadataRequest = Message<"asset.v1.UpdateMetadataRequest"> & {
   /**
-   * The new values, and in `id` the file to change. A non-empty `etag` must be the current one.
+   * The new values; `id` is the file to change. If `etag` is not empty, it must be the current one.
    *
    * @generated from field: asset.v1.File file = 1;
    */
@@ -1055,14 +1054,14 @@ export declare type UpdateMetadataRequest = Message<"asset.v1.UpdateMetadataRequ
 
   /**
    * What to change: `name`, `content_type`, `owner`, `usage`, `relations`, `relations.<name>`,
-   * `attributes`, `attributes.<name>`, or `*` for all of them. A path whose field is empty in `file`
-   * clears the field; a name of a relation or attribute must be in `file` or in the record, else the
-   * call ends with FIELD_UNKNOWN. An attribute that is null in `file` is there and empty. Where the
-   * mask is left out, every non-empty writable field of `file` is changed. At most 1,000 paths.
+   * `attributes`, `attributes.<name>`, or `*` for all of them. A path whose field is empty in `file` clears
+   * the field. The name of a relation or attribute must be in `file` or in the record, otherwise the error is
+   * FIELD_UNKNOWN. An attribute that is null in `file` is set to null. If the mask is unset, every
+   * non-empty writable field of `file` is changed. At most 1,000 paths.
    *
-   * In JSON a mask is in lowerCamelCase, which does not tell `pageCount` from `page_count`: the name
-   * that `file` has is meant or, if it has none, that of the record. Where two names fit, the call ends
-   * with FIELD_UNKNOWN: leave one of them out of `file`. A name with a comma cannot stand in JSON.
+   * In JSON a mask is in lowerCamelCase, so `pageCount` and `page_count` look the same. The service takes
+   * the name in `file` or, if there is none, in the record. If two names match, the error is FIELD_UNKNOWN:
+   * omit one of them from `file`. A name with a comma cannot be written in JSON.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -1076,7 +1075,7 @@ export declare type UpdateMetadataRequest = Message<"asset.v1.UpdateMetadataRequ
 export declare const UpdateMetadataRequestSchema: GenMessage<UpdateMetadataRequest>;
 
 /**
- * UpdateMetadataResponse carries the changed record.
+ * UpdateMetadataResponse has the changed record.
  *
  * @generated from message asset.v1.UpdateMetadataResponse
  */
@@ -1096,7 +1095,7 @@ export declare type UpdateMetadataResponse = Message<"asset.v1.UpdateMetadataRes
 export declare const UpdateMetadataResponseSchema: GenMessage<UpdateMetadataResponse>;
 
 /**
- * DeleteFileRequest asks to delete a file softly.
+ * DeleteFileRequest asks to soft-delete a file.
  *
  * @generated from message asset.v1.DeleteFileRequest
  */
@@ -1109,7 +1108,7 @@ export declare type DeleteFileRequest = Message<"asset.v1.DeleteFileRequest"> & 
   fileId: string;
 
   /**
-   * Where not empty, the file is deleted only if this is its current etag.
+   * If not empty, the file is deleted only if this is its current etag.
    *
    * @generated from field: string etag = 2;
    */
@@ -1123,7 +1122,7 @@ export declare type DeleteFileRequest = Message<"asset.v1.DeleteFileRequest"> & 
 export declare const DeleteFileRequestSchema: GenMessage<DeleteFileRequest>;
 
 /**
- * DeleteFileResponse carries the deleted record.
+ * DeleteFileResponse has the deleted record.
  *
  * @generated from message asset.v1.DeleteFileResponse
  */
@@ -1143,7 +1142,7 @@ export declare type DeleteFileResponse = Message<"asset.v1.DeleteFileResponse"> 
 export declare const DeleteFileResponseSchema: GenMessage<DeleteFileResponse>;
 
 /**
- * UndeleteFileRequest asks to bring back a softly deleted file.
+ * UndeleteFileRequest asks to restore a soft-deleted file.
  *
  * @generated from message asset.v1.UndeleteFileRequest
  */
@@ -1156,7 +1155,7 @@ export declare type UndeleteFileRequest = Message<"asset.v1.UndeleteFileRequest"
   fileId: string;
 
   /**
-   * Where not empty, the file is brought back only if this is its current etag.
+   * If not empty, the file is restored only if this is its current etag.
    *
    * @generated from field: string etag = 2;
    */
@@ -1170,7 +1169,7 @@ export declare type UndeleteFileRequest = Message<"asset.v1.UndeleteFileRequest"
 export declare const UndeleteFileRequestSchema: GenMessage<UndeleteFileRequest>;
 
 /**
- * UndeleteFileResponse carries the record that was brought back.
+ * UndeleteFileResponse has the restored record.
  *
  * @generated from message asset.v1.UndeleteFileResponse
  */
@@ -1190,7 +1189,7 @@ export declare type UndeleteFileResponse = Message<"asset.v1.UndeleteFileRespons
 export declare const UndeleteFileResponseSchema: GenMessage<UndeleteFileResponse>;
 
 /**
- * UploadTransport is the way that the bytes of an upload take.
+ * UploadTransport says how the bytes of an upload are sent.
  *
  * @generated from enum asset.v1.UploadTransport
  */
@@ -1210,7 +1209,7 @@ export enum UploadTransport {
   THROUGH_SERVICE = 1,
 
   /**
-   * Straight to the store, in parts whose URLs SignUploadParts gives.
+   * Straight to the store, in parts, to URLs from SignUploadParts.
    *
    * @generated from enum value: UPLOAD_TRANSPORT_DIRECT = 2;
    */
@@ -1236,9 +1235,9 @@ export enum Disposition {
   UNSPECIFIED = 0,
 
   /**
-   * Show the file in the browser, where its content type is safe to show: the usual kinds of images
-   * except SVG, of audio and of video, PDF and plain text. Any other type is sent as an attachment
-   * all the same, since it could run code in the reader's session.
+   * Show the file in the browser if its content type is safe: common images except SVG, audio, video, PDF
+   * and plain text. Other types are sent as attachments, because they could run code in the reader's
+   * session.
    *
    * @generated from enum value: DISPOSITION_INLINE = 1;
    */
@@ -1258,38 +1257,39 @@ export enum Disposition {
 export declare const DispositionSchema: GenEnum<Disposition>;
 
 /**
- * AssetService is the one way to files: it stores, reads and describes them, and it alone knows
- * where their bytes lie.
+ * AssetService stores, reads and describes files. Only the service knows where their bytes are stored.
  *
- * Every error carries a canonical code and a `google.rpc.ErrorInfo` whose `reason` is the name of
- * an `ErrorReason` and whose `domain` is "asset.v1". A message that cannot be read is INVALID_ARGUMENT. Where trying again can help, a `google.rpc.RetryInfo` says how long to wait before.
+ * Every error has a canonical code and a `google.rpc.ErrorInfo`. Its `reason` is the name of an
+ * `ErrorReason`, its `domain` is "asset.v1". If a retry can help, a `google.rpc.RetryInfo` says how long
+ * to wait first. A message that cannot be parsed is INVALID_ARGUMENT.
  *
- * Each call is made by whoever its access token names, or for the end user whose token comes with it; then the
- * end user's permission decides. The comments name the role that allows a call for every file. Without it
- * one may do the same with one's own files, those whose `owner` is one's id, and with what the usage
- * policy opens. Who may not gets PERMISSION_DENIED, the same whether there is such a file or not.
+ * The caller is identified by its access token or client certificate. If the call also has an end user's
+ * token, the end user's permission decides. The comments name the role that allows a call for every file. Without
+ * that role a person may do the same with their own files (`owner` is their id) and with what the usage
+ * policy opens. Without permission the error is PERMISSION_DENIED, the same whether the file exists or not.
  *
  * @generated from service asset.v1.AssetService
  */
 export declare const AssetService: GenService<{
   /**
-   * Stores one file from a stream of messages, after the model of google.storage.v2 WriteObject.
+   * Stores one file from a stream of messages, like google.storage.v2 WriteObject.
    *
-   * The first message carries `upload_spec`, or `upload_id` to go on with what StartUpload began.
-   * Every message may carry `data`, whose place in the file is `write_offset`; the last one sets
-   * `finish_write`. The file becomes readable only after all of its bytes are durable and agree with
-   * every size and checksum that the caller gave. Without `upload_id`, whatever ends the stream
-   * before that stores nothing. With it, a stream that ends without `finish_write` is answered with
-   * the `persisted_size`, and one that breaks keeps at least what GetUpload then says.
+   * The first message has `upload_spec`, or `upload_id` to continue an upload that StartUpload began.
+   * Every message may have `data`, at `write_offset` in the file; the last one sets `finish_write`. The
+   * file becomes readable only after all of its bytes are durable and match every size and checksum that
+   * the caller gave.
    *
-   * Role: asset:write, for any owner or none. Without it the caller becomes the owner where `owner` is empty, and may
-   * name nobody else.
+   * Without `upload_id`, a stream that ends early stores nothing. With it, a stream that ends without
+   * `finish_write` returns the `persisted_size`; after a lost connection GetUpload returns it.
    *
-   * Errors: INVALID_ARGUMENT (a broken rule of a message, a wrong size or checksum, a stream
-   * that ends without `finish_write`), OUT_OF_RANGE (`write_offset` is not where the stream
-   * stands), ALREADY_EXISTS (the `request_id` was used for other content), RESOURCE_EXHAUSTED (too
-   * many uploads at once; try again), UNAVAILABLE (store or catalog is down; try again), NOT_FOUND
-   * (no such upload, or it has expired), ABORTED (another call writes to the same upload).
+   * Role: asset:write, for any owner or none. Without it the owner must be the caller, or empty: then it
+   * becomes the caller.
+   *
+   * Errors: INVALID_ARGUMENT (a message breaks a rule, a wrong size or checksum, a stream that ends
+   * without `finish_write`), OUT_OF_RANGE (`write_offset` is not the next offset), ALREADY_EXISTS (the
+   * `request_id` was used for other content), RESOURCE_EXHAUSTED (too many uploads at once; retry),
+   * UNAVAILABLE (store or catalog is down; retry), NOT_FOUND (no such upload, or it has expired), ABORTED
+   * (another call writes to the same upload).
    *
    * @generated from rpc asset.v1.AssetService.Upload
    */
@@ -1299,16 +1299,16 @@ export declare const AssetService: GenService<{
     output: typeof UploadResponseSchema;
   },
   /**
-   * Begins an upload that can go on over several calls, over a broken connection and on another
-   * replica. The answer says how: by Upload or UploadChunk through the service, or by parts that are
-   * sent straight to the store. The id that it returns becomes the id of the file.
+   * Begins a resumable upload: it takes several calls, survives lost connections and continues on any
+   * replica. Send the bytes by Upload or UploadChunk through the service, or (DIRECT) in parts straight to the
+   * store. The returned id becomes the id of the file.
    *
    * With the `request_id` of an earlier upload of the same caller it returns that upload.
    *
-   * Role: as for Upload. Only the caller who began an upload, for the same end user, can go on with it; to anybody
-   * else there is none. A finished one is shown to whoever may read its file as well.
+   * Role: as for Upload. Only the caller who began an upload, for the same end user, can continue it; for
+   * others it does not exist. A finished upload is also shown to callers who may read its file.
    *
-   * Errors: INVALID_ARGUMENT (what the usage policy does not allow; a DIRECT upload without a size).
+   * Errors: INVALID_ARGUMENT (the usage policy does not allow the file; a DIRECT upload without a size).
    *
    * @generated from rpc asset.v1.AssetService.StartUpload
    */
@@ -1319,10 +1319,10 @@ export declare const AssetService: GenService<{
   },
   /**
    * Sends a piece of an upload in one message, for callers that cannot stream, such as browsers. The
-   * piece is durable when the call is answered.
+   * piece is durable when the call returns.
    *
-   * Errors: as for Upload. OUT_OF_RANGE tells the `persisted_size` to go on from, also where the
-   * answer to an earlier call was lost.
+   * Errors: as for Upload. OUT_OF_RANGE has the `persisted_size` to continue from, also if the response to
+   * an earlier call was lost.
    *
    * @generated from rpc asset.v1.AssetService.UploadChunk
    */
@@ -1332,7 +1332,7 @@ export declare const AssetService: GenService<{
     output: typeof UploadChunkResponseSchema;
   },
   /**
-   * Tells how far an upload has come; for a finished one, its file.
+   * Returns how many bytes of an upload are durable or, if it is finished, its file.
    *
    * Errors: NOT_FOUND (no such upload, or it was cancelled or has expired).
    *
@@ -1344,8 +1344,8 @@ export declare const AssetService: GenService<{
     output: typeof GetUploadResponseSchema;
   },
   /**
-   * Returns URLs to which the parts of a DIRECT upload are sent by PUT, with the headers given. Ask for
-   * them shortly before they are used. A part may be sent again.
+   * Returns URLs for the parts of a DIRECT upload. Send each part by PUT with the given headers. Request
+   * the URLs shortly before you use them. A part may be sent again.
    *
    * Errors: NOT_FOUND (no such upload), INVALID_ARGUMENT (a part number that the file does not have),
    * FAILED_PRECONDITION (the upload is not DIRECT).
@@ -1358,12 +1358,12 @@ export declare const AssetService: GenService<{
     output: typeof SignUploadPartsResponseSchema;
   },
   /**
-   * Ends an upload whose bytes are all there: verifies size, checksums and type, and makes the file
-   * visible. For a DIRECT upload the service reads the bytes once, so the call takes its time with a large
-   * file; it may be repeated.
+   * Completes an upload after all its bytes were sent: verifies size, checksums and type, and makes the
+   * file visible. For a DIRECT upload the service reads all bytes once, so the call takes long for a large
+   * file. It may be repeated.
    *
-   * Errors: NOT_FOUND (no such upload), INVALID_ARGUMENT (size, checksum or type are not what was said: the
-   * upload is gone then), FAILED_PRECONDITION (parts are missing: send them).
+   * Errors: NOT_FOUND (no such upload), INVALID_ARGUMENT (size, checksum or type do not match: the upload is
+   * discarded), FAILED_PRECONDITION (parts are missing: send them).
    *
    * @generated from rpc asset.v1.AssetService.CompleteUpload
    */
@@ -1373,7 +1373,7 @@ export declare const AssetService: GenService<{
     output: typeof CompleteUploadResponseSchema;
   },
   /**
-   * Gives an upload up and removes what it stored. A finished upload is a file and is not touched.
+   * Cancels an upload and removes what it stored. A finished upload is a file and stays.
    *
    * Errors: NOT_FOUND (no such upload), ALREADY_EXISTS (the upload is finished).
    *
@@ -1385,16 +1385,16 @@ export declare const AssetService: GenService<{
     output: typeof CancelUploadResponseSchema;
   },
   /**
-   * Returns a private URL of a file's bytes that expires.
+   * Returns a signed URL for a file's bytes. The URL expires.
    *
-   * Two calls with the same arguments within one time window return the same URL, so that browsers
-   * and CDNs can cache what it points to. Whoever holds the URL can read the file until
-   * `expire_time`: hand it to nobody but the person it is for.
+   * Calls with the same arguments within one time window return the same URL, so that browsers and CDNs
+   * can cache. Whoever has the URL can read the file until `expire_time`: give it only to the person it
+   * is for.
    *
    * Role: asset:read.
    *
-   * Errors: NOT_FOUND (no such file, or it is deleted), INVALID_ARGUMENT (ttl out of bounds; INLINE for a usage whose
-   * files may only be saved).
+   * Errors: NOT_FOUND (no such file, or it is deleted), INVALID_ARGUMENT (ttl out of bounds; INLINE for a
+   * usage that allows only attachments).
    *
    * @generated from rpc asset.v1.AssetService.GetFileUrl
    */
@@ -1404,15 +1404,15 @@ export declare const AssetService: GenService<{
     output: typeof GetFileUrlResponseSchema;
   },
   /**
-   * Returns the URLs of many files at once; each request has its own result, in the order asked,
-   * so that one missing file, or one that the caller may not read, does not fail the rest.
+   * Returns the URLs of many files. Each request has its own result, in the order of the requests, so
+   * that a missing file, or one that the caller may not read, does not fail the others.
    *
    * Role: asset:read.
    *
-   * An answer stays below 4 MiB: URLs that have no room in it end with RESOURCE_EXHAUSTED and MESSAGE_TOO_LARGE.
-   * Ask for them again. The first URL always has room.
+   * A response stays below 4 MiB: URLs that do not fit get RESOURCE_EXHAUSTED with MESSAGE_TOO_LARGE; request
+   * them again. The first URL always fits.
    *
-   * Errors: INVALID_ARGUMENT (none, or more than 1000, requests).
+   * Errors: INVALID_ARGUMENT (no request, or more than 1000).
    *
    * @generated from rpc asset.v1.AssetService.BatchGetFileUrls
    */
@@ -1426,8 +1426,8 @@ export declare const AssetService: GenService<{
    *
    * Role: asset:read.
    *
-   * Errors: NOT_FOUND (no such file, or it is deleted), OUT_OF_RANGE (`read_offset` lies beyond the
-   * end of the file).
+   * Errors: NOT_FOUND (no such file, or it is deleted), OUT_OF_RANGE (`read_offset` is beyond the end of
+   * the file).
    *
    * @generated from rpc asset.v1.AssetService.DownloadFile
    */
@@ -1437,7 +1437,7 @@ export declare const AssetService: GenService<{
     output: typeof DownloadFileResponseSchema;
   },
   /**
-   * Returns the record of a file. A softly deleted file is returned too, with `delete_time` set.
+   * Returns the record of a file. A soft-deleted file is returned too, with `delete_time` set.
    *
    * Role: asset:read.
    *
@@ -1451,13 +1451,13 @@ export declare const AssetService: GenService<{
     output: typeof GetFileResponseSchema;
   },
   /**
-   * Returns the records of many files at once. Ids that name no file, or none that the caller may read, do not
-   * fail the call: they are listed in the answer.
+   * Returns the records of many files. Ids of no file, or of files that the caller may not read, do not fail
+   * the call: they are listed in `missing_file_ids`.
    *
    * Role: asset:read.
    *
-   * Errors: INVALID_ARGUMENT (none, or more than 1000, ids), RESOURCE_EXHAUSTED (the records do not fit into an
-   * answer of 4 MiB: ask for `max_files` of them at once, as the error says).
+   * Errors: INVALID_ARGUMENT (no id, or more than 1000), RESOURCE_EXHAUSTED (the records do not fit into a
+   * response of 4 MiB: request at most `max_files`, a metadata value of the error, at once).
    *
    * @generated from rpc asset.v1.AssetService.BatchGetFiles
    */
@@ -1467,13 +1467,13 @@ export declare const AssetService: GenService<{
     output: typeof BatchGetFilesResponseSchema;
   },
   /**
-   * Lists files, newest first, a page at a time. Pages are cut by key, not by position: a file that
-   * is added or removed while a caller turns pages makes no other file appear twice or not at all.
-   * Only files that the caller may read are in it.
+   * Lists files, newest first, one page at a time. Pages continue after a key, not a position: if files are
+   * added or removed meanwhile, no other file appears twice or is skipped. Only files that the caller may
+   * read are listed.
    *
    * Role: asset:read.
    *
-   * Errors: INVALID_ARGUMENT (a page token that is damaged or belongs to another filter).
+   * Errors: INVALID_ARGUMENT (the page token is damaged or belongs to another filter).
    *
    * @generated from rpc asset.v1.AssetService.ListFiles
    */
@@ -1483,13 +1483,14 @@ export declare const AssetService: GenService<{
     output: typeof ListFilesResponseSchema;
   },
   /**
-   * Changes what a file is described by; its bytes never change.
+   * Changes the record of a file; its bytes never change.
    *
-   * Role: asset:write, and nothing less to change the owner. A new usage must allow the file, and its owner to write it.
+   * Role: asset:write; required to change the owner. A new usage must allow the file, and its owner to write
+   * it.
    *
-   * Errors: NOT_FOUND (no such file, or it is deleted), ABORTED (`file.etag` is given and no longer
-   * current, or another update came in between: read the file again and repeat), INVALID_ARGUMENT
-   * (a mask path that does not exist or may not be written; a relation target that does not exist).
+   * Errors: NOT_FOUND (no such file, or it is deleted), ABORTED (`file.etag` is given and not current, or
+   * another update came in between: read the file again and repeat), INVALID_ARGUMENT (a mask path that
+   * does not exist or may not be written; a relation target that does not exist).
    *
    * @generated from rpc asset.v1.AssetService.UpdateMetadata
    */
@@ -1499,12 +1500,12 @@ export declare const AssetService: GenService<{
     output: typeof UpdateMetadataResponseSchema;
   },
   /**
-   * Deletes a file softly: it can no longer be read, but can be brought back with UndeleteFile
-   * until `purge_time`, when its bytes and its record are removed for good.
+   * Soft-deletes a file: it can no longer be read. UndeleteFile restores it until `purge_time`; then its
+   * bytes and its record are removed permanently.
    *
    * Role: asset:delete.
    *
-   * Errors: NOT_FOUND (no such file, or it is deleted already), ABORTED (the etag is not current).
+   * Errors: NOT_FOUND (no such file, or it is already deleted), ABORTED (the etag is not current).
    *
    * @generated from rpc asset.v1.AssetService.DeleteFile
    */
@@ -1514,7 +1515,7 @@ export declare const AssetService: GenService<{
     output: typeof DeleteFileResponseSchema;
   },
   /**
-   * Brings back a softly deleted file.
+   * Restores a soft-deleted file.
    *
    * Role: asset:delete.
    *

@@ -287,7 +287,7 @@ export const UploadTransportSchema = /*@__PURE__*/
   enumDesc(file_asset_v1_asset_service, 0);
 
 /**
- * UploadTransport is the way that the bytes of an upload take.
+ * UploadTransport says how the bytes of an upload are sent.
  *
  * @generated from enum asset.v1.UploadTransport
  */
@@ -309,16 +309,16 @@ export const Disposition = /*@__PURE__*/
   tsEnum(DispositionSchema);
 
 /**
- * AssetService is the one way to files: it stores, reads and describes them, and it alone knows
- * where their bytes lie.
+ * AssetService stores, reads and describes files. Only the service knows where their bytes are stored.
  *
- * Every error carries a canonical code and a `google.rpc.ErrorInfo` whose `reason` is the name of
- * an `ErrorReason` and whose `domain` is "asset.v1". A message that cannot be read is INVALID_ARGUMENT. Where trying again can help, a `google.rpc.RetryInfo` says how long to wait before.
+ * Every error has a canonical code and a `google.rpc.ErrorInfo`. Its `reason` is the name of an
+ * `ErrorReason`, its `domain` is "asset.v1". If a retry can help, a `google.rpc.RetryInfo` says how long
+ * to wait first. A message that cannot be parsed is INVALID_ARGUMENT.
  *
- * Each call is made by whoever its access token names, or for the end user whose token comes with it; then the
- * end user's permission decides. The comments name the role that allows a call for every file. Without it
- * one may do the same with one's own files, those whose `owner` is one's id, and with what the usage
- * policy opens. Who may not gets PERMISSION_DENIED, the same whether there is such a file or not.
+ * The caller is identified by its access token or client certificate. If the call also has an end user's
+ * token, the end user's permission decides. The comments name the role that allows a call for every file. Without
+ * that role a person may do the same with their own files (`owner` is their id) and with what the usage
+ * policy opens. Without permission the error is PERMISSION_DENIED, the same whether the file exists or not.
  *
  * @generated from service asset.v1.AssetService
  */

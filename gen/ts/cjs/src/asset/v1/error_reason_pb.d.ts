@@ -10,8 +10,8 @@ import type { GenEnum, GenFile } from "@bufbuild/protobuf/codegenv2";
 export declare const file_asset_v1_error_reason: GenFile;
 
 /**
- * ErrorReason is why a call failed. The name of the value stands in `reason` of the
- * `google.rpc.ErrorInfo` that every error carries; its `metadata` holds the facts named below.
+ * ErrorReason says why a call failed. Every error has a `google.rpc.ErrorInfo`: its `reason` is the name of
+ * the value, its `metadata` has the keys named below.
  *
  * @generated from enum asset.v1.ErrorReason
  */
@@ -24,76 +24,76 @@ export enum ErrorReason {
   UNSPECIFIED = 0,
 
   /**
-   * INVALID_ARGUMENT. A field breaks a rule of the contract; a `google.rpc.BadRequest` lists each
-   * field with the rule it breaks. Mend the request.
+   * INVALID_ARGUMENT. A field breaks a rule of the contract; a `google.rpc.BadRequest` lists each field and
+   * the rule it breaks. Correct the request.
    *
    * @generated from enum value: ERROR_REASON_FIELD_INVALID = 1;
    */
   FIELD_INVALID = 1,
 
   /**
-   * NOT_FOUND. No file has this id (metadata: file_id), or the caller may not know whether one does.
+   * NOT_FOUND. No file has this id (metadata: file_id), or the caller may not know whether one has.
    *
    * @generated from enum value: ERROR_REASON_FILE_NOT_FOUND = 2;
    */
   FILE_NOT_FOUND = 2,
 
   /**
-   * NOT_FOUND. The file is softly deleted (metadata: file_id). UndeleteFile brings it back.
+   * NOT_FOUND. The file is soft-deleted (metadata: file_id). UndeleteFile restores it.
    *
    * @generated from enum value: ERROR_REASON_FILE_DELETED = 3;
    */
   FILE_DELETED = 3,
 
   /**
-   * ALREADY_EXISTS. UndeleteFile was called for a file that is not deleted. Nothing needs doing.
+   * ALREADY_EXISTS. UndeleteFile was called for a file that is not deleted. No action is needed.
    *
    * @generated from enum value: ERROR_REASON_FILE_NOT_DELETED = 4;
    */
   FILE_NOT_DELETED = 4,
 
   /**
-   * INVALID_ARGUMENT. The first message of an upload has no `upload_spec`, or a later one has.
+   * INVALID_ARGUMENT. The first message of an upload has neither `upload_spec` nor `upload_id`, or a later
+   * one has.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_MESSAGE_ORDER = 5;
    */
   UPLOAD_MESSAGE_ORDER = 5,
 
   /**
-   * INVALID_ARGUMENT. The stream ended before a message with `finish_write`. Nothing was stored:
-   * upload again.
+   * INVALID_ARGUMENT. The stream ended without a message with `finish_write`. Nothing was stored: upload
+   * again.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_NOT_FINISHED = 6;
    */
   UPLOAD_NOT_FINISHED = 6,
 
   /**
-   * OUT_OF_RANGE. `write_offset` is not where the upload stands (metadata: persisted_size, the
-   * offset to go on from).
+   * OUT_OF_RANGE. `write_offset` is not the next offset of the upload (metadata: persisted_size, the offset
+   * to continue from).
    *
    * @generated from enum value: ERROR_REASON_WRITE_OFFSET_MISMATCH = 7;
    */
   WRITE_OFFSET_MISMATCH = 7,
 
   /**
-   * INVALID_ARGUMENT. The stream brought more or fewer bytes than `size_bytes` says. Nothing was
-   * stored.
+   * INVALID_ARGUMENT. The stream had more or fewer bytes than `size_bytes` says. Nothing was stored.
    *
    * @generated from enum value: ERROR_REASON_SIZE_MISMATCH = 8;
    */
   SIZE_MISMATCH = 8,
 
   /**
-   * INVALID_ARGUMENT. Bytes do not have the checksum that came with them (metadata: checksum, which
-   * one). They were damaged on the way or the sum is wrong: compute it anew and upload again.
+   * INVALID_ARGUMENT. Bytes do not match their checksum (metadata: checksum, which one). They were damaged in
+   * transfer, or the checksum is wrong: compute it again and upload again.
    *
    * @generated from enum value: ERROR_REASON_CHECKSUM_MISMATCH = 9;
    */
   CHECKSUM_MISMATCH = 9,
 
   /**
-   * INVALID_ARGUMENT. The bytes are of another type than `content_type` says (metadata:
-   * content_type, detected_type). Declare the true type or leave it empty.
+   * INVALID_ARGUMENT. The bytes are not of the declared `content_type` (metadata: content_type,
+   * detected_type). Declare the true type or leave it empty.
    *
    * @generated from enum value: ERROR_REASON_CONTENT_TYPE_MISMATCH = 10;
    */
@@ -107,15 +107,15 @@ export enum ErrorReason {
   CONTENT_TYPE_NOT_ALLOWED = 11,
 
   /**
-   * INVALID_ARGUMENT. The file is larger than its usage policy allows (metadata: usage,
-   * max_size_bytes), or than the malware scanner takes (metadata: max_size_bytes).
+   * INVALID_ARGUMENT. The file is larger than its usage policy allows (metadata: usage, max_size_bytes), or
+   * than the malware scanner accepts (metadata: max_size_bytes).
    *
    * @generated from enum value: ERROR_REASON_FILE_TOO_LARGE = 12;
    */
   FILE_TOO_LARGE = 12,
 
   /**
-   * INVALID_ARGUMENT. No policy names this usage (metadata: usage).
+   * INVALID_ARGUMENT. There is no policy for this usage (metadata: usage).
    *
    * @generated from enum value: ERROR_REASON_USAGE_UNKNOWN = 13;
    */
@@ -130,14 +130,15 @@ export enum ErrorReason {
   REQUEST_ID_REUSED = 14,
 
   /**
-   * ABORTED. The etag is no longer that of the record (metadata: file_id). Read the file and repeat.
+   * ABORTED. The etag is not the current one of the record (metadata: file_id). Read the file and repeat.
    *
    * @generated from enum value: ERROR_REASON_ETAG_MISMATCH = 15;
    */
   ETAG_MISMATCH = 15,
 
   /**
-   * ABORTED. Another change of the same record won (metadata: file_id). Read the file and repeat.
+   * ABORTED. The record was changed at the same time by another call (metadata: file_id). Read the file and
+   * repeat.
    *
    * @generated from enum value: ERROR_REASON_CONCURRENT_CHANGE = 16;
    */
@@ -181,61 +182,60 @@ export enum ErrorReason {
   ATTRIBUTE_INVALID = 21,
 
   /**
-   * INVALID_ARGUMENT. The page token is damaged or was given for another filter. Start again
-   * without a token.
+   * INVALID_ARGUMENT. The page token is damaged or belongs to another filter. Start again without a token.
    *
    * @generated from enum value: ERROR_REASON_PAGE_TOKEN_INVALID = 22;
    */
   PAGE_TOKEN_INVALID = 22,
 
   /**
-   * OUT_OF_RANGE. `read_offset` lies beyond the end of the file (metadata: size_bytes).
+   * OUT_OF_RANGE. `read_offset` is beyond the end of the file (metadata: size_bytes).
    *
    * @generated from enum value: ERROR_REASON_READ_OFFSET_OUT_OF_RANGE = 23;
    */
   READ_OFFSET_OUT_OF_RANGE = 23,
 
   /**
-   * UNAVAILABLE. The blob store cannot be reached. Try again after the delay of RetryInfo.
+   * UNAVAILABLE. The blob store is not available. Retry after the delay in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_STORE_UNAVAILABLE = 24;
    */
   STORE_UNAVAILABLE = 24,
 
   /**
-   * UNAVAILABLE. The file catalog cannot be reached. Try again after the delay of RetryInfo.
+   * UNAVAILABLE. The file catalog is not available. Retry after the delay in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_CATALOG_UNAVAILABLE = 25;
    */
   CATALOG_UNAVAILABLE = 25,
 
   /**
-   * RESOURCE_EXHAUSTED. The service, or this caller, has as many uploads in hand as it may; or the caller has begun as
-   * many uploads as it may and finished none of them (metadata: limit): finish or cancel some. Try again after the
-   * delay of RetryInfo.
+   * RESOURCE_EXHAUSTED. The service or this caller has the maximum number of running uploads, or this caller
+   * has the maximum number of open (unfinished) uploads (metadata: limit): finish or cancel some. Retry after
+   * the delay in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_TOO_MANY_UPLOADS = 26;
    */
   TOO_MANY_UPLOADS = 26,
 
   /**
-   * UNAVAILABLE. The replica is shutting down. Try again: another one answers.
+   * UNAVAILABLE. The replica is shutting down. Retry: another replica answers.
    *
    * @generated from enum value: ERROR_REASON_SHUTTING_DOWN = 27;
    */
   SHUTTING_DOWN = 27,
 
   /**
-   * RESOURCE_EXHAUSTED. A message is larger than the service reads, or an answer would be larger than
-   * callers read (metadata: max_bytes; max_files, how many of the files asked for fit). Send smaller
-   * pieces, or ask for less at once; the same again does not help.
+   * RESOURCE_EXHAUSTED. A request is larger than the service accepts, or a response would be larger than
+   * callers accept (metadata: max_bytes; max_files, how many of the requested files fit). Send smaller
+   * messages or request less at once; an unchanged retry does not help.
    *
    * @generated from enum value: ERROR_REASON_MESSAGE_TOO_LARGE = 28;
    */
   MESSAGE_TOO_LARGE = 28,
 
   /**
-   * DEADLINE_EXCEEDED. The caller sent nothing for too long in the middle of an upload (metadata:
+   * DEADLINE_EXCEEDED. The caller sent nothing for too long during an upload (metadata:
    * stall_timeout_seconds). Upload again.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_STALLED = 29;
@@ -243,86 +243,85 @@ export enum ErrorReason {
   UPLOAD_STALLED = 29,
 
   /**
-   * ABORTED. The upload lasted past its reservation and was cleaned up. Upload again.
+   * ABORTED. The upload took longer than its reservation and was removed. Upload again.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_EXPIRED = 30;
    */
   UPLOAD_EXPIRED = 30,
 
   /**
-   * DATA_LOSS. The record exists and its bytes do not, or they are not those that were stored
-   * (metadata: file_id). Tell the operators.
+   * DATA_LOSS. The record exists, but its bytes are missing or changed (metadata: file_id). Report it to the
+   * operators.
    *
    * @generated from enum value: ERROR_REASON_BLOB_MISSING = 31;
    */
   BLOB_MISSING = 31,
 
   /**
-   * DEADLINE_EXCEEDED or CANCELLED. The caller's deadline passed or it gave the call up.
+   * DEADLINE_EXCEEDED or CANCELLED. The caller's deadline passed or the caller cancelled.
    *
    * @generated from enum value: ERROR_REASON_CALL_ENDED = 32;
    */
   CALL_ENDED = 32,
 
   /**
-   * INTERNAL. A fault of the service. The operators find it by the request id in their log
-   * (metadata: request_id).
+   * INTERNAL. A bug in the service. The operators find it in their log by the request id (metadata:
+   * request_id).
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 33;
    */
   INTERNAL = 33,
 
   /**
-   * UNIMPLEMENTED or another code that the RPC framework gave: an unknown method, an encoding that
-   * cannot be read.
+   * UNIMPLEMENTED or another code of the RPC framework: an unknown method, an unsupported encoding.
    *
    * @generated from enum value: ERROR_REASON_PROTOCOL = 34;
    */
   PROTOCOL = 34,
 
   /**
-   * INVALID_ARGUMENT. The catalog refused a value for a reason of its own, such as a rule of the
-   * product on the field (metadata: field). A rule that names no field refused the call as a whole:
-   * then there is no metadata, and the operators find the rule in their log by the request id.
+   * INVALID_ARGUMENT. The catalog refused a value, for example by a rule of the product on the field
+   * (metadata: field). Without metadata it refused the call as a whole; the operators find the rule in their
+   * log by the request id.
    *
    * @generated from enum value: ERROR_REASON_CATALOG_REFUSED = 35;
    */
   CATALOG_REFUSED = 35,
 
   /**
-   * FAILED_PRECONDITION. The file is older than the service and its bytes have not been moved into it yet
-   * (metadata: file_id). Read it by its old path until then.
+   * FAILED_PRECONDITION. The file is older than the service and its bytes have not been moved yet (metadata:
+   * file_id). Read it by its old path until then.
    *
    * @generated from enum value: ERROR_REASON_FILE_NOT_MOVED = 36;
    */
   FILE_NOT_MOVED = 36,
 
   /**
-   * NOT_FOUND. No upload has this id (metadata: upload_id): it was cancelled, it has expired, or it was
-   * never started. Start a new one.
+   * NOT_FOUND. No upload has this id (metadata: upload_id): it was cancelled, has expired, or was never
+   * started. Start a new one.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_NOT_FOUND = 37;
    */
   UPLOAD_NOT_FOUND = 37,
 
   /**
-   * ABORTED. Another call writes to the same upload (metadata: upload_id). Ask GetUpload where to go on if
-   * that other call is not yours any more.
+   * ABORTED. Another call writes to the same upload (metadata: upload_id). To take over, call GetUpload for
+   * the offset to continue from.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_TAKEN_OVER = 38;
    */
   UPLOAD_TAKEN_OVER = 38,
 
   /**
-   * ALREADY_EXISTS. The upload is finished and is a file now (metadata: file_id).
+   * ALREADY_EXISTS. The upload is finished and is a file (metadata: file_id).
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_FINISHED = 39;
    */
   UPLOAD_FINISHED = 39,
 
   /**
-   * FAILED_PRECONDITION. The call does not fit the transport of the upload (metadata: upload_id): bytes of a
-   * DIRECT upload go to the store, and only that has parts to sign.
+   * FAILED_PRECONDITION. The call does not fit the transport of the upload (metadata: upload_id): send the
+   * bytes of a DIRECT upload to the store; only DIRECT uploads have parts to sign.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_TRANSPORT = 40;
    */
@@ -337,42 +336,42 @@ export enum ErrorReason {
   UPLOAD_PARTS_MISSING = 41,
 
   /**
-   * UNAUTHENTICATED. The call shows no identity. Send an access token in `authorization` as `Bearer`, or
-   * connect with a client certificate, whichever the service asks for.
+   * UNAUTHENTICATED. The call has no identity. Send an access token in `authorization` as `Bearer`, or connect
+   * with a client certificate, whichever the service requires.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIALS_MISSING = 42;
    */
   CREDENTIALS_MISSING = 42,
 
   /**
-   * UNAUTHENTICATED. A token or certificate does not hold (metadata: credential, which one of
+   * UNAUTHENTICATED. A token or certificate is not valid (metadata: credential, one of
    * `authorization`, `asset-user-token` and `certificate`; problem, one of `expired`, `audience`,
-   * `issuer`, `signature`, `malformed`, `service-account`, `unexpected` and `untrusted`). Get a new
-   * one and try once more.
+   * `issuer`, `signature`, `malformed`, `service-account`, `unexpected` and `untrusted`). Get a new one and
+   * retry once.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIALS_INVALID = 43;
    */
   CREDENTIALS_INVALID = 43,
 
   /**
-   * PERMISSION_DENIED. The calling service sent an end user's token and may not act for users. Leave
-   * `asset-user-token` out, or have the role `asset:act-for-user` given to the service.
+   * PERMISSION_DENIED. The calling service sent an end user's token but may not act for users. Omit
+   * `asset-user-token`, or assign the role `asset:act-for-user` to the service.
    *
    * @generated from enum value: ERROR_REASON_END_USER_NOT_ALLOWED = 44;
    */
   END_USER_NOT_ALLOWED = 44,
 
   /**
-   * PERMISSION_DENIED. The caller, or the end user it acts for, may not do this (metadata: action). The answer is the
-   * same whether the file is somebody else's, deleted, or was never there. It takes a role, the
-   * ownership of the file, or a usage that allows it: trying again does not help.
+   * PERMISSION_DENIED. The caller, or its end user, may not do this (metadata: action). The error is the same
+   * whether the file is somebody else's, deleted, or never existed. It needs a role, the ownership of the
+   * file, or a usage policy that allows it; a retry does not help.
    *
    * @generated from enum value: ERROR_REASON_PERMISSION_DENIED = 45;
    */
   PERMISSION_DENIED = 45,
 
   /**
-   * INVALID_ARGUMENT. Files of this usage may only be saved, not shown in a browser (metadata: usage). Ask for
+   * INVALID_ARGUMENT. The usage allows only attachments, not inline URLs (metadata: usage). Request
    * DISPOSITION_ATTACHMENT.
    *
    * @generated from enum value: ERROR_REASON_DISPOSITION_NOT_ALLOWED = 46;
@@ -380,41 +379,41 @@ export enum ErrorReason {
   DISPOSITION_NOT_ALLOWED = 46,
 
   /**
-   * INVALID_ARGUMENT. The malware scanner knows the bytes (metadata: signature, its name for them). Nothing was
-   * stored: do not send the file again.
+   * INVALID_ARGUMENT. The scanner found malware (metadata: signature, its name). Nothing was stored; do not
+   * send the file again.
    *
    * @generated from enum value: ERROR_REASON_MALWARE_FOUND = 48;
    */
   MALWARE_FOUND = 48,
 
   /**
-   * UNAVAILABLE. The malware scanner cannot be used, and nothing is stored without it. Try again after the
-   * delay of RetryInfo.
+   * UNAVAILABLE. The malware scanner is not available, and nothing is stored unscanned. Retry after the delay
+   * in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_SCANNER_UNAVAILABLE = 49;
    */
   SCANNER_UNAVAILABLE = 49,
 
   /**
-   * RESOURCE_EXHAUSTED. The caller makes more calls than it may (metadata: limit, which one: reads, writes,
-   * downloads or refusals). Try again after the delay of RetryInfo.
+   * RESOURCE_EXHAUSTED. The caller makes too many calls (metadata: limit, one of reads, writes, downloads and
+   * refusals). Retry after the delay in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 51;
    */
   RATE_LIMITED = 51,
 
   /**
-   * RESOURCE_EXHAUSTED. The owner of the file has as many files or bytes as the policy allows (metadata: owner,
-   * usage, quota, limit, used; no usage where the quota is that of all usages). Delete some, or cancel uploads that
-   * are not finished: both count, deleted files until they are purged.
+   * RESOURCE_EXHAUSTED. The owner of the file would exceed the quota of files or bytes (metadata: owner, usage,
+   * quota, limit, used; no usage if the quota covers all usages). Delete files or cancel open uploads; deleted
+   * files count until they are purged.
    *
    * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 52;
    */
   QUOTA_EXCEEDED = 52,
 
   /**
-   * UNAVAILABLE. The service cannot verify tokens now, since the keys of the issuer cannot be fetched.
-   * The token may be good: try again with the same one after the delay of RetryInfo.
+   * UNAVAILABLE. The service cannot verify tokens, because it cannot fetch the issuer's keys. The token may be
+   * valid: retry with the same one after the delay in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_IDENTITY_UNAVAILABLE = 53;
    */

@@ -20,8 +20,8 @@ const ErrorReasonSchema = /*@__PURE__*/
   enumDesc(file_asset_v1_error_reason, 0);
 
 /**
- * ErrorReason is why a call failed. The name of the value stands in `reason` of the
- * `google.rpc.ErrorInfo` that every error carries; its `metadata` holds the facts named below.
+ * ErrorReason says why a call failed. Every error has a `google.rpc.ErrorInfo`: its `reason` is the name of
+ * the value, its `metadata` has the keys named below.
  *
  * @generated from enum asset.v1.ErrorReason
  */

@@ -12,35 +12,35 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_asset_v1_file: GenFile;
 
 /**
- * File is immutable bytes plus the record that describes them. It has an id and never a location.
+ * File is immutable bytes plus the record that describes them. It has an id, never a location.
  *
  * @generated from message asset.v1.File
  */
 export declare type File = Message<"asset.v1.File"> & {
   /**
-   * Id of the file: 15 characters of a-z and 0-9, given by the service. Files that were made before
-   * it may have other ids.
+   * Id of the file: 15 characters of a-z and 0-9. Set by the service. Files that are older than the service
+   * may have other ids.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Name that people know the file by, such as "report.pdf". It is shown and offered for downloads.
-   * At most 255 characters and 1024 bytes.
+   * Display name, such as "report.pdf"; also the default name of downloads. At most 255 characters and 1024
+   * bytes.
    *
-   * It is kept in Unicode NFC. Characters that cannot be seen and make a name look like another one
-   * are taken out: those that turn the direction of writing or have no width, and private use. White
-   * space at the ends goes too. Control characters are refused, and so are `/` and `\`, since a name
-   * is not a path. Names that are older than the service stay as they are until they are changed.
+   * It is stored in Unicode NFC. Invisible characters that can make one name look like another are removed:
+   * bidirectional controls, zero-width characters and private use, and white space at both ends. Control
+   * characters, `/` and `\` are refused, because a name is not a path. Names that are older than the service
+   * stay unchanged until they are updated.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Media type of the bytes (RFC 9110), such as "image/png". The service refuses a type that the
-   * bytes contradict, also when it is changed later.
+   * Media type of the bytes (RFC 9110), such as "image/png". The service refuses a type that the bytes
+   * contradict, also in a later change.
    *
    * @generated from field: string content_type = 3;
    */
@@ -54,48 +54,48 @@ export declare type File = Message<"asset.v1.File"> & {
   sizeBytes: bigint;
 
   /**
-   * Checksums of the whole file, computed from the bytes as they were stored. Set by the service.
+   * Checksums of the whole file, computed from the stored bytes. Set by the service.
    *
    * @generated from field: asset.v1.Checksums checksums = 5;
    */
   checksums?: Checksums | undefined;
 
   /**
-   * Whose file it is: the id of a person or of anything else that owns files. May be empty.
+   * Id of the owner: a person or anything else that owns files. May be empty.
    *
    * @generated from field: string owner = 6;
    */
   owner: string;
 
   /**
-   * What the file is for, such as "avatar" or "invoice". It decides which usage policy holds: the
-   * size and types allowed and how long a deleted file is kept.
+   * What the file is for, such as "avatar" or "invoice". It selects the usage policy: allowed sizes and
+   * types, who may read and write, and how long a deleted file is kept.
    *
    * @generated from field: string usage = 7;
    */
   usage: string;
 
   /**
-   * What the file belongs to. The key is the relation's name: in PocketBase that of the relation
-   * field, such as "project". At most 64 relations, and with their targets at most 10,000 elements, whose
-   * names and ids have at most 512 KiB together in UTF-8; more gives INVALID_ARGUMENT with FIELD_INVALID.
-   * The bounds hold for what the record has after a change.
+   * What the file belongs to. The key is the name of the relation, such as "project" (in PocketBase: of the
+   * relation field). At most 64 relations; relations and targets together at most 10,000, their names and
+   * ids together at most 512 KiB in UTF-8. Beyond that, also after a change, the error is INVALID_ARGUMENT with
+   * FIELD_INVALID.
    *
    * @generated from field: map<string, asset.v1.RelationTargets> relations = 8;
    */
   relations: { [key: string]: RelationTargets };
 
   /**
-   * Every further field that describes the file, by its own name. At most 64 KiB as JSON, measured in
-   * bytes of UTF-8; more, also after a change, gives INVALID_ARGUMENT with ATTRIBUTE_INVALID.
+   * All other fields that describe the file, by name. At most 64 KiB as JSON in UTF-8. Beyond that, also after
+   * a change, the error is INVALID_ARGUMENT with ATTRIBUTE_INVALID.
    *
    * @generated from field: google.protobuf.Struct attributes = 9;
    */
   attributes?: JsonObject | undefined;
 
   /**
-   * Changes whenever the record changes. Opaque; send it back to make sure that an update or
-   * a deletion meets the record that was read (AIP-154). Set by the service.
+   * Opaque; changes with every change of the record. Send it back so that an update or delete succeeds only
+   * if the record is still the one that was read (AIP-154). Set by the service.
    *
    * @generated from field: string etag = 10;
    */
@@ -116,14 +116,14 @@ export declare type File = Message<"asset.v1.File"> & {
   updateTime?: Timestamp | undefined;
 
   /**
-   * When the file was softly deleted; unset while it is not. Set by the service.
+   * When the file was soft-deleted; unset otherwise. Set by the service.
    *
    * @generated from field: google.protobuf.Timestamp delete_time = 13;
    */
   deleteTime?: Timestamp | undefined;
 
   /**
-   * When a softly deleted file will be removed for good. Set by the service.
+   * When a soft-deleted file will be removed permanently. Set by the service.
    *
    * @generated from field: google.protobuf.Timestamp purge_time = 14;
    */
@@ -150,7 +150,7 @@ export declare const FileSchema: GenMessage<File>;
  */
 export declare type Checksums = Message<"asset.v1.Checksums"> & {
   /**
-   * SHA-256 of the bytes: 32 bytes, or empty where it is not known.
+   * SHA-256 of the bytes: 32 bytes, or empty if unknown.
    *
    * @generated from field: bytes sha256 = 1;
    */
@@ -171,14 +171,14 @@ export declare type Checksums = Message<"asset.v1.Checksums"> & {
 export declare const ChecksumsSchema: GenMessage<Checksums>;
 
 /**
- * RelationTargets are the things that a file belongs to under one relation.
+ * RelationTargets are the targets of one relation of a file.
  *
  * @generated from message asset.v1.RelationTargets
  */
 export declare type RelationTargets = Message<"asset.v1.RelationTargets"> & {
   /**
-   * Ids of the targets, in order, each once: at most 1,000. All lists and maps of one request hold at
-   * most 10,000 elements together, whatever each of them may hold.
+   * Ids of the targets, in order, without duplicates: at most 1,000. All lists and maps of one request
+   * together have at most 10,000 elements.
    *
    * @generated from field: repeated string ids = 1;
    */
