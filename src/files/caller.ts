@@ -16,6 +16,16 @@ export interface Principal {
   readonly isService: boolean;
   /** The program that its token was issued to, where the token says so; for the record, not for decisions. */
   readonly client?: string;
+  /** When its credential ends; left out where it has no end. */
+  readonly expiry?: Expiry;
+}
+
+/** The end of a credential. */
+export interface Expiry {
+  /** In milliseconds since 1970, with the leeway for the clock of the issuer. */
+  readonly at: number;
+  /** Where the credential stands in a call. */
+  readonly place: 'authorization' | 'asset-user-token' | 'certificate';
 }
 
 /** Who makes a call: the service or user that presents itself, and the person it acts for. */

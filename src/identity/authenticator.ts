@@ -14,6 +14,8 @@ export interface Credentials {
 export interface ClientCertificate {
   /** True if it was issued by who is trusted for it and is valid now. */
   readonly trusted: boolean;
+  /** When it ends, in milliseconds since 1970. */
+  readonly end: number;
   /** Its names: `CN:` with the common name of its subject, and `URI:` with each URI that it is also for. */
   readonly names: readonly string[];
 }

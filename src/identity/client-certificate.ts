@@ -25,7 +25,7 @@ export function certificateOf(socket: Socket): ClientCertificate | undefined {
   }
   if (known === 'nothing') return undefined;
   // A connection may outlive the certificate that it was opened with.
-  return { trusted: known.authorized && Date.now() < known.end, names: known.names };
+  return { trusted: known.authorized && Date.now() < known.end, end: known.end, names: known.names };
 }
 
 function read(socket: Socket): Shown | undefined {

@@ -22,7 +22,7 @@ export function openMtls({ principals, oidc }: MtlsOptions, log: Logger): Authen
       if (!certificate.trusted) throw invalidCredentials('certificate', 'untrusted');
       const principal = principals.principalOf(certificate.names);
       if (principal === undefined) throw invalidCredentials('certificate', 'untrusted');
-      return principal;
+      return { ...principal, expiry: { at: certificate.end, place: 'certificate' } };
     },
     async endUserOf(principal, { authorization, userToken }) {
       // Whoever sends a token means to be known by it, and would be taken for somebody else.

@@ -1,7 +1,8 @@
 import { AssetError } from '../errors.ts';
+import type { Expiry } from '../files/caller.ts';
 
 /** Where a credential stands in a call. */
-export type CredentialPlace = 'authorization' | 'asset-user-token' | 'certificate';
+export type CredentialPlace = Expiry['place'];
 
 /**
  * What is wrong with a credential, as far as its caller may know: enough to mend a setting or to fetch a new token, and not at

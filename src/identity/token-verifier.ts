@@ -56,7 +56,8 @@ export class TokenVerifier {
   async verify(token: string, place: CredentialPlace): Promise<Principal> {
     const before = this.#remembered.get(token);
     // A key that was withdrawn takes with it what it has signed.
-    if (before?.keyVersion === this.#keys.version && Date.now() < before.end) return before.principal;
+    if (before?.keyVersion === this.#keys.version && Date.now() < before.end)
+      return withPlace(before.principal, place);
     const { issuer, audience, subjectClaim, personClaims, clockSkewMs } = this.#rules;
     const { payload, protectedHeader } = await jwtVerify(token, this.#keys.find, {
       issuer,
@@ -68,14 +69,23 @@ export class TokenVerifier {
       if (isAssetError(error)) throw error;
       throw invalidCredentials(place, problemOf(error), error);
     });
-    const principal = principalOf(payload, subjectClaim, audience, personClaims);
-    if (principal === undefined || !isAccessToken(payload, protectedHeader.typ)) {
+    const named = principalOf(payload, subjectClaim, audience, personClaims);
+    if (named === undefined || !isAccessToken(payload, protectedHeader.typ)) {
       throw invalidCredentials(place, 'malformed');
     }
-    const keyVersion = this.#keys.version;
-    this.#remembered.set(token, { principal, keyVersion, end: endOf(payload) + clockSkewMs });
+    const end = endOf(payload) + clockSkewMs;
+    const principal = { ...named, expiry: { at: end, place } };
+    this.#remembered.set(token, { principal, keyVersion: this.#keys.version, end });
     return principal;
   }
+}
+
+/** The same token may stand in both places. */
+function withPlace(principal: Principal, place: CredentialPlace): Principal {
+  const { expiry } = principal;
+  return expiry === undefined || expiry.place === place
+    ? principal
+    : { ...principal, expiry: { ...expiry, place } };
 }
 
 function endOf({ exp = 0 }: JWTPayload): number {

@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import type { FilesContext } from '../files/context.ts';
 import type { HealthMonitor } from '../health.ts';
 import { assetServiceRoutes } from './asset-service.ts';
+import { endWithCredential } from './credential-end.ts';
 import { presentedBy } from './credentials.ts';
 import { Gate, type GateOptions } from './gate.ts';
 import { limitCalls } from './limit-interceptors.ts';
@@ -55,6 +56,7 @@ export function rpcHandlers(
     interceptors: [
       observe(log, files.audit, challenge),
       identify(),
+      endWithCredential(),
       limitCalls(limits),
       boundLists(),
       createValidateInterceptor(),

@@ -4,9 +4,10 @@ import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.
 import { base64url, exportSPKI, importJWK, SignJWT, type CryptoKey } from 'jose';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AUDIENCE, makeKey, sign, startIssuer, type Issuer, type IssuerKey } from '../support/issuer.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
-import { spec, TRANSPORTS } from '../e2e/support/calls.ts';
+import { randomContent, spec, TRANSPORTS, upload } from '../e2e/support/calls.ts';
 import { eventually } from '../support/eventually.ts';
 import { failureOf, type Failure } from '../e2e/support/failures.ts';
 import { rawCall } from './support/raw-call.ts';
@@ -219,6 +220,48 @@ describe('a token', () => {
       const { reason, code } = await refused({ ...mayNot, 'asset-user-token': user }, transport);
       expect([code, reason]).toEqual(['PERMISSION_DENIED', 'END_USER_NOT_ALLOWED']);
     });
+  });
+
+  it('ends the streams that it began when it ends, also for who waits', async () => {
+    const file = { owner: 'worker' };
+    const large = { file, headers: bearer(await good()) };
+    const { id: fileId } = await upload(clientOver('gRPC'), randomContent(32 * 2 ** 20), large);
+    // The leeway for clocks is five seconds.
+    const ending = { exp: now() - 2 };
+    const [own, bff, ann] = await Promise.all([
+      good(ending),
+      good({ sub: 'bff', scope: 'asset:act-for-user asset:read' }),
+      good({ ...ending, sub: 'worker', scope: '' }),
+    ]);
+    let end = () => undefined as void;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    async function* waiting() {
+      yield spec();
+      await ended;
+    }
+    const attempts = Object.keys(TRANSPORTS).flatMap((transport) => {
+      const client = clientOver(transport);
+      const read = async (headers: Record<string, string>) => {
+        let pause = 4_000;
+        for await (const _ of client.downloadFile({ fileId }, { headers })) {
+          await sleep(pause);
+          pause = 0;
+        }
+      };
+      return [
+        ...(transport.startsWith('gRPC-Web') ? [] : [client.upload(waiting(), { headers: bearer(own) })]),
+        read(bearer(own)),
+        read({ ...bearer(bff), 'asset-user-token': ann }),
+      ];
+    });
+    const failures = await Promise.all(attempts.map((attempt) => failureOf(attempt)));
+    end();
+    expect(new Set(failures.map(({ reason, metadata }) => [reason, metadata['problem']].join()))).toEqual(
+      new Set(['CREDENTIALS_INVALID,expired']),
+    );
+    expect(new Set(failures.map(({ metadata }) => metadata['credential']))).toEqual(
+      new Set(['authorization', 'asset-user-token']),
+    );
   });
 
   describe('of an end user', () => {
