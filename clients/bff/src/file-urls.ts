@@ -2,15 +2,15 @@ import { AssetClientError, type FileUrl, type FileUrlOptions } from '@asset-serv
 import { assertIds, statusToClientError, toFileUrl, toUrlRequest } from '@asset-service/client-core/internal';
 import type { BatchGetFileUrlsResponse } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 
-/** The answer for one file of a batch: either `url` or `error` is set. */
+/** The result for one file: either `url` or `error` is set. */
 export type FileUrlResult =
   | { readonly id: string; readonly url: FileUrl; readonly error?: undefined }
   | { readonly id: string; readonly url?: undefined; readonly error: AssetClientError };
 
-/** The most that one call may ask for. */
+/** Maximum number of ids in one call. */
 const BATCH = 1000;
 
-/** Asks in batches, one after the other, and puts the answers in the order of `ids`. */
+/** Requests batches one after the other; returns the results in the order of `ids`. */
 export async function fileUrls(
   ask: (requests: ReturnType<typeof toUrlRequest>[]) => Promise<BatchGetFileUrlsResponse>,
   ids: readonly string[],
@@ -26,7 +26,7 @@ export async function fileUrls(
       if (result?.case === 'response') all.push({ id, url: toFileUrl(result.value) });
       else if (result?.case === 'error') {
         const error = statusToClientError(result.value);
-        // An answer has room for so many: the next batch begins with this one.
+        // The response was full: the next batch starts with this file.
         if (error.reason === 'MESSAGE_TOO_LARGE' && index > 0) break;
         all.push({ id, error });
       } else throw new AssetClientError('INTERNAL', 'the service left out an answer of the batch');

@@ -8,21 +8,21 @@ import {
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 
-/** What the back end says of an upload; what it leaves out is taken from the request. */
+/** Options that the BFF sets; the others come from the request. */
 export type RequestUploadOptions = UploadOptions;
 
-/** A request as the servers of Node.js give it, over HTTP/1.1 or HTTP/2. */
+/** A request of a Node.js server, over HTTP/1.1 or HTTP/2. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 
-/** A request of either kind, as far as an upload needs it. */
+/** What an upload needs of a request of either kind. */
 interface Incoming {
   header(name: string): string | undefined;
   readonly body: ByteStream;
-  /** Calls back if the browser goes away; returns how to stop listening. */
+  /** Calls back if the browser disconnects; returns a function that stops listening. */
   onGone(callback: () => void): () => void;
 }
 
-/** Sends the body of a request on to the service. */
+/** Uploads the body of a request. */
 export async function uploadFromRequest(
   client: AssetClient,
   request: NodeRequest | Request,
@@ -55,7 +55,8 @@ function fromNode(request: NodeRequest): Incoming {
     },
     body: { [Symbol.asyncIterator]: () => readKindly(request) },
     onGone: (callback) => {
-      // Not the end of the body but of the connection: later too, since nobody would learn the id of the file.
+      // Watches the connection, not the body: the browser may also leave after the body, and then nobody would get
+      // the id.
       const connection = 'stream' in request ? request.stream : request.socket;
       if (connection.destroyed) callback();
       connection.once('close', callback);
@@ -65,9 +66,9 @@ function fromNode(request: NodeRequest): Incoming {
 }
 
 /**
- * Reads a request without destroying it, which would take away the connection that the answer to a failed upload goes out on.
- * What a failed upload leaves unread is let through, as Node.js does with a body that nobody reads: most
- * browsers look for an answer only after they have sent everything.
+ * Reads a request without destroying it, because that would close the connection for the error response. Like
+ * Node.js for an unread body, it discards what a failed upload did not read: most browsers read a response only
+ * after they have sent everything.
  */
 function readKindly(request: NodeRequest): AsyncIterator<Uint8Array> {
   const iterator = request.iterator({ destroyOnReturn: false });
@@ -94,7 +95,7 @@ function fromWeb(request: Request): Incoming {
   };
 }
 
-/** A body that was compressed or cut into chunks on the way has another size than the header says, if it says one. */
+/** A compressed or chunked body has another size than the header says, if there is one. */
 function declaredSize(incoming: Incoming): number | undefined {
   const length = incoming.header('content-length');
   if (
@@ -117,7 +118,7 @@ function declaredName(incoming: Incoming): string | undefined {
   }
 }
 
-/** The type to store; undefined for the type that a browser sends where it knows none. */
+/** The type to store; undefined for the type that browsers send for unknown files. */
 function declaredType(incoming: Incoming): string | undefined {
   const encoding = incoming.header('content-encoding');
   if (encoding !== undefined && encoding !== 'identity') throw unfit('the body of the request is compressed');

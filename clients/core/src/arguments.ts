@@ -1,9 +1,9 @@
 import { AssetClientError, invalidOption, messageOf } from './errors.ts';
 
 /**
- * Makes a request of what the caller gave.
+ * Builds a request from the caller's arguments.
  *
- * @throws AssetClientError OPTION_INVALID where that fails
+ * @throws AssetClientError OPTION_INVALID if they cannot be encoded
  */
 export function fromArguments<T>(build: () => T): T {
   try {
@@ -17,7 +17,7 @@ export function fromArguments<T>(build: () => T): T {
 /**
  * Checks a time in milliseconds.
  *
- * @throws AssetClientError OPTION_INVALID for what is no number from 0 on
+ * @throws AssetClientError OPTION_INVALID if it is not a number of at least 0
  */
 export function assertDuration(name: string, value: number | undefined): number | undefined {
   if (value === undefined || (typeof value === 'number' && value >= 0)) return value;
@@ -25,9 +25,9 @@ export function assertDuration(name: string, value: number | undefined): number 
 }
 
 /**
- * Checks a number of bytes or of things.
+ * Checks a count or a number of bytes.
  *
- * @throws AssetClientError OPTION_INVALID for what is no whole number from `least` on
+ * @throws AssetClientError OPTION_INVALID if it is not an integer of at least `least`
  */
 export function assertWhole(name: string, value: number | undefined, least = 0): number | undefined {
   if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return value;
@@ -35,9 +35,9 @@ export function assertWhole(name: string, value: number | undefined, least = 0):
 }
 
 /**
- * Checks a list of ids. A text would be taken for the list of its characters.
+ * Checks a list of ids. A string would otherwise count as the list of its characters.
  *
- * @throws AssetClientError OPTION_INVALID for what is no array of texts
+ * @throws AssetClientError OPTION_INVALID if it is not an array of strings
  */
 export function assertIds(name: string, value: readonly string[]): readonly string[] {
   if (Array.isArray(value) && value.every((id) => typeof id === 'string')) return value;
@@ -45,9 +45,9 @@ export function assertIds(name: string, value: readonly string[]): readonly stri
 }
 
 /**
- * Checks a text. Half of a surrogate pair would arrive as another character.
+ * Checks a string. A lone surrogate would arrive as another character.
  *
- * @throws AssetClientError OPTION_INVALID for what is no text
+ * @throws AssetClientError OPTION_INVALID if it is not a well-formed string
  */
 export function assertText(name: string, value: string | undefined): string {
   if (value === undefined) return '';
@@ -57,13 +57,14 @@ export function assertText(name: string, value: string | undefined): string {
   );
 }
 
-/** Levels of lists and objects in one attribute; the service takes no more. */
+/** Maximum nesting of lists and objects in one attribute, as in the service. */
 const MAX_DEPTH = 100;
 
 /**
- * Checks the value of an attribute: what is no JSON would arrive as something else, a Date as an empty object.
+ * Checks the value of an attribute. Values outside JSON would arrive changed, for example a Date as an empty
+ * object.
  *
- * @throws AssetClientError OPTION_INVALID for what JSON cannot say
+ * @throws AssetClientError OPTION_INVALID if JSON cannot represent the value
  */
 export function assertJson(name: string, value: unknown, depth = 0): void {
   if (value === null || typeof value === 'boolean') return;

@@ -1,13 +1,13 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { invalidOption } from './errors.ts';
 
-/** Headers that go along with a call, such as `x-request-id` or `traceparent`, by name. */
+/** Request headers by name, such as `x-request-id` or `traceparent`. */
 export type CallHeaders = Readonly<Record<string, string>>;
 
-/** What a client sends along with every call: the same headers, or those that a function gives for each. */
+/** Headers of every call: fixed, or from a function that is called before each call. */
 export type ClientHeaders = CallHeaders | (() => CallHeaders | undefined);
 
-/** Names that the protocol and the client's own identity stand under. */
+/** Headers of the protocol and of the client's identity. */
 const RESERVED =
   /^(?:authorization|asset-user-token|connection|content-.*|host|te|trailer|transfer-encoding|accept-encoding|user-agent|(?:connect|grpc)-.*)$/;
 
@@ -15,9 +15,9 @@ const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 const VALUE = /^[\x20-\x7e]*$/;
 
 /**
- * The headers with names in lower case. A value is never shown.
+ * The headers with lower-case names. Errors never show a value.
  *
- * @throws AssetClientError OPTION_INVALID for one that the client sets itself and for what cannot be a header
+ * @throws AssetClientError OPTION_INVALID for a header that the client sets itself or that is not valid
  */
 export function checkHeaders(headers: CallHeaders | undefined): CallHeaders {
   const checked: Record<string, string> = {};
@@ -32,9 +32,9 @@ export function checkHeaders(headers: CallHeaders | undefined): CallHeaders {
   return checked;
 }
 
-/** Adds the headers of a client to those of each call. */
+/** Adds the client's headers to those of each call. */
 export function sendAlong(headers: ClientHeaders | undefined): Interceptor {
-  // Async, since Connect leaves the timer of a deadline running where an interceptor throws instead of rejecting.
+  // Async, because Connect does not clear the deadline timer if an interceptor throws instead of rejecting.
   return (next) => async (request) => {
     const all = checkHeaders(typeof headers === 'function' ? headers() : headers);
     for (const [name, value] of Object.entries(all)) {

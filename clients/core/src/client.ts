@@ -35,15 +35,15 @@ import {
 } from './upload-sessions.ts';
 import { resumeUpload, type ResumeOptions, uploadFile, type UploadOptions } from './upload.ts';
 
-/** A precondition of a change. */
+/** Precondition of a change. */
 export interface ChangeOptions extends CallOptions {
-  /** Change the record only if this is its etag; ABORTED otherwise. */
+  /** Changes the record only if this is its current etag; otherwise ABORTED. */
   readonly etag?: string | undefined;
 }
 
 /**
- * A client of the Asset Service. It holds one connection and is meant to be kept; `close` lets go of it.
- * Every method rejects with {@link AssetClientError}.
+ * A client of the Asset Service. It holds one connection: keep it, and call `close` at the end. Every method
+ * rejects with {@link AssetClientError}.
  */
 export class AssetClient {
   protected readonly connection: Connection;
@@ -54,13 +54,13 @@ export class AssetClient {
     this.#sessions = new UploadSessions(connection.rpc, (options, call) => this.call(options, call));
   }
 
-  /** The generated client, for calls that have no method here. It sends the identity and does not retry. */
+  /** The generated client, for RPCs without a method here. It sends the identity and does not retry. */
   get rpc(): Connection['rpc'] {
     return this.connection.rpc;
   }
 
   /**
-   * Uploads a file and resolves with its record once its bytes are durable. A large one goes on where it stood after a cut
+   * Uploads a file. Resolves with its record when its bytes are durable. A large upload resumes after a lost
    * connection or a restart of the service.
    */
   uploadFile(source: UploadSource, options: UploadOptions = {}): Promise<AssetFile> {
@@ -68,7 +68,7 @@ export class AssetClient {
   }
 
   /**
-   * Uploads many files, at most `concurrency` at once. Resolves with one result for each, in their order; a file that fails
+   * Uploads many files, at most `concurrency` at once. Resolves with one result per file, in order; a failed file
    * does not stop the others.
    */
   uploadFiles(
@@ -79,27 +79,27 @@ export class AssetClient {
   }
 
   /**
-   * Begins an upload that others send the bytes of, or that goes on later; see {@link resumeUpload} and {@link signUploadParts}.
-   * It counts in the owner's quota until it is finished, cancelled or expired.
+   * Begins an upload to finish with {@link resumeUpload} or {@link signUploadParts}. It counts in the owner's quota
+   * until it is finished, cancelled or expired.
    */
   startUpload(options: StartUploadOptions = {}): Promise<StartedUpload> {
     return this.#sessions.start(options);
   }
 
-  /** How far an upload is, by the id that {@link startUpload} gave. */
+  /** The state of an upload; the id is from {@link startUpload}. */
   getUpload(uploadId: string, options: CallOptions = {}): Promise<UploadStatus> {
     return this.#sessions.get(uploadId, options);
   }
 
   /**
-   * Sends what the service does not have yet of an upload that was begun, and makes a file of it. The source is that of the whole
-   * file. A failure leaves the upload as it stands, to be resumed again.
+   * Sends what the service does not have yet and completes the upload. The source is the whole file. After a
+   * failure the upload stays and can be resumed again.
    */
   resumeUpload(uploadId: string, source: UploadSource, options: ResumeOptions = {}): Promise<AssetFile> {
     return resumeUpload(this.connection, uploadId, source, options);
   }
 
-  /** Signs the URLs of parts of a direct upload, 1,000 at most. */
+  /** Signs URLs for up to 1,000 parts of a direct upload. */
   signUploadParts(
     uploadId: string,
     partNumbers: readonly number[],
@@ -108,42 +108,42 @@ export class AssetClient {
     return this.#sessions.signParts(uploadId, partNumbers, options);
   }
 
-  /** Makes a file of an upload whose bytes are all there, such as a direct one whose parts were sent. */
+  /** Completes an upload after all its bytes were sent, for example a direct one. */
   completeUpload(uploadId: string, options: CompleteUploadOptions = {}): Promise<AssetFile> {
     return this.#sessions.complete(uploadId, options);
   }
 
-  /** Gives an upload up, and removes what was sent of it. */
+  /** Cancels an upload and removes what was sent. */
   cancelUpload(uploadId: string, options: CallOptions = {}): Promise<void> {
     return this.#sessions.cancel(uploadId, options);
   }
 
-  /** Downloads a file, or a stretch of it, into memory, up to `maxBytes`; a whole one is checked against its SHA-256. */
+  /** Downloads a file or a range into memory, up to `maxBytes`. A whole file is checked against its SHA-256. */
   downloadBytes(id: string, options: DownloadBytesOptions = {}): Promise<DownloadedBytes> {
     return downloadBytes(this.connection, id, options);
   }
 
-  /** Opens a file, or a stretch of it, for reading through the service. */
+  /** Opens a file or a range for reading through the service. */
   openRead(id: string, options: ReadOptions = {}): Promise<OpenFile> {
     return openRead(this.connection, id, options).catch((error: unknown) => {
       throw toClientError(error, options.signal);
     });
   }
 
-  /** The record of a file, a softly deleted one too. */
+  /** The record of a file, also of a soft-deleted one. */
   async getFile(id: string, options: CallOptions = {}): Promise<AssetFile> {
     const { file } = await this.call(options, (call) => this.rpc.getFile({ fileId: id }, call));
     return recordOf(file);
   }
 
-  /** The records of many files, in the order of `ids`; each result is a record or the error for that file. */
+  /** The records of many files, in the order of `ids`: each result has a record or an error. */
   getFiles(ids: readonly string[], options: CallOptions = {}): Promise<FileResult[]> {
     const ask = (fileIds: string[]) =>
       this.call(options, (call) => this.rpc.batchGetFiles({ fileIds }, call));
     return getFiles(ask, ids);
   }
 
-  /** The files that meet every condition, newest first; fetched a page at a time as they are taken. */
+  /** All files that meet the conditions, newest first. Fetches pages as they are consumed. */
   async *listFiles(options: ListOptions = {}): AsyncGenerator<AssetFile, void, undefined> {
     let pageToken: string | undefined;
     do {
@@ -153,67 +153,67 @@ export class AssetClient {
     } while (pageToken !== undefined);
   }
 
-  /** One page of the files that meet every condition, newest first, for a list that people leaf through. */
+  /** One page of the files that meet the conditions, newest first. */
   async listFilesPage(options: PageOptions = {}): Promise<FilePage> {
     const request = toListRequest(options);
     const page = await this.call(options, (call) => this.rpc.listFiles(request, call));
     return { files: page.files.map(toAssetFile), nextPageToken: page.nextPageToken || undefined };
   }
 
-  /** Changes what a file is described by; what `changes` leaves out stays as it is. */
+  /** Changes the record of a file; fields that `changes` omits stay. */
   async updateMetadata(id: string, changes: FileChanges, options: ChangeOptions = {}): Promise<AssetFile> {
     const request = fromArguments(() => ({
       file: toFileMessage(changes, id, options.etag),
       updateMask: { paths: toUpdateMask(changes) },
     }));
-    // An empty mask would mean "every non-empty field".
+    // An empty mask means "every non-empty field" to the service.
     if (request.updateMask.paths.length === 0) throw invalidOption('nothing to change was given');
     const { file } = await this.call(options, (call) => this.rpc.updateMetadata(request, call));
     return recordOf(file);
   }
 
-  /** Deletes a file softly; `undeleteFile` brings it back until its `purgeTime`. */
+  /** Soft-deletes a file; `undeleteFile` restores it until its `purgeTime`. */
   deleteFile(id: string, options: ChangeOptions = {}): Promise<AssetFile> {
     const request = { fileId: id, etag: options.etag ?? '' };
     return this.#switch(id, options, 'FILE_DELETED', (call) => this.rpc.deleteFile(request, call));
   }
 
-  /** Deletes many files softly; each result is the record or the error for that file, in the order of `ids`. */
+  /** Soft-deletes many files, in the order of `ids`: each result has a record or an error. */
   deleteFiles(ids: readonly string[], options: ManyOptions = {}): Promise<FileResult[]> {
     const { signal, timeoutMs, headers } = options;
     return forEachFile((id) => this.deleteFile(id, { signal, timeoutMs, headers }), ids, options);
   }
 
-  /** Brings back a softly deleted file. */
+  /** Restores a soft-deleted file. */
   undeleteFile(id: string, options: ChangeOptions = {}): Promise<AssetFile> {
     const request = { fileId: id, etag: options.etag ?? '' };
     return this.#switch(id, options, 'FILE_NOT_DELETED', (call) => this.rpc.undeleteFile(request, call));
   }
 
-  /** A private URL of a file that expires. */
+  /** A signed URL for a file; it expires. */
   async fileUrl(id: string, options: FileUrlOptions & CallOptions = {}): Promise<FileUrl> {
     return toFileUrl(
       await this.call(options, (call) => this.rpc.getFileUrl(toUrlRequest(id, options), call)),
     );
   }
 
-  /** Ends what is still running and lets go of the connection. No other method may be called after it. */
+  /** Ends running calls and closes the connection. Do not call other methods afterwards. */
   close(): void {
     this.connection.close();
   }
 
-  /** The same as {@link close}, for `await using`. */
+  /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     this.close();
     return Promise.resolve();
   }
 
-  /** Makes a call that moves no bytes, again where that may help. */
+  /** Makes a call that transfers no file bytes, with retries. */
   protected async call<T>(options: CallOptions, call: (current: Try) => Promise<T>): Promise<T> {
     return new Retries(this.connection.retry, options, this.connection.callMs).run(call);
   }
 
-  /** A retry that finds done what it asks for was preceded by a try whose answer was lost. */
+  /** If a retry finds the change already made, the first try made it and its response was lost. */
   #switch(
     id: string,
     options: ChangeOptions,
@@ -232,7 +232,7 @@ export class AssetClient {
   }
 }
 
-/** Opens a client. Nothing is sent until the first call. */
+/** Creates a client. It connects with the first call. */
 export function createAssetClient(options: AssetClientOptions): AssetClient {
   return new AssetClient(new Connection(options));
 }

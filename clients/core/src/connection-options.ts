@@ -5,48 +5,51 @@ import { assertHttpUrl, assertProtected } from './http-url.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { TokenSource } from './tokens.ts';
 
-/** How a client reaches the service, and as whom. */
+/** Address, identity and retries of a client. */
 export interface AssetClientOptions {
-  /** Where the service is, such as `http://127.0.0.1:8080`. */
+  /** Address of the service, such as `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
   /**
-   * `grpc` (the default) is gRPC over HTTP/2; `connect` and `grpc-web` are the Connect protocol and gRPC-Web over HTTP/1.1, for
-   * networks whose proxies do not pass HTTP/2.
+   * `grpc` (default): gRPC over HTTP/2. `connect` and `grpc-web`: over HTTP/1.1, for networks whose proxies do not
+   * support HTTP/2.
    */
   readonly transport?: 'grpc' | 'connect' | 'grpc-web';
-  /** Identity of this service: sent as `authorization: Bearer`; see {@link clientCredentials} for one that an issuer knows. */
+  /**
+   * Access token of this service, sent as `authorization: Bearer`. {@link clientCredentials} gets one from an
+   * issuer.
+   */
   readonly token?: TokenSource;
-  /** Identity of the person that this service calls for: sent as `asset-user-token`. */
+  /** Access token of the end user for whom this service calls, sent as `asset-user-token`. */
   readonly userToken?: TokenSource;
   /**
-   * True to send tokens over http to another machine, where the network between protects them. Refused otherwise
-   * (TOKEN_NOT_PROTECTED): whoever listens could use them.
+   * True permits tokens over http to another machine, for a network that is otherwise protected. Refused by default
+   * (TOKEN_NOT_PROTECTED), because others could read them.
    */
   readonly allowTokensOverHttp?: boolean;
   /**
-   * Headers to send along with every call, such as `traceparent`; a function is asked before each. Those of a call go
-   * first.
+   * Headers of every call, such as `traceparent`; a function is called before each. A call's own headers take
+   * precedence.
    */
   readonly headers?: ClientHeaders;
-  /** Time for a call with all of its retries, in milliseconds; 0 for no bound. A call's own `timeoutMs` goes first. */
+  /** Time for a call with all retries, in milliseconds; 0 for no limit. A call's `timeoutMs` takes precedence. */
   readonly timeouts?: {
-    /** Calls that move no bytes; 30 seconds where left out. */
+    /** Calls that transfer no file bytes; default 30 seconds. */
     readonly callMs?: number;
-    /** Uploads and downloads; one hour where left out. */
+    /** Uploads and downloads; default one hour. */
     readonly transferMs?: number;
   };
-  /** Certificates in PEM: `ca` to trust, `cert` and `key` to show. */
+  /** PEM certificates: `ca` to trust, `cert` and `key` of this client. */
   readonly tls?: {
     readonly ca?: string | Buffer;
     readonly cert?: string | Buffer;
     readonly key?: string | Buffer;
   };
-  /** How failed calls are made again. */
+  /** How failed calls are retried. */
   readonly retry?: RetryPolicy;
 }
 
 /**
- * Checks the options of a client before anything is opened.
+ * Checks the options of a client.
  *
  * @throws AssetClientError OPTION_INVALID, TOKEN_NOT_PROTECTED
  */
@@ -68,7 +71,7 @@ export function assertOptions(options: AssetClientOptions): void {
   if (retry?.retries !== undefined && !(retry.retries >= 0)) {
     throw invalidOption(`retry.retries must be a number, 0 or more, not ${String(retry.retries)}`);
   }
-  // An empty text is no token: see `identify.ts`.
+  // An empty string is no token: see `identify.ts`.
   const sendsTokens = (token !== undefined && token !== '') || userToken !== undefined;
   if (sendsTokens && options.allowTokensOverHttp !== true) assertProtected(url, 'token');
 }

@@ -19,10 +19,10 @@ import { withLeanUploads } from './upload-wire.ts';
 
 const MiB = 1024 * 1024;
 
-/** The longest message that a client reads: pieces are at most 2 MiB, and a page of records is smaller. */
+/** Maximum message that a client reads: file pieces have at most 2 MiB, other responses less than 4 MiB. */
 const READ_MAX_BYTES = 4 * MiB;
 
-/** A way of making calls, and of letting go of what it holds. */
+/** A transport and how to close it. */
 interface Wire {
   transport(interceptors: Interceptor[]): Transport;
   close(): void;
@@ -30,7 +30,7 @@ interface Wire {
 
 function openWire(options: AssetClientOptions): Wire {
   const { baseUrl, tls } = options;
-  // Most files are compressed already; squeezing them again costs time and gains nothing.
+  // Most files are compressed already, so compression only costs time.
   const common = { baseUrl, readMaxBytes: READ_MAX_BYTES, acceptCompression: [] };
   if (options.transport === 'connect' || options.transport === 'grpc-web') {
     const createTransport = options.transport === 'connect' ? createConnectTransport : createGrpcWebTransport;
@@ -53,7 +53,7 @@ function openWire(options: AssetClientOptions): Wire {
   };
 }
 
-/** What the use cases of a client stand on: the generated client, who is calling, and how patient it is. */
+/** What the methods of a client share: generated client, identity, timeouts, retries. */
 export class Connection {
   /** The generated client. It sends the identity and does not retry. */
   readonly rpc: Client<typeof AssetService>;
@@ -79,17 +79,17 @@ export class Connection {
       if (isClosed()) throw clientClosed();
       return next(request);
     };
-    // Once more after the tokens, which a call may wait for while the client is closed.
+    // Checks again after the tokens: the client may be closed while a call waits for one.
     const interceptors = [refuseIfClosed, sendAlong(options.headers), identify(options), refuseIfClosed];
     this.rpc = createClient(AssetService, this.#wire.transport(interceptors));
   }
 
-  /** The same connection, calling for another person. Closing it leaves the one that it came from open. */
+  /** The same connection for another end user. Closing it does not close the original. */
   forUser(userToken: TokenSource): Connection {
     return new Connection({ ...this.#options, userToken }, this);
   }
 
-  /** Ends what is still running and lets go of the network. */
+  /** Ends running calls and closes the connection. */
   close(): void {
     this.#closed = true;
     if (!this.#shared) this.#wire.close();

@@ -1,14 +1,14 @@
 import { createRequire } from 'node:module';
 
-/** Sums bytes up; goes on from `before` where given, the sum of the bytes that stand before them. */
+/** CRC32C of bytes; `before` is the checksum of the preceding bytes. */
 type Crc32c = (bytes: Uint8Array, before?: number) => number;
 
 /** The Castagnoli polynomial, lowest power first (RFC 3720, appendix B.4). */
 const POLYNOMIAL = 0x82f63b78;
 
 /**
- * The native addon, which uses the instruction of the processor; undefined where it is missing: in a bundle, on a platform that
- * it is not built for, after `npm install --omit=optional`. Loaded in a way that bundlers do not follow.
+ * The native addon, which uses a processor instruction. Undefined if it is missing: in a bundle, on an unsupported
+ * platform, after `npm install --omit=optional`. Loaded so that bundlers do not follow it.
  */
 function loadNative(): Crc32c | undefined {
   try {
@@ -19,7 +19,7 @@ function loadNative(): Crc32c | undefined {
   }
 }
 
-/** Eight tables, one after the other, by which eight bytes are summed in one step. */
+/** Eight consecutive tables, to process eight bytes per step. */
 function makeTables(): Uint32Array {
   const tables = new Uint32Array(8 * 256);
   for (let byte = 0; byte < 256; byte++) {
@@ -36,7 +36,7 @@ function makeTables(): Uint32Array {
 
 let tables: Uint32Array | undefined;
 
-/** CRC32C without the addon; a tenth as fast. */
+/** CRC32C without the addon; ten times slower. */
 export function crc32cInJavaScript(bytes: Uint8Array, before = 0): number {
   const t = (tables ??= makeTables());
   let sum = ~before;
@@ -57,5 +57,5 @@ export function crc32cInJavaScript(bytes: Uint8Array, before = 0): number {
   return ~sum >>> 0;
 }
 
-/** CRC32C of bytes as an unsigned 32-bit number; goes on from `before` where given. */
+/** CRC32C of bytes as an unsigned 32-bit number; continues from `before` if given. */
 export const crc32c: Crc32c = loadNative() ?? crc32cInJavaScript;

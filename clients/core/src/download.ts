@@ -8,38 +8,36 @@ import { AssetClientError, toClientError } from './errors.ts';
 import { type AssetFile, toAssetFile } from './records.ts';
 import { type CallOptions, Retries } from './retry.ts';
 
-/** Which stretch of a file to read. */
+/** The range of a file to read. */
 export interface ReadOptions extends CallOptions {
-  /** First byte, from 0. */
+  /** Offset of the first byte. */
   readonly offset?: number | undefined;
-  /** Number of bytes; up to the end of the file where left out. */
+  /** Number of bytes; default up to the end of the file. */
   readonly length?: number | undefined;
 }
 
-/** A file that was opened for reading. */
+/** A file opened for reading. */
 export interface OpenFile {
-  /** Its record. */
   readonly file: AssetFile;
-  /** Its bytes, read from the service no faster than they are taken. Destroying it ends the download. */
+  /** Its bytes, read from the service as fast as they are consumed. Destroying the stream ends the download. */
   readonly stream: Readable;
 }
 
-/** How much to read into memory. */
+/** Options of a download into memory. */
 export interface DownloadBytesOptions extends ReadOptions {
-  /** The most that is read; 64 MiB where left out. A longer file is DOWNLOAD_TOO_LARGE before its bytes are read. */
+  /** Maximum number of bytes; default 64 MiB. A longer file is DOWNLOAD_TOO_LARGE before its bytes are read. */
   readonly maxBytes?: number | undefined;
 }
 
 /** A file in memory. */
 export interface DownloadedBytes {
-  /** Its record. */
   readonly file: AssetFile;
   readonly bytes: Uint8Array;
 }
 
 const MAX_BYTES = 64 * 1024 * 1024;
 
-/** Reads a file into memory, and checks a whole one against its SHA-256. */
+/** Reads a file into memory; checks a whole file against its SHA-256. */
 export async function downloadBytes(
   connection: Connection,
   id: string,
@@ -73,7 +71,7 @@ export async function downloadBytes(
   }
 }
 
-/** Opens a file: rejects where it cannot be read at all, so that a failure of the stream is one in the middle. */
+/** Opens a file. Rejects if it cannot be read at all; later failures are failures of the stream. */
 export async function openRead(connection: Connection, id: string, options: ReadOptions): Promise<OpenFile> {
   const stop = new AbortController();
   const { signal } = options;
@@ -90,21 +88,21 @@ export async function openRead(connection: Connection, id: string, options: Read
   const stream = Readable.from(bytes(first.value.content), { objectMode: false, highWaterMark: 1024 * 1024 });
   stream.once('close', () => {
     stop.abort();
-    // Where the stream was never read nothing else would.
+    // Without this the call would stay open if nobody reads the stream.
     pieces.return(undefined).catch(() => undefined);
   });
   return { file: first.value.file, stream };
 }
 
-/** A piece of a file, with the file's record. */
+/** A piece of a file, and the file's record. */
 interface Piece {
   readonly file: AssetFile;
   readonly content: Uint8Array;
 }
 
 /**
- * The bytes of a file, each piece checked against its CRC32C. A download that is cut goes on where it stopped: the bytes of
- * a file never change, so what has arrived stays good. There is always a first piece, if need be an empty one.
+ * The bytes of a file; each piece is checked against its CRC32C. A broken download resumes where it stopped,
+ * because the bytes of a file never change. There is always a first piece, possibly empty.
  */
 async function* readPieces(connection: Connection, id: string, options: ReadOptions): AsyncGenerator<Piece> {
   const start = assertWhole('offset', options.offset) ?? 0;
@@ -138,7 +136,7 @@ async function* readPieces(connection: Connection, id: string, options: ReadOpti
       throw damaged(id, `the download ended after ${got} of ${wanted(file)} bytes`);
     } catch (error) {
       const failure = toClientError(error, options.signal);
-      // Everything has arrived; only the end of the answer was lost.
+      // All bytes have arrived; only the end of the response was lost.
       if (file !== undefined && got > 0 && got === wanted(file)) return;
       await retries.pause(failure);
     }
@@ -146,8 +144,8 @@ async function* readPieces(connection: Connection, id: string, options: ReadOpti
 }
 
 /**
- * Passes an answer on, and ends its call where it is not read to the end. The call keeps a timer for its deadline, which
- * only goes once the answer was asked for more after the end; till then it would keep the process alive.
+ * Passes a response on and ends its call if the response is not read to the end. The call's deadline timer is
+ * cleared only when the response is read past its end; until then it would keep the process alive.
  */
 async function* endedWith<T>(stop: AbortController, answer: AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = answer[Symbol.asyncIterator]();
@@ -159,7 +157,7 @@ async function* endedWith<T>(stop: AbortController, answer: AsyncIterable<T>): A
   }
 }
 
-/** The error for bytes that are not those of the file. */
+/** The error for bytes that do not match the file. */
 export function damaged(id: string, message: string): AssetClientError {
   return new AssetClientError('DATA_LOSS', message, {
     reason: 'DOWNLOAD_DAMAGED',

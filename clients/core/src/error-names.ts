@@ -1,6 +1,6 @@
 import type { ErrorReason } from '@asset-service/contract/asset/v1/error_reason_pb.js';
 
-/** The canonical codes that a call fails with, by their names in gRPC. */
+/** Canonical gRPC codes. */
 export type ErrorCode =
   | 'CANCELLED'
   | 'UNKNOWN'
@@ -20,22 +20,22 @@ export type ErrorCode =
   | 'UNAUTHENTICATED';
 
 /**
- * Why a call failed: the names of `asset.v1.ErrorReason` without their prefix, those of a newer service too, and
- * what only a client can meet:
+ * Why a call failed: names of `asset.v1.ErrorReason` without prefix (also those of a newer service), and reasons of
+ * the client itself:
  *
- * - OPTION_INVALID: an argument or option is not what it has to be; nothing was sent
- * - SOURCE_CHANGED: a file became another while it was sent
- * - SOURCE_FAILED: the source of an upload is none, was read already, or could not be read; see `cause`
- * - SOURCE_NOT_REPEATABLE: bytes of a stream are needed again that are no longer in memory
+ * - OPTION_INVALID: an argument or option is not valid; nothing was sent
+ * - SOURCE_CHANGED: a file changed while it was sent
+ * - SOURCE_FAILED: the source of an upload is not a source, was already read, or could not be read; see `cause`
+ * - SOURCE_NOT_REPEATABLE: bytes of a stream are needed again but are no longer in memory
  * - TARGET_FAILED: the local file of a download could not be written; see `cause`
- * - TARGET_EXISTS: a download would have replaced a file that nobody named
- * - DOWNLOAD_DAMAGED: bytes arrived that are not those of the file
- * - DOWNLOAD_TOO_LARGE: the file has more bytes than the caller takes into memory
- * - CONNECTION_LOST: no answer: the service cannot be reached or the connection broke
- * - TLS_FAILED: the other end speaks no TLS, or its certificate or this client's is not trusted
- * - TOKEN_UNAVAILABLE: the issuer of this client's tokens gives none, or what was given as one cannot be a token
+ * - TARGET_EXISTS: a download would have replaced a file that the caller did not name
+ * - DOWNLOAD_DAMAGED: the received bytes do not match the file
+ * - DOWNLOAD_TOO_LARGE: the file has more bytes than the caller accepts in memory
+ * - CONNECTION_LOST: no response: the service cannot be reached or the connection broke
+ * - TLS_FAILED: the peer speaks no TLS, or its certificate or this client's is not trusted
+ * - TOKEN_UNAVAILABLE: the issuer gave no token, or the token source returned something else
  * - TOKEN_NOT_PROTECTED: a token would have gone over http to another machine
- * - CLIENT_CLOSED: the client was closed before
+ * - CLIENT_CLOSED: the client was closed before the call
  */
 export type ErrorReasonName =
   | Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>

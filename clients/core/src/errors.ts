@@ -28,7 +28,7 @@ const CODES: Readonly<Record<Code, ErrorCode>> = {
   [Code.Unauthenticated]: 'UNAUTHENTICATED',
 };
 
-/** Header by which an error says that its call can be made again with another token; it never leaves the process. */
+/** Header of an error whose call can be repeated with another token; it never leaves the process. */
 export const TOKEN_RENEWED = 'asset-client-token-renewed';
 
 /** One field of a request that breaks a rule of the contract. */
@@ -39,7 +39,7 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-/** What an {@link AssetClientError} carries beside its code and message. */
+/** Further properties of an {@link AssetClientError}. */
 export interface AssetClientErrorOptions {
   readonly reason?: ErrorReasonName | undefined;
   readonly metadata?: Readonly<Record<string, string>>;
@@ -50,21 +50,23 @@ export interface AssetClientErrorOptions {
   readonly cause?: unknown;
 }
 
-/** The one error that the clients reject with. */
+/** The only error that the clients reject with. */
 export class AssetClientError extends Error {
-  /** Canonical code. */
   readonly code: ErrorCode;
-  /** Why the call failed; undefined where neither the service nor the client can tell. */
+  /** Why the call failed; undefined if unknown. */
   readonly reason: ErrorReasonName | undefined;
-  /** Facts that the reason documents, such as `file_id`. */
+  /** Values that the reason documents, such as `file_id`. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** How long the service asks to wait before the next try, in milliseconds. */
+  /** How long the service asks to wait before a retry, in milliseconds. */
   readonly retryDelayMs: number | undefined;
-  /** The fields that are wrong, where the reason is FIELD_INVALID. */
+  /** The invalid fields, if the reason is FIELD_INVALID. */
   readonly fieldViolations: readonly FieldViolation[];
-  /** True if the service refused the token of the call and there is another one by now. */
+  /** True if the service refused the call's token and the source has another one. */
   readonly tokenRenewed: boolean;
-  /** Request id of the upload that failed: with it as `requestId` the same upload is made again, or goes on, and never twice. */
+  /**
+   * Request id of the failed upload: with it as `requestId` the upload is repeated or resumed without a second
+   * file.
+   */
   readonly requestId: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: AssetClientErrorOptions = {}) {
@@ -80,32 +82,32 @@ export class AssetClientError extends Error {
   }
 }
 
-/** The error for a call of a client that was closed. */
+/** The error of a call on a closed client. */
 export function clientClosed(): AssetClientError {
   return new AssetClientError('FAILED_PRECONDITION', 'the client is closed', { reason: 'CLIENT_CLOSED' });
 }
 
-/** The error for an argument or option that is not what it has to be. */
+/** The error for an invalid argument or option. */
 export function invalidOption(message: string, cause?: unknown): AssetClientError {
   return new AssetClientError('INVALID_ARGUMENT', message, { reason: 'OPTION_INVALID', cause });
 }
 
-/** What an error of any kind says. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'message' in error
     ? String(error.message)
     : String(error);
 }
 
-/** The same error with the request id of the upload that it ended. */
+/** The same error with the request id of the failed upload. */
 export function withRequestId(error: AssetClientError, requestId: string): AssetClientError {
   if (error.requestId !== undefined) return error;
   return new AssetClientError(error.code, error.message, { ...error, requestId, cause: error.cause });
 }
 
 /**
- * Turns whatever a call was rejected with into an {@link AssetClientError}. `signal` is the caller's own: it
- * tells a call that the caller gave up from one whose connection broke.
+ * Converts a rejection into an {@link AssetClientError}. `signal` is the caller's own: it distinguishes a call that
+ * the caller cancelled from a broken connection.
  */
 export function toClientError(error: unknown, signal?: AbortSignal): AssetClientError {
   if (error instanceof AssetClientError) return error;
@@ -113,7 +115,7 @@ export function toClientError(error: unknown, signal?: AbortSignal): AssetClient
     return new AssetClientError('CANCELLED', 'the caller gave the call up', { cause: signal.reason });
   }
   const known = ConnectError.from(error);
-  // What the source of a token failed with.
+  // The error of the token source.
   if (known.cause instanceof AssetClientError) return known.cause;
   const info = known.findDetails(ErrorInfoSchema)[0];
   const tls = info === undefined ? tlsFailure(known) : undefined;
@@ -150,7 +152,7 @@ export function toClientError(error: unknown, signal?: AbortSignal): AssetClient
   });
 }
 
-/** The error that stands in the answer to a batch. */
+/** The error in a response to a batch. */
 export function statusToClientError(status: Status): AssetClientError {
   const error = new ConnectError(status.message, status.code);
   error.details = status.details.map(({ typeUrl, value }) => ({

@@ -7,17 +7,17 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs, timestampDate } from '@bufbuild/protobuf/wkt';
 import { fromArguments } from './arguments.ts';
 
-/** What a URL is to do. */
+/** Options of a URL. */
 export interface FileUrlOptions {
-  /** How long the URL may be used, in seconds, at least half of it; 15 minutes where left out. */
+  /** Lifetime of the URL in seconds; it lives at least half of it. Default 15 minutes. */
   readonly ttlSeconds?: number | undefined;
-  /** Whether a browser shows the file, where its type is safe to show, or saves it (the default). */
+  /** Whether a browser shows the file (if its type is safe) or saves it (default). */
   readonly disposition?: 'inline' | 'attachment' | undefined;
   /** Name under which a browser saves the file. */
   readonly downloadName?: string | undefined;
 }
 
-/** A private URL that expires. Whoever holds it can read the file until then. */
+/** A signed URL that expires. Whoever has it can read the file until then. */
 export interface FileUrl {
   readonly url: string;
   readonly expireTime: Date | undefined;
@@ -25,7 +25,7 @@ export interface FileUrl {
   readonly sizeBytes: number;
 }
 
-/** The message that asks for a URL. */
+/** The request for a URL. */
 export function toUrlRequest(
   id: string,
   options: FileUrlOptions,
@@ -39,7 +39,7 @@ export function toUrlRequest(
   };
 }
 
-/** The plain object of an answer. */
+/** The plain object of a response. */
 export function toFileUrl(response: GetFileUrlResponse): FileUrl {
   return {
     url: response.url,

@@ -1,7 +1,7 @@
 import { AssetClientError } from './errors.ts';
 import type { ErrorCode, ErrorReasonName } from './error-names.ts';
 
-/** What each code means in HTTP, where its reason does not say more. */
+/** HTTP status by code, if the reason has no own status. */
 const BY_CODE: Readonly<Record<ErrorCode, number>> = {
   INVALID_ARGUMENT: 400,
   UNAUTHENTICATED: 401,
@@ -33,7 +33,7 @@ const BY_REASON = new Map<ErrorReasonName, number>([
   ['CONTENT_TYPE_NOT_ALLOWED', 415],
   ['CHECKSUM_MISMATCH', 422],
   ['MALWARE_FOUND', 422],
-  // Faults of the program that calls, not of whoever sent it the request.
+  // Errors of the calling program, not of whoever sent it the request.
   ['CLIENT_CLOSED', 500],
   ['TARGET_EXISTS', 500],
   ['TARGET_FAILED', 500],
@@ -41,8 +41,9 @@ const BY_REASON = new Map<ErrorReasonName, number>([
 ]);
 
 /**
- * The HTTP status by which a back end answers a failed call: that of the reason, else that of the code; 500 for anything that is
- * no {@link AssetClientError}. With 429 and 503 `retryDelayMs` of the error, where set, is what belongs into Retry-After.
+ * The HTTP status with which a back end should respond to a failed call: by reason, otherwise by code; 500 for
+ * anything that is not an {@link AssetClientError}. With 429 and 503, send the error's `retryDelayMs`, if set, as
+ * Retry-After.
  */
 export function httpStatus(error: unknown): number {
   if (!(error instanceof AssetClientError)) return 500;

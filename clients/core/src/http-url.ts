@@ -2,9 +2,9 @@ import { isIP } from 'node:net';
 import { AssetClientError, invalidOption } from './errors.ts';
 
 /**
- * Reads the URL of an option.
+ * Parses the URL of an option.
  *
- * @throws AssetClientError OPTION_INVALID if it is none of http or https
+ * @throws AssetClientError OPTION_INVALID if it is not an http or https URL
  */
 export function assertHttpUrl(option: string, value: unknown): URL {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
@@ -14,7 +14,7 @@ export function assertHttpUrl(option: string, value: unknown): URL {
 }
 
 /**
- * Checks that a secret goes over TLS, or does not leave this machine.
+ * Checks that a secret is sent over TLS or stays on this machine.
  *
  * @throws AssetClientError TOKEN_NOT_PROTECTED
  */
@@ -27,7 +27,6 @@ export function assertProtected(url: URL, what: 'token' | 'client secret'): void
   );
 }
 
-/** True for this machine itself. */
 function isLoopback({ hostname }: URL): boolean {
   if (hostname === 'localhost' || hostname.endsWith('.localhost')) return true;
   return hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'));

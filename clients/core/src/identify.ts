@@ -3,21 +3,21 @@ import { Code, ConnectError, type Interceptor, type StreamResponse } from '@conn
 import { AssetClientError, TOKEN_RENEWED } from './errors.ts';
 import type { TokenSource } from './tokens.ts';
 
-/** Who calls, and for whom. */
+/** The calling service and its end user. */
 interface Identity {
   readonly token?: TokenSource;
   readonly userToken?: TokenSource;
 }
 
 /**
- * Sends the tokens of a client with each call. Where the service refuses one, its source is asked for another; the error then says
- * whether there is one, and so whether to make the call again. Nothing of a call was done that was refused so.
+ * Sends the tokens of a client with each call. If the service refuses a token, asks its source for another; the
+ * error says whether there is one, so that the call can be repeated. A refused call had no effect.
  */
 export function identify({ token: tokens, userToken: userTokens }: Identity): Interceptor {
   return (next) => async (request) => {
     const [given, givenUser] = await Promise.all([read(tokens), read(userTokens)]);
-    // An empty text is what a variable of the environment gives that is not set, and a service that asks for a token says so.
-    // One for a user is refused instead: without it the call would be made in the name of the service alone.
+    // An unset environment variable gives an empty string, and a service that needs a token says so. An empty user
+    // token is refused: without it the call would have the service's own permissions.
     const token = assertToken(given === '' ? undefined : given);
     const userToken = assertToken(givenUser);
     if (token !== undefined) request.header.set('authorization', `Bearer ${token}`);
@@ -40,7 +40,7 @@ export function identify({ token: tokens, userToken: userTokens }: Identity): In
   };
 }
 
-/** A stream that is refused fails only when its first message is asked for. */
+/** A refused stream fails only when its first message is read. */
 function watched(response: StreamResponse, onError: (error: unknown) => Promise<void>): StreamResponse {
   async function* messages() {
     try {
@@ -57,12 +57,12 @@ async function read(source: TokenSource | undefined): Promise<string | undefined
   return typeof source === 'function' ? source() : source;
 }
 
-/** What may stand in a header as one word; no token has anything else. */
+/** Characters permitted in a header value that is one word; tokens have no others. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
 function assertToken(token: string | undefined): string | undefined {
   if (token === undefined || TOKEN.test(token)) return token;
-  // Whoever sets the header would say what is wrong with it by showing all of it.
+  // The HTTP library's error would show the token.
   throw new AssetClientError(
     'UNAUTHENTICATED',
     'what was given as a token is none: it has to be one word of visible ASCII characters, without spaces or line breaks',

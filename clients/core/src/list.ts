@@ -17,15 +17,15 @@ export interface ListOptions extends CallOptions {
   readonly createTimeFrom?: Date | undefined;
   /** Exclusive. */
   readonly createTimeTo?: Date | undefined;
-  /** True to list softly deleted files as well. */
+  /** True to list soft-deleted files as well. */
   readonly showDeleted?: boolean | undefined;
-  /** Greatest number of files in a page; 50 where left out, 1,000 at most. */
+  /** Maximum number of files in a page; 50 if omitted, 1,000 at most. */
   readonly pageSize?: number | undefined;
 }
 
 /** Which page of a list. */
 export interface PageOptions extends ListOptions {
-  /** `nextPageToken` of the page before, with the same conditions; the first page where left out. */
+  /** `nextPageToken` of the page before, with the same conditions; the first page if omitted. */
   readonly pageToken?: string | undefined;
 }
 

@@ -4,21 +4,21 @@ import { AssetClientError, toClientError } from './errors.ts';
 import { type AssetFile, toAssetFile } from './records.ts';
 import type { CallOptions } from './retry.ts';
 
-/** The answer for one file of many: either `file` or `error` is set. */
+/** The result for one file: either `file` or `error` is set. */
 export type FileResult =
   | { readonly id: string; readonly file: AssetFile; readonly error?: undefined }
   | { readonly id: string; readonly file?: undefined; readonly error: AssetClientError };
 
-/** Options of calls for many files that are made one by one. */
+/** Options of methods that make one call per file. */
 export interface ManyOptions extends CallOptions {
-  /** Greatest number of calls at once; 8 where left out. */
+  /** Maximum number of concurrent calls; default 8. */
   readonly concurrency?: number | undefined;
 }
 
-/** The most that one call may ask for. */
+/** Maximum number of ids in one call. */
 const BATCH = 1000;
 
-/** Asks in batches, one after the other, and puts the answers in the order of `ids`. */
+/** Requests batches one after the other; returns the results in the order of `ids`. */
 export async function getFiles(
   ask: (fileIds: string[]) => Promise<BatchGetFilesResponse>,
   ids: readonly string[],
@@ -39,7 +39,7 @@ export async function getFiles(
     for (const file of answer.files) found.set(file.id, toAssetFile(file));
     for (const id of answer.missingFileIds) missing.add(id);
     const rest = left.filter((id) => !found.has(id) && !missing.has(id));
-    // An answer may leave ids out, so that it does not grow too long, but never all of them.
+    // A response may omit ids to stay below its size limit, but never all of them.
     if (rest.length === left.length) {
       throw new AssetClientError('INTERNAL', 'the service left out the answers of a batch');
     }
@@ -51,7 +51,7 @@ export async function getFiles(
   });
 }
 
-/** How many to ask for where an answer to `count` would be larger than is read; undefined for any other error. */
+/** How many files to request if the response for `count` would be too large; undefined for other errors. */
 function sizeThatFits(error: unknown, count: number): number | undefined {
   if (!(error instanceof AssetClientError) || error.reason !== 'MESSAGE_TOO_LARGE' || count === 1)
     return undefined;
@@ -59,7 +59,7 @@ function sizeThatFits(error: unknown, count: number): number | undefined {
   return said >= 1 && said < count ? said : Math.ceil(count / 2);
 }
 
-/** Makes a call for each of `ids`, so many at once; one that fails does not stop the others. */
+/** Makes one call per id, with limited concurrency; a failed call does not stop the others. */
 export async function forEachFile(
   call: (id: string) => Promise<AssetFile>,
   ids: readonly string[],

@@ -1,7 +1,7 @@
-/** Bytes of one message: large enough to cost little, small enough to keep many uploads in memory. */
+/** Bytes per message: large enough to be cheap, small enough to keep many uploads in memory. */
 export const CHUNK_BYTES = 512 * 1024;
 
-/** Pieces of exactly `size` bytes, but for the last. Copies only what came in smaller pieces. */
+/** Pieces of exactly `size` bytes, except the last. Copies only smaller input pieces. */
 export async function* recut(
   chunks: AsyncIterable<Uint8Array>,
   size: number,
@@ -23,7 +23,7 @@ export async function* recut(
   if (length > 0) yield Buffer.concat(parts, length);
 }
 
-/** Tells which piece is the last one, by looking one piece ahead. No bytes at all are one empty piece. */
+/** Marks the last piece by reading one ahead. An empty input gives one empty piece. */
 export async function* markLast(
   pieces: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<{ readonly content: Uint8Array; readonly last: boolean }> {

@@ -6,9 +6,9 @@ import type { ByteSource, ByteStream, PreparedSource, UploadSource } from './sou
 import { StreamWindow } from './stream-window.ts';
 
 /**
- * Finds out what kind of source it is, without reading it.
+ * Determines the kind of a source without reading it.
  *
- * @throws AssetClientError SOURCE_FAILED if it is none, or was read already
+ * @throws AssetClientError SOURCE_FAILED if it is no source or was already read
  */
 export function prepareSource(source: UploadSource): PreparedSource {
   try {
@@ -33,7 +33,7 @@ function prepare(source: UploadSource): PreparedSource {
   );
 }
 
-/** True for a Blob and a File, and not for a Response, which has some of the same methods. */
+/** True for a Blob or File; false for a Response, which has some of the same methods. */
 function isBlob(source: unknown): source is Blob {
   if (typeof source !== 'object' || source === null) return false;
   return 'size' in source && 'slice' in source && 'arrayBuffer' in source;
@@ -63,8 +63,8 @@ function fromBlob(blob: Blob): PreparedSource {
 }
 
 /**
- * Nobody can tell whether two calls of a function give the same bytes. So each is read, and hashed, from its start: other bytes
- * then fail by their checksum.
+ * Two calls of the function may return different bytes. So every try reads and hashes from the start, and different
+ * bytes fail by their checksum.
  */
 function fromOpener(opener: () => ByteSource | Promise<ByteSource>): PreparedSource {
   return {

@@ -1,16 +1,16 @@
-/** How far an upload is. */
+/** Progress of an upload. */
 export interface UploadProgress {
-  /** Bytes handed to the network, counted from the start of the file. */
+  /** Bytes passed to the network, from the start of the file. */
   readonly sentBytes: number;
-  /** Size of the file where it is known. */
+  /** Size of the file, if known. */
   readonly totalBytes: number | undefined;
   /** 1 for the first try. */
   readonly attempt: number;
-  /** True if `sentBytes` is less than the event before said: what was lost on the way is sent again. */
+  /** True if `sentBytes` is less than in the previous event, because lost bytes are sent again. */
   readonly wentBack: boolean;
 }
 
-/** Tells of an upload's progress, and of every step back. */
+/** Reports the progress of an upload. */
 export class ProgressReporter {
   readonly #listener: ((progress: UploadProgress) => void) | undefined;
   readonly #totalBytes: number | undefined;
@@ -21,12 +21,12 @@ export class ProgressReporter {
     this.#totalBytes = totalBytes;
   }
 
-  /** Says that a try begins at a place; tells of it only where that is not where the last one stood. */
+  /** A try begins at `offset`; reports it only if the previous one ended elsewhere. */
   begin(offset: number, attempt: number): void {
     if (offset !== this.#last) this.sent(offset, attempt);
   }
 
-  /** Says that bytes up to a place were handed on. */
+  /** Bytes up to `sentBytes` were passed on. */
   sent(sentBytes: number, attempt: number): void {
     const wentBack = sentBytes < this.#last;
     this.#last = sentBytes;

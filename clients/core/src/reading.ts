@@ -11,20 +11,21 @@ export function sourceFailed(error: unknown): AssetClientError {
   return new AssetClientError('INVALID_ARGUMENT', message, { reason: 'SOURCE_FAILED', cause: error });
 }
 
-/** What is read and hashed without being sent. */
+/** A part of a source to read and hash without sending it. */
 export interface Skip {
   readonly hash: WholeHash;
   /** Where to stop; Infinity for the end of the source. */
   readonly to: number;
-  /** Is told of bytes that need not be kept. */
+  /** Notified of bytes that need not be kept. */
   readonly window: StreamWindow | undefined;
 }
 
 /**
- * Reads and hashes what the service has already.
+ * Reads and hashes what the service already has.
  *
- * @returns what comes after it
- * @throws AssetClientError SOURCE_CHANGED if the source ends before; CANCELLED and DEADLINE_EXCEEDED also while a read hangs
+ * @returns the rest
+ * @throws AssetClientError SOURCE_CHANGED if the source ends earlier; CANCELLED or DEADLINE_EXCEEDED also while a
+ * read hangs
  */
 export async function skip(
   opened: OpenedSource,

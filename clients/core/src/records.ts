@@ -9,34 +9,34 @@ import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import { assertIds, assertJson, assertText } from './arguments.ts';
 import { AssetClientError } from './errors.ts';
 
-/** What a caller may say of a file. */
+/** Writable fields of a file. */
 export interface FileDescription {
-  /** Name that people know the file by; never a path. */
+  /** Display name; never a path. */
   readonly name?: string | undefined;
-  /** Media type; found out by the service where left out. */
+  /** Media type; the service detects it by default. */
   readonly contentType?: string | undefined;
-  /** Whose file it is. */
+  /** Id of the owner. */
   readonly owner?: string | undefined;
-  /** What the file is for; decides which usage policy holds. */
+  /** What the file is for; selects the usage policy. */
   readonly usage?: string | undefined;
-  /** Ids of what the file belongs to, by the name of the relation. */
+  /** Relation targets by name of the relation. */
   readonly relations?: Readonly<Record<string, readonly string[]>> | undefined;
-  /** Any further field by name. */
+  /** Other fields by name. */
   readonly attributes?: Readonly<Record<string, JsonValue>> | undefined;
 }
 
 /**
- * The record of a file as a plain object. It has an id and never a location. An upload that an earlier call finished sets the
- * id alone, with every other field empty or 0, if the caller may not read the file.
+ * The record of a file as a plain object. It has an id, never a location. If an earlier call finished the upload
+ * and the caller may not read the file, only the id is set; other fields are empty or 0.
  */
 export interface AssetFile {
   readonly id: string;
   readonly name: string;
   readonly contentType: string;
   readonly sizeBytes: number;
-  /** SHA-256 of the bytes in lower case hexadecimal; undefined for a file whose bytes were never read. */
+  /** SHA-256 in lower-case hexadecimal; undefined for a file whose bytes were never read. */
   readonly sha256: string | undefined;
-  /** CRC32C of the bytes as an unsigned number; undefined like `sha256`. */
+  /** CRC32C as an unsigned number; undefined like `sha256`. */
   readonly crc32c: number | undefined;
   /** Empty if the file has no owner. */
   readonly owner: string;
@@ -48,15 +48,15 @@ export interface AssetFile {
   readonly etag: string;
   readonly createTime: Date | undefined;
   readonly updateTime: Date | undefined;
-  /** Set while the file is softly deleted. */
+  /** Set while the file is soft-deleted. */
   readonly deleteTime: Date | undefined;
-  /** When a softly deleted file is removed for good. */
+  /** When a soft-deleted file is removed permanently. */
   readonly purgeTime: Date | undefined;
   /** The principal that uploaded the file. */
   readonly createdBy: string;
 }
 
-/** What to change in a record: what is left out stays. An empty list clears a relation, a null an attribute. */
+/** Changes of a record: omitted fields stay; an empty list clears a relation, null an attribute. */
 export type FileChanges = FileDescription;
 
 /** The plain object of a message. */
@@ -80,7 +80,7 @@ export function toAssetFile(file: File): AssetFile {
   };
 }
 
-/** The record of an answer that must have one. */
+/** The record of a response that must have one. */
 export function recordOf(file: File | undefined): AssetFile {
   if (file === undefined) throw new AssetClientError('INTERNAL', 'the service answered without a file');
   return toAssetFile(file);
@@ -103,12 +103,12 @@ export function toFileMessage(description: FileDescription, id = '', etag = ''):
         create(RelationTargetsSchema, { ids: [...assertIds(`relations.${name}`, ids)] }),
       ]),
     ),
-    // A null in an update clears the attribute.
+    // In an update null clears the attribute.
     ...(attributes !== undefined && { attributes: { ...attributes } }),
   });
 }
 
-/** The mask of an update: the fields that `changes` names, relations and attributes each by their own name. */
+/** The mask of an update: the fields in `changes`, with each relation and attribute by name. */
 export function toUpdateMask(changes: FileChanges): string[] {
   const plain = { name: 'name', contentType: 'content_type', owner: 'owner', usage: 'usage' } as const;
   return [

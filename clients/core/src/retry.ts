@@ -3,53 +3,52 @@ import { assertDuration } from './arguments.ts';
 import { type CallHeaders, checkHeaders } from './call-headers.ts';
 import { AssetClientError, toClientError } from './errors.ts';
 
-/** How often and how patiently a failed call is made again. */
+/** Retry policy. */
 export interface RetryPolicy {
   /**
-   * Greatest number of tries after the first without any progress between; 0 for none. Where left out 5 for calls that move no
-   * bytes, and for uploads and downloads as many as their time allows.
+   * Maximum number of retries without progress; 0 for none. Default: 5 for calls that transfer no file bytes;
+   * unlimited within their time for uploads and downloads.
    */
   readonly retries?: number;
-  /** Longest wait before the first retry, in milliseconds; doubled for each further one. 500 where left out. */
+  /** Maximum wait before the first retry in milliseconds, doubled for each further one. Default 500. */
   readonly baseDelayMs?: number;
-  /** Bound of a wait that the service did not ask for, in milliseconds. 10,000 where left out. */
+  /** Maximum wait that the service did not ask for, in milliseconds. Default 10,000. */
   readonly maxDelayMs?: number;
-  /** Called before each wait with the failure and the wait in milliseconds; lets a program tell that it is waiting. */
+  /** Called before each wait with the failure and the wait in milliseconds. */
   readonly onRetry?: (failure: AssetClientError, delayMs: number) => void;
 }
 
-/** What every call takes. */
+/** Options of every call. */
 export interface CallOptions {
-  /** Ends the call, which then rejects with CANCELLED. */
+  /** Ends the call, which rejects with CANCELLED. */
   readonly signal?: AbortSignal | undefined;
-  /** Time for the call with all of its retries, in milliseconds; 0 for no bound. */
+  /** Time for the call with all retries, in milliseconds; 0 for no limit. */
   readonly timeoutMs?: number | undefined;
-  /** Headers to send along, also with every retry; they go before those of the client. */
+  /** Headers of the call and its retries; they take precedence over the client's. */
   readonly headers?: CallHeaders | undefined;
 }
 
-/** One try of a call; it can be handed to the generated client as it is. */
+/** One try of a call; can be passed to the generated client as its options. */
 export interface Try {
   /** 1 for the first. */
   readonly attempt: number;
-  /** Aborted when the caller gives up. */
+  /** Aborted when the caller cancels. */
   readonly signal: AbortSignal;
-  /** Time that is left, in milliseconds; 0 if there is no bound. */
+  /** Remaining time in milliseconds; 0 for no limit. */
   readonly timeoutMs: number;
-  /** What the caller sends along. */
   readonly headers: CallHeaders;
 }
 
-/** Tries of a call that moves no bytes, after the first. */
+/** Retries of a call that transfers no file bytes. */
 const CALL_RETRIES = 5;
 
-/** Longest time that gRPC can send, in milliseconds (8 digits): 27 hours. */
+/** Maximum timeout that gRPC can encode (8 digits), in milliseconds: 27 hours. */
 const MAX_TIMEOUT_MS = 99_999_999;
 
 /**
- * The retries of one call. Only codes that say "later" are retried: UNAVAILABLE (but not where TLS fails), RESOURCE_EXHAUSTED (but
- * not for a message that is too large or a full quota), and an ABORTED whose reason says that doing the same again is right. A call that was refused for its token is
- * made once more with another one, if there is any.
+ * The retries of one call. It retries UNAVAILABLE (except TLS failures), RESOURCE_EXHAUSTED (except too large
+ * messages and full quotas), and ABORTED if its reason permits repeating the same call. A call whose token was
+ * refused is repeated once if there is another token.
  */
 export class Retries {
   readonly #signal: AbortSignal;
@@ -61,8 +60,8 @@ export class Retries {
   #renewed = false;
 
   /**
-   * @param defaultTimeoutMs - time for the call where its options name none; 0 for no bound
-   * @param retries - tries after the first where the policy names no number
+   * @param defaultTimeoutMs - time for the call unless its options set it; 0 for no limit
+   * @param retries - retries unless the policy sets them
    */
   constructor(
     policy: RetryPolicy,
@@ -82,7 +81,7 @@ export class Retries {
     this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
   }
 
-  /** Begins a try. Throws if the caller gave up or the time is over. */
+  /** Begins a try. Throws if the caller cancelled or the time is over. */
   next(): Try {
     if (this.#signal.aborted) throw toClientError(this.#signal.reason, this.#signal);
     const left = this.#deadline - performance.now();
@@ -95,14 +94,14 @@ export class Retries {
     };
   }
 
-  /** Says that the last try got somewhere, which gives the next ones the whole patience again. */
+  /** The last try made progress: resets the number of retries. */
   progressed(): void {
     this.#failures = 0;
   }
 
-  /** Waits before the next try, or throws `error` if there is to be none; `again` says whether another may help. */
+  /** Waits before the next try, or throws `error` if there is none; `again` says whether a retry can help. */
   async pause(error: AssetClientError, again = isRetriable(error)): Promise<void> {
-    // The service did nothing of the call, so this is no second try of it, and there is nothing to wait for.
+    // The refused call had no effect, so this is not a retry and needs no wait.
     if (again && error.tokenRenewed) {
       if (this.#renewed) throw error;
       this.#renewed = true;
@@ -111,9 +110,9 @@ export class Retries {
     this.#failures += 1;
     if (!again || this.#failures > this.#policy.retries) throw error;
     const bound = Math.min(this.#policy.baseDelayMs * 2 ** (this.#failures - 1), this.#policy.maxDelayMs);
-    // The service knows best how long it needs; the random part keeps its callers from coming back all at once.
+    // The service's delay takes precedence; the random part spreads the callers.
     const delay = (error.retryDelayMs ?? bound / 2) + (Math.random() * bound) / 2;
-    // Waiting past the deadline helps nobody, and the error at hand says more than DEADLINE_EXCEEDED.
+    // There is no time left to wait, and `error` says more than DEADLINE_EXCEEDED.
     if (performance.now() + delay >= this.#deadline) throw error;
     this.#policy.onRetry?.(error, delay);
     try {
@@ -124,7 +123,7 @@ export class Retries {
     this.#attempt += 1;
   }
 
-  /** Makes a call until it succeeds, or fails in a way that `again` does not let pass. */
+  /** Makes a call until it succeeds or fails with an error that `again` does not permit. */
   async run<T>(
     call: (current: Try) => Promise<T>,
     again: (failure: AssetClientError) => boolean = isRetriable,

@@ -8,32 +8,33 @@ import { clientClosed } from './errors.ts';
 const MiB = 1024 * 1024;
 
 /**
- * How much a download may have in flight. The 64 KiB that HTTP/2 begins with hold a download at 64 KiB a round trip; 8 MiB
- * carry 100 MB/s over 40 ms. It is also what a reader that stalls can pile up, for each download.
+ * Receive window of one download, in bytes. HTTP/2's default of 64 KiB limits a download to 64 KiB per round trip;
+ * 8 MiB allow 100 MB/s at 40 ms. A stalled reader can buffer as much, for each download.
  */
 const STREAM_WINDOW = 8 * MiB;
 const CONNECTION_WINDOW = 32 * MiB;
 
 /**
- * Keeps one HTTP/2 connection, as its base does. Widens the connection's window, which no setting does; listens for errors as long
- * as a session lives, since one without a listener ends the process; and lets go of connections that are still being made.
+ * Keeps one HTTP/2 connection, like its base class. Widens the connection window, for which there is no setting;
+ * listens for errors of a session, because an unhandled one ends the process; and closes connections that are still
+ * being opened.
  */
 export class Sessions extends Http2SessionManager {
   readonly #known = new WeakSet<ClientHttp2Session>();
   readonly #sockets: Set<Socket>;
   #closed = false;
 
-  /** @param baseUrl - of which only the origin counts */
+  /** @param baseUrl - only its origin is used */
   constructor(baseUrl: string, tls: AssetClientOptions['tls']) {
     const sockets = new Set<Socket>();
     const url = new URL(baseUrl);
     super(
       baseUrl,
-      // A peer that vanished without a word is found out while a call waits for it, not hours later.
+      // Detects a vanished peer while a call waits for it, not hours later.
       { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
       {
         settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
-        // Node.js refuses new streams past 10 MB of unsent data, which a dozen uploads at once come to.
+        // Node.js refuses new streams beyond 10 MB of unsent data, which a dozen concurrent uploads reach.
         maxSessionMemory: 256,
         createConnection: () => {
           const socket = connect(url, tls);
@@ -46,20 +47,20 @@ export class Sessions extends Http2SessionManager {
   }
 
   override async request(...call: Parameters<Http2SessionManager['request']>): Promise<ClientHttp2Stream> {
-    // A call that was waiting for its token would open a connection anew.
+    // A call that was waiting for its token would reopen the connection.
     if (this.#closed) throw clientClosed();
     const stream = await super.request(...call);
     const session = stream.session as ClientHttp2Session | undefined;
     if (session !== undefined && !this.#known.has(session)) {
       this.#known.add(session);
-      // The streams of the session fail with the same error, and tell it to their callers.
+      // The streams of the session report the same error to their callers.
       session.on('error', () => undefined);
       session.setLocalWindowSize(CONNECTION_WINDOW);
     }
     return stream;
   }
 
-  /** Ends every connection, also one whose TLS handshake hangs: that would keep the process alive. */
+  /** Closes every connection, also during a TLS handshake that hangs: it would keep the process alive. */
   close(): void {
     this.#closed = true;
     this.abort();
@@ -67,7 +68,7 @@ export class Sessions extends Http2SessionManager {
   }
 }
 
-/** Opens a connection to the origin of a URL as `http2.connect` does. */
+/** Opens a connection to the origin of a URL, like `http2.connect`. */
 function connect({ protocol, hostname, port }: URL, tls: AssetClientOptions['tls']): Socket {
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   if (protocol === 'http:') return connectTcp({ host, port: Number(port || 80) });

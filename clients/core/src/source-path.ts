@@ -5,12 +5,11 @@ import { AssetClientError } from './errors.ts';
 import { CHUNK_BYTES } from './pieces.ts';
 import type { PreparedSource } from './source.ts';
 
-/** A piece is held back while the next one is read, and a third may wait to be joined with what follows. */
+/** One piece is held back while the next is read, and a third may wait to be joined with the next. */
 const BUFFERS = 3;
 
 /**
- * A file is sent as it was at the first look. One that changes meanwhile fails: half of the old bytes and half of the
- * new would otherwise become a file that never was.
+ * A file on disk. If it changes while it is sent, the upload fails: a mix of old and new bytes never was a file.
  */
 export function fromPath(path: string): PreparedSource {
   let version: string | undefined;
@@ -18,7 +17,7 @@ export function fromPath(path: string): PreparedSource {
     new AssetClientError('FAILED_PRECONDITION', `${path} changed while it was being uploaded`, {
       reason: 'SOURCE_CHANGED',
     });
-  /** The size, of a file that is what it was. */
+  /** The size, after checking that the file is unchanged. */
   const look = (stats: Stats) => {
     if (!stats.isFile()) throw new TypeError(`${path} is not a regular file`);
     const now = `${stats.size} ${stats.mtimeMs} ${stats.ino}`;
@@ -34,7 +33,7 @@ export function fromPath(path: string): PreparedSource {
       async function* chunks(size: number): AsyncGenerator<Uint8Array> {
         const buffers: Buffer[] = [];
         for (let offset = position, turn = 0; offset < size; turn = (turn + 1) % BUFFERS) {
-          // Memory that is used again costs nothing; a fresh buffer for each piece keeps the garbage collector busy.
+          // Reused buffers; a new one per piece would keep the garbage collector busy.
           const buffer = (buffers[turn] ??= Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, size - offset)));
           const wanted = Math.min(buffer.length, size - offset);
           for (let filled = 0; filled < wanted;) {

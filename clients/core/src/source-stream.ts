@@ -8,9 +8,12 @@ export function isByteStream(source: unknown): source is ByteStream {
   );
 }
 
-/** Reads a stream of the web, of Node.js, or any other, once. Throws a TypeError if it was read already, as far as that shows. */
+/**
+ * Reads a web stream, Node.js stream or async iterable once. Throws a TypeError if it was already read, as far as
+ * that is visible.
+ */
 export function readStream(stream: ByteStream): Pick<OpenedSource, 'chunks' | 'close'> {
-  // Read again it would be an empty file.
+  // Otherwise it would be read as an empty file.
   if (isSpent(stream)) throw new TypeError('the stream was read to its end, or closed, before');
   if ('getReader' in stream) {
     const reader = stream.getReader();
@@ -20,7 +23,7 @@ export function readStream(stream: ByteStream): Pick<OpenedSource, 'chunks' | 'c
     return { chunks: chunks(), close: () => reader.cancel().catch(() => undefined) };
   }
   const iterator = stream[Symbol.asyncIterator]();
-  // A stream that fails before it is read would bring the process down; reading it gives the same error later.
+  // An error before the stream is read would be unhandled and end the process; reading it gives the same error.
   if (isNodeStream(stream)) stream.on('error', () => undefined);
   async function* chunks(): AsyncGenerator<Uint8Array> {
     for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
@@ -30,7 +33,7 @@ export function readStream(stream: ByteStream): Pick<OpenedSource, 'chunks' | 'c
   return {
     chunks: chunks(),
     close: () => {
-      // `return` of a generator waits for a read in progress, which may hang; a stream of Node.js has a way to end that.
+      // `return` of a generator waits for a pending read, which may hang; a Node.js stream can be destroyed.
       if (isNodeStream(stream)) stream.destroy();
       void iterator.return?.().catch(() => undefined);
       return Promise.resolve();
@@ -42,17 +45,17 @@ function isNodeStream(stream: ByteStream): stream is Readable {
   return 'pipe' in stream && 'destroy' in stream;
 }
 
-/** True for a stream of Node.js or of the web that gives nothing any more; of another nobody can tell. */
+/** True if a Node.js or web stream was read to its end; unknown for other streams. */
 function isSpent(stream: ByteStream): boolean {
   if ('getReader' in stream) {
-    // Both take streams of the web as well, which their types do not say.
+    // Both functions accept web streams too; their types do not say so.
     const either = stream as unknown as Readable;
     return Readable.isDisturbed(either) && !isReadable(either);
   }
   return isNodeStream(stream) && (stream.readableEnded || stream.destroyed);
 }
 
-/** The bytes of any view, also one of larger numbers. Throws a TypeError for anything else. */
+/** The bytes of any typed array or view. Throws a TypeError for anything else. */
 export function bytesOf(chunk: unknown): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   if (ArrayBuffer.isView(chunk)) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);

@@ -1,9 +1,9 @@
 import { CHUNK_BYTES, recut } from './pieces.ts';
 
-/** A stream whose last bytes are kept, so that they can be read again as long as nobody has acknowledged them. */
+/** A stream that keeps the bytes it returned until they are acknowledged, so that they can be read again. */
 export class StreamWindow {
   readonly #pieces: AsyncGenerator<Uint8Array, void>;
-  /** What is kept, without a gap, up to `#end`. */
+  /** The kept bytes, without gaps, up to `#end`. */
   #kept: { readonly start: number; readonly bytes: Uint8Array }[] = [];
   #end = 0;
   #acknowledged = 0;
@@ -14,24 +14,24 @@ export class StreamWindow {
     this.#pieces = recut(chunks, CHUNK_BYTES);
   }
 
-  /** Place of the first byte that can still be read. */
+  /** Offset of the first byte that can still be read. */
   get start(): number {
     return this.#kept[0]?.start ?? this.#end;
   }
 
-  /** True if the stream can be read from this place on. */
+  /** True if the stream can be read from this offset. */
   holds(offset: number): boolean {
     return offset >= this.start && offset <= this.#end;
   }
 
-  /** Says that no byte before `offset` will be asked for again. */
+  /** No byte before `offset` will be needed again. */
   acknowledge(offset: number): void {
     this.#acknowledged = Math.max(this.#acknowledged, offset);
     const wanted = this.#kept.findIndex(({ start, bytes }) => start + bytes.length > this.#acknowledged);
     this.#kept.splice(0, wanted < 0 ? this.#kept.length : wanted);
   }
 
-  /** The bytes from a place on that is held: first what is kept, then what the stream brings. */
+  /** The bytes from an offset: first the kept ones, then the rest of the stream. */
   async *read(offset: number): AsyncGenerator<Uint8Array> {
     for (let at = offset; ;) {
       const piece = this.#kept.find(({ start, bytes }) => start <= at && at < start + bytes.length);
@@ -44,9 +44,9 @@ export class StreamWindow {
     }
   }
 
-  /** Reads one more piece. Shared by all that wait for it, since a try that was given up may still do. */
+  /** Reads one more piece. Shared by all readers, because an abandoned try may still be reading. */
   async #pull(): Promise<boolean> {
-    // A generator that failed says afterwards that it has ended, which would make a file of half a stream.
+    // After an error a generator reports its end, which would turn half a stream into a file.
     if (this.#failure !== undefined) throw this.#failure.error;
     try {
       const next = await this.#pieces.next();

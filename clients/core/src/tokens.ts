@@ -2,37 +2,40 @@ import { AssetClientError } from './errors.ts';
 import { assertHttpUrl, assertProtected } from './http-url.ts';
 
 /**
- * A token, or where to get one. A function is asked before every call, so it should remember what it has (see {@link cachedToken});
- * where the service has just refused a token, it is called with that one and should give another.
+ * A token, or a function that returns one. The function is called before every call, so it should cache (see {@link
+ * cachedToken}). After the service refused a token, it is called with that token and should return another.
  */
 export type TokenSource = string | ((refused?: string) => string | Promise<string>);
 
-/** A token as an issuer gives it. */
+/** A token of an issuer. */
 export interface IssuedToken {
   readonly token: string;
-  /** How long it is good for from now on, in seconds. */
+  /** Remaining lifetime in seconds. */
   readonly expiresInSeconds: number;
 }
 
-/** A service that an issuer knows by a secret (OAuth 2.0, client credentials). */
+/** OAuth 2.0 client credentials of a service. */
 export interface ClientCredentials {
   /** The token endpoint; Keycloak's is `<issuer>/protocol/openid-connect/token`. */
   readonly tokenUrl: string;
   readonly clientId: string;
   readonly clientSecret: string;
-  /** Scopes to ask for, separated by spaces. */
+  /** Scopes to request, separated by spaces. */
   readonly scope?: string;
-  /** True to send the secret over http to another machine, where the network between protects it; refused otherwise. */
+  /**
+   * True permits the secret over http to another machine, for a network that is otherwise protected; refused by
+   * default.
+   */
   readonly allowTokensOverHttp?: boolean;
 }
 
-/** Greatest time before its end at which a token is replaced, in milliseconds; a tenth of its life where that is less. */
+/** How long before its expiry a token is replaced, in milliseconds; at most a tenth of its lifetime. */
 const MARGIN_MS = 30_000;
 const FETCH_TIMEOUT_MS = 10_000;
 
 /**
- * A source that remembers its token and gets another one shortly before it ends, or when the service refuses it. However many calls ask
- * at once, `issue` is called once; if it fails, a token that is still good goes on being used.
+ * A source that caches its token and gets another shortly before expiry or when the service refuses it. Concurrent
+ * calls share one `issue`; if it fails, a token that is still valid stays in use.
  */
 export function cachedToken(issue: () => Promise<IssuedToken>): (refused?: string) => Promise<string> {
   let current: { readonly token: string; readonly renewAt: number; readonly end: number } | undefined;
@@ -56,7 +59,7 @@ export function cachedToken(issue: () => Promise<IssuedToken>): (refused?: strin
 }
 
 /**
- * Tokens of a service by its client credentials, remembered as {@link cachedToken} does.
+ * Tokens of a service by client credentials, cached as in {@link cachedToken}.
  *
  * @throws AssetClientError OPTION_INVALID, TOKEN_NOT_PROTECTED
  */
@@ -68,7 +71,7 @@ export function clientCredentials(options: ClientCredentials): (refused?: string
 
 async function issueToken(options: ClientCredentials): Promise<IssuedToken> {
   const { tokenUrl, clientId, clientSecret, scope } = options;
-  // RFC 6749, section 2.3.1: both are encoded like the fields of a form.
+  // RFC 6749, section 2.3.1: both are form-encoded.
   const encoded = (text: string) => new URLSearchParams({ x: text }).toString().slice(2);
   const secret = Buffer.from(`${encoded(clientId)}:${encoded(clientSecret)}`).toString('base64');
   let response: Response;
@@ -87,7 +90,7 @@ async function issueToken(options: ClientCredentials): Promise<IssuedToken> {
   }
   const { access_token: token, expires_in: seconds, error } = answer;
   if (response.ok && typeof token === 'string') {
-    // Without a lifetime it is asked for again each minute.
+    // A token without a lifetime is replaced every minute.
     return { token, expiresInSeconds: typeof seconds === 'number' ? seconds : 60 };
   }
   const said = typeof error === 'string' ? error : `HTTP ${response.status}`;

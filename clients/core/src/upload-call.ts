@@ -15,22 +15,22 @@ import type { WholeHash } from './whole-hash.ts';
 /** One Upload call. */
 export interface UploadCall {
   readonly source: PreparedSource;
-  /** The hash of what was read so far; goes on, or begins anew where the source can only be read from its start. */
+  /** The hash of what was read so far; continues, or restarts if the source can only be read from its start. */
   readonly hash: WholeHash;
-  /** Place of the first byte to send. */
+  /** Offset of the first byte to send. */
   readonly from: number;
-  /** Where the call ends without finishing the upload, unless the source ends before. */
+  /** Offset where the call ends without finishing the upload, unless the source ends earlier. */
   readonly until: number;
-  /** What the first message says of the upload. */
+  /** The first message: description or upload id. */
   readonly first: NonNullable<MessageInitShape<typeof UploadRequestSchema>['firstMessage']>;
-  /** Called after each piece with the place where it ends. */
+  /** Called after each piece with the offset of its end. */
   readonly onSent: (offset: number) => void;
 }
 
-/** What the service says of an upload. */
+/** The service's answer: finished file or persisted size. */
 export type WriteStatus = Awaited<ReturnType<Connection['rpc']['upload']>>['writeStatus'];
 
-/** Sends the bytes of a source from a place on. Rejects with what the call or the source fails with. */
+/** Sends the bytes of a source from an offset. Rejects with the error of the call or of the source. */
 export async function sendUpload(
   connection: Connection,
   call: UploadCall,
@@ -39,7 +39,7 @@ export async function sendUpload(
   const opened = await openAt(call.source, Math.min(call.from, call.hash.position));
   try {
     if (opened.position === 0) call.hash.restart();
-    // Before the call begins, since the service does not wait long for the bytes of one that has begun.
+    // Before the call, because the service does not wait long for the bytes of a running one.
     const rest = await skip(opened, { hash: call.hash, to: call.from, window: call.source.window }, current);
     return await send(connection, call, rest, current);
   } finally {
@@ -47,7 +47,7 @@ export async function sendUpload(
   }
 }
 
-/** Opens a source; whatever that fails with is SOURCE_FAILED. */
+/** Opens a source; every failure is SOURCE_FAILED. */
 export function openAt(source: PreparedSource, offset: number): Promise<OpenedSource> {
   return source.open(offset).catch((error: unknown) => {
     throw sourceFailed(error);
@@ -60,14 +60,14 @@ async function send(
   chunks: AsyncIterable<Uint8Array>,
   current: Try,
 ): Promise<WriteStatus> {
-  // A failing source must end the call as such, and a failing call must not wait for the source.
+  // A failed source must end the call with its own error, and a failed call must not wait for the source.
   const stop = new AbortController();
   let failure: AssetClientError | undefined;
   let over = false;
   async function* watched(): AsyncGenerator<Uint8Array> {
     try {
       for await (const chunk of chunks) {
-        // A read that ends after its call must not count: another call may be reading by now.
+        // Ignores a read that ends after its call: another call may be reading.
         if (over) return;
         yield chunk;
       }
@@ -93,7 +93,7 @@ async function send(
   }
 }
 
-/** Cuts the bytes into messages, with the checksum of each piece and, in the last message, those of the whole. */
+/** Splits the bytes into messages with the checksum of each piece, and of the whole file in the last message. */
 async function* toMessages(
   chunks: AsyncIterable<Uint8Array>,
   { hash, from, until, first, onSent }: UploadCall,

@@ -7,32 +7,32 @@ import type { AssetFile } from './records.ts';
 import type { UploadSource } from './source.ts';
 import { uploadFile, type UploadOptions } from './upload.ts';
 
-/** One file of many, with what is to be said of it alone. */
+/** One of many files, with its own options. */
 export interface UploadItem extends UploadOptions {
   readonly source: UploadSource;
 }
 
-/** The outcome for one file of many: either `file` or `error` is set. */
+/** The result for one file: either `file` or `error` is set. */
 export type UploadResult =
   | { readonly file: AssetFile; readonly error?: undefined }
   | { readonly file?: undefined; readonly error: AssetClientError };
 
-/** What holds for all files; an item's own options go first. */
+/** Options of all files; an item's own options take precedence. */
 export interface UploadFilesOptions extends Omit<
   UploadOptions,
   'name' | 'sizeBytes' | 'requestId' | 'onProgress'
 > {
-  /** Greatest number of uploads at once; 4 where left out. */
+  /** Maximum number of concurrent uploads; default 4. */
   readonly concurrency?: number | undefined;
-  /** Called like that of a single upload; `index` is the place of the file among the sources. */
+  /** Called like that of a single upload; `index` is the position of the file among the sources. */
   readonly onProgress?: ((progress: UploadProgress, index: number) => void) | undefined;
-  /** Called when an upload has ended, in whatever order they do. */
+  /** Called when an upload has ended, in any order. */
   readonly onResult?: ((result: UploadResult, index: number) => void) | undefined;
 }
 
 /**
- * Uploads many files, so many at once, each with retries of its own. Sources are taken as there is room for them, so they may be a
- * generator. Rejects only where the sources themselves cannot be listed.
+ * Uploads many files with limited concurrency and separate retries. Takes sources as there is room, so they may be
+ * a generator. Rejects only if iterating the sources fails.
  */
 export async function uploadFiles(
   connection: Connection,
@@ -50,7 +50,7 @@ export async function uploadFiles(
         throw sourceFailed(error);
       });
     for (let next = await take(); next.done !== true; next = await take()) {
-      // A generator answers its callers in their order, and nothing comes between its answer and this line.
+      // Safe: a generator answers requests in order, and nothing runs between its answer and this line.
       const index = count++;
       const { source, ...own } = next.value;
       const upload = uploadFile(connection, source, {
@@ -66,7 +66,7 @@ export async function uploadFiles(
       onResult?.(result, index);
     }
   };
-  // What is under way comes to its end also where the list of sources fails.
+  // Running uploads finish even if iterating the sources fails.
   const ended = await Promise.allSettled(Array.from({ length: concurrency }, worker));
   for (const each of ended) if (each.status === 'rejected') throw toClientError(each.reason);
   return results;

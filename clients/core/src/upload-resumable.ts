@@ -7,30 +7,31 @@ import { openAt, sendUpload, type WriteStatus } from './upload-call.ts';
 import type { UploadTask } from './upload-task.ts';
 import { WholeHash } from './whole-hash.ts';
 
-/** Reasons after which the service knows better than the client where the upload stands. */
+/** Reasons after which the client must ask the service for the offset. */
 const ASK_AGAIN = new Set(['UPLOAD_TAKEN_OVER', 'WRITE_OFFSET_MISMATCH', 'UPLOAD_STALLED']);
 
-/** Codes of a failed call that the service may have done nevertheless. */
+/** Codes of a failed call that may have taken effect. */
 const MAY_HAVE_BEGUN = new Set<ErrorCode>(['CANCELLED', 'DEADLINE_EXCEEDED', 'UNAVAILABLE', 'UNKNOWN']);
 
-/** Longest time that cancelling takes, in milliseconds; the caller waits for its failure meanwhile. */
+/** Maximum time for cancelling, in milliseconds; the caller waits for it. */
 const CANCEL_MS = 3000;
 
 /**
- * An upload over as many calls as it takes. After each failure that may pass it asks the service how much is durable and goes on
+ * An upload over several calls. After a temporary failure it asks the service how much is durable and continues
  * from there.
  *
- * A source that can be read again is sent in one call to its end. A stream is sent in calls of as many bytes as may be kept in
- * memory, each answered when they are durable; so whatever the service asks for again is still there.
+ * A source that can be read again is sent in one call to its end. A stream is sent in calls of as many bytes as may
+ * be kept in memory, each answered when they are durable, so that the client can send again whatever the service
+ * asks for.
  */
 export class ResumableUpload {
   readonly #task: UploadTask;
   #uploadId: string | undefined;
-  /** True while the service may have begun an upload whose id did not arrive. */
+  /** True while the service may have begun an upload whose id was not received. */
   #mayBeUnknown = false;
   #partBytes = 0;
   readonly #hash = new WholeHash();
-  /** The most that the service was ever known to have. */
+  /** Maximum persisted size seen so far. */
   #best = 0;
 
   constructor(task: UploadTask) {
@@ -38,7 +39,7 @@ export class ResumableUpload {
     this.#uploadId = task.uploadId;
   }
 
-  /** Sends the file. Rejects with the first failure that cannot pass, or when the patience is at its end. */
+  /** Sends the file. Rejects with the first permanent failure, or when the time or the retries are used up. */
   run(): Promise<AssetFile> {
     return this.#task.retries.run(
       (current) => this.#try(current),
@@ -46,7 +47,7 @@ export class ResumableUpload {
     );
   }
 
-  /** Cancels the upload after it failed, as far as that can be done in a short time. */
+  /** Tries for a short time to cancel the failed upload. */
   async giveUp(): Promise<void> {
     const { connection, spec } = this.#task;
     const retries = new Retries({ retries: 5, baseDelayMs: 100 }, {}, CANCEL_MS);
@@ -57,10 +58,10 @@ export class ResumableUpload {
       const uploadId = this.#uploadId;
       if (uploadId !== undefined) await connection.rpc.cancelUpload({ uploadId }, current);
     };
-    // The service may still be writing down where the call ended that was given up.
+    // The service may still be saving the end of the abandoned call.
     const again = (failure: AssetClientError) =>
       isRetriable(failure) || failure.reason === 'UPLOAD_TAKEN_OVER';
-    // What cannot be cancelled now expires.
+    // An upload that cannot be cancelled expires.
     await retries.run(cancel, again).catch(() => undefined);
   }
 
@@ -69,21 +70,21 @@ export class ResumableUpload {
     while (status.case === 'persistedSize') {
       const from = Number(status.value);
       this.#note(from, current);
-      // Many calls may make one try: each gets what is left of the time.
+      // One try may take many calls: each gets the remaining time.
       status = await this.#send(from, this.#task.retries.next());
-      // Asking such a service again would never end.
+      // A service that makes no progress would be asked without end.
       if (status.case === 'persistedSize' && Number(status.value) <= from)
         throw new AssetClientError('INTERNAL', 'the service kept nothing of what was sent');
     }
     if (status.case !== 'file') throw new AssetClientError('INTERNAL', 'the service answered without a file');
     const file = toAssetFile(status.value);
     await this.#assertSame(file, current);
-    // By the bytes themselves: a record that the caller may not read says no size.
+    // The position of the hash, because a record that the caller may not read has no size.
     this.#task.progress.sent(this.#hash.position, current.attempt);
     return file;
   }
 
-  /** Asks where the upload stands, and begins it if need be. */
+  /** Asks for the state of the upload; begins it if needed. */
   async #standing(current: Try): Promise<WriteStatus> {
     const { connection, spec, mayBeBegun } = this.#task;
     if (this.#uploadId === undefined) {
@@ -101,14 +102,14 @@ export class ResumableUpload {
     return (await connection.rpc.getUpload({ uploadId: this.#uploadId }, current)).writeStatus;
   }
 
-  /** Takes note of what is durable. */
+  /** Records the persisted size. */
   #note(persisted: number, current: Try): void {
     const { retries, source, progress } = this.#task;
     if (persisted > this.#best) {
       this.#best = persisted;
       retries.progressed();
     }
-    // What another process sent still has to be read here for the hash.
+    // Bytes that another process sent must still be read here for the hash.
     source.window?.acknowledge(Math.min(persisted, this.#hash.position));
     progress.begin(persisted, current.attempt);
   }
@@ -130,7 +131,7 @@ export class ResumableUpload {
     );
   }
 
-  /** Bytes of one call: whole parts where they fit, since the service stores the rest of a part twice. */
+  /** Bytes of one call: whole parts if they fit, because the service stores an incomplete part twice. */
   #stretch(): number {
     const { windowBytes } = this.#task;
     return this.#partBytes > 0 && this.#partBytes <= windowBytes
@@ -138,7 +139,7 @@ export class ResumableUpload {
       : windowBytes;
   }
 
-  /** Whether to ask again after a failure. An upload that is gone begins anew, where the source can. */
+  /** Whether a retry is possible. An upload that no longer exists begins again if the source can be read again. */
   #mayGoOn(failure: AssetClientError): boolean {
     if (failure.reason === 'UPLOAD_NOT_FOUND' && this.#uploadId !== undefined) {
       if (this.#task.uploadId !== undefined) return false;
@@ -160,8 +161,8 @@ export class ResumableUpload {
   }
 
   /**
-   * A file that an earlier process made under the same request id must have these bytes. The service cannot tell, since it was
-   * not sent them; so they are read and hashed here.
+   * Checks a file that an earlier process made under the same request id. The service did not get these bytes, so
+   * the client hashes them and compares.
    */
   async #assertSame(file: AssetFile, current: Try): Promise<void> {
     const { spec } = this.#task;

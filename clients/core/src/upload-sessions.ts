@@ -8,54 +8,54 @@ import { invalidOption, toClientError } from './errors.ts';
 import { type AssetFile, type FileDescription, recordOf, toAssetFile, toFileMessage } from './records.ts';
 import type { CallOptions, Try } from './retry.ts';
 
-/** What an upload over several calls begins with. */
+/** Options of an upload that takes several calls. */
 export interface StartUploadOptions extends FileDescription, CallOptions {
-  /** Size of the file in bytes, where it is known; a direct upload needs it. */
+  /** Size of the file in bytes, if known; a direct upload needs it. */
   readonly sizeBytes?: number | undefined;
-  /** The same id gives the same upload, also from another process. A random one where left out. */
+  /** The same id gives the same upload, also from another process. Default: a random id. */
   readonly requestId?: string | undefined;
-  /** `direct` for an upload whose parts go straight to the store, by the URLs of `signUploadParts`; `service` (the default). */
+  /** `service` (default), or `direct`: parts go straight to the store, to URLs from `signUploadParts`. */
   readonly transport?: 'service' | 'direct' | undefined;
 }
 
-/** An upload that was begun. */
+/** A begun upload. */
 export interface StartedUpload {
-  /** Id of the upload, and of the file that it becomes. */
+  /** Id of the upload and of the resulting file. */
   readonly uploadId: string;
-  /** The request id that it was begun with. */
+  /** Its request id. */
   readonly requestId: string;
-  /** When the service gives the upload up if nothing more comes; undefined if it is a file already. */
+  /** When the upload expires unless bytes are sent; undefined if it is finished. */
   readonly expireTime: Date | undefined;
-  /** Size of each part of a direct upload but the last. */
+  /** Size of each part of a direct upload except the last. */
   readonly partSizeBytes: number;
 }
 
-/** How far an upload is. */
+/** State of an upload. */
 export interface UploadStatus {
   readonly uploadId: string;
-  /** Bytes that are durable. */
+  /** Number of durable bytes. */
   readonly persistedBytes: number;
-  /** The file, once the upload is finished. */
+  /** The file, if the upload is finished. */
   readonly file: AssetFile | undefined;
-  /** When the service gives the upload up if nothing more comes. */
+  /** When the upload expires unless bytes are sent. */
   readonly expireTime: Date | undefined;
 }
 
 /** Where to send one part of a direct upload: by PUT, with exactly these headers. */
 export interface UploadPart {
-  /** From 1. */
+  /** Starts at 1. */
   readonly partNumber: number;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The URLs of parts. */
+/** URLs of the parts of a direct upload. */
 export interface UploadParts {
   readonly parts: readonly UploadPart[];
   readonly expireTime: Date | undefined;
 }
 
-/** What a direct upload is held to when it is completed. */
+/** Checksums to verify when a direct upload is completed. */
 export interface CompleteUploadOptions extends CallOptions {
   /** SHA-256 of the whole file in hexadecimal. */
   readonly sha256?: string | undefined;
@@ -63,10 +63,10 @@ export interface CompleteUploadOptions extends CallOptions {
   readonly crc32c?: number | undefined;
 }
 
-/** Makes a call with its retries. */
+/** Makes a call with retries. */
 type Caller = <T>(options: CallOptions, call: (current: Try) => Promise<T>) => Promise<T>;
 
-/** The calls about one upload, each with retries. */
+/** The calls for one upload, with retries. */
 export class UploadSessions {
   readonly #rpc: Connection['rpc'];
   readonly #call: Caller;
@@ -76,7 +76,7 @@ export class UploadSessions {
     this.#call = call;
   }
 
-  /** Begins an upload, or finds the one that the request id stands for. */
+  /** Begins an upload, or finds the one with the same request id. */
   async start(options: StartUploadOptions): Promise<StartedUpload> {
     const { requestId = randomUUID(), transport = 'service' } = options;
     const sizeBytes = assertWhole('sizeBytes', options.sizeBytes);
@@ -100,7 +100,7 @@ export class UploadSessions {
     };
   }
 
-  /** How far an upload is. */
+  /** State of an upload. */
   async get(uploadId: string, options: CallOptions): Promise<UploadStatus> {
     const { writeStatus, expireTime } = await this.#call(options, (current) =>
       this.#rpc.getUpload({ uploadId }, current),
@@ -127,7 +127,7 @@ export class UploadSessions {
     };
   }
 
-  /** Makes a file of an upload whose bytes are all there. */
+  /** Completes an upload after all its bytes were sent. */
   async complete(uploadId: string, options: CompleteUploadOptions): Promise<AssetFile> {
     const { sha256, crc32c } = options;
     if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256)) {
@@ -143,11 +143,11 @@ export class UploadSessions {
     return recordOf(file);
   }
 
-  /** Gives an upload up, with all that was sent of it. */
+  /** Cancels an upload and removes what was sent. */
   cancel(uploadId: string, options: CallOptions): Promise<void> {
     return this.#call(options, async (current) => {
       await this.#rpc.cancelUpload({ uploadId }, current).catch((error: unknown) => {
-        // The try before did it, and its answer was lost.
+        // The previous try succeeded and its response was lost.
         if (current.attempt > 1 && toClientError(error).reason === 'UPLOAD_NOT_FOUND') return;
         throw error;
       });

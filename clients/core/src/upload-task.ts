@@ -9,9 +9,9 @@ import type { PreparedSource } from './source.ts';
 export interface UploadTask {
   readonly connection: Connection;
   readonly source: PreparedSource;
-  /** Of an upload that this call begins. */
+  /** Description of a new upload. */
   readonly spec?: MessageInitShape<typeof UploadSpecSchema> & { readonly requestId: string };
-  /** Of an upload that somebody began before. */
+  /** Id of an upload that was begun before. */
   readonly uploadId?: string;
   /** True if an earlier process may have begun the upload. */
   readonly mayBeBegun: boolean;

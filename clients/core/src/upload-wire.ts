@@ -27,19 +27,19 @@ import {
   validateTrailer,
 } from '@connectrpc/connect/protocol-grpc';
 
-/** What calls go over. */
+/** Options of the transport. */
 export interface UploadWireOptions {
   readonly baseUrl: string;
   readonly interceptors: Interceptor[];
-  /** Sends a request over HTTP/2. It is done with a chunk of the body before it asks for the next one. */
+  /** Sends an HTTP/2 request. It has consumed a chunk of the body when it requests the next one. */
   readonly httpClient: UniversalClientFn;
-  /** Longest message that is read, in bytes. */
+  /** Maximum response message in bytes. */
   readonly readMaxBytes: number;
 }
 
 /**
- * A transport that makes the calls of `base`, and sends the bytes of an upload as they are: the transport of Connect copies the
- * content of each message four times, which is most of what an upload would cost.
+ * A transport like `base` that sends upload bytes without copies: Connect's transport copies the content of each
+ * message four times, which is most of the cost of an upload.
  */
 export function withLeanUploads(base: Transport, options: UploadWireOptions): Transport {
   const { method } = AssetService;
@@ -104,7 +104,7 @@ export function withLeanUploads(base: Transport, options: UploadWireOptions): Tr
   };
 }
 
-/** What stands before the content of a message, and the content itself, which is not copied. */
+/** The bytes before the content of a message, and the content itself, which is not copied. */
 export async function* framesOf(messages: AsyncIterable<UploadRequest>): AsyncGenerator<Uint8Array> {
   for await (const message of messages) {
     yield headOf(message);
@@ -113,7 +113,7 @@ export async function* framesOf(messages: AsyncIterable<UploadRequest>): AsyncGe
   }
 }
 
-/** The frame of a message up to its content, which can stand last, since fields may come in any order. */
+/** The frame of a message up to its content. The content is last; fields may have any order. */
 function headOf(message: UploadRequest): Uint8Array {
   const { data } = message;
   const others = toBinary(UploadRequestSchema, { ...message, data: undefined });
@@ -135,7 +135,7 @@ function headOf(message: UploadRequest): Uint8Array {
   }
   const body = parts.finish();
   const frame = Buffer.allocUnsafe(5 + body.length);
-  // Not compressed.
+  // Compression flag: not compressed.
   frame[0] = 0;
   frame.writeUInt32BE(body.length + contentBytes, 1);
   frame.set(body, 5);

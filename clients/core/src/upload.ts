@@ -13,33 +13,34 @@ import { ResumableUpload } from './upload-resumable.ts';
 import type { UploadTask } from './upload-task.ts';
 import { WholeHash } from './whole-hash.ts';
 
-/** What an upload is told beside its bytes. */
+/** Options of an upload. */
 export interface UploadOptions extends FileDescription, CallOptions {
-  /** Size of a stream in bytes, where it is known. The upload fails if the stream brings more or fewer. */
+  /** Size of a stream in bytes, if known. The upload fails if the stream has more or fewer. */
   readonly sizeBytes?: number | undefined;
   /**
-   * Makes the upload exactly-once across processes: the same id with the same content gives the same file, and a large upload
-   * that a process left behind goes on where it stood. A random one is made where left out, which covers the retries of
-   * this call; an upload that then fails for good, or is aborted, is cancelled, so that it does not count in the owner's quota.
+   * Makes the upload exactly-once across processes: the same id with the same content gives the same file, and a
+   * large upload that another process left resumes. The default is a random id, which covers the retries of this
+   * call; such an upload is cancelled if it fails permanently or is aborted, so that it does not count in the
+   * owner's quota.
    */
   readonly requestId?: string | undefined;
   /**
-   * Greatest size in bytes of a file that is sent in one call, and anew after a failure; 8 MiB where left out. A larger one, and
-   * a stream of unknown size, costs one call more and goes on where it stood.
+   * Maximum size in bytes of a file that is sent in one call and sent again after a failure; default 8 MiB. A
+   * larger file, or a stream of unknown size, takes one more call and can resume.
    */
   readonly singleCallBytes?: number | undefined;
   /**
-   * Greatest number of bytes of a stream that are kept in memory until the service has them; 16 MiB where left out. After each
-   * so many the upload waits for the service, so a smaller window is a slower one.
+   * Maximum number of bytes of a stream kept in memory until they are durable; default 16 MiB. The upload waits for
+   * the service after each window, so a smaller window is slower.
    */
   readonly windowBytes?: number | undefined;
-  /** Called after each piece that was sent, after each step back, and once more when the file is stored. */
+  /** Called after each sent piece, after each step back, and once more when the file is stored. */
   readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
 const MiB = 1024 * 1024;
 
-/** Sends a file; the heart of every `uploadFile`. */
+/** Uploads one file. */
 export async function uploadFile(
   connection: Connection,
   source: UploadSource,
@@ -66,7 +67,8 @@ export async function uploadFile(
     if (sizeBytes !== undefined && sizeBytes <= singleCallBytes) return uploadWhole(task);
     const upload = new ResumableUpload(task);
     return upload.run().catch(async (error: unknown) => {
-      // Whoever chose the request id goes on with it; nobody else could, and what was sent would count in the owner's quota.
+      // With a request id of their own, callers can resume. Otherwise nobody could, and the bytes would count in
+      // the owner's quota.
       if (options.requestId === undefined) await upload.giveUp();
       throw error;
     });
@@ -75,13 +77,13 @@ export async function uploadFile(
   });
 }
 
-/** An upload that begins here. */
+/** A new upload. */
 type NewUpload = UploadTask & Required<Pick<UploadTask, 'spec'>>;
 
-/** What going on with an upload is told beside its bytes. */
+/** Options of a resumed upload. */
 export type ResumeOptions = CallOptions & Pick<UploadOptions, 'sizeBytes' | 'windowBytes' | 'onProgress'>;
 
-/** Sends what the service does not have yet of an upload that was begun. */
+/** Sends what the service does not have yet of a begun upload. */
 export async function resumeUpload(
   connection: Connection,
   uploadId: string,
@@ -94,7 +96,7 @@ export async function resumeUpload(
   });
 }
 
-/** Prepares a source, and lets go of it in the end. Whatever fails is an AssetClientError. */
+/** Prepares a source and closes it at the end. Every failure is an AssetClientError. */
 async function withSource(
   source: UploadSource,
   options: ResumeOptions,
@@ -128,7 +130,7 @@ function sharedTask(
   };
 }
 
-/** Sends a small file in one call, and anew after a failure. What was read of a stream is kept till the end. */
+/** Sends a small file in one call, and again after a failure. Keeps the bytes of a stream until the end. */
 function uploadWhole({ connection, source, spec, retries, progress }: NewUpload): Promise<AssetFile> {
   return retries.run(
     async (current) => {
@@ -145,7 +147,7 @@ function uploadWhole({ connection, source, spec, retries, progress }: NewUpload)
       const status = await sendUpload(connection, call, current);
       if (status.case !== 'file')
         throw new AssetClientError('INTERNAL', 'the service answered without a file');
-      // By the bytes themselves: a record that the caller may not read says no size.
+      // The position of the hash, because a record that the caller may not read has no size.
       progress.sent(hash.position, current.attempt);
       return toAssetFile(status.value);
     },

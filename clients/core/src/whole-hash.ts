@@ -8,8 +8,8 @@ export interface WholeChecksums {
 }
 
 /**
- * The checksums of a file from its start on. They only move forward: bytes that have to be sent again are not hashed again, so
- * a try that begins further back needs no earlier state of the hash.
+ * The checksums of a file from its start. Bytes that are sent again are not hashed again, so a try that begins
+ * earlier needs no older state of the hash.
  */
 export class WholeHash {
   #sha256 = createHash('sha256');
@@ -17,7 +17,7 @@ export class WholeHash {
   #position = 0;
   #digest: WholeChecksums | undefined;
 
-  /** Number of bytes that are hashed. */
+  /** Number of hashed bytes. */
   get position(): number {
     return this.#position;
   }
@@ -27,7 +27,7 @@ export class WholeHash {
     return this.#digest !== undefined;
   }
 
-  /** Forgets everything, for a source that is read from its start and may be another one by now. */
+  /** Restarts, for a source that is read again from its start and may have changed. */
   restart(): void {
     this.#sha256 = createHash('sha256');
     this.#crc32c = 0;
@@ -35,7 +35,7 @@ export class WholeHash {
     this.#digest = undefined;
   }
 
-  /** Takes in what is new of a piece. Throws a RangeError if the piece lies beyond what is hashed. */
+  /** Adds the new bytes of a piece. Throws a RangeError if there is a gap before the piece. */
   update(piece: Uint8Array, offset: number): void {
     if (offset > this.#position) throw new RangeError('bytes were left out of the checksum');
     const fresh = piece.subarray(this.#position - offset);
@@ -45,7 +45,7 @@ export class WholeHash {
     this.#position += fresh.length;
   }
 
-  /** The checksums; no more bytes may be taken in after it. */
+  /** The checksums; nothing may be added afterwards. */
   finish(): WholeChecksums {
     return (this.#digest ??= { sha256: this.#sha256.digest(), crc32c: this.#crc32c });
   }

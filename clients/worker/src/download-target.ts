@@ -16,13 +16,13 @@ import {
 import { dirname, isAbsolute, join, sep } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Where the bytes of a download go. */
+/** Target of a download. */
 export type DownloadTarget =
-  /** A directory, which receives the file under a name of its own. */
+  /** A directory; the file gets a safe form of its own name. */
   | { readonly kind: 'directory'; readonly path: string }
-  /** A new file, or a regular file that is replaced; no link any more. */
+  /** A new file, or a regular file to replace; symbolic links are resolved. */
   | { readonly kind: 'file'; readonly path: string; readonly replaced: Stats | undefined }
-  /** A named pipe or a device such as a terminal, which is written to as it is. */
+  /** A named pipe or a device such as a terminal; written directly. */
   | { readonly kind: 'pipe'; readonly path: string };
 
 /** The error for a local file that could not be written. */
@@ -48,7 +48,7 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   EPIPE: 'whoever read it is gone (EPIPE)',
 };
 
-/** The error for a name that is taken. */
+/** The error for a target that exists. */
 export function targetExists(path: string): AssetClientError {
   return new AssetClientError(
     'ALREADY_EXISTS',
@@ -59,7 +59,7 @@ export function targetExists(path: string): AssetClientError {
   );
 }
 
-/** Finds out what stands under a path, so that what cannot be written is told before anything is downloaded. */
+/** Determines what a path is, so that an unwritable target fails before the download. */
 export async function findTarget(path: string): Promise<DownloadTarget> {
   const found = await statOrNothing(path);
   if (found === undefined) {
@@ -71,7 +71,7 @@ export async function findTarget(path: string): Promise<DownloadTarget> {
   if (found.isDirectory()) return { kind: 'directory', path };
   if (found.isFIFO() || found.isCharacterDevice()) return { kind: 'pipe', path };
   if (!found.isFile()) throw targetFailed(path, new Error('it is neither a file nor a pipe'));
-  // A rename would replace what may not be written to.
+  // A rename would replace a read-only file.
   await access(path, constants.W_OK);
   return { kind: 'file', path: await realpath(path), replaced: found };
 }
@@ -87,7 +87,7 @@ async function statOrNothing(path: string): Promise<Stats | undefined> {
   });
 }
 
-/** What the links lead to that begin at a path, if they end in nothing. As many are followed as Linux does. */
+/** Target of a chain of symbolic links that ends in nothing. Follows as many links as Linux does. */
 async function endOfLinks(path: string): Promise<string> {
   let at = path;
   for (let links = 0; links < 40; links++) {
@@ -95,24 +95,24 @@ async function endOfLinks(path: string): Promise<string> {
     if (found === undefined || !found.isSymbolicLink()) return at;
     const target = await readlink(at);
     const folder = await realpath(dirname(at));
-    // Not joined by name: `..` behind a link is the parent of what the link leads to.
+    // Not joined by name: `..` after a link is the parent of the link's target.
     at = isAbsolute(target) ? target : `${folder}${sep}${target}`;
   }
   throw Object.assign(new Error('too many symbolic links'), { code: 'ELOOP' });
 }
 
 /**
- * Has `write` fill a new file beside `path`, and gives it the name only when it is whole. A file that is replaced hands on its mode,
- * and its owner where the process may do that.
+ * Lets `write` fill a temporary file beside `path` and renames it when it is complete. A replaced file passes on
+ * its mode, and its owner if the process may set it.
  *
- * @param exclusive - true to leave alone whatever has the name by then
+ * @param exclusive - true to fail if the name exists by then
  */
 export async function writeBeside(
   path: string,
   { replaced, exclusive }: { readonly replaced?: Stats | undefined; readonly exclusive: boolean },
   write: (handle: FileHandle) => Promise<void>,
 ): Promise<void> {
-  // In the same directory, since a rename across file systems is a copy. The name is short whatever that of the file is.
+  // In the same directory, because a rename across file systems is a copy. The name is always short.
   const part = join(dirname(path), `.asset-${randomUUID()}.part`);
   try {
     const handle = await open(part, 'wx', replaced === undefined ? 0o666 : 0o600);
@@ -128,20 +128,20 @@ export async function writeBeside(
     }
     await (exclusive ? claim(part, path) : rename(part, path));
   } catch (error) {
-    // Whether the rest can be removed must not hide why there is a rest.
+    // A failed cleanup must not hide the error.
     await rm(part, { force: true }).catch(() => undefined);
     throw error;
   }
 }
 
-/** Renames a file to a name that nobody has. */
+/** Renames a file to a name that does not exist. */
 async function claim(part: string, path: string): Promise<void> {
   try {
     await link(part, path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') throw targetExists(path);
-    // A file system without hard links.
+    // The file system has no hard links.
     await open(path, 'wx').then(
       (handle) => handle.close(),
       (cause: NodeJS.ErrnoException) => {
@@ -153,7 +153,7 @@ async function claim(part: string, path: string): Promise<void> {
   await rm(part, { force: true }).catch(() => undefined);
 }
 
-/** Has `write` send bytes to a pipe or a device. Waits for somebody who reads the pipe. */
+/** Lets `write` send bytes to a pipe or device. Waits until somebody reads the pipe. */
 export async function writeInto(
   path: string,
   signal: AbortSignal | undefined,
@@ -167,7 +167,7 @@ export async function writeInto(
   }
 }
 
-/** A pipe that nobody reads would block a thread of the process for good, so it is asked again and again instead. */
+/** Opening a pipe without a reader would block a thread forever, so this polls. */
 async function openPipe(path: string, signal: AbortSignal | undefined): Promise<FileHandle> {
   for (;;) {
     try {
@@ -184,7 +184,7 @@ async function openPipe(path: string, signal: AbortSignal | undefined): Promise<
   }
 }
 
-/** The place of a file in a directory. Throws where the name is taken. */
+/** The path of a file in a directory. Throws if it exists. */
 export async function placeIn(directory: string, name: string): Promise<string> {
   const path = join(directory, name);
   const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {

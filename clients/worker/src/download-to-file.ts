@@ -5,26 +5,26 @@ import type { Readable, Writable } from 'node:stream';
 import { findTarget, placeIn, targetFailed, writeBeside, writeInto } from './download-target.ts';
 import { localFileName } from './local-name.ts';
 
-/** How far a download is. */
+/** Progress of a download. */
 export interface DownloadProgress {
-  /** Bytes that are checked and written. */
+  /** Bytes that were checked and written. */
   readonly receivedBytes: number;
   readonly totalBytes: number;
 }
 
-/** Options of a download to the disk. */
+/** Options of a download to disk. */
 export interface DownloadOptions extends CallOptions {
-  /** Called after each piece that was written. */
+  /** Called after each written piece. */
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
 }
 
-/** The record of a file that was downloaded. */
+/** The record of a downloaded file. */
 export interface DownloadedFile extends AssetFile {
-  /** Where the file is now: the path that was given, or the file in the directory that was given. */
+  /** Path of the file: the given one, or inside the given directory. */
   readonly path: string;
 }
 
-/** Downloads a file to a path; the heart of `WorkerClient.downloadToFile`. */
+/** Downloads a file to a path. */
 export async function downloadToFile(
   connection: Connection,
   id: string,
@@ -60,7 +60,7 @@ export async function downloadToFile(
   }
 }
 
-/** Downloads a file into a stream, which stays open; the heart of `WorkerClient.downloadTo`. */
+/** Downloads a file into a stream, which stays open. */
 export async function downloadTo(
   connection: Connection,
   id: string,
@@ -68,7 +68,7 @@ export async function downloadTo(
   options: DownloadOptions,
 ): Promise<AssetFile> {
   const { file, stream } = await openRead(connection, id, options);
-  // The same error comes to whoever wrote.
+  // The writer gets the same error.
   const ignore = () => undefined;
   destination.on('error', ignore);
   try {
@@ -82,7 +82,7 @@ export async function downloadTo(
   }
 }
 
-/** Waits until a stream has taken a piece, so that no more is read than is written. */
+/** Waits until the stream accepts a piece, so that reading is not faster than writing. */
 function writeTo(destination: Writable, chunk: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const giveUp = () => reject(toClientError(signal?.reason, signal));
@@ -95,7 +95,7 @@ function writeTo(destination: Writable, chunk: Uint8Array, signal: AbortSignal |
   });
 }
 
-/** Hands every piece on, and compares the SHA-256 of all of them at the end. */
+/** Passes every piece on and compares the SHA-256 of all at the end. */
 async function writeChecked(
   file: AssetFile,
   bytes: Readable,
@@ -105,7 +105,7 @@ async function writeChecked(
   const sha256 = createHash('sha256');
   let receivedBytes = 0;
   for await (const chunk of bytes as AsyncIterable<Uint8Array>) {
-    // What has arrived already would come without another call.
+    // Bytes that already arrived need no other call to check the signal.
     signal?.throwIfAborted();
     await write(chunk);
     sha256.update(chunk);

@@ -1,24 +1,23 @@
 import type { AssetFile } from '@asset-service/client-core';
 
-/** Longest file name that common file systems take, in bytes of UTF-8. */
+/** Maximum file name of common file systems, in bytes of UTF-8. */
 const MAX_BYTES = 255;
 
-/** Longest ending, with its dot, that is kept when a name is cut. */
+/** Maximum extension, with its dot, that is kept when a name is shortened. */
 const MAX_EXTENSION_BYTES = 32;
 
 /**
- * What Windows or a terminal reads as something else than a part of a name: control characters, separators, wildcards, a
- * stream's `:`, ends of lines, and characters that turn the direction of writing. The joiners of emoji and of some scripts stay.
+ * Characters with a meaning on Windows or in a terminal: control characters, separators, wildcards, the stream
+ * separator `:`, line ends, and bidirectional controls. The joiners of emoji and of some scripts stay.
  */
 const UNSAFE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}<>:"/\\|?*\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
-/** Names of devices on Windows, whatever ending stands behind them. */
+/** Device names on Windows, with any extension. */
 const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|\s*$)/i;
 
 /**
- * The name under which a file may be kept in a local directory. Whoever uploaded the file chose its name, so it never leads out of
- * the directory, is never hidden, is never taken for an option of a command, and is at most 255 bytes long; it is the id of the
- * file where nothing else is left.
+ * A safe name for a file in a local directory. The uploader chose the name, so it is not trusted: the result stays
+ * in the directory, is not hidden, is no command option, and has at most 255 bytes. The id if nothing remains.
  */
 export function localFileName({ id, name }: Pick<AssetFile, 'id' | 'name'>): string {
   return shortened(harmless(name)) || shortened(harmless(id)) || 'file';
@@ -28,13 +27,13 @@ function harmless(name: string): string {
   const clean = name
     .normalize('NFC')
     .replaceAll(UNSAFE, '_')
-    // A dot hides a file and a dash makes it an option; Windows drops dots and spaces at the end.
+    // A leading dot hides a file and a leading dash makes it an option; Windows drops trailing dots and spaces.
     .replace(/^[.\-\s]+/u, '')
     .replace(/[.\s]+$/u, '');
   return DEVICE.test(clean) ? `_${clean}` : clean;
 }
 
-/** Cuts a name between two characters, as people see them, and keeps its ending. */
+/** Shortens a name between two grapheme clusters and keeps its extension. */
 function shortened(name: string): string {
   if (Buffer.byteLength(name) <= MAX_BYTES) return name;
   const [extension = ''] = /(?:\.[^.\s]+)$/u.exec(name) ?? [];
