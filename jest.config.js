@@ -1,6 +1,9 @@
+import { availableParallelism } from 'node:os';
+
 /** Jest runs ES modules as they are (`--experimental-vm-modules`); swc only strips the types. */
 const common = {
   testEnvironment: 'node',
+  testRunner: '<rootDir>/test/support/bounded-runner.js',
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } } }],
@@ -9,6 +12,12 @@ const common = {
 
 export default {
   testTimeout: 60_000,
+  // Most files wait for servers and timers rather than for a core, so two run side by side on two cores.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
+  // ES modules of a file that has ended are not collected: a worker is replaced before it holds too many of them.
+  workerIdleMemoryLimit: '500MB',
+  // What a file leaves open fails it by name (bounded-runner.js), and must not keep the run from ending as well.
+  forceExit: true,
   reporters: ['default', '<rootDir>/test/support/closing-line-reporter.js'],
   projects: [
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/test/unit/**/*.test.ts'] },

@@ -118,8 +118,8 @@ describe('the check of generated code', () => {
   });
 });
 
-describe('the line that ends the tests', () => {
-  async function jest(files: Record<string, string>) {
+describe('the end of the tests', () => {
+  async function jest(files: Record<string, string>, env: Record<string, string> = {}) {
     const dir = await tempDir();
     await writeFile(join(dir, 'package.json'), '{}');
     await writeFile(
@@ -127,16 +127,18 @@ describe('the line that ends the tests', () => {
       `module.exports = async () => console.log('the teardown speaks');`,
     );
     for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
-    return run(dir, process.execPath, [
-      join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js'),
-      '--config',
-      JSON.stringify({
-        rootDir: dir,
-        transform: {},
-        globalTeardown: './teardown.js',
-        reporters: ['default', join(ROOT, 'test', 'support', 'closing-line-reporter.js')],
-      }),
-    ]);
+    const config = JSON.stringify({
+      rootDir: dir,
+      transform: {},
+      globalTeardown: './teardown.js',
+      testRunner: join(ROOT, 'test', 'support', 'bounded-runner.js'),
+      workerIdleMemoryLimit: '500MB',
+      forceExit: true,
+      reporters: ['default', join(ROOT, 'test', 'support', 'closing-line-reporter.js')],
+    });
+    const jestProgram = join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js');
+    const args = ['--experimental-vm-modules', jestProgram, '--config', config];
+    return run(dir, process.execPath, args, env);
   }
 
   it('counts, names what was skipped, and comes last', async () => {
@@ -162,6 +164,30 @@ describe('the line that ends the tests', () => {
       'b.test.js': `throw new Error('cannot be loaded');`,
     });
     expect([status, lastLine]).toEqual([1, '1 passed, 2 failed']);
+  });
+
+  it('fails a file that hangs by its name, runs the others, and names the slowest files', async () => {
+    const { status, output, lastLine } = await jest(
+      { 'hangs.test.mjs': `await new Promise(() => {});`, 'b.test.js': `test('b', () => {});` },
+      { ASSET_TEST_FILE_SECONDS: '1' },
+    );
+    expect([status, lastLine]).toEqual([1, '1 passed, 1 failed']);
+    expect(output).toContain('hangs.test.mjs did not end within 1 s');
+    expect(output).toMatch(/Slowest files:\n +\d+\.\d s {2}b\.test\.js\n/);
+  });
+
+  it('fails a file that leaves a server or a timer open by its name, and ends', async () => {
+    const { status, output, lastLine } = await jest(
+      {
+        'server.test.js': `test('a', () => void require('node:http').createServer().listen(0));`,
+        'timer.test.js': `test('b', () => void setTimeout(() => {}, 3_600_000));`,
+        'closes.test.js': `test('c', () => { setTimeout(() => {}, 100); setInterval(() => {}, 10).unref(); });`,
+      },
+      { ASSET_TEST_CLOSING_SECONDS: '1' },
+    );
+    expect([status, lastLine]).toEqual([1, '1 passed, 2 failed']);
+    expect(output).toContain('server.test.js leaves open what keeps the process alive: 1 × TCPServerWrap');
+    expect(output).toContain('timer.test.js leaves open what keeps the process alive: 1 × Timeout');
   });
 });
 

@@ -1,9 +1,13 @@
 import { writeSync } from 'node:fs';
+import { relative } from 'node:path';
+
+/** How many of the slowest files are named. */
+const SLOWEST = 10;
 
 /**
- * A Jest reporter that names what was skipped and ends the output with one plain line, for people and for
- * scripts: `N passed, N failed`, and `, N skipped` where tests were skipped. A test file that could not be run
- * counts as one failure.
+ * A Jest reporter that names what was skipped and the slowest files, and ends the output with one plain line, for
+ * people and for scripts: `N passed, N failed`, and `, N skipped` where tests were skipped. A test file that could not
+ * be run counts as one failure.
  */
 export default class ClosingLineReporter {
   #picked;
@@ -18,9 +22,11 @@ export default class ClosingLineReporter {
     const skipped = results.testResults.flatMap(({ testFilePath, testResults }) =>
       testResults
         .filter(({ status }) => status === 'pending' || status === 'todo' || status === 'disabled')
-        .map(({ fullName }) => `  ${fullName} (${testFilePath.replace(`${process.cwd()}/`, '')})`),
+        .map(({ fullName }) => `  ${fullName} (${relative(process.cwd(), testFilePath)})`),
     );
     if (skipped.length > 0 && !this.#picked) process.stdout.write(`\nSkipped:\n${skipped.join('\n')}\n`);
+    if (results.testResults.length > 1)
+      process.stdout.write(`\nSlowest files:\n${slowest(results.testResults)}\n`);
 
     // At exit, since Jest goes on after its reporters: with the teardown, and with its own verdict.
     process.on('exit', (code) => {
@@ -33,4 +39,18 @@ export default class ClosingLineReporter {
       writeSync(process.stdout.fd, `${counts.join(', ')}\n`);
     });
   }
+}
+
+/** A line for each of the files that took longest, with its seconds. */
+function slowest(testResults) {
+  return testResults
+    .map(({ testFilePath, perfStats }) => ({
+      file: relative(process.cwd(), testFilePath),
+      ms: perfStats.runtime,
+    }))
+    .filter(({ ms }) => ms > 0)
+    .toSorted((a, b) => b.ms - a.ms)
+    .slice(0, SLOWEST)
+    .map(({ file, ms }) => `${(ms / 1000).toFixed(1).padStart(7)} s  ${file}`)
+    .join('\n');
 }

@@ -65,6 +65,10 @@ const GUARD = `
 
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 3_000;
+/** How long a server may take to say that it is ready, once asked. */
+const READY_TIMEOUT_MS = 5_000;
+/** How long a command may run that {@link run} starts; the longest builds a server. */
+const RUN_TIMEOUT_MS = 900_000;
 
 /** Starts a server and waits until it answers. It never outlives this process. */
 export async function startServer(spec: ServerSpec): Promise<Server> {
@@ -102,7 +106,7 @@ export async function startServer(spec: ServerSpec): Promise<Server> {
     });
 
     const deadline = Date.now() + (spec.startTimeoutMs ?? START_TIMEOUT_MS);
-    while (!(await spec.ready().catch(() => false))) {
+    while (!(await answers(spec))) {
       if (!child) throw new Error(`${spec.name} ended while it started:\n${log().slice(-4_000)}`);
       if (Date.now() > deadline) {
         await kill();
@@ -146,6 +150,17 @@ export async function startServer(spec: ServerSpec): Promise<Server> {
     kill,
     dispose,
   };
+}
+
+/** Asks a server whether it is ready; one that takes the question and stays silent is not. */
+async function answers({ ready }: ServerSpec): Promise<boolean> {
+  const silent = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => silent.resolve(false), READY_TIMEOUT_MS);
+  try {
+    return await Promise.race([ready().catch(() => false), silent.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Makes a directory of its own under the system's temporary one, for `identity` where given. */
@@ -202,7 +217,12 @@ export async function run(
     child.stderr.on('data', (data: Buffer) => (output += data.toString()));
     child.stdin.on('error', () => undefined);
     child.once('error', reject);
+    const limit = setTimeout(() => {
+      output += `\nkilled: it did not end within ${RUN_TIMEOUT_MS / 1000} s`;
+      signalGroup(child.pid, 'SIGKILL');
+    }, RUN_TIMEOUT_MS);
     child.once('exit', (code) => {
+      clearTimeout(limit);
       signalGroup(child.pid, 'SIGKILL');
       if (code === 0) return resolve();
       const said = `${command} ${args[0] ?? ''} ended with ${code}:\n${output.slice(-4_000)}`;

@@ -7,10 +7,12 @@ import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { writeBlob } from '../../src/storage/write-blob.ts';
+import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 
 const PART = 64 * 1024;
 const MEBIBYTE = 1024 * 1024;
+/** A while in which more would happen than may; whatever has to happen is waited for by `eventually`. */
 const settle = () => new Promise((resolve) => setTimeout(resolve, 50));
 
 describe('writeBlob', () => {
@@ -24,12 +26,18 @@ describe('writeBlob', () => {
   let most: number;
   /** Resolves when the store may take parts. */
   let gate: Promise<unknown>;
-  const budget = new MemoryBudget(1024 * PART);
+  /** Lets the store take parts, whatever became of the test. */
+  let open: () => void;
+  let budget: MemoryBudget;
+  let options: { contentType: string; partSizeBytes: number; budget: MemoryBudget };
 
   beforeEach(async () => {
     dir = await makeDir('write-blob');
     const real = new FilesystemBlobStore(dir, new SignedUrls('http://x.example', randomBytes(32)));
     [partSizes, puts, held, most, gate] = [[], 0, 0, 0, Promise.resolve()];
+    open = () => undefined;
+    budget = new MemoryBudget(1024 * PART);
+    options = { contentType: 'text/plain', partSizeBytes: PART, budget };
     // The real store, slowed down and watched.
     store = Object.assign(Object.create(real) as FilesystemBlobStore, {
       put: (...args: Parameters<BlobStore['put']>) => {
@@ -56,6 +64,7 @@ describe('writeBlob', () => {
   });
 
   afterEach(async () => {
+    open();
     expect([budget.usedBytes, budget.waiting]).toEqual([0, 0]);
     expect(await readdir(join(dir, 'unfinished'))).toEqual([]);
     await removeDir(dir);
@@ -78,13 +87,11 @@ describe('writeBlob', () => {
     return { seen, chunks: chunks() };
   }
 
-  const options = { contentType: 'text/plain', partSizeBytes: PART, budget };
-
   it.each([1, 2, 3])('holds %s parts at most and leaves the rest with a source', async (concurrency) => {
-    let open = () => undefined as void;
     gate = new Promise<void>((resolve) => (open = resolve));
     const { seen, chunks } = source(20);
     const write = writeBlob(store, 'a', chunks, { ...options, concurrency });
+    await eventually(() => expect(held).toBe(concurrency));
     await settle();
     expect(held).toBe(concurrency);
     // What tells that there is more may be in hand as well.
@@ -99,7 +106,7 @@ describe('writeBlob', () => {
     const release = await budget.reserve(budget.totalBytes);
     const { seen, chunks } = source(2);
     const write = writeBlob(store, 'a', chunks, options);
-    await settle();
+    await eventually(() => expect(budget.waiting).toBe(1));
     expect(seen.given).toBe(0);
     release();
     expect((await write).sizeBytes).toBe(2 * PART);
@@ -141,16 +148,20 @@ describe('writeBlob', () => {
 
   it('ends at once, and lets go of its source, when its caller gives up', async () => {
     const reason = new Error('enough');
-    for (const waits of ['for the store', 'for the source', 'for memory']) {
+    for (const waits of ['for the store', 'for the source', 'for memory'] as const) {
       const abort = new AbortController();
       const { seen, chunks } = source(waits === 'for the source' ? 0 : 20);
       gate =
         waits === 'for the store'
           ? new Promise((_, reject) => (abort.signal.onabort = () => reject(reason)))
           : settle();
+      let asked = false;
       const hanging = {
         [Symbol.asyncIterator]: () => ({
-          next: () => new Promise<never>(() => undefined),
+          next: () => {
+            asked = true;
+            return new Promise<never>(() => undefined);
+          },
           return: () => {
             seen.closed = true;
             return Promise.resolve({ done: true as const, value: undefined });
@@ -162,7 +173,12 @@ describe('writeBlob', () => {
       const outcome = writeBlob(store, 'a', from, { ...options, signal: abort.signal }).catch(
         (e: unknown) => e,
       );
-      await settle();
+      const waiting = {
+        'for the store': () => held > 0,
+        'for the source': () => asked,
+        'for memory': () => budget.waiting > 0,
+      };
+      await eventually(() => expect([waits, waiting[waits]()]).toEqual([waits, true]));
       abort.abort(reason);
       expect([waits, await outcome]).toEqual([waits, reason]);
       expect(await store.stat('a')).toBeUndefined();

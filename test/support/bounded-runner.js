@@ -1,0 +1,64 @@
+import circus from 'jest-circus/runner';
+import { relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A full fault run, or a first build of other languages, takes longer than any file of `npm test`. */
+const FULL = process.env.ASSET_TEST_FAULT === 'full' || process.env.ASSET_TEST_LANGUAGES === 'full';
+
+/** How long one test file may take, in seconds. */
+const FILE_SECONDS = Number(process.env.ASSET_TEST_FILE_SECONDS ?? (FULL ? 4 * 3_600 : 600));
+
+/** How long what a file has closed may take to be gone, in seconds. */
+const CLOSING_SECONDS = Number(process.env.ASSET_TEST_CLOSING_SECONDS ?? 10);
+
+/** Resources that keep a Node.js process alive and that a test file has to close, as Node.js names them. */
+const OWNED = new Set(['TCPServerWrap', 'UDPWrap', 'ProcessWrap', 'FSEventWrap', 'Timeout']);
+
+/**
+ * Jest's own test runner with two bounds that Jest does not have: a file that hangs outside its tests and hooks
+ * (a module that never loads), and a file that leaves servers, child processes or timers behind, which
+ * would keep the run from ending. Either fails by the name of the file, and the run goes on.
+ */
+export default async function runBounded(globalConfig, config, environment, runtime, testPath, sendToJest) {
+  const name = relative(config.rootDir, testPath);
+  const before = owned();
+  const limit = Promise.withResolvers();
+  const timer = setTimeout(() => {
+    limit.reject(new Error(`${name} did not end within ${FILE_SECONDS} s`));
+  }, FILE_SECONDS * 1000);
+  let result;
+  try {
+    const running = circus.default(globalConfig, config, environment, runtime, testPath, sendToJest);
+    result = await Promise.race([running, limit.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+
+  const deadline = Date.now() + CLOSING_SECONDS * 1000;
+  let left = added(before);
+  while (left.length > 0 && Date.now() < deadline) {
+    await sleep(50, undefined, { ref: false });
+    left = added(before);
+  }
+  if (left.length > 0 && result.numFailingTests === 0) {
+    throw new Error(`${name} leaves open what keeps the process alive: ${left.join(', ')}`);
+  }
+  return result;
+}
+
+/** How many there are of each kind. */
+function owned() {
+  const counts = new Map();
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (OWNED.has(kind)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** What there is more of than before, such as `2 × TCPServerWrap`. */
+function added(before) {
+  return [...owned()]
+    .map(([kind, count]) => [kind, count - (before.get(kind) ?? 0)])
+    .filter(([, more]) => more > 0)
+    .map(([kind, more]) => `${more} × ${kind}`);
+}
