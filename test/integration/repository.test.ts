@@ -168,10 +168,16 @@ describe('the end of the tests', () => {
 
   it('fails a file that hangs by its name, runs the others, and names the slowest files', async () => {
     const { status, output, lastLine } = await jest(
-      { 'hangs.test.mjs': `await new Promise(() => {});`, 'b.test.js': `test('b', () => {});` },
+      {
+        'hangs.test.mjs': `await new Promise(() => {});`,
+        'spins.test.js': `test('spins', async () => { for (;;) await undefined; });`,
+        'b.test.js': `test('b', () => {});`,
+      },
       { ASSET_TEST_FILE_SECONDS: '1' },
     );
-    expect([status, lastLine]).toEqual([1, '1 passed, 1 failed']);
+    expect([status, lastLine]).toEqual([1, '1 passed, 2 failed']);
+    expect(output).toContain('spins.test.js holds its thread and did not end within 1 s');
+    expect(output).toMatch(/FAIL .*spins\.test\.js/);
     expect(output).toContain('hangs.test.mjs did not end within 1 s');
     expect(output).toMatch(/Slowest files:\n +\d+\.\d s {2}b\.test\.js\n/);
   });

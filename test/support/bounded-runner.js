@@ -1,6 +1,7 @@
 import circus from 'jest-circus/runner';
 import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 
 /** A full fault run, or a first build of other languages, takes longer than any file of `npm test`. */
 const FULL = process.env.ASSET_TEST_FAULT === 'full' || process.env.ASSET_TEST_LANGUAGES === 'full';
@@ -15,9 +16,28 @@ const CLOSING_SECONDS = Number(process.env.ASSET_TEST_CLOSING_SECONDS ?? 10);
 const OWNED = new Set(['TCPServerWrap', 'UDPWrap', 'ProcessWrap', 'FSEventWrap', 'Timeout']);
 
 /**
- * Jest's own test runner with two bounds that Jest does not have: a file that hangs outside its tests and hooks
- * (a module that never loads), and a file that leaves servers, child processes or timers behind, which
- * would keep the run from ending. Either fails by the name of the file, and the run goes on.
+ * Ends this process when a file has held its thread past the limit: no timer of that thread fires then. Jest reports
+ * the file that ran in the process as failed, and goes on in a new one.
+ */
+const WATCHDOG = `
+  const { parentPort } = require('node:worker_threads');
+  let timer;
+  parentPort.on('message', (file) => {
+    clearTimeout(timer);
+    if (!file) return;
+    timer = setTimeout(() => {
+      require('node:fs').writeSync(2, file.name + ' holds its thread and did not end within ' + file.seconds + ' s\\n');
+      process.kill(process.pid, 'SIGKILL');
+    }, (file.seconds + 2) * 1000);
+  });
+`;
+let watchdog;
+
+/**
+ * Jest's own test runner with three bounds that Jest does not have: for a file that hangs outside its tests and hooks (a
+ * module that never loads), for one that never gives its thread back, where Jest's own time limits do not
+ * fire, and for one that leaves servers, child processes or timers behind, which would keep the run from
+ * ending. Each fails by the name of the file, and the run goes on.
  */
 export default async function runBounded(globalConfig, config, environment, runtime, testPath, sendToJest) {
   const name = relative(config.rootDir, testPath);
@@ -26,12 +46,15 @@ export default async function runBounded(globalConfig, config, environment, runt
   const timer = setTimeout(() => {
     limit.reject(new Error(`${name} did not end within ${FILE_SECONDS} s`));
   }, FILE_SECONDS * 1000);
+  watchdog ??= startWatchdog();
+  watchdog.postMessage({ name, seconds: FILE_SECONDS });
   let result;
   try {
     const running = circus.default(globalConfig, config, environment, runtime, testPath, sendToJest);
     result = await Promise.race([running, limit.promise]);
   } finally {
     clearTimeout(timer);
+    watchdog.postMessage(undefined);
   }
 
   const deadline = Date.now() + CLOSING_SECONDS * 1000;
@@ -44,6 +67,12 @@ export default async function runBounded(globalConfig, config, environment, runt
     throw new Error(`${name} leaves open what keeps the process alive: ${left.join(', ')}`);
   }
   return result;
+}
+
+function startWatchdog() {
+  const worker = new Worker(WATCHDOG, { eval: true });
+  worker.unref();
+  return worker;
 }
 
 /** How many there are of each kind. */

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
+import { setImmediate } from 'node:timers/promises';
 import type { FileCatalog, FileFilter, FileRecord, ListCursor } from '../../../src/catalog/file-catalog.ts';
 import { createFile, newId, plain, type CatalogSubject } from './subject.ts';
 
@@ -189,6 +190,8 @@ export function listTests(catalog: () => FileCatalog, subject: () => CatalogSubj
         expect(new Set(seen).size).toBe(seen.length);
         expect(seen).toEqual(expect.arrayContaining(lasting));
         walks++;
+        // A catalog in this process answers at once: without a break the writer would never get its turn.
+        await setImmediate();
       } while (writing);
       await writer;
       expect(walks).toBeGreaterThan(0);
