@@ -53,7 +53,7 @@ const ROOMS = {
 const MAY_IMPORT = {
   app: ['*'],
   main: ['cli'],
-  config: ['errors', 'audit', 'files', 'identity', 'pocketbase-fields'],
+  config: ['errors', 'audit', 'files', 'identity', 'legacy', 'pocketbase-fields'],
   health: ['errors'],
   errors: [],
   points: [],

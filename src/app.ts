@@ -25,6 +25,7 @@ import { isStreamingCall } from './rpc/streaming-calls.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
 import { watchFiles } from './watch-files.ts';
 import { catalogDependency } from './app-catalog.ts';
+import { openOldFiles } from './app-legacy.ts';
 import {
   openAuthenticator,
   openCatalog,
@@ -93,10 +94,13 @@ async function open(config: Config, log: Logger): Promise<App> {
   const { store, route } = await openStore(config, url, log);
 
   const scanning = await openScanning(config);
+  const records = new RecordLoader(catalog);
+  const old = await openOldFiles(config, { store, catalog, records, log });
   const files: FilesContext = {
     store,
     catalog,
-    records: new RecordLoader(catalog),
+    records,
+    oldFiles: old?.files,
     policies: config.policies,
     audit,
     reservations: new ReservationPool(catalog, log, {
@@ -120,6 +124,7 @@ async function open(config: Config, log: Logger): Promise<App> {
   const dependencies = [
     { name: 'store', check: withClockReport(store, log) },
     catalogDependency(catalog, { policies: files.policies, migrates: settings.ASSET_MIGRATE }, log),
+    ...(old ? [old.dependency] : []),
     ...(config.identity.kind === 'none' ? [] : [{ name: 'identity', check: () => authenticator.check() }]),
     ...(scanning
       ? [
@@ -160,7 +165,7 @@ async function open(config: Config, log: Logger): Promise<App> {
       health.close();
       endReload?.();
       authenticator.close();
-      await files.reservations.close();
+      await Promise.all([files.reservations.close(), old?.files.close()]);
       await Promise.all([store.close(), catalog.close(), audit.close()]);
       log.info('stopped');
     },

@@ -4,6 +4,7 @@ import type { AuditConfig } from './audit/open-audit.ts';
 import { parseConfigFile } from './config/config-file.ts';
 import { readFieldMap } from './catalog/pocketbase/field-map.ts';
 import { identityConfig, type IdentityConfig } from './config/identity.ts';
+import { legacyConfig, type LegacyConfig } from './config/legacy.ts';
 import { Mistakes } from './config/mistakes.ts';
 import { s3Config, type S3Config } from './config/s3.ts';
 import { tlsConfig, type TlsConfig } from './config/tls.ts';
@@ -24,6 +25,7 @@ export interface PocketBaseConfig {
   readonly collection: string;
   readonly fields: Readonly<Record<string, string>>;
   readonly hiddenFields: readonly string[];
+  readonly legacyFields: LegacyConfig['fields'];
   readonly defaults: Settings['ASSET_POCKETBASE_DEFAULTS'];
 }
 
@@ -35,6 +37,8 @@ export interface Config {
     | { readonly kind: 'sqlite' }
     | { readonly kind: 'postgres'; readonly url: string }
     | { readonly kind: 'pocketbase'; readonly pocketbase: PocketBaseConfig };
+  /** The old system; undefined where there is none. */
+  readonly legacy: LegacyConfig | undefined;
   readonly identity: IdentityConfig;
   readonly tls: TlsConfig | undefined;
   readonly policies: UsagePolicies;
@@ -70,13 +74,15 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const settings = readSettings(merged);
   const mistakes = new Mistakes(settings);
   const unknown = unknownNames(merged);
+  const legacy = legacyConfig(settings, mistakes);
   const config: Config = {
     settings,
     store:
       settings.ASSET_STORE === 's3'
         ? { kind: 's3', s3: s3Config(settings, mistakes) }
         : { kind: 'filesystem' },
-    catalog: catalogConfig(settings, mistakes),
+    catalog: catalogConfig(settings, legacy?.fields ?? {}, mistakes),
+    legacy,
     identity: identityConfig(settings, mistakes),
     tls: tlsConfig(settings, mistakes),
     policies: usagePolicies(settings, mistakes),
@@ -128,7 +134,11 @@ function readConfigFile(path: string | undefined) {
   }
 }
 
-function catalogConfig(settings: Settings, mistakes: Mistakes): Config['catalog'] {
+function catalogConfig(
+  settings: Settings,
+  legacyFields: LegacyConfig['fields'],
+  mistakes: Mistakes,
+): Config['catalog'] {
   switch (settings.ASSET_CATALOG) {
     case 'sqlite':
       return { kind: 'sqlite' };
@@ -149,6 +159,7 @@ function catalogConfig(settings: Settings, mistakes: Mistakes): Config['catalog'
           collection: settings.ASSET_POCKETBASE_COLLECTION,
           fields,
           hiddenFields,
+          legacyFields,
           defaults: settings.ASSET_POCKETBASE_DEFAULTS,
         },
       };

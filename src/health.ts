@@ -3,7 +3,7 @@ import { causeText } from './setup-fault.ts';
 
 /** Something the service cannot work without. */
 export interface Dependency {
-  /** `store`, `catalog`, `identity`, `scanner` or `sweep`. */
+  /** `store`, `catalog`, `old-bucket`, `identity`, `scanner` or `sweep`. */
   readonly name: string;
   /** True if the service does its work without it as well: it has its own status and nothing else. */
   readonly optional?: boolean;

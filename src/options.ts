@@ -13,6 +13,7 @@ import {
   type Option,
 } from './options/types.ts';
 import { IDENTITY_OPTIONS } from './options/identity.ts';
+import { LEGACY_OPTIONS } from './options/legacy.ts';
 import { LIMIT_OPTIONS } from './options/limits.ts';
 import { POCKETBASE_OPTIONS } from './options/pocketbase.ts';
 import { SCANNING_OPTIONS } from './options/scanning.ts';
@@ -107,6 +108,7 @@ export const OPTIONS = {
     'Connections to the database that one process opens at most. All replicas together must fit into what the server or pooler allows.',
   ),
   ...POCKETBASE_OPTIONS,
+  ...LEGACY_OPTIONS,
   ASSET_MIGRATE: option(
     flag(),
     'true',

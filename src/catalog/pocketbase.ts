@@ -46,6 +46,8 @@ export interface PocketBaseOptions {
   readonly fields?: Readonly<Record<string, string>>;
   /** Fields that hold legacy links: never read as attributes and never written. File fields are so anyway. */
   readonly hiddenFields?: readonly string[];
+  /** Further such fields with the setting that names each; an empty text for one that need not be there. */
+  readonly legacyFields?: Readonly<Record<string, string>>;
   /** What new records get in fields of these names, where the caller gives nothing. */
   readonly defaults?: PocketBaseSetup['defaults'];
 }
@@ -226,8 +228,13 @@ class PocketBaseCatalog implements FileCatalog {
 
 /** @throws TypeError for names that say nothing, or the same thing twice */
 function setupOf(options: PocketBaseOptions): PocketBaseSetup {
-  const { collection = DEFAULT_COLLECTION, fields = {}, hiddenFields = [], defaults = {} } = options;
-  const { map, mistakes } = readFieldMap(fields, hiddenFields);
+  const { collection = DEFAULT_COLLECTION, fields = {}, hiddenFields: hidden = [], defaults = {} } = options;
+  const { map, mistakes } = readFieldMap(fields, hidden);
   if (mistakes.length > 0) throw new TypeError(mistakes.join('; '));
-  return { collection, map, hiddenFields, defaults };
+  // A field that is also a part of a file is shown as that.
+  const parts: readonly string[] = Object.values(map);
+  const { legacyFields = {} } = options;
+  const further = Object.keys(legacyFields).filter((name) => !parts.includes(name));
+  const hiddenFields = [...new Set([...hidden, ...further])];
+  return { collection, map, hiddenFields, legacyFields, defaults };
 }

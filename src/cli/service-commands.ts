@@ -89,6 +89,9 @@ async function check({ offline }: { readonly offline: boolean }): Promise<void> 
     process.stderr.write(`${level === 'mistake' ? 'error' : level}: ${text}\n`);
     if (level !== 'warning') process.exitCode = 1;
   }
+  if (config.legacy === undefined) return;
+  const { checkLegacy } = await import('../app-legacy.ts');
+  await explained(config, () => checkLegacy(config));
 }
 
 function reportAsText(report: SweepReport, mood: string): string {

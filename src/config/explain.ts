@@ -45,6 +45,17 @@ const S3: Faults = {
   permission: ['AWS_ACCESS_KEY_ID', 'ASSET_S3_BUCKET'],
 };
 
+const OLD_BUCKET: Faults = {
+  address: ['ASSET_LEGACY_S3_ENDPOINT'],
+  region: ['ASSET_LEGACY_S3_REGION'],
+  bucket: ['ASSET_LEGACY_S3_BUCKET'],
+  credentials: ['ASSET_LEGACY_S3_ACCESS_KEY_ID', 'ASSET_LEGACY_S3_SECRET_ACCESS_KEY'],
+  'access-key': ['ASSET_LEGACY_S3_ACCESS_KEY_ID'],
+  'secret-key': ['ASSET_LEGACY_S3_SECRET_ACCESS_KEY'],
+  'session-token': ['AWS_SESSION_TOKEN'],
+  permission: ['ASSET_LEGACY_S3_ACCESS_KEY_ID', 'ASSET_LEGACY_S3_BUCKET'],
+};
+
 const SCANNER: Faults = { address: ['ASSET_CLAMD_ADDRESS'] };
 
 /** What is to be done where the fault does not say it. */
@@ -82,6 +93,7 @@ export function isExplained(error: unknown): boolean {
 /** The settings of the dependency that an error is about, by what of it is wrong. */
 function faultsOf(error: unknown, { store, catalog, settings }: Config): Faults {
   const reasons = causes(error).map((one) => (one as { reason?: unknown }).reason);
+  if (reasons.includes('OLD_BUCKET')) return oldBucketFaults(settings);
   if (reasons.includes('STORE_UNAVAILABLE')) return store.kind === 's3' ? s3Faults(settings) : FILESYSTEM;
   if (reasons.includes('CATALOG_UNAVAILABLE')) {
     return { sqlite: SQLITE, postgres: POSTGRES, pocketbase: POCKETBASE }[catalog.kind];
@@ -98,6 +110,19 @@ function faultsOf(error: unknown, { store, catalog, settings }: Config): Faults 
 /** Without an endpoint the region says where the S3 is. */
 function s3Faults({ ASSET_S3_ENDPOINT: endpoint }: Settings): Faults {
   return endpoint === undefined ? { ...S3, address: ['ASSET_S3_REGION', 'ASSET_S3_ENDPOINT'] } : S3;
+}
+
+/** What is left out for the old bucket is that of the bucket of the service. */
+function oldBucketFaults(settings: Settings): Faults {
+  return Object.fromEntries(
+    Object.entries(OLD_BUCKET).map(([part, names]) => {
+      const given = (name: string) =>
+        name.endsWith('_BUCKET') || settings[name as keyof Settings] !== undefined;
+      const instead = (name: string) =>
+        name.replace('ASSET_LEGACY_', /KEY/.test(name) ? '' : 'ASSET_').replace(/^S3_/, 'AWS_');
+      return [part, names.map((name) => (given(name) ? name : instead(name)))];
+    }),
+  );
 }
 
 function listenText(error: unknown): string | undefined {

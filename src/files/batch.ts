@@ -2,6 +2,7 @@ import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AnswerRoom, ERROR_BYTES, noRoom, readMany, recordBytes } from './answer-room.ts';
 import type { Caller } from './caller.ts';
 import type { FilesContext } from './context.ts';
+import { lookUp } from './old-files.ts';
 import { may, permissionDenied, tellUnknown, verdictOn } from './policy/guard.ts';
 import { notFound, urlFor, type FileUrl, type FileUrlRequest } from './read.ts';
 
@@ -64,13 +65,14 @@ export async function fileUrls(
     );
     const files = await getMany(
       context,
-      asked.map(({ fileId }) => fileId),
+      asked.flatMap(({ fileId }) => (fileId === '' ? [] : [fileId])),
       signal,
     );
     const signed = await Promise.allSettled(
       asked.map(async (request) => {
-        const file = files.get(request.fileId);
-        if (file !== undefined) return urlFor(context, caller, file, request);
+        const isKnown = request.fileId !== '';
+        const file = isKnown ? files.get(request.fileId) : await lookUp(context, request, signal);
+        if (file !== undefined || !isKnown) return urlFor(context, caller, file, request, signal);
         unknown.push(request.fileId);
         throw verdictOn(context, caller, 'read', file).allowed
           ? notFound(request.fileId)

@@ -4,6 +4,7 @@ import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { MemoryBudget } from '../storage/memory-budget.ts';
 import type { Admission } from './admission.ts';
+import type { OldFiles } from './old-files.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
 import type { Quotas } from './quota.ts';
 import type { RecordLoader } from './record-loader.ts';
@@ -16,6 +17,8 @@ export interface FilesContext {
   readonly catalog: FileCatalog;
   /** Looks single records up, several calls at a time. */
   readonly records: RecordLoader;
+  /** Files that are older than the service; undefined where there is no old system. */
+  readonly oldFiles?: OldFiles | undefined;
   readonly policies: UsagePolicies;
   /** Is told every decision on what a caller may do, before it has its effect. */
   readonly audit: AuditLog;

@@ -4,15 +4,14 @@ import { AssetError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
-import { blobKey } from './ids.ts';
 import { cleanName } from './names.ts';
+import { bytesOf, type FileBytes, lookUp, noteUse, type FileName } from './old-files.ts';
 import type { FileAction } from './policy/decide.ts';
 import { authorize, permissionDenied, tell, verdictOn } from './policy/guard.ts';
 import { dispositionOf, mayShowInline, servedType } from './serving.ts';
 
 /** What a caller wants a URL for. */
-export interface FileUrlRequest {
-  readonly fileId: string;
+export interface FileUrlRequest extends FileName {
   /** Lifetime in whole seconds, which the usage bounds; undefined for that of the usage. */
   readonly ttlSeconds: number | undefined;
   /** True to let a browser show the file where its type is safe. */
@@ -30,13 +29,16 @@ export interface FileUrl {
 }
 
 /** The record of a file, deleted or not. Throws PERMISSION_DENIED or FILE_NOT_FOUND. */
-export function getFile(
+export async function getFile(
   context: FilesContext,
   caller: Caller,
-  fileId: string,
+  name: FileName,
   signal: AbortSignal,
 ): Promise<FileRecord> {
-  return fileFor(context, caller, 'read', fileId, signal);
+  const found = await lookUp(context, name, signal);
+  const file = permitted(context, caller, 'read', found?.id ?? name.fileId, found);
+  noteUse(context, caller, name);
+  return file;
 }
 
 /**
@@ -74,8 +76,7 @@ export async function fileUrl(
   request: FileUrlRequest,
   signal: AbortSignal,
 ): Promise<FileUrl> {
-  const { fileId } = request;
-  return urlFor(context, caller, await context.records.get(fileId, signal), request);
+  return urlFor(context, caller, await lookUp(context, request, signal), request, signal);
 }
 
 /**
@@ -84,17 +85,22 @@ export async function fileUrl(
  * @param offset - first byte; the size of the file is allowed and reads nothing
  * @param limit - greatest number of bytes; 0 for all
  * @returns the record, and the bytes unless there are none to read
- * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, READ_OFFSET_OUT_OF_RANGE
+ * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, READ_OFFSET_OUT_OF_RANGE, FILE_NOT_MOVED,
+ *   BLOB_MISSING
  */
 export async function openFile(
   context: FilesContext,
   caller: Caller,
-  fileId: string,
+  name: FileName,
   offset: number,
   limit: number,
   signal: AbortSignal,
 ): Promise<{ readonly file: FileRecord; readonly content: Readable | undefined }> {
-  const file = assertReadable(await getFile(context, caller, fileId, signal));
+  const record = assertLive(await getFile(context, caller, name, signal));
+  const bytes = await bytesOf(context, record, signal);
+  // An old record may not say how large the file is.
+  const { sizeBytes } = bytes;
+  const file = sizeBytes === record.sizeBytes ? record : { ...record, sizeBytes };
   if (offset > file.sizeBytes) {
     throw new AssetError(
       'READ_OFFSET_OUT_OF_RANGE',
@@ -106,28 +112,31 @@ export async function openFile(
   }
   if (offset === file.sizeBytes) return { file, content: undefined };
   const range = { offset, ...(limit > 0 && { length: limit }) };
-  return { file, content: await context.store.read(blobKey(file.id), range, { signal }) };
+  return { file, content: await bytes.read(range, { signal }) };
 }
 
 /**
  * Signs a URL for a file whose record was read. What lets the caller read the file is taken down with the grant, and alone
  * if nothing does.
  *
- * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, DISPOSITION_NOT_ALLOWED
+ * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, DISPOSITION_NOT_ALLOWED, FILE_NOT_MOVED, BLOB_MISSING
  */
 export async function urlFor(
   context: FilesContext,
   caller: Caller,
   file: FileRecord | undefined,
   request: FileUrlRequest,
+  signal: AbortSignal,
 ): Promise<FileUrl> {
   const verdict = verdictOn(context, caller, 'read', file);
   if (!verdict.allowed) {
-    tell(context, caller, 'read', request.fileId, verdict);
+    tell(context, caller, 'read', file?.id ?? request.fileId, verdict);
     throw permissionDenied('read');
   }
   if (file === undefined) throw notFound(request.fileId);
-  return signFor(context, caller, assertReadable(file), request, verdict.rule);
+  noteUse(context, caller, request);
+  const bytes = await bytesOf(context, assertLive(file), signal);
+  return signFor(context, caller, { file, bytes }, request, verdict.rule);
 }
 
 /**
@@ -137,7 +146,7 @@ export async function urlFor(
 async function signFor(
   context: FilesContext,
   caller: Caller,
-  file: FileRecord,
+  { file, bytes }: { readonly file: FileRecord; readonly bytes: FileBytes },
   request: FileUrlRequest,
   why: string,
 ): Promise<FileUrl> {
@@ -146,13 +155,13 @@ async function signFor(
   const { min, max, default: usual } = policy.urlLifetimeSeconds;
   const ttlSeconds = Math.min(Math.max(request.ttlSeconds ?? usual, min), max);
   const windowSeconds = Math.max(1, Math.floor(ttlSeconds / 2));
-  const issued = Math.floor(context.store.now().getTime() / 1000 / windowSeconds) * windowSeconds;
+  const issued = Math.floor(bytes.now().getTime() / 1000 / windowSeconds) * windowSeconds;
   const inline = request.inline && mayShowInline(file.contentType);
   const contentType = servedType(file.contentType);
   const downloadName = cleanName(request.downloadName, 'download_name');
   const contentDisposition = dispositionOf(inline, [downloadName, file.name, file.id]);
   const id = grantId([file.id, issued, ttlSeconds, contentType, contentDisposition]);
-  const { url, expireTime } = await context.store.signUrl(blobKey(file.id), {
+  const { url, expireTime } = await bytes.signUrl({
     issuedAt: new Date(issued * 1000),
     ttlSeconds,
     contentType,
@@ -166,7 +175,7 @@ async function signFor(
     url,
     expireTime,
     contentType,
-    sizeBytes: file.sizeBytes,
+    sizeBytes: bytes.sizeBytes,
   };
 }
 
@@ -186,19 +195,10 @@ export function assertLive(file: FileRecord): FileRecord {
   });
 }
 
-/** A record without a checksum was made before the service: its bytes were never stored through it. */
-function assertReadable(file: FileRecord): FileRecord {
-  if (assertLive(file).sha256 !== undefined) return file;
-  throw new AssetError(
-    'FILE_NOT_MOVED',
-    'the file has not been moved into the service yet: read it by its old path',
-    {
-      metadata: { file_id: file.id },
-    },
-  );
-}
-
 /** The error for an id that names no file. */
 export function notFound(fileId: string): AssetError {
-  return new AssetError('FILE_NOT_FOUND', 'there is no file with this id', { metadata: { file_id: fileId } });
+  const what = fileId === '' ? 'path' : 'id';
+  return new AssetError('FILE_NOT_FOUND', `there is no file with this ${what}`, {
+    metadata: fileId === '' ? {} : { file_id: fileId },
+  });
 }

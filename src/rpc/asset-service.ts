@@ -45,7 +45,8 @@ export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter)
       async *downloadFile(request, context) {
         const { caller } = noteFile(context, request.fileId);
         const [offset, limit] = [Number(request.readOffset), Number(request.readLimit)];
-        const opened = await openFile(files, caller, request.fileId, offset, limit, context.signal);
+        const opened = await openFile(files, caller, request, offset, limit, context.signal);
+        noteFile(context, opened.file.id);
         const file = toFile(opened.file);
         if (opened.content === undefined) {
           yield { file };
@@ -63,7 +64,9 @@ export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter)
 
       async getFile(request, context) {
         const { caller } = noteFile(context, request.fileId);
-        return { file: toFile(await getFile(files, caller, request.fileId, context.signal)) };
+        const file = await getFile(files, caller, request, context.signal);
+        noteFile(context, file.id);
+        return { file: toFile(file) };
       },
 
       async batchGetFiles(request, context) {

@@ -82,7 +82,8 @@ const LAST_SECOND = BigInt(Date.parse('9999-12-31T23:59:59Z') / 1_000);
 /** The use case's request for a URL. */
 export function toFileUrlRequest(request: GetFileUrlRequest): FileUrlRequest {
   return {
-    fileId: request.source.value ?? '',
+    fileId: request.source.case === 'fileId' ? request.source.value : '',
+    legacyPath: request.source.case === 'legacyPath' ? request.source.value : '',
     ttlSeconds: request.ttl && toSeconds(request.ttl),
     inline: request.disposition === Disposition.INLINE,
     downloadName: request.downloadName,

@@ -121,7 +121,7 @@ function fromFramework(error: ConnectError): ConnectError {
   const violations = error.findDetails(ViolationsSchema)[0]?.violations;
   if (violations) {
     const fieldViolations = violations.slice(0, MAX_VIOLATIONS).map((violation) => ({
-      field: cut(fieldPathToString(violation.field)),
+      field: cut(fieldPathToString(violation.field) || firstOfOneof(violation.message)),
       description: cut(violation.message),
       reason: violation.ruleId.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_'),
     }));
@@ -161,6 +161,11 @@ function fromFramework(error: ConnectError): ConnectError {
     default:
       return withInfo(error, 'PROTOCOL');
   }
+}
+
+/** A rule about several fields names none by itself: the first of those in its message. */
+function firstOfOneof(message: string): string {
+  return /\bone of (\w+)/.exec(message)?.[1] ?? '';
 }
 
 function ended(code: Code.Canceled | Code.DeadlineExceeded): ConnectError {

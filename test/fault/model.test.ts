@@ -339,7 +339,7 @@ async function play(dir: string, scheduler: fc.Scheduler, scripts: Step[][], liv
 async function expectReadable(process: ProcessDouble, { id, content, name }: Expected): Promise<void> {
   try {
     const { file, content: stream } = await process.run((files) =>
-      openFile(files, ANONYMOUS, id, 0, 0, FOREVER),
+      openFile(files, ANONYMOUS, { fileId: id }, 0, 0, FOREVER),
     );
     expect(file).toMatchObject({ id, name, sizeBytes: content.length });
     expect(Buffer.concat(stream ? await stream.toArray() : []).equals(content)).toBe(true);

@@ -3,15 +3,17 @@ import {
   type AssetClientOptions,
   type AssetFile,
   type CallOptions,
+  type FileUrl,
   type FileUrlOptions,
   type TokenSource,
 } from '@asset-service/client-core';
-import { Connection } from '@asset-service/client-core/internal';
+import { Connection, toFileUrl, toLegacyUrlRequest } from '@asset-service/client-core/internal';
 import { fileUrls, type FileUrlResult } from './file-urls.ts';
 import { type NodeRequest, uploadFromRequest, type RequestUploadOptions } from './upload-from-request.ts';
 
 export * from '@asset-service/client-core';
 export type { FileUrlResult } from './file-urls.ts';
+export { legacyFileHandler, type LegacyFileOptions } from './legacy-files.ts';
 export type { NodeRequest, RequestUploadOptions } from './upload-from-request.ts';
 
 /**
@@ -34,6 +36,15 @@ export class BffClient extends AssetClient {
       ids,
       options,
     );
+  }
+
+  /**
+   * The URL of a file of the old system by its path there: a key of the old bucket, a path of PocketBase's files, or a whole
+   * URL of either. Each use is counted, so that the operators see who still needs it.
+   */
+  async urlForLegacyPath(path: string, options: FileUrlOptions & CallOptions = {}): Promise<FileUrl> {
+    const request = toLegacyUrlRequest(path, options);
+    return toFileUrl(await this.call(options, (call) => this.rpc.getFileUrl(request, call)));
   }
 
   /**

@@ -5,7 +5,7 @@ import {
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs, timestampDate } from '@bufbuild/protobuf/wkt';
-import { fromArguments } from './arguments.ts';
+import { assertText, fromArguments } from './arguments.ts';
 
 /** Options of a URL. */
 export interface FileUrlOptions {
@@ -36,6 +36,17 @@ export function toUrlRequest(
     downloadName,
     ...(ttlSeconds === undefined ? {} : { ttl: fromArguments(() => durationFromMs(ttlSeconds * 1000)) }),
     disposition: disposition === 'inline' ? Disposition.INLINE : Disposition.ATTACHMENT,
+  };
+}
+
+/** The message that asks for the URL of a file of the old system, by its path there. */
+export function toLegacyUrlRequest(
+  path: string,
+  options: FileUrlOptions,
+): MessageInitShape<typeof GetFileUrlRequestSchema> {
+  return {
+    ...toUrlRequest('', options),
+    source: { case: 'legacyPath', value: assertText('path', path) },
   };
 }
 

@@ -3,7 +3,7 @@
  * exports.
  */
 export { assertIds } from './arguments.ts';
-export { toFileUrl, toUrlRequest } from './file-url.ts';
+export { toFileUrl, toLegacyUrlRequest, toUrlRequest } from './file-url.ts';
 export { Connection } from './connection.ts';
 export { damaged, openRead } from './download.ts';
 export { statusToClientError } from './errors.ts';

@@ -33,6 +33,8 @@ export interface PocketBaseSetup {
   readonly map: FieldMap;
   /** Fields that hold legacy links. */
   readonly hiddenFields: readonly string[];
+  /** Those of them that settings of the old system name, with the setting; an empty text for one that need not be there. */
+  readonly legacyFields: Readonly<Record<string, string>>;
   /** What new records get in fields of these names. */
   readonly defaults: Readonly<Record<string, JsonValue>>;
 }

@@ -48,7 +48,7 @@ export function collectionMistakes(
 
 /** What is wrong with the names of fields that the settings give: each of them has to exist. */
 export function fieldNameMistakes(collection: Collection, setup: PocketBaseSetup): readonly Mistake[] {
-  const { map, hiddenFields, defaults } = setup;
+  const { map, hiddenFields, legacyFields, defaults } = setup;
   const mistakes: Mistake[] = [];
   const add = (setting: string, field: string, why: string) =>
     mistakes.push({ field: `${collection.name}.${field}`, text: `${setting}: ${why}` });
@@ -63,7 +63,8 @@ export function fieldNameMistakes(collection: Collection, setup: PocketBaseSetup
     add('ASSET_POCKETBASE_FIELDS', name, `"${settingKey(ours)}": ${missing(name)} ${toAdd}`);
   }
   for (const name of hiddenFields) {
-    if (!byName.has(name)) add('ASSET_POCKETBASE_HIDDEN_FIELDS', name, missing(name));
+    const setting = legacyFields[name] ?? 'ASSET_POCKETBASE_HIDDEN_FIELDS';
+    if (!byName.has(name) && setting !== '') add(setting, name, missing(name));
   }
   for (const [name, value] of Object.entries(defaults)) {
     const field = byName.get(name);
@@ -90,7 +91,7 @@ function namesIn(setting: (typeof SETTINGS_OF_NAMES)[number], setup: PocketBaseS
         (name, index) => name !== DEFAULT_FIELDS[FIELDS[index]!],
       );
     case 'ASSET_POCKETBASE_HIDDEN_FIELDS':
-      return setup.hiddenFields;
+      return setup.hiddenFields.filter((name) => !(name in setup.legacyFields));
     case 'ASSET_POCKETBASE_DEFAULTS':
       return Object.keys(setup.defaults);
   }

@@ -147,6 +147,11 @@ export function toText(query: Readonly<Record<string, string>>): string {
     .join('&');
 }
 
+/** A key of any characters as it stands in the path of a URL. */
+export function escapePath(key: string): string {
+  return key.split('/').map(escape).join('/');
+}
+
 /** Escapes what RFC 3986 reserves, as the signature expects it. */
 function escape(text: string): string {
   if (UNRESERVED.test(text)) return text;

@@ -587,6 +587,18 @@ export declare type GetFileUrlRequest = Message<"asset.v1.GetFileUrlRequest"> & 
      */
     value: string;
     case: "fileId";
+  } | {
+    /**
+     * Path of a file of the old system, for callers that know no id yet; see docs/migration.md. One of:
+     * a key of the old bucket, with or without the bucket's name before it ("k1v2w3x4y5z6a7b/secret.pdf");
+     * a path of a file in PocketBase ("/api/files/files/k1v2w3x4y5z6a7b/secret.pdf"); or a whole URL of either. It may
+     * be percent-encoded, and a query is ignored. A path of a thumb means the file it was made of. It goes on
+     * working after the file was moved. Each use is counted: change to `file_id` when you can.
+     *
+     * @generated from field: string legacy_path = 2;
+     */
+    value: string;
+    case: "legacyPath";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -752,6 +764,13 @@ export declare type DownloadFileRequest = Message<"asset.v1.DownloadFileRequest"
   fileId: string;
 
   /**
+   * Path of a file of the old system, in place of `file_id`; as in GetFileUrlRequest.
+   *
+   * @generated from field: string legacy_path = 4;
+   */
+  legacyPath: string;
+
+  /**
    * Offset of the first byte to send. If it equals the size of the file, no bytes are sent.
    *
    * @generated from field: int64 read_offset = 2;
@@ -812,6 +831,13 @@ export declare type GetFileRequest = Message<"asset.v1.GetFileRequest"> & {
    * @generated from field: string file_id = 1;
    */
   fileId: string;
+
+  /**
+   * Path of a file of the old system, in place of `file_id`; as in GetFileUrlRequest.
+   *
+   * @generated from field: string legacy_path = 2;
+   */
+  legacyPath: string;
 };
 
 /**
@@ -1394,7 +1420,8 @@ export declare const AssetService: GenService<{
    * Role: asset:read.
    *
    * Errors: NOT_FOUND (no such file, or it is deleted), INVALID_ARGUMENT (ttl out of bounds; INLINE for a
-   * usage that allows only attachments).
+   * usage that allows only attachments), DATA_LOSS (a file of the old system whose bytes are missing, or are not those
+   * that its record describes), FAILED_PRECONDITION (a file of an old system that this service does not serve).
    *
    * @generated from rpc asset.v1.AssetService.GetFileUrl
    */
@@ -1427,7 +1454,7 @@ export declare const AssetService: GenService<{
    * Role: asset:read.
    *
    * Errors: NOT_FOUND (no such file, or it is deleted), OUT_OF_RANGE (`read_offset` is beyond the end of
-   * the file).
+   * the file), DATA_LOSS and FAILED_PRECONDITION as for GetFileUrl.
    *
    * @generated from rpc asset.v1.AssetService.DownloadFile
    */

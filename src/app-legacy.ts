@@ -1,0 +1,57 @@
+import type { Logger } from 'pino';
+import { openStore } from './app-drivers.ts';
+import type { FileCatalog } from './catalog/file-catalog.ts';
+import type { Config } from './config.ts';
+import type { RecordLoader } from './files/record-loader.ts';
+import type { Dependency } from './health.ts';
+import { checkOldBucket } from './legacy/check.ts';
+import type { OldBucket } from './legacy/locate.ts';
+import type { ServedOldFiles } from './legacy/old-files.ts';
+import { openLog } from './log.ts';
+import type { BlobStore } from './storage/blob-store.ts';
+
+/** The old bucket that the configuration names; undefined where there is none. Nothing of it is reached yet. */
+export async function openOldBucket({ legacy }: Config): Promise<OldBucket | undefined> {
+  if (legacy === undefined) return undefined;
+  const { S3ObjectReader } = await import('./storage/s3/object-reader.ts');
+  return { reader: new S3ObjectReader(legacy.s3), layouts: legacy.layouts, linkField: legacy.linkField };
+}
+
+/** What serves the files of the old system, and the dependency that it makes; undefined where there is none. */
+export async function openOldFiles(
+  config: Config,
+  parts: {
+    readonly store: BlobStore;
+    readonly catalog: FileCatalog;
+    readonly records: RecordLoader;
+    readonly log: Logger;
+  },
+): Promise<{ readonly files: ServedOldFiles; readonly dependency: Dependency } | undefined> {
+  const bucket = await openOldBucket(config);
+  if (bucket === undefined) return undefined;
+  const { ServedOldFiles } = await import('./legacy/old-files.ts');
+  const { records, log, catalog } = parts;
+  const own = hasSameName(config) ? parts.store : undefined;
+  return {
+    files: new ServedOldFiles({ bucket, records, legacy: catalog.legacy, log }),
+    dependency: { name: 'old-bucket', check: (call) => checkOldBucket(bucket.reader, own, call) },
+  };
+}
+
+/** Resolves if the old bucket can be used, or there is none. Changes nothing. */
+export async function checkLegacy(config: Config): Promise<void> {
+  const bucket = await openOldBucket(config);
+  if (bucket === undefined) return;
+  const store = hasSameName(config) ? (await openStore(config, '', openLog('silent'))).store : undefined;
+  try {
+    await checkOldBucket(bucket.reader, store);
+  } finally {
+    bucket.reader.close();
+    await store?.close();
+  }
+}
+
+/** True if the bucket of the service is called like the old one: the two may be one under two addresses. */
+function hasSameName({ legacy, store }: Config): boolean {
+  return store.kind === 's3' && store.s3.bucket === legacy?.s3.bucket;
+}

@@ -1,0 +1,92 @@
+import type { Readable } from 'node:stream';
+import type { FileRecord } from '../catalog/file-catalog.ts';
+import { AssetError } from '../errors.ts';
+import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
+import type { Caller } from './caller.ts';
+import type { FilesContext } from './context.ts';
+import { blobKey } from './ids.ts';
+
+/** The bytes of a file, wherever they lie. */
+export interface FileBytes {
+  readonly sizeBytes: number;
+  read(range: BlobRange, call: StoreCall): Promise<Readable>;
+  signUrl(options: SignedUrlOptions): Promise<SignedUrl>;
+  /** The time that signed URLs live by. */
+  now(): Date;
+}
+
+/** Files that are older than the service, as long as their bytes lie where the old system put them. */
+export interface OldFiles {
+  /** The record of the file that a path of the old system names; undefined if it names none. */
+  find(path: string, signal: AbortSignal): Promise<FileRecord | undefined>;
+
+  /**
+   * The bytes of a file that was not moved.
+   *
+   * @throws AssetError BLOB_MISSING if they are not there, or contradict the record
+   */
+  open(file: FileRecord, signal: AbortSignal): Promise<FileBytes>;
+
+  /** Counts that a caller named a file by a path of the old system. */
+  noteUse(caller: Caller, path: string): void;
+}
+
+/** Which file a caller names: exactly one of the two is not empty. */
+export interface FileName {
+  readonly fileId: string;
+  /** A path of the old system. */
+  readonly legacyPath?: string;
+}
+
+/**
+ * The record of the file that a caller names; undefined if there is none. Nothing may be told of it before the caller's
+ * permission is decided.
+ *
+ * @throws AssetError FIELD_INVALID for a path where the service has no old system
+ */
+export async function lookUp(
+  context: FilesContext,
+  { fileId, legacyPath = '' }: FileName,
+  signal: AbortSignal,
+): Promise<FileRecord | undefined> {
+  if (legacyPath === '') return context.records.get(fileId, signal);
+  if (context.oldFiles !== undefined) return context.oldFiles.find(legacyPath, signal);
+  throw new AssetError(
+    'FIELD_INVALID',
+    'legacy_path: this service serves no old system: name the file by its file_id',
+    { metadata: { field: 'legacy_path' } },
+  );
+}
+
+/** Counts the use of a path of the old system, where it was one. */
+export function noteUse({ oldFiles }: FilesContext, caller: Caller, { legacyPath = '' }: FileName): void {
+  if (legacyPath !== '') oldFiles?.noteUse(caller, legacyPath);
+}
+
+/**
+ * The bytes of a file that is not deleted. A record without a checksum was made before the service: its bytes were never
+ * stored through it.
+ *
+ * @throws AssetError FILE_NOT_MOVED, BLOB_MISSING
+ */
+export async function bytesOf(
+  { store, oldFiles }: FilesContext,
+  file: FileRecord,
+  signal: AbortSignal,
+): Promise<FileBytes> {
+  if (file.sha256 === undefined) {
+    if (oldFiles !== undefined) return oldFiles.open(file, signal);
+    throw new AssetError(
+      'FILE_NOT_MOVED',
+      'the file has not been moved into the service yet: read it by its old path',
+      { metadata: { file_id: file.id } },
+    );
+  }
+  const key = blobKey(file.id);
+  return {
+    sizeBytes: file.sizeBytes,
+    read: (range, call) => store.read(key, range, call),
+    signUrl: (options) => store.signUrl(key, options),
+    now: () => store.now(),
+  };
+}

@@ -1,0 +1,39 @@
+import type { CatalogCall } from '../catalog/file-catalog.ts';
+import { SetupFault } from '../setup-fault.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { storeUnavailable } from '../storage/store-errors.ts';
+import type { ObjectReader } from '../storage/object-reader.ts';
+
+/** What is wrong with the old bucket. Its cause says it; this tells that it is not the store of the service. */
+export class OldBucketError extends Error {
+  readonly reason = 'OLD_BUCKET';
+
+  constructor(cause: unknown) {
+    super('the old bucket cannot be used', { cause });
+    this.name = 'OldBucketError';
+  }
+}
+
+/**
+ * Resolves if the old bucket can be read and is another than that of the service. Changes nothing.
+ *
+ * @param own - the store of the service, where a bucket of the same name is in it
+ * @throws OldBucketError
+ */
+export async function checkOldBucket(
+  reader: ObjectReader,
+  own: BlobStore | undefined,
+  call: CatalogCall = {},
+): Promise<void> {
+  try {
+    await reader.check(call);
+    // One server may have several addresses. What is under a key of ours with the same size is ours.
+    const [blob] = (await own?.listBlobs({ prefix: 'assets/', limit: 1 }, call)) ?? [];
+    const same = blob && (await reader.stat(blob.key, call));
+    if (same && same.sizeBytes === blob.sizeBytes) {
+      throw storeUnavailable(new SetupFault('bucket', 'the bucket is that of the service itself'));
+    }
+  } catch (error) {
+    throw new OldBucketError(error);
+  }
+}

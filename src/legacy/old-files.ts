@@ -1,0 +1,87 @@
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import type { FileRecord } from '../catalog/file-catalog.ts';
+import type { FieldValues, LegacyRecords } from '../catalog/legacy-records.ts';
+import { AssetError } from '../errors.ts';
+import type { Caller } from '../files/caller.ts';
+import type { FileBytes, OldFiles } from '../files/old-files.ts';
+import type { RecordLoader } from '../files/record-loader.ts';
+import { keysOf } from './layout.ts';
+import { locate, type OldBucket, type OldDamage } from './locate.ts';
+import { readOldPath } from './old-path.ts';
+import { UseCounter } from './use-counter.ts';
+
+/** Questions to the catalog and the bucket about old files that are under way at once. */
+const CONCURRENCY = 32;
+
+/** What {@link ServedOldFiles} works with. */
+export interface ServedOldFilesOptions {
+  readonly bucket: OldBucket;
+  readonly records: RecordLoader;
+  readonly legacy: LegacyRecords;
+  readonly log: Logger;
+}
+
+/** Serves old files as they lie in the old bucket. */
+export class ServedOldFiles implements OldFiles {
+  readonly #options: ServedOldFilesOptions;
+  readonly #uses: UseCounter;
+  readonly #limit = pLimit(CONCURRENCY);
+
+  constructor(options: ServedOldFilesOptions) {
+    this.#options = options;
+    this.#uses = new UseCounter(options.legacy, options.log);
+  }
+
+  async find(path: string, signal: AbortSignal): Promise<FileRecord | undefined> {
+    const { bucket, records } = this.#options;
+    const asked = readOldPath(path, bucket.layouts);
+    for (const id of asked.ids) {
+      const file = await records.get(id, signal);
+      if (file === undefined) continue;
+      const fields = await this.#fieldsOf(id, signal);
+      if (fields && asked.keyAmong(keysOf(bucket.layouts, fields), fields) !== undefined) return file;
+    }
+    return undefined;
+  }
+
+  async open(file: FileRecord, signal: AbortSignal): Promise<FileBytes> {
+    const { bucket, log } = this.#options;
+    const fields = (await this.#fieldsOf(file.id, signal)) ?? {};
+    const place = await this.#limit(() => locate(bucket, file, fields, signal));
+    if (place.damage !== undefined) {
+      log.error({ file_id: file.id, damage: place.damage }, 'the bytes of an old file cannot be served');
+      throw damaged(file.id, place.damage);
+    }
+    const { key, info } = place;
+    return {
+      sizeBytes: info.sizeBytes,
+      read: (range, call) => bucket.reader.read(key, info.etag, range, call),
+      signUrl: (options) => bucket.reader.signUrl(key, options),
+      now: () => bucket.reader.now(),
+    };
+  }
+
+  noteUse({ principal }: Caller, path: string): void {
+    this.#uses.add(principal.id, readOldPath(path, this.#options.bucket.layouts).kind);
+  }
+
+  /** Writes down what was counted, and lets go of the bucket. */
+  async close(): Promise<void> {
+    await this.#uses.close();
+    this.#options.bucket.reader.close();
+  }
+
+  async #fieldsOf(id: string, signal: AbortSignal): Promise<FieldValues | undefined> {
+    const found = await this.#limit(() => this.#options.legacy.fieldsOf([id], { signal }));
+    return found.get(id);
+  }
+}
+
+function damaged(fileId: string, damage: OldDamage): AssetError {
+  const isMissing = damage === 'missing' || damage === 'no-key';
+  const message = isMissing
+    ? 'the bytes of the file are not in the store: tell the operators'
+    : 'the bytes in the store are not those that the record describes: tell the operators';
+  return new AssetError('BLOB_MISSING', message, { metadata: { file_id: fileId } });
+}

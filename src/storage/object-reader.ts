@@ -1,0 +1,45 @@
+import type { Readable } from 'node:stream';
+import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from './blob-store.ts';
+
+/** An object of a bucket that is not the service's own. */
+export interface ObjectInfo {
+  readonly sizeBytes: number;
+  /** Names these bytes: other bytes under the same key have another one. */
+  readonly etag: string;
+  /** Media type with its parameters, as it was stored; empty if none was. */
+  readonly contentType: string;
+}
+
+/** An object as a list names it. */
+export interface ListedObject {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly etag: string;
+}
+
+/**
+ * Reads a bucket that others fill: any key, as it is, and nothing is ever written. Every method rejects with
+ * STORE_UNAVAILABLE if the bucket cannot be reached, and never takes that for an object that is missing.
+ */
+export interface ObjectReader {
+  /** What is known of an object; undefined if the bucket says that there is none. */
+  stat(key: string, call?: StoreCall): Promise<ObjectInfo | undefined>;
+
+  /** Opens an object. Rejects with BLOB_MISSING if it is gone, or is not the one of this etag any more. */
+  read(key: string, etag: string, range?: BlobRange, call?: StoreCall): Promise<Readable>;
+
+  /** Signs a URL for GET; see `BlobStore.signUrl`. */
+  signUrl(key: string, options: SignedUrlOptions): Promise<SignedUrl>;
+
+  /** The next objects behind a key, in the order of the list; at most 1,000. None mean that there are no more. */
+  list(after: string, call?: StoreCall): Promise<readonly ListedObject[]>;
+
+  /** The time that signed URLs live by; see `BlobStore.now`. */
+  now(): Date;
+
+  /** Resolves if the bucket can be reached and read, within 5 seconds. */
+  check(call?: StoreCall): Promise<void>;
+
+  /** Lets go of connections. */
+  close(): void;
+}

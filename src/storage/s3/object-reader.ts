@@ -1,0 +1,89 @@
+import { GetObjectCommand, ListObjectsV2Command, type HeadObjectCommandOutput } from '@aws-sdk/client-s3';
+import type { Readable } from 'node:stream';
+import { BlobReader } from '../blob-reader.ts';
+import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from '../blob-store.ts';
+import type { ListedObject, ObjectInfo, ObjectReader } from '../object-reader.ts';
+import { blobMissing, storeUnavailable } from '../store-errors.ts';
+import { abortBy, S3Bucket, type S3Options } from './bucket.ts';
+import { isMissingKey, isTaken, setupFaultOf } from './errors.ts';
+import { S3UrlSigner } from './presign.ts';
+import { escapePath } from './signature.ts';
+
+const CHECK_TIMEOUT_MS = 5_000;
+
+/** Reads the objects of a bucket in any S3. */
+export class S3ObjectReader implements ObjectReader {
+  readonly #bucket: S3Bucket;
+  readonly #signer: S3UrlSigner;
+
+  constructor(options: S3Options) {
+    const { bucket, endpoint, publicEndpoint = endpoint } = options;
+    this.#bucket = new S3Bucket(options);
+    this.#signer = new S3UrlSigner(this.#bucket.client, { bucket, endpoint: publicEndpoint });
+  }
+
+  async stat(key: string, { signal }: StoreCall = {}): Promise<ObjectInfo | undefined> {
+    const head = await this.#bucket.head(key, signal);
+    return head && infoOf(head);
+  }
+
+  async read(key: string, etag: string, range?: BlobRange, { signal }: StoreCall = {}): Promise<Readable> {
+    const last = range?.length === undefined ? '' : range.offset + range.length - 1;
+    const part = range && { Range: `bytes=${range.offset}-${last}` };
+    const command = new GetObjectCommand({ ...this.#bucket.object(key), IfMatch: etag, ...part });
+    const answer = await this.#bucket.send(signal, async (attempt) => {
+      try {
+        return await this.#bucket.client.send(command, abortBy(attempt));
+      } catch (error) {
+        if (isMissingKey(error) || isTaken(error)) throw blobMissing(error);
+        throw error;
+      }
+    });
+    const source = answer.Body as Readable;
+    if (range !== undefined && answer.ContentRange === undefined) {
+      source.destroy();
+      throw storeUnavailable(new Error('the store ignored the range'));
+    }
+    const { stallTimeoutMs } = this.#bucket;
+    return new BlobReader(source, { sizeBytes: answer.ContentLength ?? 0, stallTimeoutMs, signal });
+  }
+
+  async signUrl(key: string, options: SignedUrlOptions): Promise<SignedUrl> {
+    try {
+      return await this.#signer.sign(escapePath(key), options);
+    } catch (error) {
+      throw storeUnavailable(setupFaultOf(error) ?? error);
+    }
+  }
+
+  async list(after: string, { signal }: StoreCall = {}): Promise<readonly ListedObject[]> {
+    const command = new ListObjectsV2Command({
+      Bucket: this.#bucket.name,
+      ...(after !== '' && { StartAfter: after }),
+    });
+    const page = await this.#bucket.send(signal, (attempt) =>
+      this.#bucket.client.send(command, abortBy(attempt)),
+    );
+    // An answer without the name of the bucket is none of an S3: it proves nothing to be missing.
+    if (page.Name === undefined) throw storeUnavailable(new Error('the answer is no list of a bucket'));
+    return (page.Contents ?? []).map(({ Key = '', Size = 0, ETag = '' }) => {
+      return { key: Key, sizeBytes: Size, etag: ETag };
+    });
+  }
+
+  now(): Date {
+    return this.#bucket.clock.now();
+  }
+
+  check({ signal }: StoreCall = {}): Promise<void> {
+    return this.#bucket.check(signal, CHECK_TIMEOUT_MS);
+  }
+
+  close(): void {
+    this.#bucket.close();
+  }
+}
+
+function infoOf({ ContentLength = 0, ETag = '', ContentType = '' }: HeadObjectCommandOutput): ObjectInfo {
+  return { sizeBytes: ContentLength, etag: ETag, contentType: ContentType };
+}

@@ -1,0 +1,106 @@
+import { describe, expect, it } from '@jest/globals';
+import { keysOf, parseLayouts } from '../../../src/legacy/layout.ts';
+import { readOldPath } from '../../../src/legacy/old-path.ts';
+import { ODD_NAMES } from '../../support/legacy/contents.ts';
+
+const LAYOUTS = parseLayouts('{id}/{secure_name}, {collection_id}/{id}/{file}');
+const ID = 'abcdefghij01234';
+
+function fieldsOf(secureName: string, file?: string) {
+  return {
+    ...{ id: [ID], collection_id: ['pbc_1'], collection_name: ['files'], secure_name: [secureName] },
+    ...(file === undefined ? {} : { file: [file] }),
+  };
+}
+
+function keyOf(path: string, secureName: string, file?: string): string | undefined {
+  const fields = fieldsOf(secureName, file);
+  const asked = readOldPath(path, LAYOUTS);
+  return asked.ids.includes(ID) ? asked.keyAmong(keysOf(LAYOUTS, fields), fields) : undefined;
+}
+
+describe('a path of the old system', () => {
+  it.each(ODD_NAMES)('names the file with the object %s, escaped or not, in every form', (name) => {
+    const key = `${ID}/${name}`;
+    const escaped = `${ID}/${encodeURIComponent(name)}`;
+    const paths = [key, `/${key}`, `bucket/${key}`, escaped, `/bucket/${escaped}`];
+    const urls = [
+      `http://s3:8333/bucket/${escaped}`,
+      `https://bucket.s3.example/${escaped}?X-Amz-Expires=1#top`,
+    ];
+    for (const path of [...paths, ...urls]) expect([path, keyOf(path, name)]).toEqual([path, key]);
+  });
+
+  it('names a file of PocketBase by collection id or name, with a query or a thumb', () => {
+    const key = `pbc_1/${ID}/a_b1.png`;
+    const paths = [
+      `/api/files/pbc_1/${ID}/a_b1.png`,
+      `/api/files/files/${ID}/a_b1.png?thumb=100x100&token=x`,
+      `https://pb.example/base/api/files/files/${ID}/a_b1.png`,
+      `pbc_1/${ID}/a_b1.png`,
+      `pbc_1/${ID}/thumbs_a_b1.png/100x100_a_b1.png`,
+    ];
+    for (const path of paths) expect([path, keyOf(path, 'x', 'a_b1.png')]).toEqual([path, key]);
+  });
+
+  it.each([
+    [`${ID}/other.txt`, 'another name'],
+    [`${ID}/secret.txt/more`, 'more behind it'],
+    [`${ID}/SECRET.txt`, 'other capitals'],
+    [`${ID}`, 'no name'],
+    [`/api/files/others/${ID}/a_b1.png`, 'another collection'],
+    [`/api/files/files/${ID}/a_b2.png`, 'another file of the record'],
+    [`aaaaaaaaaaaaaaa/secret.txt`, 'another record'],
+    ['', 'nothing'],
+    ['%', 'half an escape'],
+  ])('names nothing: %s (%s)', (path) => {
+    expect(keyOf(path, 'secret.txt', 'a_b1.png')).toBeUndefined();
+  });
+
+  it('tells its form', () => {
+    const kinds = ['a/b', '/api/files/a/b/c', 'https://x/api/files/a/b/c', 'http://x/a/b'].map(
+      (path) => readOldPath(path, LAYOUTS).kind,
+    );
+    expect(kinds).toEqual(['bucket', 'api', 'url', 'url']);
+  });
+
+  it('prefers an exact name, and takes one in another normal form of Unicode', () => {
+    const [nfc, nfd] = ['é.txt'.normalize('NFC'), 'é.txt'.normalize('NFD')];
+    expect(keyOf(`${ID}/${nfd}`, nfc)).toBe(`${ID}/${nfc}`);
+    const fields = fieldsOf(nfd);
+    const both = [`${ID}/${nfc}`, `${ID}/${nfd}`];
+    expect(readOldPath(`${ID}/${nfd}`, LAYOUTS).keyAmong(both, fields)).toBe(`${ID}/${nfd}`);
+  });
+
+  it('takes no time for a path that is made to be long', () => {
+    const started = performance.now();
+    readOldPath('/thumbs_'.repeat(500) + '%'.repeat(96), LAYOUTS);
+    readOldPath('a/'.repeat(2_000), LAYOUTS);
+    expect(performance.now() - started).toBeLessThan(2_000);
+  });
+});
+
+describe('layouts', () => {
+  it('give no key where a field is empty, and one for each value of a field with several', () => {
+    expect(keysOf(LAYOUTS, { id: [ID], collection_id: ['c'] })).toEqual([]);
+    expect(keysOf(LAYOUTS, { id: [ID], collection_id: ['c'], file: ['a', 'b'] })).toEqual([
+      `c/${ID}/a`,
+      `c/${ID}/b`,
+    ]);
+  });
+
+  it('give no key that leads elsewhere as a path', () => {
+    for (const name of ['..', '../other/file', 'a/./b', '.', 'a//b'])
+      expect(keysOf(LAYOUTS, fieldsOf(name))).toEqual([]);
+  });
+
+  it.each([
+    ['{secure_name}', 'has no {id}'],
+    ['{id}/{secure_name', 'brace without its other half'],
+    ['{id}/{}', 'names no field in {}'],
+    ['{id}/{id}', 'twice'],
+    ['/{id}', 'begins with a slash'],
+  ])('refuse %s', (template, why) => {
+    expect(() => parseLayouts(template)).toThrow(why);
+  });
+});
