@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /**
- * Starts the command line: src/main.ts in a checkout, dist/main.js where only the built program is. Runs it on Node.js 24 or
- * later with the flags of flags.json: on the Node.js that runs this file where it is new enough, else on the one that `npm ci` installed.
+ * Starts the command line: src/main.ts in a checkout, dist/main.js if only the built program is there. It runs on
+ * Node.js 24 or later with the flags in flags.json: on the Node.js that runs this file if it is new enough,
+ * otherwise on the one that `npm ci` installed.
  *
- * This file itself has to run on every Node.js that can run npm.
+ * This file itself must run on every Node.js that can run npm.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -16,20 +17,20 @@ import { fileURLToPath } from 'node:url';
 const MIN_NODE_MAJOR = 24;
 
 /**
- * Flags of Node.js and V8, which cannot be changed once the program runs:
+ * Flags of Node.js and V8, which cannot be changed at run time:
  *
- * - The space for new objects has two halves of 8 MiB. V8 would take it to 64 MiB, which objects that live as long as a call do
- *   not gain anything by.
- * - All of the heap is looked through when it has grown by 150 %. V8 counts the buffers of an upload as growth, though each is
- *   dead after a moment: left to itself it looks through the heap ten times a second, for half of the CPU time of a large upload.
- * - The program may ask for a collection of new objects (src/garbage-collection.ts).
+ * - The space for new objects has two halves of 8 MiB. V8 would grow it to 64 MiB, which does not help objects that
+ *   live as long as a call.
+ * - V8 scans the whole heap when it has grown by 150 %. It counts the buffers of an upload as growth, although they
+ *   are short-lived: by default it scans the heap ten times a second, for half of the CPU time of a large upload.
+ * - The program may request a collection of new objects (src/garbage-collection.ts).
  */
 const FLAGS = JSON.parse(readFileSync(new URL('./flags.json', import.meta.url), 'utf8'));
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const main = [join(root, 'src', 'main.ts'), join(root, 'dist', 'main.js')].find(existsSync);
 
-/** The path of a Node.js that is new enough; undefined if there is none. */
+/** Path of a Node.js that is new enough; undefined if there is none. */
 function findNode() {
   if (Number.parseInt(process.versions.node, 10) >= MIN_NODE_MAJOR) return process.execPath;
   try {
@@ -40,10 +41,10 @@ function findNode() {
   }
 }
 
-/** Signals that a terminal sends to all processes in its foreground, the child too. */
+/** Signals that a terminal sends to all processes in its foreground, including the child. */
 const FROM_TERMINAL = ['SIGINT', 'SIGQUIT', 'SIGHUP'];
 
-/** Runs the program as a child that gets the signals this process gets, and ends the way the child ends. */
+/** Runs the program as a child that gets the signals of this process; ends the way the child ends. */
 function runChild(command, args) {
   const child = spawn(command, args, { stdio: 'inherit' });
   const atTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
@@ -72,12 +73,10 @@ const node = findNode();
 if (main === undefined) {
   fail(`neither src/main.ts nor dist/main.js is in ${root}`);
 } else if (node === undefined) {
-  fail(
-    `needs Node.js ${MIN_NODE_MAJOR}, this is ${process.versions.node}. Run "npm ci", which installs one.`,
-  );
+  fail(`needs Node.js ${MIN_NODE_MAJOR}, this is ${process.versions.node}. Run "npm ci" to install one.`);
 } else {
   const args = [...FLAGS, main, ...process.argv.slice(2)];
-  // Takes the place of this process, so that signals and exit codes need nobody to pass them on.
+  // Replaces this process, so that signals and exit codes need not be passed on.
   if (process.execve && process.platform !== 'win32') process.execve(node, [node, ...args], process.env);
   else runChild(node, args);
 }

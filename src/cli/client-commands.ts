@@ -7,28 +7,23 @@ import type { RecordFlags } from './records.ts';
 import { print } from './terminal.ts';
 import type { UploadFlags } from './upload-command.ts';
 
-/** Adds the commands that speak to a running service. What only they need is loaded when one of them runs. */
+/** Adds the commands that call a running service. They load their modules when they run. */
 export function addClientCommands(root: Command): void {
   const command = (usage: string, description: string) =>
     withConnectionOptions(root.command(usage).description(description)).option(
       '--json',
-      'print JSON, a line for each file, also on a terminal',
+      'print one line of JSON for each file, also on a terminal',
     );
 
-  describing(
-    command(
-      'upload <path...>',
-      'store files, folders with all that is in them, or what comes on standard input (-)',
-    ),
-  )
+  describing(command('upload <path...>', 'upload files, folders with their content, or standard input (-)'))
     .option(
       '--request-id <id>',
-      'make the upload safe to repeat: the same command with the same id stores nothing twice, and a large file goes on where it stood. ' +
-        'In folders each file has an id of its own, made of this one and its path as it was given',
+      'make the upload safe to repeat: the same command with the same id stores nothing twice, and a large file resumes. ' +
+        'In folders each file has an id of its own, made from this one and its path as given',
     )
-    .option('--concurrency <count>', 'files on their way at once', positive, 4)
-    .option('--all', 'hidden files in folders as well')
-    .option('--path-attribute <name>', 'keep the path of each file in its folder in this attribute')
+    .option('--concurrency <count>', 'number of concurrent uploads', positive, 4)
+    .option('--all', 'include hidden files in folders')
+    .option('--path-attribute <name>', 'store the path of each file within its folder in this attribute')
     .action((paths: string[], flags: ConnectionFlags & UploadFlags) =>
       withClient(flags, async (client, signal) => {
         const { upload } = await import('./upload-command.ts');
@@ -36,19 +31,19 @@ export function addClientCommands(root: Command): void {
       }),
     );
 
-  command('url <id...>', 'print a private URL that expires for each file')
-    .option('--ttl <seconds>', 'greatest lifetime in seconds', positive)
+  command('url <id...>', 'print a signed URL that expires for each file')
+    .option('--ttl <seconds>', 'maximum lifetime in seconds', positive)
     .option('--inline', 'let a browser show the file instead of saving it')
-    .option('--name <name>', 'name to save it under')
+    .option('--name <name>', 'name under which a browser saves the file')
     .action((ids: string[], flags: ConnectionFlags & UrlFlags) =>
       withClient(flags, (client, signal) => urls(client, ids, flags, signal)),
     );
 
-  command('download <id...>', 'fetch files through the service, and print the path of each')
+  command('download <id...>', 'download files through the service and print the path of each')
     .option(
       '-o, --output <path>',
-      'where to: a file, which is replaced; a directory, where nothing is replaced; - for standard output. ' +
-        'Where left out, this directory, under a harmless form of the name of the file',
+      'a file, which is replaced; a directory, where nothing is replaced; or - for standard output. ' +
+        'Default: the current directory, under a safe form of the name of the file',
     )
     .action((ids: string[], flags: ConnectionFlags & DownloadFlags) =>
       withClient(flags, async (client, signal) => {
@@ -64,14 +59,17 @@ export function addClientCommands(root: Command): void {
     );
 
   showing(
-    command('list', 'print the records of files, newest first: a table on a terminal, else a JSON line each'),
+    command(
+      'list',
+      'print the records of files, newest first: a table on a terminal, otherwise one line of JSON each',
+    ),
   )
     .option('--owner <id>', 'only files of this owner')
     .option('--usage <usage>', 'only files of this usage')
-    .option('--relation <name=id>', 'only files that belong to this')
+    .option('--relation <name=id>', 'only files with this relation target')
     .option('--type <type>', 'only files of this type, such as image/png or image/*')
-    .option('--deleted', 'softly deleted files as well')
-    .option('--limit <count>', 'print at most so many', positive)
+    .option('--deleted', 'include soft-deleted files')
+    .option('--limit <count>', 'print at most this many', positive)
     .action((flags: ConnectionFlags & ListFlags) =>
       withClient(flags, (client, signal) => list(client, flags, signal)),
     );
@@ -96,7 +94,7 @@ export function addClientCommands(root: Command): void {
       },
     );
 
-  showing(command('delete <id...>', 'delete files softly'))
+  showing(command('delete <id...>', 'soft-delete files'))
     .option('--etag <etag>', 'only if this is the current etag, of one file alone')
     .action((ids: string[], flags: ConnectionFlags & RecordFlags & { etag?: string }) => {
       if (flags.etag !== undefined && ids.length > 1)
@@ -106,7 +104,7 @@ export function addClientCommands(root: Command): void {
       );
     });
 
-  showing(command('undelete <id...>', 'bring softly deleted files back')).action(
+  showing(command('undelete <id...>', 'restore soft-deleted files')).action(
     (ids: string[], flags: ConnectionFlags & RecordFlags) =>
       changing(ids, flags, (client, id, signal) => client.undeleteFile(id, { signal })),
   );
@@ -158,14 +156,14 @@ async function list(client: WorkerClient, flags: ListFlags, signal: AbortSignal)
     contentType: flags.type,
     showDeleted: flags.deleted,
     relation: flags.relation === undefined ? undefined : { name, id: id.join('=') },
-    // A page has 1,000 files at most.
+    // A page has at most 1,000 files.
     pageSize: Math.min(flags.limit ?? 0, 1000),
     signal,
   });
   await printRecords(files, flags, { deleted: flags.deleted ?? false, limit: flags.limit ?? Infinity });
 }
 
-/** Does something with each file, and prints the record that it has then. */
+/** Does something with each file and prints its new record. */
 async function changing(
   ids: readonly string[],
   flags: ConnectionFlags & RecordFlags,
@@ -187,19 +185,19 @@ async function changing(
 }
 
 function showing(command: Command): Command {
-  return command.option('--table', 'print what a terminal gets, also elsewhere');
+  return command.option('--table', 'print the table or fields also if standard output is not a terminal');
 }
 
 function describing(command: Command): Command {
   return command
-    .option('--name <name>', 'name that people know it by')
-    .option('--type <type>', 'media type; found out where left out')
-    .option('--owner <id>', 'whose it is')
-    .option('--usage <usage>', 'what it is for')
-    .option('--relation <name=id>', 'what it belongs to; may be repeated', collect, [])
+    .option('--name <name>', 'display name')
+    .option('--type <type>', 'media type; detected by default')
+    .option('--owner <id>', 'id of the owner')
+    .option('--usage <usage>', 'what the file is for; selects the usage policy')
+    .option('--relation <name=id>', 'relation target; may be repeated', collect, [])
     .option(
       '--attribute <name=value>',
-      'a further field, its value JSON or text; may be repeated',
+      'another field; the value is JSON or text; may be repeated',
       collect,
       [],
     );

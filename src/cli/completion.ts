@@ -1,7 +1,7 @@
 import { Argument, type Command, type Option } from 'commander';
 import { print } from './terminal.ts';
 
-/** What a shell can complete of one command. */
+/** What a shell can complete for one command. */
 interface Completed {
   readonly name: string;
   readonly description: string;
@@ -10,11 +10,11 @@ interface Completed {
 
 const SHELLS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 
-/** Adds the command that prints what a shell needs to complete the words of this program. */
+/** Adds the command that prints a completion script. */
 export function addCompletionCommand(root: Command): void {
   root
     .command('completion')
-    .description('print a script that completes the words of this program in a shell')
+    .description('print a completion script for a shell')
     .addArgument(new Argument('<shell>').choices(Object.keys(SHELLS)))
     .addHelpText(
       'after',
@@ -34,7 +34,7 @@ export function addCompletionCommand(root: Command): void {
     });
 }
 
-/** Words that a command takes beside files: the options, and where an option has a choice of values, these. */
+/** The words of a command besides files: options, and the values of options with choices. */
 function bashScript(commands: readonly Completed[]): string {
   const cases = commands.map(({ name, options }) => `    ${name}) words='${flags(options).join(' ')}' ;;`);
   const values = withChoices(commands).map(
@@ -130,7 +130,7 @@ function flags(options: readonly Option[]): string[] {
   return options.flatMap(({ short, long }) => [short, long]).filter((flag) => flag !== undefined);
 }
 
-/** The flags that have a choice of values, with these. */
+/** The flags with choices, and the choices. */
 function withChoices(commands: readonly Completed[]): [string, readonly string[]][] {
   const found = new Map<string, readonly string[]>();
   for (const { long, argChoices } of commands.flatMap(({ options }) => options)) {

@@ -6,14 +6,14 @@ import { serviceUrl } from './service-url.ts';
 import { endProgress, say } from './terminal.ts';
 import { tokenFrom } from './token.ts';
 
-/** The flags that say where certificates are. */
+/** Flags for certificates. */
 export interface TlsFlags {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
 }
 
-/** The flags of every command that speaks to a service. */
+/** Flags of every command that calls a service. */
 export interface ConnectionFlags extends TlsFlags {
   readonly url?: string;
   readonly transport?: 'grpc' | 'connect' | 'grpc-web';
@@ -34,36 +34,36 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Adds the flags of {@link TlsFlags}. */
 export function withTlsOptions(command: Command): Command {
   return command
-    .option('--ca <file>', 'PEM file of the authorities to trust, for https')
-    .option('--cert <file>', 'PEM file of the certificate to show, for https; needs --key')
+    .option('--ca <file>', 'PEM file of trusted authorities, for https')
+    .option('--cert <file>', 'PEM file of the client certificate, for https; needs --key')
     .option('--key <file>', 'PEM file of the private key of --cert');
 }
 
 /** Adds the flags of {@link ConnectionFlags}. */
 export function withConnectionOptions(command: Command): Command {
-  // What the environment gives is no default of an option: the help would show it.
+  // Not a default of the option, because the help would show the environment's value.
   const connection = command.option(
     '-u, --url <url>',
-    'where the service is (or ASSET_URL; else http://127.0.0.1:8080). Without a scheme: http for this machine, https for others',
+    'address of the service (or ASSET_URL; default http://127.0.0.1:8080). Without a scheme: http for this machine, https for others',
   );
   return withTlsOptions(connection)
     .addOption(
-      new Option('--transport <protocol>', 'grpc is over HTTP/2, the others are over HTTP/1.1')
+      new Option('--transport <protocol>', 'grpc uses HTTP/2, the others HTTP/1.1')
         .choices(['grpc', 'connect', 'grpc-web'])
         .default('grpc'),
     )
     .option('--token <token>', 'access token to send (or ASSET_TOKEN, or the file ASSET_TOKEN_FILE)')
-    .option('--user-token <token>', 'access token of the user to act for (or ASSET_USER_TOKEN)')
+    .option('--user-token <token>', 'access token of the end user to act for (or ASSET_USER_TOKEN)')
     .option(
       '--allow-tokens-over-http',
-      'send tokens without TLS to another machine; the network between must protect them',
+      'permit tokens without TLS to another machine, over a network that is otherwise protected',
     );
 }
 
 /**
  * Reads the certificates that the flags name.
  *
- * @throws InvalidArgumentError if one cannot be read, or goes without its other half
+ * @throws InvalidArgumentError if one cannot be read, or --cert and --key are not given together
  */
 export async function readCertificates(flags: TlsFlags): Promise<Certificates> {
   if ((flags.cert === undefined) !== (flags.key === undefined)) {
@@ -84,8 +84,9 @@ export async function readCertificates(flags: TlsFlags): Promise<Certificates> {
 }
 
 /**
- * Opens a client, has `work` use it, and closes it. SIGINT, SIGTERM and SIGHUP abort the signal that `work` hands on to its calls, so that nothing half done
- * is left; then the process ends by that signal. A second one ends it at once.
+ * Opens a client, lets `work` use it, and closes it. SIGINT, SIGTERM and SIGHUP abort the signal that `work` passes
+ * to its calls, so that nothing unfinished stays; then the process ends by that signal. A second signal ends it at
+ * once.
  */
 export async function withClient(
   flags: ConnectionFlags,
@@ -120,7 +121,7 @@ export async function withClient(
   });
 }
 
-/** Opens a client, which sends nothing yet; its options are called as those of the command line are. */
+/** Creates a client, which does not connect yet. Errors name options as on the command line. */
 function named(open: () => WorkerClient): WorkerClient {
   try {
     return open();
@@ -148,6 +149,6 @@ async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): P
   } finally {
     release();
   }
-  // Whoever waits for this process, such as a loop of a shell, is to know how it ended.
+  // The parent process, such as a shell loop, must see which signal ended this one.
   if (cause !== undefined) process.kill(process.pid, cause);
 }

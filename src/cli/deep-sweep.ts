@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander';
 import type { Config } from '../config.ts';
 import type { Found } from '../files/sweep/deep.ts';
 
-/** Options of `sweep --deep` as the command line gives them. */
+/** Flags of `sweep --deep`. */
 export interface DeepFlags {
   readonly dryRun?: true;
   readonly rate: number;
@@ -12,8 +12,8 @@ export interface DeepFlags {
 }
 
 /**
- * Runs `sweep --deep`: prints each thing that is found or removed, and at the end, or when it is interrupted, where another
- * run goes on. Resolves with what could not be removed.
+ * Runs `sweep --deep`: prints each item that it finds or removes and, if it is interrupted, where another run can
+ * continue. Resolves with what could not be removed.
  */
 export async function runDeepSweep(config: Config, flags: DeepFlags) {
   const { deepSweepOnce } = await import('../app-sweep.ts');
@@ -40,10 +40,10 @@ export async function runDeepSweep(config: Config, flags: DeepFlags) {
     const ends = dryRun
       ? 'nothing was removed'
       : `${removed} removed, ${failures.length} could not be removed`;
-    print(`looked at ${listed}, found ${found} that the catalog does not know: ${ends}`);
+    print(`checked ${listed}, found ${found} that the catalog does not know: ${ends}`);
     return failures;
   } catch (error) {
-    const from = done === undefined ? 'another run starts at the beginning' : `go on with --after ${done}`;
+    const from = done === undefined ? 'run it again from the start' : `continue with --after ${done}`;
     process.stderr.write(`asset-service: the deep sweep is not finished: ${from}\n`);
     throw error;
   } finally {
@@ -51,7 +51,7 @@ export async function runDeepSweep(config: Config, flags: DeepFlags) {
   }
 }
 
-/** Reads a number of the command line, of at least this. */
+/** Returns a parser for a number of at least `least`. */
 export function numberFrom(least: number): (text: string) => number {
   return (text) => {
     const number = Number(text);

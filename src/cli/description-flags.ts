@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { FileChanges, FileDescription } from '@asset-service/worker';
 
-/** The flags by which a file is described. */
+/** Flags that describe a file. */
 export interface DescriptionFlags {
   readonly name?: string;
   readonly type?: string;
@@ -18,7 +18,7 @@ export function collect(value: string, earlier: readonly string[]): string[] {
   return [...earlier, value];
 }
 
-/** The description that the flags give. */
+/** The description in the flags. */
 export function descriptionFrom(flags: DescriptionFlags): FileDescription {
   return {
     ...(flags.name !== undefined && { name: flags.name }),
@@ -31,8 +31,8 @@ export function descriptionFrom(flags: DescriptionFlags): FileDescription {
 }
 
 /**
- * The change that the flags and `--set name=value` give. Names are those of the contract: `name`,
- * `content_type`, `owner`, `usage`, `relations.<name>` (ids separated by commas), `attributes.<name>`.
+ * The change in the flags and in `--set name=value`. Names are those of the contract: `name`, `content_type`,
+ * `owner`, `usage`, `relations.<name>` (ids separated by commas), `attributes.<name>`.
  */
 export function changesFrom(flags: DescriptionFlags, set: readonly string[]): FileChanges {
   const changes: Record<string, unknown> = { ...descriptionFrom(flags) };

@@ -5,14 +5,14 @@ import { dirname } from 'node:path';
 
 const ALGORITHM = 'ES256';
 
-/** A private key, with the `kid` and `alg` that its tokens name. */
+/** A private key with the `kid` and `alg` of its tokens. */
 export type DevelopmentKey = JWK & { readonly kid: string; readonly alg: string };
 
 /**
- * The key that signs tokens for development. It is made on first use and kept in `PATH.private`, readable for its owner alone; `path`
- * holds the set of public keys, which the service reads.
+ * The key that signs development tokens. It is created on first use in `PATH.private`, readable only by its owner;
+ * `path` has the set of public keys, which the service reads.
  *
- * @throws Error if `path` holds a set of keys that is not this one
+ * @throws Error if `path` has another set of keys
  */
 export async function developmentKey(path: string): Promise<DevelopmentKey> {
   const privatePath = `${path}.private`;
@@ -22,19 +22,22 @@ export async function developmentKey(path: string): Promise<DevelopmentKey> {
     if ((await readOrNothing(path)) !== undefined) {
       throw refused(
         path,
-        'is there already, and is not that of "asset-service dev-token": name another with --keys',
+        'is there already and was not made by "asset-service dev-token": use another path with --keys',
       );
     }
     const made = await makeKey();
     await writeNew(privatePath, JSON.stringify(made));
-    // Another process may have been first.
+    // Another process may have created it first.
     key = (await readKey(privatePath)) ?? made;
   }
   const { kty, crv, x, y, kid, alg } = key;
   const shown = `${JSON.stringify({ keys: [{ kty, crv, x, y, kid, alg, use: 'sig' }] }, null, 2)}\n`;
   const known = await readOrNothing(path);
   if (known !== undefined && known !== shown)
-    throw refused(path, `is not the set of public keys to ${privatePath}`);
+    throw refused(
+      path,
+      `does not have the public keys of ${privatePath}: remove both, or use another path with --keys`,
+    );
   if (known === undefined) await replace(path, shown);
   return key;
 }
@@ -51,7 +54,7 @@ async function readKey(path: string): Promise<DevelopmentKey | undefined> {
   const key = parsed(text);
   if (typeof key?.kid === 'string' && key.alg === ALGORITHM && typeof key.d === 'string')
     return key as DevelopmentKey;
-  throw refused(path, 'holds no key of "asset-service dev-token": remove it, or name another with --keys');
+  throw refused(path, 'has no key of "asset-service dev-token": remove it, or use another path with --keys');
 }
 
 function parsed(text: string): JWK | undefined {
@@ -69,7 +72,7 @@ async function readOrNothing(path: string): Promise<string | undefined> {
   });
 }
 
-/** Writes a file that nobody else may read; leaves alone one that is there by then. */
+/** Creates a file that only its owner can read; keeps an existing one. */
 async function writeNew(path: string, content: string): Promise<void> {
   const part = `${path}.${randomUUID()}`;
   await writeFile(part, content, { flag: 'wx', mode: 0o600 });

@@ -17,20 +17,20 @@ interface DevTokenFlags {
   readonly settings?: true;
 }
 
-/** Adds the command that signs tokens for development. */
+/** Adds the command that signs development tokens. */
 export function addDevTokenCommand(root: Command): void {
   root
     .command('dev-token')
-    .description('print an access token for development, for a service on this machine alone')
-    .option('--sub <id>', 'whom it is for: a person, or a service with --service', 'developer')
+    .description('print an access token for development, for a service on this machine only')
+    .option('--sub <id>', 'id of the person, or of the service with --service', 'developer')
     .option('--role <role>', `a role: ${ROLES.join(', ')}; may be repeated`, role, [])
-    .option('--service', 'for a service account, which reaches only what its roles say')
-    .option('--ttl <seconds>', 'how long it is good for', seconds, 86_400)
+    .option('--service', 'token of a service account, which may do only what its roles say')
+    .option('--ttl <seconds>', 'lifetime in seconds', seconds, 86_400)
     .option(
       '--keys <file>',
-      'set of public keys for ASSET_OIDC_JWKS; the private one is kept beside it. Both are made on first use (default: ASSET_OIDC_JWKS, or dev-keys.json in ASSET_DATA_DIR)',
+      'file of the public keys for ASSET_OIDC_JWKS; the private key is beside it. Both are made on first use (default: ASSET_OIDC_JWKS, or dev-keys.json in ASSET_DATA_DIR)',
     )
-    .option('--settings', 'print the settings of a service that takes such tokens instead')
+    .option('--settings', 'instead print the settings of a service that accepts these tokens')
     .action(async (flags: DevTokenFlags) => {
       const settings = loadSettings(process.env);
       assertDevelopment(settings);
@@ -51,17 +51,15 @@ export function addDevTokenCommand(root: Command): void {
     });
 }
 
-/** Refuses to sign where others than this machine could use it, or where the service believes somebody else. */
+/** Refuses to sign if other machines could use the token, or the service trusts another issuer. */
 function assertDevelopment({ ASSET_LISTEN: { host }, ASSET_OIDC_ISSUER: issuer }: Settings): void {
   const refuse = (why: string) => Object.assign(new Error(why), { code: 'FAILED_PRECONDITION' });
   if (!isLoopback(host)) {
-    throw refuse(
-      `ASSET_LISTEN: tokens for development are for a service on the loopback alone (it is ${host})`,
-    );
+    throw refuse(`ASSET_LISTEN: development tokens are for a service on the loopback alone (it is ${host})`);
   }
   if (issuer !== undefined && issuer !== DEVELOPMENT_ISSUER) {
     throw refuse(
-      `ASSET_OIDC_ISSUER: is ${issuer}; tokens for development are of ${DEVELOPMENT_ISSUER}: see --settings`,
+      `ASSET_OIDC_ISSUER: is ${issuer}; the issuer of development tokens is ${DEVELOPMENT_ISSUER}: see --settings`,
     );
   }
 }
@@ -78,7 +76,7 @@ function claimsOf({ sub, role: roles, service }: DevTokenFlags, settings: Settin
   return {
     scope: roles.map((name) => `asset:${name}`).join(' '),
     [settings.ASSET_OIDC_SUBJECT_CLAIM]: sub,
-    // The client that is its own subject is how a service account is known.
+    // A client that is its own subject marks a service account.
     ...(service ? { azp: sub, client_id: sub } : { auth_time: Math.floor(Date.now() / 1000) }),
   };
 }

@@ -5,15 +5,15 @@ import { isFolder } from './find-files.ts';
 import { fileProgress } from './progress.ts';
 import { endProgress, isReaderGone, print, printable } from './terminal.ts';
 
-/** The flags of `download`. */
+/** Flags of `download`. */
 export interface DownloadFlags {
   readonly output?: string;
   readonly json?: true;
 }
 
 /**
- * Downloads files and prints the path of each. Where only a directory is given, the file gets a harmless form of its name and
- * nothing is replaced.
+ * Downloads files and prints the path of each. In a directory the file gets a safe form of its name, and nothing is
+ * replaced.
  */
 export async function download(
   client: WorkerClient,
@@ -44,13 +44,13 @@ export async function download(
     async (file) => {
       if (isOne) endProgress();
       await print(flags.json ? JSON.stringify(file) : shownPath(file.path));
-      // Files that were named go on being fetched, whoever reads their paths.
+      // Continues although nobody reads the paths.
       return true;
     },
   );
 }
 
-/** A path goes as it is to a program, and without what steers a terminal to one. */
+/** The path unchanged for programs; without control characters for a terminal. */
 function shownPath(path: string): string {
   return process.stdout.isTTY ? printable(path) : path;
 }

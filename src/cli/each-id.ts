@@ -2,15 +2,15 @@ import pLimit from 'p-limit';
 import { explain } from './explain.ts';
 import { say } from './terminal.ts';
 
-/** Ids in hand at once. */
+/** Maximum number of concurrent calls. */
 const CONCURRENCY = 8;
 
 /**
- * Does something for each of some ids, several at once, and takes the results in the order of the ids. One that fails is told by its id
- * and makes the exit code 1; the others go on.
+ * Runs `work` for each id, several at once, and takes the results in the order of the ids. A failure is printed
+ * with its id and sets the exit code to 1; the others continue.
  *
- * @param take - what to do with a result; false ends it
- * @throws what `work` fails with, where there is only one id
+ * @param take - what to do with a result; false stops
+ * @throws the error of `work` if there is only one id
  */
 export async function forEachId<T>(
   ids: readonly string[],

@@ -2,7 +2,7 @@ import { ExplainedError } from '../config/explain.ts';
 import { AssetError } from '../errors.ts';
 import { SettingsError } from '../options/environment.ts';
 
-/** What the clients reject with, as far as it is shown. They are loaded only where a command speaks to a service. */
+/** The parts of a client error that are shown. The clients are loaded only by commands that call a service. */
 interface ClientError extends Error {
   readonly code: string;
   readonly reason: string | undefined;
@@ -10,8 +10,8 @@ interface ClientError extends Error {
 }
 
 /**
- * An error for the person at the terminal: `CODE: REASON: message`, as far as there are a canonical code and a reason of the contract.
- * A stack is shown only for what nobody expected.
+ * An error as text for people: `CODE: REASON: message`, if code and reason are known. Only unexpected errors show a
+ * stack.
  */
 export function explain(error: unknown): string {
   if (error instanceof SettingsError || error instanceof ExplainedError) return error.message;

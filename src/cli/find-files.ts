@@ -3,17 +3,17 @@ import { basename, join } from 'node:path';
 
 /** A file to upload. */
 export interface FoundFile {
-  /** Where it lies. */
+  /** Path to open. */
   readonly path: string;
-  /** Its place in the folder that was named, with `/` between folders; its name where it was named itself. */
+  /** Path in the given folder, with `/` as separator; the file name if the file itself was given. */
   readonly relativePath: string;
 }
 
 /**
- * Lists the files that paths stand for, folders with all that is in them, each folder in the order of its names. Links inside a
- * folder are passed over, since they may lead out of it or in a circle; so is what is neither file nor folder.
+ * Lists the files at `paths`, folders with their content in the order of names. Skips links inside a folder,
+ * because they may lead outside or in circles, and everything that is neither file nor folder.
  *
- * @param hidden - true to take in what begins with a dot inside a folder
+ * @param hidden - true to include names inside a folder that start with a dot
  * @throws like `readdir` for a folder that cannot be read; a path that does not exist is listed as a file
  */
 export async function* findFiles(paths: readonly string[], hidden: boolean): AsyncGenerator<FoundFile> {
@@ -23,7 +23,7 @@ export async function* findFiles(paths: readonly string[], hidden: boolean): Asy
   }
 }
 
-/** True for a folder, also one that a link leads to. */
+/** True for a folder or a link to one. */
 export async function isFolder(path: string): Promise<boolean> {
   const found = await stat(path).catch(() => undefined);
   return found?.isDirectory() ?? false;

@@ -5,14 +5,16 @@ import { readCertificates, type TlsFlags, withTlsOptions } from './connect.ts';
 import { serviceUrl } from './service-url.ts';
 import { print } from './terminal.ts';
 
-/** Adds the command `health`, which is also the health check of the image. */
+/** Adds the command `health`; the health check of the image uses it. */
 export function addHealthCommand(root: Command): void {
   const command = root
     .command('health')
-    .description('ask whether a service can work, and what it lacks; exit code 0 if it can, 1 if not')
+    .description(
+      'print whether a service is SERVING, or what is missing; exit code 0 if SERVING, otherwise 1',
+    )
     .option(
       '-u, --url <url>',
-      'where the service is (or ASSET_URL); where left out, the one on this machine that is configured by the same settings',
+      'address of the service (or ASSET_URL); default: the service on this machine with the same settings',
     );
   withTlsOptions(command).action(async (flags: TlsFlags & { readonly url?: string }) => {
     const { checkHealth } = await import('../rpc/health-client.ts');
@@ -22,7 +24,7 @@ export function addHealthCommand(root: Command): void {
       ? { url: serviceUrl(flags.url, Object.keys(tls).length > 0), tls }
       : { ...ownService(loadConfig(process.env)), tls };
     const { serving, line } = await checkHealth(target).catch(async (error: unknown) => {
-      // Says by the names of the other commands why there is no answer.
+      // Explains a missing answer like the other commands.
       throw (await import('@asset-service/worker')).toClientError(error);
     });
     await print(line);
@@ -30,20 +32,21 @@ export function addHealthCommand(root: Command): void {
   });
 }
 
-/** Where a service with this configuration answers on this machine. */
+/** Address of a service with this configuration on this machine. */
 function ownService({ settings, tls }: Config): { readonly url: string; readonly anyCertificate: boolean } {
   const { host, port } = settings.ASSET_LISTEN;
   if (port === 0) {
     throw Object.assign(
-      new Error('ASSET_LISTEN lets the system choose the port: say where the service is with --url'),
+      new Error('ASSET_LISTEN lets the system choose the port: set the address of the service with --url'),
       {
         code: 'INVALID_ARGUMENT',
       },
     );
   }
-  // A service that listens on every address answers on the loopback too.
+  // A service that listens on all addresses answers on loopback too.
   const local = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
   const name = isIP(local) === 6 ? `[${local}]` : local;
-  // Its certificate names the address that callers use. No secret is sent, and the answer is about this process alone.
+  // Its certificate names the address that callers use. No secret is sent, and the answer is only about this
+  // process.
   return { url: `${tls ? 'https' : 'http'}://${name}:${port}`, anyCertificate: true };
 }

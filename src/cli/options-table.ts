@@ -1,13 +1,13 @@
 import type { Option } from '../options/types.ts';
 
-/** Every setting as text for a terminal: name, default, meaning. */
+/** All settings as text: name, default, meaning. */
 export function optionsAsText(options: Readonly<Record<string, Option>>): string {
   return Object.entries(options)
     .map(([name, option]) => `${name}${defaultOf(option, '=')}\n    ${option.meaning}`)
     .join('\n');
 }
 
-/** Every setting as the page docs/configuration.md. */
+/** All settings as Markdown for docs/configuration.md. */
 export function optionsAsMarkdown(options: Readonly<Record<string, Option>>): string {
   const rows = Object.entries(options).map(
     ([name, option]) =>

@@ -21,15 +21,15 @@ docs/command-line.md tells more; "asset-service config" lists the settings of th
 /**
  * Runs the command line.
  *
- * @param args - what stands after the name of the program
- * @returns the exit code: 0 if all went well, 1 if not, 2 if the words were wrong
+ * @param args - arguments after the program name
+ * @returns the exit code: 0 for success, 1 for failure, 2 for wrong usage
  */
 export async function program(args: readonly string[]): Promise<number> {
   guardOutput();
   const root = new Command('asset-service')
-    .description('The one way to files: runs the service, and speaks to one that runs.')
-    .version(version(), '-V, --version', 'print the version of this program')
-    .showHelpAfterError('(add --help for how it is used)')
+    .description('Runs the Asset Service, and calls a running one.')
+    .version(version(), '-V, --version', 'print the version')
+    .showHelpAfterError('(see --help)')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', ENVIRONMENT)
     .exitOverride();
@@ -42,7 +42,7 @@ export async function program(args: readonly string[]): Promise<number> {
     await root.parseAsync(args, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
-    // Commander has told of its own errors, but not of what a command found wrong with its words.
+    // Commander prints its own errors, but not those of our argument checks.
     if (error instanceof InvalidArgumentError) {
       say(error.message);
       return 2;
@@ -53,7 +53,7 @@ export async function program(args: readonly string[]): Promise<number> {
   }
 }
 
-/** That of the package, which lies at the same place beside the sources and beside what is built of them. */
+/** The version in package.json, which has the same relative path from src and dist. */
 function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { readonly version: string }).version;

@@ -1,12 +1,12 @@
 import { showProgress } from './terminal.ts';
 
-/** How far one file is, in bytes. */
+/** Progress of one file, in bytes. */
 interface Progress {
   readonly doneBytes: number;
   readonly totalBytes: number | undefined;
 }
 
-/** Shows how far one file is. */
+/** Shows the progress of one file. */
 export function fileProgress(label: string): (progress: Progress) => void {
   const started = performance.now();
   return ({ doneBytes, totalBytes }) => {
@@ -16,7 +16,7 @@ export function fileProgress(label: string): (progress: Progress) => void {
   };
 }
 
-/** Shows how many of many files are done, and how far the one is that moved last. */
+/** Shows how many files are done and the progress of the last active one. */
 export function filesProgress(count: number): {
   readonly moved: (label: string, progress: Progress) => void;
   readonly done: () => void;
@@ -34,7 +34,7 @@ function share(done: number, total: number | undefined): string {
   return `${Math.floor((100 * done) / total)}% of ${sizeAsText(total)}`;
 }
 
-/** A number of bytes for people, such as `1.5 MiB`. */
+/** A number of bytes as text, such as `1.5 MiB`. */
 export function sizeAsText(bytes: number): string {
   const units = ['KiB', 'MiB', 'GiB', 'TiB'];
   if (bytes < 1024) return `${Math.round(bytes)} B`;

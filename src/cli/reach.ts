@@ -2,12 +2,13 @@ import { AssetClientError } from '@asset-service/worker';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 
-/** Time for a connection, in milliseconds. */
+/** Connect timeout in milliseconds. */
 const TIMEOUT_MS = 10_000;
 
 /**
- * Makes a connection to the service and closes it, so that a wrong address, a wrong scheme or a certificate that nobody trusts is told at
- * once. A call would be tried again for a while, since a service that is being restarted looks the same.
+ * Opens a connection to the service and closes it, so that a wrong address, a wrong scheme or an untrusted
+ * certificate is reported at once. A call would be retried for a while, because a restarting service looks the
+ * same.
  *
  * @throws AssetClientError CONNECTION_LOST, TLS_FAILED
  */
@@ -28,7 +29,7 @@ export async function assertReachable(
     await new Promise<void>((resolve, reject) => {
       socket.once(isTls ? 'secureConnect' : 'connect', resolve);
       socket.on('error', reject);
-      socket.once('close', () => reject(new Error('the connection was closed at once')));
+      socket.once('close', () => reject(new Error('the connection was closed immediately')));
       socket.setTimeout(TIMEOUT_MS, () => reject(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
@@ -42,30 +43,32 @@ export async function assertReachable(
   }
 }
 
-/** Why there is no connection, and by which reason of the clients it is known. */
+/** Why there is no connection, with the client's reason. */
 function explained(
   error: NodeJS.ErrnoException,
   isTls: boolean,
 ): { readonly reason: string; readonly text: string } {
-  // Several addresses were tried.
+  // An AggregateError: several addresses were tried.
   const { code = '', message } =
     error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error;
   const lost = (text: string) => ({ reason: 'CONNECTION_LOST', text });
   const refused = (text: string) => ({ reason: 'TLS_FAILED', text });
   if (code === 'ECONNREFUSED') {
-    return lost('nothing listens there (ECONNREFUSED). Start it, or say where it is with --url or ASSET_URL');
+    return lost('nothing listens there (ECONNREFUSED). Start it, or set its address with --url or ASSET_URL');
   }
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return lost(`no such host (${code}). Say where the service is with --url or ASSET_URL`);
+    return lost(`no such host (${code}). Set the address of the service with --url or ASSET_URL`);
   }
   if (isTls && /^(?:EPROTO$|ERR_SSL_)/.test(code)) {
-    return refused(`it does not speak TLS (${code}). Give an http:// address if that is right`);
+    return refused(`it does not speak TLS (${code}). Use an http:// address if that is intended`);
   }
   if (isTls && code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     return refused(`its certificate is for another name (${message})`);
   }
   if (isTls && /CERT|ISSUER|SIGNATURE|CRL/.test(code)) {
-    return refused(`its certificate is not trusted (${code}). Give that of its authority with --ca`);
+    return refused(
+      `its certificate is not trusted (${code}). Set the certificate of its authority with --ca`,
+    );
   }
   return lost(code === '' || message.includes(code) ? message : `${message} (${code})`);
 }

@@ -3,18 +3,18 @@ import stringWidth from 'string-width';
 import { sizeAsText } from './progress.ts';
 import { print, printable } from './terminal.ts';
 
-/** How records are printed. */
+/** Flags for the output of records. */
 export interface RecordFlags {
-  /** True for JSON, a line each, also on a terminal. */
+  /** True for JSON, one line each, also on a terminal. */
   readonly json?: true;
-  /** True for a table, also where the output is no terminal. */
+  /** True for a table, also if standard output is not a terminal. */
   readonly table?: true;
 }
 
-/** Records that decide together how wide the columns of a table are. */
+/** Number of records that determine the column widths. */
 const BATCH = 100;
 
-/** Greatest width of a column, in characters, where there is room. */
+/** Maximum width of a column in characters. */
 const MAX_WIDTH = 40;
 const MIN_WIDTH = 8;
 
@@ -37,9 +37,10 @@ const COLUMNS: readonly Column[] = [
 const DELETED: Column = { title: 'DELETED', text: ({ deleteTime }) => timeAsText(deleteTime) };
 
 /**
- * Prints records as they come: a table on a terminal, else a JSON line each. Stops where nobody reads them.
+ * Prints records as they arrive: a table on a terminal, otherwise one line of JSON each. Stops if nobody reads
+ * them.
  *
- * @param options - `deleted` is true to say of each when it was deleted; `limit` is how many are printed at most
+ * @param options - `deleted` adds the time of deletion; `limit` is the maximum number of records
  */
 export async function printRecords(
   files: AsyncIterable<AssetFile>,
@@ -52,14 +53,14 @@ export async function printRecords(
   let left = options.limit;
   for await (const file of files) {
     const isRead = await (table === undefined ? print(JSON.stringify(file)) : table.add(file));
-    // Before the next page is asked for.
+    // Before the next page is requested.
     if (!isRead || --left <= 0) break;
   }
   await table?.flush();
 }
 
 /**
- * Prints one record: its fields on a terminal, else JSON; of several records, a JSON line each.
+ * Prints one record: its fields on a terminal, otherwise JSON. If there are several records, one line of JSON each.
  *
  * @returns false if nobody reads it
  */
@@ -72,7 +73,7 @@ function isForPeople({ json, table }: RecordFlags): boolean {
   return !json && (table ?? process.stdout.isTTY);
 }
 
-/** Prints rows in columns that are as wide as their first texts. */
+/** Prints rows in columns whose widths come from the first rows. */
 class Table {
   readonly #columns: readonly Column[];
   #rows: string[][] = [];
@@ -104,10 +105,10 @@ class Table {
     const widths = this.#columns.map((_column, index) =>
       Math.min(MAX_WIDTH, Math.max(...rows.map((row) => stringWidth(row[index]!)))),
     );
-    // A terminal that does not know how wide it is says 0.
+    // A terminal with unknown width reports 0 columns.
     const room = process.stdout.columns || Infinity;
     const total = () => widths.reduce((sum, width) => sum + width + 2, -2);
-    // An id or a time that is cut is of no use; what people wrote is.
+    // Shortens texts of people only: a shortened id or time is useless.
     for (const index of [1, 2, 4, 5]) {
       const tooWide = total() - room;
       if (tooWide > 0)
@@ -168,7 +169,7 @@ function fieldsAsText(file: AssetFile): string {
     .join('\n');
 }
 
-/** A time as the clock on the wall has it; empty where there is none. */
+/** A time in the local time zone; empty if undefined. */
 function timeAsText(time: Date | undefined): string {
   return time === undefined ? '' : time.toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
 }

@@ -6,13 +6,16 @@ import { configuration, explained } from './configuration.ts';
 import { explain } from './explain.ts';
 import { say } from './terminal.ts';
 
-/** Runs the service until SIGTERM or SIGINT. What keeps it from starting is one line on standard error, as the log has them. */
+/**
+ * Runs the service until SIGTERM or SIGINT. If it cannot start, prints one line to standard error in the format of
+ * the log.
+ */
 export async function serve(): Promise<void> {
   let app: App;
   try {
     app = await start();
   } catch (error) {
-    // People at a terminal are told as by every other command.
+    // On a terminal the error looks like that of every other command.
     if (isText((process.env['ASSET_LOG_FORMAT'] || 'auto') as LogFormat, process.stderr)) throw error;
     tellFailedStart(error);
     process.exitCode = 1;
@@ -21,7 +24,7 @@ export async function serve(): Promise<void> {
   const isClosed = await new Promise<boolean>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {
-        // A second signal ends the process at once, as it would have without us.
+        // A second signal ends the process at once, as without this handler.
         app.close().then(
           () => resolve(true),
           (error: unknown) => {
@@ -32,7 +35,7 @@ export async function serve(): Promise<void> {
       });
     }
   });
-  // Whatever a library still holds open must not keep a drained process alive.
+  // Handles that libraries keep open must not keep a drained process alive.
   process.exit(isClosed ? 0 : 1);
 }
 
@@ -40,11 +43,11 @@ async function start(): Promise<App> {
   const { createLogger, startApp } = await import('../app.ts');
   const config = configuration();
   const log = createLogger(config);
-  // Node would print both past the log.
+  // By default Node.js prints both to standard error instead of the log.
   process.removeAllListeners('warning');
   process.on('warning', ({ name, message }) => log.warn({ warning: name }, message));
   process.on('uncaughtException', (error) => {
-    log.fatal({ err: error }, 'the process ends: nobody caught this error');
+    log.fatal({ err: error }, 'the process ends because of an uncaught error');
     process.exit(1);
   });
   return explained(config, () => startApp(config, log));

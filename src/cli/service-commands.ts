@@ -8,14 +8,14 @@ import { configuration, explained } from './configuration.ts';
 import { serve } from './serve-command.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
 
-/** Adds the commands that run the service and look after it. The service is loaded when one of them runs. */
+/** Adds the commands that run and administer the service. They load the service when they run. */
 export function addServiceCommands(root: Command): void {
   root.command('serve').description('run the service until SIGTERM or SIGINT').action(serve);
 
   root
     .command('migrate')
-    .description('bring the schema of the catalog up to date, adding what it lacks')
-    .option('--dry-run', 'print what would be changed, and change nothing')
+    .description('migrate the schema of the catalog: add what is missing')
+    .option('--dry-run', 'print what would change, without changing anything')
     .action(async (options: { dryRun?: true }) => {
       const config = configuration();
       const { migrateCatalog, planMigration } = await import('../app-catalog.ts');
@@ -27,22 +27,19 @@ export function addServiceCommands(root: Command): void {
 
   root
     .command('sweep')
-    .description('sweep once, now, as the service does at an interval, and print what was removed')
-    .option(
-      '--dry-run',
-      'print what would be removed, of up to 1,000 things of each kind, and remove nothing',
-    )
+    .description('sweep once and print what was removed; the service does this at an interval')
+    .option('--dry-run', 'print what would be removed, up to 1,000 items of each kind, and remove nothing')
     .option(
       '--deep',
-      'look at all blobs of the service in the store instead, and remove those that the catalog does not know',
+      'instead check all blobs of the service in the store, and remove those that the catalog does not know',
     )
-    .option('--rate <number>', 'with --deep: blobs that are looked at in a second', numberFrom(1), 500)
+    .option('--rate <number>', 'with --deep: blobs checked per second', numberFrom(1), 500)
     .option(
       '--grace <seconds>',
-      'with --deep: how old a blob must be, and how long the catalog must not know it; by default ASSET_RESERVATION_TTL',
+      'with --deep: minimum age of a blob, and time between the two checks of the catalog; default ASSET_RESERVATION_TTL',
       numberFrom(0),
     )
-    .option('--after <key>', 'with --deep: go on behind this key, where another run ended')
+    .option('--after <key>', 'with --deep: continue after this key, where another run ended')
     .action(async (options: DeepFlags & { deep?: true }) => {
       const dryRun = options.dryRun ?? false;
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
@@ -71,16 +68,16 @@ export function addServiceCommands(root: Command): void {
   root
     .command('config')
     .description('print every setting with its default and meaning')
-    .option('--markdown', 'as the page docs/configuration.md')
-    .option('--check', 'check the environment and the catalog instead, and print nothing but mistakes')
-    .option('--offline', 'with --check: check the environment alone, and reach no server')
+    .option('--markdown', 'as Markdown, for docs/configuration.md')
+    .option('--check', 'instead check the settings and the catalog, and print mistakes only')
+    .option('--offline', 'with --check: check the environment only; connect to no server')
     .action(async (options: { markdown?: true; check?: true; offline?: true }) => {
       if (options.check) return check({ offline: options.offline ?? false });
       print(options.markdown ? optionsAsMarkdown(OPTIONS) : optionsAsText(OPTIONS));
     });
 }
 
-/** Prints what is wrong with the settings and with the catalog as it is set up, and sets the exit code to 1 if anything is. */
+/** Prints mistakes in the settings and in the catalog's setup; sets the exit code to 1 if there are any. */
 async function check({ offline }: { readonly offline: boolean }): Promise<void> {
   const config = checkConfig(process.env);
   if (offline) return;

@@ -2,15 +2,16 @@ import { InvalidArgumentError } from 'commander';
 import { isIP } from 'node:net';
 import { shownValue } from '../redaction.ts';
 
-/** Where a service is that runs with the defaults. */
+/** Address of a service with the default settings. */
 const DEFAULT_URL = 'http://127.0.0.1:8080';
 
 /**
- * The address of the service that a command line, `ASSET_URL` or else the default gives. Without a scheme it is `http` for this machine
- * (`localhost`, 127.0.0.1, ::1), as the service listens by default, and `https` for any other, where a token must not be seen.
+ * Address of the service: from the command line, `ASSET_URL` or the default. Without a scheme it is `http` for this
+ * machine (`localhost`, 127.0.0.1, ::1), like the service's default, and `https` for others, because a token must
+ * not be readable.
  *
- * @param secure - true where certificates are given, which only `https` uses
- * @throws InvalidArgumentError for what is no address of a service
+ * @param secure - true if certificates are given, which only `https` uses
+ * @throws InvalidArgumentError for an invalid address
  */
 export function serviceUrl(given: string | undefined, secure = false): string {
   const text = given || process.env['ASSET_URL'] || DEFAULT_URL;
@@ -23,7 +24,7 @@ export function serviceUrl(given: string | undefined, secure = false): string {
   if (url === null || url.hostname === '') throw refuse('must be host:port or a URL');
   if (!hasScheme && !secure && isThisMachine(url.hostname)) return serviceUrl(`http://${text}`);
   if (url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '') {
-    // A password is not shown.
+    // The URL without its password.
     throw refuse('must have no user, query or fragment', url.origin);
   }
   if (secure && url.protocol === 'http:') {
@@ -34,7 +35,7 @@ export function serviceUrl(given: string | undefined, secure = false): string {
   return url.href.replace(/\/+$/, '');
 }
 
-/** True for names and addresses of the loopback. */
+/** True for loopback names and addresses. */
 function isThisMachine(hostname: string): boolean {
   const host = hostname.replace(/^\[|\]$/g, '');
   return (

@@ -1,9 +1,9 @@
 import { withoutSecrets } from '../redaction.ts';
 
-/** What a text is shown with on a terminal: no control characters, nothing that turns the direction of writing. */
+/** Characters that are not shown on a terminal: control characters and bidirectional controls. */
 const CONTROL = /(?![\n\t])[\p{Cc}\p{Cs}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
-/** Greatest rate at which the line of progress changes. */
+/** Minimum time between two updates of the progress line, in milliseconds. */
 const REDRAW_MS = 100;
 
 let readerIsGone = false;
@@ -12,8 +12,8 @@ let isDrawn = false;
 let drawnAt = 0;
 
 /**
- * Lets the program end in peace where nobody reads its output any more: `asset-service list | head -1`. What only prints
- * stops, since {@link print} says so; what changes something goes on.
+ * Handles a closed standard output (`asset-service list | head -1`). Commands that only print stop, because {@link
+ * print} returns false; commands that change something continue.
  */
 export function guardOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -27,7 +27,7 @@ export function guardOutput(): void {
 }
 
 /**
- * Prints a line to standard output, above the line of progress.
+ * Prints a line to standard output, above the progress line.
  *
  * @returns false if nobody reads it
  */
@@ -41,31 +41,34 @@ export async function print(text: string): Promise<boolean> {
   return written;
 }
 
-/** True if whoever read standard output has gone. */
+/** True if the reader of standard output has closed it. */
 export function isReaderGone(): boolean {
   return readerIsGone;
 }
 
-/** Tells the person something on standard error, above the line of progress. */
+/** Prints a message to standard error, above the progress line. */
 export function say(text: string): void {
   clear();
   process.stderr.write(`asset-service: ${withoutSecrets(printable(text))}\n`);
   draw();
 }
 
-/** A text without what would steer a terminal. */
+/** A text without control characters. */
 export function printable(text: string): string {
   return text.replaceAll(CONTROL, '\ufffd');
 }
 
-/** Shows how far something is, on a line of standard error that the next text takes the place of. Nothing where that is no terminal. */
+/**
+ * Shows progress on a line of standard error that the next output replaces. Does nothing if standard error is not a
+ * terminal.
+ */
 export function showProgress(text: string): void {
   if (!process.stderr.isTTY || process.env['TERM'] === 'dumb') return;
   progress = printable(text).replaceAll('\n', ' ');
   if (performance.now() - drawnAt >= REDRAW_MS) draw();
 }
 
-/** Takes the line of progress away. */
+/** Removes the progress line. */
 export function endProgress(): void {
   clear();
   progress = '';
@@ -73,7 +76,7 @@ export function endProgress(): void {
 
 function draw(): void {
   if (progress === '') return;
-  // Without wrapping: what stands on a second line could not be taken away.
+  // Without wrapping, because a second line could not be removed.
   process.stderr.write(`\r\u001b[?7l${progress}\u001b[K\u001b[?7h`);
   isDrawn = true;
   drawnAt = performance.now();

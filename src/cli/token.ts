@@ -2,8 +2,8 @@ import { AssetClientError, type TokenSource } from '@asset-service/worker';
 import { readFile } from 'node:fs/promises';
 
 /**
- * Where the identity to send comes from: the token on the command line, or `ASSET_TOKEN`, or the file that `ASSET_TOKEN_FILE`
- * names. The file is read anew for each call, since whoever writes it renews the token. Undefined where there is none of them.
+ * The token to send: from the command line, `ASSET_TOKEN`, or the file that `ASSET_TOKEN_FILE` names. The file is
+ * read for each call, because another program may renew the token. Undefined if none is set.
  */
 export function tokenFrom(given: string | undefined): TokenSource | undefined {
   const { ASSET_TOKEN: inEnvironment, ASSET_TOKEN_FILE: path } = process.env;

@@ -10,7 +10,7 @@ import { findFiles, isFolder, type FoundFile } from './find-files.ts';
 import { fileProgress, filesProgress } from './progress.ts';
 import { endProgress, print, say } from './terminal.ts';
 
-/** The flags of `upload`. */
+/** Flags of `upload`. */
 export interface UploadFlags extends DescriptionFlags {
   readonly requestId?: string;
   readonly all?: true;
@@ -19,10 +19,13 @@ export interface UploadFlags extends DescriptionFlags {
   readonly json?: true;
 }
 
-/** What stands for standard input among paths. */
+/** The path that means standard input. */
 const STDIN = '-';
 
-/** Uploads what the paths stand for: one file prints its record, several print a line each as they are stored, and a summary. */
+/**
+ * Uploads the files at `paths`. One file prints its record; several print one line each as they are stored, and a
+ * summary.
+ */
 export async function upload(
   client: WorkerClient,
   paths: readonly string[],
@@ -74,7 +77,7 @@ async function uploadMany(
   let failures = 0;
   async function* items(): AsyncGenerator<UploadItem> {
     for (const file of found) {
-      // What was not begun before an interruption is left alone.
+      // Files that were not begun before an interruption are not reported.
       if (signal.aborted) return;
       yield { source: await sourceOf(file.path), ...describe(file, flags), ...once(file, flags) };
     }
@@ -90,7 +93,7 @@ async function uploadMany(
       if (file !== undefined) {
         files++;
         bytes += file.sizeBytes;
-        // At once: what is stored is known by its id alone, and the next moment may be the last.
+        // Printed immediately: the id is the only way to find the file, and the process may end at any time.
         void print(JSON.stringify({ path, ...file }));
       } else {
         failures++;
@@ -105,7 +108,7 @@ async function uploadMany(
   if (failures > 0) process.exitCode = 1;
 }
 
-/** Standard input, and a pipe such as that of `<(command)`, are read as they come; a file is opened by the client. */
+/** Standard input, and a pipe such as `<(command)`, are read as a stream; the client opens a file by its path. */
 async function sourceOf(path: string): Promise<UploadSource> {
   if (path === STDIN) {
     if (process.stdin.isTTY) say('reading from the terminal; end with Ctrl-D');
@@ -122,7 +125,7 @@ function describe({ relativePath }: FoundFile, flags: UploadFlags): FileDescript
   return { ...description, attributes };
 }
 
-/** Each file of a repeatable upload has an id of its own, which follows from where it lies. */
+/** Each file of a repeatable upload has its own request id, derived from its path. */
 function once({ path }: FoundFile, { requestId }: UploadFlags): { requestId?: string } {
   if (requestId === undefined) return {};
   return {
