@@ -1,39 +1,37 @@
-/** One decision of the service, for whoever has to account for it later. */
+/** One decision of the service. */
 export interface AuditEvent {
   /**
-   * What was asked for: `authenticate`, `read`, `list`, `upload`, `update`, `delete`; `store` for a file that
-   * came of an upload; `grant` for a URL that was signed;
-   * `limit` for what was turned away for being too much; `scan` for what a scanner said.
+   * What was requested: `authenticate`, `read`, `list`, `upload`, `update`, `delete`; `store` for a file made from
+   * an upload; `grant` for a signed URL; `limit` for a refusal because of a limit; `scan` for a scanner's finding.
    */
   readonly action: string;
   readonly allowed: boolean;
-  /** The rule that allowed it, or the rule or reason that did not. */
+  /** The rule that allowed or refused it, or the reason. */
   readonly why: string;
-  /** Name of the call in the log; what callers get as `x-request-id`. */
+  /** Id of the call in the log; callers get it as `x-request-id`. */
   readonly requestId: string;
-  /** Who called; empty if it is not known. */
+  /** The caller; empty if unknown. */
   readonly principal: string;
-  /** The person that the principal called for; empty if it called for itself. */
+  /** The end user; empty if the principal acted for itself. */
   readonly endUser: string;
-  /** The file it was about; empty where there is none yet. */
+  /** The file; empty if there is none yet. */
   readonly fileId: string;
-  /** More facts: ids, counts and times. Never a token, a URL, a location or content. */
+  /** Further ids, counts and times. Never a token, URL, location or content. */
   readonly facts?: Readonly<Record<string, string | number>>;
 }
 
 /**
- * Takes down what was decided. Append-only: nothing that was recorded is changed or removed by the service.
+ * Records decisions. Append-only: the service never changes or removes a record.
  *
- * Recording never fails a call and never waits. A destination that cannot be written to is reported in the log of the
- * service.
+ * Recording never fails or delays a call. If the destination cannot be written, the service's log says so.
  */
 export interface AuditLog {
   record(event: AuditEvent): void;
-  /** Hands on everything that was recorded. Nothing is recorded after it. */
+  /** Flushes all records. Record nothing afterwards. */
   close(): Promise<void>;
 }
 
-/** An event as it is written: names as in the log of the service, empty ones left out. */
+/** An event as written: field names as in the service's log, without empty fields. */
 export function toFields(event: AuditEvent): Record<string, string | number | boolean> {
   const { action, allowed, why, requestId, principal, endUser, fileId, facts } = event;
   return {
@@ -45,7 +43,7 @@ export function toFields(event: AuditEvent): Record<string, string | number | bo
   };
 }
 
-/** Keeps several records of the same events; of none, none. */
+/** Records every event in all of `logs`. */
 export function auditTo(logs: readonly AuditLog[]): AuditLog {
   return {
     record(event) {

@@ -5,14 +5,14 @@ import pino, { type Logger } from 'pino';
 import { toFields, type AuditLog } from './audit-log.ts';
 
 /**
- * Writes events as JSON lines with the time in ISO 8601, to standard output or to the end of a file. Lines to standard
- * output have `"msg":"audit"`, by which they are told from those of the log.
+ * Writes events as JSON lines, with the time in ISO 8601, to standard output or to the end of a file. Lines on
+ * standard output have `"msg":"audit"`, which distinguishes them from those of the log.
  *
- * A file is opened anew on SIGHUP, so that a tool such as logrotate can move it away.
+ * A file is reopened on SIGHUP, so that a tool such as logrotate can move it.
  *
- * @param destination - `stdout`, or the path of a file; its folder is made
- * @param log - where trouble is reported
- * @param format - makes a line of its JSON
+ * @param destination - `stdout`, or the path of a file; its directory is created
+ * @param log - where failures are reported
+ * @param format - formats a JSON line
  * @throws Error if the file cannot be opened
  */
 export async function openJsonLines(
@@ -38,9 +38,9 @@ export async function openJsonLines(
     },
     async close() {
       process.off('SIGHUP', reopen);
-      // Pino has given up such a writer, which then never closes.
+      // Pino has abandoned such a writer, which then never closes.
       if (readerIsGone) return;
-      // What goes wrong by now was reported above.
+      // Errors were already reported above.
       const closed = once(sink, 'close').catch(() => undefined);
       sink.end();
       await closed;
@@ -48,7 +48,7 @@ export async function openJsonLines(
   };
 }
 
-/** The writer itself would tell only later. */
+/** The writer itself would report the error only later. */
 function assertWritable(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true });

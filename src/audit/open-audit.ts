@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { auditTo, type AuditLog } from './audit-log.ts';
 import { openJsonLines } from './json-lines.ts';
 
-/** Where decisions are written down. */
+/** Destinations of the audit log. */
 export interface AuditConfig {
   /** `stdout`, the path of a file, or `off`. */
   readonly destination: string;
@@ -13,9 +13,9 @@ export interface AuditConfig {
 /**
  * Opens the audit log.
  *
- * @param log - where trouble with it is reported
- * @param readable - makes lines to standard output such as people read; JSON where left out
- * @throws Error if a file is named that cannot be opened
+ * @param log - where failures are reported
+ * @param readable - formats lines on standard output for people; default JSON
+ * @throws Error if the file cannot be opened
  */
 export async function openAudit(
   { destination, openTelemetry }: AuditConfig,
@@ -24,7 +24,7 @@ export async function openAudit(
 ): Promise<AuditLog> {
   const format = destination === 'stdout' ? readable : undefined;
   const logs = destination === 'off' ? [] : [await openJsonLines(destination, log, format)];
-  // Its SDK takes a tenth of a second to load: only who wants it pays for it.
+  // Loaded only if needed: the SDK takes a tenth of a second.
   if (openTelemetry) logs.push((await import('./open-telemetry.ts')).openOpenTelemetry(log));
   return auditTo(logs);
 }

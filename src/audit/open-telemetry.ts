@@ -7,12 +7,12 @@ import type { Logger } from 'pino';
 import { toFields, type AuditLog } from './audit-log.ts';
 
 /**
- * Sends events as OpenTelemetry log records, in batches, over OTLP with HTTP. Where to, and with which headers, is read
- * from the variables of the OpenTelemetry specification (`OTEL_EXPORTER_OTLP_ENDPOINT`,
- * `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS` and the like). A record has the event name
+ * Sends events as OpenTelemetry log records, in batches, over OTLP with HTTP. Endpoint and headers come from the
+ * environment variables of the OpenTelemetry specification (`OTEL_EXPORTER_OTLP_ENDPOINT`,
+ * `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS` and others). A record has the event name
  * `asset.audit` and the fields of a line as attributes.
  *
- * @param log - where trouble with the collector is reported
+ * @param log - where failures of the collector are reported
  */
 export function openOpenTelemetry(log: Logger): AuditLog {
   const report = (message: string) => log.error({ telemetry: message }, 'the audit log could not be sent');

@@ -1,9 +1,9 @@
 import { type CredentialPlace, invalidCredentials, missingCredentials } from './refusals.ts';
 
-/** Longest token that is looked at, in characters. Keycloak's have one to three thousand. */
+/** Maximum length of a token, in characters. Keycloak's have 1,000 to 3,000. */
 const MAX_TOKEN_LENGTH = 8192;
 
-/** A signed token in compact form (RFC 7515, section 7.1), and nothing before, between or after. */
+/** A signed token in compact form (RFC 7515, section 7.1) and nothing else. */
 const TOKEN = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
 const SCHEME = /^Bearer +/i;
@@ -11,7 +11,8 @@ const SCHEME = /^Bearer +/i;
 /**
  * The token in the values of the header `authorization`.
  *
- * @throws AssetError CREDENTIALS_MISSING without the header, CREDENTIALS_INVALID with several or another scheme
+ * @throws AssetError CREDENTIALS_MISSING without the header, CREDENTIALS_INVALID with several values or another
+ * scheme
  */
 export function bearerToken(values: readonly string[]): string {
   const [value] = values;
@@ -26,13 +27,13 @@ export function bearerToken(values: readonly string[]): string {
 }
 
 /**
- * The one token in the values of a header.
+ * The only token in the values of a header.
  *
- * @throws AssetError CREDENTIALS_INVALID if there are several, or what is there has not the form of a token
+ * @throws AssetError CREDENTIALS_INVALID if there are several, or the value is not in the form of a token
  */
 export function onlyToken(values: readonly string[], place: CredentialPlace): string {
   const [token, ...more] = values;
-  // Of two tokens one would be chosen here and perhaps the other one by whoever stands in front.
+  // With two tokens, a proxy in front could choose the other one.
   if (token === undefined || more.length > 0) throw invalidCredentials(place, 'malformed');
   if (token.length > MAX_TOKEN_LENGTH || !TOKEN.test(token)) throw invalidCredentials(place, 'malformed');
   return token;

@@ -3,7 +3,7 @@ import { type Principal, ROLES } from '../files/caller.ts';
 
 const roleNames = ROLES.map((role) => `asset:${role}` as const);
 
-/** Who is who: the name of a certificate to the id and roles of its holder. */
+/** Principals by name of the certificate. */
 const SCHEMA = z.record(
   z
     .string()
@@ -14,13 +14,13 @@ const SCHEMA = z.record(
   }),
 );
 
-/** The services that are known by their certificates. */
+/** The services that are identified by client certificates. */
 export class CertificatePrincipals {
   readonly #byName: ReadonlyMap<string, Principal>;
 
   /**
    * @param value - an object such as `{"CN:worker": {"id": "worker", "roles": ["asset:read"]}}`
-   * @throws ZodError if it is none
+   * @throws ZodError if it has another form
    */
   constructor(value: unknown) {
     this.#byName = new Map(
@@ -31,7 +31,7 @@ export class CertificatePrincipals {
     );
   }
 
-  /** Who holds a certificate with these names; undefined for nobody, and for one whose names lead to several. */
+  /** The service whose certificate has these names; undefined if none or several match. */
   principalOf(names: readonly string[]): Principal | undefined {
     const found = new Set(names.flatMap((name) => this.#byName.get(name) ?? []));
     return found.size === 1 ? [...found][0] : undefined;

@@ -1,29 +1,29 @@
 import type { JWTPayload } from 'jose';
 import { type Principal, type Role, ROLES } from '../files/caller.ts';
 
-/** What stands before a role in a token. */
+/** Prefix of roles in a token. */
 const ROLE_PREFIX = 'asset:';
 
-/** Greatest length of an id; OpenID Connect allows 255 characters for a subject. */
+/** Maximum length of an id; OpenID Connect allows 255 characters for a subject. */
 const MAX_ID_LENGTH = 255;
 
-/** A name that breaks no log line and no header. */
+/** An id without characters that could break a log line or a header. */
 const ID = /^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u;
 
 /** Claims that name the client a token was issued to: OpenID Connect, RFC 9068, Okta, Microsoft Entra. */
 const CLIENT_CLAIMS = ['azp', 'client_id', 'cid', 'appid'] as const;
 
-/** What a user that stands for a client is called by Keycloak, and a client by Auth0. */
+/** Prefix of service accounts' user names in Keycloak, and suffix of clients' subjects in Auth0. */
 const SERVICE_ACCOUNT = 'service-account-';
 const AUTH0_CLIENT = '@clients';
 
 /**
- * Who a verified token is of.
+ * The principal of a verified token.
  *
- * @param subjectClaim - the claim that holds the id
+ * @param subjectClaim - the claim with the id
  * @param audience - the client whose `resource_access` counts
  * @param personClaims - see {@link isServiceToken}
- * @returns undefined if the claim does not hold an id
+ * @returns undefined if the claim has no valid id
  */
 export function principalOf(
   payload: JWTPayload,
@@ -43,8 +43,8 @@ export function principalOf(
 }
 
 /**
- * True if a token is an access token as far as it says: Keycloak also signs ID tokens with the same keys, and writes the kind into the claim
- * `typ`; RFC 9068 writes it into the header. A token that is bound to a key (`cnf`) is no bearer token.
+ * True if the token says that it is an access token. Keycloak signs ID tokens with the same keys and writes the
+ * kind into the claim `typ`; RFC 9068 writes it into the header. A token bound to a key (`cnf`) is no bearer token.
  */
 export function isAccessToken(payload: JWTPayload, headerType: unknown): boolean {
   const type =
@@ -54,8 +54,9 @@ export function isAccessToken(payload: JWTPayload, headerType: unknown): boolean
 }
 
 /**
- * True if a token was given to a client for itself and not for a person. Issuers mark such tokens in different ways, and
- * some not at all: so a token that names its client needs a claim that only persons have to count as a person's.
+ * True if a token was issued to a client for itself, not for a person. Issuers mark such tokens differently, some
+ * not at all: therefore a token that names its client counts as a person's only if it has a claim that only persons
+ * have.
  *
  * @param personClaims - claims of which a person's token has at least one
  */
@@ -69,7 +70,7 @@ function isServiceToken(payload: JWTPayload, personClaims: readonly string[]): b
     grantType === 'client-credentials' ||
     grantType === 'client_credentials' ||
     idtyp === 'app' ||
-    // Keycloak says from where a service account signed in.
+    // Keycloak writes the address from which a service account signed in.
     payload['clientHost'] !== undefined ||
     payload['clientAddress'] !== undefined;
   if (isMarked || clients.length === 0) return isMarked;
@@ -81,7 +82,7 @@ function clientOf(payload: JWTPayload): string | undefined {
   return typeof client === 'string' && client.length <= MAX_ID_LENGTH && ID.test(client) ? client : undefined;
 }
 
-/** Roles are where Keycloak puts those of the realm and of a client, and where everybody puts scopes. */
+/** Reads roles where Keycloak writes realm and client roles, and in the scopes. */
 function rolesOf(payload: JWTPayload, audience: string): ReadonlySet<Role> {
   const { realm_access: realm, resource_access: resources, scope } = payload;
   const given = new Set([

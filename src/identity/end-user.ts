@@ -8,10 +8,10 @@ import type { TokenVerifier } from './token-verifier.ts';
 const PLACE = 'asset-user-token';
 
 /**
- * The person that a principal acts for.
+ * The end user that a principal acts for.
  *
- * @param values - every value of the header `asset-user-token`
- * @param verifier - undefined where no issuer of end users' tokens is configured
+ * @param values - all values of the header `asset-user-token`
+ * @param verifier - undefined if no issuer of end users' tokens is configured
  * @returns undefined if it acts for itself
  * @throws AssetError END_USER_NOT_ALLOWED, CREDENTIALS_INVALID or IDENTITY_UNAVAILABLE
  */
@@ -21,7 +21,7 @@ export async function endUserOf(
   verifier: TokenVerifier | undefined,
 ): Promise<Principal | undefined> {
   if (values.length === 0) return undefined;
-  // Before anything is said about the token: a principal without the role learns nothing about it.
+  // Checked first, so that a principal without the role learns nothing about the token.
   if (!principal.roles.has('act-for-user')) {
     throw new AssetError(
       'END_USER_NOT_ALLOWED',
@@ -35,17 +35,17 @@ export async function endUserOf(
     );
   }
   const endUser = await verifier.verify(onlyToken(values, PLACE), PLACE);
-  // A decision about a person must not go by the roles of a program.
+  // Permissions of a person must not come from the roles of a service.
   if (endUser.isService) throw invalidCredentials(PLACE, 'service-account');
   return endUser;
 }
 
-/** Longest subject that is counted by, in characters. */
+/** Maximum length of a subject that is counted, in characters. */
 const MAX_SUBJECT_LENGTH = 255;
 
 /**
- * Whose token a principal sends, as the token says; empty if it says nothing. It is not verified, so it may only serve to count what
- * was refused: nobody may be refused for what was sent in its name.
+ * The unverified subject of an end user's token; empty if there is none. Use it only to count refusals: nobody may
+ * be refused because of a token that others sent in their name.
  */
 export function claimedSubject([token = '']: readonly string[]): string {
   try {

@@ -4,23 +4,23 @@ import { AssetError } from '../errors.ts';
 import { causeText } from '../setup-fault.ts';
 import type { KeySource } from './key-source.ts';
 
-/** How a {@link KeySet} keeps its keys fresh. */
+/** How a {@link KeySet} refreshes its keys. */
 export interface KeySetOptions {
-  /** Time after which the keys are fetched again, in milliseconds. */
+  /** Refresh interval in milliseconds. */
   readonly refreshMs: number;
-  /** Least time between two fetches that tokens with an unknown key ask for, in milliseconds; 10 seconds where left out. */
+  /** Minimum time between two fetches caused by tokens with unknown keys, in milliseconds; default 10 seconds. */
   readonly cooldownMs?: number;
 }
 
-/** Least time between two fetches while they fail, in milliseconds. */
+/** Minimum time between two fetches while they fail, in milliseconds. */
 const FAILURE_COOLDOWN_MS = 1000;
 
 /**
- * The public keys of an issuer. They are fetched when first needed, again at an interval, so that a key that was withdrawn ends,
- * and when a token comes with a key that is not among them, so that a new one is known at once; but not for every such token, which
- * anybody can send.
+ * The public keys of an issuer. They are fetched on first use; at an interval, so that withdrawn keys stop working;
+ * and when a token names an unknown key, so that a new key works at once. The latter is rate-limited, because
+ * anybody can send such tokens.
  *
- * While they cannot be fetched the last ones go on being used: an issuer that is down stops no callers who have a token.
+ * If a fetch fails the last keys stay in use: callers with a token are not affected by an outage of the issuer.
  */
 export class KeySet {
   readonly #source: KeySource;
@@ -29,11 +29,11 @@ export class KeySet {
   readonly #timer: NodeJS.Timeout;
   readonly #unwatch: () => void;
   #find: JWTVerifyGetKey | undefined;
-  /** The keys as text, by which other keys are told from the same. */
+  /** The keys as text, to detect a change. */
   #text = '';
   #version = 0;
   #triedAt = -Infinity;
-  /** Why the last fetch failed; undefined if it did not. */
+  /** Why the last fetch failed; undefined if it succeeded. */
   #failure: unknown;
   #loading: Promise<void> | undefined;
 
@@ -46,16 +46,16 @@ export class KeySet {
     this.#unwatch = source.watch(() => void this.#load());
   }
 
-  /** Another number for other keys: what was verified with the earlier ones has to be verified again. */
+  /** Changes with the keys: what was verified with earlier keys must be verified again. */
   get version(): number {
     return this.#version;
   }
 
   /**
-   * The key that a token says it is signed with.
+   * The key that signed a token, as the token says.
    *
    * @throws AssetError IDENTITY_UNAVAILABLE if it is unknown and the keys cannot be fetched now
-   * @throws whatever `jose` throws for a key that the issuer does not have
+   * @throws errors of `jose` if the issuer does not have the key
    */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     const known = await this.ready();
@@ -71,14 +71,16 @@ export class KeySet {
     }
   };
 
-  /** Resolves once there are keys; rejects with IDENTITY_UNAVAILABLE if there are none and they cannot be fetched. */
+  /**
+   * Resolves when there are keys; rejects with IDENTITY_UNAVAILABLE if there are none and they cannot be fetched.
+   */
   async ready(): Promise<JWTVerifyGetKey> {
     if (this.#find === undefined) await this.#loadIfDue();
     if (this.#find === undefined) throw unavailable(this.#failure);
     return this.#find;
   }
 
-  /** Ends the refreshing. */
+  /** Stops the refresh. */
   close(): void {
     clearInterval(this.#timer);
     this.#unwatch();
@@ -102,7 +104,7 @@ export class KeySet {
     try {
       const keys = await this.#source.fetch();
       const find = createLocalJWKSet(keys);
-      // Rather an issuer with a fault than one that has withdrawn everything.
+      // An empty set is more likely an error of the issuer than the withdrawal of all keys.
       if (keys.keys.length === 0) throw new Error('the set of keys is empty');
       const text = JSON.stringify(keys);
       if (text !== this.#text) {

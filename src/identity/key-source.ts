@@ -3,11 +3,11 @@ import type { JSONWebKeySet } from 'jose';
 import { connectionFault, SetupFault } from '../setup-fault.ts';
 import { watchFiles } from '../watch-files.ts';
 
-/** Where the public keys of an issuer come from. */
+/** Source of an issuer's public keys. */
 export interface KeySource {
-  /** Gets the keys as they are now; rejects if they cannot be had within some seconds. */
+  /** Gets the current keys; rejects if they are not available within a few seconds. */
   fetch(): Promise<JSONWebKeySet>;
-  /** Calls back when there may be other keys, where the source can tell; returns how to stop. */
+  /** Calls back when the keys may have changed, if the source can tell; returns a function that stops it. */
   watch(onChange: () => void): () => void;
 }
 
@@ -21,7 +21,7 @@ export function keysInFile(path: string): KeySource {
   };
 }
 
-/** Keys at an address. */
+/** Keys at a URL. */
 export function keysAt(url: string): KeySource {
   return {
     fetch: async () => (await fetchJson(url)) as JSONWebKeySet,
@@ -29,7 +29,7 @@ export function keysAt(url: string): KeySource {
   };
 }
 
-/** Keys at the address that the issuer itself names (OpenID Connect Discovery 1.0). */
+/** Keys at the URL in the issuer's metadata (OpenID Connect Discovery 1.0). */
 export function keysByDiscovery(issuer: string): KeySource {
   const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   return {
@@ -38,7 +38,7 @@ export function keysByDiscovery(issuer: string): KeySource {
         readonly issuer?: unknown;
         readonly jwks_uri?: unknown;
       };
-      // One issuer must not be able to speak for another (section 4.3).
+      // An issuer must not speak for another one (section 4.3).
       if (metadata.issuer !== issuer) {
         throw new SetupFault('issuer', 'the discovery document there is that of another issuer');
       }
@@ -56,7 +56,7 @@ export function keysByDiscovery(issuer: string): KeySource {
 async function fetchJson(url: string): Promise<unknown> {
   const target = new URL(url);
   const { username, password } = target;
-  // The fetch of Node.js takes no URL with a user.
+  // Node.js's fetch refuses a URL with a user name.
   target.username = '';
   target.password = '';
   const user = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
@@ -65,7 +65,7 @@ async function fetchJson(url: string): Promise<unknown> {
       accept: 'application/json',
       ...(user.length > 1 && { authorization: `Basic ${user.toString('base64')}` }),
     },
-    // Whoever can make the issuer redirect would choose the keys.
+    // Whoever can make the issuer redirect could choose the keys.
     redirect: 'error',
     signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
   }).catch((error: unknown) => {
@@ -80,7 +80,7 @@ async function fetchJson(url: string): Promise<unknown> {
   }
 }
 
-/** A URL without a password or a query that may be one. */
+/** The URL without its password and query, which may contain one. */
 function shown(url: string): string {
   const { origin, pathname } = new URL(url);
   return origin + pathname;

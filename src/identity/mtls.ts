@@ -5,14 +5,14 @@ import type { CertificatePrincipals } from './certificate-principals.ts';
 import { invalidCredentials, missingCredentials } from './refusals.ts';
 import type { Logger } from 'pino';
 
-/** Who is known by which certificate. */
+/** Options for client certificates. */
 export interface MtlsOptions {
   readonly principals: CertificatePrincipals;
-  /** The issuer of end users' tokens; without it nobody may act for a user. */
+  /** Issuer of end users' tokens; without it no service may act for a user. */
   readonly oidc: OidcOptions | undefined;
 }
 
-/** Knows services by the certificates that they connect with, and the persons they act for by access tokens. */
+/** Identifies services by client certificates, and their end users by access tokens. */
 export function openMtls({ principals, oidc }: MtlsOptions, log: Logger): Authenticator {
   const issuer = oidc && openIssuer(oidc, log);
   return {
@@ -25,11 +25,11 @@ export function openMtls({ principals, oidc }: MtlsOptions, log: Logger): Authen
       return { ...principal, expiry: { at: certificate.end, place: 'certificate' } };
     },
     async endUserOf(principal, { authorization, userToken }) {
-      // Whoever sends a token means to be known by it, and would be taken for somebody else.
+      // A caller that sends a token expects its identity to count; the certificate's would count instead.
       if (authorization.length > 0) throw invalidCredentials('authorization', 'unexpected');
       return endUserOf(principal, userToken, issuer?.verifier);
     },
-    // Services are known without the issuer, so its keys may be missing.
+    // Services are identified without the issuer, so missing keys are no failure.
     check: async () => undefined,
     close: () => issuer?.keys.close(),
   };

@@ -1,7 +1,7 @@
 import { ANONYMOUS } from '../files/caller.ts';
 import type { Authenticator } from './authenticator.ts';
 
-/** Asks nobody who they are; for a service that only its own machine can reach. */
+/** Does not identify callers; for a service that only its own machine can reach. */
 export const NO_IDENTITY: Authenticator = {
   challenge: undefined,
   principalOf: async () => ANONYMOUS.principal,

@@ -9,9 +9,9 @@ import { type TokenRules, TokenVerifier } from './token-verifier.ts';
 
 /** An issuer of access tokens. */
 export interface OidcOptions extends TokenRules {
-  /** Where its keys are, as a URL or the path of a file; where it says they are if left out. */
+  /** URL or file path of its keys; default: the URL in its metadata. */
   readonly jwks?: string | undefined;
-  /** Time after which its keys are fetched again, in milliseconds. */
+  /** Refresh interval of its keys, in milliseconds. */
   readonly refreshMs: number;
 }
 
@@ -21,7 +21,7 @@ export function openIssuer(options: OidcOptions, log: Logger): { keys: KeySet; v
   return { keys, verifier: new TokenVerifier(keys, options) };
 }
 
-/** Knows callers by the access tokens of an OpenID Connect issuer: services and users alike. */
+/** Identifies callers, services and users, by access tokens of an OpenID Connect issuer. */
 export function openOidc(options: OidcOptions, log: Logger): Authenticator {
   const { keys, verifier } = openIssuer(options, log);
   return {
@@ -31,7 +31,7 @@ export function openOidc(options: OidcOptions, log: Logger): Authenticator {
     },
     async endUserOf(principal, { userToken }) {
       const endUser = await endUserOf(principal, userToken, verifier);
-      // Whoever sends its own token as that of a person would reach as a person what its roles do not open.
+      // With its own token as a user's, a service would get what is open to persons but not to its roles.
       if (endUser?.id === principal.id) throw invalidCredentials('asset-user-token', 'service-account');
       return endUser;
     },

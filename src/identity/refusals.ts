@@ -1,12 +1,12 @@
 import { AssetError } from '../errors.ts';
 import type { Expiry } from '../files/caller.ts';
 
-/** Where a credential stands in a call. */
+/** The credential that an error is about. */
 export type CredentialPlace = Expiry['place'];
 
 /**
- * What is wrong with a credential, as far as its caller may know: enough to mend a setting or to fetch a new token, and not at
- * which step a forged one failed.
+ * What is wrong with a credential, as far as its caller may know: enough to correct a setting or get a new token,
+ * but not at which check a forged one failed.
  */
 export type CredentialProblem = keyof typeof ADVICE;
 
@@ -21,7 +21,7 @@ const ADVICE = {
   untrusted: 'is not known to this service: use one that its operators have issued for you',
 } as const;
 
-/** The error for a credential that does not hold. */
+/** The error for a credential that is not valid. */
 export function invalidCredentials(
   place: CredentialPlace,
   problem: CredentialProblem,
@@ -34,7 +34,7 @@ export function invalidCredentials(
   });
 }
 
-/** The error for a call that shows no identity. */
+/** The error for a call without credentials. */
 export function missingCredentials(whatToDo: string): AssetError {
   return new AssetError('CREDENTIALS_MISSING', `the call does not say who makes it: ${whatToDo}`);
 }

@@ -6,34 +6,34 @@ import { isAccessToken, principalOf } from './claims.ts';
 import type { KeySet } from './key-set.ts';
 import { type CredentialPlace, type CredentialProblem, invalidCredentials } from './refusals.ts';
 
-/** What a token has to be to count. */
+/** Rules for valid tokens. */
 export interface TokenRules {
-  /** The claim `iss`, to the letter. */
+  /** Exact value of the claim `iss`. */
   readonly issuer: string;
-  /** What the claim `aud` has to contain. */
+  /** Required value in the claim `aud`. */
   readonly audience: string;
-  /** The claim that holds the id of the principal; `sub` has to be there in any case. */
+  /** The claim with the id of the principal; `sub` is required in any case. */
   readonly subjectClaim: string;
-  /** Claims of which a person's token has at least one, if it names the client that it was issued to. */
+  /** Claims of which a person's token has at least one, if it names its client. */
   readonly personClaims: readonly string[];
-  /** How far the clock of the issuer may be off, in milliseconds. */
+  /** Permitted difference from the issuer's clock, in milliseconds. */
   readonly clockSkewMs: number;
 }
 
 interface Remembered {
   readonly principal: Principal;
   readonly keyVersion: number;
-  /** When the token ends, in milliseconds since 1970. */
+  /** Expiry of the token, in milliseconds since 1970. */
   readonly end: number;
 }
 
-/** Signatures by a private key alone: with a shared secret, the public key of the issuer would be the secret. */
+/** Asymmetric algorithms only: with HMAC the issuer's public key would be the secret. */
 const ALGORITHMS = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];
 
-/** Verified tokens that are remembered, so that their next call costs no signature. */
+/** Number of cached tokens; a cached token needs no signature check. */
 const MAX_REMEMBERED = 5000;
 
 /** Verifies access tokens of one issuer. */
@@ -48,14 +48,14 @@ export class TokenVerifier {
   }
 
   /**
-   * Who a token is of, once it is known to be true.
+   * The principal of a valid token.
    *
-   * @param place - where the token stood, for the error
-   * @throws AssetError CREDENTIALS_INVALID if it does not hold, IDENTITY_UNAVAILABLE if that cannot be told now
+   * @param place - the header of the token, for the error
+   * @throws AssetError CREDENTIALS_INVALID if it is not valid, IDENTITY_UNAVAILABLE if it cannot be verified now
    */
   async verify(token: string, place: CredentialPlace): Promise<Principal> {
     const before = this.#remembered.get(token);
-    // A key that was withdrawn takes with it what it has signed.
+    // If a key was withdrawn, tokens it signed must be verified again.
     if (before?.keyVersion === this.#keys.version && Date.now() < before.end)
       return withPlace(before.principal, place);
     const { issuer, audience, subjectClaim, personClaims, clockSkewMs } = this.#rules;
@@ -80,7 +80,7 @@ export class TokenVerifier {
   }
 }
 
-/** The same token may stand in both places. */
+/** The same token may be in both headers. */
 function withPlace(principal: Principal, place: CredentialPlace): Principal {
   const { expiry } = principal;
   return expiry === undefined || expiry.place === place
@@ -92,7 +92,7 @@ function endOf({ exp = 0 }: JWTPayload): number {
   return exp * 1000;
 }
 
-/** The claims of a token are looked at only after its signature, so no forger is told about them. */
+/** Claims are checked only after the signature, so a forger learns nothing about them. */
 function problemOf(error: unknown): CredentialProblem {
   const { code, claim } = error as { readonly code?: unknown; readonly claim?: unknown };
   switch (code) {

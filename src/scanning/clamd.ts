@@ -3,23 +3,23 @@ import { AssetError } from '../errors.ts';
 import { connectionFault, directoryFault, SetupFault } from '../setup-fault.ts';
 import type { MalwareScan, MalwareScanner } from './scanner.ts';
 
-/** Where a clamd listens: a Unix socket, or a port. */
+/** Address of clamd: a Unix socket or a port. */
 export type ClamdAddress = { readonly path: string } | { readonly host: string; readonly port: number };
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** An answer is one line; nobody sends more than that. */
+/** Maximum length of a response, which is one line. */
 const MAX_ANSWER_BYTES = 4096;
 
 /**
- * The clamd of ClamAV, by its INSTREAM command: each chunk behind its length, a chunk of no length as the end, and
- * one line as the answer. Each scan has a connection of its own.
+ * ClamAV's clamd by its INSTREAM command: chunks with a length prefix, a chunk of length 0 at the end, and one line
+ * as response. Each scan has its own connection.
  */
 export class ClamdScanner implements MalwareScanner {
   readonly #address: ClamdAddress;
   readonly #timeoutMs: number;
 
-  /** `timeoutMs` is how long clamd may take no bytes, or think about its answer. */
+  /** @param timeoutMs - how long clamd may accept no bytes, or take to respond */
   constructor(address: ClamdAddress, timeoutMs: number) {
     this.#address = address;
     this.#timeoutMs = timeoutMs;
@@ -61,7 +61,7 @@ class ClamdScan implements MalwareScan {
     try {
       await this.#connection.send(pieces);
     } catch (error) {
-      // A clamd that wants no more says why before it hangs up.
+      // If clamd refuses more bytes it says why before it closes.
       this.#read(this.#connection.said);
       throw error;
     }
@@ -80,7 +80,7 @@ class ClamdScan implements MalwareScan {
     this.#connection?.close();
   }
 
-  /** What an answer means; undefined for one that is no verdict. */
+  /** The meaning of a response; undefined if it is no verdict. */
   #read(answer: string): { readonly signature: string | undefined } | undefined {
     if (answer === 'stream: OK') return { signature: undefined };
     const found = /^stream: ([!-~]{1,256}) FOUND$/.exec(answer)?.[1];
@@ -97,13 +97,13 @@ class ClamdScan implements MalwareScan {
   }
 }
 
-/** One connection, on which one command is sent and one line comes back. */
+/** One connection for one command and its one-line response. */
 class ClamdConnection {
   readonly #socket: Socket;
   readonly #timeoutMs: number;
   readonly #signal: AbortSignal;
   readonly #opened: Promise<void>;
-  /** Resolves when the answer is there, and rejects when there will be none. */
+  /** Resolves with the response; rejects if there will be none. */
   readonly #answered: Promise<string>;
   #said = '';
 
@@ -127,17 +127,17 @@ class ClamdConnection {
       this.#socket.on('error', (error) => (failure = error));
       this.#socket.once('close', () => reject(failure ?? new Error('clamd hung up without an answer')));
     });
-    // Whoever waits gets them; nobody may be waiting.
+    // Handled where it is awaited, if anywhere.
     this.#opened.catch(() => undefined);
     this.#answered.catch(() => undefined);
   }
 
-  /** What has come of the answer so far. */
+  /** The received part of the response. */
   get said(): string {
     return this.#said.split('\0', 1)[0]!;
   }
 
-  /** Sends bytes; resolves when the system has taken them. */
+  /** Sends bytes; resolves when the operating system has accepted them. */
   async send(pieces: readonly Uint8Array[]): Promise<void> {
     if (this.#socket.connecting) {
       await this.#wait(this.#opened, Math.min(CONNECT_TIMEOUT_MS, this.#timeoutMs));
@@ -153,7 +153,7 @@ class ClamdConnection {
     await this.#wait(sent, this.#timeoutMs);
   }
 
-  /** The one line that comes back. */
+  /** The response line. */
   answer(): Promise<string> {
     return this.#wait(this.#answered, this.#timeoutMs);
   }
@@ -192,7 +192,7 @@ function unavailable(cause: unknown): AssetError {
   );
 }
 
-/** The fault of a Unix socket that is not there, or not for this user. */
+/** The fault of a Unix socket that does not exist or that this user may not open. */
 function socketFault(cause: unknown): SetupFault | undefined {
   const fault = directoryFault(cause);
   return fault && new SetupFault('address', fault.message, cause);

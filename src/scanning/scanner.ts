@@ -1,20 +1,20 @@
-/** Looks for malware in the bytes of files. */
+/** Scans files for malware. */
 export interface MalwareScanner {
   /**
-   * Begins a scan of one file. Nothing is sent before the first bytes.
+   * Begins a scan of one file. Sends nothing before the first bytes.
    *
-   * @param signal - ends the scan; what waits for it then rejects with the signal's reason
+   * @param signal - ends the scan; pending calls reject with its reason
    */
   begin(signal: AbortSignal): MalwareScan;
 
-  /** Resolves if the scanner can be reached and used, within 5 seconds. */
+  /** Resolves within 5 seconds if the scanner is available. */
   check(call: { readonly signal: AbortSignal }): Promise<void>;
 }
 
 /** A scan of one file. */
 export interface MalwareScan {
   /**
-   * Shows the next bytes; resolves when there is room for more, so that a slow scanner slows its caller down.
+   * Sends the next bytes; resolves when there is room for more, so that a slow scanner slows its caller.
    *
    * @throws AssetError SCANNER_UNAVAILABLE, FILE_TOO_LARGE
    */
@@ -23,11 +23,11 @@ export interface MalwareScan {
   /**
    * Ends the file.
    *
-   * @returns the name of the signature that was found; undefined if the file is clean
+   * @returns the name of the signature found; undefined if the file is clean
    * @throws AssetError SCANNER_UNAVAILABLE, FILE_TOO_LARGE
    */
   finish(): Promise<string | undefined>;
 
-  /** Gives the scan up, unless it is over. */
+  /** Abandons the scan if it is not finished. */
   close(): void;
 }
