@@ -103,7 +103,7 @@ async function open(config: Config, log: Logger): Promise<App> {
     oldFiles: old?.files,
     policies: config.policies,
     audit,
-    reservations: new ReservationPool(catalog, log, {
+    reservations: new ReservationPool(catalog.uploads, log, {
       size: RESERVATION_SIZE,
       ttlMs: settings.ASSET_RESERVATION_TTL,
     }),

@@ -19,6 +19,9 @@ export interface SweepCursor {
 export interface SweepCall extends CatalogCall {
   /** Only what stands behind this place: so a sweep gets past what it could not remove. From the start where left out. */
   readonly after?: SweepCursor;
-  /** Is told of each entry that is due and could not be closed. The others are closed and returned all the same. */
-  readonly onFailure?: (id: string, error: unknown) => void;
+  /** Is told of each hold that is due and could not be closed. The others are closed and returned all the same. */
+  readonly onFailure?: (
+    hold: { readonly kind: 'reservation' | 'upload'; readonly id: string },
+    error: unknown,
+  ) => void;
 }

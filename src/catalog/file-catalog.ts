@@ -1,64 +1,21 @@
-import type { CatalogCall, JsonValue, SweepCall } from './catalog-call.ts';
+import type { CatalogCall, SweepCall } from './catalog-call.ts';
+import type { FileChange, FileRecord, NewFileRecord } from './file-record.ts';
 import type { LegacyRecords } from './legacy-records.ts';
-import type { UploadSessions } from './upload-sessions.ts';
+import type { Uploads } from './uploads.ts';
 
 export type { CatalogCall, JsonValue, SweepCall, SweepCursor } from './catalog-call.ts';
-
-/** What a caller may say of a file. */
-export interface FileDescription {
-  readonly name: string;
-  /** Media type, never empty. */
-  readonly contentType: string;
-  /** Empty if the file has no owner. */
-  readonly owner: string;
-  /** Empty if the file has no usage. */
-  readonly usage: string;
-  /** Target ids by the relation's name. A relation without targets is left out. */
-  readonly relations: Readonly<Record<string, readonly string[]>>;
-  /** Further fields by name. A field whose value is null is left out. */
-  readonly attributes: Readonly<Record<string, JsonValue>>;
-}
-
-/** The record of one file. It says nothing of where the bytes lie. */
-export interface FileRecord extends FileDescription {
-  readonly id: string;
-  readonly sizeBytes: number;
-  /** 32 bytes; undefined for a file older than the service whose bytes were never read. */
-  readonly sha256: Uint8Array | undefined;
-  /** Unsigned 32-bit number; undefined like `sha256`. */
-  readonly crc32c: number | undefined;
-  /** The principal that uploaded the file; empty if unknown. */
-  readonly createdBy: string;
-  /** The end user for whom it did; empty if for itself. No caller sees it: it tells whose upload the file was. */
-  readonly createdFor: string;
-  /** Whole milliseconds. */
-  readonly createTime: Date;
-  readonly updateTime: Date;
-  /** Set while the file is softly deleted. */
-  readonly deleteTime: Date | undefined;
-  /** When a softly deleted file is to be purged. */
-  readonly purgeTime: Date | undefined;
-  /**
-   * Changes with every change of the record, also one made past this service where the catalog can
-   * tell. 1 to 100 characters of `[A-Za-z0-9_-]`; opaque. It is the file's etag.
-   */
-  readonly revision: string;
-}
-
-/** A record that is not stored yet; `createTime` and `updateTime` are given by the catalog. */
-export type NewFileRecord = Omit<
-  FileRecord,
-  'createTime' | 'updateTime' | 'deleteTime' | 'purgeTime' | 'revision'
->;
-
-/**
- * What to change in a record. Absent keys stay as they are. In `relations` and `attributes` only the
- * names given are touched; an empty list or a null clears one.
- */
-export interface FileChange extends Partial<FileDescription> {
-  readonly deleteTime?: Date | null;
-  readonly purgeTime?: Date | null;
-}
+export type { FileChange, FileDescription, FileRecord, NewFileRecord } from './file-record.ts';
+export type {
+  ClosedHold,
+  Hold,
+  HoldKind,
+  Reservation,
+  UploadChange,
+  UploadClaim,
+  Uploads,
+  UploadSession,
+  UsageClaim,
+} from './uploads.ts';
 
 /** Which files to list; a file must meet every condition that is set. */
 export interface FileFilter {
@@ -83,8 +40,8 @@ export interface VisibleFiles {
   readonly notUsages?: readonly string[];
 }
 
-/** What an owner has. */
-export interface OwnerUsage {
+/** What the files of an owner come to. */
+export interface FileTotals {
   readonly files: number;
   readonly bytes: number;
 }
@@ -93,18 +50,6 @@ export interface OwnerUsage {
 export interface ListCursor {
   readonly createTime: Date;
   readonly id: string;
-}
-
-/**
- * File ids that uploads may use until it expires. While a reservation is open its blobs are safe from
- * the sweeper; once it is closed none of its ids can become a file any more, which makes it safe to
- * delete the blobs of those that did not.
- */
-export interface Reservation {
-  readonly id: string;
-  readonly fileIds: readonly string[];
-  /** Whole milliseconds. */
-  readonly expireTime: Date;
 }
 
 /** A softly deleted file that is due to be purged. */
@@ -137,42 +82,10 @@ export interface PolicyNames {
   readonly usages: readonly string[];
 }
 
-/**
- * Where records live. The comments here are the contract; `test/conformance/file-catalog.suite.ts`
- * holds every driver to it on a real server.
- *
- * - Every method rejects with AssetError CATALOG_UNAVAILABLE (with `retryAfterMs`) if the catalog cannot
- *   be reached or answers with a fault of its own, within 15 seconds if it is down. After that a
- *   write may have happened or may yet happen.
- * - Any other rejection of a write means that nothing was written.
- * - What a method resolves with is durable.
- * - Several replicas use one catalog at the same time; every method is safe then.
- */
-export interface FileCatalog {
-  /** Name of the driver, for logs and health: `pocketbase`, `postgres` or `sqlite`. */
-  readonly kind: string;
-
-  /**
-   * Brings the catalog's schema up to date, adding what is missing and removing nothing. Safe to
-   * repeat and to run in several replicas at once. Returns what it did, a line each. Rejects with CATALOG_REFUSED, with a
-   * message for the operator, if the catalog and the settings do not fit together; nothing is changed then.
-   */
-  migrate(): Promise<readonly string[]>;
-
-  /** What {@link migrate} would do now, a line each. Changes nothing, and rejects like it. */
-  planMigration(): Promise<readonly string[]>;
-
-  /** What an operator has to know of the catalog as it is set up, and of these names. Changes nothing. */
-  inspect(names: PolicyNames, call?: CatalogCall): Promise<readonly CatalogFinding[]>;
-
+/** The records of files. A part of {@link FileCatalog}, with its rules. */
+export interface FileRecords {
   /** The records of those `ids` that exist, deleted ones too, in one round trip per 200 ids or fewer. */
   get(ids: readonly string[], call?: CatalogCall): Promise<ReadonlyMap<string, FileRecord>>;
-
-  /** The sessions of uploads that go on over several calls. */
-  readonly uploads: UploadSessions;
-
-  /** The records of files that are older than the service. */
-  readonly legacy: LegacyRecords;
 
   /**
    * Creates a record under an id of an open reservation, or of an open session.
@@ -222,35 +135,7 @@ export interface FileCatalog {
    * Number and bytes of the files of an owner, of one usage or, where `usage` is undefined, of all. Softly deleted files
    * count until they are purged. Files that come or go meanwhile may count or not.
    */
-  usageOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<OwnerUsage>;
-
-  /** Opens a reservation for these ids, 1 to 1,000 of them. */
-  reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall): Promise<Reservation>;
-
-  /** Moves the expiry of an open reservation. Resolves with false if it is closed or gone. */
-  extendReservation(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean>;
-
-  /**
-   * Closes a reservation, keeping only `leftoverIds` of it for the sweeper; with none the reservation is
-   * gone. Resolves too if it is closed or gone already, and then changes nothing.
-   */
-  closeReservation(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void>;
-
-  /**
-   * Closes the open reservations that expired before `now` and returns closed ones, with their
-   * ids, at most `limit`, by expiry and then by id: also those that an earlier caller closed and did not finish.
-   * Fewer than `limit` means that there are no more behind `call.after`.
-   */
-  takeClosedReservations(now: Date, limit: number, call?: SweepCall): Promise<readonly Reservation[]>;
-
-  /** Reservations as {@link takeClosedReservations} would return them, at most `limit`, in that order. Changes nothing. */
-  listPastReservations(now: Date, limit: number, call?: SweepCall): Promise<readonly Reservation[]>;
-
-  /** Keeps only these ids of a closed reservation, at least one, after what the others left is gone. */
-  keepLeftovers(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void>;
-
-  /** Removes a closed reservation, after its leftovers are gone. */
-  forgetReservation(id: string, call?: CatalogCall): Promise<void>;
+  totalsOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<FileTotals>;
 
   /** Softly deleted records whose purge time is at or before `now`, at most `limit`, by purge time and then by id. */
   listPurgeable(now: Date, limit: number, call?: SweepCall): Promise<readonly PurgeableFile[]>;
@@ -261,7 +146,10 @@ export interface FileCatalog {
    * file's. Resolves with false, and changes nothing, if the record is gone or has changed.
    */
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean>;
+}
 
+/** What one replica does at a time. A part of {@link FileCatalog}, with its rules. */
+export interface Leases {
   /**
    * Takes a lease, or prolongs it: resolves with true if `holder` has it until `expireTime`, with false if another
    * holder has it and it has not expired. Of several concurrent takers exactly one gets it.
@@ -274,6 +162,41 @@ export interface FileCatalog {
 
   /** Gives a lease up. Resolves too if the holder has it no longer, and then changes nothing. */
   releaseLease(name: string, holder: string, call?: CatalogCall): Promise<void>;
+}
+
+/**
+ * Where records live. The comments here are the contract; `test/conformance/file-catalog.suite.ts`
+ * holds every driver to it on a real server.
+ *
+ * - Every method rejects with AssetError CATALOG_UNAVAILABLE (with `retryAfterMs`) if the catalog cannot
+ *   be reached or answers with a fault of its own, within 15 seconds if it is down. After that a
+ *   write may have happened or may yet happen.
+ * - Any other rejection of a write means that nothing was written.
+ * - What a method resolves with is durable.
+ * - Several replicas use one catalog at the same time; every method is safe then.
+ */
+export interface FileCatalog extends FileRecords, Leases {
+  /** Name of the driver, for logs and health: `pocketbase`, `postgres` or `sqlite`. */
+  readonly kind: string;
+
+  /** How file ids are promised to uploads. */
+  readonly uploads: Uploads;
+
+  /** The records of files that are older than the service. */
+  readonly legacy: LegacyRecords;
+
+  /**
+   * Brings the catalog's schema up to date, adding what is missing and removing nothing. Safe to
+   * repeat and to run in several replicas at once. Returns what it did, a line each. Rejects with CATALOG_REFUSED, with a
+   * message for the operator, if the catalog and the settings do not fit together; nothing is changed then.
+   */
+  migrate(): Promise<readonly string[]>;
+
+  /** What {@link migrate} would do now, a line each. Changes nothing, and rejects like it. */
+  planMigration(): Promise<readonly string[]>;
+
+  /** What an operator has to know of the catalog as it is set up, and of these names. Changes nothing. */
+  inspect(names: PolicyNames, call?: CatalogCall): Promise<readonly CatalogFinding[]>;
 
   /** Resolves if the catalog can be reached and used, within 5 seconds. */
   check(call?: CatalogCall): Promise<void>;

@@ -1,8 +1,8 @@
-import type { Reservation } from './file-catalog.ts';
-
 /** The first `limit` of several lists in the order of the sweeper: by expiry, then by id. */
-export function oldestOf(reservations: readonly Reservation[], limit: number): readonly Reservation[] {
-  const inOrder = (a: Reservation, b: Reservation) =>
-    a.expireTime.getTime() - b.expireTime.getTime() || (a.id < b.id ? -1 : 1);
-  return reservations.toSorted(inOrder).slice(0, limit);
+export function oldestOf<T extends { readonly id: string; readonly expireTime: Date }>(
+  holds: readonly T[],
+  limit: number,
+): readonly T[] {
+  const inOrder = (a: T, b: T) => a.expireTime.getTime() - b.expireTime.getTime() || (a.id < b.id ? -1 : 1);
+  return holds.toSorted(inOrder).slice(0, limit);
 }

@@ -7,7 +7,7 @@ import type {
   FileChange,
   FileRecord,
   NewFileRecord,
-  OwnerUsage,
+  FileTotals,
   PolicyNames,
   PurgeableFile,
   SweepCall,
@@ -23,15 +23,13 @@ import { PocketBaseLegacyRecords } from './pocketbase/legacy.ts';
 import { migratePocketBase } from './pocketbase/migrate.ts';
 import { DEFAULT_COLLECTION } from './pocketbase/names.ts';
 import { refusedByRule } from './pocketbase/refusals.ts';
-import * as reservations from './pocketbase/reservations.ts';
 import type { FieldMap, PocketBaseSetup } from './pocketbase/schema.ts';
 import { SchemaCache } from './pocketbase/schema-cache.ts';
-import { PocketBaseUploadSessions } from './pocketbase/uploads.ts';
-import { sumUsage } from './pocketbase/usage.ts';
+import { PocketBaseUploads } from './pocketbase/uploads.ts';
+import { sumFiles } from './pocketbase/totals.ts';
 import { PocketBaseWrites } from './pocketbase/writes.ts';
 import { assertStorable, canMatch } from './storable.ts';
 import type { LegacyRecords } from './legacy-records.ts';
-import type { UploadSessions } from './upload-sessions.ts';
 
 /** How to open a {@link PocketBaseCatalog}. */
 export interface PocketBaseOptions {
@@ -68,7 +66,7 @@ const MIGRATION_TIMEOUT_MS = 120_000;
  */
 class PocketBaseCatalog implements FileCatalog {
   readonly kind = 'pocketbase';
-  readonly uploads: UploadSessions;
+  readonly uploads: PocketBaseUploads;
   readonly legacy: LegacyRecords;
   readonly #client: PocketBaseClient;
   readonly #collection: string;
@@ -80,7 +78,7 @@ class PocketBaseCatalog implements FileCatalog {
 
   constructor(options: PocketBaseOptions) {
     this.#client = new PocketBaseClient(options);
-    this.uploads = new PocketBaseUploadSessions(this.#client, (call, work) => this.#run(call, work));
+    this.uploads = new PocketBaseUploads(this.#client, (call, work) => this.#run(call, work));
     this.#setup = setupOf(options);
     this.#collection = this.#setup.collection;
     this.#map = this.#setup.map;
@@ -138,41 +136,13 @@ class PocketBaseCatalog implements FileCatalog {
     return this.#run(call, (signal) => this.#files.list(query, signal));
   }
 
-  usageOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<OwnerUsage> {
+  totalsOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<FileTotals> {
     return this.#run(call, async (signal) => {
       if (!canMatch({ owner, ...(usage !== undefined && { usage }) })) return { files: 0, bytes: 0 };
       const schema = await this.#schemas.get([], signal);
       const fields = { map: this.#map, schema };
-      return sumUsage(this.#client, this.#collection, { owner, usage }, fields, signal);
+      return sumFiles(this.#client, this.#collection, { owner, usage }, fields, signal);
     });
-  }
-
-  reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall) {
-    return this.#run(call, (signal) => reservations.open(this.#client, fileIds, expireTime, signal));
-  }
-
-  extendReservation(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
-    return this.#run(call, (signal) => reservations.extend(this.#client, id, expireTime, signal));
-  }
-
-  closeReservation(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
-    return this.#run(call, (signal) => reservations.close(this.#client, id, leftoverIds, signal));
-  }
-
-  takeClosedReservations(now: Date, limit: number, call?: SweepCall) {
-    return this.#run(call, (signal) => reservations.takeClosed(this.#client, now, limit, call, signal));
-  }
-
-  listPastReservations(now: Date, limit: number, call?: SweepCall) {
-    return this.#run(call, (signal) => reservations.listPast(this.#client, now, limit, call, signal));
-  }
-
-  keepLeftovers(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
-    return this.#run(call, (signal) => reservations.keepLeftovers(this.#client, id, leftoverIds, signal));
-  }
-
-  forgetReservation(id: string, call?: CatalogCall): Promise<void> {
-    return this.#run(call, (signal) => reservations.forget(this.#client, id, signal));
   }
 
   listPurgeable(now: Date, limit: number, call?: SweepCall): Promise<readonly PurgeableFile[]> {

@@ -9,7 +9,7 @@ import type {
   FileChange,
   FileRecord,
   NewFileRecord,
-  OwnerUsage,
+  FileTotals,
   PolicyNames,
   PurgeableFile,
   SweepCall,
@@ -17,10 +17,11 @@ import type {
 import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
 import { withRetries, type SqlBackend } from './sql/backend.ts';
 import * as leases from './sql/leases.ts';
+import { listQuery, purgeableQuery, totalsQuery, type ListQuery } from './sql/list.ts';
 import { SqlLegacyRecords } from './sql/legacy.ts';
-import { listQuery, usageQuery, type ListQuery } from './sql/list.ts';
 import { migrateSql, planSql } from './sql/migrations.ts';
-import * as reservations from './sql/reservations.ts';
+import { addClosedReservation, holdReservation } from './sql/reservations.ts';
+import { holdSession, removeSession } from './sql/sessions.ts';
 import {
   changedColumns,
   fileColumns,
@@ -30,9 +31,8 @@ import {
   toRecord,
   type Tables,
 } from './sql/tables.ts';
-import { holdSession, removeSession, SqlUploadSessions } from './sql/uploads.ts';
+import { SqlUploads } from './sql/uploads.ts';
 import type { LegacyRecords } from './legacy-records.ts';
-import type { UploadSessions } from './upload-sessions.ts';
 import { assertStorable, canMatch, isStorable } from './storable.ts';
 
 const IDS_PER_QUERY = 200;
@@ -40,7 +40,7 @@ const IDS_PER_QUERY = 200;
 /** The file catalog in an SQL database. */
 export class SqlCatalog implements FileCatalog {
   readonly kind: string;
-  readonly uploads: UploadSessions;
+  readonly uploads: SqlUploads;
   readonly legacy: LegacyRecords;
   readonly #backend: SqlBackend;
   readonly #db: Kysely<Tables>;
@@ -50,7 +50,7 @@ export class SqlCatalog implements FileCatalog {
     this.kind = backend.kind;
     this.#backend = backend;
     this.#db = new Kysely<Tables>({ dialect: backend.openDialect() });
-    this.uploads = new SqlUploadSessions(
+    this.uploads = new SqlUploads(
       (call, work) => this.#run(call, () => work(this.#db)),
       () => backend.assertRoom(),
     );
@@ -154,47 +154,14 @@ export class SqlCatalog implements FileCatalog {
     return rows.map(toRecord);
   }
 
-  async usageOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<OwnerUsage> {
+  async totalsOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<FileTotals> {
     if (!canMatch({ owner, ...(usage !== undefined && { usage }) })) return { files: 0, bytes: 0 };
-    const row = await this.#run(call, () => usageQuery(this.#db, owner, usage).executeTakeFirstOrThrow());
+    const row = await this.#run(call, () => totalsQuery(this.#db, owner, usage).executeTakeFirstOrThrow());
     return { files: Number(row.files), bytes: Number(row.bytes ?? 0) };
   }
 
-  reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall) {
-    return this.#run(call, async () => {
-      await this.#backend.assertRoom();
-      return reservations.openReservation(this.#db, fileIds, expireTime);
-    });
-  }
-
-  extendReservation(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
-    return this.#run(call, () => reservations.extendReservation(this.#db, id, expireTime));
-  }
-
-  closeReservation(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
-    return this.#run(call, () => reservations.closeReservation(this.#db, id, leftoverIds));
-  }
-
-  takeClosedReservations(now: Date, limit: number, call?: SweepCall) {
-    return this.#run(call, () => reservations.takeClosedReservations(this.#db, now, limit, call?.after));
-  }
-
-  listPastReservations(now: Date, limit: number, call?: SweepCall) {
-    return this.#run(call, () => reservations.listPastReservations(this.#db, now, limit, call?.after));
-  }
-
-  keepLeftovers(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
-    return this.#run(call, () => reservations.keepLeftovers(this.#db, id, leftoverIds));
-  }
-
-  forgetReservation(id: string, call?: CatalogCall): Promise<void> {
-    return this.#run(call, () => reservations.forgetReservation(this.#db, id));
-  }
-
   async listPurgeable(now: Date, limit: number, call?: SweepCall): Promise<readonly PurgeableFile[]> {
-    const rows = await this.#run(call, () =>
-      reservations.purgeableQuery(this.#db, now, limit, call?.after).execute(),
-    );
+    const rows = await this.#run(call, () => purgeableQuery(this.#db, now, limit, call?.after).execute());
     return rows.map(({ id, revision, purge_time }) => ({
       id,
       revision: String(revision),
@@ -206,7 +173,7 @@ export class SqlCatalog implements FileCatalog {
     return this.#transaction(call, async (trx) => {
       if ((await this.#lock(trx, id))?.revision !== revision) return false;
       await trx.deleteFrom('files').where('id', '=', id).execute();
-      await reservations.addClosedReservation(trx, id, new Date());
+      await addClosedReservation(trx, id, new Date());
       return true;
     });
   }
@@ -256,7 +223,7 @@ export class SqlCatalog implements FileCatalog {
     const { locksRows } = this.#backend;
     return 'upload' in fence
       ? holdSession(trx, id, fence.upload.revision, locksRows)
-      : reservations.holdReservation(trx, fence.reservationId, locksRows);
+      : holdReservation(trx, fence.reservationId, locksRows);
   }
 
   /** Adds the row of a file; undefined if its id or its request key is taken. */

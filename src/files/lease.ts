@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { Leases } from '../catalog/file-catalog.ts';
 
 /** A lease of the catalog that work is done under. */
 export interface Lease {
@@ -22,7 +22,7 @@ const RELEASE_TIMEOUT_MS = 5_000;
  * @returns undefined, and nothing is done, if another holder has the lease
  */
 export async function underLease<T>(
-  catalog: FileCatalog,
+  catalog: Leases,
   lease: Lease,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,

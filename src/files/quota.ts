@@ -131,7 +131,7 @@ async function usedOf(
   const claims = await catalog.uploads.claimsOf(owner, { signal });
   return Promise.all(
     rooms.map(async ({ usage }) => {
-      const { files, bytes } = await catalog.usageOf(owner, usage, { signal });
+      const { files, bytes } = await catalog.totalsOf(owner, usage, { signal });
       const open = claims.filter((claim) => usage === undefined || claim.usage === usage);
       return {
         files: open.reduce((sum, claim) => sum + claim.files, files),

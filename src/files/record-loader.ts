@@ -1,4 +1,4 @@
-import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
+import type { FileRecord, FileRecords } from '../catalog/file-catalog.ts';
 
 interface Wanted {
   readonly id: string;
@@ -14,11 +14,11 @@ const MAX_IDS = 200;
  * catalog together. Nothing is kept, so every answer is as fresh as that of the catalog itself.
  */
 export class RecordLoader {
-  readonly #catalog: FileCatalog;
+  readonly #catalog: FileRecords;
   #wanted: Wanted[] = [];
 
   /** @param catalog - where the records are */
-  constructor(catalog: FileCatalog) {
+  constructor(catalog: FileRecords) {
     this.#catalog = catalog;
   }
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { Uploads } from '../catalog/file-catalog.ts';
 import { newFileId } from './ids.ts';
 
 /** How an upload left its file id behind. */
@@ -32,7 +32,7 @@ interface OpenReservation {
  * the bucket. Ids are reserved many at a time, which makes that one write for many uploads.
  */
 export class ReservationPool {
-  readonly #catalog: FileCatalog;
+  readonly #uploads: Uploads;
   readonly #log: Logger;
   readonly #size: number;
   readonly #ttlMs: number;
@@ -46,8 +46,8 @@ export class ReservationPool {
    * @param options.ttlMs - how long a reservation outlives the process that holds it, in milliseconds; running
    *   uploads prolong it
    */
-  constructor(catalog: FileCatalog, log: Logger, options: { size: number; ttlMs: number }) {
-    this.#catalog = catalog;
+  constructor(uploads: Uploads, log: Logger, options: { size: number; ttlMs: number }) {
+    this.#uploads = uploads;
     this.#log = log;
     this.#size = options.size;
     this.#ttlMs = options.ttlMs;
@@ -94,7 +94,7 @@ export class ReservationPool {
   async #reserve(): Promise<OpenReservation> {
     const ids = Array.from({ length: this.#size }, newFileId);
     const expireTime = Date.now() + this.#ttlMs;
-    const { id } = await this.#catalog.reserve(ids, new Date(expireTime));
+    const { id } = await this.#uploads.reserve(ids, new Date(expireTime));
     const reservation = { id, unused: ids, expireTime, running: 0, unsettled: false };
     const last = this.#current;
     this.#held.add(reservation);
@@ -113,7 +113,7 @@ export class ReservationPool {
    */
   async #giveBack(reservation: OpenReservation): Promise<void> {
     if (!this.#held.delete(reservation) || reservation.unsettled) return;
-    await this.#catalog.closeReservation(reservation.id, []).catch((error: unknown) => {
+    await this.#uploads.release(reservation.id, []).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'a reservation could not be given back; it will expire');
     });
   }
@@ -127,7 +127,7 @@ export class ReservationPool {
       if (reservation.running === 0) continue;
       const expireTime = Date.now() + this.#ttlMs;
       try {
-        if (await this.#catalog.extendReservation(reservation.id, new Date(expireTime))) {
+        if (await this.#uploads.extend(reservation.id, new Date(expireTime))) {
           reservation.expireTime = expireTime;
         }
       } catch (error) {

@@ -1,5 +1,5 @@
 import type { Pace } from './pace.ts';
-import { cleanReservations, cleanUploads } from './sweep/leftovers.ts';
+import { cleanLeftovers } from './sweep/leftovers.ts';
 import { Purges } from './sweep/purge.ts';
 import { KnownFailures, SweepRun, type SweepContext, type SweepReport } from './sweep/run.ts';
 
@@ -30,7 +30,6 @@ export async function sweep(
     await purges.inBetween();
     await pace(count, signal);
   };
-  await cleanReservations(run, step);
-  await cleanUploads(run, step);
+  await cleanLeftovers(run, step);
   return run.report();
 }

@@ -346,7 +346,7 @@ describe('file catalog: pocketbase with a collection that exists', () => {
       async () => expectWhole(await getFile(one, file.id)),
       async () => expectWhole((await one.list({ filter, showDeleted: true, limit: 1 }))[0]),
       () => one.check(),
-      () => one.takeClosedReservations(new Date(), 1),
+      () => one.uploads.takeClosed(new Date(), 1),
       () => createFile(one, mine()),
       () => one.update(file.id, file.revision, { name: 'again' }),
     ];

@@ -135,7 +135,7 @@ describe('queries of pocketbase for lists and sums', () => {
   );
 
   it.each([undefined, 'note'])('the sum of an owner and usage %s comes from an index', async (usage) => {
-    for (const plan of await plansOf(() => catalog.usageOf('ann', usage))) {
+    for (const plan of await plansOf(() => catalog.totalsOf('ann', usage))) {
       expect(plan).toMatch(usage === undefined ? /\(owner=\?/ : /\(owner=\? AND usage=\?/);
       expect(plan).not.toMatch(/TEMP B-TREE|SCAN/);
     }

@@ -102,7 +102,7 @@ describe('file catalog: pocketbase whose schema changes while it is in use', () 
       () => catalog.get([old.id]),
       () => catalog.list({ filter, showDeleted: false, limit: 5 }),
       () => catalog.findByRequestKey(oldKey),
-      () => catalog.usageOf('owner-1', undefined),
+      () => catalog.totalsOf('owner-1', undefined),
       () => catalog.listPurgeable(new Date(), 5),
       () => catalog.update(old.id, old.revision, { name: 'new', owner: 'new' }),
       () => catalog.update(old.id, old.revision, { deleteTime: new Date(), purgeTime: new Date() }),

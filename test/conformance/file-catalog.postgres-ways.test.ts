@@ -47,7 +47,7 @@ async function exercise(url: string): Promise<void> {
     const updates = Array.from({ length: 8 }, () => catalog.update(id, revision, { name: 'new' }));
     expect((await outcomes(updates)).filter((outcome) => outcome === 'ok')).toHaveLength(1);
     expect(await catalog.list({ filter: { owner: 'ann' }, showDeleted: false, limit: 50 })).toHaveLength(20);
-    expect(await catalog.usageOf('ann', undefined)).toMatchObject({ files: 20 });
+    expect(await catalog.totalsOf('ann', undefined)).toMatchObject({ files: 20 });
     const expireTime = new Date(Date.now() + 60_000);
     const leases = ['a', 'b', 'c'].map((holder) => catalog.acquireLease('sweep', holder, expireTime));
     expect((await Promise.all(leases)).filter(Boolean)).toHaveLength(1);

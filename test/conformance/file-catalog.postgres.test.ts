@@ -89,7 +89,7 @@ describe('file catalog: postgres', () => {
         }, 20_000);
       const creating = catalog.create(file, { reservationId });
       await areWaiting(1);
-      const seen = catalog.closeReservation(reservationId, [file.id]).then(() => catalog.get([file.id]));
+      const seen = catalog.uploads.release(reservationId, [file.id]).then(() => catalog.get([file.id]));
       await areWaiting(2);
       await client.query('commit');
       expect((await creating).status).toBe('created');

@@ -59,12 +59,12 @@ describe('file catalog: sqlite', () => {
     try {
       await catalog.migrate();
       other.exec('begin immediate');
-      const waiting = catalog.reserve([newId()], new Date());
+      const waiting = catalog.uploads.reserve([newId()], new Date());
       setTimeout(() => other.exec('commit'), 300);
       expect((await waiting).id).not.toBe('');
       other.exec('begin immediate');
       const start = Date.now();
-      await expect(catalog.reserve([newId()], new Date())).rejects.toMatchObject({
+      await expect(catalog.uploads.reserve([newId()], new Date())).rejects.toMatchObject({
         reason: 'CATALOG_UNAVAILABLE',
       });
       expect(Date.now() - start).toBeLessThan(15_000);

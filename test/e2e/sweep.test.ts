@@ -39,7 +39,7 @@ describe('the sweepers of several processes', () => {
 
   /** Leaves work for so many seconds: ids that nothing came of. */
   async function leaveWork(seconds: number): Promise<void> {
-    await catalog.reserve(Array.from({ length: seconds * RATE }, newId), new Date(1_000));
+    await catalog.uploads.reserve(Array.from({ length: seconds * RATE }, newId), new Date(1_000));
   }
 
   it('sweep one at a time, at the pace that was set, and take over from one that was killed', async () => {
@@ -106,8 +106,8 @@ describe('the sweepers of several processes', () => {
 
   /** Forgets whatever is left to sweep. */
   async function empty(): Promise<void> {
-    for (const { id } of await catalog.takeClosedReservations(new Date(), 1_000))
-      await catalog.forgetReservation(id);
+    for (const { id } of await catalog.uploads.takeClosed(new Date(), 1_000))
+      await catalog.uploads.forget({ kind: 'reservation', id: id });
   }
 
   function cli(...args: string[]): Promise<{ code: number; output: string }> {

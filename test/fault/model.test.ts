@@ -329,7 +329,7 @@ async function play(dir: string, scheduler: fc.Scheduler, scripts: Step[][], liv
   );
   await last.run(async ({ catalog }) => {
     const later = new Date(Date.now() + 100 * TTL_MS);
-    expect(await catalog.takeClosedReservations(later, 100)).toEqual([]);
+    expect(await catalog.uploads.takeClosed(later, 100)).toEqual([]);
     expect(await catalog.uploads.takeClosed(later, 100)).toEqual([]);
   });
   await last.close();

@@ -79,11 +79,11 @@ describe('a sweep of a PocketBase that refuses some of it', () => {
   });
 
   it('cleans what stands behind more than a batch of reservations that cannot be closed', async () => {
-    for (let i = 0; i < 110; i++) await catalog.reserve([newId(), 'stuck'], new Date(1_000 + i));
-    await catalog.reserve([newId()], new Date(5_000));
+    for (let i = 0; i < 110; i++) await catalog.uploads.reserve([newId(), 'stuck'], new Date(1_000 + i));
+    await catalog.uploads.reserve([newId()], new Date(5_000));
     const report = await run();
     expect(report).toMatchObject({ reservations: 1, cleaned: 1, failed: { reservation: 110 } });
-    for (const { id } of await catalog.listPastReservations(new Date(), 1_000)) {
+    for (const { id } of await catalog.uploads.listPast(new Date(), 1_000)) {
       await admin.collection('asset_reservations').delete(id);
     }
   });

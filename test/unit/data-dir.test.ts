@@ -132,7 +132,7 @@ describe('the data directory', () => {
       await before.close();
       const catalog = openSqliteCatalog({ path, minFreeBytes: HUGE });
       const refused = { reason: 'CATALOG_UNAVAILABLE', message: expect.stringContaining('no room') };
-      await expect(catalog.reserve([newId()], new Date(2 ** 42))).rejects.toMatchObject(refused);
+      await expect(catalog.uploads.reserve([newId()], new Date(2 ** 42))).rejects.toMatchObject(refused);
       const session = { id: newId(), state: 1, expireTime: new Date(2 ** 42) };
       await expect(catalog.uploads.open(session)).rejects.toMatchObject(refused);
       await expect(catalog.check()).rejects.toMatchObject(refused);

@@ -85,7 +85,7 @@ describe('a deep sweep', () => {
     await reserve(catalog, [reserved]);
     await catalog.uploads.open({ id: session, state: 1, expireTime: LATER });
     const { id } = await reserve(catalog, [closed]);
-    await catalog.closeReservation(id, [closed]);
+    await catalog.uploads.release(id, [closed]);
     const kept = [
       ...files,
       // Of uploads that go on, of what the ordinary sweep is about to do, of others, and of this moment.

@@ -73,7 +73,7 @@ describe('a sweep', () => {
 
   const isStored = async (id: string) => (await store.stat(blobKey(id))) !== undefined;
 
-  const closed = () => catalog.listPastReservations(new Date(), 1_000);
+  const closed = () => catalog.uploads.listPast(new Date(), 1_000);
 
   it('purges what stands behind more than a batch of files whose blobs cannot be deleted', async () => {
     const stuck: string[] = [];
@@ -103,8 +103,8 @@ describe('a sweep', () => {
   it('cleans the other ids of a reservation, and keeps only the one that fails', async () => {
     const ids = Array.from({ length: 64 }, newId);
     const [bad] = ids.splice(20, 1);
-    await catalog.reserve([...ids.slice(0, 20), bad!, ...ids.slice(20)], new Date(1_000));
-    await catalog.reserve([newId()], new Date(2_000));
+    await catalog.uploads.reserve([...ids.slice(0, 20), bad!, ...ids.slice(20)], new Date(1_000));
+    await catalog.uploads.reserve([newId()], new Date(2_000));
     for (const id of ids) await put(blobKey(id));
     await makeUndeletable(blobKey(bad!));
     const report = await run();
@@ -138,8 +138,8 @@ describe('a sweep', () => {
     const [broken, good] = [newId(), newId()];
     await catalog.uploads.open({ id: broken, state: sessionState(), expireTime: new Date(1_000) });
     await catalog.uploads.open({ id: good, state: sessionState(), expireTime: new Date(2_000) });
-    const { id: reservation } = await catalog.reserve([newId()], new Date(1_000));
-    await catalog.reserve([newId()], new Date(2_000));
+    const { id: reservation } = await catalog.uploads.reserve([newId()], new Date(1_000));
+    await catalog.uploads.reserve([newId()], new Date(2_000));
     const [file, other] = [await dueFile(2_000), await dueFile(1_000)];
     const database = new DatabaseSync(join(dir, 'catalog.db'));
     database.exec(`update uploads set state = '{' where id = '${broken}'`);
@@ -158,7 +158,7 @@ describe('a sweep', () => {
 
   it('stops soon when the store is down, and is finished by the next', async () => {
     const ids = Array.from({ length: 500 }, newId);
-    await catalog.reserve(ids, new Date(1_000));
+    await catalog.uploads.reserve(ids, new Date(1_000));
     await put(blobKey(ids[499]!));
     await rename(join(dir, 'store'), join(dir, 'away'));
     await expect(run()).rejects.toMatchObject({ reason: 'STORE_UNAVAILABLE' });
@@ -170,7 +170,7 @@ describe('a sweep', () => {
 
   it('tells a failure again when its cause is another', async () => {
     const id = newId();
-    await catalog.reserve([id], new Date(1_000));
+    await catalog.uploads.reserve([id], new Date(1_000));
     await makeUndeletable(blobKey(id));
     await run();
     await run();
@@ -189,7 +189,7 @@ describe('a sweep', () => {
 
   it('purges a file that becomes due while the leftovers of many uploads are removed', async () => {
     const steps = 130;
-    await catalog.reserve(Array.from({ length: steps }, newId), new Date(1_000));
+    await catalog.uploads.reserve(Array.from({ length: steps }, newId), new Date(1_000));
     let file: string | undefined;
     let step = 0;
     let goneAt = 0;
@@ -206,7 +206,7 @@ describe('a sweep', () => {
   });
 
   it('removes the bytes of a purged file with its record, before the leftovers that were there first', async () => {
-    await catalog.reserve([newId(), newId()], new Date(1_000));
+    await catalog.uploads.reserve([newId(), newId()], new Date(1_000));
     const file = await dueFile(0);
     const stored: boolean[] = [];
     await run(async () => void stored.push(await isStored(file)));

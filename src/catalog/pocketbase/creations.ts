@@ -4,7 +4,7 @@ import { Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } fro
 import { isBadRequest, leftOut } from './failures.ts';
 import { idFilters } from './filter.ts';
 import { requireOpen } from './reservations.ts';
-import { takeSession } from './uploads.ts';
+import { takeSession } from './sessions.ts';
 
 /** How long others wait for a batch at most, in milliseconds. One that hangs must not hold up all. */
 const TURN_MS = 250;

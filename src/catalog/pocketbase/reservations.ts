@@ -1,6 +1,5 @@
 import pLimit from 'p-limit';
-import type { Reservation, SweepCall, SweepCursor } from '../file-catalog.ts';
-import { oldestOf } from '../oldest.ts';
+import type { HoldKind, Reservation, SweepCall, SweepCursor } from '../file-catalog.ts';
 import type { BatchRequest, PocketBaseClient, RawRecord } from './client.ts';
 import { leftOut } from './failures.ts';
 import { behind, quoteTime } from './filter.ts';
@@ -91,14 +90,15 @@ export async function takeClosed(
   limit: number,
   call: SweepCall | undefined,
   signal: AbortSignal,
-): Promise<readonly Reservation[]> {
+) {
   await closeEach(
+    'reservation',
     limit,
     call,
     (after) => listExpired(client, now, limit, after, signal),
     (raw) => closeIfExpired(client, raw, now, signal),
   );
-  return (await listClosed(client, limit, call?.after, signal)).map(toReservation);
+  return (await listClosed(client, now, limit, call?.after, signal)).map(toHold);
 }
 
 /** What {@link takeClosed} would return. */
@@ -106,12 +106,12 @@ export async function listPast(
   client: PocketBaseClient,
   now: Date,
   limit: number,
-  call: SweepCall | undefined,
+  after: SweepCursor | undefined,
   signal: AbortSignal,
-): Promise<readonly Reservation[]> {
-  const closed = await listClosed(client, limit, call?.after, signal);
-  const expired = await listExpired(client, now, limit, call?.after, signal);
-  return oldestOf([...closed, ...expired].map(toReservation), limit);
+) {
+  const closed = await listClosed(client, now, limit, after, signal);
+  const expired = await listExpired(client, now, limit, after, signal);
+  return [...closed, ...expired].map(toHold);
 }
 
 /**
@@ -120,6 +120,7 @@ export async function listPast(
  * @param list - the next `limit` records behind a place, by `expire_time` and `id`
  */
 export async function closeEach(
+  kind: HoldKind,
   limit: number,
   call: SweepCall | undefined,
   list: (after: SweepCursor | undefined) => Promise<readonly RawRecord[]>,
@@ -132,7 +133,7 @@ export async function closeEach(
     const ends = await Promise.allSettled(expired.map((raw) => few(() => close(raw))));
     for (const [i, end] of ends.entries()) {
       if (end.status === 'fulfilled') closed++;
-      else call?.onFailure?.(expired[i]!.id, end.reason);
+      else call?.onFailure?.({ kind, id: expired[i]!.id }, end.reason);
     }
     const last = expired.at(-1);
     if (!last || expired.length < limit) return;
@@ -158,16 +159,18 @@ function listExpired(
 
 function listClosed(
   client: PocketBaseClient,
+  now: Date,
   limit: number,
   after: SweepCursor | undefined,
   signal: AbortSignal,
 ) {
-  const filter = `id!=""${behind('expire_time', after)}`;
+  const filter = `expire_time<=${quoteTime(now)}${behind('expire_time', after)}`;
   return client.list(CLOSED_RESERVATIONS, { filter, sort: 'expire_time,id', limit }, signal);
 }
 
-function toReservation(raw: RawRecord): Reservation {
-  return { id: raw.id, fileIds: raw.file_ids as string[], expireTime: timeOf(raw.expire_time) };
+function toHold(raw: RawRecord) {
+  const fileIds = raw.file_ids as string[];
+  return { kind: 'reservation' as const, id: raw.id, fileIds, expireTime: timeOf(raw.expire_time) };
 }
 
 /**

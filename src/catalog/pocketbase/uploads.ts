@@ -1,216 +1,85 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { AssetError } from '../../errors.ts';
-import type { CatalogCall, JsonValue, SweepCall } from '../file-catalog.ts';
-import { quote, Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
-import { behind, quoteTime } from './filter.ts';
-import { REVISIONS, UPLOADS } from './helpers.ts';
-import { isTaken, unlessGone } from './refusals.ts';
-import { closeEach, timeOf } from './reservations.ts';
-import { isStorable } from '../storable.ts';
-import type { UploadChange, UploadSession, UploadSessions, UsageClaim } from '../upload-sessions.ts';
+import type { CatalogCall, ClosedHold, Hold, SweepCall, UploadChange, Uploads } from '../file-catalog.ts';
+import { oldestOf } from '../oldest.ts';
+import type { PocketBaseClient } from './client.ts';
+import * as reservations from './reservations.ts';
+import { PocketBaseSessions, type PocketBaseRun } from './sessions.ts';
 
-/** Runs requests within the bounds of a call. */
-export type PocketBaseRun = <T>(
-  call: CatalogCall | undefined,
-  work: (signal: AbortSignal) => Promise<T>,
-) => Promise<T>;
-
-/** Most records that PocketBase gives in one answer. */
-const PAGE = 1000;
-
-/** How often to open a session whose request key is taken by one that is closed each time one looks. */
-const ATTEMPTS = 10;
-
-/**
- * The sessions of uploads in a PocketBase: a record each, and beside it a token that names its revision, or that
- * it is closed. Every change is a batch that deletes the token it starts from, which fails, and the batch with it,
- * once that is gone.
- */
-export class PocketBaseUploadSessions implements UploadSessions {
+/** How the catalog in a PocketBase promises file ids: two collections of reservations, and one of sessions. */
+export class PocketBaseUploads implements Uploads {
   readonly #client: PocketBaseClient;
   readonly #run: PocketBaseRun;
+  readonly #sessions: PocketBaseSessions;
 
-  /** @param run - of the catalog that the sessions are a part of */
+  /** @param run - of the catalog that it is a part of */
   constructor(client: PocketBaseClient, run: PocketBaseRun) {
     this.#client = client;
     this.#run = run;
+    this.#sessions = new PocketBaseSessions(client, run);
   }
 
-  open(session: Parameters<UploadSessions['open']>[0], call?: CatalogCall) {
-    return this.#run(call, async (signal) => {
-      const { id, state, expireTime, requestKey = '' } = session;
-      const { caller = '', owner = '', usage = '', sizeBytes = 0 } = session.claim ?? {};
-      const body = {
-        ...{ id, ...bodyOf({ revision: 1, state, expireTime }), request_key: requestKey },
-        ...{ caller, owner, usage, size_bytes: sizeBytes },
-      };
-      for (let attempt = 1; ; attempt++) {
-        try {
-          const record = { method: 'POST', collection: UPLOADS, body, onlyId: true } as const;
-          await this.#client.batch([record, token('POST', id, 1)], signal);
-          return { status: 'opened', session: { id, revision: 1, state, expireTime } } as const;
-        } catch (error) {
-          if (!(error instanceof Refusal)) throw error;
-          const filter = `request_key!=""&&request_key=${quote(requestKey)}`;
-          const earlier = await this.#first(filter, signal);
-          if (earlier) return { status: 'request-taken', session: earlier } as const;
-          if (!isTaken(error, 'request_key') || attempt === ATTEMPTS) throw refused(error);
-          await sleep(20 * attempt * Math.random(), undefined, { signal });
-        }
-      }
-    });
+  reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall) {
+    return this.#run(call, (signal) => reservations.open(this.#client, fileIds, expireTime, signal));
   }
 
-  get(id: string, call?: CatalogCall): Promise<UploadSession | undefined> {
-    return this.#run(call, async (signal) =>
-      isStorable(id) ? this.#first(`id=${quote(id)}&&closed=false`, signal) : undefined,
-    );
+  extend(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
+    return this.#run(call, (signal) => reservations.extend(this.#client, id, expireTime, signal));
   }
 
-  find(requestKey: string, call?: CatalogCall): Promise<UploadSession | undefined> {
-    // A closed one has no key.
-    return this.#run(call, (signal) =>
-      this.#first(`request_key!=""&&request_key=${quote(requestKey)}`, signal),
-    );
+  release(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => reservations.close(this.#client, id, leftoverIds, signal));
   }
 
-  claimsOf(owner: string, call?: CatalogCall): Promise<readonly UsageClaim[]> {
-    return this.#run(call, async (signal) => {
-      if (!isStorable(owner)) return [];
-      const claims = new Map<string, { usage: string; files: number; bytes: number }>();
-      for (let after = ''; ;) {
-        const filter = `owner=${quote(owner)}&&closed=false&&caller!=""&&id>${quote(after)}`;
-        const query = { filter, sort: 'id', limit: PAGE, fields: 'id,usage,size_bytes' };
-        const rows = await this.#client.list(UPLOADS, query, signal);
-        for (const row of rows) {
-          const usage = row.usage as string;
-          const claim = claims.get(usage) ?? { usage, files: 0, bytes: 0 };
-          claims.set(usage, claim);
-          claim.files += 1;
-          claim.bytes += row.size_bytes as number;
-        }
-        if (rows.length < PAGE) return [...claims.values()];
-        after = rows.at(-1)!.id;
-      }
-    });
+  keepLeftovers(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => reservations.keepLeftovers(this.#client, id, leftoverIds, signal));
+  }
+
+  open(session: Parameters<Uploads['open']>[0], call?: CatalogCall) {
+    return this.#sessions.open(session, call);
+  }
+
+  get(id: string, call?: CatalogCall) {
+    return this.#sessions.get(id, call);
+  }
+
+  find(requestKey: string, call?: CatalogCall) {
+    return this.#sessions.find(requestKey, call);
+  }
+
+  claimsOf(owner: string, call?: CatalogCall) {
+    return this.#sessions.claimsOf(owner, call);
   }
 
   countOf(caller: string, limit: number, call?: CatalogCall): Promise<number> {
-    const filter = `caller=${quote(caller)}&&closed=false`;
-    return this.#run(
-      call,
-      async (signal) => (await this.#client.list(UPLOADS, { filter, limit, fields: 'id' }, signal)).length,
-    );
+    return this.#sessions.countOf(caller, limit, call);
   }
 
-  update(
-    id: string,
-    revision: number,
-    { sizeBytes, ...change }: UploadChange,
-    call?: CatalogCall,
-  ): Promise<UploadSession | undefined> {
-    return this.#run(call, async (signal) => {
-      const next = { revision: revision + 1, ...change };
-      const body = { ...bodyOf(next), ...(sizeBytes !== undefined && { size_bytes: sizeBytes }) };
-      const won = await this.#move(id, revision, next.revision, body, signal);
-      return won ? { id, ...next } : undefined;
-    });
+  update(id: string, revision: number, change: UploadChange, call?: CatalogCall) {
+    return this.#sessions.update(id, revision, change, call);
   }
 
   close(id: string, revision: number, sweepTime: Date, call?: CatalogCall): Promise<boolean> {
-    const body = { ...CLOSED, expire_time: sweepTime.toISOString() };
-    return this.#run(call, (signal) => this.#move(id, revision, 'closed', body, signal));
+    return this.#sessions.close(id, revision, sweepTime, call);
   }
 
-  takeClosed(now: Date, limit: number, call?: SweepCall): Promise<readonly UploadSession[]> {
-    const time = quoteTime(now);
-    const sort = 'expire_time,id';
+  takeClosed(now: Date, limit: number, call?: SweepCall): Promise<readonly ClosedHold[]> {
     return this.#run(call, async (signal) => {
-      await closeEach(
-        limit,
-        call,
-        (after) => {
-          const filter = `closed=false&&expire_time<${time}${behind('expire_time', after)}`;
-          const fields = 'id,revision,expire_time';
-          return this.#client.list(UPLOADS, { filter, sort, limit, fields }, signal);
-        },
-        // One that was prolonged since has another revision, and stays open.
-        ({ id, revision }) => this.#move(id, revision as number, 'closed', CLOSED, signal),
-      );
-      const filter = `closed=true&&expire_time<=${time}${behind('expire_time', call?.after)}`;
-      const closed = await this.#client.list(UPLOADS, { filter, sort, limit }, signal);
-      return closed.map(toSession);
+      const reserved = await reservations.takeClosed(this.#client, now, limit, call, signal);
+      const sessions = await this.#sessions.takeClosed(now, limit, call, signal);
+      return oldestOf<ClosedHold>([...reserved, ...sessions], limit);
     });
   }
 
-  listPast(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]> {
-    const time = quoteTime(now);
-    const filter = `(closed=false&&expire_time<${time})||(closed=true&&expire_time<=${time})`;
-    return this.#run(call, async (signal) =>
-      (await this.#client.list(UPLOADS, { filter, limit }, signal)).map(toSession),
+  listPast(now: Date, limit: number, call?: SweepCall): Promise<readonly Hold[]> {
+    return this.#run(call, async (signal) => {
+      const reserved = await reservations.listPast(this.#client, now, limit, call?.after, signal);
+      const sessions = await this.#sessions.listPast(now, limit, call?.after, signal);
+      return oldestOf<Hold>([...reserved, ...sessions], limit);
+    });
+  }
+
+  forget({ kind, id }: Pick<Hold, 'kind' | 'id'>, call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) =>
+      kind === 'upload' ? this.#sessions.forget(id, signal) : reservations.forget(this.#client, id, signal),
     );
   }
-
-  async forget(id: string, call?: CatalogCall): Promise<void> {
-    const requests = [token('DELETE', id, 'closed'), { method: 'DELETE', collection: UPLOADS, id } as const];
-    await this.#run(call, (signal) => unlessGone(this.#client.batch(requests, signal)));
-  }
-
-  /** Changes the record if the session is still at `from`, from when on it is at `to`; false if it is not. */
-  #move(id: string, from: number, to: Stage, body: object, signal: AbortSignal): Promise<boolean> {
-    const requests: BatchRequest[] = [
-      token('DELETE', id, from),
-      token('POST', id, to),
-      { method: 'PATCH', collection: UPLOADS, id, body: { ...body }, onlyId: true },
-    ];
-    return unlessGone(this.#client.batch(requests, signal));
-  }
-
-  async #first(filter: string, signal: AbortSignal): Promise<UploadSession | undefined> {
-    const [raw] = await this.#client.list(UPLOADS, { filter, limit: 1 }, signal);
-    return raw && toSession(raw);
-  }
-}
-
-/** Requests that remove an open session. The first of them fails unless it has this revision. */
-export function takeSession(id: string, revision: number): readonly BatchRequest[] {
-  return [token('DELETE', id, revision), { method: 'DELETE', collection: UPLOADS, id }];
-}
-
-/** Where a session stands: at a revision, or at its end. */
-type Stage = number | 'closed';
-
-const CLOSED = { closed: true, request_key: '' };
-
-function token(method: 'POST' | 'DELETE', id: string, stage: Stage): BatchRequest {
-  const name = `upload-${id}-${stage}`;
-  return method === 'POST'
-    ? { method, collection: REVISIONS, body: { id: name }, onlyId: true }
-    : { method, collection: REVISIONS, id: name };
-}
-
-function bodyOf(session: Omit<UploadSession, 'id'>) {
-  return {
-    revision: session.revision,
-    // As text, which PocketBase keeps to the letter: it would put objects in another order, and take some texts for JSON.
-    state: JSON.stringify(session.state),
-    expire_time: session.expireTime.toISOString(),
-  };
-}
-
-function toSession(raw: RawRecord): UploadSession {
-  return {
-    id: raw.id,
-    revision: raw.revision as number,
-    state: raw.state as JsonValue,
-    expireTime: timeOf(raw.expire_time),
-  };
-}
-
-function refused(refusal: Refusal): Error {
-  if (!isTaken(refusal, 'id')) return refusal;
-  return new AssetError('CATALOG_REFUSED', 'There is an upload with this id already.', {
-    metadata: { field: 'id' },
-    cause: refusal,
-  });
 }

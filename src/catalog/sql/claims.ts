@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import type { UploadClaim, UsageClaim } from '../upload-sessions.ts';
+import type { UploadClaim, UsageClaim } from '../file-catalog.ts';
 import type { Tables } from './tables.ts';
 
 /** The columns of the claim of a session. */

@@ -3,7 +3,7 @@ import type { CatalogCall, FileRecord, JsonValue } from '../file-catalog.ts';
 import type { FieldValues, LegacyRecord, LegacyRecords, LegacyUse, MovedBytes } from '../legacy-records.ts';
 import { concurrentChange, fileNotFound } from '../outcomes.ts';
 import type { FileRow, Tables } from './tables.ts';
-import type { SqlRun } from './uploads.ts';
+import type { SqlRun } from './sessions.ts';
 
 type FilesQuery = SelectQueryBuilder<Tables, 'files', FileRow>;
 

@@ -1,11 +1,11 @@
 import { sql, type Kysely } from 'kysely';
 import { branchesOf, type Branch } from '../branches.ts';
-import type { FileCatalog, FileFilter, ListCursor } from '../file-catalog.ts';
+import type { FileFilter, FileRecords, ListCursor, SweepCursor } from '../file-catalog.ts';
 import type { SqlBackend } from './backend.ts';
-import { fileColumns, type Tables } from './tables.ts';
+import { behind, fileColumns, type Tables } from './tables.ts';
 
-/** What {@link FileCatalog.list} takes. */
-export type ListQuery = Parameters<FileCatalog['list']>[0];
+/** What {@link FileRecords.list} takes. */
+export type ListQuery = Parameters<FileRecords['list']>[0];
 
 type Page = Pick<ListQuery, 'showDeleted' | 'after' | 'limit'>;
 
@@ -101,7 +101,7 @@ function isAfter(time: string, id: string, cursor: ListCursor) {
 }
 
 /** Sums up the files of an owner, of one usage or of all. */
-export function usageQuery(db: Kysely<Tables>, owner: string, usage: string | undefined) {
+export function totalsQuery(db: Kysely<Tables>, owner: string, usage: string | undefined) {
   return db
     .selectFrom('files')
     .select(({ fn }) => [
@@ -110,4 +110,17 @@ export function usageQuery(db: Kysely<Tables>, owner: string, usage: string | un
     ])
     .where('owner', '=', owner)
     .$if(usage !== undefined, (query) => query.where('usage', '=', usage!));
+}
+
+/** The files that are due to be purged behind `after`, those that are longest due first. */
+export function purgeableQuery(db: Kysely<Tables>, now: Date, limit: number, after: SweepCursor | undefined) {
+  return db
+    .selectFrom('files')
+    .select(['id', 'revision', 'purge_time'])
+    .where('purge_time', '<=', now.getTime())
+    .where('delete_time', 'is not', null)
+    .$if(after !== undefined, (query) => query.where(behind('purge_time', after!)))
+    .orderBy('purge_time')
+    .orderBy('id')
+    .limit(limit);
 }

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
-import type { Reservation, SweepCursor } from '../file-catalog.ts';
-import { oldestOf } from '../oldest.ts';
-import { behind, type Tables } from './tables.ts';
+import type { Reservation } from '../file-catalog.ts';
+import type { Tables } from './tables.ts';
 
 /** Opens a reservation. */
 export async function openReservation(
@@ -69,38 +68,11 @@ export async function closeReservation(
   }
   await db
     .updateTable('reservations')
-    .set({ closed: 1, file_ids: JSON.stringify(leftoverIds) })
+    // Due from now on, whenever it would have expired.
+    .set({ closed: 1, file_ids: JSON.stringify(leftoverIds), expire_time: Date.now() })
     .where('id', '=', id)
     .where('closed', '=', 0)
     .execute();
-}
-
-/** Closes what expired before `now`, and returns closed reservations behind `after`, oldest first. */
-export async function takeClosedReservations(
-  db: Kysely<Tables>,
-  now: Date,
-  limit: number,
-  after: SweepCursor | undefined,
-): Promise<readonly Reservation[]> {
-  await db
-    .updateTable('reservations')
-    .set({ closed: 1 })
-    .where('id', 'in', (expired) =>
-      expired
-        .selectFrom('reservations')
-        .select('id')
-        .where('closed', '=', 0)
-        .where('expire_time', '<', now.getTime())
-        .$if(after !== undefined, (query) => query.where(behind('expire_time', after!)))
-        .orderBy('expire_time')
-        .orderBy('id')
-        .limit(limit),
-    )
-    // Once more, for one that was prolonged between the two looks at it.
-    .where('closed', '=', 0)
-    .where('expire_time', '<', now.getTime())
-    .execute();
-  return (await closedOnes(db, limit, after).execute()).map(toReservation);
 }
 
 /** Keeps only some ids of a closed reservation. */
@@ -115,60 +87,4 @@ export async function keepLeftovers(
     .where('id', '=', id)
     .where('closed', '=', 1)
     .execute();
-}
-
-/** Removes a closed reservation. */
-export async function forgetReservation(db: Kysely<Tables>, id: string): Promise<void> {
-  await db.deleteFrom('reservations').where('id', '=', id).where('closed', '=', 1).execute();
-}
-
-/** What {@link takeClosedReservations} would return. */
-export async function listPastReservations(
-  db: Kysely<Tables>,
-  now: Date,
-  limit: number,
-  after: SweepCursor | undefined,
-): Promise<readonly Reservation[]> {
-  const expired = inOrder(db, limit, after).where('closed', '=', 0).where('expire_time', '<', now.getTime());
-  // Two queries, each of which an index answers in order.
-  const rows = [...(await closedOnes(db, limit, after).execute()), ...(await expired.execute())];
-  return oldestOf(rows.map(toReservation), limit);
-}
-
-/** The files that are due to be purged behind `after`, those that are longest due first. */
-export function purgeableQuery(db: Kysely<Tables>, now: Date, limit: number, after: SweepCursor | undefined) {
-  return db
-    .selectFrom('files')
-    .select(['id', 'revision', 'purge_time'])
-    .where('purge_time', '<=', now.getTime())
-    .where('delete_time', 'is not', null)
-    .$if(after !== undefined, (query) => query.where(behind('purge_time', after!)))
-    .orderBy('purge_time')
-    .orderBy('id')
-    .limit(limit);
-}
-
-function closedOnes(db: Kysely<Tables>, limit: number, after: SweepCursor | undefined) {
-  return inOrder(db, limit, after).where('closed', '=', 1);
-}
-
-function inOrder(db: Kysely<Tables>, limit: number, after: SweepCursor | undefined) {
-  return db
-    .selectFrom('reservations')
-    .select((row) => ['id', 'expire_time', row.cast<string>('file_ids', 'text').as('file_ids')])
-    .$if(after !== undefined, (query) => query.where(behind('expire_time', after!)))
-    .orderBy('expire_time')
-    .orderBy('id')
-    .limit(limit);
-}
-
-function toReservation(row: { id: string; file_ids: string; expire_time: number | string }): Reservation {
-  return {
-    id: row.id,
-    expireTime: new Date(Number(row.expire_time)),
-    // Read when it is asked for: one row that cannot be read must not keep the sweeper from the others.
-    get fileIds() {
-      return JSON.parse(row.file_ids) as string[];
-    },
-  };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { FileDescription, JsonValue } from '../../catalog/file-catalog.ts';
-import type { UploadSession } from '../../catalog/upload-sessions.ts';
+import type { UploadSession } from '../../catalog/uploads.ts';
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import type { CallerIds } from '../caller.ts';

@@ -1,10 +1,15 @@
-import type { FileRecord, Reservation, SweepCall, SweepCursor } from '../../catalog/file-catalog.ts';
-import type { UploadSession } from '../../catalog/upload-sessions.ts';
+import type {
+  ClosedHold,
+  FileRecord,
+  Reservation,
+  SweepCall,
+  SweepCursor,
+} from '../../catalog/file-catalog.ts';
 import { reached } from '../../points.ts';
 import { blobKey } from '../ids.ts';
 import { pieceCount, removeStored } from '../sessions/session-store.ts';
 import { toSession, type Session } from '../sessions/state.ts';
-import type { SweepKind, SweepRun } from './run.ts';
+import type { SweepRun } from './run.ts';
 
 /** Greatest number of entries that are read from the catalog at once. */
 const BATCH = 100;
@@ -12,40 +17,36 @@ const BATCH = 100;
 /** Waits until so many blobs may be deleted. */
 export type Step = (count: number) => Promise<void>;
 
-/** Removes what uploads left under ids that they had reserved and that are no file. */
-export async function cleanReservations(run: SweepRun, step: Step): Promise<void> {
-  const { catalog } = run.context;
-  const pages = closedOnes<Reservation>(run, 'reservation', (now, call) =>
-    catalog.takeClosedReservations(now, BATCH, call),
-  );
-  for await (const reservation of pages) {
+/** Removes what uploads left that were given up or expired: under ids that they had reserved, or in their sessions. */
+export async function cleanLeftovers(run: SweepRun, step: Step): Promise<void> {
+  for await (const hold of closedHolds(run)) {
     reached('sweep.closed');
-    await cleanReservation(run, reservation, step);
+    await (hold.kind === 'reservation' ? cleanReservation(run, hold, step) : cleanUpload(run, hold, step));
   }
 }
 
-/** Removes what uploads of several calls left that were given up or expired. */
-export async function cleanUploads(run: SweepRun, step: Step): Promise<void> {
+/** Removes what the closed session of an upload left, and the session with it. */
+async function cleanUpload(
+  run: SweepRun,
+  closed: ClosedHold & { readonly kind: 'upload' },
+  step: Step,
+): Promise<void> {
   const { context, signal, done } = run;
-  const { uploads } = context.catalog;
-  const pages = closedOnes<UploadSession>(run, 'upload', (now, call) => uploads.takeClosed(now, BATCH, call));
-  for await (const closed of pages) {
-    const { id } = closed;
-    let session: Session | undefined;
-    let blobs = 0;
-    await run.attempt('upload', id, async () => {
-      session = toSession(closed);
-      blobs = 1 + pieceCount(session);
-    });
-    if (session === undefined || blobs === 0) continue;
-    const over: Session = session;
-    await step(blobs);
-    const isDone = await run.attempt('upload', id, async () => {
-      await removeStored(context, over, signal);
-      await uploads.forget(id, { signal });
-    });
-    if (isDone) done.uploads++;
-  }
+  const { id } = closed;
+  let session: Session | undefined;
+  let blobs = 0;
+  await run.attempt('upload', id, async () => {
+    session = toSession(closed);
+    blobs = 1 + pieceCount(session);
+  });
+  if (session === undefined || blobs === 0) return;
+  const over: Session = session;
+  await step(blobs);
+  const isDone = await run.attempt('upload', id, async () => {
+    await removeStored(context, over, signal);
+    await context.catalog.uploads.forget(closed, { signal });
+  });
+  if (isDone) done.uploads++;
 }
 
 /**
@@ -78,8 +79,8 @@ export async function cleanReservation(
   if (left.length === fileIds.length && left.length > 0) return;
   const isDone = await run.attempt('reservation', id, () =>
     left.length > 0
-      ? context.catalog.keepLeftovers(id, left, { signal })
-      : context.catalog.forgetReservation(id, { signal }),
+      ? context.catalog.uploads.keepLeftovers(id, left, { signal })
+      : context.catalog.uploads.forget({ kind: 'reservation', id }, { signal }),
   );
   if (!isDone || left.length > 0) return;
   reached('sweep.forgotten');
@@ -97,21 +98,19 @@ async function cleanId({ context, signal }: SweepRun, fileId: string, isFile: bo
 }
 
 /**
- * Every closed entry of a list, page by page. What a page is asked for stands behind the last entry of the one before, so that
- * entries which cannot be removed are passed over.
+ * Every closed hold, page by page. What a page is asked for stands behind the last one of the page before, so that
+ * holds which cannot be removed are passed over.
  */
-async function* closedOnes<T extends { readonly id: string; readonly expireTime: Date }>(
-  run: SweepRun,
-  kind: SweepKind,
-  take: (now: Date, call: SweepCall) => Promise<readonly T[]>,
-): AsyncGenerator<T> {
+async function* closedHolds(run: SweepRun): AsyncGenerator<ClosedHold> {
+  const { uploads } = run.context.catalog;
   let after: SweepCursor | undefined;
-  const onFailure = (id: string, error: unknown) => run.fail(kind, id, error);
+  const onFailure: SweepCall['onFailure'] = ({ kind, id }, error) => run.fail(kind, id, error);
   for (;;) {
-    const page = await take(new Date(), { signal: run.signal, onFailure, ...(after && { after }) });
-    for (const one of page) {
-      run.tellProgress(one.expireTime);
-      yield one;
+    const call = { signal: run.signal, onFailure, ...(after && { after }) };
+    const page = await uploads.takeClosed(new Date(), BATCH, call);
+    for (const hold of page) {
+      run.tellProgress(hold.expireTime);
+      yield hold;
     }
     const last = page.at(-1);
     if (!last || page.length < BATCH) return;

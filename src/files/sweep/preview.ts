@@ -10,11 +10,11 @@ const PREVIEW_LIMIT = 1_000;
  */
 export async function previewSweep({ catalog }: Pick<FilesContext, 'catalog'>): Promise<SweepReport> {
   const now = new Date();
-  const [purgeable, reservations, uploads] = await Promise.all([
+  const [purgeable, holds] = await Promise.all([
     catalog.listPurgeable(now, PREVIEW_LIMIT),
-    catalog.listPastReservations(now, PREVIEW_LIMIT),
     catalog.uploads.listPast(now, PREVIEW_LIMIT),
   ]);
+  const reservations = holds.filter(({ kind }) => kind === 'reservation');
   let cleaned = 0;
   for (const { fileIds } of reservations) {
     const files = await catalog.get(fileIds);
@@ -25,7 +25,7 @@ export async function previewSweep({ catalog }: Pick<FilesContext, 'catalog'>): 
   return {
     purged,
     reservations: reservations.length + purged,
-    uploads: uploads.length,
+    uploads: holds.length - reservations.length,
     cleaned: cleaned + purged,
     failed: { file: 0, reservation: 0, id: 0, upload: 0 },
     failures: [],

@@ -47,8 +47,8 @@ export async function assertPaired({ store, catalog }: SweepContext, signal: Abo
 }
 
 /**
- * Those of `ids`, of which something lies in the store, that the catalog does not know: no reservation holds them, no upload
- * session has them and, if `records` is asked for, no record.
+ * Those of `ids`, of which something lies in the store, that the catalog does not know: no reservation or upload
+ * session holds them and, if `records` is asked for, no record.
  *
  * An id is reserved, or its session opened, before anything is stored under it. So one that is neither any more, and no file
  * when that is looked for afterwards, can never become a file.
@@ -66,21 +66,18 @@ export async function unknownIds(
     return some.filter((id) => !files.has(id));
   };
   // Most are files, and need no more work.
-  let unknown = await without(ids);
+  const unknown = await without(ids);
   if (unknown.length === 0) return new Set();
-  const reserved = await reservedIds(context, signal);
-  unknown = unknown.filter((id) => !reserved.has(id));
-  const sessions = new Set<string>();
-  for (const id of unknown) if (await catalog.uploads.get(id, { signal })) sessions.add(id);
-  return new Set(await without(unknown.filter((id) => !sessions.has(id))));
+  const held = await heldIds(context, signal);
+  return new Set(await without(unknown.filter((id) => !held.has(id))));
 }
 
-/** The ids of all reservations, open and closed. */
-async function reservedIds({ catalog }: SweepContext, signal: AbortSignal): Promise<ReadonlySet<string>> {
+/** The ids of all reservations and sessions, open and closed. */
+async function heldIds({ catalog }: SweepContext, signal: AbortSignal): Promise<ReadonlySet<string>> {
   const ids = new Set<string>();
   let after: SweepCursor | undefined;
   for (;;) {
-    const page = await catalog.listPastReservations(FAR, ENTRIES_PER_PAGE, {
+    const page = await catalog.uploads.listPast(FAR, ENTRIES_PER_PAGE, {
       signal,
       ...(after && { after }),
     });

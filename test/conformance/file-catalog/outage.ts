@@ -53,12 +53,11 @@ export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSu
         ['findByRequestKey', () => one.findByRequestKey(newId())],
         ['update', () => one.update(newId(), '1', { name: 'x' })],
         ['list', () => one.list({ filter: { owner: 'x' }, showDeleted: false, limit: 5 })],
-        ['reserve', () => one.reserve([newId()], new Date(Date.now() + 60_000))],
-        ['extendReservation', () => one.extendReservation(reservationId, new Date(Date.now() + 60_000))],
-        ['closeReservation', () => one.closeReservation(newId(), [])],
-        ['takeClosedReservations', () => one.takeClosedReservations(date, 1)],
-        ['keepLeftovers', () => one.keepLeftovers(newId(), [newId()])],
-        ['forgetReservation', () => one.forgetReservation(newId())],
+        ['uploads.reserve', () => one.uploads.reserve([newId()], new Date(Date.now() + 60_000))],
+        ['uploads.extend', () => one.uploads.extend(reservationId, new Date(Date.now() + 60_000))],
+        ['uploads.release', () => one.uploads.release(newId(), [])],
+        ['uploads.keepLeftovers', () => one.uploads.keepLeftovers(newId(), [newId()])],
+        ['uploads.forget (reservation)', () => one.uploads.forget({ kind: 'reservation', id: newId() })],
         ['listPurgeable', () => one.listPurgeable(date, 1)],
         ['purge', () => one.purge(newId(), '1')],
         [
@@ -69,7 +68,7 @@ export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSu
         ['uploads.update', () => one.uploads.update(newId(), 1, { state: 1, expireTime: date })],
         ['uploads.close', () => one.uploads.close(newId(), 1, date)],
         ['uploads.takeClosed', () => one.uploads.takeClosed(date, 1)],
-        ['uploads.forget', () => one.uploads.forget(newId())],
+        ['uploads.forget (session)', () => one.uploads.forget({ kind: 'upload', id: newId() })],
         ['check', () => one.check()],
       ];
     }
@@ -118,7 +117,7 @@ export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSu
       }
       const file = await createFile(one);
       expect((await one.get([file.id])).size).toBe(1);
-      expect(await one.extendReservation(reservationId, new Date(Date.now() + 60_000))).toBe(true);
+      expect(await one.uploads.extend(reservationId, new Date(Date.now() + 60_000))).toBe(true);
     });
   });
 }

@@ -9,7 +9,7 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
 
   /** The closed reservation that holds an id. */
   async function closedWith(fileId: string): Promise<Reservation | undefined> {
-    const closed = await catalog().takeClosedReservations(new Date(), 1_000);
+    const closed = await catalog().uploads.takeClosed(new Date(), 1_000);
     return closed.find((reservation) => reservation.fileIds.includes(fileId));
   }
 
@@ -29,7 +29,7 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       const ids = files.map((file) => file.id);
       const open = await Promise.all([0, 20].map((from) => reserve(catalog(), ids.slice(from, from + 20))));
       const closed = await reserve(catalog(), ids.slice(40));
-      await catalog().closeReservation(closed.id, []);
+      await catalog().uploads.release(closed.id, []);
       const key = newId();
       // Every twentieth has a key that only one of them can have.
       const results = await Promise.allSettled(
@@ -53,28 +53,28 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
 
     it('hold a thousand ids', async () => {
       const ids = Array.from({ length: 1_000 }, newId);
-      const { id } = await catalog().reserve(ids, past);
+      const { id } = await catalog().uploads.reserve(ids, past);
       const closed = await closedWith(ids[999]!);
       expect(closed?.fileIds).toEqual(ids);
-      await catalog().forgetReservation(closed!.id);
-      expect(await catalog().extendReservation(id, new Date())).toBe(false);
+      await catalog().uploads.forget({ kind: 'reservation', id: closed!.id });
+      expect(await catalog().uploads.extend(id, new Date())).toBe(false);
     });
 
     it.each(['closed', 'closed with leftovers', 'never opened'])('refuse a file once %s', async (how) => {
       const file = newFile();
       const { id } = await reserve(catalog(), [file.id]);
-      if (how !== 'never opened') await catalog().closeReservation(id, how === 'closed' ? [] : [file.id]);
+      if (how !== 'never opened') await catalog().uploads.release(id, how === 'closed' ? [] : [file.id]);
       const reservationId = how === 'never opened' ? newId() : id;
       await expect(catalog().create(file, { reservationId })).rejects.toMatchObject({
         reason: 'UPLOAD_EXPIRED',
       });
       expect((await catalog().get([file.id])).size).toBe(0);
-      expect(await catalog().extendReservation(reservationId, new Date())).toBe(false);
+      expect(await catalog().uploads.extend(reservationId, new Date())).toBe(false);
     });
 
     it('are still good after their expiry, until they are taken', async () => {
       const [first, second] = [newFile(), newFile()];
-      const { id: reservationId } = await catalog().reserve([first.id, second.id], past);
+      const { id: reservationId } = await catalog().uploads.reserve([first.id, second.id], past);
       expect((await catalog().create(first, { reservationId })).status).toBe('created');
       expect((await closedWith(second.id))?.fileIds).toEqual([first.id, second.id]);
       await expect(catalog().create(second, { reservationId })).rejects.toMatchObject({
@@ -85,108 +85,107 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
     it('keep only the leftovers when closed, and may be closed again without effect', async () => {
       const ids = [newId(), newId(), newId()];
       const { id } = await reserve(catalog(), ids);
-      await catalog().closeReservation(id, [ids[1]!]);
-      await catalog().closeReservation(id, []);
-      await catalog().closeReservation(id, ids);
+      await catalog().uploads.release(id, [ids[1]!]);
+      await catalog().uploads.release(id, []);
+      await catalog().uploads.release(id, ids);
       const closed = await closedWith(ids[1]!);
       expect(closed?.fileIds).toEqual([ids[1]]);
       expect(await closedWith(ids[0]!)).toBeUndefined();
-      await catalog().forgetReservation(closed!.id);
+      await catalog().uploads.forget({ kind: 'reservation', id: closed!.id });
       expect(await closedWith(ids[1]!)).toBeUndefined();
-      await catalog().forgetReservation(closed!.id);
+      await catalog().uploads.forget({ kind: 'reservation', id: closed!.id });
     });
 
     it('are not taken before they expire, or once they are prolonged', async () => {
       const [file] = [newFile()];
-      const { id } = await catalog().reserve([file.id], past);
-      expect(await catalog().extendReservation(id, new Date(Date.now() + 60_000))).toBe(true);
+      const { id } = await catalog().uploads.reserve([file.id], past);
+      expect(await catalog().uploads.extend(id, new Date(Date.now() + 60_000))).toBe(true);
       expect(await closedWith(file.id)).toBeUndefined();
       expect((await catalog().create(file, { reservationId: id })).status).toBe('created');
-      expect(await catalog().extendReservation(id, past)).toBe(true);
+      expect(await catalog().uploads.extend(id, past)).toBe(true);
       expect(await closedWith(file.id)).toBeDefined();
     });
 
     it('are not forgotten while they are open', async () => {
       const file = newFile();
       const { id } = await reserve(catalog(), [file.id]);
-      await catalog().forgetReservation(id);
+      await catalog().uploads.forget({ kind: 'reservation', id: id });
       expect((await catalog().create(file, { reservationId: id })).status).toBe('created');
     });
 
     it('are taken again until they are forgotten, oldest first and no more than asked for', async () => {
       // Whatever other tests left is in the way of an exact count.
-      for (const { id } of await catalog().takeClosedReservations(new Date(), 1_000)) {
-        await catalog().forgetReservation(id);
+      for (const { id } of await catalog().uploads.takeClosed(new Date(), 1_000)) {
+        await catalog().uploads.forget({ kind: 'reservation', id: id });
       }
       const ids = [newId(), newId(), newId()];
-      for (const [i, age] of [2, 3, 1].entries()) await catalog().reserve([ids[i]!], new Date(age * 1_000));
+      for (const [i, age] of [2, 3, 1].entries())
+        await catalog().uploads.reserve([ids[i]!], new Date(age * 1_000));
       const oldestFirst = [ids[2], ids[0], ids[1]];
       const take = async (limit: number) =>
-        (await catalog().takeClosedReservations(new Date(), limit)).map(
-          (reservation) => reservation.fileIds[0],
-        );
+        (await catalog().uploads.takeClosed(new Date(), limit)).map((reservation) => reservation.fileIds[0]);
       expect(await take(2)).toEqual(oldestFirst.slice(0, 2));
       // As if the process had died here.
       expect(await take(2)).toEqual(oldestFirst.slice(0, 2));
       expect(await take(10)).toEqual(oldestFirst);
-      const [oldest] = await catalog().takeClosedReservations(new Date(), 1);
-      await catalog().forgetReservation(oldest!.id);
+      const [oldest] = await catalog().uploads.takeClosed(new Date(), 1);
+      await catalog().uploads.forget({ kind: 'reservation', id: oldest!.id });
       expect(await take(10)).toEqual(oldestFirst.slice(1));
     });
 
     it('are taken and listed from behind a place in their order', async () => {
-      for (const { id } of await catalog().takeClosedReservations(new Date(), 1_000)) {
-        await catalog().forgetReservation(id);
+      for (const { id } of await catalog().uploads.takeClosed(new Date(), 1_000)) {
+        await catalog().uploads.forget({ kind: 'reservation', id: id });
       }
       const ids = Array.from({ length: 6 }, newId);
       // Two of one time; the first two are closed before, the others by the calls below.
       for (const [i, age] of [1, 2, 3, 3, 4, 5].entries()) {
-        const { id } = await catalog().reserve([ids[i]!], new Date(age * 1_000));
-        if (i < 2) await catalog().closeReservation(id, [ids[i]!]);
+        const { id } = await catalog().uploads.reserve([ids[i]!], new Date(age * 1_000));
+        if (i < 2) await catalog().uploads.release(id, [ids[i]!]);
       }
-      const listed = await catalog().listPastReservations(new Date(), 1_000);
+      const listed = await catalog().uploads.listPast(new Date(), 1_000);
       expect(listed.map(({ fileIds }) => fileIds[0]).toSorted()).toEqual(ids.toSorted());
       const behind = async (one: Reservation, limit: number) => {
         const after = { time: one.expireTime, id: one.id };
-        const page = await catalog().listPastReservations(new Date(), limit, { after });
-        expect(await catalog().takeClosedReservations(new Date(), limit, { after })).toEqual(page);
+        const page = await catalog().uploads.listPast(new Date(), limit, { after });
+        expect(await catalog().uploads.takeClosed(new Date(), limit, { after })).toEqual(page);
         return page.map(({ id }) => id);
       };
       const order = listed.map(({ id }) => id);
       expect(await behind(listed[2]!, 2)).toEqual(order.slice(3, 5));
       expect(await behind(listed[0]!, 1_000)).toEqual(order.slice(1));
       expect(await behind(listed[5]!, 1_000)).toEqual([]);
-      const all = await catalog().takeClosedReservations(new Date(), 1_000);
+      const all = await catalog().uploads.takeClosed(new Date(), 1_000);
       expect(all.map(({ id }) => id)).toEqual(order);
     });
 
     it('are cut down to some of their ids once they are closed', async () => {
       const ids = [newId(), newId(), newId()];
       const { id } = await reserve(catalog(), ids);
-      await catalog().keepLeftovers(id, [ids[0]!]);
+      await catalog().uploads.keepLeftovers(id, [ids[0]!]);
       expect((await catalog().create(newFile({ id: ids[1]! }), { reservationId: id })).status).toBe(
         'created',
       );
-      await catalog().closeReservation(id, ids);
-      await catalog().keepLeftovers(id, [ids[2]!]);
+      await catalog().uploads.release(id, ids);
+      await catalog().uploads.keepLeftovers(id, [ids[2]!]);
       expect((await closedWith(ids[2]!))?.fileIds).toEqual([ids[2]]);
       expect(await closedWith(ids[0]!)).toBeUndefined();
-      await catalog().forgetReservation(id);
-      await catalog().keepLeftovers(id, [ids[2]!]);
+      await catalog().uploads.forget({ kind: 'reservation', id: id });
+      await catalog().uploads.keepLeftovers(id, [ids[2]!]);
       expect(await closedWith(ids[2]!)).toBeUndefined();
     });
 
     it('are listed as a sweep would take them, past ones alone, and stay as they are', async () => {
       const [open, expired, closed] = [newFile(), newFile(), newFile()];
       await reserve(catalog(), [open.id]);
-      const { id: reservationId } = await catalog().reserve([expired.id], past);
+      const { id: reservationId } = await catalog().uploads.reserve([expired.id], past);
       const other = await reserve(catalog(), [closed.id]);
-      await catalog().closeReservation(other.id, [closed.id]);
-      const listed = await catalog().listPastReservations(new Date(), 1_000);
+      await catalog().uploads.release(other.id, [closed.id]);
+      const listed = await catalog().uploads.listPast(new Date(), 1_000);
       const ids = listed.flatMap((reservation) => reservation.fileIds);
       expect(ids).toEqual(expect.arrayContaining([expired.id, closed.id]));
       expect(ids).not.toContain(open.id);
-      expect(await catalog().listPastReservations(new Date(), 1)).toHaveLength(1);
+      expect(await catalog().uploads.listPast(new Date(), 1)).toHaveLength(1);
       expect((await catalog().create(expired, { reservationId })).status).toBe('created');
     });
 
@@ -195,11 +194,11 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       try {
         for (let round = 0; round < 15; round++) {
           const file = newFile();
-          const { id } = await catalog().reserve([file.id], past);
+          const { id } = await catalog().uploads.reserve([file.id], past);
           const closing =
             round % 2 === 0
-              ? () => other.closeReservation(id, [file.id])
-              : () => other.takeClosedReservations(new Date(), 1_000);
+              ? () => other.uploads.release(id, [file.id])
+              : () => other.uploads.takeClosed(new Date(), 1_000);
           const create = () => catalog().create(file, { reservationId: id });
           const order = round % 4 < 2 ? [create, closing] : [closing, create];
           const results = await outcomes(order.map((start) => start()));
@@ -221,10 +220,10 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       try {
         for (let round = 0; round < 10; round++) {
           const file = newFile();
-          const { id } = await catalog().reserve([file.id], past);
+          const { id } = await catalog().uploads.reserve([file.id], past);
           const [extended] = await Promise.all([
-            catalog().extendReservation(id, new Date(Date.now() + 60_000)),
-            other.takeClosedReservations(new Date(), 1_000),
+            catalog().uploads.extend(id, new Date(Date.now() + 60_000)),
+            other.uploads.takeClosed(new Date(), 1_000),
           ]);
           const [created] = await outcomes([catalog().create(file, { reservationId: id })]);
           expect(created).toBe(extended ? 'ok' : 'UPLOAD_EXPIRED');
@@ -244,7 +243,7 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       expect((await catalog().get([id])).size).toBe(0);
       expect(await closedWith(id)).toMatchObject({ id, fileIds: [id] });
       expect(await catalog().purge(id, revision)).toBe(false);
-      await catalog().forgetReservation(id);
+      await catalog().uploads.forget({ kind: 'reservation', id: id });
       expect(await closedWith(id)).toBeUndefined();
     });
 

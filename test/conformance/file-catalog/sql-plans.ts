@@ -2,9 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Kysely } from 'kysely';
 import type { FileFilter } from '../../../src/catalog/file-catalog.ts';
 import type { SqlBackend } from '../../../src/catalog/sql/backend.ts';
-import { listQuery, usageQuery } from '../../../src/catalog/sql/list.ts';
+import { listQuery, purgeableQuery, totalsQuery } from '../../../src/catalog/sql/list.ts';
 import { migrateSql } from '../../../src/catalog/sql/migrations.ts';
-import { purgeableQuery } from '../../../src/catalog/sql/reservations.ts';
 import { contentTypeColumns, relationRows, type Tables } from '../../../src/catalog/sql/tables.ts';
 import { newId } from './subject.ts';
 
@@ -148,7 +147,7 @@ export function explainTests(kind: string, start: () => Promise<ExplainSubject>)
     });
 
     it.each([undefined, 'usage 7'])('what an owner has of usage %s comes from an index', async (usage) => {
-      const text = await plan(usageQuery(db, 'owner 7', usage));
+      const text = await plan(totalsQuery(db, 'owner 7', usage));
       expect({ text, bad: subject.isBad(text) }).toEqual({ text, bad: false });
     });
 

@@ -66,7 +66,7 @@ export function newFile(fields: Partial<NewFileRecord> = {}): NewFileRecord {
 
 /** Opens a reservation of these ids, or of one, that lasts an hour. */
 export function reserve(catalog: FileCatalog, ids: readonly string[] = [newId()]): Promise<Reservation> {
-  return catalog.reserve(ids, new Date(Date.now() + 3_600_000));
+  return catalog.uploads.reserve(ids, new Date(Date.now() + 3_600_000));
 }
 
 /** Creates a file under a reservation of its own. */

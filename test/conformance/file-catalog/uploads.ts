@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import type { FileCatalog, JsonValue, NewFileRecord } from '../../../src/catalog/file-catalog.ts';
-import type { UploadSession } from '../../../src/catalog/upload-sessions.ts';
 import { createFile, newFile, newId, outcomes, type CatalogSubject } from './subject.ts';
 
 /** Sessions of uploads: what lets any replica go on with one, and only one of them at a time. */
@@ -15,9 +14,13 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
   }
 
   /** What is closed by now, of the sessions of these ids. */
-  async function taken(ids: readonly string[], now = new Date()): Promise<UploadSession[]> {
+  async function taken(ids: readonly string[], now = new Date()) {
     const closed = await uploads().takeClosed(now, 1_000);
-    return closed.filter((session) => ids.includes(session.id));
+    return closed.filter((hold) => hold.kind === 'upload').filter(({ id }) => ids.includes(id));
+  }
+
+  function forget(id: string): Promise<void> {
+    return uploads().forget({ kind: 'upload', id });
   }
 
   /** Two more replicas, for as long as the work takes. */
@@ -129,7 +132,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       const updated = await uploads().update(id, 1, { state, expireTime: new Date(1_000) });
       expect(updated?.state).toEqual(state);
       expect((await taken([id]))[0]?.state).toEqual(state);
-      await uploads().forget(id);
+      await forget(id);
     });
 
     it('take a change of the revision that they have, and none of another', async () => {
@@ -172,7 +175,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
         expect(await uploads().update(id, revision, { state: 1, expireTime: hour() })).toBeUndefined();
         expect(await uploads().close(id, revision, hour())).toBe(false);
       }
-      await uploads().forget(id);
+      await forget(id);
     });
   });
 
@@ -212,7 +215,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
         else expect(await taken([id])).toHaveLength(1);
         const next = await open({ requestKey });
         expect(next.id).not.toBe(id);
-        await uploads().forget(id);
+        await forget(id);
       },
     );
 
@@ -244,10 +247,10 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
         expect(closed[0]).toMatchObject({ revision: 1, state: first.state });
       }
       expect((await taken(ids, new Date(now + 1))).map((session) => session.id)).toEqual(ids);
-      await uploads().forget(first.id);
-      await uploads().forget(first.id);
+      await forget(first.id);
+      await forget(first.id);
       expect((await taken(ids, new Date(now))).map((session) => session.id)).toEqual([second.id]);
-      await Promise.all([uploads().forget(second.id), uploads().forget(later.id)]);
+      await Promise.all([forget(second.id), forget(later.id)]);
       expect(await taken(ids, hour())).toEqual([]);
     });
 
@@ -264,7 +267,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       expect(await uploads().get(expired.id)).toBeUndefined();
       expect(await uploads().update(expired.id, 1, { state: 1, expireTime: hour() })).toBeUndefined();
       expect(await uploads().get(prolonged.id)).toEqual(running);
-      await uploads().forget(expired.id);
+      await forget(expired.id);
     });
 
     it('are listed before they are taken, past ones alone, and stay as they are', async () => {
@@ -292,9 +295,9 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
         const closed = await uploads().takeClosed(new Date(100), 2);
         if (closed.length === 0) break;
         expect(closed.length).toBeLessThanOrEqual(2);
-        for (const { id } of closed) {
-          seen.push(id);
-          await uploads().forget(id);
+        for (const hold of closed) {
+          if (hold.kind === 'upload') seen.push(hold.id);
+          await uploads().forget(hold);
         }
       }
       expect(seen).toEqual(ids);
@@ -309,7 +312,43 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       const after = { time: all[1]!.expireTime, id: all[1]!.id };
       const behind = await uploads().takeClosed(new Date(100), 1_000, { after });
       expect(behind.map(({ id }) => id)).toEqual(order.slice(2));
-      for (const id of ids) await uploads().forget(id);
+      for (const id of ids) await forget(id);
+    });
+
+    it('come in one order with reservations that expired', async () => {
+      const reserved = (age: number) => uploads().reserve([newId()], new Date(age));
+      const [second, fourth] = [await reserved(2), await reserved(4)];
+      const [first, third] = [
+        await open({ expireTime: new Date(1) }),
+        await open({ expireTime: new Date(3) }),
+      ];
+      const order = [first, second, third, fourth].map(({ id }) => id);
+      const kinds = ['upload', 'reservation', 'upload', 'reservation'];
+      const past = await uploads().listPast(new Date(100), 1_000);
+      expect(past.map(({ id }) => id)).toEqual(order);
+      expect(past.map(({ kind }) => kind)).toEqual(kinds);
+      expect(past.map(({ fileIds }) => fileIds)).toEqual([
+        [first.id],
+        second.fileIds,
+        [third.id],
+        fourth.fileIds,
+      ]);
+      const page = await uploads().takeClosed(new Date(100), 3);
+      expect(page.map(({ id }) => id)).toEqual(order.slice(0, 3));
+      const after = { time: page[1]!.expireTime, id: page[1]!.id };
+      expect((await uploads().listPast(new Date(100), 1, { after })).map(({ id }) => id)).toEqual([third.id]);
+      const behind = await uploads().takeClosed(new Date(100), 1_000, { after });
+      expect(behind.map(({ id, kind }) => [id, kind])).toEqual([
+        [third.id, 'upload'],
+        [fourth.id, 'reservation'],
+      ]);
+      // One kind is not forgotten in place of the other.
+      await uploads().forget({ kind: 'reservation', id: first.id });
+      await uploads().forget({ kind: 'upload', id: second.id });
+      const all = await uploads().takeClosed(new Date(100), 1_000);
+      expect(all.map(({ id }) => id)).toEqual(order);
+      for (const hold of all) await uploads().forget(hold);
+      expect(await uploads().takeClosed(new Date(100), 1_000)).toEqual([]);
     });
 
     it('do not include one that is prolonged at that moment', async () => {
@@ -324,17 +363,17 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
           expect(isClosed).toBe(updated === undefined);
           expect(await uploads().get(id)).toEqual(updated);
           if (!isClosed) expect(closed.some((session) => session.id === id)).toBe(false);
-          await uploads().forget(id);
+          await forget(id);
         }
       });
     });
 
     it('alone are forgotten', async () => {
       const session = await open();
-      await uploads().forget(session.id);
+      await forget(session.id);
       expect(await uploads().get(session.id)).toEqual(session);
       expect(await uploads().update(session.id, 1, { state: 2, expireTime: hour() })).toBeDefined();
-      await uploads().forget(newId());
+      await forget(newId());
     });
   });
 
@@ -369,7 +408,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
         expect((await catalog().get([file.id])).size).toBe(0);
         expect(await catalog().findByRequestKey(requestKey)).toBeUndefined();
         expect(await uploads().get(file.id)).toEqual(before);
-        await uploads().forget(file.id);
+        await forget(file.id);
       },
     );
 
@@ -436,7 +475,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
           expect(created).toEqual([changed ? 'UPLOAD_EXPIRED' : 'ok']);
           expect((await catalog().get([id])).size).toBe(changed ? 0 : 1);
           expect((await taken([id])).length).toBe(changed ? 1 : 0);
-          await uploads().forget(id);
+          await forget(id);
         }
       });
     });

@@ -110,7 +110,7 @@ export async function startProcessDouble(
   const catalog: FileCatalog = openSqliteCatalog({ path: join(dir, 'catalog.sqlite') });
   await catalog.migrate();
   const files = { store: mortal('store', store), catalog: mortal('catalog', catalog) };
-  const reservations = new ReservationPool(files.catalog, log, { size: 2, ttlMs: TTL_MS });
+  const reservations = new ReservationPool(files.catalog.uploads, log, { size: 2, ttlMs: TTL_MS });
   const context: FilesContext = {
     ...files,
     records: new RecordLoader(files.catalog),

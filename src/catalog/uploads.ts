@@ -1,6 +1,18 @@
 import type { CatalogCall, JsonValue, SweepCall } from './catalog-call.ts';
 
 /**
+ * File ids that uploads of one call may use until it expires. While a reservation is open its blobs are safe from
+ * the sweeper; once it is closed none of its ids can become a file any more, which makes it safe to
+ * delete the blobs of those that did not.
+ */
+export interface Reservation {
+  readonly id: string;
+  readonly fileIds: readonly string[];
+  /** Whole milliseconds. */
+  readonly expireTime: Date;
+}
+
+/**
  * One upload that goes on over several calls. Its id is that of the file it may become, so the file
  * answers for the session once there is one.
  */
@@ -15,7 +27,7 @@ export interface UploadSession {
   readonly expireTime: Date;
 }
 
-/** Whose an open session is, and what it may come to: what {@link UploadSessions.claimsOf} and `countOf` sum up. */
+/** Whose an open session is, and what it may come to: what {@link Uploads.claimsOf} and `countOf` sum up. */
 export interface UploadClaim {
   /** Whoever opened it, as 1 to 64 visible ASCII characters. */
   readonly caller: string;
@@ -42,15 +54,47 @@ export interface UsageClaim {
   readonly bytes: number;
 }
 
+/** Which of the two holds ids: a reservation, or the session of an upload. */
+export type HoldKind = 'reservation' | 'upload';
+
+/** What holds file ids: a reservation or a session. */
+export interface Hold {
+  readonly kind: HoldKind;
+  readonly id: string;
+  /** The file ids; that of a session is its own. Throws if the catalog has none that can be read. */
+  readonly fileIds: readonly string[];
+  /** Whole milliseconds. */
+  readonly expireTime: Date;
+}
+
+/** A hold that is closed: none of its ids can become a file any more. */
+export type ClosedHold =
+  | (Hold & { readonly kind: 'reservation' })
+  /** The `state` is read when it is asked for, and throws if the catalog has none that can be read. */
+  | (Hold & UploadSession & { readonly kind: 'upload' });
+
 /**
- * Where the sessions of uploads are kept, so that any replica can go on with one. A part of
- * `FileCatalog`, with the same rules about failures, durability and replicas.
+ * How file ids are promised to uploads. A part of `FileCatalog`, with the same rules about failures, durability and
+ * replicas.
  *
- * A session is open until it becomes a file (`FileCatalog.create` with its revision, which removes it in
- * the same transaction) or is closed. A closed one can never become a file, which makes it safe to delete
- * what it stored; it stays until {@link forget}.
+ * There are two kinds of {@link Hold}. A reservation promises many ids to the uploads of one process. A session promises the
+ * id of one upload that goes on over several calls, and keeps its state. Both are open until they are closed; only the id
+ * of an open one can become a file (`FileCatalog.create` checks it in its transaction, and removes a session then). The
+ * sweeper closes what has expired, removes what was stored, and forgets the hold.
  */
-export interface UploadSessions {
+export interface Uploads {
+  /** Opens a reservation for these ids, 1 to 1,000 of them. */
+  reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall): Promise<Reservation>;
+
+  /** Moves the expiry of an open reservation. Resolves with false if it is closed or gone. */
+  extend(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean>;
+
+  /**
+   * Closes a reservation, keeping only `leftoverIds` of it for the sweeper, due at once; with none the reservation is
+   * gone. Resolves too if it is closed or gone already, and then changes nothing.
+   */
+  release(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void>;
+
   /**
    * Opens a session with revision 1.
    *
@@ -100,17 +144,18 @@ export interface UploadSessions {
   close(id: string, revision: number, sweepTime: Date, call?: CatalogCall): Promise<boolean>;
 
   /**
-   * Closes the open sessions that expired before `now` and returns them and the closed ones whose sweep
-   * time has come, at most `limit`, by that time and then by id: also those that were returned before and not forgotten.
+   * Closes the open holds that expired before `now` and returns them and the closed ones whose time has come,
+   * at most `limit`, by that time and then by id: also those that were returned before and not forgotten.
    * Fewer than `limit` means that there are no more behind `call.after`.
-   *
-   * The `state` of a session is read when it is asked for, and throws if the catalog has none that can be read.
    */
-  takeClosed(now: Date, limit: number, call?: SweepCall): Promise<readonly UploadSession[]>;
+  takeClosed(now: Date, limit: number, call?: SweepCall): Promise<readonly ClosedHold[]>;
 
-  /** Sessions as {@link takeClosed} would return them, at most `limit`, in no order. Changes nothing. */
-  listPast(now: Date, limit: number, call?: CatalogCall): Promise<readonly UploadSession[]>;
+  /** Holds as {@link takeClosed} would return them, at most `limit`, in that order. Changes nothing. */
+  listPast(now: Date, limit: number, call?: SweepCall): Promise<readonly Hold[]>;
 
-  /** Removes a closed session, after what it stored is gone. Resolves too if there is none. */
-  forget(id: string, call?: CatalogCall): Promise<void>;
+  /** Keeps only these ids of a closed reservation, at least one, after what the others left is gone. */
+  keepLeftovers(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void>;
+
+  /** Removes a closed hold, after what was stored under its ids is gone. Resolves too if there is none. */
+  forget(hold: Pick<Hold, 'kind' | 'id'>, call?: CatalogCall): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import type { ListCursor, OwnerUsage } from '../file-catalog.ts';
+import type { ListCursor, FileTotals } from '../file-catalog.ts';
 import type { PocketBaseClient } from './client.ts';
 import { listFilter } from './filter.ts';
 import { parseTime } from './records.ts';
@@ -13,13 +13,13 @@ const PAGE = 1000;
  * reads all files for every question: pages of sizes alone are read instead, in the order of a list, which an
  * index has.
  */
-export async function sumUsage(
+export async function sumFiles(
   client: PocketBaseClient,
   collection: string,
   branch: { readonly owner: string; readonly usage: string | undefined },
   { map, schema }: { readonly map: FieldMap; readonly schema: Schema },
   signal: AbortSignal,
-): Promise<OwnerUsage> {
+): Promise<FileTotals> {
   const { owner, usage } = branch;
   const filter = { owner, ...(usage !== undefined && { usage }) };
   const sum = { files: 0, bytes: 0 };

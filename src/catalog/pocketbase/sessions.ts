@@ -1,0 +1,235 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AssetError } from '../../errors.ts';
+import type {
+  CatalogCall,
+  JsonValue,
+  SweepCall,
+  SweepCursor,
+  UploadChange,
+  Uploads,
+  UploadSession,
+  UsageClaim,
+} from '../file-catalog.ts';
+import { quote, Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
+import { behind, quoteTime } from './filter.ts';
+import { REVISIONS, UPLOADS } from './helpers.ts';
+import { isTaken, unlessGone } from './refusals.ts';
+import { closeEach, timeOf } from './reservations.ts';
+import { isStorable } from '../storable.ts';
+
+/** Runs requests within the bounds of a call. */
+export type PocketBaseRun = <T>(
+  call: CatalogCall | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+) => Promise<T>;
+
+/** Most records that PocketBase gives in one answer. */
+const PAGE = 1000;
+
+/** How often to open a session whose request key is taken by one that is closed each time one looks. */
+const ATTEMPTS = 10;
+
+/**
+ * The sessions of uploads in a PocketBase: a record each, and beside it a token that names its revision, or that
+ * it is closed. Every change is a batch that deletes the token it starts from, which fails, and the batch with it,
+ * once that is gone.
+ */
+export class PocketBaseSessions {
+  readonly #client: PocketBaseClient;
+  readonly #run: PocketBaseRun;
+
+  /** @param run - of the catalog that the sessions are a part of */
+  constructor(client: PocketBaseClient, run: PocketBaseRun) {
+    this.#client = client;
+    this.#run = run;
+  }
+
+  open(session: Parameters<Uploads['open']>[0], call?: CatalogCall) {
+    return this.#run(call, async (signal) => {
+      const { id, state, expireTime, requestKey = '' } = session;
+      const { caller = '', owner = '', usage = '', sizeBytes = 0 } = session.claim ?? {};
+      const body = {
+        ...{ id, ...bodyOf({ revision: 1, state, expireTime }), request_key: requestKey },
+        ...{ caller, owner, usage, size_bytes: sizeBytes },
+      };
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const record = { method: 'POST', collection: UPLOADS, body, onlyId: true } as const;
+          await this.#client.batch([record, token('POST', id, 1)], signal);
+          return { status: 'opened', session: { id, revision: 1, state, expireTime } } as const;
+        } catch (error) {
+          if (!(error instanceof Refusal)) throw error;
+          const filter = `request_key!=""&&request_key=${quote(requestKey)}`;
+          const earlier = await this.#first(filter, signal);
+          if (earlier) return { status: 'request-taken', session: earlier } as const;
+          if (!isTaken(error, 'request_key') || attempt === ATTEMPTS) throw refused(error);
+          await sleep(20 * attempt * Math.random(), undefined, { signal });
+        }
+      }
+    });
+  }
+
+  get(id: string, call?: CatalogCall): Promise<UploadSession | undefined> {
+    return this.#run(call, async (signal) =>
+      isStorable(id) ? this.#first(`id=${quote(id)}&&closed=false`, signal) : undefined,
+    );
+  }
+
+  find(requestKey: string, call?: CatalogCall): Promise<UploadSession | undefined> {
+    // A closed one has no key.
+    return this.#run(call, (signal) =>
+      this.#first(`request_key!=""&&request_key=${quote(requestKey)}`, signal),
+    );
+  }
+
+  claimsOf(owner: string, call?: CatalogCall): Promise<readonly UsageClaim[]> {
+    return this.#run(call, async (signal) => {
+      if (!isStorable(owner)) return [];
+      const claims = new Map<string, { usage: string; files: number; bytes: number }>();
+      for (let after = ''; ;) {
+        const filter = `owner=${quote(owner)}&&closed=false&&caller!=""&&id>${quote(after)}`;
+        const query = { filter, sort: 'id', limit: PAGE, fields: 'id,usage,size_bytes' };
+        const rows = await this.#client.list(UPLOADS, query, signal);
+        for (const row of rows) {
+          const usage = row.usage as string;
+          const claim = claims.get(usage) ?? { usage, files: 0, bytes: 0 };
+          claims.set(usage, claim);
+          claim.files += 1;
+          claim.bytes += row.size_bytes as number;
+        }
+        if (rows.length < PAGE) return [...claims.values()];
+        after = rows.at(-1)!.id;
+      }
+    });
+  }
+
+  countOf(caller: string, limit: number, call?: CatalogCall): Promise<number> {
+    const filter = `caller=${quote(caller)}&&closed=false`;
+    return this.#run(
+      call,
+      async (signal) => (await this.#client.list(UPLOADS, { filter, limit, fields: 'id' }, signal)).length,
+    );
+  }
+
+  update(
+    id: string,
+    revision: number,
+    { sizeBytes, ...change }: UploadChange,
+    call?: CatalogCall,
+  ): Promise<UploadSession | undefined> {
+    return this.#run(call, async (signal) => {
+      const next = { revision: revision + 1, ...change };
+      const body = { ...bodyOf(next), ...(sizeBytes !== undefined && { size_bytes: sizeBytes }) };
+      const won = await this.#move(id, revision, next.revision, body, signal);
+      return won ? { id, ...next } : undefined;
+    });
+  }
+
+  close(id: string, revision: number, sweepTime: Date, call?: CatalogCall): Promise<boolean> {
+    const body = { ...CLOSED, expire_time: sweepTime.toISOString() };
+    return this.#run(call, (signal) => this.#move(id, revision, 'closed', body, signal));
+  }
+
+  /**
+   * Closes the first `limit` that expired before `now`, and returns closed ones behind `call.after` that are due, oldest
+   * first.
+   */
+  async takeClosed(now: Date, limit: number, call: SweepCall | undefined, signal: AbortSignal) {
+    await closeEach(
+      'upload',
+      limit,
+      call,
+      (after) => this.#listExpired(now, limit, after, signal),
+      // One that was prolonged since has another revision, and stays open.
+      ({ id, revision }) => this.#move(id, revision as number, 'closed', CLOSED, signal),
+    );
+    const filter = `closed=true&&expire_time<=${quoteTime(now)}${behind('expire_time', call?.after)}`;
+    const closed = await this.#client.list(UPLOADS, { filter, sort: IN_ORDER, limit }, signal);
+    return closed.map((raw) => ({ ...toSession(raw), ...toHold(raw) }));
+  }
+
+  /** What {@link takeClosed} would return, without states. */
+  async listPast(now: Date, limit: number, after: SweepCursor | undefined, signal: AbortSignal) {
+    const filter = `closed=true&&expire_time<=${quoteTime(now)}${behind('expire_time', after)}`;
+    const query = { filter, sort: IN_ORDER, limit, fields: WITHOUT_STATE };
+    const closed = await this.#client.list(UPLOADS, query, signal);
+    const expired = await this.#listExpired(now, limit, after, signal);
+    return [...closed, ...expired].map(toHold);
+  }
+
+  /** Removes a closed session. */
+  async forget(id: string, signal: AbortSignal): Promise<void> {
+    const requests = [token('DELETE', id, 'closed'), { method: 'DELETE', collection: UPLOADS, id } as const];
+    await unlessGone(this.#client.batch(requests, signal));
+  }
+
+  #listExpired(now: Date, limit: number, after: SweepCursor | undefined, signal: AbortSignal) {
+    const filter = `closed=false&&expire_time<${quoteTime(now)}${behind('expire_time', after)}`;
+    return this.#client.list(UPLOADS, { filter, sort: IN_ORDER, limit, fields: WITHOUT_STATE }, signal);
+  }
+
+  /** Changes the record if the session is still at `from`, from when on it is at `to`; false if it is not. */
+  #move(id: string, from: number, to: Stage, body: object, signal: AbortSignal): Promise<boolean> {
+    const requests: BatchRequest[] = [
+      token('DELETE', id, from),
+      token('POST', id, to),
+      { method: 'PATCH', collection: UPLOADS, id, body: { ...body }, onlyId: true },
+    ];
+    return unlessGone(this.#client.batch(requests, signal));
+  }
+
+  async #first(filter: string, signal: AbortSignal): Promise<UploadSession | undefined> {
+    const [raw] = await this.#client.list(UPLOADS, { filter, limit: 1 }, signal);
+    return raw && toSession(raw);
+  }
+}
+
+/** Requests that remove an open session. The first of them fails unless it has this revision. */
+export function takeSession(id: string, revision: number): readonly BatchRequest[] {
+  return [token('DELETE', id, revision), { method: 'DELETE', collection: UPLOADS, id }];
+}
+
+/** Where a session stands: at a revision, or at its end. */
+type Stage = number | 'closed';
+
+const IN_ORDER = 'expire_time,id';
+const WITHOUT_STATE = 'id,revision,expire_time';
+
+const CLOSED = { closed: true, request_key: '' };
+
+function token(method: 'POST' | 'DELETE', id: string, stage: Stage): BatchRequest {
+  const name = `upload-${id}-${stage}`;
+  return method === 'POST'
+    ? { method, collection: REVISIONS, body: { id: name }, onlyId: true }
+    : { method, collection: REVISIONS, id: name };
+}
+
+function bodyOf(session: Omit<UploadSession, 'id'>) {
+  return {
+    revision: session.revision,
+    // As text, which PocketBase keeps to the letter: it would put objects in another order, and take some texts for JSON.
+    state: JSON.stringify(session.state),
+    expire_time: session.expireTime.toISOString(),
+  };
+}
+
+function toSession(raw: RawRecord): UploadSession {
+  return {
+    id: raw.id,
+    revision: raw.revision as number,
+    state: raw.state as JsonValue,
+    expireTime: timeOf(raw.expire_time),
+  };
+}
+
+function toHold(raw: RawRecord) {
+  return { kind: 'upload' as const, id: raw.id, fileIds: [raw.id], expireTime: timeOf(raw.expire_time) };
+}
+
+function refused(refusal: Refusal): Error {
+  if (!isTaken(refusal, 'id')) return refusal;
+  return new AssetError('CATALOG_REFUSED', 'There is an upload with this id already.', {
+    metadata: { field: 'id' },
+    cause: refusal,
+  });
+}

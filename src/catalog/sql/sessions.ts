@@ -1,0 +1,181 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Kysely, Transaction } from 'kysely';
+import { AssetError } from '../../errors.ts';
+import { unavailable } from '../call.ts';
+import type {
+  CatalogCall,
+  JsonValue,
+  UploadChange,
+  Uploads,
+  UploadSession,
+  UsageClaim,
+} from '../file-catalog.ts';
+import { claimColumns, countSessions, sumClaims } from './claims.ts';
+import type { Tables } from './tables.ts';
+import { isStorable } from '../storable.ts';
+
+/** Runs work on the database within the bounds of a call. */
+export type SqlRun = <T>(
+  call: CatalogCall | undefined,
+  work: (db: Kysely<Tables>) => Promise<T>,
+) => Promise<T>;
+
+/** How often to open a session whose request key is taken by one that is closed each time one looks. */
+const ATTEMPTS = 10;
+
+/** The sessions of uploads in an SQL database. */
+export class SqlSessions {
+  readonly #run: SqlRun;
+  readonly #assertRoom: () => Promise<void>;
+
+  /**
+   * @param run - of the catalog that the sessions are a part of
+   * @param assertRoom - rejects if there is no room for new sessions
+   */
+  constructor(run: SqlRun, assertRoom: () => Promise<void>) {
+    this.#run = run;
+    this.#assertRoom = assertRoom;
+  }
+
+  open(session: Parameters<Uploads['open']>[0], call?: CatalogCall) {
+    return this.#run(call, async (db) => {
+      await this.#assertRoom();
+      const { id, requestKey = null } = session;
+      const row = {
+        ...{ id, revision: 1, state: JSON.stringify(session.state), closed: 0 },
+        expire_time: session.expireTime.getTime(),
+        request_key: requestKey,
+        ...claimColumns(session.claim),
+      };
+      for (let attempt = 1; ; attempt++) {
+        const opened = await db
+          .insertInto('uploads')
+          .values(row)
+          .onConflict((conflict) => conflict.doNothing())
+          .returning(COLUMNS)
+          .executeTakeFirst();
+        if (opened) return { status: 'opened', session: toSession(opened) } as const;
+        const earlier = await db
+          .selectFrom('uploads')
+          .select([...COLUMNS, 'request_key'])
+          .where((row) => row.or([row('request_key', '=', requestKey), row('id', '=', id)]))
+          .execute();
+        const taken = earlier.find((one) => requestKey !== null && one.request_key === requestKey);
+        if (taken) return { status: 'request-taken', session: toSession(taken) } as const;
+        if (earlier.length > 0) {
+          throw new AssetError('CATALOG_REFUSED', 'There is an upload with this id already.', {
+            metadata: { field: 'id' },
+          });
+        }
+        if (attempt === ATTEMPTS)
+          throw unavailable(new Error('a request key is taken and freed all the time'));
+        await sleep(20 * attempt * Math.random());
+      }
+    });
+  }
+
+  get(id: string, call?: CatalogCall): Promise<UploadSession | undefined> {
+    return this.#run(call, async (db) => {
+      if (!isStorable(id)) return undefined;
+      const row = await db
+        .selectFrom('uploads')
+        .select(COLUMNS)
+        .where('id', '=', id)
+        .where('closed', '=', 0)
+        .executeTakeFirst();
+      return row && toSession(row);
+    });
+  }
+
+  find(requestKey: string, call?: CatalogCall): Promise<UploadSession | undefined> {
+    return this.#run(call, async (db) => {
+      const open = db.selectFrom('uploads').select(COLUMNS).where('closed', '=', 0);
+      const row = await open.where('request_key', '=', requestKey).executeTakeFirst();
+      return row && toSession(row);
+    });
+  }
+
+  claimsOf(owner: string, call?: CatalogCall): Promise<readonly UsageClaim[]> {
+    return this.#run(call, async (db) => (isStorable(owner) ? sumClaims(db, owner) : []));
+  }
+
+  countOf(caller: string, limit: number, call?: CatalogCall): Promise<number> {
+    return this.#run(call, (db) => countSessions(db, caller, limit));
+  }
+
+  update(
+    id: string,
+    revision: number,
+    change: UploadChange,
+    call?: CatalogCall,
+  ): Promise<UploadSession | undefined> {
+    return this.#run(call, async (db) => {
+      const row = await openAt(db, id, revision)
+        .set({
+          state: JSON.stringify(change.state),
+          expire_time: change.expireTime.getTime(),
+          revision: revision + 1,
+          ...(change.sizeBytes !== undefined && { size_bytes: change.sizeBytes }),
+        })
+        .returning(COLUMNS)
+        .executeTakeFirst();
+      return row && toSession(row);
+    });
+  }
+
+  close(id: string, revision: number, sweepTime: Date, call?: CatalogCall): Promise<boolean> {
+    return this.#run(call, async (db) => {
+      const { numUpdatedRows } = await openAt(db, id, revision)
+        .set({ closed: 1, expire_time: sweepTime.getTime(), request_key: null })
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    });
+  }
+}
+
+/** Keeps an open session as it is until the transaction is over; false if there is none at this revision. */
+export async function holdSession(
+  trx: Transaction<Tables>,
+  id: string,
+  revision: number,
+  locksRows: boolean,
+): Promise<boolean> {
+  const open = await trx
+    .selectFrom('uploads')
+    .select('id')
+    .where('id', '=', id)
+    .where('revision', '=', revision)
+    .where('closed', '=', 0)
+    .$if(locksRows, (query) => query.forUpdate())
+    .executeTakeFirst();
+  return open !== undefined;
+}
+
+/** Removes a session that the transaction holds. */
+export async function removeSession(trx: Transaction<Tables>, id: string): Promise<void> {
+  await trx.deleteFrom('uploads').where('id', '=', id).execute();
+}
+
+const COLUMNS = ['id', 'revision', 'state', 'expire_time'] as const;
+
+function openAt(db: Kysely<Tables>, id: string, revision: number) {
+  return db
+    .updateTable('uploads')
+    .where('id', '=', id)
+    .where('revision', '=', revision)
+    .where('closed', '=', 0);
+}
+
+function toSession(row: {
+  id: string;
+  revision: number | string;
+  state: string;
+  expire_time: number | string;
+}): UploadSession {
+  return {
+    id: row.id,
+    revision: Number(row.revision),
+    state: JSON.parse(row.state) as JsonValue,
+    expireTime: new Date(Number(row.expire_time)),
+  };
+}
