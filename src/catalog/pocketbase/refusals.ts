@@ -53,6 +53,13 @@ export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): A
   }
   if (ours === undefined && schema.attributes.has(name))
     return invalidAttribute(name, 'its rules refuse the value', refusal);
+  if (name === 'id') {
+    const metadata = { field: 'id' };
+    return new AssetError('CATALOG_REFUSED', 'There is a file with this id already.', {
+      metadata,
+      cause: refusal,
+    });
+  }
   // A field that callers do not see: its name is for the log.
   if (ours === undefined && !schema.relations.has(name)) return refusedByRule(refusal);
   const path = ours === undefined ? `relations.${name}` : field;
