@@ -1,13 +1,15 @@
 import type { Logger } from 'pino';
-import { openStore } from './app-drivers.ts';
+import { openCatalog, openStore } from './app-drivers.ts';
 import type { FileCatalog } from './catalog/file-catalog.ts';
 import type { Config } from './config.ts';
 import type { RecordLoader } from './files/record-loader.ts';
 import type { Dependency } from './health.ts';
+import type { OldSystem } from './legacy/audit.ts';
 import { checkOldBucket } from './legacy/check.ts';
 import type { OldBucket } from './legacy/locate.ts';
 import type { ServedOldFiles } from './legacy/old-files.ts';
 import { openLog } from './log.ts';
+import { SettingsError } from './options/environment.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 
 /** The old bucket that the configuration names; undefined where there is none. Nothing of it is reached yet. */
@@ -54,4 +56,30 @@ export async function checkLegacy(config: Config): Promise<void> {
 /** True if the bucket of the service is called like the old one: the two may be one under two addresses. */
 function hasSameName({ legacy, store }: Config): boolean {
   return store.kind === 's3' && store.s3.bucket === legacy?.s3.bucket;
+}
+
+/**
+ * Opens everything that a step of the move works with, and lets go of it afterwards. The old bucket is looked at first.
+ *
+ * @throws SettingsError where the settings name no old system
+ */
+export async function withOldSystem<T>(config: Config, work: (system: OldSystem) => Promise<T>): Promise<T> {
+  const bucket = await openOldBucket(config);
+  if (bucket === undefined) {
+    throw new SettingsError(['ASSET_LEGACY_S3_BUCKET: is required: there is no old system to move from']);
+  }
+  const catalog = await openCatalog(config, { mustExist: true });
+  const { store } = await openStore(config, '', openLog('silent'));
+  try {
+    await checkOldBucket(bucket.reader, hasSameName(config) ? store : undefined);
+    const mistakes = (await catalog.inspect({ relations: [], usages: [] })).filter(
+      ({ level }) => level === 'mistake',
+    );
+    if (mistakes.length > 0) throw new SettingsError(mistakes.map(({ text }) => text));
+    await catalog.check();
+    return await work({ bucket, catalog, store });
+  } finally {
+    bucket.reader.close();
+    await Promise.all([store.close(), catalog.close()]);
+  }
 }

@@ -5,6 +5,7 @@ import { addCompletionCommand } from './completion.ts';
 import { addDevTokenCommand } from './dev-token-command.ts';
 import { explain } from './explain.ts';
 import { addHealthCommand } from './health-command.ts';
+import { addLegacyCommands } from './legacy-commands.ts';
 import { addServiceCommands } from './service-commands.ts';
 import { guardOutput, say } from './terminal.ts';
 
@@ -34,6 +35,7 @@ export async function program(args: readonly string[]): Promise<number> {
     .addHelpText('after', ENVIRONMENT)
     .exitOverride();
   addServiceCommands(root);
+  addLegacyCommands(root);
   addClientCommands(root);
   addHealthCommand(root);
   addDevTokenCommand(root);

@@ -17,6 +17,19 @@ export interface ListedObject {
   readonly etag: string;
 }
 
+type Openness = 'open' | 'closed' | 'unknown';
+
+/** Who can read a bucket without a key. */
+export interface PublicAccess {
+  /** Whether the policy of the bucket lets everybody do something; unknown where it cannot be read. */
+  readonly policy: Openness;
+  readonly acl: Openness;
+  /** What came of reading an object without a key; unknown where there is none. */
+  readonly anonymousGet: Openness;
+  /** What came of listing the bucket without a key. */
+  readonly anonymousList: Openness;
+}
+
 /**
  * Reads a bucket that others fill: any key, as it is, and nothing is ever written. Every method rejects with
  * STORE_UNAVAILABLE if the bucket cannot be reached, and never takes that for an object that is missing.
@@ -33,6 +46,13 @@ export interface ObjectReader {
 
   /** The next objects behind a key, in the order of the list; at most 1,000. None mean that there are no more. */
   list(after: string, call?: StoreCall): Promise<readonly ListedObject[]>;
+
+  /**
+   * Finds out who can read the bucket without a key, by its settings and by trying.
+   *
+   * @param sampleKey - an object to try with; undefined where there is none
+   */
+  publicAccess(sampleKey: string | undefined, call?: StoreCall): Promise<PublicAccess>;
 
   /** The time that signed URLs live by; see `BlobStore.now`. */
   now(): Date;

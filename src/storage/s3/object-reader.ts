@@ -2,11 +2,12 @@ import { GetObjectCommand, ListObjectsV2Command, type HeadObjectCommandOutput } 
 import type { Readable } from 'node:stream';
 import { BlobReader } from '../blob-reader.ts';
 import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from '../blob-store.ts';
-import type { ListedObject, ObjectInfo, ObjectReader } from '../object-reader.ts';
+import type { ListedObject, ObjectInfo, ObjectReader, PublicAccess } from '../object-reader.ts';
 import { blobMissing, storeUnavailable } from '../store-errors.ts';
 import { abortBy, S3Bucket, type S3Options } from './bucket.ts';
 import { isMissingKey, isTaken, setupFaultOf } from './errors.ts';
 import { S3UrlSigner } from './presign.ts';
+import { publicAccessOf } from './public-access.ts';
 import { escapePath } from './signature.ts';
 
 const CHECK_TIMEOUT_MS = 5_000;
@@ -15,10 +16,12 @@ const CHECK_TIMEOUT_MS = 5_000;
 export class S3ObjectReader implements ObjectReader {
   readonly #bucket: S3Bucket;
   readonly #signer: S3UrlSigner;
+  readonly #publicEndpoint: string | undefined;
 
   constructor(options: S3Options) {
     const { bucket, endpoint, publicEndpoint = endpoint } = options;
     this.#bucket = new S3Bucket(options);
+    this.#publicEndpoint = publicEndpoint;
     this.#signer = new S3UrlSigner(this.#bucket.client, { bucket, endpoint: publicEndpoint });
   }
 
@@ -69,6 +72,10 @@ export class S3ObjectReader implements ObjectReader {
     return (page.Contents ?? []).map(({ Key = '', Size = 0, ETag = '' }) => {
       return { key: Key, sizeBytes: Size, etag: ETag };
     });
+  }
+
+  publicAccess(sampleKey: string | undefined, { signal }: StoreCall = {}): Promise<PublicAccess> {
+    return publicAccessOf(this.#bucket, this.#publicEndpoint, sampleKey, signal);
   }
 
   now(): Date {

@@ -1,0 +1,99 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import type { Config } from '../config.ts';
+import { audit } from '../legacy/audit.ts';
+import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
+
+/** Options of `legacy audit`. */
+export interface AuditFlags {
+  readonly json?: true;
+  /** Path of the report, one JSON line for each file. */
+  readonly report?: string;
+  readonly restart?: true;
+}
+
+/** Runs `legacy audit` and prints what it found. Resolves with the exit code. */
+export async function runAudit(config: Config, flags: AuditFlags): Promise<number> {
+  const { withOldSystem } = await import('../app-legacy.ts');
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  let file: FileHandle | undefined;
+  let size = 0;
+  try {
+    const report = await withOldSystem(config, (system) =>
+      audit(
+        system,
+        {
+          restart: flags.restart ?? false,
+          async begin(reportBytes) {
+            if (flags.report === undefined) return;
+            // A run that goes on writes behind what the last one had kept.
+            file = await open(flags.report, reportBytes > 0 ? 'r+' : 'w', 0o600);
+            await file.truncate(reportBytes);
+            size = reportBytes;
+          },
+          async write(lines) {
+            const text = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+            if (file !== undefined) await file.write(text, 0, text.length, size);
+            return (size += file === undefined ? 0 : text.length);
+          },
+        },
+        interrupted.signal,
+      ),
+    );
+    process.stdout.write(flags.json ? `${JSON.stringify(toJson(report))}\n` : asText(report));
+    const problems = problemsOf(report);
+    if (problems > 0) process.stderr.write(`asset-service: ${problems} files or objects need attention\n`);
+    return problems > 0 ? 1 : 0;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    await file?.close();
+  }
+}
+
+function toJson(report: AuditReport): object {
+  const { records, objects, access, findings, startTime, resumedFrom, lastOldWrite } = report;
+  return {
+    ...{ problems: problemsOf(report), records, objects, access, findings },
+    ...{ start_time: startTime, resumed_from: resumedFrom, last_old_write: lastOldWrite ?? null },
+  };
+}
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  whole: 'old files, as their records say',
+  moved: 'files in the store of the service',
+  'moved-damaged': 'files of the service whose bytes are not in its store',
+  missing: 'records without bytes',
+  'no-key': 'records whose fields give no key',
+  'size-mismatch': 'objects of another size than the record says',
+  'type-mismatch': 'objects of another type than the record says',
+  'foreign-link': 'links to an object of another record',
+  unknown: 'not known: the store did not answer',
+  known: 'objects of records',
+  thumb: 'thumbs of such objects',
+  orphan: 'objects without a record',
+  'orphan-thumb': 'thumbs of files that are gone',
+};
+
+function asText(report: AuditReport): string {
+  const { records, objects, access, findings, lastOldWrite } = report;
+  const rows = (counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts).map(
+      ([status, count]) => `  ${String(count).padStart(9)}  ${MEANINGS[status] ?? status}`,
+    );
+  const ways = {
+    policy: access.policy,
+    ACL: access.acl,
+    GET: access.anonymousGet,
+    LIST: access.anonymousList,
+  };
+  return [
+    ...['records', ...rows(records), 'objects', ...rows(objects)],
+    `public access: ${Object.entries(ways)
+      .map(([way, is]) => `${way} ${is}`)
+      .join(', ')}`,
+    ...findings.map(({ level, text }) => `${level}: ${text}`),
+    ...(lastOldWrite ? [`last file written past the service: ${lastOldWrite.id}, ${lastOldWrite.time}`] : []),
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,79 @@
+import { GetBucketAclCommand, GetBucketPolicyCommand } from '@aws-sdk/client-s3';
+import type { PublicAccess } from '../object-reader.ts';
+import { abortBy, type S3Bucket } from './bucket.ts';
+import { hasCode, statusOf } from './errors.ts';
+import { escapePath } from './signature.ts';
+import { resolveTarget } from './target.ts';
+
+const TIMEOUT_MS = 10_000;
+
+const EVERYBODY = /\/groups\/global\/(AllUsers|AuthenticatedUsers)$/;
+
+/** Reads policy and ACL of a bucket, and tries to read and to list it without a key. */
+export async function publicAccessOf(
+  bucket: S3Bucket,
+  publicEndpoint: string | undefined,
+  sampleKey: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<PublicAccess> {
+  const { url, path } = await resolveTarget(bucket.client, bucket.name, publicEndpoint);
+  const at = (rest: string) => `${url.protocol}//${url.host}${path}${rest}`;
+  const [policy, acl, get, list] = await Promise.all([
+    policyOf(bucket, signal),
+    aclOf(bucket, signal),
+    sampleKey === undefined ? ('unknown' as const) : tried(at(escapePath(sampleKey)), signal),
+    tried(at('?list-type=2&max-keys=1'), signal),
+  ]);
+  return { policy, acl, anonymousGet: get, anonymousList: list };
+}
+
+async function policyOf(bucket: S3Bucket, signal: AbortSignal | undefined): Promise<PublicAccess['policy']> {
+  try {
+    const command = new GetBucketPolicyCommand({ Bucket: bucket.name });
+    const { Policy = '' } = await bucket.send(signal, (attempt) =>
+      bucket.client.send(command, abortBy(attempt)).catch((error: unknown) => {
+        if (hasCode(error, 'NoSuchBucketPolicy')) return { Policy: '' };
+        throw error;
+      }),
+    );
+    return Policy !== '' && isPublicPolicy(Policy) ? 'open' : 'closed';
+  } catch {
+    return 'unknown';
+  }
+}
+
+function isPublicPolicy(text: string): boolean {
+  const { Statement = [] } = JSON.parse(text) as { Statement?: unknown };
+  const statements = [Statement].flat() as { Effect?: string; Principal?: unknown }[];
+  return statements.some(({ Effect, Principal }) => {
+    const named =
+      typeof Principal === 'object' && Principal !== null ? Object.values(Principal).flat() : [Principal];
+    return Effect === 'Allow' && named.includes('*');
+  });
+}
+
+async function aclOf(bucket: S3Bucket, signal: AbortSignal | undefined): Promise<PublicAccess['acl']> {
+  try {
+    const command = new GetBucketAclCommand({ Bucket: bucket.name });
+    const { Grants = [] } = await bucket.send(signal, (attempt) =>
+      bucket.client.send(command, abortBy(attempt)),
+    );
+    return Grants.some(({ Grantee }) => EVERYBODY.test(Grantee?.URI ?? '')) ? 'open' : 'closed';
+  } catch (error) {
+    // Where buckets have no ACLs, nobody is let in by one.
+    return statusOf((error as { cause?: unknown }).cause) === 501 ? 'closed' : 'unknown';
+  }
+}
+
+/** Whether a request without a key is answered: a refusal alone says no. */
+async function tried(url: string, signal: AbortSignal | undefined): Promise<PublicAccess['anonymousGet']> {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  try {
+    const response = await fetch(url, { signal: signal ? AbortSignal.any([signal, timeout]) : timeout });
+    await response.body?.cancel();
+    if (response.ok) return 'open';
+    return response.status === 401 || response.status === 403 ? 'closed' : 'unknown';
+  } catch {
+    return 'unknown';
+  }
+}
