@@ -29,8 +29,8 @@ import type { SignedUrls } from './signed-url.ts';
 import { blobMissing, storeFull } from './store-errors.ts';
 
 /**
- * Blobs as files of one directory, used by one process at a time. A blob is written beside its place, made
- * durable and then linked to its name, which is one step and fails if the name is taken.
+ * Blobs as files in one directory, used by one process at a time. A blob is written to a temporary file, made
+ * durable, and then linked to its name: one step that fails if the name exists.
  */
 export class FilesystemBlobStore implements BlobStore {
   readonly kind = 'filesystem';
@@ -41,10 +41,10 @@ export class FilesystemBlobStore implements BlobStore {
   readonly #writers = new PartWriters();
 
   /**
-   * Makes `dir` if there is none.
+   * Creates `dir` if it does not exist.
    *
-   * @param urls - signs for the route under which the service serves the blobs
-   * @param minFreeBytes - what has to stay free of the disk: see {@link DiskSpace}
+   * @param urls - signs URLs of the route on which the service serves the blobs
+   * @param minFreeBytes - disk space that must stay free: see {@link DiskSpace}
    */
   constructor(dir: string, urls: SignedUrls, minFreeBytes?: number) {
     this.#layout = new FilesystemLayout(dir);
@@ -247,7 +247,7 @@ export class FilesystemBlobStore implements BlobStore {
     if (shortage) throw storeFull(shortage);
   }
 
-  /** Like {@link onDisk}; also tells a disk that is gone from whatever else was missed on it. */
+  /** Like {@link onDisk}; also distinguishes a missing disk from a missing file. */
   async #onDisk<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await onDisk(work);

@@ -60,6 +60,6 @@ export interface ObjectReader {
   /** Resolves if the bucket can be reached and read, within 5 seconds. */
   check(call?: StoreCall): Promise<void>;
 
-  /** Lets go of connections. */
+  /** Releases connections. */
   close(): void;
 }

@@ -27,7 +27,7 @@ import { blobMissing, storeUnavailable } from './store-errors.ts';
 
 const CHECK_TIMEOUT_MS = 5_000;
 
-/** Blobs in a bucket of any S3. */
+/** Blobs in a bucket of any S3-compatible store. */
 export class S3BlobStore implements BlobStore {
   readonly kind = 's3';
   readonly partLimits = { minBytes: 5 * 1024 ** 2, maxBytes: 5 * 1024 ** 3, maxParts: 10_000 };
@@ -105,7 +105,7 @@ export class S3BlobStore implements BlobStore {
       } catch (error) {
         if (isMissingKey(error)) throw blobMissing(error);
         if (!isPastEnd(error)) throw error;
-        // An empty object has no range at all, not even from 0.
+        // An empty object has no valid range, not even from 0.
         if (range?.offset === 0) return undefined;
         throw new AssetError('READ_OFFSET_OUT_OF_RANGE', 'the offset lies beyond the end', { cause: error });
       }

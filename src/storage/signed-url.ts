@@ -1,13 +1,13 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { SignedUrl, SignedUrlOptions } from './blob-store.ts';
 
-/** What a signed URL grants: a blob to read, or one part of a multipart blob to send. */
+/** What a signed URL permits: reading a blob, or sending one part of a multipart blob. */
 export type BlobGrant = ReadGrant | PartGrant;
 
-/** Leave to read a blob by GET or HEAD. */
+/** Permission to read a blob by GET or HEAD. */
 export interface ReadGrant {
   readonly kind: 'read';
-  /** Name of the grant; the URL shows it. */
+  /** Id of the grant; visible in the URL. */
   readonly id: string;
   readonly key: string;
   readonly contentType: string;
@@ -15,40 +15,40 @@ export interface ReadGrant {
   readonly cacheControl: string;
 }
 
-/** Leave to send one part of an unfinished multipart blob by PUT. */
+/** Permission to send one part of an unfinished multipart blob by PUT. */
 export interface PartGrant {
   readonly kind: 'part';
-  /** Name of the grant; the URL shows it. */
+  /** Id of the grant; visible in the URL. */
   readonly id: string;
   readonly key: string;
   readonly multipartId: string;
   readonly partNumber: number;
-  /** Exact size of the part. */
+  /** Exact size of the part in bytes. */
   readonly sizeBytes: number;
 }
 
-/** What {@link SignedUrls.verify} found: a grant, a URL past its time, or something we never signed. */
+/** Result of {@link SignedUrls.verify}: a grant, an expired URL, or one that was not signed here. */
 export type BlobGrantResult =
   | { readonly status: 'valid'; readonly grant: BlobGrant }
   | { readonly status: 'expired' }
   | { readonly status: 'invalid' };
 
-/** Path that signed URLs have below the public URL. */
+/** Path of signed URLs below the public URL. */
 export const SIGNED_PATH = '/blobs/';
 
-/** Parameter that shows the name of the grant to whoever reads an access log; an S3 has the same. */
+/** Parameter with the grant id, for access logs; S3 URLs have the same. */
 const GRANT_PARAMETER = '?x-grant=';
 
-/** A token is decrypted with the first 16 bytes of its signature as the nonce. */
+/** The first 16 bytes of the signature are the nonce of the encryption. */
 const SIGNATURE_BYTES = 32;
 const NONCE_BYTES = 16;
 
 /**
- * URLs of blobs that the service serves itself. All that a URL grants stands in one token, signed with
- * HMAC-SHA-256 and encrypted, so that whoever holds it learns no key and can change nothing.
+ * URLs of blobs that the service serves itself. One token contains everything that a URL permits. It is signed with
+ * HMAC-SHA-256 and encrypted, so that its holder learns no key and can change nothing.
  *
- * Equal grants give equal URLs: the nonce is the signature of the plain text itself (the construction of
- * RFC 5297, synthetic initialisation vectors), which is safe to repeat for equal texts.
+ * Equal grants give equal URLs: the nonce is the signature of the plain text (synthetic initialisation vectors, the
+ * construction of RFC 5297), which is safe to repeat for equal texts.
  */
 export class SignedUrls {
   readonly #publicUrl: string;
@@ -57,8 +57,8 @@ export class SignedUrls {
   readonly #encryptionKey: Buffer;
 
   /**
-   * `publicUrl` is what the URLs start with; it may have a path. `secret` is at least 32 random bytes, the
-   * same in every process that shall accept the URLs.
+   * @param publicUrl - start of the URLs; may have a path
+   * @param secret - at least 32 random bytes, the same in every process that accepts the URLs
    */
   constructor(publicUrl: string, secret: Uint8Array) {
     if (secret.length < 32) throw new RangeError('the secret of signed URLs must have 32 bytes or more');
@@ -68,7 +68,7 @@ export class SignedUrls {
     this.#encryptionKey = derive(secret, 'asset signed url: encrypt');
   }
 
-  /** Returns the URL that grants something until `issuedAt` plus `ttlSeconds`. */
+  /** Returns a URL that is valid until `issuedAt` plus `ttlSeconds`. */
   sign(
     grant: BlobGrant,
     { issuedAt, ttlSeconds }: Pick<SignedUrlOptions, 'issuedAt' | 'ttlSeconds'>,
@@ -83,8 +83,8 @@ export class SignedUrls {
   }
 
   /**
-   * Tells what a request may have. `pathAndQuery` is the target of the request as the server got it, with or
-   * without the path of the public URL, since a reverse proxy may take that away.
+   * Returns what a request may do. `pathAndQuery` is the request target, with or without the path of the public
+   * URL, which a reverse proxy may remove.
    */
   verify(pathAndQuery: string, now: Date): BlobGrantResult {
     const path = pathAndQuery.startsWith(this.#pathPrefix + SIGNED_PATH)
@@ -96,7 +96,7 @@ export class SignedUrls {
     const token = path.slice(SIGNED_PATH.length, end);
     const shownId = path.slice(end + GRANT_PARAMETER.length);
     const bytes = Buffer.from(token, 'base64url');
-    // Decoding is lenient: several texts give the same bytes, of which we made one.
+    // Decoding is lenient: several texts give the same bytes, but only one is ours.
     if (bytes.length <= SIGNATURE_BYTES || bytes.toString('base64url') !== token)
       return { status: 'invalid' };
 
@@ -116,7 +116,7 @@ export class SignedUrls {
   }
 }
 
-/** A grant without the names of its fields, which would make every URL longer. */
+/** A grant as an array without field names, to keep URLs short. */
 type GrantFields =
   | ['read', id: string, key: string, contentType: string, contentDisposition: string, cacheControl: string]
   | ['part', id: string, key: string, multipartId: string, partNumber: number, sizeBytes: number];

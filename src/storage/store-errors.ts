@@ -1,12 +1,12 @@
 import { AssetError } from '../errors.ts';
 
-/** How long callers are told to wait before they try again, in milliseconds. */
+/** Retry delay for callers, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
-/** The same where somebody has to make room first. */
+/** Retry delay if somebody must free space first, in milliseconds. */
 const FULL_RETRY_AFTER_MS = 10_000;
 
-/** The error of a store that cannot be reached or does not do its work; `cause`, best a `SetupFault`, is for the log. */
+/** The error of a store that is not available; `cause`, preferably a `SetupFault`, is for the log. */
 export function storeUnavailable(cause: unknown): AssetError {
   return new AssetError('STORE_UNAVAILABLE', 'the blob store cannot be used now: try again later', {
     cause,
@@ -14,7 +14,7 @@ export function storeUnavailable(cause: unknown): AssetError {
   });
 }
 
-/** The error of a store that takes nothing new until there is room; `cause` is for the log. */
+/** The error of a store without free space; `cause` is for the log. */
 export function storeFull(cause: unknown): AssetError {
   return new AssetError(
     'STORE_UNAVAILABLE',
@@ -26,13 +26,13 @@ export function storeFull(cause: unknown): AssetError {
   );
 }
 
-/** The error of a body whose size is not what it was said to be. */
+/** The error of a body that does not have its declared size. */
 export function sizeMismatch(saidBytes: number, cameBytes: number | string): AssetError {
   const message = `the size was said to be ${saidBytes} bytes, but ${cameBytes} came`;
   return new AssetError('SIZE_MISMATCH', message);
 }
 
-/** The error of bytes that do not have the CRC32C that came with them. */
+/** The error of bytes that do not match their CRC32C. */
 export function checksumMismatch(cause?: unknown): AssetError {
   return new AssetError('CHECKSUM_MISMATCH', 'the bytes do not have the CRC32C that came with them', {
     metadata: { checksum: 'crc32c' },
@@ -40,12 +40,12 @@ export function checksumMismatch(cause?: unknown): AssetError {
   });
 }
 
-/** The error of a multipart blob that was aborted, or whose parts are gone. */
+/** The error of a multipart blob that was aborted or lost its parts. */
 export function multipartGone(cause?: unknown): AssetError {
   return new AssetError('UPLOAD_EXPIRED', 'the upload was cleaned up: upload again', { cause });
 }
 
-/** The error of a blob that is not there. */
+/** The error of a blob that does not exist. */
 export function blobMissing(cause?: unknown): AssetError {
   return new AssetError('BLOB_MISSING', 'the bytes of the file are not in the store', { cause });
 }

@@ -16,8 +16,8 @@ function isSystemError(error: unknown): boolean {
 }
 
 /**
- * Runs work on the file system. What the system refuses, such as a full disk or a directory that
- * is gone, becomes STORE_UNAVAILABLE; anything else passes.
+ * Runs work on the file system. System errors, such as a full disk or a missing directory, become
+ * STORE_UNAVAILABLE; other errors pass through.
  */
 export async function onDisk<T>(work: () => Promise<T>): Promise<T> {
   try {
@@ -29,8 +29,8 @@ export async function onDisk<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Writes a body into an open file from `offset` on and makes it durable. Rejects with SIZE_MISMATCH or
- * CHECKSUM_MISMATCH, and with the signal's reason.
+ * Writes a body to an open file at `offset` and makes it durable. Rejects with SIZE_MISMATCH, CHECKSUM_MISMATCH or
+ * the signal's reason.
  */
 export async function writeBody(
   file: FileHandle,
@@ -55,7 +55,7 @@ export async function writeBody(
   await file.sync();
 }
 
-/** Passes chunks on until the signal is aborted, also while their source keeps us waiting. */
+/** Passes chunks on until the signal is aborted, even while the source is slow. */
 async function* abortable(
   chunks: BlobBody['chunks'],
   signal: AbortSignal | undefined,
@@ -76,12 +76,12 @@ async function* abortable(
       yield next.value;
     }
   } finally {
-    // Not awaited: a source that hangs would not answer.
+    // Not awaited, because a source that hangs would not answer.
     void Promise.resolve(iterator.return?.()).catch(() => undefined);
   }
 }
 
-/** Makes the names in a directory durable. */
+/** Makes the entries of a directory durable. */
 export async function syncDir(path: string): Promise<void> {
   const dir = await open(path, 'r');
   try {

@@ -9,46 +9,46 @@ import { makePrivate, makePrivateDir } from '../../private-files.ts';
 import { multipartGone } from '../store-errors.ts';
 
 /**
- * What lies where in the directory of the store.
+ * The directory of the store.
  *
- * - `blobs/` holds the blobs, a directory for each segment of the key but the last.
- * - `unfinished/` holds what is being written, named by a hash of the key and a random id. It outlives the
- *   process: a multipart blob can be gone on with or aborted after a restart.
+ * - `blobs/` has the blobs, with a directory for each segment of the key except the last.
+ * - `unfinished/` has what is being written, named by a hash of the key and a random id. It survives the process: a
+ *   multipart blob can be continued or aborted after a restart.
  *
- * The directory may itself be reached through a symbolic link. Below it none is followed.
+ * The directory itself may be a symbolic link. Links inside it are not followed.
  */
 export class FilesystemLayout {
   readonly #blobs: string;
   readonly #unfinished: string;
 
-  /** Makes the directories if there are none. */
+  /** Creates the directories if they do not exist. */
   constructor(dir: string) {
     makePrivateDir(dir);
     const root = realpathSync(dir);
     this.#blobs = join(root, 'blobs');
     this.#unfinished = join(root, 'unfinished');
     for (const path of [this.#blobs, this.#unfinished]) {
-      // Those of earlier versions were open to all.
+      // Earlier versions created them readable for all users.
       if (!makePrivateDir(path)) makePrivate(path);
     }
   }
 
   /**
-   * The file of a key. It ends in a character that keys do not have, so that one key may go on where another
-   * ends; segments longer than the system allows are cut with another such character.
+   * Path of a key's file. It ends with a character that keys do not have, so that one key may be a prefix of
+   * another. Segments longer than a file name are split with another such character.
    */
   blobPath(key: string): string {
     assertBlobKey(key);
     return join(this.#blobs, `${key.replace(/[^/]{200}(?=[^/])/g, '$&+/')}~`);
   }
 
-  /** A new file to write in; rejects like {@link assertNoLink}. */
+  /** A new file to write to; rejects like {@link assertNoLink}. */
   async temporaryPath(key: string): Promise<string> {
     await assertNoLink(this.#unfinished);
     return join(this.#unfinished, unfinishedName(key));
   }
 
-  /** The directory of a multipart blob. Throws UPLOAD_EXPIRED where the id is none of the key's. */
+  /** Directory of a multipart blob. Throws UPLOAD_EXPIRED if the id does not belong to the key. */
   multipartDir(key: string, multipartId: string): string {
     assertBlobKey(key);
     if (!multipartId.startsWith(unfinishedPrefix(key)) || !/^[0-9a-f-]+$/.test(multipartId))
@@ -56,19 +56,19 @@ export class FilesystemLayout {
     return join(this.#unfinished, multipartId);
   }
 
-  /** Where the blobs lie; rejects like {@link assertNoLink}. */
+  /** Directory of the blobs; rejects like {@link assertNoLink}. */
   async blobsDir(): Promise<string> {
     await assertNoLink(this.#blobs);
     return this.#blobs;
   }
 
-  /** Where all that is unfinished lies; rejects like {@link assertNoLink}. */
+  /** Directory of unfinished data; rejects like {@link assertNoLink}. */
   async unfinishedDir(): Promise<string> {
     await assertNoLink(this.#unfinished);
     return this.#unfinished;
   }
 
-  /** All that is unfinished under a key. */
+  /** All unfinished data of a key. */
   async unfinishedOf(key: string): Promise<{ readonly name: string; readonly path: string }[]> {
     await assertNoLink(this.#unfinished);
     const names = await readdir(this.#unfinished);
@@ -77,20 +77,20 @@ export class FilesystemLayout {
   }
 
   /**
-   * Gives a whole and durable file the name of a blob, in one step.
+   * Links a complete and durable file to the name of a blob, in one step.
    *
    * @param path - a {@link blobPath}
    */
   async publish(file: string, path: string, signal: AbortSignal | undefined): Promise<'created' | 'exists'> {
     signal?.throwIfAborted();
-    // A root that is gone, such as a disk that is not mounted, is not to be made anew.
+    // Does not recreate a missing root, which may be an unmounted disk.
     await this.assertThere();
     await makeDirs(dirname(path));
     try {
       await link(file, path);
     } catch (error) {
       if (hasErrno(error, 'EEXIST') && (await isThere(path))) return 'exists';
-      // The only other name that can be missing is that of the file: somebody aborted it.
+      // Only the file itself can be missing: somebody aborted it.
       throw hasErrno(error, 'ENOENT') ? multipartGone(error) : error;
     }
     await syncDir(dirname(path));
@@ -99,18 +99,21 @@ export class FilesystemLayout {
     throw signal.reason;
   }
 
-  /** Resolves if the disk is there, so that a file which is missing does not exist; rejects like {@link assertNoLink}. */
+  /**
+   * Resolves if the disk is mounted, so that a missing file really does not exist; rejects like {@link
+   * assertNoLink}.
+   */
   async assertThere(): Promise<undefined> {
     await assertNoLink(this.#blobs);
   }
 }
 
-/** A new name for something unfinished. */
+/** A new name for unfinished data. */
 export function unfinishedName(key: string): string {
   return unfinishedPrefix(key) + randomBytes(8).toString('hex');
 }
 
-/** What the names of all that is unfinished under a key begin with, so that it can be found. */
+/** Prefix of the names of all unfinished data of a key. */
 function unfinishedPrefix(key: string): string {
   return `${createHash('sha256').update(key).digest('hex').slice(0, 32)}-`;
 }

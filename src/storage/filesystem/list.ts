@@ -4,7 +4,7 @@ import { isBlobKey, type ListedBlob, type ListPage } from '../blob-store.ts';
 import { hasErrno } from './files.ts';
 import { FilesystemMultipart } from './multipart.ts';
 
-/** Blobs by their keys, as files below a directory; see `BlobStore.listBlobs`. */
+/** Blobs by key; see `BlobStore.listBlobs`. */
 export async function listBlobFiles(root: string, page: ListPage): Promise<ListedBlob[]> {
   const found: ListedBlob[] = [];
   for await (const [key, path] of keysBelow(root, '', page)) {
@@ -32,7 +32,7 @@ export async function listMultipartDirs(dir: string, page: ListPage): Promise<Li
     .slice(0, page.limit);
 }
 
-/** Keys below a directory with the paths of their files, in the order of the keys. */
+/** Keys below a directory with the paths of their files, in key order. */
 async function* keysBelow(
   dir: string,
   before: string,
@@ -40,7 +40,7 @@ async function* keysBelow(
 ): AsyncGenerator<readonly [string, string]> {
   const entries = (await unlessGone(readdir(dir, { withFileTypes: true }))) ?? [];
   const named = entries.flatMap((entry) => {
-    // A segment that is longer than a file name is cut by a `+`; a file ends in `~`.
+    // `+` splits a segment that is longer than a file name; a file name ends with `~`.
     const { name } = entry;
     if (entry.isDirectory())
       return [{ name, isFile: false, key: before + (name.endsWith('+') ? name.slice(0, -1) : `${name}/`) }];
@@ -62,13 +62,13 @@ function isIn(key: string, { prefix, after = '' }: ListPage): boolean {
   return key.startsWith(prefix) && key > after;
 }
 
-/** False if no key that begins like this is on the page. */
+/** False if the page has no key with this start. */
 function mayHold(start: string, { prefix, after = '' }: ListPage): boolean {
   const fits = start.startsWith(prefix) || prefix.startsWith(start);
   return fits && (start > after || after.startsWith(start));
 }
 
-/** What was there when its directory was read may be gone by now. */
+/** An entry may have been deleted since its directory was read. */
 async function unlessGone<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;

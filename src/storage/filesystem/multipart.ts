@@ -8,19 +8,18 @@ import { assertNoLink, isThere, openFile } from './paths.ts';
 import { PRIVATE_DIR, PRIVATE_FILE } from '../../private-files.ts';
 import { multipartGone } from '../store-errors.ts';
 
-/** What the multipart blob is to be. */
+/** File with the properties of the blob. */
 const DESCRIPTION = 'multipart.json';
 
-/** Where parts are written. */
+/** File to which parts are written. */
 const DATA = 'data';
 
-/** The same file once all parts are there: parts are no longer written, and the file may become the blob. */
+/** Name of the same file after sealing: no part is written any more, and it may become the blob. */
 const SEALED = 'sealed';
 
 /**
- * One unfinished multipart blob: a directory with a file for the bytes of all parts, each at its place, and
- * for every part that is whole a small file that says so. It needs no memory of its own, so that it
- * outlives the process.
+ * One unfinished multipart blob: a directory with one file for the bytes of all parts at their offsets, and a small
+ * record file for each complete part. All state is on disk, so it survives the process.
  */
 export class FilesystemMultipart {
   readonly #dir: string;
@@ -31,7 +30,7 @@ export class FilesystemMultipart {
     this.#partSizeBytes = partSizeBytes;
   }
 
-  /** Begins one in a directory that does not exist yet. */
+  /** Creates one in a directory that does not exist yet. */
   static async start(dir: string, key: string, partSizeBytes: number): Promise<void> {
     await assertNoLink(dirname(dir));
     await mkdir(dir, { mode: PRIVATE_DIR });
@@ -45,13 +44,13 @@ export class FilesystemMultipart {
     }
   }
 
-  /** Opens one; rejects with UPLOAD_EXPIRED if it is gone. */
+  /** Opens one; rejects with UPLOAD_EXPIRED if it does not exist. */
   static async open(dir: string): Promise<FilesystemMultipart> {
     const { partSizeBytes } = await readJson<{ partSizeBytes: number }>(join(dir, DESCRIPTION));
     return new FilesystemMultipart(dir, partSizeBytes);
   }
 
-  /** The key of the one in a directory; undefined if there is none, or an earlier version began it. */
+  /** Key of the one in a directory; undefined if there is none, or an earlier version began it. */
   static async keyOf(dir: string): Promise<string | undefined> {
     try {
       return (await readJson<{ key?: string }>(join(dir, DESCRIPTION))).key;
@@ -67,8 +66,8 @@ export class FilesystemMultipart {
   }
 
   /**
-   * Stores one part. A part that is sent again stays as it was until the new one is whole. Rejects with UPLOAD_EXPIRED if the
-   * multipart blob is gone or sealed.
+   * Stores one part. When a part is sent again, the old one stays until the new one is complete. Rejects with
+   * UPLOAD_EXPIRED if the multipart blob does not exist or is sealed.
    */
   async put(partNumber: number, body: BlobBody, signal: AbortSignal | undefined): Promise<BlobPart> {
     if (body.sizeBytes > this.#partSizeBytes) throw new RangeError('a part is larger than its part size');
@@ -87,7 +86,7 @@ export class FilesystemMultipart {
     return part;
   }
 
-  /** The parts that are whole, by number. Rejects with UPLOAD_EXPIRED if the multipart blob is gone. */
+  /** The complete parts, by number. Rejects with UPLOAD_EXPIRED if the multipart blob does not exist. */
   async list(): Promise<BlobPart[]> {
     const names = await readdir(this.#dir).catch(expired);
     const parts = await Promise.all(
@@ -99,11 +98,11 @@ export class FilesystemMultipart {
   }
 
   /**
-   * Checks that `parts` are all here, cuts the data to them and lets no part be written any more. Rejects with
-   * UPLOAD_EXPIRED if a part is not here. May be repeated after a crash.
+   * Checks that all `parts` are present, truncates the data to them and prevents further writes. Rejects with
+   * UPLOAD_EXPIRED if a part is missing. May be repeated after a crash.
    *
-   * The file gets another name before it becomes a blob. Otherwise a crash between that and the removal of the
-   * directory would leave the blob open to whoever has the URL of a part.
+   * The file is renamed before it becomes a blob. Otherwise, after a crash before the directory is removed, whoever
+   * has a part's URL could still change the blob.
    */
   async seal(parts: readonly BlobPart[]): Promise<void> {
     let size = 0;
@@ -119,9 +118,9 @@ export class FilesystemMultipart {
     const isSealed = !(await isThere(dataPath));
     const data = await openFile(isSealed ? this.sealedPath : dataPath, 'write').catch(expired);
     try {
-      // An earlier call sealed fewer parts: the rest is gone.
+      // An earlier call sealed fewer parts and truncated the rest.
       if ((await data.stat()).size < size) throw multipartGone();
-      // Parts beyond the last one may have been sent and given up.
+      // Later parts may have been sent and abandoned.
       await data.truncate(size);
       await data.sync();
     } finally {
@@ -151,7 +150,7 @@ export class FilesystemMultipart {
     const file = await open(path, 'wx+', PRIVATE_FILE).catch(expired);
     try {
       await writeBody(file, body, 0, signal);
-      // A crash in the middle of the copy must not leave the old part's record over mixed bytes.
+      // After a crash during the copy, the old part's record must not describe mixed bytes.
       await rm(join(this.#dir, name));
       await syncDir(this.#dir);
       const chunks = file.createReadStream({ start: 0, autoClose: false }) as AsyncIterable<Uint8Array>;
@@ -176,7 +175,7 @@ async function readJson<T>(path: string): Promise<T> {
   }
 }
 
-/** Puts a file under its name in one step, so that nobody ever reads half of it. */
+/** Writes a file and renames it in one step, so that readers never see half of it. */
 async function writeDurably(path: string, value: unknown): Promise<void> {
   const temporary = `${path}.${randomBytes(4).toString('hex')}`;
   const file = await open(temporary, 'wx', PRIVATE_FILE);

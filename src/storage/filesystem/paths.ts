@@ -4,15 +4,15 @@ import { dirname } from 'node:path';
 import { PRIVATE_DIR } from '../../private-files.ts';
 import { hasErrno, syncDir } from './files.ts';
 
-// Without O_NONBLOCK a named pipe would hold the thread that opens it until somebody writes to it.
+// Without O_NONBLOCK, opening a named pipe would block a thread until somebody writes to it.
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
 
 /**
- * Opens a regular file that is there. A symbolic link is never followed, neither in the place of the file nor
- * in that of a folder above it: whoever can put one there would have the service read or write what lies elsewhere.
- * Rejects with the system code ELOOP then, and where there is something else than a file.
+ * Opens an existing regular file. Never follows a symbolic link, neither at the file nor at a directory above it:
+ * otherwise whoever can create one could make the service read or write elsewhere. Rejects with the system code
+ * ELOOP for a link or anything else that is not a file.
  *
- * @param path - absolute, and real but for what has been planted
+ * @param path - absolute, and without symbolic links above the store's directory
  */
 export async function openFile(path: string, access: 'read' | 'write'): Promise<FileHandle> {
   await assertNoLink(dirname(path));
@@ -26,7 +26,7 @@ export async function openFile(path: string, access: 'read' | 'write'): Promise<
   }
 }
 
-/** The size of a regular file in bytes; rejects like {@link openFile}. */
+/** Size of a regular file in bytes; rejects like {@link openFile}. */
 export async function sizeOfFile(path: string): Promise<number> {
   await assertNoLink(dirname(path));
   const stat = await lstat(path);
@@ -34,12 +34,12 @@ export async function sizeOfFile(path: string): Promise<number> {
   return stat.size;
 }
 
-/** Rejects with the system code ELOOP if a path leads through a symbolic link, and with ENOENT if there is nothing. */
+/** Rejects with the system code ELOOP if a path contains a symbolic link, and with ENOENT if it does not exist. */
 export async function assertNoLink(path: string): Promise<void> {
   if ((await realpath(path)) !== path) throw refused(path);
 }
 
-/** Makes a directory and those above it, and makes their names durable. Rejects like {@link assertNoLink}. */
+/** Creates a directory and its parents durably. Rejects like {@link assertNoLink}. */
 export async function makeDirs(path: string): Promise<void> {
   try {
     return await assertNoLink(path);
@@ -52,12 +52,12 @@ export async function makeDirs(path: string): Promise<void> {
     await syncDir(dirname(path));
   } catch (error) {
     if (!hasErrno(error, 'EEXIST')) throw error;
-    // Somebody else was faster, or it is a link to nowhere.
+    // Another process created it first, or it is a dangling link.
     await assertNoLink(path);
   }
 }
 
-/** Tells whether there is a regular file; rejects like {@link openFile} where there is something else. */
+/** Returns whether a regular file exists; rejects like {@link openFile} for anything else. */
 export async function isThere(path: string): Promise<boolean> {
   try {
     await sizeOfFile(path);

@@ -7,8 +7,8 @@ import type { BlobRange } from '../blob-store.ts';
 const STALL_TIMEOUT_MS = 10_000;
 
 /**
- * Reads an open file, or a stretch of it, and closes it in the end. Rejects with READ_OFFSET_OUT_OF_RANGE; the
- * file is then the caller's to close.
+ * Reads an open file or a range, and closes it at the end. Rejects with READ_OFFSET_OUT_OF_RANGE; then the caller
+ * must close the file.
  */
 export async function readRange(
   file: FileHandle,

@@ -3,9 +3,9 @@ import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { makePrivate, PRIVATE_FILE } from '../../private-files.ts';
 
 /**
- * The key that signs the URLs of the filesystem store, kept in a file that only the service can read, so
- * that URLs go on working after a restart. Made with the first call; of two processes that make one at the
- * same time, both get the same.
+ * The key that signs URLs of the filesystem store. It is kept in a file that only the service can read, so that
+ * URLs work after a restart. The first call creates it; two processes that create it at the same time get the same
+ * key.
  */
 export function loadSigningKey(path: string): Buffer {
   makePrivate(path);

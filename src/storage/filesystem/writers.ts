@@ -2,19 +2,19 @@ import { multipartGone } from '../store-errors.ts';
 
 interface Writers {
   readonly ended: AbortController;
-  /** Ends of what is being written, by part number. */
+  /** Completion of the current write, by part number. */
   readonly byPart: Map<number, Promise<unknown>>;
 }
 
 /**
- * Who writes to which unfinished multipart blob of this process. Writes of one part follow each other, and none
- * goes on once the blob is being finished: the file that they write to becomes the blob.
+ * Serialises the writers of unfinished multipart blobs in this process. Writes of one part run one after the other,
+ * and none runs while the blob is being finished, because the file they write to becomes the blob.
  */
 export class PartWriters {
   readonly #writers = new Map<string, Writers>();
   readonly #finishing = new Map<string, Promise<unknown>>();
 
-  /** Runs `work` for one part. Rejects with UPLOAD_EXPIRED, and aborts `work`, if the blob is finished meanwhile. */
+  /** Runs `work` for one part. If the blob is finished meanwhile, aborts `work` and rejects with UPLOAD_EXPIRED. */
   async write<T>(
     multipartId: string,
     partNumber: number,
@@ -40,7 +40,7 @@ export class PartWriters {
     }
   }
 
-  /** Runs `work`, which completes or drops the blob, alone: ends the writers first and lets nobody begin. */
+  /** Runs `work`, which completes or removes the blob, exclusively: ends the writers first and starts no others. */
   async finish<T>(multipartId: string, work: () => Promise<T>): Promise<T> {
     const finished = Promise.resolve(this.#finishing.get(multipartId)).then(async () => {
       const writers = this.#writers.get(multipartId);

@@ -13,42 +13,41 @@ import { S3Putter } from './put.ts';
 import { sendRequest, type Attempt } from './requests.ts';
 import { storeUnavailable } from '../store-errors.ts';
 
-/** Where an S3 is and how it is used. */
+/** Address and options of an S3 bucket. */
 export interface S3Options {
-  /** Its name, or the ARN or alias of an access point. */
+  /** Name of the bucket, or ARN or alias of an access point. */
   readonly bucket: string;
   readonly region: string;
-  /** Address of the S3; that of AWS in the region where left out. */
+  /** Endpoint; default that of AWS in the region. */
   readonly endpoint?: string;
-  /** Address that readers reach the S3 under; signed URLs start with it. `endpoint` where left out. */
+  /** Endpoint that readers use; signed URLs start with it. Default `endpoint`. */
   readonly publicEndpoint?: string;
-  /** True to put the bucket into the path instead of the host name. */
+  /** True puts the bucket into the path instead of the host name. */
   readonly forcePathStyle?: boolean;
-  /** True to reach AWS by IPv6 as well as IPv4. */
+  /** True reaches AWS over IPv6 and IPv4. */
   readonly dualStack?: boolean;
-  /** True to reach AWS by Transfer Acceleration; the bucket has to have it enabled. */
+  /** True reaches AWS by Transfer Acceleration; it must be enabled for the bucket. */
   readonly accelerate?: boolean;
-  /** Encryption at rest; the bucket's default where left out. */
+  /** Encryption at rest; default that of the bucket. */
   readonly encryption?: { readonly algorithm: 'AES256' | 'aws:kms'; readonly kmsKeyId?: string };
-  /** Found by the chain of AWS (environment, profile, role) where left out. */
+  /** Default: the AWS credential chain (environment, profile, role). */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
-  /** How long the store may move nothing while it is its turn, in milliseconds; 10,000 where left out. */
+  /** How long the store may make no progress, in milliseconds; default 10,000. */
   readonly stallTimeoutMs?: number;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
 
-/** One bucket of an S3, and the client that speaks to it: what whole and multipart blobs have in common. */
+/** One bucket and its client: what whole and multipart blobs share. */
 export class S3Bucket {
   readonly name: string;
   readonly client: S3Client;
   readonly clock: StoreClock;
-  /** Sends the bytes of objects and parts. */
   readonly putter: S3Putter;
   readonly stallTimeoutMs: number;
-  /** True once the bucket was seen to be one. */
+  /** True after a list has succeeded once. */
   #isProven = false;
-  /** Fields that a request which makes an object takes. */
+  /** Fields of requests that create an object. */
   readonly encryption: {
     readonly ServerSideEncryption?: 'AES256' | 'aws:kms';
     readonly SSEKMSKeyId?: string;
@@ -59,22 +58,22 @@ export class S3Bucket {
       region,
       ...(endpoint && { endpoint }),
       forcePathStyle: options.forcePathStyle ?? false,
-      // Left out, the environment and the profile of AWS decide.
+      // If omitted, the AWS environment and profile decide.
       ...(options.dualStack !== undefined && { useDualstackEndpoint: options.dualStack }),
       ...(options.accelerate !== undefined && { useAccelerateEndpoint: options.accelerate }),
       ...(options.credentials && { credentials: options.credentials }),
-      // The CRC32C goes as a header of ours. The SDK would read every body once more for its own.
+      // We send the CRC32C header. The SDK would read every body again to compute its own.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
-      // It would take a connection of its own for every body.
+      // It would need a separate connection for every body.
       expectContinueHeader: false,
-      // Its warnings would go past our log, and tell nothing that our errors do not.
+      // SDK warnings would bypass our log and add nothing to our errors.
       logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
-      // Repeated by sendRequest(), which knows what may be repeated.
+      // sendRequest() retries, because it knows what may be repeated.
       maxAttempts: 1,
       requestHandler: new NodeHttpHandler({
         connectionTimeout: CONNECT_TIMEOUT_MS,
-        // Bounded above us. A request that waits for a connection would look like a store that stalls.
+        // Callers limit concurrency. A request that waits for a connection would look like a stalled store.
         httpAgent: { maxSockets: Infinity },
         httpsAgent: { maxSockets: Infinity },
       }),
@@ -94,7 +93,7 @@ export class S3Bucket {
     return { Bucket: this.name, Key: key };
   }
 
-  /** Headers that say the same as {@link encryption}. */
+  /** {@link encryption} as headers. */
   get encryptionHeaders(): Record<string, string> {
     const { ServerSideEncryption, SSEKMSKeyId } = this.encryption;
     return {
@@ -103,13 +102,13 @@ export class S3Bucket {
     };
   }
 
-  /** Lets go of connections. */
+  /** Closes connections. */
   close(): void {
     this.putter.close();
     this.client.destroy();
   }
 
-  /** Runs a request that is safe to repeat; see {@link sendRequest}. */
+  /** Runs a request that is safe to retry; see {@link sendRequest}. */
   send<T>(signal: AbortSignal | undefined, request: (attempt: Attempt) => Promise<T>): Promise<T> {
     return sendRequest({ signal, stallTimeoutMs: this.stallTimeoutMs }, (attempt) =>
       this.#inTime(() => request(attempt)),
@@ -117,8 +116,8 @@ export class S3Bucket {
   }
 
   /**
-   * Resolves if the bucket can be reached and used. Asks by HEAD, but lists one key until that has worked once, and where HEAD is
-   * refused: the answer to HEAD tells neither why, nor whether it comes from an S3.
+   * Resolves if the bucket is available. Uses HEAD, but lists one key until that has succeeded once and if HEAD is
+   * refused: a response to HEAD says neither why it failed nor whether it comes from an S3.
    */
   async check(signal: AbortSignal | undefined, timeoutMs: number): Promise<void> {
     const bucket = { Bucket: this.name };
@@ -137,8 +136,8 @@ export class S3Bucket {
   }
 
   /**
-   * Sends a request again at once if it was refused while its answer corrected the clock. The answer to a HEAD has no
-   * body that could name the time as the reason.
+   * Repeats a request that was refused while its response corrected the clock. A response to HEAD has no body that
+   * could name the time as the reason.
    */
   async #inTime<T>(request: () => Promise<T>): Promise<T> {
     const { offsetMs } = this.clock;
@@ -150,21 +149,21 @@ export class S3Bucket {
     }
   }
 
-  /** What is known of an object; undefined if there is none. */
+  /** Metadata of an object; undefined if it does not exist. */
   async head(key: string, signal: AbortSignal | undefined): Promise<HeadObjectCommandOutput | undefined> {
     return this.send(signal, async (attempt) => {
       try {
         return await this.client.send(new HeadObjectCommand(this.object(key)), abortBy(attempt));
       } catch (error) {
         if (!isMissingKey(error)) throw error;
-        // The answer to HEAD has no body that could say whether the object is missing or the bucket.
+        // A response to HEAD has no body that says whether the object or the bucket is missing.
         await this.client.send(new HeadBucketCommand({ Bucket: this.name }), abortBy(attempt));
         return undefined;
       }
     });
   }
 
-  /** Removes an object, if there is one. */
+  /** Deletes an object, if it exists. */
   async delete(key: string, signal: AbortSignal | undefined): Promise<void> {
     const command = new DeleteObjectCommand(this.object(key));
     await this.send(signal, async (attempt) => {
@@ -177,12 +176,12 @@ export class S3Bucket {
   }
 }
 
-/** How the SDK is told that an attempt is over. */
+/** Passes the end of an attempt to the SDK. */
 export function abortBy(attempt: Attempt): { abortSignal: AbortSignal } {
   return { abortSignal: attempt.signal };
 }
 
-/** Throws an error again unless it is an answer, whose reason can be asked for. */
+/** Rethrows an error unless it is a response, whose reason can be queried. */
 function toRefused(error: unknown): unknown {
   if (statusOf(error) === undefined) throw error;
   return error;

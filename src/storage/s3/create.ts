@@ -8,24 +8,24 @@ import { hasCode, isBadChecksum, isTaken } from './errors.ts';
 import { sendRequest, type Attempt } from './requests.ts';
 import { checksum, isRepeatable, UploadBody, writeChunks } from './upload-body.ts';
 
-/** How long an aborted write waits for the answer to what the store may have done already. */
+/** How long an aborted write waits for the response if the store may already have executed it. */
 const GRACE_MS = 1_000;
 const UNDO_TIMEOUT_MS = 2_000;
-/** How late a store may notice that a body broke off. */
+/** How late a store may notice an interrupted body, in milliseconds. */
 const LATE_MS = 300;
 
 /**
- * Every object carries a random write id as metadata. When the answer to a write is lost and the repeated write
- * finds an object, the write id tells whether it is our own.
+ * Every object has a random write id as metadata. If the response to a write is lost and the retry finds an object,
+ * the write id tells whether it is our own.
  */
 export function newWriteId(): string {
   return randomBytes(12).toString('hex');
 }
 
 /**
- * Runs a request that makes the blob. `send` calls `mayExist` when the store may carry it out from then on.
- * An attempt that finds a blob after such an earlier one looks whether the blob is its own. If the
- * caller gives up, a blob that was made all the same is removed.
+ * Runs a request that creates the blob. `send` calls `mayExist` when the store may execute it from then on. An
+ * attempt that finds a blob after such an earlier attempt checks whether the blob is its own. If the caller aborts,
+ * a blob that was created anyway is removed.
  */
 export async function createObject(
   bucket: S3Bucket,
@@ -35,7 +35,7 @@ export async function createObject(
     signal: AbortSignal | undefined;
     repeat?: boolean;
     stallTimeoutMs?: number;
-    /** True if the store gets no checksum: it may take a body that breaks off for a whole one. */
+    /** True if the store gets no checksum: it may accept an interrupted body as complete. */
     unproven?: boolean;
   },
   send: (attempt: Attempt, mayExist: () => void) => Promise<unknown>,
@@ -64,7 +64,7 @@ export async function createObject(
     if (signal?.aborted && mayExist) await undo(bucket, key, writeId);
     else if (options.unproven === true && !isAssetError(error, 'STORE_UNAVAILABLE')) {
       const undone = sleep(LATE_MS).then(() => undo(bucket, key, writeId));
-      // Who gave up does not wait.
+      // A caller that aborted does not wait.
       if (!signal?.aborted) await undone;
     }
     throw error;
@@ -72,8 +72,8 @@ export async function createObject(
 }
 
 /**
- * Sends a body once. `send` makes the request, has the body written to it, and gives the tag of what was stored.
- * `onHandedOver` is called when all of the body is with the request.
+ * Sends a body once. `send` makes the request, has the body written, and returns the tag of the stored object.
+ * `onHandedOver` is called when the whole body is with the request.
  */
 export async function sendBody(
   body: BlobBody,
@@ -93,7 +93,7 @@ export async function sendBody(
     }
   }
   const upload = new UploadBody(body, attempt.stall, onHandedOver);
-  // What the source fails with is not the store's fault.
+  // An error of the source is not the store's fault.
   upload.once('error', attempt.fail);
   try {
     const tag = await send((request) => upload.pipe(request));
@@ -109,6 +109,6 @@ async function undo(bucket: S3Bucket, key: string, writeId: string): Promise<voi
     const head = await bucket.head(key, signal);
     if (head?.Metadata?.['write-id'] === writeId) await bucket.delete(key, signal);
   } catch {
-    // The caller has gone; whoever gave out the key deletes what is left under it.
+    // The caller has left; the owner of the key deletes what remains.
   }
 }

@@ -2,20 +2,20 @@ import { checksumMismatch, multipartGone, storeUnavailable } from '../store-erro
 import { AssetError } from '../../errors.ts';
 import { connectionFault, SetupFault, type SetupPart } from '../../setup-fault.ts';
 
-/** What is looked at in an error of the SDK. Inside test runners it need not be an instance of Error. */
+/** The used properties of an SDK error. Inside test runners it need not be an instance of Error. */
 interface S3Error {
   readonly name?: string;
   readonly code?: string;
-  /** Where the bucket is, in an error about the region. */
+  /** Region of the bucket, in an error about the region. */
   readonly Region?: string;
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
-/** What the store answered to a request that the SDK did not send. It looks like an error of the SDK. */
+/** An error response to a request that the SDK did not send. Has the same form as an SDK error. */
 export class S3Failure extends Error {
   readonly $metadata: { readonly httpStatusCode: number };
 
-  /** @param answer - body of the answer: XML, or nothing */
+  /** @param answer - body of the response: XML, or empty */
   constructor(status: number, answer: string) {
     super(textOf('Message', answer) ?? `the store answered ${status}`);
     this.name = textOf('Code', answer) ?? 'UnknownError';
@@ -26,7 +26,7 @@ export class S3Failure extends Error {
 const MISSING_KEY = ['NoSuchKey', 'NotFound'];
 const BAD_CHECKSUM = ['BadDigest', 'XAmzContentChecksumMismatch', 'XAmzContentSHA256Mismatch'];
 
-/** HTTP status of the answer; undefined if there was none. */
+/** HTTP status of the response; undefined if there was none. */
 export function statusOf(error: unknown): number | undefined {
   return (error as S3Error).$metadata?.httpStatusCode;
 }
@@ -36,35 +36,37 @@ export function hasCode(error: unknown, ...codes: string[]): boolean {
   return codes.includes((error as S3Error).name ?? '');
 }
 
-/** True if the answer says that there is no such object. A HEAD cannot tell that from a missing bucket. */
+/**
+ * True if the response says that the object does not exist. HEAD does not distinguish that from a missing bucket.
+ */
 export function isMissingKey(error: unknown): boolean {
   return statusOf(error) === 404 && hasCode(error, ...MISSING_KEY);
 }
 
-/** True if there is an object already and the request was to create one. */
+/** True if an object exists and the request was to create one. */
 export function isTaken(error: unknown): boolean {
   return statusOf(error) === 412;
 }
 
-/** True if the range asked for begins past the end of the object. */
+/** True if the range starts after the end of the object. */
 export function isPastEnd(error: unknown): boolean {
   return statusOf(error) === 416;
 }
 
-/** True if the store found other bytes than the checksum says. */
+/** True if the bytes did not match the checksum. */
 export function isBadChecksum(error: unknown): boolean {
   return hasCode(error, ...BAD_CHECKSUM);
 }
 
-/** True if the same request may succeed when it is sent again. */
+/** True if a retry of the same request may succeed. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof AssetError) return false;
   const status = statusOf(error);
-  // No answer: the connection failed.
+  // No response: the connection failed.
   if (status === undefined) return true;
-  // 409: another conditional request on the key is under way.
+  // 409: another conditional request for the key is running.
   if (status >= 500 || status === 429 || status === 408 || status === 409) return true;
-  // Codes that come with a 400, or within the body of a 200.
+  // Codes with status 400, or in the body of a 200.
   return hasCode(
     error,
     'RequestTimeout',
@@ -76,8 +78,8 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * What callers of the store see of an error. Everything that is not theirs to mend is STORE_UNAVAILABLE: also a
- * missing bucket and refused credentials, which are the operator's.
+ * Converts an error for callers of the store. Everything they cannot correct is STORE_UNAVAILABLE, also a missing
+ * bucket and refused credentials, which the operator must correct.
  */
 export function toStoreError(error: unknown): unknown {
   if (error instanceof AssetError) return error;
@@ -86,7 +88,7 @@ export function toStoreError(error: unknown): unknown {
   return storeUnavailable(setupFaultOf(error) ?? error);
 }
 
-/** What of the set-up each code of S3 points at, and what it says. */
+/** Setting and message for each S3 code. */
 const FAULTS: readonly (readonly [codes: readonly string[], part: SetupPart, text: string])[] = [
   [['NoSuchBucket'], 'bucket', 'the bucket does not exist'],
   [['InvalidBucketName'], 'bucket', 'no bucket can have this name'],
@@ -111,7 +113,7 @@ const FAULTS: readonly (readonly [codes: readonly string[], part: SetupPart, tex
   [['AccessDenied', 'AllAccessDisabled'], 'permission', 'the access key may not do this with the bucket'],
 ];
 
-/** What an operator has to mend; undefined for a store that just does not work, such as one that answers with a 503. */
+/** What an operator must correct; undefined if the store just does not work, for example with status 503. */
 export function setupFaultOf(error: unknown): SetupFault | undefined {
   const status = statusOf(error);
   const found = FAULTS.find(([codes]) => hasCode(error, ...codes));
@@ -127,17 +129,17 @@ export function setupFaultOf(error: unknown): SetupFault | undefined {
     return new SetupFault('permission', 'the store refuses the access key (HTTP 403)', error);
   if (status === 301 || status === 307)
     return new SetupFault('region', `the bucket is elsewhere (HTTP ${status})`, error);
-  // An S3 says why, but in the answer to HEAD.
+  // S3 gives a reason, except in a response to HEAD.
   if (status === 404 || status === 405 || status === 501) return notS3(status, error);
   return undefined;
 }
 
-/** The fault of an address where something else than an S3 answers. */
+/** The fault of an address that is not an S3. */
 export function notS3(status: number, cause?: unknown): SetupFault {
   return new SetupFault('address', `what answers there is no S3 (HTTP ${status})`, cause);
 }
 
-/** Text of the first element of this name; undefined if there is none. */
+/** Text of the first element with this name; undefined if there is none. */
 function textOf(element: string, xml: string): string | undefined {
   return new RegExp(`<${element}>([^<]*)</${element}>`).exec(xml)?.[1];
 }

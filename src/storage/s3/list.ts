@@ -23,7 +23,7 @@ export async function listObjects(
     );
     const objects = page.Contents ?? [];
     for (const { Key = '', Size = 0, LastModified } of objects) {
-      // A folder that a browser of the store made ends in a slash, and is no key.
+      // A browser of the store creates folders as objects that end with a slash; they are not keys.
       if (!isBlobKey(Key) || LastModified === undefined) continue;
       found.push({ key: Key, sizeBytes: Size, modifyTime: LastModified });
     }
@@ -42,7 +42,7 @@ export async function listMultipartKeys(
   signal: AbortSignal | undefined,
 ): Promise<readonly ListedBlob[]> {
   const latest = new Map<string, Date>();
-  // From the first key each time: some answer nothing to a marker that names a key alone.
+  // Starts at the first key each time: some stores return nothing for a marker that has only a key.
   for (let marker: { KeyMarker?: string; UploadIdMarker?: string } = {}; ;) {
     const command = new ListMultipartUploadsCommand({ Bucket: bucket.name, Prefix: prefix, ...marker });
     const page = await bucket.send(signal, (attempt) => bucket.client.send(command, abortBy(attempt)));
@@ -50,7 +50,7 @@ export async function listMultipartKeys(
       if (!isBlobKey(Key) || Key <= after || Initiated === undefined) continue;
       if (Initiated > (latest.get(Key) ?? new Date(0))) latest.set(Key, Initiated);
     }
-    // One more than asked for: of the last key there may be further uploads on the next page.
+    // One more than requested: the last key may have more uploads on the next page.
     if (latest.size > limit || page.IsTruncated !== true || page.NextKeyMarker === undefined) break;
     marker = {
       KeyMarker: page.NextKeyMarker,

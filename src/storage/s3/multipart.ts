@@ -21,10 +21,10 @@ import { sendRequest } from './requests.ts';
 import { bodyHeaders, encodeChecksum, isRepeatable, withChecksum } from './upload-body.ts';
 import { multipartGone } from '../store-errors.ts';
 
-/** S3 may take its time to put thousands of parts together. */
+/** S3 may need time to combine thousands of parts. */
 const COMPLETE_TIMEOUT_FACTOR = 6;
 
-/** The blobs of a bucket that are written in parts; each method is that of {@link BlobStore} of the same name. */
+/** Multipart blobs of a bucket; methods as in {@link BlobStore}. */
 export class S3Multiparts implements Pick<
   BlobStore,
   'startMultipart' | 'putPart' | 'completeMultipart' | 'abortMultiparts' | 'listParts'
@@ -46,7 +46,7 @@ export class S3Multiparts implements Pick<
       ...this.#bucket.object(key),
       ...this.#bucket.encryption,
       ContentType: properties.contentType,
-      // AWS refuses parts without a checksum once one is announced.
+      // AWS refuses parts without a checksum if one was announced.
       ...(properties.bySignedUrl !== true && { ChecksumAlgorithm: 'CRC32C', ChecksumType: 'FULL_OBJECT' }),
       Metadata: { 'write-id': writeId },
     });
@@ -95,7 +95,7 @@ export class S3Multiparts implements Pick<
       MultipartUpload: { Parts: parts.map(completedPart) },
     });
     const stallTimeoutMs = this.#bucket.stallTimeoutMs * COMPLETE_TIMEOUT_FACTOR;
-    // Some answer a second completion like the first.
+    // Some stores answer a second completion like the first.
     if (await this.#bucket.head(key, signal)) return 'exists';
     return createObject(this.#bucket, key, writeId, { signal, stallTimeoutMs }, (attempt, mayExist) => {
       mayExist();
@@ -105,7 +105,7 @@ export class S3Multiparts implements Pick<
 
   async abortMultiparts(key: string, { signal }: StoreCall = {}): Promise<void> {
     assertBlobKey(key);
-    // A part that was under way can outlive the first abort, so look again until nothing is left.
+    // A running part may survive the first abort, so repeat until nothing is left.
     for (let round = 0; round < 3; round++) {
       const uploadIds = await this.#unfinished(key, signal);
       if (uploadIds.length === 0) return;
@@ -137,7 +137,7 @@ export class S3Multiparts implements Pick<
         this.#bucket.client.send(command, abortBy(attempt)),
       );
       for (const part of page.Parts ?? []) {
-        // Some go on listing a part that was replaced. They tell the times by the second.
+        // Some stores still list a replaced part. Their times have whole seconds.
         const before = parts.get(part.PartNumber)?.LastModified;
         if (!before || before <= (part.LastModified ?? before)) parts.set(part.PartNumber, part);
       }
@@ -159,7 +159,7 @@ export class S3Multiparts implements Pick<
         this.#bucket.client.send(command, abortBy(attempt)),
       );
       for (const { Key, UploadId } of page.Uploads ?? []) {
-        // Other keys may begin with this one.
+        // Other keys may start with this one.
         if (Key === key && UploadId !== undefined) uploadIds.push(UploadId);
       }
       if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return uploadIds;
@@ -188,7 +188,7 @@ function storedPart({ PartNumber, Size, ETag, ChecksumCRC32C }: Part): BlobPart 
   };
 }
 
-/** The id of a multipart blob names its write id too, so that every replica can tell its own blob. */
+/** The id of a multipart blob contains its write id, so that every replica recognises its own blob. */
 export function splitMultipartId(multipartId: string): { writeId: string; uploadId: string } {
   const [, writeId, uploadId] = /^([0-9a-f]{24})\.(.+)$/s.exec(multipartId) ?? [];
   if (writeId === undefined || uploadId === undefined) throw multipartGone();

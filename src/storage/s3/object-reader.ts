@@ -12,7 +12,7 @@ import { escapePath } from './signature.ts';
 
 const CHECK_TIMEOUT_MS = 5_000;
 
-/** Reads the objects of a bucket in any S3. */
+/** Reads the objects of a bucket of any S3-compatible store. */
 export class S3ObjectReader implements ObjectReader {
   readonly #bucket: S3Bucket;
   readonly #signer: S3UrlSigner;
@@ -67,7 +67,7 @@ export class S3ObjectReader implements ObjectReader {
     const page = await this.#bucket.send(signal, (attempt) =>
       this.#bucket.client.send(command, abortBy(attempt)),
     );
-    // An answer without the name of the bucket is none of an S3: it proves nothing to be missing.
+    // A response without the bucket's name is not from an S3 and does not prove that the object is missing.
     if (page.Name === undefined) throw storeUnavailable(new Error('the answer is no list of a bucket'));
     return (page.Contents ?? []).map(({ Key = '', Size = 0, ETag = '' }) => {
       return { key: Key, sizeBytes: Size, etag: ETag };

@@ -6,12 +6,12 @@ import { resolveTarget, type S3Target } from './target.ts';
 
 type Lifetime = Pick<SignedUrlOptions, 'issuedAt' | 'ttlSeconds'>;
 
-/** Which signer a bucket gets: our own, or that of the SDK. */
+/** The signer for a bucket: our own or the SDK's. */
 export type SignerKind = 'fast' | 'sdk';
 
 /**
- * The fast signer covers buckets of AWS under their usual addresses and those of any other S3. Access points, dual stack,
- * acceleration and FIPS go through the signer of the SDK, which follows what AWS asks of each.
+ * The fast signer covers AWS buckets under their usual addresses, and buckets of other stores. Access points, dual
+ * stack, acceleration and FIPS use the SDK's signer, which follows AWS's rules for each.
  */
 export async function signerKindOf(client: S3Client, bucket: string, endpoint?: string): Promise<SignerKind> {
   if (/^arn:|-s3alias$/.test(bucket)) return 'sdk';
@@ -33,10 +33,10 @@ export class S3UrlSigner {
   #resolved: Promise<Signing> | undefined;
 
   /**
-   * The client is never sent anything; it lends its endpoint, region and credentials.
+   * The client sends nothing; it provides endpoint, region and credentials.
    *
-   * @param options.endpoint - address that URLs start with, where it is not that of the client
-   * @param options.signer - chosen by {@link signerKindOf} where left out
+   * @param options.endpoint - address that URLs start with, if it is not the client's
+   * @param options.signer - default: {@link signerKindOf}
    */
   constructor(
     client: S3Client,
@@ -58,21 +58,21 @@ export class S3UrlSigner {
     };
   }
 
-  /** Returns a URL for GET. The key needs no escaping: its characters stand for themselves. */
+  /** Returns a URL for GET. Keys have no characters that need escaping. */
   sign(key: string, options: SignedUrlOptions): Promise<SignedUrl> {
     const query = {
       'response-cache-control': options.cacheControl,
       'response-content-disposition': options.contentDisposition,
       'response-content-type': options.contentType,
-      // An S3 takes no notice of it, but signs it and writes it into its access log.
+      // S3 ignores it, but signs it and writes it into its access log.
       'x-grant': options.grantId,
     };
     return this.#presign('GET', key, query, {}, options);
   }
 
   /**
-   * Returns a URL for the PUT of one part. The size is signed as a header, so that a body of another size has
-   * another signature and is refused.
+   * Returns a URL for the PUT of one part. The size is a signed header, so a body of another size does not match
+   * the signature and is refused.
    */
   async signPart(
     key: string,

@@ -7,39 +7,41 @@ import { S3Signer, toText } from './signature.ts';
 import { resolveTarget } from './target.ts';
 
 const CONNECT_TIMEOUT_MS = 3_000;
-/** More of an answer than this is not read; what tells the error stands at its beginning. */
+/** Maximum number of bytes read from a response; the error is at its start. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** A PUT of an object or of one part. */
 export interface Put {
   readonly key: string;
-  /** Which part; empty for a whole object. */
+  /** Query of a part; empty for a whole object. */
   readonly query: Readonly<Record<string, string>>;
-  /** Names in small letters. Those of the host and of the signature are added. */
+  /** Lower-case names. Host and signature headers are added. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Ends the request. */
   readonly signal: AbortSignal;
 }
 
-/** Where the objects of the bucket are, and how requests to it are signed. */
+/** Address of the bucket's objects, and the signer. */
 interface Target {
   readonly server: { readonly protocol: string; readonly hostname: string; readonly port?: string };
-  /** The header of this name. */
+  /** Value of the `host` header. */
   readonly host: string;
-  /** What comes before the key. */
+  /** Path before the key. */
   readonly path: string;
   readonly signer: S3Signer;
 }
 
 /**
- * Sends bytes into one bucket. The SDK does the same with its commands, and takes several times the CPU time for it,
- * which is most of the cost of a small file. It lends its endpoint, region and credentials.
+ * Sends bytes to one bucket. The SDK's commands need several times the CPU time, most of the cost of a small file.
+ * The SDK provides endpoint, region and credentials.
  */
 export class S3Putter {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #clock: StoreClock;
-  /** In use they are as many as the uploads that were let in. One that waited for a socket would look like a store that stalls. */
+  /**
+   * As many as there are running uploads, which are limited elsewhere. An upload waiting for a socket would look
+   * like a stalled store.
+   */
   readonly #agents = {
     'http:': new http.Agent({ keepAlive: true, maxFreeSockets: 256 }),
     'https:': new https.Agent({ keepAlive: true, maxFreeSockets: 256 }),
@@ -55,12 +57,12 @@ export class S3Putter {
   /**
    * Sends one request. `write` writes the body and ends it.
    *
-   * @returns the entity tag of what was stored
-   * @throws S3Failure if the store answers with an error; what the connection fails with otherwise
+   * @returns the entity tag of the stored object
+   * @throws S3Failure if the store responds with an error; otherwise the error of the connection
    */
   async put(put: Put, write: (request: http.ClientRequest) => void): Promise<string> {
     const { server, host, path, signer } = await this.#resolved();
-    // The key needs no escaping: its characters stand for themselves.
+    // Keys have no characters that need escaping.
     const unsigned = {
       ...{ method: 'PUT', path: path + put.key, query: put.query },
       headers: { ...put.headers, host },
@@ -77,7 +79,7 @@ export class S3Putter {
     throw new S3Failure(answer.status, answer.body);
   }
 
-  /** Lets go of connections. */
+  /** Closes connections. */
   close(): void {
     for (const agent of Object.values(this.#agents)) agent.destroy();
   }
@@ -97,7 +99,7 @@ export class S3Putter {
     const signer = new S3Signer({ service, region, credentials: this.#client.config.credentials });
     const server = {
       protocol: url.protocol,
-      // An IPv6 address stands in brackets in a URL alone.
+      // An IPv6 address has brackets only in a URL.
       hostname: url.hostname.replace(/^\[|\]$/g, ''),
       ...(url.port !== '' && { port: url.port }),
     };
@@ -126,7 +128,7 @@ export class S3Putter {
         });
         response.on('error', reject);
         response.on('end', () => {
-          // Who answers before the body is whole takes no more of it.
+          // A store that responds before the end of the body does not read the rest.
           if (!request.writableFinished) request.destroy();
           resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
         });
@@ -136,7 +138,7 @@ export class S3Putter {
   }
 }
 
-/** Gives up a connection that does not come about. */
+/** Limits the time to connect. */
 function limitConnecting(request: http.ClientRequest, connected: 'connect' | 'secureConnect'): void {
   const { socket } = request;
   const timer = setTimeout(

@@ -2,38 +2,38 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isTransient, toStoreError } from './errors.ts';
 import { StallTimer } from '../stall-timer.ts';
 
-/** One try of a request. */
+/** One attempt of a request. */
 export interface Attempt {
   /** Ends the request. */
   readonly signal: AbortSignal;
-  /** Runs already; whoever waits for something else than the store stops it meanwhile. */
+  /** Already running; stop it while waiting for anything other than the store. */
   readonly stall: StallTimer;
-  /** Ends the request because of the caller, not of the store. */
+  /** Ends the request because of the caller, not the store. */
   readonly fail: (reason: unknown) => void;
 }
 
-/** How a request is sent. */
+/** Options of a request. */
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
-  /** False if the request must be sent once only. */
+  /** False if the request must be sent only once. */
   readonly repeat?: boolean;
-  /** How long nothing may move while it is the store's turn, in milliseconds. */
+  /** How long the store may make no progress, in milliseconds. */
   readonly stallTimeoutMs: number;
   /**
-   * How long the store may still answer after `signal` was aborted, in milliseconds. For the time when the store
-   * may have carried out the request already: only its answer tells.
+   * How long to wait for the response after `signal` was aborted, in milliseconds. For the time when the store may
+   * have executed the request: only its response tells.
    */
   readonly graceMs?: () => number;
 }
 
 const ATTEMPTS = 3;
 const FIRST_DELAY_MS = 200;
-/** After this no further attempt begins, so that a store that is down is told of within 15 seconds. */
+/** No attempt starts after this time, so that an outage is reported within 15 seconds. */
 const REPEAT_WITHIN_MS = 7_000;
 
 /**
- * Runs a request, repeats it with growing, random delays where that can help, and gives its errors
- * their meaning. Rejects with the reason of `signal` at once when that is aborted.
+ * Runs a request, retries it with growing random delays if that can help, and converts its errors. Rejects with the
+ * reason of `signal` as soon as it is aborted.
  */
 export async function sendRequest<T>(
   options: RequestOptions,
@@ -48,7 +48,7 @@ export async function sendRequest<T>(
     const { error } = outcome;
     const late = performance.now() - started > REPEAT_WITHIN_MS;
     if (!repeat || attempt === ATTEMPTS || late || !isTransient(error)) throw toStoreError(error);
-    // Full jitter: callers that failed together do not come back together.
+    // Full jitter: callers that failed together do not retry together.
     const delay = Math.random() * FIRST_DELAY_MS * 2 ** attempt;
     await sleep(delay, undefined, { ...(signal && { signal }) }).catch(() => signal?.throwIfAborted());
   }
@@ -91,7 +91,7 @@ async function tryOnce<T>(
   }
 }
 
-/** Rejects as soon as the signal is aborted, also where the SDK waits for something that it cannot abort. */
+/** Rejects as soon as the signal is aborted, even if the SDK waits for something that it cannot abort. */
 function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });

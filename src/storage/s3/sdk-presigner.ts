@@ -4,14 +4,14 @@ import { buildQueryString, HttpRequest } from '@smithy/core/protocols';
 import { endOf, type Presigner, type SignableRequest } from './signature.ts';
 
 /**
- * Signs URLs with the presigner of the AWS SDK. It takes several times the CPU time of `S3Signer`; it is the reference that
- * `S3Signer` is tested against, and signs for the kinds of buckets that `S3Signer` is not used for.
+ * Signs URLs with the AWS SDK's presigner. It takes several times the CPU time of `S3Signer`. It is the reference
+ * in the tests of `S3Signer`, and signs for the kinds of buckets that `S3Signer` does not cover.
  */
 export class SdkPresigner implements Presigner {
   readonly #client: S3Client;
   readonly #presigner: S3RequestPresigner;
 
-  /** The client lends its credentials and its hash. */
+  /** The client provides credentials and the hash. */
   constructor(client: S3Client, options: { readonly region: string; readonly service: string }) {
     const { credentials, sha256 } = client.config;
     this.#client = client;
@@ -31,7 +31,7 @@ export class SdkPresigner implements Presigner {
     const { expiration } = await this.#client.config.credentials();
     const signed = await this.#presigner.presign(unsigned, {
       ...{ signingDate: date, expiresIn: ttlSeconds },
-      // Headers are sent as headers: a store checks the size of a body only by its header.
+      // Keeps headers as headers, because a store checks the size of a body only by its header.
       unhoistableHeaders: new Set(Object.keys(headers)),
     });
     return { query: buildQueryString(signed.query ?? {}), expireTime: endOf(date, ttlSeconds, expiration) };

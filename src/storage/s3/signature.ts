@@ -1,28 +1,28 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto';
 
-/** A request to S3 as its signature sees it. The path is written as it is sent. */
+/** A request to S3 as it is signed. The path is as sent. */
 export interface SignableRequest {
   readonly method: string;
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
-  /** Names in small letters, `host` among them. All are signed. */
+  /** Lower-case names, including `host`. All are signed. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Keys of AWS, as a credential provider gives them. */
+/** AWS credentials. */
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string | undefined;
-  /** When they end, and with them whatever they signed; never where left out. */
+  /** When they expire, and with them everything they signed; never if omitted. */
   readonly expiration?: Date | undefined;
 }
 
-/** Signs the URLs of one S3. */
+/** Signs URLs. */
 export interface Presigner {
   /**
-   * The query of a URL that authorises the request for so many seconds from `date` on, and when it ends, which is earlier
-   * where the credentials end earlier. Rejects like the provider of credentials.
+   * Query of a URL that is valid for some seconds from `date`, and its expiry, which may be earlier with that of
+   * the credentials. Rejects like the provider of credentials.
    */
   presign(
     request: SignableRequest,
@@ -34,15 +34,16 @@ export interface Presigner {
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 
-/** A key is for one day. URLs are dated back, so several days are in use at once. */
+/** A signing key is for one day. URLs are dated back, so several days are in use at once. */
 const MAX_KEYS = 16;
 
-/** What a text may have of without being escaped. */
+/** Characters that need no escaping. */
 const UNRESERVED = /^[A-Za-z0-9_.~-]*$/;
 
 /**
- * Signs requests to an S3 by Signature Version 4, with the body left unsigned: its checksum travels as a header. The
- * signers of the SDK do the same in several times the time, and a signature is most of what a URL costs. Tests hold it to them byte for byte.
+ * Signs requests by Signature Version 4 with an unsigned body; the body's checksum is a header. The SDK's signers
+ * take several times as long, and the signature is most of the cost of a URL. Tests compare the results byte by
+ * byte.
  */
 export class S3Signer implements Presigner {
   readonly #credentials: () => Promise<Credentials>;
@@ -51,15 +52,15 @@ export class S3Signer implements Presigner {
   readonly #keys = new Map<string, KeyObject>();
 
   /**
-   * @param options.credentials - asked for with every signature, since they may change; it keeps them itself
-   * @param options.service - name of the service in signatures; `s3` where left out
+   * @param options.credentials - called for every signature; it caches them itself
+   * @param options.service - name of the service in signatures; default `s3`
    */
   constructor(options: { credentials: () => Promise<Credentials>; region: string; service?: string }) {
     this.#credentials = options.credentials;
     this.#scope = [options.region, options.service ?? 's3'];
   }
 
-  /** The headers to send: those of the request and what authorises it. Rejects like the provider of credentials. */
+  /** The request's headers with the authorization. Rejects like the provider of credentials. */
   async sign(request: SignableRequest, date: Date): Promise<Record<string, string>> {
     const credentials = await this.#credentials();
     const time = toTime(date);
@@ -93,7 +94,7 @@ export class S3Signer implements Presigner {
       ...(credentials.sessionToken && { 'X-Amz-Security-Token': credentials.sessionToken }),
     });
     const signature = this.#signature(credentials, time, request, query, headers, names);
-    // Among the others in the order of their names, as the SDK writes it. Values hold no `&`.
+    // Inserted in the order of names, as the SDK writes it. Values have no `&`.
     const signed = query.replace('&X-Amz-SignedHeaders=', `&X-Amz-Signature=${signature}$&`);
     return { query: signed, expireTime: endOf(date, ttlSeconds, credentials.expiration) };
   }
@@ -133,12 +134,12 @@ export class S3Signer implements Presigner {
   }
 }
 
-/** When a URL ends that is signed at `date`: with its time to live, or with the credentials if those end sooner. */
+/** When a URL signed at `date` expires: after its lifetime, or earlier with the credentials. */
 export function endOf(date: Date, ttlSeconds: number, expiration: Date | undefined): Date {
   return new Date(Math.min(date.getTime() + ttlSeconds * 1000, expiration?.getTime() ?? Infinity));
 }
 
-/** A query as it is signed and sent: escaped, and sorted by its names as they are escaped. */
+/** A query as it is signed and sent: escaped, and sorted by escaped name. */
 export function toText(query: Readonly<Record<string, string>>): string {
   return Object.keys(query)
     .map((name) => [escape(name), escape(query[name]!)] as const)
@@ -147,12 +148,12 @@ export function toText(query: Readonly<Record<string, string>>): string {
     .join('&');
 }
 
-/** A key of any characters as it stands in the path of a URL. */
+/** Any key, escaped for the path of a URL. */
 export function escapePath(key: string): string {
   return key.split('/').map(escape).join('/');
 }
 
-/** Escapes what RFC 3986 reserves, as the signature expects it. */
+/** Escapes the reserved characters of RFC 3986, as the signature requires. */
 function escape(text: string): string {
   if (UNRESERVED.test(text)) return text;
   return encodeURIComponent(text).replace(
@@ -161,7 +162,7 @@ function escape(text: string): string {
   );
 }
 
-/** A time as signatures write it: `20261124T150000Z`. */
+/** A time in the format of signatures: `20261124T150000Z`. */
 function toTime(date: Date): string {
   return date.toISOString().replace(/[-:]|\.\d+/g, '');
 }

@@ -1,21 +1,22 @@
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { getEndpointFromInstructions } from '@smithy/core/endpoints';
 
-/** Where the objects of a bucket are, and how requests to it are signed. */
+/** Address of a bucket's objects, and scope of signatures. */
 export interface S3Target {
   readonly url: URL;
-  /** What comes before the key in a path; ends with a slash. */
+  /** Path before the key; ends with a slash. */
   readonly path: string;
-  /** Region and service that signatures name. */
+  /** Region and service in signatures. */
   readonly region: string;
   readonly service: string;
 }
 
 /**
- * Asks the endpoint rules of the SDK where a bucket, an access point or its alias is, with the options of the client.
+ * Resolves the address of a bucket, an access point or its alias with the SDK's endpoint rules and the client's
+ * options.
  *
- * @param endpoint - address that readers use instead of that of the client; its own options (dual stack, acceleration) do
- *   not apply to it
+ * @param endpoint - address for readers instead of the client's; the client's options (dual stack, acceleration) do
+ * not apply to it
  */
 export async function resolveTarget(client: S3Client, bucket: string, endpoint?: string): Promise<S3Target> {
   const config = {

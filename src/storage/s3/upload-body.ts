@@ -4,10 +4,10 @@ import type { BlobBody } from '../blob-store.ts';
 import type { StallTimer } from '../stall-timer.ts';
 import { sizeMismatch } from '../store-errors.ts';
 
-/** Pieces are handed over in this size at most, so that a slow store is seen to move. */
+/** Maximum size of a written piece, so that progress to a slow store is visible. */
 const PIECE_BYTES = 512 * 1024;
 
-/** True if the body can be sent a second time. */
+/** True if the body can be sent again. */
 export function isRepeatable(body: BlobBody): body is BlobBody & { readonly chunks: readonly Uint8Array[] } {
   return Array.isArray(body.chunks);
 }
@@ -17,7 +17,7 @@ export function checksum(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => crc32c(chunk, sum), 0);
 }
 
-/** Writes a CRC32C the way S3 does. */
+/** A CRC32C in the format of S3. */
 export function encodeChecksum(crc32c: number): string {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(crc32c);
@@ -25,8 +25,7 @@ export function encodeChecksum(crc32c: number): string {
 }
 
 /**
- * A body whose checksum is known, if it lies in memory. Throws SIZE_MISMATCH if such a body does not have the size
- * that it says.
+ * The body with its checksum, if it is in memory. Throws SIZE_MISMATCH if its bytes do not have its declared size.
  */
 export function withChecksum(body: BlobBody): BlobBody {
   if (!isRepeatable(body)) return body;
@@ -35,7 +34,7 @@ export function withChecksum(body: BlobBody): BlobBody {
   return { ...body, crc32c: body.crc32c ?? checksum(body.chunks) };
 }
 
-/** Headers that say the size of a body, and its checksum for the store to verify. */
+/** Headers with the size of a body, and its checksum for the store to verify. */
 export function bodyHeaders({ sizeBytes, crc32c }: BlobBody): Record<string, string> {
   return {
     'content-length': String(sizeBytes),
@@ -44,9 +43,9 @@ export function bodyHeaders({ sizeBytes, crc32c }: BlobBody): Record<string, str
 }
 
 /**
- * Writes a body from memory to a request, as fast as the store takes it, and ends the request. `stall` starts
- * anew whenever the store has taken something. `onHandedOver` is called when all bytes are with the request: from
- * then on the store may carry it out.
+ * Writes a body from memory to a request, as fast as the store accepts it, and ends the request. Restarts `stall`
+ * when the store has accepted something. Calls `onHandedOver` when all bytes are with the request: from then on the
+ * store may execute it.
  */
 export function writeChunks(
   { sizeBytes, chunks }: BlobBody & { readonly chunks: readonly Uint8Array[] },
@@ -80,8 +79,8 @@ export function writeChunks(
 }
 
 /**
- * A body from a source that is read once, on its way into the request that it is piped to. It fails with SIZE_MISMATCH
- * before its last byte is handed over if it is longer or shorter than it says, so that no store can take it for whole.
+ * The body of a request from a source that is read once. Fails with SIZE_MISMATCH before its last byte is passed on
+ * if the source is longer or shorter than declared, so that no store takes it as complete.
  */
 export class UploadBody extends Readable {
   readonly #iterator: AsyncIterator<Uint8Array>;
@@ -93,20 +92,20 @@ export class UploadBody extends Readable {
   #sum = 0;
 
   /**
-   * `stall` runs whenever the store is to take something, and not while the source is asked. `onHandedOver`
-   * is called when all bytes are with the request: from then on the store may carry it out.
+   * `stall` runs while the store should accept bytes, not while the source is read. `onHandedOver` is called when
+   * all bytes are with the request: from then on the store may execute it.
    */
   constructor(body: BlobBody, stall: StallTimer, onHandedOver: () => void) {
     super({ highWaterMark: PIECE_BYTES });
     this.#sizeBytes = body.sizeBytes;
     this.#stall = stall;
     this.#onHandedOver = onHandedOver;
-    // The store verifies a checksum that is known.
+    // The store verifies a given checksum.
     this.#isSummed = body.crc32c === undefined;
     this.#iterator = (body.chunks as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
   }
 
-  /** CRC32C of what was handed over; 0 where the body came with one. */
+  /** CRC32C of the bytes passed on; 0 if the body came with one. */
   get crc32c(): number {
     return this.#sum;
   }
@@ -120,7 +119,7 @@ export class UploadBody extends Readable {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    // Not awaited: a source that hangs would not answer.
+    // Not awaited, because a source that hangs would not answer.
     void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
     done(error);
   }
