@@ -22,7 +22,7 @@ const ROOMS = {
   crc32c: 'src/crc32c.ts',
   'garbage-collection': 'src/garbage-collection.ts',
   'blob-store': 'src/storage/blob-store.ts',
-  'file-catalog': 'src/catalog/{file-catalog,file-record,uploads,legacy-records,catalog-call}.ts',
+  'file-catalog': 'src/catalog/{file-catalog,file-record,uploads,transfer,legacy-records,catalog-call}.ts',
   scanner: 'src/scanning/scanner.ts',
   scanning: 'src/scanning/**',
   s3: 'src/storage/s3{.ts,/**}',

@@ -1,10 +1,12 @@
 import type { CatalogCall, SweepCall } from './catalog-call.ts';
 import type { FileChange, FileRecord, NewFileRecord } from './file-record.ts';
 import type { LegacyRecords } from './legacy-records.ts';
+import type { Transfer } from './transfer.ts';
 import type { Uploads } from './uploads.ts';
 
 export type { CatalogCall, JsonValue, SweepCall, SweepCursor } from './catalog-call.ts';
 export type { FileChange, FileDescription, FileRecord, NewFileRecord } from './file-record.ts';
+export type { Transfer, TransferredFile } from './transfer.ts';
 export type {
   ClosedHold,
   Hold,
@@ -175,7 +177,7 @@ export interface Leases {
  * - What a method resolves with is durable.
  * - Several replicas use one catalog at the same time; every method is safe then.
  */
-export interface FileCatalog extends FileRecords, Leases {
+export interface FileCatalog extends FileRecords, Transfer, Leases {
   /** Name of the driver, for logs and health: `pocketbase`, `postgres` or `sqlite`. */
   readonly kind: string;
 

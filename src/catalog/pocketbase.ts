@@ -1,3 +1,4 @@
+import { AssetError } from '../errors.ts';
 import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS } from './call.ts';
 import type {
   CatalogCall,
@@ -151,6 +152,19 @@ class PocketBaseCatalog implements FileCatalog {
 
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean> {
     return this.#run(call, (signal) => this.#writes.purge(id, revision, signal));
+  }
+
+  exportFiles(after: string, limit: number, call?: CatalogCall) {
+    return this.#run(call, (signal) => this.#files.exportFiles(after, limit, signal));
+  }
+
+  async importFile(): Promise<never> {
+    throw new AssetError(
+      'CATALOG_REFUSED',
+      'A PocketBase sets the times of its records itself, and takes none that another catalog has given: ' +
+        'it cannot be what a catalog is moved to.',
+      { metadata: { field: 'create_time' } },
+    );
   }
 
   acquireLease(name: string, holder: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {

@@ -27,13 +27,16 @@ import {
   fileColumns,
   insertRelations,
   newColumns,
+  nextRevision,
   relationRows,
   toRecord,
   type Tables,
 } from './sql/tables.ts';
+import { exportFiles, importFile } from './sql/transfer.ts';
 import { SqlUploads } from './sql/uploads.ts';
 import type { LegacyRecords } from './legacy-records.ts';
 import { assertStorable, canMatch, isStorable } from './storable.ts';
+import type { TransferredFile } from './transfer.ts';
 
 const IDS_PER_QUERY = 200;
 
@@ -123,11 +126,11 @@ export class SqlCatalog implements FileCatalog {
       if (old.revision !== revision) throw concurrentChange(id);
       await trx
         .updateTable('files')
-        .set((row) => ({
+        .set({
           ...changedColumns(old, change),
           update_time: this.#backend.now,
-          revision: row('revision', '+', 1),
-        }))
+          ...nextRevision(old.revision),
+        })
         .where('id', '=', id)
         .execute();
       const { owner = old.owner } = change;
@@ -162,9 +165,9 @@ export class SqlCatalog implements FileCatalog {
 
   async listPurgeable(now: Date, limit: number, call?: SweepCall): Promise<readonly PurgeableFile[]> {
     const rows = await this.#run(call, () => purgeableQuery(this.#db, now, limit, call?.after).execute());
-    return rows.map(({ id, revision, purge_time }) => ({
+    return rows.map(({ id, revision, imported_revision, purge_time }) => ({
       id,
-      revision: String(revision),
+      revision: imported_revision ?? String(revision),
       purgeTime: new Date(Number(purge_time)),
     }));
   }
@@ -176,6 +179,14 @@ export class SqlCatalog implements FileCatalog {
       await addClosedReservation(trx, id, new Date());
       return true;
     });
+  }
+
+  exportFiles(after: string, limit: number, call?: CatalogCall) {
+    return this.#run(call, () => exportFiles(this.#db, this.#backend, after, limit));
+  }
+
+  importFile(file: TransferredFile, call?: CatalogCall): Promise<void> {
+    return this.#transaction(call, (trx) => importFile(trx, file));
   }
 
   acquireLease(name: string, holder: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { AssetError } from '../errors.ts';
-import type { FileChange, FileFilter, JsonValue } from './file-catalog.ts';
+import type { FileDescription, FileFilter, JsonValue } from './file-catalog.ts';
 
 /**
  * True unless the text holds a NUL character or half a surrogate pair. PostgreSQL cannot store the
@@ -14,7 +14,7 @@ export function isStorable(text: string): boolean {
  * description is not {@link isStorable}, or a number would read back as another. Attributes may nest.
  */
 export function assertStorable(
-  description: FileChange & { readonly createdBy?: string; readonly createdFor?: string },
+  description: Partial<FileDescription> & { readonly createdBy?: string; readonly createdFor?: string },
 ): void {
   const { name, contentType, owner, usage, createdBy, createdFor, relations, attributes } = description;
   const texts = {

@@ -8,6 +8,7 @@ import { recordTests } from './file-catalog/records.ts';
 import { requestTests } from './file-catalog/requests.ts';
 import { reservationTests } from './file-catalog/reservations.ts';
 import { createFile, getFile, type CatalogSubject } from './file-catalog/subject.ts';
+import { transferTests } from './file-catalog/transfer.ts';
 import { usageTests } from './file-catalog/usage.ts';
 import { updateTests } from './file-catalog/updates.ts';
 import { uploadTests } from './file-catalog/uploads.ts';
@@ -87,6 +88,10 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => subject,
     );
     usageTests(() => catalog);
+    transferTests(
+      () => catalog,
+      () => subject,
+    );
     visibilityTests(
       () => catalog,
       () => subject,

@@ -1,5 +1,11 @@
 import { branchesOf, mergePages, type Branch } from '../branches.ts';
-import type { FileCatalog, FileRecord, PurgeableFile, SweepCursor } from '../file-catalog.ts';
+import type {
+  FileCatalog,
+  FileRecord,
+  PurgeableFile,
+  SweepCursor,
+  TransferredFile,
+} from '../file-catalog.ts';
 import { quote, type PocketBaseClient, type RawRecord } from './client.ts';
 import { ContentTypes } from './content-types.ts';
 import { isBadRequest } from './failures.ts';
@@ -130,6 +136,18 @@ export class PocketBaseFiles {
   /** The next records behind an id, by id, as they are stored. */
   readBehind(id: string, limit: number, signal: AbortSignal): Promise<readonly RawRecord[]> {
     return this.#list({ filter: `id>${quote(id)}`, sort: 'id', limit }, signal);
+  }
+
+  /** The next files behind an id, with their request keys. */
+  async exportFiles(after: string, limit: number, signal: AbortSignal): Promise<readonly TransferredFile[]> {
+    const raws = await this.readBehind(after, limit, signal);
+    return Promise.all(
+      raws.map(async (raw) => {
+        const requestKey = (raw[this.#map.requestKey] as string | undefined) ?? '';
+        const record = await this.toFile(raw, signal);
+        return { record, ...(requestKey !== '' && { requestKey }) };
+      }),
+    );
   }
 
   /** The file that a record says. */

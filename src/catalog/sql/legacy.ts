@@ -2,7 +2,7 @@ import { sql, type Kysely, type SelectQueryBuilder, type Transaction } from 'kys
 import type { CatalogCall, FileRecord, JsonValue } from '../file-catalog.ts';
 import type { FieldValues, LegacyRecord, LegacyRecords, LegacyUse, MovedBytes } from '../legacy-records.ts';
 import { concurrentChange, fileNotFound } from '../outcomes.ts';
-import type { FileRow, Tables } from './tables.ts';
+import { nextRevision, type FileRow, type Tables } from './tables.ts';
 import type { SqlRun } from './sessions.ts';
 
 type FilesQuery = SelectQueryBuilder<Tables, 'files', FileRow>;
@@ -57,7 +57,7 @@ export class SqlLegacyRecords implements LegacyRecords {
       if (old.revision !== revision) throw concurrentChange(id);
       const kept = Object.entries(old.attributes).filter(([name]) => !emptied.includes(name));
       const attributes = Object.fromEntries(kept);
-      const next = String(Number(revision) + 1);
+      const next = nextRevision(revision);
       await trx
         .updateTable('files')
         .set({
@@ -65,11 +65,11 @@ export class SqlLegacyRecords implements LegacyRecords {
           sha256,
           crc32c,
           attributes: JSON.stringify(attributes),
-          revision: next,
+          ...next,
         })
         .where('id', '=', id)
         .execute();
-      return { ...old, sizeBytes, sha256, crc32c, attributes, revision: next };
+      return { ...old, sizeBytes, sha256, crc32c, attributes, revision: String(next.revision) };
     });
   }
 

@@ -116,7 +116,7 @@ export function totalsQuery(db: Kysely<Tables>, owner: string, usage: string | u
 export function purgeableQuery(db: Kysely<Tables>, now: Date, limit: number, after: SweepCursor | undefined) {
   return db
     .selectFrom('files')
-    .select(['id', 'revision', 'purge_time'])
+    .select(['id', 'revision', 'imported_revision', 'purge_time'])
     .where('purge_time', '<=', now.getTime())
     .where('delete_time', 'is not', null)
     .$if(after !== undefined, (query) => query.where(behind('purge_time', after!)))

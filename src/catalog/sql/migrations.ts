@@ -66,7 +66,13 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
     '0006_purge_order': { up: (db) => indexPurgeOrder(db as Kysely<Tables>) },
     '0007_upload_claims': { up: (db) => addUploadClaims(db as Kysely<Tables>, backend) },
     '0008_legacy': { up: (db) => createLegacy(db as Kysely<Tables>, backend) },
+    '0009_imported_revisions': { up: (db) => addImportedRevision(db as Kysely<Tables>, backend) },
   };
+}
+
+/** The revision that a record from another catalog came with. */
+async function addImportedRevision(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  await sql`alter table files add column imported_revision ${text}`.execute(db);
 }
 
 /** What is remembered of files that are older than the service. */

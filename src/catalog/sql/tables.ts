@@ -44,6 +44,8 @@ export interface FilesTable {
   request_key: string | null;
   /** Counts the changes. */
   revision: number | string;
+  /** The revision that an imported record came with; null once it was changed here. */
+  imported_revision: string | null;
 }
 
 /** One row a target of a relation of a file. */
@@ -123,6 +125,7 @@ export function fileColumns(relations: RawBuilder<string>) {
     ...(['files.crc32c', 'files.owner', 'files.usage', 'files.created_by', 'files.created_for'] as const),
     ...([
       'files.revision',
+      'files.imported_revision',
       'files.create_time',
       'files.update_time',
       'files.delete_time',
@@ -164,7 +167,32 @@ export function newColumns(record: NewFileRecord, requestKey: string | undefined
     purge_time: null,
     request_key: requestKey ?? null,
     revision: 1,
+    imported_revision: null,
   };
+}
+
+/** The columns of a file that comes as it is. */
+export function importedColumns(record: FileRecord, requestKey: string | undefined) {
+  return {
+    ...newColumns(record, requestKey, sql.lit(0)),
+    create_time: record.createTime.getTime(),
+    update_time: record.updateTime.getTime(),
+    delete_time: record.deleteTime?.getTime() ?? null,
+    purge_time: record.purgeTime?.getTime() ?? null,
+    revision: countIn(record.revision),
+    imported_revision: record.revision,
+  };
+}
+
+/** The columns of a revision that follows on another one. */
+export function nextRevision(revision: string) {
+  return { revision: countIn(revision) + 1, imported_revision: null };
+}
+
+/** The number that a revision begins with; those of every catalog begin with the count of changes. */
+function countIn(revision: string): number {
+  const count = Number.parseInt(revision, 10);
+  return Number.isSafeInteger(count + 1) ? count : 0;
 }
 
 /** The columns of a file that a change names. */
@@ -245,6 +273,6 @@ export function toRecord(row: FileRow): FileRecord {
     updateTime: new Date(Number(row.update_time)),
     deleteTime: row.delete_time === null ? undefined : new Date(Number(row.delete_time)),
     purgeTime: row.purge_time === null ? undefined : new Date(Number(row.purge_time)),
-    revision: String(row.revision),
+    revision: row.imported_revision ?? String(row.revision),
   };
 }

@@ -37,6 +37,8 @@ export interface CatalogExceptions {
   readonly emptyAttributesAreUnset?: string;
   /** Unknown relations, targets and attributes are taken, since there is no schema that names them. */
   readonly hasNoSchema?: string;
+  /** Records of another catalog are refused. */
+  readonly keepsNoForeignTimes?: string;
 }
 
 /** A new file id. */
