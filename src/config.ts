@@ -14,10 +14,10 @@ import { shownValue } from './redaction.ts';
 import { readSettings, SettingsError } from './options/environment.ts';
 import type { Settings } from './options.ts';
 
-/** Variables of the OpenTelemetry specification that say where logs are sent. */
+/** OpenTelemetry variables that set where logs are sent. */
 const OTLP_ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_LOGS_ENDPOINT'];
 
-/** The PocketBase that holds the records. */
+/** The PocketBase with the records. */
 export interface PocketBaseConfig {
   readonly url: string;
   readonly email: string;
@@ -29,7 +29,7 @@ export interface PocketBaseConfig {
   readonly defaults: Settings['ASSET_POCKETBASE_DEFAULTS'];
 }
 
-/** What the service is to do, once every setting has its meaning. */
+/** The validated configuration of the service. */
 export interface Config {
   readonly settings: Settings;
   readonly store: { readonly kind: 'filesystem' } | { readonly kind: 's3'; readonly s3: S3Config };
@@ -37,7 +37,7 @@ export interface Config {
     | { readonly kind: 'sqlite' }
     | { readonly kind: 'postgres'; readonly url: string }
     | { readonly kind: 'pocketbase'; readonly pocketbase: PocketBaseConfig };
-  /** The old system; undefined where there is none. */
+  /** The old system; undefined if there is none. */
   readonly legacy: LegacyConfig | undefined;
   readonly identity: IdentityConfig;
   readonly tls: TlsConfig | undefined;
@@ -46,8 +46,8 @@ export interface Config {
   /** Variables that look like settings and are none. */
   readonly unknownNames: readonly string[];
   /**
-   * What the service does without, and `config --check` counts as a mistake: names that are no settings, and lines of the
-   * configuration file that say nothing.
+   * What the service only warns of, and `config --check` counts as mistakes: unknown names, and lines of the
+   * configuration file without effect.
    */
   readonly doubts: readonly string[];
   /** Variables of other programs in the configuration file, such as `AWS_ACCESS_KEY_ID`, which the environment does not have. */
@@ -55,18 +55,18 @@ export interface Config {
 }
 
 /**
- * The settings alone, without looking at the files that they name or at how they go together.
+ * Parses the settings only; does not read files that they name or check combinations.
  *
- * @throws SettingsError with every mistake at once
+ * @throws SettingsError with all mistakes
  */
 export function loadSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
   return readSettings({ ...readConfigFile(environment['ASSET_CONFIG_FILE']).values, ...environment });
 }
 
 /**
- * The configuration that an environment means, with the files that it names.
+ * The configuration in an environment, including the files that it names.
  *
- * @throws SettingsError with every mistake at once
+ * @throws SettingsError with all mistakes
  */
 export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const file = readConfigFile(environment['ASSET_CONFIG_FILE']);
@@ -101,9 +101,9 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
 }
 
 /**
- * Like {@link loadConfig}, but what the service would only warn of is a mistake as well.
+ * Like {@link loadConfig}, but warnings count as mistakes too.
  *
- * @throws SettingsError with every mistake at once
+ * @throws SettingsError with all mistakes
  */
 export function checkConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const { faults, values } = readConfigFile(environment['ASSET_CONFIG_FILE']);

@@ -19,8 +19,8 @@ import { POCKETBASE_OPTIONS } from './options/pocketbase.ts';
 import { SCANNING_OPTIONS } from './options/scanning.ts';
 
 /**
- * Every setting of the service: the one place that names, reads and explains them. `asset-service config` and
- * docs/configuration.md print this table.
+ * All settings of the service: the only place that names, parses and explains them. `asset-service config` and
+ * docs/configuration.md are made from this table.
  */
 export const OPTIONS = {
   ASSET_LISTEN: option(
@@ -31,23 +31,23 @@ export const OPTIONS = {
   ASSET_REUSE_PORT: option(
     flag(),
     'false',
-    'true to let several processes of one machine listen on the same port; the kernel shares connections out among them. Linux; not with the embedded store.',
+    'true lets several processes of one machine listen on the same port; the kernel distributes connections among them. Linux; not with the embedded store.',
   ),
   ASSET_PUBLIC_URL: option(
     http().optional(),
     '',
-    'What URLs of the filesystem store start with, as browsers reach the service. By default http(s):// and ASSET_LISTEN. With ASSET_AUTH=none the service answers under its host as well as under names of the loopback, and under no other.',
+    'Start of the URLs of the filesystem store: the address at which browsers reach the service. By default http(s):// and ASSET_LISTEN. With ASSET_AUTH=none the service answers under its host as well as under names of the loopback, and under no other.',
   ),
   ASSET_DATA_DIR: option(text(), './data', 'Directory of the embedded store and catalog.'),
   ASSET_MIN_FREE_SPACE: option(
     bytes(0, 2 ** 50).optional(),
     '',
-    'Bytes that have to stay free on the disk of ASSET_DATA_DIR: with less, the embedded store and catalog take no new uploads and are NOT_SERVING, while what is there can be read and deleted. By default 256MiB, or 5 percent of a smaller disk. 0: no such bound.',
+    'Bytes that must stay free on the disk of ASSET_DATA_DIR. With less, the embedded store and catalog accept no new uploads and are NOT_SERVING; files can still be read and deleted. By default 256MiB, or 5 percent of a smaller disk. 0: no limit.',
   ),
   ASSET_CONFIG_FILE: option(
     text().optional(),
     '',
-    'File of NAME=value lines, read as if they stood in the environment, which wins. `asset-service config --check` finds lines and names that mean nothing.',
+    'File of NAME=value lines, read like the environment, which takes precedence. `asset-service config --check` reports lines and names without effect.',
   ),
   ASSET_STORE: option(z.enum(['filesystem', 's3']), 'filesystem', 'Blob store: filesystem (embedded) or s3.'),
   ASSET_S3_ENDPOINT: option(
@@ -58,7 +58,7 @@ export const OPTIONS = {
   ASSET_S3_PUBLIC_ENDPOINT: option(
     http().optional(),
     '',
-    'Address by which browsers reach the S3 server; URLs are signed for it. By default ASSET_S3_ENDPOINT.',
+    'Address at which browsers reach the S3 server; URLs are signed for it. By default ASSET_S3_ENDPOINT.',
   ),
   ASSET_S3_REGION: option(text(), 'us-east-1', 'Region of the bucket.'),
   ASSET_S3_BUCKET: option(
@@ -69,22 +69,22 @@ export const OPTIONS = {
   ASSET_S3_FORCE_PATH_STYLE: option(
     flag().optional(),
     '',
-    'true to put the bucket into the path instead of the host name. By default true where ASSET_S3_ENDPOINT is set.',
+    'true puts the bucket into the path instead of the host name. By default true if ASSET_S3_ENDPOINT is set.',
   ),
   ASSET_S3_DUAL_STACK: option(
     flag().optional(),
     '',
-    'true to reach AWS by IPv6 as well as IPv4. By default as the environment and the profile of AWS say (AWS_USE_DUALSTACK_ENDPOINT).',
+    'true reaches AWS over IPv6 and IPv4. By default as in the environment and the profile of AWS (AWS_USE_DUALSTACK_ENDPOINT).',
   ),
   ASSET_S3_ACCELERATE: option(
     flag().optional(),
     '',
-    'true to reach AWS by S3 Transfer Acceleration, which the bucket must have enabled. By default false.',
+    'true reaches AWS by S3 Transfer Acceleration, which must be enabled for the bucket. By default false.',
   ),
   ASSET_S3_SSE: option(
     z.enum(['none', 'AES256', 'aws:kms']),
     'none',
-    'Encryption that the store is asked to apply to every blob.',
+    'Server-side encryption of every blob.',
   ),
   ASSET_S3_SSE_KMS_KEY_ID: option(
     text().optional(),
@@ -99,20 +99,20 @@ export const OPTIONS = {
   ASSET_POSTGRES_URL: option(
     url(/^postgres(ql)?$/).optional(),
     '',
-    'Connection string of the database, with `sslmode` and the like as libpq has them, and `schema` for a schema of its own. Required with ASSET_CATALOG=postgres.',
+    'Connection string of the database, with `sslmode` and other parameters as in libpq, and `schema` for a separate schema. Required with ASSET_CATALOG=postgres.',
     true,
   ),
   ASSET_POSTGRES_CONNECTIONS: option(
     count(1, 1_000),
     '16',
-    'Connections to the database that one process opens at most. All replicas together must fit into what the server or pooler allows.',
+    'Maximum number of database connections of one process. All replicas together must fit into the limit of the server or pooler.',
   ),
   ...POCKETBASE_OPTIONS,
   ...LEGACY_OPTIONS,
   ASSET_MIGRATE: option(
     flag(),
     'true',
-    'Whether the service brings the schema of the catalog up to date when it starts. With false, run `asset-service migrate` before.',
+    'Whether the service migrates the schema of the catalog when it starts. With false, run `asset-service migrate` before.',
   ),
   ASSET_POLICY_FILE: option(
     text().optional(),
@@ -123,44 +123,44 @@ export const OPTIONS = {
   ASSET_URL_SIGNING_KEY: option(
     z.string().min(32, 'must have at least 32 characters').optional(),
     '',
-    'Secret that signs the URLs of the filesystem store. By default one is made and kept in ASSET_DATA_DIR.',
+    'Secret that signs the URLs of the filesystem store. By default one is created in ASSET_DATA_DIR.',
     true,
   ),
   ASSET_URL_ORIGINS: option(
     names(),
     '*',
-    'Origins, separated by commas, whose pages may read what URLs of the filesystem store give, such as https://app.example. * allows every page. An S3 has a CORS rule of its own.',
+    'Origins, separated by commas, whose pages may read the responses of URLs of the filesystem store, such as https://app.example. * allows every page. For S3 use a CORS rule of the bucket.',
   ),
   ...SCANNING_OPTIONS,
   ASSET_MAX_UPLOADS: option(
     count(1, 100_000),
     '256',
-    'Greatest number of uploads in hand; one more gets RESOURCE_EXHAUSTED at once.',
+    'Maximum number of running uploads; one more gets RESOURCE_EXHAUSTED at once.',
   ),
   ASSET_UPLOAD_MEMORY: option(
     bytes(2 ** 24, 2 ** 40),
     '96MiB',
-    'Greatest number of bytes that all uploads together hold in memory on their way to the store.',
+    'Maximum number of bytes that all uploads together hold in memory.',
   ),
   ASSET_UPLOAD_PART_SIZE: option(
     bytes(5 * 2 ** 20, 2 ** 30),
     '8MiB',
-    'Size of one part of a large file. S3 allows no less than 5 MiB.',
+    'Size of one part of a large file. The minimum of S3 is 5 MiB.',
   ),
   ASSET_UPLOAD_CONCURRENCY: option(
     count(1, 64),
     '3',
-    'Parts of one upload that are on their way to the store at once.',
+    'Parts of one upload that are sent to the store at the same time.',
   ),
   ASSET_UPLOAD_STALL_TIMEOUT: option(
     seconds(0.1, 86_400),
     '60',
-    'Seconds that a caller may send nothing in the middle of an upload.',
+    'Seconds that a caller may send nothing during an upload.',
   ),
   ASSET_UPLOAD_SESSION_TTL: option(
     seconds(1, 7 * 86_400),
     '86400',
-    'Seconds after its last call that an upload begun with StartUpload can still be gone on with.',
+    'Seconds after its last call until an upload begun with StartUpload expires.',
   ),
   ...LIMIT_OPTIONS,
   ASSET_RESERVATION_TTL: option(
@@ -176,7 +176,7 @@ export const OPTIONS = {
   ASSET_SWEEP_RATE: option(
     count(1, 100_000),
     '100',
-    'Greatest number of blobs that a sweep deletes in a second.',
+    'Maximum number of blobs that a sweep deletes per second.',
   ),
   ASSET_HEALTH_INTERVAL: option(
     seconds(0.1, 25),
@@ -186,26 +186,26 @@ export const OPTIONS = {
   ASSET_DRAIN_TIMEOUT: option(
     seconds(0, 3600),
     '30',
-    'Seconds that calls in hand get to finish after SIGTERM.',
+    'Seconds that running calls get to finish after SIGTERM.',
   ),
   ASSET_AUDIT_LOG: option(
     text().optional(),
     '',
-    'Where every decision is written down, a JSON line each: stdout, the path of a file, or off. By default stdout, and off with ASSET_AUTH=none, where everything is allowed. With OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT they go there as well.',
+    'Destination of the audit log, one JSON line for each decision: stdout, the path of a file, or off. By default stdout, or off with ASSET_AUTH=none, where everything is allowed. With OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT the entries go there too.',
   ),
   ASSET_LOG_LEVEL: option(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     'info',
-    'Least level of what is logged, to standard output. Health checks are logged at debug.',
+    'Minimum level of log lines on standard output. Health checks are logged at debug.',
   ),
   ASSET_LOG_FORMAT: option(
     z.enum(['auto', 'json', 'text']),
     'auto',
-    'How lines of the log look: json, text for people, or auto, which is text on a terminal and json anywhere else.',
+    'Format of log lines: json, text for people, or auto (text on a terminal, otherwise json).',
   ),
 } as const satisfies Record<string, Option>;
 
-/** The value of every setting, by name. */
+/** The parsed value of every setting, by name. */
 export type Settings = {
   readonly [Name in keyof typeof OPTIONS]: z.output<(typeof OPTIONS)[Name]['schema']>;
 };

@@ -2,8 +2,9 @@ import type { Config } from '../config.ts';
 import { isLoopback } from './loopback.ts';
 
 /**
- * The names by which the service may be called; undefined for any. A page in a browser on this machine can have its own name lead to
- * the loopback (DNS rebinding): where callers show no identity, nothing but the name tells it from a program of this machine.
+ * Host names under which the service answers; undefined for any. A web page can make its own name resolve to
+ * loopback (DNS rebinding). If callers show no identity, only the host name distinguishes that page from a program
+ * on this machine.
  */
 export function allowedHosts({ identity, settings }: Config): ((name: string) => boolean) | undefined {
   if (identity.kind !== 'none') return undefined;
@@ -11,7 +12,7 @@ export function allowedHosts({ identity, settings }: Config): ((name: string) =>
   const known = publicUrl === undefined ? undefined : plain(new URL(publicUrl).hostname);
   return (name) => {
     const host = plain(name);
-    // Browsers look up no name below localhost (RFC 6761, section 6.3).
+    // Browsers resolve names below localhost only to loopback (RFC 6761, section 6.3).
     return isLoopback(host) || host.endsWith('.localhost') || host === known;
   };
 }

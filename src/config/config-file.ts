@@ -1,27 +1,28 @@
 import { parseEnv } from 'node:util';
 
-/** What a configuration file says. */
+/** Content of a configuration file. */
 export interface ConfigFile {
   readonly values: Readonly<Record<string, string>>;
-  /** What is wrong with its lines, by their numbers: never their text, which may be a secret. */
+  /** Mistakes by line number, without the text, which may be a secret. */
   readonly faults: readonly string[];
 }
 
 const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=[ \t]*(.*)$/s;
 
 /**
- * Reads the lines NAME=value as Node reads an `.env` file: `#` begins a comment, and a value in quotes may span lines. Node skips
- * a line that it does not understand, cuts an unquoted value at `#`, and lets the last of two equal names win: these are faults.
+ * Parses lines NAME=value like Node.js parses an `.env` file: `#` starts a comment, and a quoted value may span
+ * lines. Node.js skips a line that it does not understand, cuts an unquoted value at `#`, and uses the last of two
+ * equal names: these are faults here.
  */
 export function parseConfigFile(content: string): ConfigFile {
-  // Editors on Windows begin a file with a byte order mark, which Node takes for a part of the first name.
+  // Windows editors write a byte order mark, which Node.js would read as part of the first name.
   const text = content.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
   const lines = text.split('\n');
   const faults = faultsOf(lines);
   return { values: parseEnv(lines.join('\n')) as Record<string, string>, faults };
 }
 
-/** Empties the lines that are no NAME=value: releases of Node join them with the next line. */
+/** Empties lines that are not NAME=value: some releases of Node.js join them with the next line. */
 function faultsOf(lines: string[]): string[] {
   const faults: string[] = [];
   const seen = new Map<string, number>();
@@ -53,7 +54,7 @@ function faultsOf(lines: string[]): string[] {
   return faults;
 }
 
-/** Where the value that begins on line `from` closes, and what stands behind it there. */
+/** Where the quoted value that starts on line `from` ends, and the text after it. */
 function endOfQuote(lines: readonly string[], from: number, quote: string) {
   const start = lines[from]!.indexOf(quote, lines[from]!.indexOf('=')) + 1;
   for (let line = from; line < lines.length; line++) {

@@ -4,7 +4,7 @@ import type { Option } from '../options/types.ts';
 import { shownValue } from '../redaction.ts';
 import { causes, causeText, setupFaultIn, type SetupPart } from '../setup-fault.ts';
 
-/** A failure that is told to the operator in a line, without a stack. */
+/** A failure that the operator sees as one line without a stack. */
 export class ExplainedError extends Error {
   constructor(message: string, cause: unknown) {
     super(message, { cause });
@@ -12,7 +12,7 @@ export class ExplainedError extends Error {
   }
 }
 
-/** Variables that say what is wrong: settings, and those of the AWS chain. */
+/** Variables that may be wrong: settings, and those of the AWS credential chain. */
 type Names = readonly (keyof Settings | `AWS_${string}`)[];
 type Faults = Readonly<Partial<Record<SetupPart, Names>>>;
 
@@ -58,12 +58,12 @@ const OLD_BUCKET: Faults = {
 
 const SCANNER: Faults = { address: ['ASSET_CLAMD_ADDRESS'] };
 
-/** What is to be done where the fault does not say it. */
+/** Advice for faults whose message has none. */
 const ADVICE: Readonly<Partial<Record<SetupPart, string>>> = {
   schema: ': run "asset-service migrate", or set ASSET_MIGRATE=true',
 };
 
-/** Why the port cannot be listened on, by the code of the system. */
+/** Why the service cannot listen, by system error code. */
 const LISTEN: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process listens there already',
   EADDRNOTAVAIL: 'this machine has no such address',
@@ -72,8 +72,8 @@ const LISTEN: Readonly<Record<string, string>> = {
 };
 
 /**
- * What failed, in a line for the operator: the settings that say it, what is wrong, with its code or HTTP status, and the value
- * where that is no secret. Where nothing of the settings is to blame, the causes alone.
+ * A failure as one line for the operator: the settings to check, what is wrong (with code or HTTP status), and the
+ * value unless it is secret. If no setting is involved, only the causes.
  */
 export function explainFailure(error: unknown, config: Config): string {
   const listening = listenText(error);
@@ -84,13 +84,13 @@ export function explainFailure(error: unknown, config: Config): string {
   return withSettings(names, causeText(error) + (ADVICE[fault!.part] ?? ''), config.settings);
 }
 
-/** True if an error is one that the operator can do something about, and no fault of the program. */
+/** True if the operator can correct the error; false for a bug. */
 export function isExplained(error: unknown): boolean {
   const known = (one: Error) => 'reason' in one || 'syscall' in one;
   return setupFaultIn(error) !== undefined || causes(error).some(known);
 }
 
-/** The settings of the dependency that an error is about, by what of it is wrong. */
+/** The settings that a dependency's error may be about. */
 function faultsOf(error: unknown, { store, catalog, settings }: Config): Faults {
   const reasons = causes(error).map((one) => (one as { reason?: unknown }).reason);
   if (reasons.includes('OLD_BUCKET')) return oldBucketFaults(settings);
@@ -103,11 +103,11 @@ function faultsOf(error: unknown, { store, catalog, settings }: Config): Faults 
     const keys = settings.ASSET_OIDC_JWKS === undefined ? 'ASSET_OIDC_ISSUER' : 'ASSET_OIDC_JWKS';
     return { address: [keys], issuer: ['ASSET_OIDC_ISSUER'], directory: [keys] };
   }
-  // The data directory is made before a driver is opened.
+  // The data directory is created before a driver is opened.
   return FILESYSTEM;
 }
 
-/** Without an endpoint the region says where the S3 is. */
+/** Without an endpoint the region determines the address. */
 function s3Faults({ ASSET_S3_ENDPOINT: endpoint }: Settings): Faults {
   return endpoint === undefined ? { ...S3, address: ['ASSET_S3_REGION', 'ASSET_S3_ENDPOINT'] } : S3;
 }

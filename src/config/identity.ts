@@ -8,13 +8,13 @@ import type { MtlsOptions } from '../identity/mtls.ts';
 import type { OidcOptions } from '../identity/oidc.ts';
 import type { Settings } from '../options.ts';
 
-/** How callers prove who they are. */
+/** How callers prove their identity. */
 export type IdentityConfig =
   | { readonly kind: 'none' }
   | { readonly kind: 'oidc'; readonly oidc: OidcOptions }
   | { readonly kind: 'mtls'; readonly mtls: MtlsOptions };
 
-/** What the settings say of identity; whatever does not fit together is a mistake. */
+/** The identity configuration in the settings; reports combinations that do not work. */
 export function identityConfig(settings: Settings, mistakes: Mistakes): IdentityConfig {
   switch (settings.ASSET_AUTH) {
     case 'none':
@@ -29,7 +29,7 @@ export function identityConfig(settings: Settings, mistakes: Mistakes): Identity
 
 function mtlsOptions(settings: Settings, mistakes: Mistakes): MtlsOptions {
   const because = 'ASSET_AUTH=mtls';
-  // Their files are read with those of TLS.
+  // Read together with the other TLS files.
   for (const name of TLS_FILES) mistakes.require(name, because);
   const hasIssuer = settings.ASSET_OIDC_ISSUER !== undefined;
   return {
@@ -80,7 +80,10 @@ function isKeySet(content: string): boolean {
   }
 }
 
-/** Whoever can run a command on the machine gets any token of this issuer, so only this machine may reach the port. */
+/**
+ * Whoever can run a command on this machine can get any token of this issuer, so only this machine may reach the
+ * port.
+ */
 function checkDevelopment(settings: Settings, mistakes: Mistakes): void {
   const { host } = settings.ASSET_LISTEN;
   if (!isLoopback(host)) {

@@ -21,7 +21,7 @@ const SWITCHES = [
   ...(['ASSET_LEGACY_S3_FORCE_PATH_STYLE', 'ASSET_LEGACY_LINK_FIELD'] as const),
 ] as const;
 
-/** What the settings say of the old system; undefined where there is none. */
+/** What the settings say of the old system; undefined if there is none. */
 export function legacyConfig(settings: Settings, mistakes: Mistakes): LegacyConfig | undefined {
   const given = SWITCHES.find((name) => settings[name] !== undefined);
   if (settings.ASSET_LEGACY_S3_BUCKET === undefined && given === undefined) return undefined;

@@ -3,7 +3,7 @@ import { SettingsError } from '../options/environment.ts';
 import { shownValue } from '../redaction.ts';
 import type { Settings } from '../options.ts';
 
-/** Collects what is wrong with the settings together, so that all of it is reported at once. */
+/** Collects the mistakes in the settings, so that all are reported together. */
 export class Mistakes {
   readonly #settings: Settings;
   readonly #found: string[] = [];
@@ -12,12 +12,12 @@ export class Mistakes {
     this.#settings = settings;
   }
 
-  /** Notes a mistake in a setting. */
+  /** Adds a mistake in a setting. */
   add(name: keyof Settings, text: string): void {
     this.#found.push(`${name}: ${text}`);
   }
 
-  /** The value of a setting that has to be there because of another. */
+  /** The value of a setting that another one requires. */
   require(name: keyof Settings, because: string): string {
     const value = this.#settings[name];
     if (typeof value === 'string') return value;
@@ -26,7 +26,10 @@ export class Mistakes {
     return '';
   }
 
-  /** The content of a file that a setting names; empty, and a mistake, if it cannot be read; an empty path was reported before. */
+  /**
+   * Content of the file that a setting names. Empty, and a mistake, if it cannot be read; a missing path was
+   * already reported.
+   */
   readFile(name: keyof Settings, path: string): Buffer {
     if (path === '') return Buffer.alloc(0);
     try {
@@ -40,7 +43,7 @@ export class Mistakes {
     }
   }
 
-  /** @throws SettingsError if there was any */
+  /** @throws SettingsError if there are mistakes */
   report(): void {
     if (this.#found.length > 0) throw new SettingsError(this.#found);
   }

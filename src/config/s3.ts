@@ -1,20 +1,20 @@
 import type { Settings } from '../options.ts';
 import type { Mistakes } from './mistakes.ts';
 
-/** The S3 that holds the blobs. */
+/** The S3 bucket of the blobs. */
 export interface S3Config {
   readonly endpoint?: string;
   readonly publicEndpoint?: string;
   readonly region: string;
   readonly bucket: string;
   readonly forcePathStyle: boolean;
-  /** Left out where the environment of AWS decides. */
+  /** Undefined if the AWS environment decides. */
   readonly dualStack?: boolean;
   readonly accelerate?: boolean;
   readonly encryption?: { readonly algorithm: 'AES256' | 'aws:kms'; readonly kmsKeyId?: string };
 }
 
-/** Where the S3 is and how it is used; reports addresses that its driver cannot use. */
+/** The S3 configuration in the settings; reports addresses that the driver cannot use. */
 export function s3Config(settings: Settings, mistakes: Mistakes): S3Config {
   const { ASSET_S3_ENDPOINT: endpoint, ASSET_S3_PUBLIC_ENDPOINT: publicEndpoint } = settings;
   const { ASSET_S3_SSE: algorithm, ASSET_S3_SSE_KMS_KEY_ID: kmsKeyId } = settings;

@@ -2,18 +2,18 @@ import { createSecureContext } from 'node:tls';
 import { Mistakes } from './mistakes.ts';
 import type { Settings } from '../options.ts';
 
-/** What the port shows and whom it trusts, in PEM. */
+/** Certificate, key and trusted authorities of the port, in PEM. */
 export interface TlsConfig {
   readonly cert: Buffer;
   readonly key: Buffer;
-  /** Authorities of client certificates; undefined if none is asked for. */
+  /** Authorities of client certificates; undefined if none are requested. */
   readonly clientCa: Buffer | undefined;
 }
 
-/** The settings that name the files of {@link TlsConfig}. */
+/** The settings of the files in {@link TlsConfig}. */
 export const TLS_FILES = ['ASSET_TLS_CERT', 'ASSET_TLS_KEY', 'ASSET_TLS_CLIENT_CA'] as const;
 
-/** What the settings say of TLS, with the files as they are now; undefined for cleartext. */
+/** The TLS configuration in the settings, with the current files; undefined without TLS. */
 export function tlsConfig(settings: Settings, mistakes: Mistakes): TlsConfig | undefined {
   if (settings.ASSET_TLS_CLIENT_CA !== undefined && settings.ASSET_AUTH !== 'mtls') {
     mistakes.add(
@@ -37,9 +37,9 @@ export function tlsConfig(settings: Settings, mistakes: Mistakes): TlsConfig | u
 }
 
 /**
- * Reads the files of TLS anew.
+ * Reads the TLS files again.
  *
- * @throws SettingsError if they cannot be read or do not fit together, as in the middle of their replacement
+ * @throws SettingsError if they cannot be read or do not match, for example during their replacement
  */
 export function reloadTls(settings: Settings): TlsConfig | undefined {
   const mistakes = new Mistakes(settings);

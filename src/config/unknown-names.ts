@@ -2,20 +2,20 @@ import { closestMatch } from 'leven';
 import { OPTIONS } from '../options.ts';
 import type { Option } from '../options/types.ts';
 
-/** Variables of the command line as a client of the service, and of its tests: no settings, and no mistakes either. */
+/** Variables of the command line as a client and of its tests: no settings, but no mistakes either. */
 const NOT_OURS = /^ASSET_(URL|TOKEN|TOKEN_FILE|USER_TOKEN|TEST_.*)$/;
 
-/** What Kubernetes puts into every container for a Service whose name begins with "asset". */
+/** Variables that Kubernetes sets in every container for a Service whose name starts with "asset". */
 const SERVICE_LINK = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$/;
 
-/** The variables that look like settings and are none. */
+/** Variables that look like settings but are not. */
 export function unknownNames(environment: Readonly<Record<string, string | undefined>>): string[] {
   return Object.entries(environment)
     .filter(([name, value = '']) => looksLikeOurs(name) && !isSetting(name) && !isServiceLink(name, value))
     .map(([name]) => name);
 }
 
-/** Says of an unknown name what it is, and which setting was perhaps meant. */
+/** The message about an unknown name, with a suggestion. */
 export function unknownNameText(name: string): string {
   const near = nearest(name);
   return `${name}: is no setting of the service${near === undefined ? '' : `: did you mean ${near}?`}`;
@@ -34,7 +34,7 @@ function isServiceLink(name: string, value: string): boolean {
   return SERVICE_LINK.test(name) || (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value));
 }
 
-/** The setting whose name is most like this one, where it is like it at all: a few letters wrong, missing or too many. */
+/** The most similar setting, if only a few letters differ. */
 function nearest(name: string): string | undefined {
   const maxDistance = Math.max(2, Math.floor(name.length / 4));
   return closestMatch(name.toUpperCase(), Object.keys(OPTIONS), { maxDistance });

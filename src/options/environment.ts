@@ -3,9 +3,9 @@ import type { Option } from './types.ts';
 import { shownValue } from '../redaction.ts';
 import { OPTIONS, type Settings } from '../options.ts';
 
-/** Every mistake in the settings, each with the name of its variable. */
+/** All mistakes in the settings, each with the name of its variable. */
 export class SettingsError extends Error {
-  /** One line a mistake. */
+  /** One line per mistake. */
   readonly mistakes: readonly string[];
 
   constructor(mistakes: readonly string[]) {
@@ -18,9 +18,9 @@ export class SettingsError extends Error {
 }
 
 /**
- * Reads all settings from the environment. An empty variable counts as unset.
+ * Parses all settings from the environment. An empty variable counts as unset.
  *
- * @throws SettingsError with every mistake at once
+ * @throws SettingsError with all mistakes
  */
 export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
   const mistakes: string[] = [];
@@ -40,7 +40,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   return settings as Settings;
 }
 
-/** A secret may stand in a file instead, as orchestrators hand them over; the end of its line does not count. */
+/** A secret may be in a file instead, as orchestrators provide them; its final line break is removed. */
 function secretText(
   environment: Readonly<Record<string, string | undefined>>,
   name: string,

@@ -12,7 +12,7 @@ export const LEGACY_OPTIONS = {
   ASSET_LEGACY_S3_PUBLIC_ENDPOINT: option(
     http().optional(),
     '',
-    'Address by which browsers reach the S3 server of the old bucket; URLs are signed for it. By default ASSET_LEGACY_S3_ENDPOINT, where that is set.',
+    'Address at which browsers reach the S3 server of the old bucket; URLs are signed for it. By default ASSET_LEGACY_S3_ENDPOINT, where that is set.',
   ),
   ASSET_LEGACY_S3_REGION: option(text().optional(), '', 'Region of the old bucket.'),
   ASSET_LEGACY_S3_ACCESS_KEY_ID: option(

@@ -3,7 +3,7 @@ import { http, jsonObject, names, option, text, type Option } from './types.ts';
 
 const FIELDS_EXAMPLE = '{"name":"title","owner":"user"}';
 
-/** The settings of the catalog in a PocketBase. */
+/** Settings of the PocketBase catalog. */
 export const POCKETBASE_OPTIONS = {
   ASSET_POCKETBASE_URL: option(
     http().optional(),
@@ -13,7 +13,7 @@ export const POCKETBASE_OPTIONS = {
   ASSET_POCKETBASE_EMAIL: option(
     text().optional(),
     '',
-    'Superuser that the service signs in as. Required with ASSET_CATALOG=pocketbase.',
+    'Email of the superuser that the service signs in as. Required with ASSET_CATALOG=pocketbase.',
   ),
   ASSET_POCKETBASE_PASSWORD: option(
     text().optional(),
@@ -24,7 +24,7 @@ export const POCKETBASE_OPTIONS = {
   ASSET_POCKETBASE_COLLECTION: option(
     z.string().regex(/^\w+$/, 'must be the name of a collection'),
     'files',
-    'Collection that describes the files. It must exist, unless it is files, which is created where PocketBase has none.',
+    'Collection of the files. It must exist, except for the default, which is created if it is missing.',
   ),
   ASSET_POCKETBASE_FIELDS: option(
     jsonObject(
@@ -32,16 +32,16 @@ export const POCKETBASE_OPTIONS = {
       FIELDS_EXAMPLE,
     ),
     '{}',
-    `Names of the fields in the collection where they differ from those of the contract, as JSON such as ${FIELDS_EXAMPLE}. Each of them must exist; see docs/pocketbase.md.`,
+    `Names of the fields in the collection that differ from those of the contract, as JSON such as ${FIELDS_EXAMPLE}. Each of them must exist; see docs/pocketbase.md.`,
   ),
   ASSET_POCKETBASE_HIDDEN_FIELDS: option(
     names(),
     '',
-    'Fields of the collection that hold legacy links, separated by commas: callers never see or write them. Each of them must exist. File fields are hidden anyway.',
+    'Fields of the collection with legacy links, separated by commas: callers never see or write them. Each of them must exist. File fields are always hidden.',
   ),
   ASSET_POCKETBASE_DEFAULTS: option(
     jsonObject(z.json(), '{"secure_name":"-"}'),
     '{}',
-    'Values that new records get in fields which the upload gives none, as JSON such as {"secure_name":"-"}: for fields that are required and that callers cannot fill, such as hidden ones.',
+    'Values for fields of new records that the upload does not set, as JSON such as {"secure_name":"-"}: for required fields that callers cannot fill, such as hidden ones.',
   ),
 } as const satisfies Record<string, Option>;

@@ -2,17 +2,17 @@ import { z } from 'zod';
 
 /** One setting of the service. */
 export interface Option<Type extends z.ZodType = z.ZodType> {
-  /** Reads the text of the environment. An unset variable gives the default inside. */
+  /** Parses the text of the environment; an unset variable gives the default. */
   readonly schema: Type;
-  /** The default as text, as documentation shows it; empty if there is none. */
+  /** The default as text for documentation; empty if there is none. */
   readonly default: string;
-  /** What it means, in a sentence or two. */
+  /** Meaning in one or two sentences. */
   readonly meaning: string;
   /** True if the value must never be shown. */
   readonly secret?: boolean;
 }
 
-/** Makes an {@link Option}. */
+/** Creates an {@link Option}. */
 export function option<Type extends z.ZodType>(
   schema: Type,
   defaultText: string,
@@ -22,19 +22,19 @@ export function option<Type extends z.ZodType>(
   return { schema, default: defaultText, meaning, secret };
 }
 
-/** Text that is not empty. */
+/** Non-empty text. */
 export const text = () => z.string().min(1);
 /** A URL with one of these protocols. */
 export const url = (protocol: RegExp) =>
   z.url({ protocol, error: 'must be a URL such as https://host:port' });
-/** An address of a server, without a slash at its end. */
+/** An http or https address without a final slash. */
 export const http = () => url(/^https?$/).transform((value) => value.replace(/\/+$/, ''));
 /** `true` or `false`. */
 export const flag = () => z.enum(['true', 'false']).transform((value) => value === 'true');
-/** A whole number within these bounds. */
+/** An integer within these bounds. */
 export const count = (min: number, max: number) =>
   z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(min).max(max));
-/** A number of seconds within these bounds; gives milliseconds. */
+/** A number of seconds within these bounds; converted to milliseconds. */
 export const seconds = (min: number, max: number) =>
   z
     .string()
@@ -42,7 +42,7 @@ export const seconds = (min: number, max: number) =>
     .transform(Number)
     .pipe(z.number().min(min).max(max))
     .transform((value) => value * 1000);
-/** A number of bytes within these bounds, with a unit if wanted. */
+/** A number of bytes within these bounds, with an optional unit. */
 export const bytes = (min: number, max: number) =>
   z
     .string()
@@ -52,7 +52,7 @@ export const bytes = (min: number, max: number) =>
       return Number.parseInt(value, 10) * unit;
     })
     .pipe(z.number().min(min).max(max));
-/** `host:port`; an IPv6 address stands in brackets. */
+/** `host:port`; an IPv6 address has brackets. */
 export const address = () =>
   z
     .string()
@@ -62,7 +62,7 @@ export const address = () =>
       return { host: value.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(value.slice(at + 1)) };
     })
     .refine(({ port }) => port <= 65_535, 'must have a port up to 65535');
-/** `host:port`, or the path of a Unix socket, which begins with a slash. */
+/** `host:port`, or the path of a Unix socket, which starts with a slash. */
 export const socketAddress = () =>
   z.union(
     [
@@ -84,7 +84,7 @@ export const names = () =>
       .map((name) => name.trim())
       .filter((name) => name !== ''),
   );
-/** A JSON object with values of this kind; `example` is one, for the message about any other text. */
+/** A JSON object with values of this kind; `example` is shown in the error message. */
 export const jsonObject = <Value extends z.ZodType>(value: Value, example: string) => {
   const wrong = `must be JSON such as ${example}`;
   return z
