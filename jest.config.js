@@ -11,7 +11,8 @@ const common = {
 };
 
 export default {
-  testTimeout: 60_000,
+  // What takes seconds on a quiet machine: a busy one has its time, and what hangs still fails by its name.
+  testTimeout: 120_000,
   // Most files wait for servers and timers rather than for a core, so two run side by side on two cores.
   maxWorkers: Math.max(2, availableParallelism() - 1),
   // ES modules of a file that has ended are not collected: a worker is replaced before it holds too many of them.
@@ -21,6 +22,12 @@ export default {
   reporters: ['default', '<rootDir>/test/support/closing-line-reporter.js'],
   projects: [
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/test/unit/**/*.test.ts'] },
+    {
+      // The whole service in the process of the test, on what is embedded.
+      ...common,
+      displayName: 'use-cases',
+      testMatch: ['<rootDir>/test/use-cases/**/*.test.ts'],
+    },
     {
       // Servers are started before the first test of this project, and only if one is run.
       ...common,

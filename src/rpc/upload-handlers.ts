@@ -33,17 +33,21 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
   return {
     async upload(messages, context) {
       const call = callOf(context);
-      const opened = await openUpload(
-        paced(withStallTimeout(messages, files.uploads.stallTimeoutMs), context.signal),
-      );
-      if (opened.kind === 'new') {
-        const receipt = await uploadFile(files, call.caller, opened.upload, context.signal);
-        return { writeStatus: { case: 'file', value: toReceipt(acknowledged(files, call, receipt)) } };
+      const inTime = withStallTimeout(messages, files.uploads.stallTimeoutMs);
+      try {
+        const opened = await openUpload(paced(inTime, context.signal));
+        if (opened.kind === 'new') {
+          const receipt = await uploadFile(files, call.caller, opened.upload, context.signal);
+          return { writeStatus: { case: 'file', value: toReceipt(acknowledged(files, call, receipt)) } };
+        }
+        const { uploadId, appendix } = opened;
+        const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
+        if ('file' in progress) acknowledged(files, call, progress);
+        return { writeStatus: toWriteStatus(call, uploadId, progress) };
+      } finally {
+        // An upload that is refused reads no further; the timer would hold on to its messages.
+        inTime.return(undefined).catch(() => undefined);
       }
-      const { uploadId, appendix } = opened;
-      const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
-      if ('file' in progress) acknowledged(files, call, progress);
-      return { writeStatus: toWriteStatus(call, uploadId, progress) };
     },
 
     async startUpload(request, context) {

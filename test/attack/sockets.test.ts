@@ -21,6 +21,7 @@ import {
   type UploadMessage,
 } from '../e2e/support/calls.ts';
 import { eventually } from '../support/eventually.ts';
+import { itSideBySide } from '../support/side-by-side.ts';
 import { residentMiB, until, whileOthersWork } from './support/others.ts';
 import {
   callHeaders,
@@ -94,76 +95,80 @@ describe('hostile connections', () => {
     await removeDir(dir);
   });
 
-  it('that drip the headers of HTTP/1.1 are closed', async () => {
-    await whileOthersWork(service, async () => {
-      const sockets = openSockets(
-        service.port,
-        50,
-        `POST ${GET_FILE} HTTP/1.1\r\nhost: localhost\r\nx-slow: `,
-      );
-      await drip(sockets, 'a');
-    });
-  });
-
-  it('that drip the first bytes are closed', async () => {
-    await whileOthersWork(service, async () => {
-      const sockets = openSockets(service.port, 50, 'P');
-      await until(
-        () => sockets.every((socket) => socket.closed),
-        'the service closes silent connections',
-        60_000,
-      );
-    });
-  });
-
-  it('that drip the body of a unary call over HTTP/1.1 are closed', async () => {
-    await whileOthersWork(service, async () => {
-      const head = `POST ${GET_FILE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{`;
-      await drip(openSockets(service.port, 50, head), ' ');
-    });
-  });
-
-  it('that drip the body of an upload over HTTP/1.1 are answered or closed', async () => {
-    await whileOthersWork(service, async () => {
-      const head = `POST ${RPC}/Upload HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/connect+proto\r\nconnect-protocol-version: 1\r\ncontent-length: 1000000\r\n\r\n`;
-      const sockets = openSockets(service.port, 20, head);
-      // The length of a message of which a byte comes now and then.
-      for (const socket of sockets) socket.write(Buffer.from([0, 0, 1, 0, 0]));
-      await drip(sockets, 'a');
-    });
-  });
-
-  it.each(['application/grpc', 'application/proto'])(
-    'that drip the body of a unary call over HTTP/2 lose the stream (%s)',
-    async (contentType) => {
+  itSideBySide({
+    'that drip the headers of HTTP/1.1 are closed': async () => {
       await whileOthersWork(service, async () => {
-        const raw = RawHttp2.open(service.port);
-        const ids = Array.from({ length: 50 }, (_none, index) => 2 * index + 1);
-        for (const id of ids)
-          raw.send(frame(FRAME.headers, FLAG.endHeaders, id, callHeaders(GET_FILE, contentType)));
-        const gone = () => new Set(raw.frames.filter(isEnd).map(({ streamId }) => streamId));
-        const timer = setInterval(() => {
-          for (const id of ids) if (!gone().has(id)) raw.send(frame(FRAME.data, 0, id, Buffer.from([0])));
-        }, 200);
-        try {
-          await until(() => ids.every((id) => gone().has(id)), 'the service ends the streams', 60_000);
-        } finally {
-          clearInterval(timer);
-          raw.close();
-        }
+        const sockets = openSockets(
+          service.port,
+          50,
+          `POST ${GET_FILE} HTTP/1.1\r\nhost: localhost\r\nx-slow: `,
+        );
+        await drip(sockets, 'a');
       });
     },
-  );
 
-  it('with thousands of streams get no more than allowed, and only for a while', async () => {
-    await whileOthersWork(service, async () => {
-      const raw = RawHttp2.open(service.port);
-      const ids = Array.from({ length: 3_000 }, (_none, index) => 2 * index + 1);
-      for (const id of ids) raw.send(frame(FRAME.headers, FLAG.endHeaders, id, callHeaders(GET_FILE)));
-      const ended = () => new Set(raw.frames.filter(isEnd).map(({ streamId }) => streamId)).size;
-      await until(() => raw.ended || ended() === ids.length, 'the service ends the streams', 60_000);
-      raw.close();
-    });
+    'that drip the first bytes are closed': async () => {
+      await whileOthersWork(service, async () => {
+        const sockets = openSockets(service.port, 50, 'P');
+        await until(
+          () => sockets.every((socket) => socket.closed),
+          'the service closes silent connections',
+          60_000,
+        );
+      });
+    },
+
+    'that drip the body of a unary call over HTTP/1.1 are closed': async () => {
+      await whileOthersWork(service, async () => {
+        const head = `POST ${GET_FILE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{`;
+        await drip(openSockets(service.port, 50, head), ' ');
+      });
+    },
+
+    'that drip the body of an upload over HTTP/1.1 are answered or closed': async () => {
+      await whileOthersWork(service, async () => {
+        const head = `POST ${RPC}/Upload HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/connect+proto\r\nconnect-protocol-version: 1\r\ncontent-length: 1000000\r\n\r\n`;
+        const sockets = openSockets(service.port, 20, head);
+        // The length of a message of which a byte comes now and then.
+        for (const socket of sockets) socket.write(Buffer.from([0, 0, 1, 0, 0]));
+        await drip(sockets, 'a');
+      });
+    },
+
+    ...Object.fromEntries(
+      ['application/grpc', 'application/proto'].map((contentType) => [
+        `that drip the body of a unary call over HTTP/2 lose the stream (${contentType})`,
+        async () => {
+          await whileOthersWork(service, async () => {
+            const raw = RawHttp2.open(service.port);
+            const ids = Array.from({ length: 50 }, (_none, index) => 2 * index + 1);
+            for (const id of ids)
+              raw.send(frame(FRAME.headers, FLAG.endHeaders, id, callHeaders(GET_FILE, contentType)));
+            const gone = () => new Set(raw.frames.filter(isEnd).map(({ streamId }) => streamId));
+            const timer = setInterval(() => {
+              for (const id of ids) if (!gone().has(id)) raw.send(frame(FRAME.data, 0, id, Buffer.from([0])));
+            }, 200);
+            try {
+              await until(() => ids.every((id) => gone().has(id)), 'the service ends the streams', 60_000);
+            } finally {
+              clearInterval(timer);
+              raw.close();
+            }
+          });
+        },
+      ]),
+    ),
+
+    'with thousands of streams get no more than allowed, and only for a while': async () => {
+      await whileOthersWork(service, async () => {
+        const raw = RawHttp2.open(service.port);
+        const ids = Array.from({ length: 3_000 }, (_none, index) => 2 * index + 1);
+        for (const id of ids) raw.send(frame(FRAME.headers, FLAG.endHeaders, id, callHeaders(GET_FILE)));
+        const ended = () => new Set(raw.frames.filter(isEnd).map(({ streamId }) => streamId)).size;
+        await until(() => raw.ended || ended() === ids.length, 'the service ends the streams', 60_000);
+        raw.close();
+      });
+    },
   });
 
   it('that reset their streams rapidly (CVE-2023-44487) are ended', async () => {

@@ -5,7 +5,7 @@ import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
 import { startService } from '../support/service.ts';
 import { clientOf, download, randomContent, upload, type Bytes } from './support/calls.ts';
 import { eventually } from '../support/eventually.ts';
-import { EMBEDDED, POCKETBASE, POSTGRES } from './support/setups.ts';
+import { EMBEDDED, POCKETBASE } from './support/setups.ts';
 
 const MiB = 2 ** 20;
 
@@ -16,7 +16,7 @@ interface Wish {
   acknowledged?: File;
 }
 
-describe.each([EMBEDDED, POCKETBASE, POSTGRES])('a service that is killed on $name', (kind) => {
+describe.each([EMBEDDED, POCKETBASE])('a service that is killed on $name', (kind) => {
   it('loses nothing that it acknowledged, shows nothing half, and clears what it left', async () => {
     const setup = await kind.open();
     const service = await startService({

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, download, randomContent, send, spec, upload, type AssetClient } from './support/calls.ts';
 import { failureOf } from './support/failures.ts';
-import { EMBEDDED, POCKETBASE, POSTGRES, type Setup } from './support/setups.ts';
+import { EMBEDDED, POCKETBASE, type Setup } from './support/setups.ts';
 
-describe.each([EMBEDDED, POCKETBASE, POSTGRES])('repeated uploads on $name', (kind) => {
+describe.each([EMBEDDED, POCKETBASE])('repeated uploads on $name', (kind) => {
   let setup: Setup;
   let services: Service[] = [];
   let clients: AssetClient[];

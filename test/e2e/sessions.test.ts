@@ -15,12 +15,12 @@ import {
 } from './support/calls.ts';
 import { eventually } from '../support/eventually.ts';
 import { failureOf } from './support/failures.ts';
-import { EMBEDDED, POCKETBASE, POSTGRES, type Setup } from './support/setups.ts';
+import { EMBEDDED, POCKETBASE, type Setup } from './support/setups.ts';
 
 const MiB = 2 ** 20;
 const bytes = (content: Uint8Array) => content as Uint8Array<ArrayBuffer>;
 
-describe.each([EMBEDDED, POCKETBASE, POSTGRES])('uploads over several calls on $name', (kind) => {
+describe.each([EMBEDDED, POCKETBASE])('uploads over several calls on $name', (kind) => {
   let setup: Setup;
   let service: Service;
   let replica: Service;

@@ -51,8 +51,8 @@ const RUNS: readonly { catalog: CatalogKind; cases: typeof CASES }[] = (
 }));
 
 /** How long a trouble lasts, in milliseconds. */
-const LASTS_MS = FULL ? 15_000 : 4_000;
-const DOWN_MS = FULL ? 30_000 : 8_000;
+const LASTS_MS = FULL ? 15_000 : 2_000;
+const DOWN_MS = FULL ? 30_000 : 3_000;
 
 (hasToxiproxy() ? describe : describe.skip).each(RUNS)(
   'troubles of the network, on SeaweedFS and $catalog',
@@ -69,7 +69,7 @@ const DOWN_MS = FULL ? 30_000 : 8_000;
       world = await startWorld({
         catalog,
         // What a stall holds back arrives when it is over: nothing may be taken for a leftover before.
-        reservationTtlMs: 2 * LASTS_MS,
+        reservationTtlMs: Math.max(4_000, 2 * LASTS_MS),
         async between({ store, catalog: catalogAddress }) {
           // Port 0: it takes a free one and says which.
           const put = (name: string, upstream: string) =>
@@ -108,7 +108,7 @@ const DOWN_MS = FULL ? 30_000 : 8_000;
         await toxiproxy.client.reset();
         ledger.counts.outages++;
         await waitForHealth(service.url, 'SERVING', 30_000);
-        await sleep(1_000);
+        await sleep(FULL ? 1_000 : 300);
         expect(ledger.broken.slice(before)).toEqual([]);
       },
       120_000,

@@ -50,8 +50,12 @@ export default async function runBounded(globalConfig, config, environment, runt
   watchdog.postMessage({ name, seconds: FILE_SECONDS });
   let result;
   try {
-    const running = circus.default(globalConfig, config, environment, runtime, testPath, sendToJest);
-    result = await Promise.race([running, limit.promise]);
+    // Functions in between keep this file out of the stacks of failed tests, where Jest would quote it.
+    circus.default(globalConfig, config, environment, runtime, testPath, sendToJest).then(
+      (ended) => limit.resolve(ended),
+      (error) => limit.reject(error),
+    );
+    result = await limit.promise;
   } finally {
     clearTimeout(timer);
     watchdog.postMessage(undefined);

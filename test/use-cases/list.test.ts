@@ -3,29 +3,27 @@ import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startService, type Service } from '../support/service.ts';
-import { clientOf, randomContent, upload, type AssetClient } from './support/calls.ts';
-import { failureOf } from './support/failures.ts';
-import { EMBEDDED, POCKETBASE, POSTGRES, type Setup } from './support/setups.ts';
+import { randomContent, upload, type AssetClient } from '../e2e/support/calls.ts';
+import { failureOf } from '../e2e/support/failures.ts';
+import { openHouse, type House } from './support/house.ts';
 
 type ListRequest = Exclude<Parameters<AssetClient['listFiles']>[0], { $typeName: string }>;
 
-describe.each([EMBEDDED, POCKETBASE, POSTGRES])('lists on $name', (kind) => {
-  let setup: Setup;
-  let service: Service;
+describe('lists', () => {
+  const projects = ['project0', 'project1'];
+  let house: House;
   let client: AssetClient;
   /** Oldest first. */
   const made: File[] = [];
 
   beforeAll(async () => {
-    setup = await kind.open();
-    service = await startService(setup.env);
-    client = clientOf(service.url);
+    house = await openHouse();
+    client = house.client;
     const types = ['image/png', 'image/gif', 'text/plain; charset=utf-8'];
     const heads = ['89504e470d0a1a0a0000000d49484452', '474946383961010001000000', '68656c6c6f'];
     for (let i = 0; i < 24; i++) {
       const content = new Uint8Array(Buffer.from(heads[i % 3]!, 'hex'));
-      const relations = { project: { ids: [setup.projects[i % 2]!] } };
+      const relations = { project: { ids: [projects[i % 2]!] } };
       const file = {
         contentType: types[i % 3]!,
         owner: `owner ${i % 4}`,
@@ -37,10 +35,7 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('lists on $name', (kind) => {
     }
   });
 
-  afterAll(async () => {
-    await service?.dispose();
-    await setup?.dispose();
-  });
+  afterAll(() => house?.close());
 
   const ids = (files: readonly { readonly id: string }[]) => files.map(({ id }) => id);
   const newestFirst = (files: readonly File[]) => ids([...files].reverse());
@@ -71,7 +66,7 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('lists on $name', (kind) => {
     const cases: [ListRequest['filter'], (i: number) => boolean][] = [
       [{ owner: 'owner 1' }, (i) => i % 4 === 1],
       [{ usage: 'usage 0' }, (i) => i % 2 === 0],
-      [{ relation: { name: 'project', id: setup.projects[1]! } }, (i) => i % 2 === 1],
+      [{ relation: { name: 'project', id: projects[1]! } }, (i) => i % 2 === 1],
       [{ contentType: 'image/png' }, (i) => i % 3 === 0],
       [{ contentType: 'IMAGE/*' }, (i) => i % 3 < 2],
       [{ contentType: 'text/plain' }, (i) => i % 3 === 2],

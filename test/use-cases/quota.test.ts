@@ -1,39 +1,28 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { UploadTransport } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { makeDir, removeDir } from '../support/process.ts';
-import { startService, type Service } from '../support/service.ts';
-import { clientOf, randomContent, spec, upload, type AssetClient } from '../e2e/support/calls.ts';
+import { randomContent, spec, upload, type AssetClient } from '../e2e/support/calls.ts';
 import { failureOf } from '../e2e/support/failures.ts';
+import { openHouse, type House } from './support/house.ts';
 
 describe('an owner', () => {
-  let dir: string;
-  let service: Service;
+  let house: House;
   let client: AssetClient;
 
   beforeAll(async () => {
-    dir = await makeDir('quotas');
-    const policy = join(dir, 'policy.json');
-    await writeFile(
-      policy,
-      JSON.stringify({
+    house = await openHouse({
+      policies: {
         usages: {
           few: { quota: { maxFilesPerOwner: 3 } },
           small: { quota: { maxBytesPerOwner: 1_000 } },
         },
         default: {},
         quota: { maxBytesPerOwner: 5_000 },
-      }),
-    );
-    service = await startService({ ASSET_POLICY_FILE: policy });
-    client = clientOf(service.url);
+      },
+    });
+    client = house.client;
   });
 
-  afterAll(async () => {
-    await service?.dispose();
-    await removeDir(dir);
-  });
+  afterAll(() => house?.close());
 
   const store = (size: number, file: { owner?: string; usage?: string }, options = {}) =>
     upload(client, randomContent(size), { file, ...options });
@@ -187,9 +176,9 @@ describe('an owner', () => {
   });
 
   it('gets a bounded number of open sessions, whoever owns them', async () => {
-    const bounded = await startService({ ASSET_LIMIT_OPEN_UPLOADS: '5' });
+    const bounded = await openHouse({ env: { ASSET_LIMIT_OPEN_UPLOADS: '5' } });
     try {
-      const other = clientOf(bounded.url);
+      const other = bounded.client;
       const begin = (requestId: string) =>
         other.startUpload({ uploadSpec: { file: { name: 'a' }, requestId } });
       const results = await Promise.allSettled(Array.from({ length: 20 }, (_none, i) => begin(`r${i}`)));
@@ -203,7 +192,7 @@ describe('an owner', () => {
       await other.cancelUpload({ uploadId });
       await begin('new');
     } finally {
-      await bounded.dispose();
+      await bounded.close();
     }
   });
 

@@ -1,11 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { makeDir, removeDir } from '../support/process.ts';
-import { startService, type Service } from '../support/service.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  clientOf,
   download,
   messagesOf,
   randomContent,
@@ -14,44 +10,28 @@ import {
   upload,
   urlOf,
   type AssetClient,
-} from './support/calls.ts';
-import { eventually } from '../support/eventually.ts';
-import { failureOf } from './support/failures.ts';
-import { EMBEDDED, POCKETBASE, POSTGRES, type Setup } from './support/setups.ts';
+} from '../e2e/support/calls.ts';
+import { failureOf } from '../e2e/support/failures.ts';
+import { openHouse, type House } from './support/house.ts';
 
 const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex');
 
-describe.each([EMBEDDED, POCKETBASE, POSTGRES])('deletion and policies on $name', (kind) => {
-  let dir: string;
-  let setup: Setup;
-  let service: Service;
+describe('deletion and policies', () => {
+  let house: House;
   let client: AssetClient;
 
   beforeAll(async () => {
-    dir = await makeDir('policy');
-    const policy = {
-      usages: {
-        gone: { retentionSeconds: 0 },
-        brief: { retentionSeconds: 1 },
-        avatar: { maxSizeBytes: 1000, contentTypes: ['image/*'] },
-        note: {},
-      },
+    const usages = {
+      gone: { retentionSeconds: 0 },
+      brief: { retentionSeconds: 1 },
+      avatar: { maxSizeBytes: 1000, contentTypes: ['image/*'] },
+      note: {},
     };
-    await writeFile(join(dir, 'policy.json'), JSON.stringify(policy));
-    setup = await kind.open();
-    service = await startService({
-      ...setup.env,
-      ASSET_POLICY_FILE: join(dir, 'policy.json'),
-      ASSET_SWEEP_INTERVAL: '0.5',
-    });
-    client = clientOf(service.url);
+    house = await openHouse({ policies: { usages } });
+    client = house.client;
   });
 
-  afterAll(async () => {
-    await service?.dispose();
-    await setup?.dispose();
-    await removeDir(dir);
-  });
+  afterAll(() => house?.close());
 
   const make = (usage: string) => upload(client, randomContent(100), { file: { usage } });
 
@@ -98,16 +78,17 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('deletion and policies on $name'
   it('removes record and bytes when the retention of the usage is over', async () => {
     const kept = await make('note');
     await client.deleteFile({ fileId: kept.id });
-    const blobs = (await setup.blobs()).length;
+    const blobs = (await house.blobs()).length;
     const brief = await make('brief');
     const gone = await make('gone');
-    expect((await setup.blobs()).length).toBe(blobs + 2);
+    expect((await house.blobs()).length).toBe(blobs + 2);
     for (const { id } of [brief, gone]) await client.deleteFile({ fileId: id });
-    await eventually(async () => {
-      const { missingFileIds } = await client.batchGetFiles({ fileIds: [kept.id, brief.id, gone.id] });
-      expect(missingFileIds).toEqual([brief.id, gone.id]);
-      expect((await setup.blobs()).length).toBe(blobs);
-    }, 15_000);
+    const { purgeTime } = (await client.getFile({ fileId: brief.id })).file!;
+    await sleep(timestampMs(purgeTime!) - Date.now() + 1);
+    await house.sweep();
+    const { missingFileIds } = await client.batchGetFiles({ fileIds: [kept.id, brief.id, gone.id] });
+    expect(missingFileIds).toEqual([brief.id, gone.id]);
+    expect((await house.blobs()).length).toBe(blobs);
     expect(await failureOf(client.undeleteFile({ fileId: brief.id }))).toMatchObject({
       reason: 'FILE_NOT_FOUND',
     });
@@ -118,14 +99,15 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('deletion and policies on $name'
     const file = await make('brief');
     await client.deleteFile({ fileId: file.id });
     await client.undeleteFile({ fileId: file.id });
-    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    await sleep(1_001);
+    await house.sweep();
     expect((await download(client, file.id)).content).toHaveLength(100);
   });
 
   it('takes what a usage allows and nothing else', async () => {
     const small = await upload(client, new Uint8Array(PNG), { file: { usage: 'avatar' } });
     expect(small.contentType).toBe('image/png');
-    const blobs = (await setup.blobs()).length;
+    const blobs = (await house.blobs()).length;
     const invalid = (reason: string) => ({ code: 'INVALID_ARGUMENT', reason });
     const avatar = { usage: 'avatar' };
     expect(await failureOf(make('nothing'))).toMatchObject(invalid('USAGE_UNKNOWN'));
@@ -141,7 +123,7 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('deletion and policies on $name'
     const large = new Uint8Array(Buffer.concat([PNG, randomContent(1000)]));
     const untold = send(client, messagesOf(large, { file: avatar, withSize: false }));
     expect(await failureOf(untold)).toMatchObject(invalid('FILE_TOO_LARGE'));
-    expect((await setup.blobs()).length).toBe(blobs);
+    expect((await house.blobs()).length).toBe(blobs);
     const note = await make('note');
     const moved = client.updateMetadata({ file: { id: note.id, usage: 'avatar' } });
     expect(await failureOf(moved)).toMatchObject(invalid('CONTENT_TYPE_NOT_ALLOWED'));

@@ -1,31 +1,23 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startService, type Service } from '../support/service.ts';
-import { clientOf, randomContent, upload, type AssetClient, type NewFile } from './support/calls.ts';
-import { failureOf } from './support/failures.ts';
-import { EMBEDDED, POCKETBASE, POSTGRES, type Setup } from './support/setups.ts';
+import { randomContent, upload, type AssetClient, type NewFile } from '../e2e/support/calls.ts';
+import { failureOf } from '../e2e/support/failures.ts';
+import { openHouse, type House } from './support/house.ts';
 
-describe.each([EMBEDDED, POCKETBASE, POSTGRES])('metadata on $name', (kind) => {
-  let setup: Setup;
-  let service: Service;
+describe('metadata', () => {
+  const projects = ['project0', 'project1'];
+  let house: House;
   let client: AssetClient;
 
   beforeAll(async () => {
-    setup = await kind.open();
-    service = await startService(setup.env);
-    client = clientOf(service.url);
+    house = await openHouse();
+    client = house.client;
   });
 
-  afterAll(async () => {
-    await service?.dispose();
-    await setup?.dispose();
-  });
-
-  // A number field of PocketBase is never empty.
-  const cleared: Record<string, number> = kind === POCKETBASE ? { width: 0 } : {};
+  afterAll(() => house?.close());
 
   const described = (): NewFile => ({
     ...{ name: 'a.txt', contentType: 'text/plain', owner: 'ann', usage: 'note' },
-    relations: { project: { ids: setup.projects.slice(0, 2) } },
+    relations: { project: { ids: projects.slice(0, 2) } },
     attributes: { title: 'A', width: 1, extra: { deep: ['x', 1, true] } },
   });
   const make = () => upload(client, new TextEncoder().encode('hello'), { file: described() });
@@ -67,23 +59,23 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('metadata on $name', (kind) => {
     expect(changed.attributes).toEqual({ width: 1 });
     const blank = await update({ id }, 'name', 'usage', 'attributes', 'relations');
     expect([blank.name, blank.usage]).toEqual(['', '']);
-    expect(blank.attributes ?? {}).toEqual(cleared);
+    expect(blank.attributes ?? {}).toEqual({});
   });
 
   it('replaces all with a star', async () => {
     const { id } = await make();
     const changed = await update({ id, name: 'only', contentType: 'text/plain' }, '*');
     expect(changed).toMatchObject({ name: 'only', owner: '', usage: '', relations: {} });
-    expect(changed.attributes ?? {}).toEqual(cleared);
+    expect(changed.attributes ?? {}).toEqual({});
   });
 
   it('replaces relations and attributes as a whole or one by one', async () => {
     const { id } = await make();
-    const ids = [setup.projects[1]!];
+    const ids = [projects[1]!];
     const one = await update({ id, relations: { project: { ids } } }, 'relations.project');
     expect(one.relations['project']?.ids).toEqual(ids);
     const whole = await update({ id, attributes: { title: 'new' } }, 'attributes');
-    expect(whole.attributes).toEqual({ ...cleared, title: 'new' });
+    expect(whole.attributes).toEqual({ title: 'new' });
   });
 
   it.each([
@@ -107,10 +99,9 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('metadata on $name', (kind) => {
 
   it('takes a mask in JSON, which bends names, for the names that file gives', async () => {
     const { id } = await make();
-    // A collection of PocketBase has the fields that it has.
-    const name = kind === POCKETBASE ? 'title' : 'pageCount';
+    const name = 'pageCount';
     const call = async (file: object, updateMask: string) => {
-      const answer = await fetch(`${service.url}/asset.v1.AssetService/UpdateMetadata`, {
+      const answer = await fetch(`${house.url}/asset.v1.AssetService/UpdateMetadata`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ file: { id, ...file }, updateMask }),
@@ -157,11 +148,9 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('metadata on $name', (kind) => {
 
   it('lets one of twenty writers win, and tells the others', async () => {
     const { id, etag } = await make();
-    const replicas = kind.shared ? [service, await startService(setup.env)] : [service];
-    const clients = replicas.map(({ url }) => clientOf(url));
     const results = await Promise.allSettled(
       Array.from({ length: 20 }, (_, i) =>
-        clients[i % clients.length]!.updateMetadata({ file: { id, etag, name: `writer ${i}` } }),
+        client.updateMetadata({ file: { id, etag, name: `writer ${i}` } }),
       ),
     );
     const won = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value.file!] : []));
@@ -173,7 +162,6 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('metadata on $name', (kind) => {
       expect(['ETAG_MISMATCH', 'CONCURRENT_CHANGE']).toContain(failure.reason);
     }
     expect((await client.getFile({ fileId: id })).file).toEqual(won[0]);
-    await Promise.all(replicas.slice(1).map((replica) => replica.dispose()));
   });
 
   it('loses no change of twenty writers that repeat theirs', async () => {
