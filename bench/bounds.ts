@@ -1,8 +1,8 @@
 /**
- * Many large uploads at once against a store that is far too slow for them: `npm run bench:bounds`.
+ * Many large uploads at once into a slow store: `npm run bench:bounds`.
  *
- * Prints the greatest resident memory of the service, how fast its health answers meanwhile, what one upload too many is
- * told, and what is left in the store after all were cancelled.
+ * Prints the maximum resident memory of the service, its health response times meanwhile, the error of one upload
+ * too many, and what is left in the store after all uploads were cancelled.
  */
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -114,7 +114,7 @@ try {
   await store.dispose();
 }
 
-/** Waits until nothing is left, or for 90 s. */
+/** Waits up to 90 s until nothing is left. */
 async function leftovers(): Promise<string> {
   const { accessKeyId, secretAccessKey, region } = bucket;
   const s3 = new S3Client({

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ROOT } from '../test/support/install.ts';
 
-/** Builds the program that the image runs, which is what is measured. A few seconds. */
+/** Builds the program as in the image. Takes a few seconds. */
 export async function buildService(): Promise<void> {
   const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
   await promisify(execFile)(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: ROOT });

@@ -17,35 +17,35 @@ import type { World } from './world.ts';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-/** Something that does the work of a case, in competition with the others. */
+/** One of the compared ways to do the work of a case. */
 export interface Contestant {
   readonly name: string;
-  /** Process ids of the server whose CPU time and memory count; none where there is no such server. */
+  /** Process ids of the server whose CPU time and memory are measured; empty if there is none. */
   readonly serverPids: readonly number[];
-  /** Does so much work, in units of the case. */
+  /** Does an amount of work, in units of the case. */
   run(amount: number): Promise<void>;
   close(): void | Promise<void>;
 }
 
-/** A kind of work, and who does it. */
+/** A kind of work and its contestants. */
 export interface Case {
-  /** Short, for the command line. */
+  /** Short id for the command line. */
   readonly id: string;
   readonly title: string;
-  /** What is counted. Bytes are shown as MiB and GiB. */
+  /** The unit of work. Bytes are shown as MiB and GiB. */
   readonly unit: 'byte' | 'file' | 'call' | 'URL';
-  /** Work of one run. */
+  /** Work of one run, in units. */
   readonly amount: number;
-  /** Work of one run where it is only to be seen that everything works. */
+  /** Work of one run with --quick. */
   readonly quickAmount: number;
   readonly rounds: number;
-  /** Beginning of the name of the contestant that the others are compared with. */
+  /** Start of the name of the contestant that the others are compared with. */
   readonly baseline: string;
-  /** Makes the contestants ready. */
+  /** Starts the contestants. */
   open(world: World): Promise<readonly (Contestant | Missing)[]>;
 }
 
-/** Every case, in the order of the table. */
+/** All cases, in the order of the tables. */
 export const CASES: readonly Case[] = [
   {
     id: 'large',
@@ -160,7 +160,7 @@ export function takesPart(opened: Contestant | Missing): opened is Contestant {
   return !('missing' in opened);
 }
 
-/** Contestants that upload. `plan` says which files so many units of work are. */
+/** Contestants that upload. `plan` returns the files for an amount of work. */
 function uploadsOf(
   plan: (amount: number) => { files: number; sizeBytes: number; inFlight: number },
   openers: readonly uploaders.OpenUploader[],
@@ -184,13 +184,13 @@ function uploadsOf(
   };
 }
 
-/** Runs `work` so many times, some of them at once. */
+/** Runs `work` `times` times, with limited concurrency. */
 async function inParallel(times: number, inFlight: number, work: (index: number) => Promise<void>) {
   const limit = pLimit(inFlight);
   await Promise.all(Array.from({ length: times }, (_, index) => limit(() => work(index))));
 }
 
-/** A client, and the ids of a hundred files that it has stored. */
+/** A client and the ids of a hundred files that it has stored. */
 async function withFiles({ service }: World) {
   const client = new LeanClient(service.url);
   const fileIds: string[] = [];

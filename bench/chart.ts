@@ -4,12 +4,12 @@ import { ROOT } from '../test/support/install.ts';
 
 const DIR = join(ROOT, 'bench', 'charts');
 
-/** What a chart shows: bars below one another. */
+/** A bar chart. */
 export interface Chart {
-  /** Name of the file, without its ending. */
+  /** File name without extension. */
   readonly id: string;
   readonly title: string;
-  /** What the bars measure, such as `MiB/s`. */
+  /** Unit of the values, such as `MiB/s`. */
   readonly unit: string;
   readonly bars: readonly { readonly label: string; readonly value: number; readonly text: string }[];
 }
@@ -19,7 +19,7 @@ const LABELS = 300;
 const VALUES = 70;
 const ROW = 28;
 const TOP = 44;
-/** One colour for the service and one for the others; both are seen on a light and on a dark page. */
+/** One colour for the service and one for the others; both are visible on light and dark pages. */
 const COLOURS = { ours: '#2f81f7', others: '#8b949e' };
 
 /** Draws a chart as SVG. */

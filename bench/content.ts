@@ -1,16 +1,16 @@
 import { crc32c } from '@node-rs/crc32';
 import { createHash, randomBytes } from 'node:crypto';
 
-/** Size of one piece of a file, in bytes: what the clients send in one message. */
+/** Size of one piece of a file in bytes; clients send one piece per message. */
 export const PIECE_BYTES = 512 * 1024;
 
-/** A piece of a file with its checksum, which is worked out beforehand: it is no part of what is measured. */
+/** A piece of a file with its precomputed checksum, which is not part of the measurement. */
 export interface Piece {
   readonly bytes: Buffer;
   readonly crc32c: number;
 }
 
-/** A file to upload. Every file of a size has the same bytes; they do not compress. */
+/** A file to upload. All files of one size have the same incompressible bytes. */
 export interface Content {
   readonly sizeBytes: number;
   readonly pieces: readonly Piece[];
@@ -18,7 +18,7 @@ export interface Content {
   readonly crc32c: number;
 }
 
-/** What is sent of a file: its pieces one by one, and the checksums of the whole, which are asked for with the last piece. */
+/** The pieces of a file, one at a time, and the checksums of the whole, which are requested with the last piece. */
 export interface Sendable {
   readonly sizeBytes: number;
   readonly pieces: Iterable<Piece>;
@@ -26,11 +26,11 @@ export interface Sendable {
   readonly crc32c: number;
 }
 
-/** Pieces that files are made of, over and over. */
+/** Pieces that files repeat. */
 const POOL = Array.from({ length: 32 }, () => pieceOf(randomBytes(PIECE_BYTES)));
 const made = new Map<number, Content>();
 
-/** A file of `sizeBytes`. Takes no memory for itself. */
+/** A file of `sizeBytes`. Needs no memory of its own. */
 export function contentOf(sizeBytes: number): Content {
   const known = made.get(sizeBytes);
   if (known) return known;
@@ -51,15 +51,15 @@ export function contentOf(sizeBytes: number): Content {
 }
 
 /**
- * A file that is made while it is sent, a repeated piece with the place in the file at its beginning, so that no two
- * pieces are the same. Its checksums are those of what was sent so far. `sizeBytes` is whole pieces.
+ * A file that is generated while it is sent: one repeated piece with its offset at the start, so that no two pieces
+ * are equal. Its checksums are those of the bytes sent so far. `sizeBytes` is a multiple of the piece size.
  */
 export function generatedContent(sizeBytes: number): Sendable {
   const sha256 = createHash('sha256');
   let crc = 0;
   function* pieces(): Generator<Piece, void> {
     for (let offset = 0; offset < sizeBytes; offset += PIECE_BYTES) {
-      // What was sent before may still wait for the socket, so each piece has memory of its own.
+      // A new buffer for each piece, because the previous one may still wait for the socket.
       const bytes = Buffer.from(POOL[0]!.bytes);
       bytes.writeBigUInt64BE(BigInt(offset));
       const piece = pieceOf(bytes);
@@ -79,7 +79,7 @@ export function generatedContent(sizeBytes: number): Sendable {
   };
 }
 
-/** The bytes of a file, a piece at a time, as a source that must not be held in memory whole. */
+/** The bytes of a file, one piece at a time. */
 export function* bytesOf(content: Content): Generator<Buffer, void> {
   for (const { bytes } of content.pieces) yield bytes;
 }

@@ -1,9 +1,9 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** Bytes that are on their way in one direction at most: a line of 3 Gbit/s is full with them at 20 ms. */
+/** Maximum number of bytes in transit in one direction; that allows 3 Gbit/s at 20 ms. */
 const MAX_UNDER_WAY = 8 * 2 ** 20;
 
-/** A long line: every piece comes out so many milliseconds after it went in, in each direction. */
+/** A proxy that delays each chunk by a number of milliseconds in each direction. */
 export async function startDelay(
   targetUrl: string,
   ms: number,
@@ -37,7 +37,7 @@ function pass(from: Socket, to: Socket, ms: number): void {
   from.on('data', (data) => {
     underWay += data.length;
     if (underWay >= MAX_UNDER_WAY) from.pause();
-    // Timers of one length end in the order they were set, so pieces keep their order.
+    // Timers with equal delays fire in order, so chunks keep their order.
     setTimeout(() => {
       to.write(data, () => {
         underWay -= data.length;

@@ -15,11 +15,11 @@ const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
 /**
- * Sends one generated file of so many GiB through the service into SeaweedFS and prints what the service needed for it, and
- * whether the checksums hold: those that the service has, those of the bytes that the store gives back, and that wrong ones are refused.
- * The store writes to the temporary directory, which is emptied at the end.
+ * Sends one generated file through the service into SeaweedFS. Prints the cost of the service and checks the
+ * checksums: of the record, of the bytes read back, and that wrong ones are refused. The store writes to the
+ * temporary directory, which is emptied at the end.
  *
- * @throws Error if a checksum is not what it should be
+ * @throws Error if a checksum is wrong
  */
 export async function measureHuge(gibibytes: number): Promise<void> {
   if (!Number.isInteger(gibibytes) || gibibytes < 1)

@@ -17,16 +17,16 @@ import http2 from 'node:http2';
 import type { Piece, Sendable } from './content.ts';
 
 /**
- * A gRPC client that does as little as can be done: it frames messages by hand on Node's HTTP/2, sends what was
- * checksummed beforehand, and copies nothing. On a machine that client and service share it leaves the
- * service nearly all of the time, as callers on other machines would.
+ * A minimal gRPC client: it frames messages by hand on Node.js's HTTP/2, sends precomputed checksums, and copies
+ * nothing. On a machine shared by client and service, nearly all CPU time is left to the service, as with callers
+ * on other machines.
  */
 export class LeanClient {
   readonly #session: http2.ClientHttp2Session;
 
-  /** @param url - where the service answers in cleartext */
+  /** @param url - address of the service, without TLS */
   constructor(url: string) {
-    // Without room for what many uploads have under way Node.js refuses new streams.
+    // The default limit is too small for many concurrent uploads: Node.js would refuse new streams.
     this.#session = http2.connect(url, { maxSessionMemory: 256 });
     this.#session.on('error', () => undefined);
   }
@@ -55,7 +55,6 @@ export class LeanClient {
     return writeStatus.value;
   }
 
-  /** Makes a unary call. */
   async unary<Output extends DescMessage>(
     method: string,
     request: Uint8Array,
@@ -66,7 +65,6 @@ export class LeanClient {
     return fromBinary(output, await answerOf(stream));
   }
 
-  /** Lets go of the connection. */
   close(): void {
     this.#session.close();
   }
@@ -81,7 +79,7 @@ export class LeanClient {
   }
 }
 
-/** The message of an answer. Rejects unless the call ended with OK. */
+/** The message of a response. Rejects unless the call ended with OK. */
 async function answerOf(stream: http2.ClientHttp2Stream): Promise<Buffer> {
   const data: Buffer[] = [];
   let status: http2.IncomingHttpHeaders = {};
@@ -95,14 +93,14 @@ async function answerOf(stream: http2.ClientHttp2Stream): Promise<Buffer> {
   return Buffer.concat(data).subarray(5);
 }
 
-/** What stands before every message: not compressed, and how long it is. */
+/** The prefix of a message: compression flag (not compressed) and length. */
 function prefix(length: number): Buffer {
   const bytes = Buffer.alloc(5);
   bytes.writeUInt32BE(length, 1);
   return bytes;
 }
 
-/** An UploadRequest up to the content, which follows as it is: `content` is the last field of the last field. */
+/** An UploadRequest up to its content, which follows: `content` is the last field of the last field. */
 function uploadHead(init: MessageInitShape<typeof UploadRequestSchema>, { bytes, crc32c }: Piece): Buffer {
   const message = toBinary(UploadRequestSchema, create(UploadRequestSchema, init));
   const checksummed = new BinaryWriter()

@@ -13,10 +13,10 @@ const USAGE = `npm run bench -- [options]
 
 Compares the service with other ways to store files. Prints a table for each case and writes all of them, with charts, to bench/results.md.
 
-  --quick        little of everything, in seconds, to see that it works; writes nothing
-  --only=A,B     these cases alone: ${CASES.map(({ id }) => id).join(', ')}; writes nothing
-  --only=huge    instead: one generated file of --gib=N GiB, 20 where left out, on the disk of the temporary directory
-  --profile      instead: where the CPU time of the service goes, in the cases large and small or those of --only
+  --quick        a small run of every case, to see that it works; writes nothing
+  --only=A,B     only these cases: ${CASES.map(({ id }) => id).join(', ')}; writes nothing
+  --only=huge    instead: one generated file of --gib=N GiB (default 20), on the disk of the temporary directory
+  --profile      instead: CPU profiles of the service, for the cases large and small or those in --only
 `;
 
 const { values } = parseArgs({
@@ -30,11 +30,10 @@ const { values } = parseArgs({
 });
 const cases = CASES.filter(({ id }) => values.only?.split(',').includes(id) ?? true);
 
-// The servers keep their data in memory: the disk would be measured otherwise, and every other user of it. A huge file
-// does not fit there.
+// Servers keep their data in memory, so that the disk is not measured. A huge file does not fit there.
 const isHuge = values.only === 'huge';
 if (!isHuge && existsSync('/dev/shm')) process.env.TMPDIR = '/dev/shm';
-// Servers that are stopping do not keep this process alive by themselves.
+// Keeps this process alive while servers stop.
 setInterval(() => undefined, 1000);
 let succeeded = true;
 if (!values.help) await buildService();
@@ -47,10 +46,10 @@ if (values.help) {
 } else {
   succeeded = await measure();
 }
-// What a library still holds open must not keep the process alive.
+// Handles that libraries keep open must not keep the process alive.
 process.exit(succeeded ? 0 : 1);
 
-/** Tells whether every contestant that was there went through with it. */
+/** Returns whether every available contestant finished. */
 async function measure(): Promise<boolean> {
   const isWritten = !values.quick && !values.only;
   const sections: string[] = [];

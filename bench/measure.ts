@@ -3,26 +3,26 @@ import type { Missing } from './uploaders.ts';
 import { cpuSeconds, peakMemory, resetPeakMemory } from './usage.ts';
 import { openWorld, type World } from './world.ts';
 
-/** What one run came to. */
+/** Measurements of one run. */
 export interface Sample {
   readonly seconds: number;
-  /** CPU time in seconds of the processes of the contestant's server; undefined where it has none. */
+  /** CPU time of the contestant's server in seconds; undefined if it has none. */
   readonly serverCpu: number | undefined;
-  /** CPU time in seconds of this process, which is the client. */
+  /** CPU time of this process (the client) in seconds. */
   readonly clientCpu: number;
-  /** CPU time in seconds of the client and every server together. */
+  /** CPU time of the client and all servers in seconds. */
   readonly allCpu: number;
-  /** Greatest resident memory of the processes of the contestant's server, in bytes. */
+  /** Maximum resident memory of the contestant's server in bytes. */
   readonly peakBytes: number | undefined;
 }
 
-/** The runs of one contestant, one a round. */
+/** The runs of one contestant, one per round. */
 export interface Series {
   readonly name: string;
   readonly samples: readonly Sample[];
 }
 
-/** What a case came to. */
+/** The result of a case. */
 export interface CaseResult {
   readonly case: Case;
   /** Work of one run. */
@@ -31,10 +31,10 @@ export interface CaseResult {
   readonly missing: readonly Missing[];
 }
 
-/** How long the machine may come to rest before a run, in milliseconds. */
+/** Pause before a run, in milliseconds. */
 const REST_MS = 300;
 
-/** How long a run may take, in milliseconds. Ten times what the slowest needs: whoever takes longer hangs. */
+/** Maximum time of a run in milliseconds: ten times what the slowest needs. Whoever takes longer hangs. */
 const RUN_LIMIT_MS = 120_000;
 
 /** A contestant failed or hung. */
@@ -48,8 +48,8 @@ class Failed extends Error {
 }
 
 /**
- * Runs the contestants of a case in turns, every second round in the opposite order, so that what slows the machine
- * down for a while slows all of them. A contestant that fails or hangs is left out, and the case begins anew without it.
+ * Runs the contestants of a case in turns, every second round in reverse order, so that temporary load affects all
+ * of them. A contestant that fails or hangs is left out, and the case starts again without it.
  */
 export async function measureCase(one: Case, quick: boolean): Promise<CaseResult> {
   const failed = new Map<string, string>();
@@ -71,7 +71,7 @@ async function measureOthers(
 ): Promise<CaseResult> {
   const amount = quick ? one.quickAmount : one.amount;
   const rounds = quick ? 1 : one.rounds;
-  // Large files would fill the memory that the servers keep them in; the others need no new servers for each round.
+  // Large files would fill the memory where servers keep them; other cases need no new servers for each round.
   const roundsOfWorld = one.unit === 'byte' ? 1 : rounds;
   const series = new Map<string, Sample[]>();
   let missing: readonly Missing[] = [];
@@ -105,7 +105,7 @@ async function measureOthers(
   };
 }
 
-/** Has a contestant do its work. Whatever it fails with is {@link Failed}. */
+/** Runs a contestant. Every failure becomes {@link Failed}. */
 async function contestRun(contestant: Contestant, amount: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const hung = new Promise<never>((_, reject) => {
@@ -121,7 +121,7 @@ async function contestRun(contestant: Contestant, amount: number): Promise<void>
   }
 }
 
-/** Work that lets the compiler of JavaScript see what is needed: as much as a run, or less where a run is long. */
+/** Work that lets the JavaScript engine compile the code: as much as a run, or less for long runs. */
 export function warmUpAmount({ unit, amount, quickAmount }: Case): number {
   return unit === 'byte' ? Math.max(quickAmount, amount / 8) : amount;
 }

@@ -1,10 +1,10 @@
 import type { PocketBaseServer } from '../test/support/pocketbase.ts';
 import type { TestBucket } from '../test/support/shared-servers.ts';
 
-/** Collection of the records that are made without the service. */
+/** Collection of records that are created without the service. */
 const COLLECTION = 'bench_files';
 
-/** A PocketBase used as it is used without the service: its REST API and a superuser's token. */
+/** PocketBase used without the service: its REST API with a superuser's token. */
 export interface PocketBasePeer {
   /** Creates a record. */
   create(fields: Readonly<Record<string, string | number>>): Promise<void>;
@@ -12,7 +12,7 @@ export interface PocketBasePeer {
   createWithFile(fields: Readonly<Record<string, string>>, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }
 
-/** Signs in, has PocketBase keep its files in `bucket`, and makes a collection of its own, unless it is there. */
+/** Signs in, lets PocketBase store its files in `bucket`, and creates a collection if it does not exist. */
 export async function openPocketBase(server: PocketBaseServer, bucket: TestBucket): Promise<PocketBasePeer> {
   const json = (body: unknown) => ({
     body: JSON.stringify(body),

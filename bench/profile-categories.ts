@@ -1,11 +1,11 @@
-/** A function, as V8 names it. */
+/** A function as V8 reports it. */
 export interface CallFrame {
   readonly functionName: string;
   readonly url: string;
   readonly lineNumber: number;
 }
 
-/** Where a function belongs by its file; the first pattern that fits counts. */
+/** Category by source file; the first matching pattern counts. */
 const BY_FILE: readonly (readonly [RegExp, string])[] = [
   [/^(?!.*node_modules).*\/dist\/(rpc|files|storage|catalog)\//, 'Asset Service: src/$1'],
   [/^(?!.*node_modules).*\/dist\//, 'Asset Service: the rest'],
@@ -26,7 +26,7 @@ const BY_FILE: readonly (readonly [RegExp, string])[] = [
   [/^node:/, 'Node.js: events, promises, timers, the rest'],
 ];
 
-/** Where a function without a file belongs: V8's own, and native ones by their names. */
+/** Category of functions without a file: V8's own, and native ones by name. */
 const BY_NAME: readonly (readonly [RegExp, string])[] = [
   [/^\(garbage collector\)$/, 'garbage collection'],
   [/^\(program\)$/, 'native code (system calls, nghttp2, memory)'],
@@ -37,7 +37,7 @@ const BY_NAME: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** What kind of work a function does. */
+/** The category of a function. */
 export function categoryOf({ functionName, url }: CallFrame): string {
   const [table, text] = url === '' ? [BY_NAME, functionName] : [BY_FILE, url];
   for (const [pattern, category] of table) {

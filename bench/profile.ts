@@ -7,32 +7,32 @@ import { warmUpAmount } from './measure.ts';
 import { cpuSeconds } from './usage.ts';
 import { openWorld } from './world.ts';
 
-/** Where the CPU time of the service's main thread went while it did the work of a case. */
+/** CPU profile of the service's main thread during one case. */
 export interface Profile {
   readonly case: Case;
   readonly amount: number;
   readonly contestant: string;
-  /** File that Chrome's developer tools open. */
+  /** File for Chrome's developer tools. */
   readonly path: string;
   /** CPU time of the whole process, in seconds. */
   readonly cpuSeconds: number;
-  /** Seconds of the main thread by category, the greatest first; idle time is left out. */
+  /** Seconds of the main thread by category, in descending order; without idle time. */
   readonly categories: readonly (readonly [name: string, seconds: number])[];
-  /** Seconds of the main thread by function, the greatest first. */
+  /** Seconds of the main thread by function, in descending order. */
   readonly functions: readonly (readonly [name: string, seconds: number])[];
 }
 
-/** The parts of a `.cpuprofile` that are read here. */
+/** The used parts of a `.cpuprofile` file. */
 interface CpuProfile {
   readonly nodes: readonly { readonly id: number; readonly callFrame: CallFrame }[];
-  /** Microseconds of the monotonic clock, which all processes of the machine share. */
+  /** Microseconds of the monotonic clock, which all processes share. */
   readonly startTime: number;
   readonly samples: readonly number[];
-  /** Microseconds since the sample before. */
+  /** Microseconds since the previous sample. */
   readonly timeDeltas: readonly number[];
 }
 
-/** Runs a case with its first contestant, while the service writes a CPU profile, and sums that up. */
+/** Runs a case with its first contestant while the service writes a CPU profile, and summarises the profile. */
 export async function profileCase(one: Case, quick: boolean): Promise<Profile> {
   const dir = join(ROOT, '.cache', 'profiles', one.id);
   await rm(dir, { recursive: true, force: true });
@@ -68,14 +68,14 @@ function now(): number {
   return Number(process.hrtime.bigint() / 1000n);
 }
 
-/** Seconds that each function itself ran between two times. */
+/** Self time of each function between two times, in seconds. */
 function selfTimes(profile: CpuProfile, from: number, to: number): Map<CallFrame, number> {
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
   const self = new Map<CallFrame, number>();
   let time = profile.startTime;
   for (const [index, id] of profile.samples.entries()) {
     time += profile.timeDeltas[index]!;
-    // A sample stands for the time until the next one.
+    // A sample covers the time until the next one.
     const seconds = (profile.timeDeltas[index + 1] ?? 0) / 1e6;
     const frame = frames.get(id)!;
     if (time < from || time > to || frame.functionName === '(idle)') continue;

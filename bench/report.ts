@@ -11,7 +11,7 @@ const PAGE = join(ROOT, 'bench', 'results.md');
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
-/** Units as they are shown: speed in `perSecond` of them, CPU time for one of `perCpu`. */
+/** Units of the tables: speed per `perSpeed`, CPU time per `perCpu`. */
 const SHOWN = {
   byte: { speed: 'MiB/s', perSpeed: MiB, cpu: 's per GiB', perCpu: GiB, cpuFactor: 1 },
   file: { speed: 'files/s', perSpeed: 1, cpu: 'µs per file', perCpu: 1, cpuFactor: 1e6 },
@@ -19,7 +19,7 @@ const SHOWN = {
   URL: { speed: 'URLs/s', perSpeed: 1, cpu: 'µs per URL', perCpu: 1, cpuFactor: 1e6 },
 };
 
-/** What a case came to, as a section of Markdown with one table. */
+/** The result of a case as Markdown with one table. */
 export function sectionOf(result: CaseResult): string {
   const { case: one, amount, series, missing } = result;
   const shown = SHOWN[one.unit];
@@ -49,7 +49,7 @@ export function sectionOf(result: CaseResult): string {
   ].join('\n');
 }
 
-/** The speeds of a case, as bars. */
+/** The speeds of a case as a bar chart. */
 export function speedChart({ case: one, amount, series }: CaseResult): Chart {
   const { speed, perSpeed } = SHOWN[one.unit];
   const bars = series.map(({ name, samples }) => {
@@ -59,7 +59,7 @@ export function speedChart({ case: one, amount, series }: CaseResult): Chart {
   return { id: one.id, title: one.title, unit: speed, bars };
 }
 
-/** Where the CPU time went, as a section of Markdown: by category, and the functions that took most. */
+/** A CPU profile as Markdown: categories and the most expensive functions. */
 export function profileTable(profile: Profile): string {
   const { case: one, amount, categories, functions } = profile;
   const shown = SHOWN[one.unit];
@@ -85,7 +85,7 @@ export function profileTable(profile: Profile): string {
   ].join('\n');
 }
 
-/** Says on what machine, with what and when it was measured. */
+/** Date, machine and versions of the measurement. */
 export function conditions(versions: Readonly<Record<string, string>>): string {
   const [cpu] = cpus();
   const software = { 'Node.js': process.version.slice(1), ...versions };
@@ -98,7 +98,7 @@ export function conditions(versions: Readonly<Record<string, string>>): string {
   ].join(' ');
 }
 
-/** Puts `text` between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->` of bench/results.md. */
+/** Writes `text` between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->` of bench/results.md. */
 export async function writePage(name: string, text: string): Promise<void> {
   const page = readFileSync(PAGE, 'utf8');
   const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
@@ -108,13 +108,13 @@ export async function writePage(name: string, text: string): Promise<void> {
   writeFileSync(PAGE, await format(next, { ...(await resolveConfig(PAGE)), parser: 'markdown' }));
 }
 
-/** Median of the ratios of the speed, each of two runs of one round. */
+/** Median of the speed ratios within each round. */
 function ratioTo(baseline: Series, { samples }: Series): string {
   if (samples === baseline.samples) return '1';
   return spread(samples.map(({ seconds }, round) => baseline.samples[round]!.seconds / seconds));
 }
 
-/** The same of CPU time. */
+/** Median of the CPU time ratios within each round. */
 function cpuRatio(
   baseline: Series,
   { samples }: Series,
@@ -134,7 +134,7 @@ function highest(samples: readonly Sample[]): string {
   return Number.isNaN(highest) ? '–' : String(Math.round(highest / MiB));
 }
 
-/** The median, with the least and the greatest value in brackets where there are several. */
+/** The median, with minimum and maximum in brackets if there are several values. */
 function spread(values: readonly (number | undefined)[]): string {
   const known = values.filter((value) => value !== undefined).sort((a, b) => a - b);
   if (known.length === 0) return '–';

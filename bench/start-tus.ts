@@ -4,10 +4,10 @@ import { freePort } from '../test/support/ports.ts';
 import { makeDir, startServer, type Server, type ServerSpec } from '../test/support/process.ts';
 import type { TestBucket } from '../test/support/shared-servers.ts';
 
-/** A server of the tus protocol, and where it takes uploads. */
+/** A tus server and its upload URL. */
 export type TusServer = Server & { readonly url: string };
 
-/** Starts tusd with its S3 store on a bucket. Fails with the code ENOENT where there is neither tusd nor a Go to build it with. */
+/** Starts tusd with its S3 store on a bucket. Fails with the code ENOENT if neither tusd nor Go is installed. */
 export async function startTusd(bucket: TestBucket): Promise<TusServer> {
   const command = await serverProgram('tusd');
   return startTus(bucket, '/files/', (port) => ({
@@ -21,7 +21,7 @@ export async function startTusd(bucket: TestBucket): Promise<TusServer> {
   }));
 }
 
-/** Starts the tus server for Node.js with its S3 store on a bucket. */
+/** Starts the Node.js tus server with its S3 store on a bucket. */
 export function startTusServer(bucket: TestBucket): Promise<TusServer> {
   return startTus(bucket, '/files', (port) => ({
     name: 'tus-server',
@@ -32,7 +32,7 @@ export function startTusServer(bucket: TestBucket): Promise<TusServer> {
   }));
 }
 
-/** Both take the key of the store and the place of their temporary files from the environment. */
+/** Both read the store's credentials and their temporary directory from the environment. */
 async function startTus(
   bucket: TestBucket,
   path: string,

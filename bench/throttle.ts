@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { Transform, type TransformCallback } from 'node:stream';
 
-/** A TCP proxy that lets through so many bytes a second in the direction of the server, all connections together. */
+/** A TCP proxy that limits the bytes per second towards the server, for all connections together. */
 export async function startThrottle(
   target: { readonly host: string; readonly port: number },
   bytesPerSecond: number,

@@ -13,7 +13,7 @@ export const byTusd: OpenUploader = async ({ tusd }) => {
   return 'missing' in tusd ? { name, ...tusd } : overTus(name, tusd);
 };
 
-/** The tus server for Node.js with its S3 store on a bucket of its own. */
+/** The Node.js tus server with its S3 store on a separate bucket. */
 export const byTusServer: OpenUploader = async ({ store }) => {
   const server = await startTusServer(await createBucket(store));
   const uploader = overTus('@tus/server, S3 store', server);
@@ -27,12 +27,12 @@ export const byTusServer: OpenUploader = async ({ store }) => {
   };
 };
 
-/** tusd by the client that browsers and programs of Node.js use. */
+/** tusd with tus-js-client, the client for browsers and Node.js. */
 export const byTusJsClient: OpenUploader = async ({ tusd }) => {
   const name = 'tusd, tus-js-client';
   if ('missing' in tusd) return { name, ...tusd };
   const agent = new Agent({ keepAlive: true });
-  // The types do not know that it takes options.
+  // The types do not declare its options.
   const httpStack = new (DefaultHttpStack as new (options: object) => DefaultHttpStack)({ agent });
   return {
     name,
@@ -55,7 +55,7 @@ export const byTusJsClient: OpenUploader = async ({ tusd }) => {
   };
 };
 
-/** Gives tus-js-client a file as a stream, as it reads one from a disk. */
+/** Gives tus-js-client a file as a stream, as from a disk. */
 const CONTENT_READER: FileReader = {
   openFile: async (content: Content) => ({
     size: content.sizeBytes,
@@ -68,7 +68,7 @@ const CONTENT_READER: FileReader = {
   }),
 };
 
-/** Uploads by plain HTTP. The bytes come with the request that creates the upload, the fewest that tus allows. */
+/** Uploads by plain HTTP. The request that creates the upload has the bytes, so that tus needs only one request. */
 function overTus(name: string, server: TusServer): Uploader {
   const agent = new Agent({ keepAlive: true });
   return {

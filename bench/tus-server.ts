@@ -1,4 +1,4 @@
-/** A tus server of Node.js with its S3 store, as a process of its own, set up by its environment. Answers on the loopback. */
+/** Runs the Node.js tus server with its S3 store as a process on loopback, configured by the environment. */
 import { S3Store } from '@tus/s3-store';
 import { Server } from '@tus/server';
 import { env } from 'node:process';

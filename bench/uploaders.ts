@@ -16,29 +16,28 @@ import type { World } from './world.ts';
 /** A way to store files. */
 export interface Uploader {
   readonly name: string;
-  /** Process ids of the server that files go through before the store; none where there is no such server. */
+  /** Process ids of the server between client and store; empty if there is none. */
   readonly serverPids: readonly number[];
-  /** Stores one file. */
   upload(content: Content): Promise<void>;
   close(): void | Promise<void>;
 }
 
-/** Who does not take part, and why. */
+/** A contestant that does not take part, and why. */
 export interface Missing {
   readonly name: string;
   readonly missing: string;
-  /** True for one that was there and failed. */
+  /** True if it is installed but failed. */
   readonly failed?: boolean;
 }
 
-/** Makes an uploader ready. */
+/** Starts an uploader. */
 export type OpenUploader = (world: World) => Promise<Uploader | Missing>;
 
 const DESCRIPTION = { name: 'bench.bin', owner: 'bench' };
 let made = 0;
 const newName = () => `bench-${made++}`;
 
-/** The service, with the client of `lean-client.ts`. */
+/** The service with the client in `lean-client.ts`. */
 export const throughService: OpenUploader = async ({ service }) => {
   const client = new LeanClient(service.url);
   return {
@@ -49,10 +48,10 @@ export const throughService: OpenUploader = async ({ service }) => {
   };
 };
 
-/** Connections to processes that share a port. The kernel gives each connection to one of them. */
+/** Number of connections to processes that share a port; the kernel assigns each to one of them. */
 const CONNECTIONS = 16;
 
-/** The service as two processes on one port, which callers on other machines would reach by many connections. */
+/** Two service processes on one port, over many connections, as from callers on many machines. */
 export const throughTwoProcesses: OpenUploader = async ({ serviceSettings }) => {
   const port = await freePort();
   const settings = { ...serviceSettings, ASSET_REUSE_PORT: 'true' };
@@ -74,7 +73,7 @@ export const throughTwoProcesses: OpenUploader = async ({ serviceSettings }) => 
   };
 };
 
-/** The service, with the client that workers install. It hashes every file itself. */
+/** The service with the published worker client, which hashes every file itself. */
 export const throughWorkerClient: OpenUploader = async ({ service }) => {
   const client = createWorkerClient({ baseUrl: service.url });
   return {
@@ -90,10 +89,10 @@ export const throughWorkerClient: OpenUploader = async ({ service }) => {
   };
 };
 
-/** How far away {@link throughDelay} and {@link byConnectHttp1} are, in milliseconds each way. */
+/** Delay of {@link throughDelay} and {@link byConnectHttp1} in each direction, in milliseconds. */
 const DELAY_MS = 20;
 
-/** The service at the other end of a long line, by gRPC over HTTP/2. */
+/** The service behind a delaying proxy, by gRPC over HTTP/2. */
 export const throughDelay: OpenUploader = async (world) => {
   const delay = await startDelay(world.service.url, DELAY_MS);
   const uploader = (await throughService({
@@ -109,7 +108,7 @@ export const throughDelay: OpenUploader = async (world) => {
   };
 };
 
-/** The same by Connect over HTTP/1.1, which has no windows of its own. */
+/** The same by Connect over HTTP/1.1, which has no flow-control windows of its own. */
 export const byConnectHttp1: OpenUploader = async ({ service }) => {
   const delay = await startDelay(service.url, DELAY_MS);
   const client = createClient(
@@ -139,7 +138,7 @@ async function* messagesOf({ pieces, sizeBytes, sha256, crc32c }: Content) {
   }
 }
 
-/** What is done without a service for large files: multipart by the SDK, with its defaults. */
+/** Large files without a service: the SDK's multipart upload with its defaults. */
 export const byLibStorage: OpenUploader = async ({ s3, bucket }) => ({
   name: '@aws-sdk/lib-storage, straight into the store',
   serverPids: [],
@@ -150,7 +149,7 @@ export const byLibStorage: OpenUploader = async ({ s3, bucket }) => ({
   close: () => undefined,
 });
 
-/** What is done without a service for small files: a PutObject, then a record. */
+/** Small files without a service: PutObject, then a record. */
 export const byPutAndRecord: OpenUploader = async ({ s3, bucket, pocketbase }) => {
   const records = await openPocketBase(pocketbase, bucket);
   return {
@@ -166,7 +165,7 @@ export const byPutAndRecord: OpenUploader = async ({ s3, bucket, pocketbase }) =
   };
 };
 
-/** PocketBase's own upload: a form, which it stores in S3. */
+/** PocketBase's own form upload, which it stores in S3. */
 export const byPocketBaseForm: OpenUploader = async ({ pocketbase, bucket }) => {
   const records = await openPocketBase(pocketbase, bucket);
   return {

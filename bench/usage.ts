@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
-/** Ticks of the kernel's clock in one second; 100 on every Linux that Node.js runs on. */
+/** Kernel clock ticks per second; 100 on every Linux that Node.js supports. */
 const TICKS_PER_SECOND = 100;
 
-/** CPU time that a process has used so far, all its threads together, in seconds. Needs Linux. */
+/** CPU time of a process with all its threads so far, in seconds. Needs Linux. */
 export function cpuSeconds(pid: number): number {
-  // The second field is the program's name in brackets, which may hold spaces.
+  // The second field is the program's name in brackets, which may contain spaces.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /s, '')
     .split(' ');
@@ -13,13 +13,13 @@ export function cpuSeconds(pid: number): number {
   return ((user ?? NaN) + (system ?? NaN)) / TICKS_PER_SECOND;
 }
 
-/** Greatest resident memory of a process since {@link resetPeakMemory}, in bytes. Needs Linux. */
+/** Maximum resident memory of a process since {@link resetPeakMemory}, in bytes. Needs Linux. */
 export function peakMemory(pid: number): number {
   const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kibibytes) * 1024;
 }
 
-/** Starts the peak of a process anew, at what it has now. */
+/** Resets the maximum resident memory to the current value. */
 export function resetPeakMemory(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }

@@ -6,7 +6,7 @@ import { ROOT, serverProgram } from '../test/support/install.ts';
 
 const run = promisify(execFile);
 
-/** Versions of what takes part, by name. */
+/** Versions of the measured software, by name. */
 export async function versions(withTusd: boolean): Promise<Record<string, string>> {
   const packages = [
     ...['@connectrpc/connect-node', '@aws-sdk/client-s3', '@aws-sdk/lib-storage'],
@@ -24,7 +24,7 @@ export async function versions(withTusd: boolean): Promise<Record<string, string
   return found;
 }
 
-/** The version in what a program says, or all of it where it is a single word. */
+/** The version in a program's output, or the output if it is one word. */
 async function said(command: string, args: readonly string[]): Promise<string> {
   const { stdout } = await run(command, args).catch(() => ({ stdout: 'unknown' }));
   return /\d+\.\d+(\.\d+)?/.exec(stdout)?.[0] ?? stdout.trim();

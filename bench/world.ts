@@ -6,32 +6,32 @@ import { startService, type Service } from '../test/support/service.ts';
 import { createBucket, type TestBucket } from '../test/support/shared-servers.ts';
 import { startTusd, type TusServer } from './start-tus.ts';
 
-/** The servers of a case, all of them new. */
+/** The servers of a case, newly started. */
 export interface World {
   readonly bucket: TestBucket;
-  /** SeaweedFS, which `bucket` is in. */
+  /** SeaweedFS with `bucket`. */
   readonly store: SeaweedFS;
   readonly pocketbase: PocketBaseServer;
-  /** The service on both. */
+  /** The service on the store and PocketBase. */
   readonly service: Service;
-  /** The settings of `service`, for another process of it. */
+  /** The settings of `service`, to start another process. */
   readonly serviceSettings: Readonly<Record<string, string>>;
-  /** tusd with its S3 store on a bucket of its own; where it is not there, why. */
+  /** tusd with its S3 store on a separate bucket, or why it is missing. */
   readonly tusd: TusServer | { readonly missing: string };
-  /** An S3 client with the SDK's defaults, as a program that has no service would hold it. */
+  /** An S3 client with the SDK's defaults, as a program without the service would use. */
   readonly s3: S3Client;
   close(): Promise<void>;
 }
 
-/** What {@link openWorld} is told. */
+/** Options of {@link openWorld}. */
 export interface WorldOptions {
-  /** False to do without tusd, which takes a minute to build the first time. */
+  /** False skips tusd, whose first build takes a minute. */
   readonly withTusd: boolean;
-  /** Where the service writes its CPU profile when it ends; none where left out. */
+  /** Directory for the service's CPU profile, written at its end; no profile if omitted. */
   readonly profileDir?: string;
 }
 
-/** Starts everything. About five seconds. */
+/** Starts all servers. Takes about five seconds. */
 export async function openWorld(options: WorldOptions): Promise<World> {
   const servers: Server[] = [];
   const keep = <T extends Server>(server: T): T => {
@@ -40,7 +40,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   };
   const close = async () => {
     for (const server of servers) {
-      // Nothing of theirs is needed any more, and SeaweedFS takes its time to stop in good order.
+      // Killed, because SeaweedFS takes long to stop normally and nothing is needed any more.
       await server.kill();
       await server.dispose();
     }

@@ -1,6 +1,6 @@
 /**
- * The main job in one run: starts the service on embedded defaults, stores a file of this repository through the
- * generated client, reads it back by its URL, changes its record, lists it, deletes it and brings it back.
+ * The main operations in one run: starts the service with its defaults, uploads a file of this repository with the
+ * generated client, reads it by its URL, updates its record, lists, deletes and restores it.
  */
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';

@@ -1,21 +1,21 @@
 /**
- * Compares the contract of the working tree with an earlier one and fails on a change that breaks clients.
+ * Compares the contract in the working tree with an earlier one; fails if a change breaks clients.
  *
- * The earlier one is, in this order:
- *   1. the commit that BUF_BASE names,
- *   2. where HEAD left origin/main, or main where there is no remote: all that a branch, or what is not pushed
- *      yet, adds is checked as one change;
- *   3. the commit before HEAD, where HEAD is main itself;
- *   4. HEAD, in a clone that holds no earlier commit.
+ * The earlier one is the first of these that exists:
+ * 1. the commit in BUF_BASE,
+ * 2. the merge base of HEAD and origin/main (or main without a remote), so that everything a branch or unpushed
+ *   work adds is checked as one change,
+ * 3. the commit before HEAD, if HEAD is main,
+ * 4. HEAD, in a clone without an earlier commit.
  *
- * The commit is unpacked with `git archive`, so that shallow clones and worktrees do as well.
+ * The commit is unpacked with `git archive`, which also works in shallow clones and worktrees.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** What git prints, or undefined where it fails. */
+/** Output of git; undefined if it fails. */
 function git(...args) {
   try {
     return execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();

@@ -1,9 +1,9 @@
 /**
- * Builds the TypeScript clients: `npm run build:clients`, and `npm ci` by way of `prepare`. Each becomes a package of ES modules in
- * `dist`, and the same for `require` in `dist/cjs`.
+ * Builds the TypeScript clients: `npm run build:clients`, and `npm ci` through `prepare`. Each gets ES modules in
+ * `dist` and CommonJS modules in `dist/cjs`.
  *
- * The compiler mends the ending of relative imports in JavaScript, but leaves it in declarations, where `./x.ts` would
- * point a caller at a file that is not in the package. So that is done here.
+ * The compiler rewrites the extensions of relative imports in JavaScript but not in declarations, where `./x.ts`
+ * would name a file outside the package. This script does that.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const clients = ['core', 'worker', 'bff'].map((name) => join(root, 'clients', name));
 
-/** Where the compiler is; undefined after an installation without development dependencies, which needs no clients. */
+/** Path of the compiler; undefined in an installation without development dependencies, which needs no clients. */
 function findCompiler() {
   try {
     return createRequire(import.meta.url).resolve('typescript/lib/tsc.js');
@@ -22,16 +22,16 @@ function findCompiler() {
   }
 }
 
-/** Writes a file only if that changes it, so that whoever watches it is not woken for nothing. */
+/** Writes a file only if its content changes, so that watchers do not react. */
 function write(path, text) {
   if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
 }
 
-/** Mends the declarations of a client, and makes the modules for `require` from those that the compiler wrote. */
+/** Corrects the declarations of a client and makes CommonJS modules from the compiled ones. */
 function finish(dist, transformSync) {
   const cjs = join(dist, 'cjs');
   mkdirSync(cjs, { recursive: true });
-  // The compiler and Node.js read the files beside it as CommonJS.
+  // Tells the compiler and Node.js that the files beside it are CommonJS.
   write(join(cjs, 'package.json'), '{ "type": "commonjs" }\n');
   for (const name of readdirSync(dist).filter((file) => file.endsWith('.d.ts'))) {
     const text = readFileSync(join(dist, name), 'utf8').replaceAll(

@@ -1,10 +1,10 @@
 /**
- * Checks what the project depends on: `npm run check:dependencies`.
+ * Checks the dependencies: `npm run check:dependencies`.
  *
- * - Every licence is one that may be given on with the product. AGPL and GPL are not.
- * - The software bill of materials of what runs in production is written to `dist/sbom.cdx.json` (CycloneDX).
- * - No package has a known vulnerability of high severity, where the registry answers `npm audit`; a mirror that does
- *   not is named, and fails nothing.
+ * - Every licence must permit distribution with the product; AGPL and GPL do not.
+ * - Writes the software bill of materials of production dependencies to `dist/sbom.cdx.json` (CycloneDX).
+ * - No package may have a known vulnerability of high severity. If the registry (a mirror) does not support `npm
+ *   audit`, the script says so and does not fail.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { exit } from 'node:process';
 
 const root = join(import.meta.dirname, '..');
 
-/** SPDX names of licences that ask for no more than to be named. */
+/** SPDX ids of permissive licences. */
 const ALLOWED = new Set([
   ...[
     '0BSD',
@@ -28,10 +28,10 @@ const ALLOWED = new Set([
   ...['ISC', 'MIT', 'MIT-0', 'Python-2.0', 'Unlicense', 'Zlib'],
 ]);
 
-/** Packages that tell their licence in their readme alone. */
+/** Packages that state their licence only in their readme. */
 const IN_README = new Map([['combine-errors', 'MIT']]);
 
-/** The bill of materials that npm makes of the lock file. */
+/** npm's bill of materials of the lock file. */
 function billOfMaterials() {
   const text = execFileSync('npm', ['sbom', '--sbom-format', 'cyclonedx'], {
     cwd: root,
@@ -42,7 +42,7 @@ function billOfMaterials() {
   return JSON.parse(text);
 }
 
-/** The part of it that runs in production. `--omit dev` also leaves out what both need. */
+/** Its production part. `--omit dev` alone also omits packages that both parts need. */
 function inProduction(bill) {
   const components = bill.components.filter(
     ({ properties = [] }) => !properties.some(({ name }) => name === 'cdx:npm:package:development'),
@@ -54,7 +54,9 @@ function inProduction(bill) {
   return { ...bill, components, dependencies };
 }
 
-/** True for an expression such as `(MIT OR GPL-3.0)` of which one may choose, or `A AND B` of allowed ones. */
+/**
+ * True for an expression such as `(MIT OR GPL-3.0)` with a permitted choice, or `A AND B` of permitted licences.
+ */
 function mayUse(expression) {
   const plain = expression.replaceAll(/[()]/g, '');
   return plain
@@ -62,7 +64,7 @@ function mayUse(expression) {
     .some((choice) => choice.split(' AND ').every((name) => ALLOWED.has(name.trim())));
 }
 
-/** What a package says of its licence, as an SPDX expression. */
+/** The licence of a package as an SPDX expression. */
 function licenceOf({ name, licenses = [] }) {
   if (licenses.length === 0) return IN_README.get(name) ?? '';
   return licenses.map(({ license, expression }) => expression ?? license?.id ?? license?.name).join(' AND ');

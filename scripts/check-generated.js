@@ -1,6 +1,6 @@
 /**
- * Generates the code beside the tree and fails if gen/ is anything else: changed, missing and left-over files
- * are all named. Leaves the tree as it is.
+ * Generates the code outside the tree and fails if gen/ differs; names changed, missing and extra files. Does not
+ * change the tree.
  */
 import { spawnSync, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,7 +1,6 @@
 /**
- * Checks the packages that callers install, as they would be published: `npm run check:packages`. publint looks at what is in
- * the tarball, attw at whether the types resolve the way the code does, for ES modules, CommonJS
- * (`node10`, `node16`) and bundlers.
+ * Checks the published form of the client packages: `npm run check:packages`. publint checks the content of the
+ * tarball, attw that types resolve like the code for ES modules, CommonJS (`node10`, `node16`) and bundlers.
  */
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdtempSync, rmSync } from 'node:fs';
@@ -11,7 +10,7 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const run = (command, args) => execFileSync(command, args, { cwd: root, stdio: 'inherit' });
 
-/** attw passes over an export with a wildcard: the modules of the contract are named one by one. */
+/** attw skips wildcard exports, so the modules of the contract are listed one by one. */
 function entrypoints(folder) {
   if (folder !== 'gen/ts') return [];
   const modules = globSync('**/*_pb.js', { cwd: join(root, folder, 'src') });

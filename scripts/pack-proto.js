@@ -1,6 +1,6 @@
 /**
- * Writes the contract with all that it imports to one archive, for callers in other languages: `npm run pack:proto [DIRECTORY]`. Without
- * a directory the archive goes to `dist/`. Its one folder, `asset-proto`, is the include path for protoc.
+ * Writes the contract and everything it imports to one archive, for callers in other languages: `npm run pack:proto
+ * [DIRECTORY]`. The default directory is `dist/`. Its folder `asset-proto` is the include path for protoc.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -16,7 +16,7 @@ const work = mkdtempSync(join(tmpdir(), 'asset-proto-'));
 try {
   const folder = join(work, 'asset-proto');
   execFileSync('buf', ['export', 'proto', '--output', folder], { cwd: root, stdio: 'inherit' });
-  // No proto of the contract imports it, but it is what the details of an error are made of.
+  // Not imported by the contract, but used in error details.
   cpSync(
     join(root, 'third_party/google/rpc/error_details.proto'),
     join(folder, 'google/rpc/error_details.proto'),

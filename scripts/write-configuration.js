@@ -1,4 +1,4 @@
-// Writes docs/configuration.md from the table of settings; with --check only tells whether it is up to date.
+// Writes docs/configuration.md from the table of settings; with --check only checks that it is up to date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
