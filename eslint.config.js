@@ -37,6 +37,7 @@ const ROOMS = {
   storage: 'src/storage/**',
   catalog: 'src/catalog/**',
   audit: 'src/audit/**',
+  telemetry: 'src/telemetry/**',
   files: 'src/files/**',
   identity: 'src/identity/**',
   legacy: 'src/legacy/**',
@@ -87,6 +88,7 @@ const MAY_IMPORT = {
     'storage',
     'catalog',
   ],
+  telemetry: ['errors', 'blob-store', 'file-catalog'],
   identity: ['errors', 'watch-files', 'files'],
   legacy: ['errors', 'blob-store', 'file-catalog', 'storage', 'catalog', 'files'],
   rpc: [

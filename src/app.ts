@@ -23,6 +23,7 @@ import { RPC_SERVICES, rpcHandlers } from './rpc/handler.ts';
 import { listen, type Listener } from './rpc/listener.ts';
 import { isStreamingCall } from './rpc/streaming-calls.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
+import { driverCallLog, observedCatalog, observedStore } from './telemetry/observed.ts';
 import { watchFiles } from './watch-files.ts';
 import { catalogDependency } from './app-catalog.ts';
 import { openOldFiles } from './app-legacy.ts';
@@ -74,7 +75,9 @@ async function open(config: Config, log: Logger): Promise<App> {
     isText(settings.ASSET_LOG_FORMAT, process.stdout) ? readable : undefined,
   );
   const authenticator = await openAuthenticator(config, log);
-  const catalog = await openCatalog(config);
+  // Metrics and tracing observe here as well.
+  const observer = driverCallLog(log);
+  const catalog = observedCatalog(await openCatalog(config), observer);
   const listener = await listen({
     ...settings.ASSET_LISTEN,
     reusePort: settings.ASSET_REUSE_PORT,
@@ -91,7 +94,8 @@ async function open(config: Config, log: Logger): Promise<App> {
   });
   const stopWatching = renewCertificates(config, listener, log);
   const url = addressUrl(config, listener.port);
-  const { store, route } = await openStore(config, url, log);
+  const { store: openedStore, route } = await openStore(config, url, log);
+  const store = observedStore(openedStore, observer);
 
   const scanning = await openScanning(config);
   const records = new RecordLoader(catalog);

@@ -196,7 +196,7 @@ export const OPTIONS = {
   ASSET_LOG_LEVEL: option(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     'info',
-    'Minimum level of log lines on standard output. Health checks are logged at debug.',
+    'Minimum level of log lines on standard output. At debug: health checks, and every call to the store and the catalog with its duration and outcome.',
   ),
   ASSET_LOG_FORMAT: option(
     z.enum(['auto', 'json', 'text']),

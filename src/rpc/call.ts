@@ -7,13 +7,15 @@ export interface Call {
   /** Name of this call in the log; sent back as the header `x-request-id`. */
   readonly requestId: string;
   readonly caller: Caller;
-  /** Adds fields to the one line that the call gets in the log. Ids and counts, never content. */
+  /** Further fields of the one line that the call gets in the log. */
+  readonly fields: Readonly<Record<string, string | number>>;
+  /** Adds to {@link fields}. Ids and counts, never content. */
   note(fields: Readonly<Record<string, string | number>>): void;
 }
 
 /** Where interceptors leave the {@link Call} for the handlers. */
 export const callKey = createContextKey<Call>(
-  { requestId: '', caller: ANONYMOUS, note: () => undefined },
+  { requestId: '', caller: ANONYMOUS, fields: {}, note: () => undefined },
   { description: 'the call in hand' },
 );
 

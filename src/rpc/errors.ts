@@ -116,6 +116,12 @@ export function toConnectError(thrown: unknown, requestId: string): { error: Con
   return { error, fault: true };
 }
 
+/** True for an error of {@link toConnectError} that is a fault of the service, of its store or its catalog. */
+export function isFault(error: ConnectError): boolean {
+  if (!isAssetError(error.cause)) return error.code === Code.Internal && reasonOf(error) === 'INTERNAL';
+  return error.code === Code.Unavailable || error.code === Code.DataLoss;
+}
+
 /** Gives an error of the RPC framework, or of the rules in the contract, its reason. */
 function fromFramework(error: ConnectError): ConnectError {
   const violations = error.findDetails(ViolationsSchema)[0]?.violations;

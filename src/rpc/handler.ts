@@ -9,15 +9,19 @@ import type { Logger } from 'pino';
 import type { FilesContext } from '../files/context.ts';
 import type { HealthMonitor } from '../health.ts';
 import { assetServiceRoutes } from './asset-service.ts';
-import { endWithCredential } from './credential-end.ts';
 import { presentedBy } from './credentials.ts';
 import { Gate, type GateOptions } from './gate.ts';
-import { limitCalls } from './limit-interceptors.ts';
 import { grpcHandler } from './grpc/handler.ts';
 import { healthRoutes } from './health.ts';
 import { onAllowedHosts } from './host-check.ts';
-import { identify, observe } from './interceptors.ts';
-import { boundLists } from './list-bounds.ts';
+import { auditRefusals } from './interceptors/audit-refusals.ts';
+import { giveCallId } from './interceptors/call-id.ts';
+import { logCalls } from './interceptors/call-log.ts';
+import { endWithCredential } from './interceptors/credential-end.ts';
+import { mapErrors } from './interceptors/error-mapping.ts';
+import { identify } from './interceptors/identity.ts';
+import { limitCalls } from './interceptors/limits.ts';
+import { boundLists } from './interceptors/list-bounds.ts';
 import type { Handlers, RequestHandler } from './listener.ts';
 import { maxMessageBytes, withMessageLimits } from './message-limits.ts';
 import { reflectionRoutes } from './reflection.ts';
@@ -54,7 +58,10 @@ export function rpcHandlers(
     // The first is the outermost: whatever is refused is logged and given its reason, and who is not known learns nothing
     // about the request.
     interceptors: [
-      observe(log, files.audit, challenge),
+      giveCallId(),
+      logCalls(log),
+      mapErrors(challenge),
+      auditRefusals(files.audit),
       identify(),
       endWithCredential(),
       limitCalls(limits),

@@ -2,7 +2,7 @@ import { base64Decode } from '@bufbuild/protobuf/wire';
 import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { AuditLog } from '../audit/audit-log.ts';
-import { auditRefusal } from './audit-refusals.ts';
+import { auditRefusal } from './interceptors/audit-refusals.ts';
 import { callOf, requestIdOf } from './call.ts';
 import { knownKey, type Gate } from './gate.ts';
 import { remoteAddressOf } from './credentials.ts';

@@ -1,7 +1,9 @@
-import type { AuditLog } from '../audit/audit-log.ts';
-import { isAssetError, type Reason } from '../errors.ts';
-import { auditedCaller } from '../files/caller.ts';
-import type { Call } from './call.ts';
+import type { Interceptor } from '@connectrpc/connect';
+import type { AuditLog } from '../../audit/audit-log.ts';
+import { isAssetError, type Reason } from '../../errors.ts';
+import { auditedCaller } from '../../files/caller.ts';
+import { callKey, type Call } from '../call.ts';
+import { atEnd } from './ends.ts';
 
 /**
  * Refusals that are decisions, and what was asked for. Permissions are not among them: they are taken down where they are
@@ -19,6 +21,16 @@ const DECISIONS: Partial<Record<Reason, string>> = {
   CONTENT_TYPE_NOT_ALLOWED: 'upload',
   CONTENT_TYPE_MISMATCH: 'upload',
 };
+
+/** Takes down the calls that are refused by a decision. Stands inside of the interceptor that maps errors. */
+export function auditRefusals(audit: AuditLog): Interceptor {
+  return atEnd(({ method, contextValues }) => ({
+    failed: (thrown) => {
+      auditRefusal(audit, method.name, contextValues.get(callKey), thrown);
+      return thrown;
+    },
+  }));
+}
 
 /** Takes down that a call was refused, if that was a decision. */
 export function auditRefusal(audit: AuditLog, rpc: string, call: Call, thrown: unknown): void {

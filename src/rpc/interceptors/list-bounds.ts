@@ -2,7 +2,7 @@ import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { reflect, type ReflectMessage } from '@bufbuild/protobuf/reflect';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor } from '@connectrpc/connect';
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../../errors.ts';
 
 /** Elements of the longest list that the contract allows; also for lists that it says nothing of, such as a mask. */
 const MAX_ITEMS = 1_000;

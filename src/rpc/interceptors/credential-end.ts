@@ -1,7 +1,7 @@
 import type { Interceptor } from '@connectrpc/connect';
-import type { Caller, Expiry } from '../files/caller.ts';
-import { invalidCredentials } from '../identity/refusals.ts';
-import { callKey } from './call.ts';
+import type { Caller, Expiry } from '../../files/caller.ts';
+import { invalidCredentials } from '../../identity/refusals.ts';
+import { callKey } from '../call.ts';
 
 /** The longest time that a timer can wait: some 24 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

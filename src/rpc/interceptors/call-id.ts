@@ -1,0 +1,31 @@
+import { ConnectError, type Interceptor } from '@connectrpc/connect';
+import { ANONYMOUS } from '../../files/caller.ts';
+import { callKey, requestIdOf } from '../call.ts';
+import { atEnd } from './ends.ts';
+
+/** Gives each call its id, and tells it the caller in the header `x-request-id` of whatever the call ends with. */
+export function giveCallId(): Interceptor {
+  const onErrors = atEnd(({ contextValues }) => ({
+    failed: (thrown) => {
+      if (thrown instanceof ConnectError)
+        thrown.metadata.set('x-request-id', contextValues.get(callKey).requestId);
+      return thrown;
+    },
+  }));
+  return (next) => {
+    const inner = onErrors(next);
+    return async (request) => {
+      const requestId = requestIdOf(request.header);
+      const fields: Record<string, string | number> = {};
+      request.contextValues.set(callKey, {
+        requestId,
+        caller: { ...ANONYMOUS, requestId },
+        fields,
+        note: (more) => void Object.assign(fields, more),
+      });
+      const response = await inner(request);
+      response.header.set('x-request-id', requestId);
+      return response;
+    };
+  };
+}

@@ -1,0 +1,17 @@
+import type { Interceptor } from '@connectrpc/connect';
+import { callKey } from '../call.ts';
+import { admittedKey } from '../gate.ts';
+
+/** Leaves who makes a call, as the gate found out, in the `Call`. */
+export function identify(): Interceptor {
+  return (next) => async (request) => {
+    const { contextValues } = request;
+    const caller = contextValues.get(admittedKey);
+    if (caller === undefined) return next(request);
+    const call = contextValues.get(callKey);
+    const { principal, endUser } = caller;
+    call.note({ principal: principal.id, ...(endUser && { end_user: endUser.id }) });
+    contextValues.set(callKey, { ...call, caller: { ...caller, requestId: call.requestId } });
+    return next(request);
+  };
+}

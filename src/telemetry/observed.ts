@@ -1,0 +1,88 @@
+import type { Logger } from 'pino';
+import type { FileCatalog } from '../catalog/file-catalog.ts';
+import { isAssetError, type Reason } from '../errors.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+
+/** One call of a store or a catalog that is over. */
+export interface Observation {
+  /** Its name, such as `store.putPart` or `catalog.uploads.open`. */
+  readonly operation: string;
+  readonly durationMs: number;
+  /** `ok`; the reason of an AssetError; `aborted` where the caller gave it up; `error` for anything else. */
+  readonly outcome: 'ok' | Reason | 'aborted' | 'error';
+}
+
+/** Is told of every call. It must not throw. */
+export type Observer = (observation: Observation) => void;
+
+/** The same store; the observer is told of every call that gives a promise. A read is over when its stream is there. */
+export function observedStore(store: BlobStore, observer: Observer | undefined): BlobStore {
+  return observer ? observed(store, 'store', observer) : store;
+}
+
+/** The same catalog; the observer is told of every call, also of those of its parts, such as `catalog.uploads`. */
+export function observedCatalog(catalog: FileCatalog, observer: Observer | undefined): FileCatalog {
+  return observer ? observed(catalog, 'catalog', observer) : catalog;
+}
+
+/** An observer that writes each call into the log at debug; undefined where the log leaves such lines out. */
+export function driverCallLog(log: Logger): Observer | undefined {
+  if (!log.isLevelEnabled('debug')) return undefined;
+  return ({ operation, durationMs, outcome }) =>
+    log.debug({ operation, ms: Math.round(durationMs * 10) / 10, outcome }, 'driver call');
+}
+
+/** A stand-in for an object: methods are called on the object itself, and parts of it are observed like it. */
+function observed<T extends object>(target: T, name: string, observer: Observer): T {
+  const members = new Map<PropertyKey, unknown>();
+  const memberOf = (key: PropertyKey): unknown => {
+    const value: unknown = Reflect.get(target, key, target);
+    if (typeof value === 'function') {
+      const method = value as (...args: unknown[]) => unknown;
+      return (...args: unknown[]) =>
+        watched(() => method.apply(target, args), `${name}.${String(key)}`, observer);
+    }
+    return isPart(value) ? observed(value, `${name}.${String(key)}`, observer) : value;
+  };
+  return new Proxy(target, {
+    get: (_, key) => {
+      if (!members.has(key)) members.set(key, memberOf(key));
+      return members.get(key);
+    },
+  });
+}
+
+/** True for a part with methods of its own; data is handed out as it is. */
+function isPart(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype !== null && Object.getPrototypeOf(prototype) !== null;
+}
+
+function watched(call: () => unknown, operation: string, observer: Observer): unknown {
+  const started = performance.now();
+  const tell = (outcome: Observation['outcome']) =>
+    observer({ operation, durationMs: performance.now() - started, outcome });
+  const result = call();
+  if (!isPromise(result)) return result;
+  return result.then(
+    (value: unknown) => {
+      tell('ok');
+      return value;
+    },
+    (error: unknown) => {
+      tell(outcomeOf(error));
+      throw error;
+    },
+  );
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+function outcomeOf(error: unknown): Observation['outcome'] {
+  if (isAssetError(error)) return error.reason;
+  const name = typeof error === 'object' && error !== null && 'name' in error ? error.name : '';
+  return name === 'AbortError' || name === 'TimeoutError' ? 'aborted' : 'error';
+}
