@@ -1,4 +1,6 @@
+import { hostname, userInfo } from 'node:os';
 import type { Logger } from 'pino';
+import { openAudit } from './audit/open-audit.ts';
 import { openCatalog, openStore } from './app-drivers.ts';
 import type { FileCatalog } from './catalog/file-catalog.ts';
 import type { Config } from './config.ts';
@@ -7,10 +9,12 @@ import type { Dependency } from './health.ts';
 import type { OldSystem } from './legacy/audit.ts';
 import { checkOldBucket } from './legacy/check.ts';
 import type { OldBucket } from './legacy/locate.ts';
+import type { MoveTools } from './legacy/move-file.ts';
 import type { ServedOldFiles } from './legacy/old-files.ts';
 import { openLog } from './log.ts';
 import { SettingsError } from './options/environment.ts';
 import type { BlobStore } from './storage/blob-store.ts';
+import { MemoryBudget } from './storage/memory-budget.ts';
 
 /** The old bucket that the configuration names; undefined where there is none. Nothing of it is reached yet. */
 export async function openOldBucket({ legacy }: Config): Promise<OldBucket | undefined> {
@@ -82,4 +86,42 @@ export async function withOldSystem<T>(config: Config, work: (system: OldSystem)
     bucket.reader.close();
     await Promise.all([store.close(), catalog.close()]);
   }
+}
+
+/** Takes a step of the move down in the audit log, with who ran it, where that is a file or goes to OpenTelemetry. */
+export async function recordStep(
+  config: Config,
+  action: string,
+  facts: Readonly<Record<string, string | number>>,
+): Promise<void> {
+  const { destination, openTelemetry } = config.audit;
+  // Standard output is what the command prints.
+  const file = destination === 'stdout' ? 'off' : destination;
+  if (file === 'off' && !openTelemetry) return;
+  const audit = await openAudit({ destination: file, openTelemetry }, openLog('silent'));
+  const principal = operator();
+  audit.record({
+    action,
+    allowed: true,
+    why: 'operator',
+    requestId: '',
+    principal,
+    endUser: '',
+    fileId: '',
+    facts,
+  });
+  await audit.close();
+}
+
+/** Who runs a command. */
+export function operator(): string {
+  return `${userInfo().username}@${hostname()}`;
+}
+
+/** What the bytes of files take on their way from one store to the other. */
+export function moveMemory({ settings }: Config): Pick<MoveTools, 'budget' | 'partSizeBytes'> {
+  return {
+    budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY),
+    partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,
+  };
 }

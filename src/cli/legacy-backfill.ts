@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto';
+import { open, type FileHandle } from 'node:fs/promises';
+import type { Config } from '../config.ts';
+import { backfill } from '../legacy/backfill.ts';
+import {
+  acknowledge,
+  backfillState,
+  controlBackfill,
+  type BackfillControl,
+  type BackfillState,
+} from '../legacy/backfill-state.ts';
+import type { MoveOutcome } from '../legacy/move-file.ts';
+import { sizeAsText } from './progress.ts';
+import { endProgress, say, showProgress } from './terminal.ts';
+
+/** Options of `legacy backfill`. */
+export interface BackfillFlags {
+  readonly json?: true;
+  readonly dryRun?: true;
+  readonly rate?: number;
+  readonly workers: number;
+  /** Path of a report with one JSON line for each file that could not be moved. */
+  readonly report?: string;
+}
+
+const OUTCOMES: readonly MoveOutcome[] = [
+  ...(['moved', 'already', 'missing', 'mismatch', 'unreadable', 'refused', 'acknowledged'] as const),
+];
+
+/** Runs `legacy backfill` to its end, or until it is interrupted. Resolves with the exit code. */
+export async function runBackfill(config: Config, flags: BackfillFlags): Promise<number> {
+  const { moveMemory, recordStep, withOldSystem } = await import('../app-legacy.ts');
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const dryRun = flags.dryRun ?? false;
+  let file: FileHandle | undefined;
+  try {
+    if (flags.report !== undefined) file = await open(flags.report, 'a', 0o600);
+    const started = performance.now();
+    let from = 0;
+    const state = await withOldSystem(config, (system) =>
+      backfill(
+        system,
+        {
+          ...{ dryRun, holder: randomUUID(), workers: flags.workers, rate: flags.rate },
+          ...moveMemory(config),
+          onTrouble(id, { outcome, why = '' }) {
+            void file?.write(`${JSON.stringify({ id, outcome, why })}\n`);
+            if (!flags.json) say(`${id}: ${outcome}: ${why}`);
+          },
+          onProgress(now) {
+            from ||= doneOf(now);
+            showProgress(progressText(now, doneOf(now) - from, (performance.now() - started) / 1_000));
+          },
+        },
+        interrupted.signal,
+      ),
+    );
+    endProgress();
+    if (state === undefined) {
+      say('another process runs the backfill: nothing was done');
+      return 1;
+    }
+    if (!dryRun) await recordStep(config, 'legacy.backfill', numbersOf(state));
+    process.stdout.write(flags.json ? `${JSON.stringify(toJson(state, dryRun))}\n` : asText(state, dryRun));
+    const left = troubleOf(state);
+    if (left > 0) say(`${left} files could not be moved: mend them, or legacy acknowledge ID --reason TEXT`);
+    return left > 0 || state.state === 'cancelled' ? 1 : 0;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    await file?.close();
+  }
+}
+
+/** Asks something of a backfill that runs anywhere. Resolves with the exit code. */
+export async function runControl(
+  config: Config,
+  asked: Partial<BackfillControl>,
+  text: string,
+): Promise<number> {
+  const { recordStep, withOldSystem } = await import('../app-legacy.ts');
+  return withOldSystem(config, async ({ catalog }) => {
+    const state = await backfillState(catalog.legacy);
+    if (state?.state !== 'running' && state?.state !== 'paused') {
+      say(`no backfill runs (${state?.state ?? 'none was ever begun'})`);
+      return 1;
+    }
+    await controlBackfill(catalog.legacy, asked);
+    await recordStep(config, 'legacy.backfill.control', { asked: JSON.stringify(asked) });
+    process.stdout.write(`${text}\n`);
+    return 0;
+  });
+}
+
+/** Writes down that the damage of a file is known. Resolves with the exit code. */
+export async function runAcknowledge(config: Config, id: string, reason: string): Promise<number> {
+  const { operator, recordStep, withOldSystem } = await import('../app-legacy.ts');
+  return withOldSystem(config, async ({ catalog }) => {
+    if (!(await catalog.get([id])).has(id)) {
+      say(`there is no file ${JSON.stringify(id)}`);
+      return 1;
+    }
+    await acknowledge(catalog.legacy, id, { reason, by: operator(), time: new Date().toISOString() });
+    await recordStep(config, 'legacy.acknowledge', { file: id, reason });
+    process.stdout.write(`${id} is acknowledged\n`);
+    return 0;
+  });
+}
+
+function doneOf({ counts }: BackfillState): number {
+  return OUTCOMES.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
+}
+
+function troubleOf({ counts }: BackfillState): number {
+  const trouble = ['missing', 'mismatch', 'unreadable', 'refused'] as const;
+  return trouble.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
+}
+
+function numbersOf(state: BackfillState): Record<string, number> {
+  return Object.fromEntries(OUTCOMES.map((outcome) => [outcome, state.counts[outcome] ?? 0]));
+}
+
+/** @param done - files of this run so far */
+function progressText(state: BackfillState, done: number, seconds: number): string {
+  const { total, movedBytes, slowedBy } = state;
+  const all = doneOf(state);
+  const left = done > 0 ? Math.round(((total.files - all) * seconds) / done) : undefined;
+  return [
+    `${all}/${total.files} files  ${sizeAsText(movedBytes)} of ${sizeAsText(total.bytes)}`,
+    left === undefined ? '' : `about ${left} s left`,
+    state.state === 'paused' ? 'paused' : slowedBy === null ? '' : `slowed down by the ${slowedBy}`,
+  ]
+    .filter((part) => part !== '')
+    .join('  ');
+}
+
+/** What programs read of a state. */
+export function toJson(state: BackfillState, dryRun = false): object {
+  const { total, movedBytes, cursor, rate, slowedBy, lastError, startTime, updateTime } = state;
+  return {
+    ...{
+      state: state.state,
+      dry_run: dryRun,
+      ...numbersOf(state),
+      total: total.files,
+      total_bytes: total.bytes,
+    },
+    ...{ moved_bytes: movedBytes, cursor, rate, slowed_by: slowedBy, last_error: lastError },
+    ...{ start_time: startTime, update_time: updateTime, holder: state.holder },
+  };
+}
+
+function asText(state: BackfillState, dryRun: boolean): string {
+  const rows = OUTCOMES.map((outcome) => `  ${String(state.counts[outcome] ?? 0).padStart(9)}  ${outcome}`);
+  const head = dryRun ? 'what a backfill would do (nothing was written)' : `backfill: ${state.state}`;
+  return [
+    head,
+    ...rows,
+    `  ${String(doneOf(state)).padStart(9)}  in all, ${sizeAsText(state.movedBytes)}`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,223 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import type { LegacyRecord } from '../catalog/legacy-records.ts';
+import { underLease } from '../files/lease.ts';
+import type { OldSystem } from './audit.ts';
+import {
+  acknowledgements,
+  BACKFILL,
+  backfillControl,
+  backfillState,
+  controlBackfill,
+  type Acknowledgement,
+  type BackfillState,
+} from './backfill-state.ts';
+import { moveFile, type Moved, type MoveOutcome, type MoveTools } from './move-file.ts';
+import { Throttle } from './throttle.ts';
+
+/** How a backfill is run. */
+export interface BackfillOptions extends Pick<MoveTools, 'budget' | 'partSizeBytes' | 'dryRun'> {
+  /** Of this process alone. */
+  readonly holder: string;
+  /** Files that are under way at once. */
+  readonly workers: number;
+  /** Greatest number of files a second; 0 for any number, undefined for that of the run before. */
+  readonly rate: number | undefined;
+  /** Is told of every file that was not moved, and had not been. */
+  readonly onTrouble?: (id: string, moved: Moved) => void;
+  readonly onProgress?: (state: BackfillState) => void;
+  /** Time after which another process may take over from one that was killed, in milliseconds; 10,000 where left out. */
+  readonly leaseMs?: number;
+}
+
+const LEASE_MS = 10_000;
+/** Records of one step: what a killed run may have to look at again. */
+const PAGE = 100;
+const CONTROL_EVERY_MS = 500;
+/** Files in a row that the old bucket does not give, after which it counts as down. */
+const MAX_UNREADABLE = 20;
+
+/**
+ * Moves the bytes of all old files into the store of the service, behind where a run before this one ended. It can be run
+ * again: what was moved stays as it is.
+ *
+ * @returns undefined, and nothing is done, while another process runs it
+ * @throws what made the run stop; the state says so, and the next run goes on
+ */
+export async function backfill(
+  system: OldSystem,
+  options: BackfillOptions,
+  signal: AbortSignal,
+): Promise<BackfillState | undefined> {
+  if (options.dryRun)
+    return new Backfill(system, options, await beginning(system, options, signal), signal).run();
+  const { holder, leaseMs = LEASE_MS } = options;
+  const lease = { name: BACKFILL, holder, ttlMs: leaseMs };
+  const deadline = Date.now() + leaseMs * 1.5;
+  for (;;) {
+    const ended = await underLease(system.catalog, lease, signal, async (held) => {
+      const state = await goOn(system, options, held);
+      return new Backfill(system, options, state, held).run();
+    });
+    // The lease of a process that was killed runs out.
+    if (ended !== undefined || Date.now() > deadline) return ended;
+    await sleep(Math.min(1_000, leaseMs / 5), undefined, { signal });
+  }
+}
+
+async function goOn(
+  system: OldSystem,
+  options: BackfillOptions,
+  signal: AbortSignal,
+): Promise<BackfillState> {
+  const kept = await backfillState(system.catalog.legacy, { signal });
+  await controlBackfill(system.catalog.legacy, { cancelled: false, paused: false, rate: null });
+  if (kept === undefined || kept.state === 'done' || kept.state === 'cancelled')
+    return beginning(system, options, signal);
+  return {
+    ...kept,
+    state: 'running',
+    holder: options.holder,
+    rate: options.rate ?? kept.rate,
+    lastError: '',
+  };
+}
+
+/** Counts before anything is moved, so that what is said of the time left is true. */
+async function beginning(
+  { catalog }: OldSystem,
+  options: BackfillOptions,
+  signal: AbortSignal,
+): Promise<BackfillState> {
+  let [files, bytes] = [0, 0];
+  for (let after = ''; ;) {
+    const page = await catalog.legacy.scan(after, 500, { signal });
+    files += page.length;
+    for (const { file } of page) if (file.sha256 === undefined) bytes += file.sizeBytes;
+    if (page.length < 500) break;
+    after = page.at(-1)!.file.id;
+  }
+  const now = new Date().toISOString();
+  return {
+    ...{ state: 'running', startTime: now, updateTime: now, holder: options.holder, cursor: '' },
+    ...{
+      total: { files, bytes },
+      counts: {},
+      movedBytes: 0,
+      rate: options.rate ?? 0,
+      slowedBy: null,
+      lastError: '',
+    },
+  };
+}
+
+/** One run. */
+class Backfill {
+  readonly #system: OldSystem;
+  readonly #options: BackfillOptions;
+  readonly #signal: AbortSignal;
+  readonly #throttle = new Throttle();
+  #state: BackfillState;
+  #acknowledged: Readonly<Record<string, Acknowledgement>> = {};
+  #unreadable = 0;
+  #cancelled = false;
+  #controlledAt = 0;
+
+  constructor(system: OldSystem, options: BackfillOptions, state: BackfillState, signal: AbortSignal) {
+    [this.#system, this.#options, this.#state, this.#signal] = [system, options, state, signal];
+    this.#throttle.setRate(state.rate);
+  }
+
+  async run(): Promise<BackfillState> {
+    try {
+      await this.#keep({});
+      this.#acknowledged = await acknowledgements(this.#system.catalog.legacy, { signal: this.#signal });
+      for (let isLast = false; !isLast && !this.#cancelled;) isLast = await this.#step();
+      return await this.#keep({ state: this.#cancelled ? 'cancelled' : 'done', slowedBy: null });
+    } catch (error) {
+      const lastError = error instanceof Error ? error.message : String(error);
+      // If that fails as well the state still says where to go on.
+      await this.#keep({ state: 'stopped', lastError, slowedBy: null }, AbortSignal.timeout(5_000)).catch(
+        () => undefined,
+      );
+      throw error;
+    }
+  }
+
+  /** Moves one page of files; true if it was the last. */
+  async #step(): Promise<boolean> {
+    const page = await this.#system.catalog.legacy.scan(this.#state.cursor, PAGE, { signal: this.#signal });
+    const limit = pLimit(this.#options.workers);
+    const ended = new AbortController();
+    const signal = AbortSignal.any([this.#signal, ended.signal]);
+    // All of them are over before the step is: a lease must not be given up while a file is still being moved.
+    const results = await Promise.allSettled(
+      page.map((record) =>
+        limit(() => this.#one(record, signal)).catch((error: unknown) => {
+          ended.abort(error);
+          throw error;
+        }),
+      ),
+    );
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+    const outcomes = results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []));
+    // What was cancelled in the middle is looked at again by another run.
+    if (this.#cancelled) return true;
+    const counts = new Map(Object.entries(this.#state.counts) as [MoveOutcome, number][]);
+    let { movedBytes } = this.#state;
+    for (const { outcome, sizeBytes = 0 } of outcomes) {
+      if (outcome !== 'gone') counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+      movedBytes += sizeBytes;
+    }
+    const cursor = page.at(-1)?.file.id ?? this.#state.cursor;
+    await this.#keep({ cursor, counts: Object.fromEntries(counts), movedBytes });
+    return page.length < PAGE;
+  }
+
+  async #one(record: LegacyRecord, signal: AbortSignal): Promise<Moved | undefined> {
+    await this.#obey(signal);
+    if (this.#cancelled) return undefined;
+    signal.throwIfAborted();
+    const { id, sha256 } = record.file;
+    if (sha256 === undefined) await this.#throttle.next(signal);
+    const onTime: MoveTools['onTime'] = (of, ms) => this.#throttle.observe(of, ms);
+    const moved = await moveFile(this.#system, record, { ...this.#options, onTime }, signal);
+    this.#unreadable = moved.outcome === 'unreadable' ? this.#unreadable + 1 : 0;
+    if (this.#unreadable >= MAX_UNREADABLE) throw new Error('the old bucket does not answer any more');
+    if (['moved', 'already', 'gone'].includes(moved.outcome)) return moved;
+    if (id in this.#acknowledged) return { outcome: 'acknowledged' };
+    this.#options.onTrouble?.(id, moved);
+    return moved;
+  }
+
+  /** Does what an operator asks for, and waits while that is to pause. */
+  async #obey(signal: AbortSignal): Promise<void> {
+    if (this.#options.dryRun) return;
+    while (Date.now() >= this.#controlledAt && !this.#cancelled) {
+      this.#controlledAt = Date.now() + CONTROL_EVERY_MS;
+      const { paused, cancelled, rate } = await backfillControl(this.#system.catalog.legacy, { signal });
+      this.#cancelled = cancelled;
+      if (rate !== null) this.#throttle.setRate(rate);
+      const state = paused && !cancelled ? 'paused' : 'running';
+      if (state !== this.#state.state || (rate ?? this.#state.rate) !== this.#state.rate) {
+        await this.#keep({ state, rate: rate ?? this.#state.rate });
+      }
+      if (state === 'running') return;
+      await sleep(CONTROL_EVERY_MS, undefined, { signal });
+      this.#controlledAt = 0;
+    }
+    // Others wait for the one that found out that there is a pause.
+    while (this.#state.state === 'paused' && !this.#cancelled)
+      await sleep(CONTROL_EVERY_MS / 5, undefined, { signal });
+  }
+
+  async #keep(change: Partial<BackfillState>, signal = this.#signal): Promise<BackfillState> {
+    const slowedBy = this.#throttle.slowedBy ?? null;
+    this.#state = { ...this.#state, slowedBy, ...change, updateTime: new Date().toISOString() };
+    if (!this.#options.dryRun)
+      await this.#system.catalog.legacy.putState(BACKFILL, { ...this.#state }, { signal });
+    this.#options.onProgress?.(this.#state);
+    return this.#state;
+  }
+}

@@ -1,0 +1,170 @@
+import { HeadObjectCommand } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
+import { migrateCatalog } from '../../src/app-catalog.ts';
+import { moveMemory, withOldSystem } from '../../src/app-legacy.ts';
+import { loadConfig } from '../../src/config.ts';
+import { crc32cOf } from '../../src/crc32c.ts';
+import { blobKey } from '../../src/files/ids.ts';
+import type { OldSystem } from '../../src/legacy/audit.ts';
+import { backfill, type BackfillOptions } from '../../src/legacy/backfill.ts';
+import { backfillState } from '../../src/legacy/backfill-state.ts';
+import { clientOf, download } from '../e2e/support/calls.ts';
+import { endOf, runCli, startCli } from '../e2e/support/cli.ts';
+import { eventually } from '../support/eventually.ts';
+import { LEGACY_VIEWS } from '../support/legacy/collections.ts';
+import { startLegacySystem, type LegacyFile, type LegacySystem } from '../support/legacy/system.ts';
+import { makeDir, removeDir } from '../support/process.ts';
+import { startService } from '../support/service.ts';
+
+describe('legacy backfill', () => {
+  let legacy: LegacySystem;
+  let dir: string;
+  let movable: LegacyFile[];
+
+  beforeAll(async () => {
+    [legacy, dir] = await Promise.all([startLegacySystem({ size: 130 }), makeDir('backfill')]);
+    await migrateCatalog(loadConfig(legacy.env));
+    movable = legacy.files.filter(
+      ({ damage, hasBrokenRelation }) => damage === undefined && !hasBrokenRelation,
+    );
+  });
+  afterAll(async () => {
+    await legacy?.dispose();
+    await removeDir(dir);
+  });
+
+  const within = <T>(work: (system: OldSystem) => Promise<T>) => withOldSystem(loadConfig(legacy.env), work);
+  const run = (more: Partial<BackfillOptions> = {}) =>
+    within((system) =>
+      backfill(
+        system,
+        {
+          ...{
+            ...moveMemory(loadConfig(legacy.env)),
+            dryRun: false,
+            holder: 'test',
+            workers: 8,
+            rate: undefined,
+          },
+          ...more,
+        },
+        new AbortController().signal,
+      ),
+    );
+  const records = () => legacy.admin.collection('files').getFullList({ sort: 'id' });
+  const blobs = () => within(({ store }) => store.listBlobs({ prefix: 'assets/', limit: 1_000 }));
+  const cli = (...args: string[]) => runCli(['legacy', ...args], { cwd: dir, env: legacy.env });
+  const trouble = { missing: 1, mismatch: 3, refused: 1 };
+
+  it('says in a dry run what would come of every file, and writes nothing', async () => {
+    const before = await records();
+    const state = await run({ dryRun: true });
+    // What PocketBase will refuse is known when it does.
+    expect(state?.counts).toEqual({ moved: movable.length + 1, missing: 1, mismatch: 3 });
+    expect(state?.total.files).toBe(legacy.files.length);
+    expect(await records()).toEqual(before);
+    expect(await blobs()).toEqual([]);
+    expect(await within(({ catalog }) => backfillState(catalog.legacy))).toBeUndefined();
+  });
+
+  it('obeys from any machine, and goes on after it was killed', async () => {
+    const child = startCli(['legacy', 'backfill', '--rate', '20', '--json'], { cwd: dir, env: legacy.env });
+    const state = () => within(({ catalog }) => backfillState(catalog.legacy));
+    await eventually(async () => expect((await state())?.state).toBe('running'), 20_000);
+    expect((await cli('backfill', 'pause')).code).toBe(0);
+    await eventually(async () => expect((await state())?.state).toBe('paused'), 10_000);
+    const second = await run({ leaseMs: 200, holder: 'other' });
+    expect(second).toBeUndefined();
+    expect((await cli('backfill', 'rate', '15')).code).toBe(0);
+    await eventually(async () => expect((await state())?.rate).toBe(15), 10_000);
+    expect((await cli('backfill', 'resume')).code).toBe(0);
+    await eventually(async () => expect((await state())?.state).toBe('running'), 10_000);
+    child.kill('SIGKILL');
+    expect((await endOf(child)).code).toBe('SIGKILL');
+    expect((await blobs()).length).toBeLessThan(movable.length);
+    for (const wrong of [['pause', '3'], ['rate'], ['stop'], ['rate', 'x']]) {
+      expect((await cli('backfill', ...wrong)).code).toBe(2);
+    }
+  });
+
+  it('moves every whole file, reports the others, and leaves the originals', async () => {
+    const views = async () =>
+      Promise.all(
+        LEGACY_VIEWS.map(async (view) => (await legacy.admin.collection(view).getFullList()).length),
+      );
+    const before = await views();
+    const done = await cli('backfill', '--json', '--rate', '0');
+    expect(done.code).toBe(1);
+    const report = JSON.parse(done.stdout) as Record<string, number>;
+    expect(report).toMatchObject({
+      state: 'done',
+      ...trouble,
+      unreadable: 0,
+      acknowledged: 0,
+      total: legacy.files.length,
+    });
+    const sum = ['moved', 'already', 'missing', 'mismatch', 'unreadable', 'refused', 'acknowledged'];
+    expect(sum.reduce((all, name) => all + report[name]!, 0)).toBe(legacy.files.length);
+    expect((await blobs()).map(({ key }) => key).sort()).toEqual(movable.map(({ id }) => blobKey(id)).sort());
+    await within(async ({ store, catalog }) => {
+      const found = await catalog.get(legacy.files.map(({ id }) => id));
+      for (const { id, content, key } of movable) {
+        const file = found.get(id)!;
+        expect(Buffer.from(file.sha256!)).toEqual(createHash('sha256').update(content).digest());
+        expect([id, file.crc32c, file.sizeBytes]).toEqual([id, crc32cOf(content), content.length]);
+        expect((await buffer(await store.read(blobKey(id)))).equals(content)).toBe(true);
+        await legacy.bucket.client.send(new HeadObjectCommand({ Bucket: legacy.bucket.bucket, Key: key }));
+      }
+    });
+    const raws = await records();
+    const kept = raws.filter((raw) => raw['link'] !== '').map(({ id }) => id);
+    const unmoved = legacy.files.filter((file) => !movable.includes(file) && file.link !== 'none');
+    expect(kept.sort()).toEqual(unmoved.map(({ id }) => id).sort());
+    expect(await views()).toEqual(before);
+  });
+
+  it('writes nothing when it is run again', async () => {
+    const before = [await records(), await blobs()];
+    const state = await run();
+    expect(state?.counts).toEqual({ already: movable.length, ...trouble });
+    expect([await records(), await blobs()]).toEqual(before);
+  });
+
+  it('holds up for no damage that somebody acknowledged', async () => {
+    expect((await cli('acknowledge', 'nosuchfile00000', '--reason', 'x')).code).toBe(1);
+    expect((await cli('acknowledge', legacy.file('missing').id)).code).toBe(2);
+    expect((await cli('acknowledge', legacy.file('missing').id, '--reason', 'lost in 2019')).code).toBe(0);
+    const state = await run();
+    expect(state?.counts).toEqual({ already: movable.length, mismatch: 3, refused: 1, acknowledged: 1 });
+  });
+
+  it('puts right what a run left that was killed between copy and record', async () => {
+    const content = Buffer.from('written late by the BFF');
+    const id = await legacy.bff.write('late.txt', content);
+    await within(({ store }) =>
+      store.put(blobKey(id), { sizeBytes: 4, chunks: [Buffer.from('half')] }, { contentType: 'text/plain' }),
+    );
+    const state = await run();
+    expect(state?.counts.moved).toBe(1);
+    const stored = await within(async ({ store }) => buffer(await store.read(blobKey(id))));
+    expect(stored).toEqual(content);
+  });
+
+  it('lets the service serve every file as before, by id and by old path, and BFF and worker too', async () => {
+    const service = await startService(legacy.env);
+    try {
+      const client = clientOf(service.url);
+      const picked = movable.filter((_, index) => index % 9 === 0 || index > 125);
+      for (const { id, key, content } of [...picked, legacy.file('broken-relation')]) {
+        expect((await download(client, id)).content.equals(content)).toBe(true);
+        const { url } = await client.getFileUrl({ source: { case: 'legacyPath', value: key } });
+        expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(content)).toBe(true);
+      }
+      expect(await legacy.bff.read(picked[0]!.id)).toEqual(picked[0]!.content);
+    } finally {
+      await service.dispose();
+    }
+  });
+});
