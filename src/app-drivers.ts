@@ -8,7 +8,9 @@ import type { Authenticator } from './identity/authenticator.ts';
 import { NO_IDENTITY } from './identity/none.ts';
 import { CallLimits } from './rpc/call-limits.ts';
 import { makePrivateDir } from './private-files.ts';
+import { InboundBudget } from './rpc/inbound-budget.ts';
 import type { RequestHandler } from './rpc/listener.ts';
+import type { PartBounds } from './rpc/part-route.ts';
 import { SettingsError } from './options/environment.ts';
 import { directoryFault } from './setup-fault.ts';
 import type { BlobStore } from './storage/blob-store.ts';
@@ -74,11 +76,16 @@ export async function openScanning({ settings }: Config): Promise<FilesContext['
   };
 }
 
-/** The store, and the route that serves its URLs if the store itself cannot. */
+/**
+ * The store, and the route that serves its URLs if the store itself cannot.
+ *
+ * @param parts - what the parts that come in by that route share with calls
+ */
 export async function openStore(
   config: Config,
   url: string,
   log: Logger,
+  { inbound = new InboundBudget(), onChange = () => undefined }: Partial<PartBounds> = {},
 ): Promise<{ store: BlobStore; route?: RequestHandler }> {
   const { store: choice, settings } = config;
   if (choice.kind === 's3') return { store: new (await import('./storage/s3.ts')).S3BlobStore(choice.s3) };
@@ -93,7 +100,8 @@ export async function openStore(
   const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
   const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
   const store = new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls, settings.ASSET_MIN_FREE_SPACE);
-  return { store, route: blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS }) };
+  const parts = { inbound, onChange, stallTimeoutMs: settings.ASSET_UPLOAD_STALL_TIMEOUT };
+  return { store, route: blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS, parts }) };
 }
 
 /** Where the service answers, as a URL. */

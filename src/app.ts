@@ -19,8 +19,10 @@ import { sha256Name } from './files/sessions/resumable-hash.ts';
 import { isTuned } from './garbage-collection.ts';
 import { HealthMonitor } from './health.ts';
 import { isText, openLog, readable } from './log.ts';
+import { InboundBudget } from './rpc/inbound-budget.ts';
 import { RPC_SERVICES, rpcHandlers } from './rpc/handler.ts';
 import { listen, type Listener } from './rpc/listener.ts';
+import { Senders } from './rpc/listener/senders.ts';
 import { isStreamingCall } from './rpc/streaming-calls.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
 import { driverCallLog, observedCatalog, observedStore } from './telemetry/observed.ts';
@@ -94,7 +96,10 @@ async function open(config: Config, log: Logger): Promise<App> {
   });
   const stopWatching = renewCertificates(config, listener, log);
   const url = addressUrl(config, listener.port);
-  const { store: openedStore, route } = await openStore(config, url, log);
+  const inbound = new InboundBudget();
+  const senders = new Senders((count) => listener.divideAmong(count));
+  const parts = { inbound, onChange: senders.addParts };
+  const { store: openedStore, route } = await openStore(config, url, log, parts);
   const store = observedStore(openedStore, observer);
 
   const scanning = await openScanning(config);
@@ -111,7 +116,7 @@ async function open(config: Config, log: Logger): Promise<App> {
       size: RESERVATION_SIZE,
       ttlMs: settings.ASSET_RESERVATION_TTL,
     }),
-    admission: new Admission(settings.ASSET_MAX_UPLOADS, (inHand) => listener.divideAmong(inHand)),
+    admission: new Admission(settings.ASSET_MAX_UPLOADS, senders.setUploads),
     quotas: new Quotas(),
     budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY, memoryShare(config)),
     scanning,
@@ -151,7 +156,7 @@ async function open(config: Config, log: Logger): Promise<App> {
   });
   const policyFile = settings.ASSET_POLICY_FILE;
   const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);
-  const gate = { authenticator, limits: openCallLimits(config), allowedHosts: allowedHosts(config) };
+  const gate = { authenticator, limits: openCallLimits(config), allowedHosts: allowedHosts(config), inbound };
   listener.serve(rpcHandlers(files, health, gate, route, log));
   await health.check();
   if (!isTuned)

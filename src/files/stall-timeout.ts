@@ -32,11 +32,34 @@ export async function* withStallTimeout<T>(source: AsyncIterable<T>, timeoutMs: 
   }
 }
 
+/** Slowest that a body may come in over the whole of a stall timeout, in bytes a second: one that drips holds what others need. */
+const MIN_BYTES_PER_SECOND = 1024;
+
+/** Like {@link withStallTimeout}, and fails as well if what comes in a time of `timeoutMs` is no more than a drip. */
+export async function* withProgress(
+  source: AsyncIterable<Uint8Array>,
+  timeoutMs: number,
+): AsyncGenerator<Uint8Array> {
+  const wantedBytes = (timeoutMs / 1000) * MIN_BYTES_PER_SECOND;
+  let since = performance.now();
+  let bytes = 0;
+  for await (const chunk of withStallTimeout(source, timeoutMs)) {
+    bytes += chunk.length;
+    const now = performance.now();
+    if (now - since >= timeoutMs) {
+      if (bytes < wantedBytes) throw stall(timeoutMs);
+      since = now;
+      bytes = 0;
+    }
+    yield chunk;
+  }
+}
+
 function stall(timeoutMs: number): AssetError {
   const seconds = Math.round(timeoutMs / 1000);
   return new AssetError(
     'UPLOAD_STALLED',
-    `no data came for ${seconds} seconds: nothing was stored, upload again`,
+    `next to no data came for ${seconds} seconds: nothing was stored, upload again`,
     {
       metadata: { stall_timeout_seconds: String(seconds) },
     },

@@ -3,10 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Logger } from 'pino';
 import parseRange from 'range-parser';
-import { isAssetError } from '../errors.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
-import { SIGNED_PATH, type PartGrant, type ReadGrant, type SignedUrls } from '../storage/signed-url.ts';
+import { SIGNED_PATH, type ReadGrant, type SignedUrls } from '../storage/signed-url.ts';
 import type { RequestHandler } from './listener.ts';
+import { takePart, type PartBounds } from './part-route.ts';
 
 const POLICY =
   "default-src 'none'; img-src 'self'; media-src 'self'; object-src 'self'; style-src 'unsafe-inline'";
@@ -38,6 +38,7 @@ export interface BlobRouteOptions {
   readonly log: Logger;
   /** Origins whose pages may read what a URL gives, such as `https://app.example`; `*` stands for every one. */
   readonly origins: readonly string[];
+  readonly parts: PartBounds;
 }
 
 /**
@@ -58,7 +59,7 @@ export function blobRoute(options: BlobRouteOptions): RequestHandler {
 }
 
 async function serve(
-  { store, urls, log, origins }: BlobRouteOptions,
+  { store, urls, log, origins, parts }: BlobRouteOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -76,8 +77,13 @@ async function serve(
   response.once('close', () => {
     log.info({ grant_id: grant.id, method, status: response.statusCode }, 'blob');
   });
-  if (grant.kind === 'part') await takePart(store, grant, request, response);
-  else await serveBlob(store, grant, request, response);
+  if (grant.kind === 'read') return serveBlob(store, grant, request, response);
+  const answer = await takePart(store, grant, request, response, parts);
+  if (answer === undefined) return;
+  const { status, etag, retry } = answer;
+  end(response, status, { ...(etag && { etag }), ...(retry && { 'retry-after': 1 }) });
+  // What still comes of a part that was refused is thrown away, until time limits end it.
+  if (status !== 200) request.resume();
 }
 
 const KINDS = new Map([
@@ -85,31 +91,6 @@ const KINDS = new Map([
   ['HEAD', 'read'],
   ['PUT', 'part'],
 ]);
-
-/** Stores the body of a PUT as one part; it is read no faster than the store takes it. */
-async function takePart(
-  store: BlobStore,
-  { key, multipartId, partNumber, sizeBytes }: PartGrant,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const said = request.headers['content-length'];
-  if (said !== undefined && Number(said) !== sizeBytes) {
-    return end(response, Number(said) > sizeBytes ? 413 : 400);
-  }
-  // The connection is still needed for the answer when the store has seen enough.
-  const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
-  try {
-    const part = await store.putPart(key, multipartId, partNumber, { sizeBytes, chunks });
-    end(response, 200, { etag: `"${part.tag}"` });
-  } catch (error) {
-    // A sender that goes away in the middle is no fault, and nobody is left to be told.
-    if (request.destroyed && !request.complete) return;
-    if (isAssetError(error, 'SIZE_MISMATCH')) return end(response, 400);
-    if (isAssetError(error, 'UPLOAD_EXPIRED')) return end(response, 404);
-    throw error;
-  }
-}
 
 async function serveBlob(
   store: BlobStore,

@@ -25,6 +25,8 @@ export interface GateOptions {
   readonly limits: CallLimits;
   /** Any name where left out. */
   readonly allowedHosts?: AllowedHosts | undefined;
+  /** Counts bytes of messages that come in; one of its own where left out. */
+  readonly inbound?: InboundBudget;
 }
 
 /** Where the gate leaves who makes a call; undefined where nobody is asked who they are. */
@@ -37,8 +39,6 @@ export const knownKey = createContextKey<Caller | undefined>(undefined, {
   description: 'who is known to make the call',
 });
 
-const MEBIBYTE = 2 ** 20;
-
 /** Messages up to this size are not counted. */
 const FREE_BYTES = 16 * 1024;
 
@@ -48,10 +48,11 @@ const FREE_BYTES = 16 * 1024;
  */
 export class Gate {
   readonly #options: GateOptions;
-  readonly #inbound = new InboundBudget({ totalBytes: 192 * MEBIBYTE, eachBytes: 64 * MEBIBYTE });
+  readonly #inbound: InboundBudget;
 
   constructor(options: GateOptions) {
     this.#options = options;
+    this.#inbound = options.inbound ?? new InboundBudget();
   }
 
   /**

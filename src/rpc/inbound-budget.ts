@@ -8,6 +8,8 @@ export interface InboundBounds {
   readonly eachBytes: number;
 }
 
+const MEBIBYTE = 2 ** 20;
+
 const RETRY_MS = 1_000;
 
 /** What one message holds of an {@link InboundBudget}. */
@@ -29,7 +31,7 @@ export class InboundBudget {
   readonly #byHolder = new Map<unknown, number>();
   #total = 0;
 
-  constructor(bounds: InboundBounds) {
+  constructor(bounds: InboundBounds = { totalBytes: 192 * MEBIBYTE, eachBytes: 64 * MEBIBYTE }) {
     this.#bounds = bounds;
   }
 

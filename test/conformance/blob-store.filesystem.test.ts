@@ -3,6 +3,7 @@ import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { blobRoute } from '../../src/rpc/blob-route.ts';
+import { InboundBudget } from '../../src/rpc/inbound-budget.ts';
 import { listen } from '../../src/rpc/listener.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
@@ -17,7 +18,8 @@ async function open(): Promise<OpenedStore> {
   const listener = await listen({ host: '127.0.0.1', port: 0 });
   const urls = new SignedUrls(`http://127.0.0.1:${listener.port}`, randomBytes(32));
   const store = new FilesystemBlobStore(dir, urls);
-  const route = blobRoute({ store, urls, log: pino({ level: 'silent' }), origins: ['*'] });
+  const parts = { inbound: new InboundBudget(), onChange: () => undefined, stallTimeoutMs: 60_000 };
+  const route = blobRoute({ store, urls, log: pino({ level: 'silent' }), origins: ['*'], parts });
   listener.serve({ onRequest: route });
   return {
     store,

@@ -1,9 +1,15 @@
+import { AssetError } from '../../errors.ts';
 import { multipartGone } from '../store-errors.ts';
+
+/** Writers of one part at a time: one that writes, and those that wait for it, such as tries of a client that lost its connection. */
+const MAX_WRITERS = 4;
 
 interface Writers {
   readonly ended: AbortController;
   /** Completion of the current write, by part number. */
   readonly byPart: Map<number, Promise<unknown>>;
+  /** How many write or wait, by part number. */
+  readonly counts: Map<number, number>;
 }
 
 /**
@@ -14,7 +20,10 @@ export class PartWriters {
   readonly #writers = new Map<string, Writers>();
   readonly #finishing = new Map<string, Promise<unknown>>();
 
-  /** Runs `work` for one part. If the blob is finished meanwhile, aborts `work` and rejects with UPLOAD_EXPIRED. */
+  /**
+   * Runs `work` for one part. If the blob is finished meanwhile, aborts `work` and rejects with UPLOAD_EXPIRED. Rejects with
+   * TOO_MANY_UPLOADS if too many writers wait for the part, and with the reason of `signal`, also while it waits.
+   */
   async write<T>(
     multipartId: string,
     partNumber: number,
@@ -22,22 +31,43 @@ export class PartWriters {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     if (this.#finishing.has(multipartId)) throw multipartGone();
-    const writers = this.#writers.get(multipartId) ?? { ended: new AbortController(), byPart: new Map() };
-    this.#writers.set(multipartId, writers);
-    const { ended, byPart } = writers;
+    const writers = this.#writers.get(multipartId) ?? newWriters();
+    const { ended, byPart, counts } = writers;
+    const count = counts.get(partNumber) ?? 0;
+    if (count >= MAX_WRITERS) throw tooManyWriters();
     const either = signal ? AbortSignal.any([signal, ended.signal]) : ended.signal;
+    either.throwIfAborted();
+    this.#writers.set(multipartId, writers);
+    counts.set(partNumber, count + 1);
+    const waiting = new AbortController();
+    const leave = () => {
+      if (waiting.signal.aborted) return;
+      waiting.abort();
+      counts.set(partNumber, counts.get(partNumber)! - 1);
+    };
+    let hasBegun = false;
     const written = Promise.resolve(byPart.get(partNumber)).then(() => {
       either.throwIfAborted();
+      hasBegun = true;
       return work(either);
     });
-    const end = written.catch(() => undefined);
-    byPart.set(partNumber, end);
-    try {
-      return await written;
-    } finally {
+    const over = () => {
+      leave();
       if (byPart.get(partNumber) === end) byPart.delete(partNumber);
       if (byPart.size === 0 && this.#writers.get(multipartId) === writers) this.#writers.delete(multipartId);
-    }
+    };
+    const end = written.then(over, over);
+    byPart.set(partNumber, end);
+    return new Promise<T>((resolve, reject) => {
+      written.then(resolve, reject);
+      const giveUp = () => {
+        // Its turn comes in any case, so that the next one waits for the one before.
+        if (hasBegun) return;
+        leave();
+        reject(either.reason as Error);
+      };
+      either.addEventListener('abort', giveUp, { once: true, signal: waiting.signal });
+    });
   }
 
   /** Runs `work`, which completes or removes the blob, exclusively: ends the writers first and starts no others. */
@@ -56,4 +86,18 @@ export class PartWriters {
       if (this.#finishing.get(multipartId) === end) this.#finishing.delete(multipartId);
     }
   }
+}
+
+function newWriters(): Writers {
+  return { ended: new AbortController(), byPart: new Map(), counts: new Map() };
+}
+
+function tooManyWriters(): AssetError {
+  return new AssetError(
+    'TOO_MANY_UPLOADS',
+    'this part is being sent several times: wait for one of them to end',
+    {
+      retryAfterMs: 1_000,
+    },
+  );
 }
