@@ -1,18 +1,21 @@
 import type { FileFilter, VisibleFiles, FileRecord } from './file-catalog.ts';
 import { canMatch, isStorable } from './storable.ts';
 
-/** Files that meet every condition of it. A list of what somebody may see is made of several, one for each way. */
+/**
+ * Files that meet all of these conditions. A list of visible files combines several branches, one for each reason
+ * to be visible.
+ */
 export interface Branch {
   readonly filter: FileFilter;
-  /** Usages that a file of it may not have. */
+  /** Usages that its files may not have. */
   readonly notUsages: readonly string[];
-  /** A second relation that a file of it must have. */
+  /** A second relation that its files must have. */
   readonly relation?: { readonly name: string; readonly id: string };
 }
 
 /**
- * The branches that a list is made of: a file is in the list if it is in one of them, and it may be in several. Each is
- * so simple that an index yields its files in the order of the list. None means that there can be no file.
+ * The branches of a list: a file is in the list if it is in at least one. Each is so simple that an index returns
+ * its files in the order of the list. No branch means that the list is empty.
  */
 export function branchesOf(
   filter: FileFilter,
@@ -50,7 +53,7 @@ function hasUsage({ usages, notUsages }: VisibleFiles, usage: string): boolean {
   return (usages === undefined || usages.includes(usage)) && !notUsages?.includes(usage);
 }
 
-/** True if the branch has all that the filter finds. */
+/** True if the branch contains everything that the filter finds. */
 function isWhole(
   { filter: { owner, usage, relation }, notUsages, ...more }: Branch,
   filter: FileFilter,
@@ -64,7 +67,7 @@ function isWhole(
   );
 }
 
-/** The first `limit` files of several pages in the order of a list, each file once. */
+/** The first `limit` files of several pages in list order, without duplicates. */
 export function mergePages(pages: readonly (readonly FileRecord[])[], limit: number): readonly FileRecord[] {
   const files = new Map(pages.flat().map((file) => [file.id, file]));
   const inOrder = (a: FileRecord, b: FileRecord) =>

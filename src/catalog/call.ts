@@ -1,13 +1,13 @@
 import { AssetError } from '../errors.ts';
 import { connectionFault, SetupFault, setupFaultIn } from '../setup-fault.ts';
 
-/** How long a catalog may take over one call, in milliseconds. Leaves room within the 15 s of the contract. */
+/** Maximum time of one call, in milliseconds; below the 15 s of the contract. */
 export const CALL_TIMEOUT_MS = 12_000;
 
-/** How long a catalog may take to answer a check, in milliseconds. */
+/** Maximum time of a check, in milliseconds. */
 export const CHECK_TIMEOUT_MS = 4_500;
 
-/** What a call to a catalog that does not answer rejects with. `cause` goes to the log alone. */
+/** The error of a catalog that does not answer. `cause` is only for the log. */
 export function unavailable(cause: unknown): AssetError {
   return new AssetError('CATALOG_UNAVAILABLE', 'The file catalog cannot be reached; try again.', {
     cause: setupFaultIn(cause) ?? connectionFault(cause) ?? cause,
@@ -15,7 +15,7 @@ export function unavailable(cause: unknown): AssetError {
   });
 }
 
-/** What a call rejects with that would add to a catalog whose disk is about to run full. `cause` goes to the log alone. */
+/** The error of a write to a catalog whose disk is almost full. `cause` is only for the log. */
 export function catalogFull(cause: unknown): AssetError {
   return new AssetError(
     'CATALOG_UNAVAILABLE',
@@ -28,10 +28,10 @@ export function catalogFull(cause: unknown): AssetError {
 }
 
 /**
- * Waits for `work`, but no longer than `timeoutMs` and no longer than until `signal` is aborted. The work itself
- * is not stopped: whoever starts it sees to it that it ends.
+ * Waits for `work` until `timeoutMs` have passed or `signal` is aborted. Does not stop the work; its caller must do
+ * that.
  *
- * Rejects with `signal.reason`, or with CATALOG_UNAVAILABLE when the time is up.
+ * Rejects with `signal.reason`, or with CATALOG_UNAVAILABLE after the timeout.
  */
 export async function bounded<T>(
   start: () => Promise<T>,

@@ -1,25 +1,27 @@
-/** Anything that JSON can say. */
+/** A JSON value. */
 export type JsonValue =
   null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
-/** Options that every call to the catalog takes. */
+/** Options of every call. */
 export interface CatalogCall {
-  /** Ends the call; it then rejects with `signal.reason`. A write may have happened all the same. */
+  /** Ends the call, which rejects with `signal.reason`. A write may have happened. */
   readonly signal?: AbortSignal;
 }
 
-/** A place in a list that is ordered by a time and then by id. */
+/** A position in a list that is ordered by time and then by id. */
 export interface SweepCursor {
   /** Whole milliseconds. */
   readonly time: Date;
   readonly id: string;
 }
 
-/** Options of the calls by which the sweeper reads what is due. */
+/** Options of the calls that return what is due for the sweeper. */
 export interface SweepCall extends CatalogCall {
-  /** Only what stands behind this place: so a sweep gets past what it could not remove. From the start where left out. */
+  /**
+   * Only entries after this position, so that a sweep gets past what it could not remove. Default: from the start.
+   */
   readonly after?: SweepCursor;
-  /** Is told of each hold that is due and could not be closed. The others are closed and returned all the same. */
+  /** Called for each due hold that could not be closed. The others are closed and returned. */
   readonly onFailure?: (
     hold: { readonly kind: 'reservation' | 'upload'; readonly id: string },
     error: unknown,

@@ -1,6 +1,6 @@
 import type { JsonValue } from './catalog-call.ts';
 
-/** What a caller may say of a file. */
+/** Writable fields of a file. */
 export interface FileDescription {
   readonly name: string;
   /** Media type, never empty. */
@@ -9,13 +9,13 @@ export interface FileDescription {
   readonly owner: string;
   /** Empty if the file has no usage. */
   readonly usage: string;
-  /** Target ids by the relation's name. A relation without targets is left out. */
+  /** Target ids by name of the relation. A relation without targets is omitted. */
   readonly relations: Readonly<Record<string, readonly string[]>>;
-  /** Further fields by name. A field whose value is null is left out. */
+  /** Other fields by name. A field with the value null is omitted. */
   readonly attributes: Readonly<Record<string, JsonValue>>;
 }
 
-/** The record of one file. It says nothing of where the bytes lie. */
+/** The record of one file. It has no location. */
 export interface FileRecord extends FileDescription {
   readonly id: string;
   readonly sizeBytes: number;
@@ -25,31 +25,34 @@ export interface FileRecord extends FileDescription {
   readonly crc32c: number | undefined;
   /** The principal that uploaded the file; empty if unknown. */
   readonly createdBy: string;
-  /** The end user for whom it did; empty if for itself. No caller sees it: it tells whose upload the file was. */
+  /**
+   * The end user for whom it was uploaded; empty if the principal acted for itself. Callers do not see it; it
+   * decides whose upload the file was.
+   */
   readonly createdFor: string;
   /** Whole milliseconds. */
   readonly createTime: Date;
   readonly updateTime: Date;
-  /** Set while the file is softly deleted. */
+  /** Set while the file is soft-deleted. */
   readonly deleteTime: Date | undefined;
-  /** When a softly deleted file is to be purged. */
+  /** When a soft-deleted file will be purged. */
   readonly purgeTime: Date | undefined;
   /**
-   * Changes with every change of the record, also one made past this service where the catalog can
-   * tell. 1 to 100 characters of `[A-Za-z0-9_-]`; opaque. It is the file's etag.
+   * Changes with every change of the record, also one made without this service if the catalog can tell. 1 to 100
+   * characters of `[A-Za-z0-9_-]`; opaque. It is the file's etag.
    */
   readonly revision: string;
 }
 
-/** A record that is not stored yet; `createTime` and `updateTime` are given by the catalog. */
+/** A record that is not stored yet; the catalog sets `createTime` and `updateTime`. */
 export type NewFileRecord = Omit<
   FileRecord,
   'createTime' | 'updateTime' | 'deleteTime' | 'purgeTime' | 'revision'
 >;
 
 /**
- * What to change in a record. Absent keys stay as they are. In `relations` and `attributes` only the
- * names given are touched; an empty list or a null clears one.
+ * Changes of a record. Omitted keys stay. In `relations` and `attributes` only the given names change; an empty
+ * list or null clears one.
  */
 export interface FileChange extends Partial<FileDescription> {
   readonly deleteTime?: Date | null;

@@ -1,9 +1,9 @@
-/** One change that a migration makes to a catalog. */
+/** One change of a migration. */
 export interface MigrationStep {
   readonly verb: keyof typeof PAST;
-  /** What is changed: `field files.owner`. */
+  /** What changes, such as `field files.owner`. */
   readonly what: string;
-  /** How it will be, for whoever looks before it is done. */
+  /** Details for a preview. */
   readonly detail?: string;
 }
 
@@ -11,12 +11,12 @@ const PAST = {
   ...{ add: 'added', apply: 'applied', create: 'created', enable: 'enabled', make: 'made', raise: 'raised' },
 } as const;
 
-/** A line that says that a step was taken. */
+/** The line for a step that was taken. */
 export function stepDone({ verb, what }: MigrationStep): string {
   return `${PAST[verb]} ${what}`;
 }
 
-/** A line that says what a step would do. */
+/** The line for a planned step. */
 export function stepPlanned({ verb, what, detail }: MigrationStep): string {
   return `would ${verb} ${what}${detail === undefined ? '' : `: ${detail}`}`;
 }

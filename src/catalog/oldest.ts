@@ -1,4 +1,4 @@
-/** The first `limit` of several lists in the order of the sweeper: by expiry, then by id. */
+/** The first `limit` of several lists in the sweeper's order: by expiry, then by id. */
 export function oldestOf<T extends { readonly id: string; readonly expireTime: Date }>(
   holds: readonly T[],
   limit: number,

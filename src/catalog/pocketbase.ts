@@ -32,26 +32,26 @@ import { PocketBaseWrites } from './pocketbase/writes.ts';
 import { assertStorable, canMatch } from './storable.ts';
 import type { LegacyRecords } from './legacy-records.ts';
 
-/** How to open a {@link PocketBaseCatalog}. */
+/** Options of {@link openPocketBaseCatalog}. */
 export interface PocketBaseOptions {
-  /** Where PocketBase 0.40 or later answers. */
+  /** Address of PocketBase 0.40 or later. */
   readonly url: string;
   /** Login of a superuser. */
   readonly email: string;
   readonly password: string;
-  /** The collection of files; `files` where left out. It has to exist, unless it is `files`. */
+  /** The collection of files; default `files`. It must exist, unless it is the default. */
   readonly collection?: string;
-  /** Fields of the collection for fields of a file, where their names differ: `{ name: 'title' }`. */
+  /** Field names of the collection that differ from the defaults: `{ name: 'title' }`. */
   readonly fields?: Readonly<Record<string, string>>;
-  /** Fields that hold legacy links: never read as attributes and never written. File fields are so anyway. */
+  /** Fields with legacy links: never read as attributes and never written. File fields are always treated so. */
   readonly hiddenFields?: readonly string[];
-  /** Further such fields with the setting that names each; an empty text for one that need not be there. */
+  /** More such fields, each with the setting that names it; an empty string for one that need not exist. */
   readonly legacyFields?: Readonly<Record<string, string>>;
-  /** What new records get in fields of these names, where the caller gives nothing. */
+  /** Values for fields of new records that the caller does not set. */
   readonly defaults?: PocketBaseSetup['defaults'];
 }
 
-/** Opens the catalog in a PocketBase. Connects with the first call. */
+/** Creates the catalog in a PocketBase. It connects with the first call. */
 export function openPocketBaseCatalog(options: PocketBaseOptions): FileCatalog {
   return new PocketBaseCatalog(options);
 }
@@ -59,11 +59,11 @@ export function openPocketBaseCatalog(options: PocketBaseOptions): FileCatalog {
 const MIGRATION_TIMEOUT_MS = 120_000;
 
 /**
- * The file catalog in a PocketBase, beside everything else that uses its collection. Writes are batches, which
- * PocketBase carries out one after the other, each as a whole or not at all.
+ * The file catalog in a PocketBase, whose collection other programs may use too. Writes are batches, which
+ * PocketBase executes one after the other, each completely or not at all.
  *
- * A record that something else writes between the moment an update reads it and the moment it is written is not
- * noticed; only the fields that the update names are written, so nothing else of it is lost.
+ * If another program writes a record between an update's read and write, that is not noticed. Only the fields that
+ * the update names are written, so nothing else is lost.
  */
 class PocketBaseCatalog implements FileCatalog {
   readonly kind = 'pocketbase';
@@ -181,7 +181,7 @@ class PocketBaseCatalog implements FileCatalog {
     await this.#run(
       call,
       async (signal) => {
-        // First, since it says by name what makes the others fail.
+        // First, because its error names what makes the others fail.
         await this.#schemas.read(signal);
         await checkHelpers(this.#client, signal);
         await this.#client.list(this.#collection, query, signal);
@@ -194,7 +194,7 @@ class PocketBaseCatalog implements FileCatalog {
     this.#client.close();
   }
 
-  /** Bounds a call and ends its requests with it. */
+  /** Limits the time of a call and ends its requests. */
   async #run<T>(
     call: CatalogCall | undefined,
     work: (signal: AbortSignal) => Promise<T>,
@@ -210,12 +210,12 @@ class PocketBaseCatalog implements FileCatalog {
   }
 }
 
-/** @throws TypeError for names that say nothing, or the same thing twice */
+/** @throws TypeError for invalid names, and for two fields with one name */
 function setupOf(options: PocketBaseOptions): PocketBaseSetup {
   const { collection = DEFAULT_COLLECTION, fields = {}, hiddenFields: hidden = [], defaults = {} } = options;
   const { map, mistakes } = readFieldMap(fields, hidden);
   if (mistakes.length > 0) throw new TypeError(mistakes.join('; '));
-  // A field that is also a part of a file is shown as that.
+  // A field that is mapped to a part of a file is shown as that part.
   const parts: readonly string[] = Object.values(map);
   const { legacyFields = {} } = options;
   const further = Object.keys(legacyFields).filter((name) => !parts.includes(name));

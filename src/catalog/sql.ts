@@ -48,7 +48,7 @@ export class SqlCatalog implements FileCatalog {
   readonly #backend: SqlBackend;
   readonly #db: Kysely<Tables>;
 
-  /** Opens nothing yet: the database is connected to by the first call. */
+  /** The first call connects to the database. */
   constructor(backend: SqlBackend) {
     this.kind = backend.kind;
     this.#backend = backend;
@@ -219,7 +219,7 @@ export class SqlCatalog implements FileCatalog {
     return db.selectFrom('files').select(fileColumns(this.#backend.relations));
   }
 
-  /** The record, which nobody else changes until the transaction is over. */
+  /** The record, locked until the transaction ends. */
   async #lock(trx: Transaction<Tables>, id: string): Promise<FileRecord | undefined> {
     if (!isStorable(id)) return undefined;
     const row = await this.#select(trx)
@@ -229,7 +229,7 @@ export class SqlCatalog implements FileCatalog {
     return row && toRecord(row);
   }
 
-  /** Keeps what a create depends on as it is until the transaction is over; false if it is not open. */
+  /** Locks the hold that a create depends on until the transaction ends; false if it is not open. */
   #hold(trx: Transaction<Tables>, id: string, fence: CreateFence): Promise<boolean> {
     const { locksRows } = this.#backend;
     return 'upload' in fence
@@ -237,7 +237,7 @@ export class SqlCatalog implements FileCatalog {
       : holdReservation(trx, fence.reservationId, locksRows);
   }
 
-  /** Adds the row of a file; undefined if its id or its request key is taken. */
+  /** Inserts the row of a file; undefined if its id or request key is taken. */
   #insert(trx: Transaction<Tables>, record: NewFileRecord, requestKey: string | undefined) {
     return trx
       .insertInto('files')

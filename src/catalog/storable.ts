@@ -2,16 +2,16 @@ import { AssetError } from '../errors.ts';
 import type { FileDescription, FileFilter, JsonValue } from './file-catalog.ts';
 
 /**
- * True unless the text holds a NUL character or half a surrogate pair. PostgreSQL cannot store the
- * first and every encoder mangles the second, so that no catalog takes either.
+ * True unless the text has a NUL character or a lone surrogate. PostgreSQL cannot store the first and encoders
+ * replace the second, so no catalog accepts either.
  */
 export function isStorable(text: string): boolean {
   return text.isWellFormed() && !text.includes('\0');
 }
 
 /**
- * Throws CATALOG_REFUSED (metadata: field), or ATTRIBUTE_INVALID (metadata: attribute), if a text in the
- * description is not {@link isStorable}, or a number would read back as another. Attributes may nest.
+ * Throws CATALOG_REFUSED (metadata: field) or ATTRIBUTE_INVALID (metadata: attribute) if a text in the description
+ * is not {@link isStorable}, or a number would read back as another. Attributes may nest.
  */
 export function assertStorable(
   description: Partial<FileDescription> & { readonly createdBy?: string; readonly createdFor?: string },
@@ -42,20 +42,20 @@ export function assertStorable(
 }
 
 /**
- * True if a record could meet the filter at all: no stored text holds what {@link isStorable} refuses, and no type has
- * characters that media types have not.
+ * True if a record could match the filter at all: stored texts are {@link isStorable}, and media types have a
+ * limited set of characters.
  */
 export function canMatch({ owner, usage, relation, contentType = 'any' }: FileFilter): boolean {
   const texts = [owner, usage, relation?.name, relation?.id];
   return texts.every((text) => isStorable(text ?? '')) && MEDIA_TYPE.test(contentType);
 }
 
-/** Records that are older than the service may have a type without a subtype. */
+/** Records older than the service may have a type without a subtype. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+(?:\/[\w!#$%&'*+.^`|~-]+)?$/;
 
 const BROKEN_TEXT = 'a NUL character or broken Unicode';
 
-/** What of a value would not read back as it was given; undefined if all of it would. */
+/** Why a value would not read back unchanged; undefined if it would. */
 function faultOf(value: JsonValue): string | undefined {
   if (typeof value === 'string') return isStorable(value) ? undefined : BROKEN_TEXT;
   if (typeof value === 'number') return faultOfNumber(value);
@@ -67,10 +67,10 @@ function faultOf(value: JsonValue): string | undefined {
   return undefined;
 }
 
-/** From here on JavaScript writes a number with an exponent: it was meant as a measure and not as digits. */
+/** From here on JavaScript writes a number with an exponent, so it is a measure and not an identifier. */
 const MEASURE = 1e21;
 
-/** JSON has no NaN, no infinity, and a 0 without a sign; of a long number it may have lost the last digits already. */
+/** JSON has no NaN, infinity or negative zero, and may have rounded a long integer. */
 function faultOfNumber(value: number): string | undefined {
   if (!Number.isFinite(value)) return 'a number that JSON cannot write';
   if (Object.is(value, -0)) return 'a negative zero: send 0';

@@ -1,30 +1,31 @@
 import type { CatalogCall } from './catalog-call.ts';
 import type { FileRecord } from './file-record.ts';
 
-/** A record as it is kept, with what no caller sees of it. */
+/** A stored record, with the fields that callers do not see. */
 export interface TransferredFile {
   readonly record: FileRecord;
-  /** The key of the request that created it; left out where there was none. */
+  /** Request key that created it, if any. */
   readonly requestKey?: string;
 }
 
-/** How records go from one catalog into another as they are. A part of `FileCatalog`, with its rules. */
+/** Export and import of records between catalogs. Part of `FileCatalog`; its rules apply. */
 export interface Transfer {
   /**
-   * The next `limit` records behind the id `after`, by id, deleted ones too; from the start where `after` is empty. Fewer than
-   * `limit` means that there are no more. A record that is created meanwhile under an earlier id is not among them.
+   * The next `limit` records after the id `after` in id order, including soft-deleted ones; from the start if
+   * `after` is empty. Fewer than `limit` mean that there are no more. A record that is created meanwhile with an
+   * earlier id is not included.
    */
   exportFiles(after: string, limit: number, call?: CatalogCall): Promise<readonly TransferredFile[]>;
 
   /**
-   * Writes a record as it is: times, revision, deleted state and request key included. Replaces the record of this id
-   * if there is one, so it may be repeated. No reservation is asked for; the bytes are the affair of whoever moves them.
+   * Writes a record unchanged: times, revision, deleted state and request key included. Replaces an existing record
+   * with this id, so it may be repeated. Needs no reservation; the caller is responsible for the bytes.
    *
-   * The next change of the record gives a revision that it never had here; it goes on counting from the number that the
-   * imported revision begins with.
+   * The next change of the record gives a revision that it never had here; counting continues from the number in
+   * the imported revision.
    *
-   * Rejects with CATALOG_REFUSED and metadata `field` if another record has the request key (`request_id`), or if the catalog
-   * cannot keep times that others have given (`create_time`): one in a PocketBase cannot.
+   * Rejects with CATALOG_REFUSED and metadata `field` if another record has the request key (`request_id`), or if
+   * the catalog cannot store times set by others (`create_time`); PocketBase cannot.
    */
   importFile(file: TransferredFile, call?: CatalogCall): Promise<void>;
 }

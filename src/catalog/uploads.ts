@@ -1,9 +1,9 @@
 import type { CatalogCall, JsonValue, SweepCall } from './catalog-call.ts';
 
 /**
- * File ids that uploads of one call may use until it expires. While a reservation is open its blobs are safe from
- * the sweeper; once it is closed none of its ids can become a file any more, which makes it safe to
- * delete the blobs of those that did not.
+ * File ids that the uploads of one process may use until it expires. While a reservation is open the sweeper keeps
+ * its blobs. After it is closed none of its ids can become a file, so the blobs of ids without a file can be
+ * deleted safely.
  */
 export interface Reservation {
   readonly id: string;
@@ -13,40 +13,40 @@ export interface Reservation {
 }
 
 /**
- * One upload that goes on over several calls. Its id is that of the file it may become, so the file
- * answers for the session once there is one.
+ * One upload over several calls. Its id is that of the resulting file, so the file answers for the session when it
+ * exists.
  */
 export interface UploadSession {
   /** The file id. */
   readonly id: string;
-  /** Goes up by one with every change; what a change has to name. */
+  /** Incremented with every change; a change must name it. */
   readonly revision: number;
-  /** What the use cases remember of the upload: any JSON up to 1 MiB. */
+  /** State of the upload for the use cases: any JSON up to 1 MiB. */
   readonly state: JsonValue;
   /** Whole milliseconds. From then on the sweeper may close the session. */
   readonly expireTime: Date;
 }
 
-/** Whose an open session is, and what it may come to: what {@link Uploads.claimsOf} and `countOf` sum up. */
+/** Whose an open session is and what it may use; {@link Uploads.claimsOf} and `countOf` sum these up. */
 export interface UploadClaim {
-  /** Whoever opened it, as 1 to 64 visible ASCII characters. */
+  /** Who opened it: 1 to 64 visible ASCII characters. */
   readonly caller: string;
-  /** Owner and usage of the file that it may become; the owner may be empty. */
+  /** Owner and usage of the resulting file; the owner may be empty. */
   readonly owner: string;
   readonly usage: string;
-  /** Bytes that it has, or may come to. */
+  /** Bytes that it has or may have. */
   readonly sizeBytes: number;
 }
 
-/** What changes in an open session. */
+/** A change of an open session. */
 export interface UploadChange {
   readonly state: JsonValue;
   readonly expireTime: Date;
-  /** The bytes of its claim; left out where they stay. */
+  /** New bytes of its claim; unchanged if omitted. */
   readonly sizeBytes?: number;
 }
 
-/** What the open sessions of one owner and one usage claim together. */
+/** Sum of the claims of one owner's open sessions in one usage. */
 export interface UsageClaim {
   readonly usage: string;
   /** Number of sessions. */
@@ -54,52 +54,51 @@ export interface UsageClaim {
   readonly bytes: number;
 }
 
-/** Which of the two holds ids: a reservation, or the session of an upload. */
+/** What holds ids: a reservation or an upload session. */
 export type HoldKind = 'reservation' | 'upload';
 
-/** What holds file ids: a reservation or a session. */
+/** A reservation or session. */
 export interface Hold {
   readonly kind: HoldKind;
   readonly id: string;
-  /** The file ids; that of a session is its own. Throws if the catalog has none that can be read. */
+  /** The file ids; a session has its own only. Throws if the stored ids cannot be read. */
   readonly fileIds: readonly string[];
   /** Whole milliseconds. */
   readonly expireTime: Date;
 }
 
-/** A hold that is closed: none of its ids can become a file any more. */
+/** A closed hold: none of its ids can become a file. */
 export type ClosedHold =
   | (Hold & { readonly kind: 'reservation' })
-  /** The `state` is read when it is asked for, and throws if the catalog has none that can be read. */
+  /** `state` is parsed on access and throws if it cannot be read. */
   | (Hold & UploadSession & { readonly kind: 'upload' });
 
 /**
- * How file ids are promised to uploads. A part of `FileCatalog`, with the same rules about failures, durability and
- * replicas.
+ * Promises file ids to uploads. Part of `FileCatalog`; its rules about failures, durability and replicas apply.
  *
- * There are two kinds of {@link Hold}. A reservation promises many ids to the uploads of one process. A session promises the
- * id of one upload that goes on over several calls, and keeps its state. Both are open until they are closed; only the id
- * of an open one can become a file (`FileCatalog.create` checks it in its transaction, and removes a session then). The
- * sweeper closes what has expired, removes what was stored, and forgets the hold.
+ * There are two kinds of {@link Hold}. A reservation promises many ids to the uploads of one process. A session
+ * promises the id of one upload over several calls and keeps its state. Only the id of an open hold can become a
+ * file (`FileCatalog.create` checks that in its transaction, and removes the session). The sweeper closes expired
+ * holds, removes what was stored, and forgets the hold.
  */
 export interface Uploads {
-  /** Opens a reservation for these ids, 1 to 1,000 of them. */
+  /** Opens a reservation for 1 to 1,000 ids. */
   reserve(fileIds: readonly string[], expireTime: Date, call?: CatalogCall): Promise<Reservation>;
 
-  /** Moves the expiry of an open reservation. Resolves with false if it is closed or gone. */
+  /** Extends an open reservation. Resolves with false if it is closed or does not exist. */
   extend(id: string, expireTime: Date, call?: CatalogCall): Promise<boolean>;
 
   /**
-   * Closes a reservation, keeping only `leftoverIds` of it for the sweeper, due at once; with none the reservation is
-   * gone. Resolves too if it is closed or gone already, and then changes nothing.
+   * Closes a reservation; keeps only `leftoverIds` for the sweeper, due at once, or removes it if there are none.
+   * Resolves also, without a change, if it is closed or does not exist.
    */
   release(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void>;
 
   /**
    * Opens a session with revision 1.
    *
-   * Where `requestKey` is given and another open session has it, nothing is written and the call
-   * resolves with `request-taken` and that session. Keys are those of `FileCatalog.findByRequestKey`.
+   * If another open session has the `requestKey`, writes nothing and resolves with `request-taken` and that
+   * session. Keys are those of `FileCatalog.findByRequestKey`.
    */
   open(
     session: {
@@ -107,28 +106,28 @@ export interface Uploads {
       readonly state: JsonValue;
       readonly expireTime: Date;
       readonly requestKey?: string;
-      /** Left out where the session counts for nobody. */
+      /** Omitted if the session counts for nobody. */
       readonly claim?: UploadClaim;
     },
     call?: CatalogCall,
   ): Promise<{ readonly status: 'opened' | 'request-taken'; readonly session: UploadSession }>;
 
-  /** The open session of this id; undefined if there is none. */
+  /** The open session with this id, if any. */
   get(id: string, call?: CatalogCall): Promise<UploadSession | undefined>;
 
-  /** The open session with this request key; undefined if there is none. */
+  /** The open session with this request key, if any. */
   find(requestKey: string, call?: CatalogCall): Promise<UploadSession | undefined>;
 
-  /** What the open sessions of an owner claim, one element a usage, in no order. */
+  /** The claims of an owner's open sessions, one element per usage, in any order. */
   claimsOf(owner: string, call?: CatalogCall): Promise<readonly UsageClaim[]>;
 
-  /** Number of open sessions of a caller; not counted past `limit`, which is 1 to 1,000. */
+  /** Number of a caller's open sessions, counted up to `limit` (1 to 1,000). */
   countOf(caller: string, limit: number, call?: CatalogCall): Promise<number>;
 
   /**
-   * Replaces the state of an open session if its revision is still `revision`; of several concurrent
-   * calls with one revision exactly one resolves. Resolves with undefined, and changes nothing, if the
-   * revision is another or the session is closed or gone.
+   * Replaces the state of an open session if its revision is still `revision`; of several concurrent calls with one
+   * revision exactly one resolves. Resolves with undefined, without a change, if the revision differs or the
+   * session is closed or does not exist.
    */
   update(
     id: string,
@@ -138,24 +137,24 @@ export interface Uploads {
   ): Promise<UploadSession | undefined>;
 
   /**
-   * Closes an open session if its revision is still `revision`; {@link takeClosed} returns it from
-   * `sweepTime` on. Resolves with false, and changes nothing, if not.
+   * Closes an open session if its revision is still `revision`; {@link takeClosed} returns it from `sweepTime` on.
+   * Otherwise resolves with false, without a change.
    */
   close(id: string, revision: number, sweepTime: Date, call?: CatalogCall): Promise<boolean>;
 
   /**
-   * Closes the open holds that expired before `now` and returns them and the closed ones whose time has come,
-   * at most `limit`, by that time and then by id: also those that were returned before and not forgotten.
-   * Fewer than `limit` means that there are no more behind `call.after`.
+   * Closes the open holds that expired before `now`. Returns them and the closed ones that are due, at most
+   * `limit`, by due time and then by id, including those that were returned before and not forgotten. Fewer than
+   * `limit` mean that there are no more after `call.after`.
    */
   takeClosed(now: Date, limit: number, call?: SweepCall): Promise<readonly ClosedHold[]>;
 
-  /** Holds as {@link takeClosed} would return them, at most `limit`, in that order. Changes nothing. */
+  /** The holds that {@link takeClosed} would return, at most `limit`, in that order. Changes nothing. */
   listPast(now: Date, limit: number, call?: SweepCall): Promise<readonly Hold[]>;
 
-  /** Keeps only these ids of a closed reservation, at least one, after what the others left is gone. */
+  /** Keeps only these ids of a closed reservation, at least one, after the data of the others was removed. */
   keepLeftovers(id: string, leftoverIds: readonly string[], call?: CatalogCall): Promise<void>;
 
-  /** Removes a closed hold, after what was stored under its ids is gone. Resolves too if there is none. */
+  /** Removes a closed hold after the data under its ids was removed. Resolves also if it does not exist. */
   forget(hold: Pick<Hold, 'kind' | 'id'>, call?: CatalogCall): Promise<void>;
 }

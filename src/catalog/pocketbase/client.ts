@@ -5,42 +5,42 @@ import { loginFault, PocketBaseTransport } from './fetch.ts';
 
 export { Refusal } from './failures.ts';
 
-/** A record as PocketBase writes it, by the names of its fields. */
+/** A record as PocketBase returns it, by field name. */
 export type RawRecord = Readonly<Record<string, unknown>> & { readonly id: string };
 
 /** One request of a batch. */
 export interface BatchRequest {
   readonly method: 'POST' | 'PATCH' | 'DELETE';
   readonly collection: string;
-  /** Which record; none for one that is created. */
+  /** Id of the record; none for a create. */
   readonly id?: string;
   readonly body?: Readonly<Record<string, unknown>>;
-  /** True where nothing but the id of the record is to be answered. */
+  /** True if only the record's id should be returned. */
   readonly onlyId?: boolean;
 }
 
-/** What a list asks for. `filter` must be built of {@link quote}d values. */
+/** Parameters of a list. `filter` must be made of {@link quote}d values. */
 export interface RecordQuery {
   readonly filter: string;
   readonly sort?: string;
   readonly limit: number;
-  /** Names of the fields that are answered, with commas between them; all where left out. */
+  /** Field names to return, separated by commas; default all. */
   readonly fields?: string;
 }
 
-/** A token is renewed when it has so little time left. */
+/** Remaining lifetime at which a token is renewed, in milliseconds. */
 const RENEW_BEFORE_MS = 600_000;
 
 /**
- * A value in a filter. The SDK's own `filter()` writes control characters as JSON does, which PocketBase takes
- * to be a backslash and letters; it knows an escaped quote and an escaped backslash.
+ * A value for a filter. The SDK's `filter()` writes control characters as JSON does, but PocketBase knows only an
+ * escaped quote and an escaped backslash.
  */
 export function quote(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
 /**
- * Requests to a PocketBase as a superuser. Logs in with the first one, and again when the login runs out.
+ * Requests to a PocketBase as a superuser. Logs in with the first request, and again when the token expires.
  *
  * Rejects with CATALOG_UNAVAILABLE, or with a Refusal.
  */
@@ -54,13 +54,15 @@ export class PocketBaseClient {
 
   constructor(options: { readonly url: string; readonly email: string; readonly password: string }) {
     this.#sdk = new PocketBase(options.url, new BaseAuthStore());
-    // Else a request ends every other one to the same path.
+    // By default the SDK cancels other requests to the same path.
     this.#sdk.autoCancellation(false);
     this.#email = options.email;
     this.#password = options.password;
   }
 
-  /** Records of a collection. Rejects with CATALOG_UNAVAILABLE alone: it is never the caller who may not read. */
+  /**
+   * Lists records of a collection. Rejects only with CATALOG_UNAVAILABLE: a refusal is never the caller's fault.
+   */
   async list(collection: string, query: RecordQuery, signal: AbortSignal): Promise<readonly RawRecord[]> {
     const options = {
       query: {
@@ -71,7 +73,7 @@ export class PocketBaseClient {
       signal,
     };
     try {
-      // To a login that was revoked PocketBase says 400: the filter names fields that are hidden from guests.
+      // PocketBase answers 400 for a revoked token, because the filter names fields that guests cannot see.
       const path = recordsPath(collection);
       return (await this.#exchange<{ items: RawRecord[] }>(path, options, [400, 401, 403])).items;
     } catch (error) {
@@ -80,8 +82,8 @@ export class PocketBaseClient {
   }
 
   /**
-   * Carries out all requests or none of them, one after the other and with no other write in between. One of them is
-   * answered with undefined if a hook left it out, while the others were carried out.
+   * Executes all requests or none, in order and without other writes in between. A response is undefined if a hook
+   * skipped its request.
    */
   async batch(
     requests: readonly BatchRequest[],
@@ -110,7 +112,7 @@ export class PocketBaseClient {
     }
   }
 
-  /** One request to the API, logging in before it where need be. */
+  /** Sends one request; logs in first if needed. */
   async send<T>(
     path: string,
     options: { method?: string; query?: object; body?: object; signal: AbortSignal },
@@ -122,12 +124,15 @@ export class PocketBaseClient {
     }
   }
 
-  /** Lets go of connections. */
+  /** Closes connections. */
   close(): void {
     this.#transport.close();
   }
 
-  /** Sends a request, once more after a new login if it failed with one of these statuses and the login was lost. */
+  /**
+   * Sends a request; repeats it after a new login if it failed with one of these statuses because the token is no
+   * longer valid.
+   */
   async #exchange<T>(
     path: string,
     options: { method?: string; query?: object; body?: object; signal: AbortSignal },
@@ -147,8 +152,8 @@ export class PocketBaseClient {
   }
 
   /**
-   * True unless the token is in force. A hook answers with the same statuses as a login that was revoked does, and a login
-   * takes PocketBase a hundred times as long as to look at a token.
+   * True unless the token is valid. A hook can cause the same statuses as a revoked token, and a login costs
+   * PocketBase a hundred times as much as checking a token.
    */
   async #isLost(token: string, signal: AbortSignal): Promise<boolean> {
     if (this.#sdk.authStore.token !== token) return true;
@@ -172,7 +177,7 @@ export class PocketBaseClient {
   }
 
   #logIn(): Promise<void> {
-    // Many wait for one; it must not end because one of them gives up.
+    // Shared by all waiting requests, so it must not end when one of them is cancelled.
     this.#login ??= this.#sdk
       .collection('_superusers')
       .authWithPassword(this.#email, this.#password, {
@@ -192,7 +197,7 @@ export class PocketBaseClient {
   }
 }
 
-/** Path of a collection's records, or of one of them. */
+/** Path of a collection's records or of one of them. */
 function recordsPath(collection: string, id?: string): string {
   const path = `/api/collections/${encodeURIComponent(collection)}/records`;
   return id === undefined ? path : `${path}/${encodeURIComponent(id)}`;

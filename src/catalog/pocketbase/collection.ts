@@ -13,7 +13,7 @@ export interface CollectionField {
   readonly [option: string]: unknown;
 }
 
-/** Who may do each of these with the records of a collection; null: superusers alone, an empty text: everybody. */
+/** Rules of a collection. null: superusers only; empty: everybody. */
 export const RULES = ['listRule', 'viewRule', 'createRule', 'updateRule', 'deleteRule'] as const;
 
 /** A collection, as PocketBase describes it. */
@@ -27,14 +27,14 @@ export interface Collection extends Readonly<Partial<Record<(typeof RULES)[numbe
   readonly indexes: readonly string[];
 }
 
-/** How the settings say that files are kept in a PocketBase. */
+/** How the settings describe the files in a PocketBase. */
 export interface PocketBaseSetup {
   readonly collection: string;
   readonly map: FieldMap;
-  /** Fields that hold legacy links. */
+  /** Fields with legacy links. */
   readonly hiddenFields: readonly string[];
-  /** Those of them that settings of the old system name, with the setting; an empty text for one that need not be there. */
+  /** Legacy fields in settings of the old system, with the setting; an empty string for one that need not exist. */
   readonly legacyFields: Readonly<Record<string, string>>;
-  /** What new records get in fields of these names. */
+  /** Values of new records by field name. */
   readonly defaults: Readonly<Record<string, JsonValue>>;
 }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { quote } from './client.ts';
 
-/** More different types than these are not asked for one by one. */
+/** Maximum number of types that are queried separately. */
 const MAX_TYPES = 32;
 
 /** A half-open range of texts. */
@@ -11,22 +11,22 @@ type Range = readonly [from: string, to: string];
 export type FindType = (conditions: readonly string[]) => Promise<string | undefined>;
 
 /**
- * Knows which content types there are, parameters and all, in lower case. An index gives files in the order of a list for
- * one whole text alone: for `image/*`, or a type whose parameters do not matter, each text is asked for by itself.
+ * Caches which content types exist, with parameters, in lower case. An index returns files in list order only for
+ * one exact text, so `image/*`, or a type with any parameters, is queried text by text.
  */
 export class ContentTypes {
   readonly #field: string;
   readonly #known = new LRUCache<string, Set<string>>({ max: 500 });
 
-  /** @param field - the collection's field of content types */
+  /** @param field - the field of content types */
   constructor(field: string) {
     this.#field = `${field}:lower`;
   }
 
   /**
-   * The texts that a filter by `type` means, and maybe some that no file has. Undefined where they are too many.
+   * The texts that a filter by `type` means; may include some that no file has. Undefined if they are too many.
    *
-   * @param find - is given conditions on content types alone, and may add to each
+   * @param find - gets conditions on content types only, and may add to them
    */
   async meantBy(type: string, find: FindType): Promise<readonly string[] | undefined> {
     const known = this.#known.get(type) ?? new Set(type.endsWith('/*') ? [] : [type]);
@@ -37,15 +37,15 @@ export class ContentTypes {
         letter.toLowerCase(),
       );
       if (found === undefined) return [...known];
-      // What the filter leaves out cannot be found: PocketBase compares in another way than is thought here.
+      // PocketBase compares differently than this code assumes, so the filter would miss files.
       if (known.has(found)) return undefined;
       known.add(found);
-      // What a caller asks for is kept where there is something of it.
+      // Cached only if files of the type exist.
       this.#known.set(type, known);
     }
   }
 
-  /** The conditions of the types in the ranges that are not known yet: what lies between those that are. */
+  /** Conditions for the types in the ranges that are not known yet: the gaps between known ones. */
   #other(ranges: readonly Range[], known: ReadonlySet<string>): string[] {
     const parts: string[] = [];
     for (const [from, to] of ranges) {
@@ -61,14 +61,14 @@ export class ContentTypes {
   }
 }
 
-/** Where the texts lie that stand for a type, which may have parameters, or for every type of a kind. */
+/** Ranges of texts that mean a type with any parameters, or all types of a kind. */
 export function rangesOf(type: string): readonly Range[] {
   if (type.endsWith('/*')) return [startingWith(type.slice(0, -1))];
-  // The type itself, and with white space behind it: "!" is the next character after those. Then with parameters.
+  // The type itself and the type followed by white space ("!" is the next character), then with parameters.
   return [[type, `${type}!`], startingWith(`${type};`)];
 }
 
-/** Up to the first text after all that start so: the last character, one higher. */
+/** Up to the first text after all with this start: the last character plus one. */
 function startingWith(text: string): Range {
   return [text, text.slice(0, -1) + String.fromCharCode(text.charCodeAt(text.length - 1) + 1)];
 }

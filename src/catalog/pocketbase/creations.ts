@@ -6,13 +6,15 @@ import { idFilters } from './filter.ts';
 import { requireOpen } from './reservations.ts';
 import { takeSession } from './sessions.ts';
 
-/** How long others wait for a batch at most, in milliseconds. One that hangs must not hold up all. */
+/** Maximum time that others wait for a batch, in milliseconds: one that hangs must not block all. */
 const TURN_MS = 250;
 
-/** Files in one batch; beyond that hardly anything is gained. With its reservations it has up to twice the requests. */
+/**
+ * Maximum number of files in one batch; more gains little. With reservations it has up to twice as many requests.
+ */
 const MAX_FILES = 16;
 
-/** Greatest number of requests in a batch of files. */
+/** Maximum number of requests in a batch of files. */
 export const MAX_FILE_REQUESTS = 2 * MAX_FILES;
 
 interface Creation {
@@ -24,8 +26,8 @@ interface Creation {
 }
 
 /**
- * Creates the records of files. What comes while a batch is on its way goes together into the next one: PocketBase writes
- * one after the other anyway, and a batch of 16 files costs it a quarter of what 16 batches of one cost.
+ * Creates the records of files. Requests that arrive while a batch is running share the next one: PocketBase
+ * executes writes one after the other, and a batch of 16 files costs a quarter of 16 batches of one.
  */
 export class PocketBaseCreations {
   readonly #client: PocketBaseClient;
@@ -37,9 +39,9 @@ export class PocketBaseCreations {
   }
 
   /**
-   * Carries out `file`, the request that creates a file, unless what it was promised its id by is gone.
-   * Rejects like {@link PocketBaseClient.batch}; its first request stands for the promise. Others that go along
-   * change nothing about it.
+   * Executes `file`, the request that creates a file, if its reservation or session is open. Rejects like {@link
+   * PocketBaseClient.batch}; index 0 of a refusal is the check of the hold. Other files in the batch do not affect
+   * it.
    */
   async create(fence: CreateFence, file: BatchRequest, signal: AbortSignal): Promise<RawRecord> {
     if ('upload' in fence) {
@@ -56,7 +58,7 @@ export class PocketBaseCreations {
   #next(): void {
     if (this.#busy || this.#waiting.length === 0) return;
     const taken = this.#waiting.splice(0, MAX_FILES);
-    // Whoever gave up has been told that the file may not be there, and it had better not.
+    // Cancelled callers were told that the file may not exist, so it should not be created.
     const creations = taken.filter(({ signal }) => !signal.aborted);
     if (creations.length === 0) return this.#next();
     this.#busy = true;
@@ -76,7 +78,7 @@ export class PocketBaseCreations {
     if (creations.length === 1) return this.#sendAlone(creations[0]!);
     const reservations = [...new Set(creations.map(({ reservationId }) => reservationId))];
     const requests = [...reservations.map(requireOpen), ...creations.map(({ file }) => file)];
-    // It must not end because one of those who wait for it gives up.
+    // Shared by all waiting requests, so it must not end when one of them is cancelled.
     const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
     try {
       const raws = await this.#client.batch(requests, signal);
@@ -91,8 +93,8 @@ export class PocketBaseCreations {
   }
 
   /**
-   * Sends creations of a batch that failed one by one: with one that is refused, none is written, and each learns what it is
-   * refused for. Those that are there all the same, since a hook failed after the commit, fail like the batch.
+   * Sends the creations of a failed batch one at a time, so that each gets its own result: one refused request
+   * fails the whole batch. Those that exist although a hook failed after the commit fail like the batch.
    */
   async #repeat(creations: readonly Creation[], error: unknown, signal: AbortSignal): Promise<void> {
     let written: ReadonlySet<string> = new Set();
@@ -133,7 +135,7 @@ function idOf(file: BatchRequest): string {
   return file.body!.id as string;
 }
 
-/** The answer to the request at this place, which creates a file. */
+/** The response to the request that creates a file. */
 function createdBy(answers: readonly (RawRecord | undefined)[], index: number): RawRecord {
   const raw = answers[index];
   if (!raw) throw leftOut(index);

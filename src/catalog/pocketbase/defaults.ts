@@ -1,10 +1,10 @@
 import type { JsonValue } from '../file-catalog.ts';
 import type { CollectionField } from './collection.ts';
 
-/** Types of fields that nobody gives a value in a request. */
+/** Field types that get no value from requests. */
 const NEVER = ['autodate', 'file', 'password'];
 
-/** Why a field cannot have this value by default, in words for the operator; undefined if it can. */
+/** Why a field cannot have this default, for the operator; undefined if it can. */
 export function whyNoDefault(field: CollectionField, value: JsonValue): string | undefined {
   const { name, type } = field;
   if (field.system || NEVER.includes(type)) {
@@ -48,7 +48,7 @@ function fitsNumber({ min, max, onlyInt }: CollectionField, value: number): bool
   );
 }
 
-/** A time as PocketBase writes it, or as JSON does. */
+/** A time in PocketBase's or JSON's format. */
 const TIME = /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{3})?Z$/;
 
 function fitsText({ type, min, max, pattern }: CollectionField, value: string): boolean {
@@ -71,7 +71,7 @@ function fitsText({ type, min, max, pattern }: CollectionField, value: string): 
   }
 }
 
-/** True if a text matches a pattern of PocketBase, which is one of Go; also for one that means nothing here. */
+/** True if a text matches a PocketBase (Go) pattern, and if JavaScript cannot compile the pattern. */
 export function matchesPattern(pattern: string, text: string): boolean {
   try {
     return new RegExp(pattern).test(text);
@@ -80,7 +80,7 @@ export function matchesPattern(pattern: string, text: string): boolean {
   }
 }
 
-/** True for what PocketBase takes for no value in a field that is required. */
+/** True for a value that PocketBase treats as missing in a required field. */
 export function isEmpty(value: JsonValue | undefined): boolean {
   if (value === undefined || value === null) return true;
   if (typeof value === 'object') return Object.keys(value).length === 0;

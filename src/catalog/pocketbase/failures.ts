@@ -3,22 +3,22 @@ import { SetupFault } from '../../setup-fault.ts';
 import { unavailable } from '../call.ts';
 import { HELPERS } from './helpers.ts';
 
-/** What PocketBase says where a request is to a collection that it does not have. */
+/** PocketBase's message for a request to a missing collection. */
 const NO_COLLECTION = 'Missing collection context.';
 
-/** What PocketBase says where a hook throws an error that is none of the API's. */
+/** PocketBase's message when a hook throws a non-API error. */
 const HOOK_FAILED = 'Something went wrong while processing your request.';
 
-/** A request that PocketBase understood and does not carry out. Nothing was written. */
+/** A request that PocketBase understood and refused. Nothing was written. */
 export class Refusal extends Error {
-  /** Which request of a batch; 0 for a single one. */
+  /** Index of the request in a batch; 0 for a single one. */
   readonly index: number;
-  /** HTTP status of that request; 200 for one that a hook ended without carrying it out. */
+  /** HTTP status of that request; 200 if a hook ended it without executing it. */
   readonly status: number;
-  /** What is wrong with each field, as a code of PocketBase such as `validation_required`. */
+  /** PocketBase's error code by field, such as `validation_required`. */
   readonly fields: ReadonlyMap<string, string>;
 
-  /** What PocketBase, or a hook in it, says; for the log alone. */
+  /** The message of PocketBase or a hook; only for the log. */
   readonly text: string;
 
   constructor(at: Pick<Refusal, 'index' | 'status' | 'fields'>, text: string, cause?: unknown) {
@@ -28,13 +28,13 @@ export class Refusal extends Error {
     [this.index, this.status, this.fields, this.text] = [at.index, at.status, at.fields, text];
   }
 
-  /** The same refusal, of the request at another place. */
+  /** The same refusal for the request at another index. */
   at(index: number): Refusal {
     return new Refusal({ index, status: this.status, fields: this.fields }, this.text, this.cause);
   }
 }
 
-/** What a request rejects with that PocketBase left out of a batch without an error. */
+/** The refusal of a request that PocketBase skipped without an error. */
 export function leftOut(index: number): Refusal {
   const text = 'a hook ended the request without carrying it out';
   return new Refusal({ index, status: 200, fields: new Map() }, text);
@@ -46,7 +46,7 @@ interface Failure {
   readonly data?: Readonly<Record<string, { readonly code?: string }>>;
 }
 
-/** What failed: the request of a batch that did, with its index, or else the one that was sent. */
+/** The failed request: the one in the batch with its index, or the one that was sent. */
 export function failureOf(error: unknown): Failure & { readonly index?: number } {
   const { status = 0, response } = (error ?? {}) as { status?: number; response?: Omit<Failure, 'status'> };
   const { data = {}, message = '' } = response ?? {};
@@ -56,10 +56,10 @@ export function failureOf(error: unknown): Failure & { readonly index?: number }
 }
 
 /**
- * The refusal that an error of the SDK says; undefined if it is something else.
+ * The refusal in an SDK error; undefined for other errors.
  *
- * What is refused of one request in a batch rolls the batch back. A batch that fails as a whole says nothing of what was
- * written: hooks run after its commit too, and fail it. So does one that has more requests than the settings allow.
+ * A refused request rolls its batch back. If a batch fails as a whole, it is unknown whether it was written: hooks
+ * that run after its commit can fail it. It also fails if it has more requests than the settings permit.
  */
 export function toRefusal(error: unknown): Refusal | undefined {
   const { index, status, message = '', data = {} } = failureOf(error);
@@ -72,16 +72,16 @@ export function toRefusal(error: unknown): Refusal | undefined {
   return isRefused ? new Refusal({ index: index ?? 0, status, fields }, message, error) : undefined;
 }
 
-/** To log in again (401), to wait (429) and to try again (5xx) may help; nothing else does. */
+/** A new login (401), a wait (429) or a retry (5xx) may help; other statuses are refusals. */
 function isRefusedInBatch(status: number, message: string): boolean {
   if (status === 500) return message === HOOK_FAILED;
   return status >= 400 && status < 500 && status !== 401 && status !== 429;
 }
 
 /**
- * CATALOG_UNAVAILABLE, with what failed in words for the log.
+ * CATALOG_UNAVAILABLE, with the failure in words for the log.
  *
- * @param collections - what the requests were to, in their order
+ * @param collections - collections of the requests, in order
  */
 export function toUnavailable(error: unknown, collections: readonly string[]): AssetError {
   if (isAssetError(error)) return error;
@@ -89,7 +89,7 @@ export function toUnavailable(error: unknown, collections: readonly string[]): A
   if (status === 0 || collections.length === 0) return unavailable(error);
   const collection = collections[index];
   if (message === NO_COLLECTION) {
-    // Those of the service are made by a migration; no setting names them.
+    // The service's collections are created by a migration; no setting names them.
     const part = HELPERS.some(({ name }) => name === collection) ? 'schema' : 'collection';
     return unavailable(
       new SetupFault(part, `PocketBase has no collection "${collection}" (HTTP ${status})`, error),
@@ -99,7 +99,7 @@ export function toUnavailable(error: unknown, collections: readonly string[]): A
   return unavailable(new Error(what, { cause: error }));
 }
 
-/** True if PocketBase answered 400 and did not say which request it is about: whether it wrote is not known. */
+/** True if PocketBase answered 400 without naming the request: it is unknown whether it wrote. */
 export function isBadRequest(error: unknown): boolean {
   if (!isAssetError(error, 'CATALOG_UNAVAILABLE')) return false;
   const { cause } = (error.cause ?? {}) as { readonly cause?: unknown };

@@ -2,10 +2,10 @@ import http from 'node:http';
 import https from 'node:https';
 import { SetupFault } from '../../setup-fault.ts';
 
-/** Shorter than a server keeps a connection that is idle, so that no request goes into one that is being closed. */
+/** Shorter than a server keeps idle connections, so that no request is sent on one that is being closed. */
 const IDLE_TIMEOUT_MS = 4_000;
 
-/** What {@link PocketBaseTransport.fetch} takes of the options of fetch. */
+/** The options of fetch that {@link PocketBaseTransport.fetch} uses. */
 interface FetchOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -13,10 +13,7 @@ interface FetchOptions {
   readonly signal?: AbortSignal | null;
 }
 
-/**
- * How the SDK of PocketBase sends its requests: over connections that are kept, for a third of the CPU time that the
- * fetch of Node takes.
- */
+/** HTTP transport of the PocketBase SDK with kept connections; needs a third of the CPU time of Node.js's fetch. */
 export class PocketBaseTransport {
   readonly #agents = {
     'http:': new http.Agent({ keepAlive: true, timeout: IDLE_TIMEOUT_MS }),
@@ -24,17 +21,17 @@ export class PocketBaseTransport {
   };
 
   /**
-   * Does what the SDK needs of fetch; it answers with no more of a Response than the SDK looks at. Fails if the answer
-   * breaks off: the SDK would take half an answer for an empty one, and so what exists for missing.
+   * The part of fetch that the SDK needs; returns the parts of a Response that the SDK reads. Fails if the response
+   * is cut off: the SDK would read a partial response as empty, and so what exists as missing.
    */
   readonly fetch = async (url: unknown, options: object = {}): Promise<Response> => {
     const target = new URL(String(url));
     const { method = 'GET', headers = {}, body, signal } = options as FetchOptions;
     const { status, text, type } = await this.#exchange(target, { method, headers }, body, signal);
-    // Followed by fetch. The SDK would take it for success.
+    // fetch follows redirects; the SDK would treat one as success.
     if (status >= 300 && status < 400)
       throw new SetupFault('address', `what answers there leads elsewhere (HTTP ${status})`);
-    // The SDK would take an answer that is none of PocketBase's for an empty one.
+    // The SDK would read a response that is not PocketBase's as empty.
     if (text !== '' && !/\bjson\b/.test(type))
       throw new SetupFault('address', `what answers there is no PocketBase (HTTP ${status} ${type})`);
     const response = {
@@ -44,7 +41,7 @@ export class PocketBaseTransport {
     return response as unknown as Response;
   };
 
-  /** Lets go of connections. */
+  /** Closes connections. */
   close(): void {
     for (const agent of Object.values(this.#agents)) agent.destroy();
   }
@@ -79,7 +76,7 @@ export class PocketBaseTransport {
   }
 }
 
-/** What is wrong with the set-up where a superuser cannot sign in. */
+/** The setup fault if a superuser cannot sign in. */
 export function loginFault(error: unknown): unknown {
   const { status = 0, response } = (error ?? {}) as { status?: number; response?: { message?: string } };
   const said = [`HTTP ${status}`, response?.message ?? ''].filter(Boolean).join(': ');
@@ -89,7 +86,7 @@ export function loginFault(error: unknown): unknown {
       `what answers there has no superusers: it takes PocketBase 0.40 (${said})`,
       error,
     );
-  // Also what limits where superusers may sign in from, or wants a second factor of them.
+  // Also if sign-in of superusers is limited by address or needs a second factor.
   if (status === 400 || status === 401 || status === 403)
     return new SetupFault('login', `PocketBase refuses the login of the superuser (${said})`, error);
   return error;

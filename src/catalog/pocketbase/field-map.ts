@@ -1,4 +1,4 @@
-/** The field of the collection that holds each part of a record, where no setting names another. */
+/** Default field of the collection for each part of a record. */
 export const DEFAULT_FIELDS = {
   name: 'name',
   contentType: 'content_type',
@@ -17,23 +17,23 @@ export const DEFAULT_FIELDS = {
   revision: 'revision',
 } as const;
 
-/** A part of a record that has a field of its own in the collection. */
+/** A part of a record with its own field. */
 export type FieldName = keyof typeof DEFAULT_FIELDS;
 
 /** Every {@link FieldName}. */
 export const FIELDS = Object.keys(DEFAULT_FIELDS) as readonly FieldName[];
 
-/** The field of the collection for each part of a record. */
+/** Field of the collection for each part of a record. */
 export type FieldMap = Readonly<Record<FieldName, string>>;
 
-/** Names that PocketBase keeps for itself in every record. */
+/** PocketBase's reserved field names. */
 const RESERVED = new Set(['id', 'collectionId', 'collectionName', 'expand']);
 
 /**
- * The field of the collection for each part of a record, and every mistake in the names that a setting gives.
- * Keys may be written as in the contract (`content_type`) or as in the code (`contentType`).
+ * The fields of the collection for each part of a record, and all mistakes in the names of a setting. Keys may be
+ * written as in the contract (`content_type`) or as in the code (`contentType`).
  *
- * @param hiddenFields - fields that hold legacy links, which nothing may be mapped to
+ * @param hiddenFields - fields with legacy links, to which nothing may be mapped
  */
 export function readFieldMap(
   names: Readonly<Record<string, string>>,
@@ -72,7 +72,7 @@ export function readFieldMap(
   return { map, mistakes };
 }
 
-/** The key of a part of a record in the setting, which is its name in the contract. */
+/** The key of a part of a record in the setting: its name in the contract. */
 export function settingKey(name: FieldName): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -60,7 +60,7 @@ export class PocketBaseFiles {
     const visible = query.visibleTo?.filter(
       (one) => !one.relation || schema.relations.has(one.relation.name),
     );
-    // One request for each branch: of one with an "or" SQLite would sort all that it finds for every page.
+    // One request per branch: with an "or" SQLite would sort all matches for every page.
     const pages = await Promise.all(
       branchesOf(query.filter, visible).map((branch) => this.#pageOf(branch, query, schema, signal)),
     );
@@ -85,7 +85,7 @@ export class PocketBaseFiles {
     const ofOwner =
       owner === undefined ? '' : `${equals(this.#map.owner, schema.mapped.get('owner'), owner)}&&`;
     const types = await this.#types.meantBy(contentType.toLowerCase(), async (conditions) => {
-      // With the owner in each condition SQLite looks each up in an index by both.
+      // With the owner in each condition SQLite uses an index for each.
       const filters = anyOf(conditions.map((condition) => ofOwner + condition));
       const found = await Promise.all(filters.map((filter) => this.#list({ filter, limit: 1 }, signal)));
       const first = found.flat()[0];
@@ -96,7 +96,7 @@ export class PocketBaseFiles {
     return pages.length === 1 ? pages[0]! : mergePages(pages, query.limit);
   }
 
-  /** Deleted files that are due to be removed behind `after`, those that are longest due first. */
+  /** Soft-deleted files due after `behind`, those due longest first. */
   async listPurgeable(
     now: Date,
     limit: number,
@@ -117,28 +117,28 @@ export class PocketBaseFiles {
   /** The file that was created with a request key. */
   async findByKey(requestKey: string, signal: AbortSignal): Promise<FileRecord | undefined> {
     const field = this.#map.requestKey;
-    // Its index holds the keys that are not empty, and is read only where the filter says so.
+    // The index has only non-empty keys, and SQLite uses it only if the filter says so.
     const filter = `${field}!=""&&${field}=${quote(requestKey)}`;
     return (await this.#find({ filter, limit: 1 }, signal))[0];
   }
 
-  /** The record of an id, as it is stored. */
+  /** The stored record with this id. */
   async read(id: string, signal: AbortSignal): Promise<RawRecord | undefined> {
     const [filter] = idFilters([id]);
     return filter === undefined ? undefined : (await this.#list({ filter, limit: 1 }, signal))[0];
   }
 
-  /** The records of ids, as they are stored. */
+  /** The stored records with these ids. */
   async readMany(ids: readonly string[], signal: AbortSignal): Promise<readonly RawRecord[]> {
     return (await Promise.all(idFilters(ids).map((filter) => this.#list({ filter }, signal)))).flat();
   }
 
-  /** The next records behind an id, by id, as they are stored. */
+  /** The next stored records after an id, in id order. */
   readBehind(id: string, limit: number, signal: AbortSignal): Promise<readonly RawRecord[]> {
     return this.#list({ filter: `id>${quote(id)}`, sort: 'id', limit }, signal);
   }
 
-  /** The next files behind an id, with their request keys. */
+  /** The next files after an id, with their request keys. */
   async exportFiles(after: string, limit: number, signal: AbortSignal): Promise<readonly TransferredFile[]> {
     const raws = await this.readBehind(after, limit, signal);
     return Promise.all(
@@ -150,7 +150,7 @@ export class PocketBaseFiles {
     );
   }
 
-  /** The file that a record says. */
+  /** The file in a record. */
   async toFile(raw: RawRecord, signal: AbortSignal): Promise<FileRecord> {
     return toFile(raw, this.#map, await this.#schemaOf(raw, signal));
   }
@@ -162,7 +162,7 @@ export class PocketBaseFiles {
     const raws = await this.#list(query, signal);
     const [first] = raws;
     if (!first) return [];
-    // All records of one answer have the same fields.
+    // All records of one response have the same fields.
     const schema = await this.#schemaOf(first, signal);
     return raws.map((raw) => toFile(raw, this.#map, schema));
   }
@@ -180,11 +180,11 @@ export class PocketBaseFiles {
     const limit = query.limit ?? MAX_IDS;
     try {
       const raws = await this.#client.list(this.#at.collection, { ...query, filter, limit }, signal);
-      // All records of one answer have the same fields.
+      // All records of one response have the same fields.
       if (raws[0]) assertWhole(raws[0], this.#at);
       return raws;
     } catch (error) {
-      // A filter that names a field which is gone is refused without saying so.
+      // PocketBase refuses a filter with a missing field without saying so.
       if (isBadRequest(error)) await this.#schemas.read(signal);
       throw error;
     }

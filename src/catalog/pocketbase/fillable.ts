@@ -4,26 +4,26 @@ import { isEmpty, matchesPattern } from './defaults.ts';
 import { settingKey, type FieldName } from './field-map.ts';
 import type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';
 
-/** What keeps the service from working with a PocketBase, for its operator. */
+/** Why the service cannot work with a PocketBase, for its operator. */
 export interface Mistake {
   /** The collection, or `collection.field`. */
   readonly field: string;
-  /** Names the setting or the field, and says what to do. */
+  /** Names the setting or field and says what to do. */
   readonly text: string;
 }
 
-/** Parts of a record that are empty when it is created, or may be. The caller cannot change that. */
+/** Parts of a record that are, or may be, empty when it is created; the caller cannot change that. */
 const EMPTY_AT_FIRST = [
   ...(['createdFor', 'deleteTime', 'purgeTime', 'requestKey', 'revision'] as const),
 ] satisfies FieldName[];
 
-/** An id as the service makes them. */
+/** An id in the service's format. */
 const AN_ID = 'abcdefghij01234';
 
 /**
- * What makes PocketBase refuse a new record, or the second one, whatever the caller sends: required fields that
- * neither the caller nor the service can fill, unique indexes over what every new record leaves empty, and ids of
- * another form.
+ * Why PocketBase would refuse every new record, or the second one, whatever the caller sends: required fields that
+ * neither caller nor service can fill, unique indexes over fields that new records leave empty, and ids of another
+ * format.
  */
 export function unfillableFields(collection: Collection, setup: PocketBaseSetup): readonly Mistake[] {
   const mistakes: Mistake[] = [];
@@ -66,7 +66,7 @@ export function unfillableFields(collection: Collection, setup: PocketBaseSetup)
   return mistakes;
 }
 
-/** What makes PocketBase refuse some files, and may be meant so. */
+/** Why PocketBase would refuse some files, which may be intended. */
 export function doubtfulFields(collection: Collection, { map }: PocketBaseSetup): readonly string[] {
   const size = collection.fields.find(({ name }) => name === map.sizeBytes);
   if (!size?.required) return [];
@@ -76,24 +76,24 @@ export function doubtfulFields(collection: Collection, { map }: PocketBaseSetup)
   ];
 }
 
-/** True if no caller can write the field, and the service leaves it alone. */
+/** True if no caller can write the field and the service does not. */
 function isOutOfReach(field: CollectionField, setup: PocketBaseSetup): boolean {
   if (Object.values(setup.map).includes(field.name)) return false;
   return field.hidden === true || field.type === 'password' || isLegacyLink(field, setup);
 }
 
-/** True for a field that holds a legacy link: a file of PocketBase, or one that the settings name. */
+/** True for a legacy link: a file field, or one named in the settings. */
 function isLegacyLink({ name, type }: CollectionField, { hiddenFields }: PocketBaseSetup): boolean {
   return type === 'file' || hiddenFields.includes(name);
 }
 
-/** True for a required field of a legacy link: a new file has none, so a migration makes it optional. */
+/** True for a required legacy link: a new file has none, so a migration makes it optional. */
 export function isRequiredLink(field: CollectionField, setup: PocketBaseSetup): boolean {
   return field.required === true && isLegacyLink(field, setup) && !isFilled(field, setup);
 }
 
 function isFilled(field: CollectionField, { defaults }: PocketBaseSetup): boolean {
-  // PocketBase makes up the value of a text field that has such a pattern.
+  // PocketBase generates the value of a text field with such a pattern.
   return Boolean(field['autogeneratePattern']) || !isEmpty(defaults[field.name]);
 }
 
@@ -119,7 +119,7 @@ function exampleFor({ type, values }: CollectionField): JsonValue {
   return EXAMPLES[type] ?? '-';
 }
 
-/** The columns of a unique index over all records; undefined for any other index. */
+/** The columns of a unique index over all records; undefined for other indexes. */
 function columnsOfUnique(index: string): readonly string[] | undefined {
   const [, list] = /^\s*create\s+unique\s+index\b.*?\son\s+\S+\s*\(([^()]*)\)\s*;?\s*$/is.exec(index) ?? [];
   return list?.split(',').map((column) => /[\w]+/.exec(column)?.[0] ?? '');
@@ -135,7 +135,7 @@ function takesOurIds({ min, max, pattern }: CollectionField): boolean {
   );
 }
 
-/** How mistakes are told to whoever starts or migrates the service. */
+/** The error with these mistakes for the operator. */
 export function setupError(mistakes: readonly Mistake[]): AssetError {
   const [first] = mistakes;
   const message = `PocketBase and the settings do not fit together:\n  ${mistakes.map(({ text }) => text).join('\n  ')}`;

@@ -6,13 +6,13 @@ import { rangesOf } from './content-types.ts';
 import { isMultiple, unknownRelation, type CollectionField, type FieldMap, type Schema } from './schema.ts';
 import { isStorable } from '../storable.ts';
 
-/** Greatest length of a filter, in bytes of UTF-8: PocketBase refuses longer ones. */
+/** Maximum length of a filter in bytes of UTF-8; PocketBase refuses longer ones. */
 const MAX_FILTER_BYTES = 3_500;
 
-/** The rest is for what stands beside the ids. */
+/** The rest is for conditions besides the ids. */
 const MAX_IDS_BYTES = 3_400;
 
-/** Greatest number of records that one filter of {@link idFilters} finds. */
+/** Maximum number of records of one filter of {@link idFilters}. */
 export const MAX_IDS = 150;
 
 /** Filters that together find the records with these ids. */
@@ -41,36 +41,39 @@ function joined(parts: readonly string[]): string[] {
   return filters.map((some) => some.join('||'));
 }
 
-/** A time as PocketBase keeps it. */
+/** A time in PocketBase's format. */
 export function quoteTime(time: Date): string {
   return quote(time.toISOString().replace('T', ' '));
 }
 
-/** What goes on a filter so that it finds only what stands behind a place in the order of a time and then of the id. */
+/** Appended to a filter to find only records after a position in the order of a time and the id. */
 export function behind(field: string, after: SweepCursor | undefined): string {
   if (after === undefined) return '';
   const time = quoteTime(after.time);
-  // In this form an index on the time finds where to begin.
+  // In this form an index on the time finds the start.
   return `&&${field}>=${time}&&(${field}>${time}||id>${quote(after.id)})`;
 }
 
 /**
- * A condition that every record meets. It names a field which guests may not name, so that a request whose login was
- * revoked fails instead of finding only what guests may see.
+ * A condition that every record meets. It names a field that guests may not name, so that a request with a revoked
+ * token fails instead of returning only what guests may see.
  */
 export function superuserOnly(map: FieldMap): string {
   return `${map.revision}>=0`;
 }
 
-/** What a page of a branch is cut by. */
+/** Position and type of a page of a branch. */
 export interface PageFilter {
   readonly showDeleted: boolean;
   readonly after?: ListCursor;
-  /** The whole content type, in lower case and in place of that of the branch. */
+  /** The exact content type, in lower case, instead of that of the branch. */
   readonly wholeType?: string;
 }
 
-/** The filter of a page of a branch. Throws RELATION_UNKNOWN, or CATALOG_REFUSED for one that PocketBase would not read. */
+/**
+ * The filter of a page of a branch. Throws RELATION_UNKNOWN, or CATALOG_REFUSED for a filter that PocketBase would
+ * refuse.
+ */
 export function listFilter(branch: Branch, query: PageFilter, map: FieldMap, schema: Schema): string {
   const { owner, usage, relation, contentType, createTimeFrom, createTimeTo } = branch.filter;
   const parts = [superuserOnly(map)];
@@ -97,7 +100,7 @@ export function listFilter(branch: Branch, query: PageFilter, map: FieldMap, sch
   });
 }
 
-/** The condition that a field has a value, or one value of several. */
+/** The condition that a field is, or contains, a value. */
 export function equals(name: string, field: CollectionField | undefined, value: string): string {
   return field && isMultiple(field) ? `${name}:each?=${quote(value)}` : `${name}=${quote(value)}`;
 }
@@ -106,7 +109,7 @@ function differs(name: string, field: CollectionField | undefined, value: string
   return field && isMultiple(field) ? `${name}:each!=${quote(value)}` : `${name}!=${quote(value)}`;
 }
 
-/** Parameters are not compared, nor is the case of letters. */
+/** Ignores parameters and case. */
 function hasMediaType(name: string, type: string): string {
   const field = `${name}:lower`;
   const ranges = rangesOf(type).map(([from, to]) => `(${field}>=${quote(from)}&&${field}<${quote(to)})`);
@@ -117,6 +120,6 @@ function isAfter(name: string, { createTime, id }: ListCursor): string {
   // A record older than the field has no time; it reads as 1970 and comes last.
   if (createTime.getTime() === 0) return `(${name}=""&&id<${quote(id)})`;
   const time = quoteTime(createTime);
-  // In this form an index on the time finds where to begin.
+  // In this form an index on the time finds the start.
   return `${name}<=${time}&&(${name}<${time}||id<${quote(id)})`;
 }

@@ -3,8 +3,8 @@ import { quote, type PocketBaseClient } from './client.ts';
 import { HELPERS } from './helpers.ts';
 
 /**
- * Rejects with CATALOG_UNAVAILABLE, whose cause names it, if a collection of the service or one of its fields is gone, or
- * if batches were switched off.
+ * Rejects with CATALOG_UNAVAILABLE, whose cause names it, if one of the service's collections or fields is missing,
+ * or batches were disabled.
  */
 export async function checkHelpers(client: PocketBaseClient, signal: AbortSignal): Promise<void> {
   const filter = HELPERS.map(({ name }) => `name=${quote(name)}`).join('||');

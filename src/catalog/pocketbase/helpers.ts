@@ -1,46 +1,46 @@
 import type { CollectionField } from './schema.ts';
 
-/** The collection of open reservations. Like the next ones it is the service's own: only superusers reach it. */
+/** Collection of open reservations. Like the following ones only superusers can access it. */
 export const OPEN_RESERVATIONS = 'asset_reservations';
 
-/** The collection of closed reservations. */
+/** Collection of closed reservations. */
 export const CLOSED_RESERVATIONS = 'asset_leftovers';
 
-/** The collection of the sessions of uploads, open and closed ones. */
+/** Collection of upload sessions, open and closed. */
 export const UPLOADS = 'asset_uploads';
 
-/** The collection of leases. */
+/** Collection of leases. */
 export const LEASES = 'asset_leases';
 
-/** The collection by which one change of several wins. */
+/** Collection for compare-and-set: of several changes one succeeds. */
 export const REVISIONS = 'asset_revisions';
 
-/** The collection that counts uses of paths of the old system. */
+/** Collection of use counts of old paths. */
 export const LEGACY_USES = 'asset_legacy_uses';
 
-/** The collection of what the move of old files remembers. */
+/** Collection of the state of the move of old files. */
 export const LEGACY_STATE = 'asset_legacy_state';
 
-/** An id of up to 128 characters: that of a file and more. */
+/** An id of up to 128 characters: a file's id and a suffix. */
 const idField = {
   ...{ name: 'id', type: 'text', system: true, primaryKey: true, required: true },
   ...{ min: 1, max: 128, pattern: '^[A-Za-z0-9_-]+$', autogeneratePattern: '[a-z0-9]{15}' },
 };
 
-/** PocketBase looks whether an id is there in any case of its letters, and would read the whole collection for it. */
+/** PocketBase checks ids case-insensitively; without this index it would read the whole collection. */
 const byAnyCase = (name: string) => `create index idx_${name}_id on ${name} (id collate nocase)`;
 
-/** Room for a state of 1 MiB, however its text is escaped. */
+/** Room for a state of 1 MiB with all its characters escaped. */
 const MAX_STATE_BYTES = 8 * 2 ** 20;
 
-/** A collection of the service's own. */
+/** A collection of the service. */
 export interface Helper {
   readonly name: string;
   readonly fields: readonly CollectionField[];
   readonly indexes: readonly string[];
 }
 
-/** The collections that the catalog needs beside that of the files. */
+/** The collections that the catalog needs besides that of the files. */
 export const HELPERS: readonly Helper[] = [
   {
     name: OPEN_RESERVATIONS,

@@ -1,18 +1,18 @@
 import { isMultiple, type Collection, type PocketBaseSetup } from './schema.ts';
 
-/** The indexes that the collection of files lacks, as SQL. */
+/** The missing indexes of the collection of files, as SQL. */
 export function missingIndexes(
   collection: Pick<Collection, 'name' | 'fields' | 'indexes'>,
   { map, hiddenFields }: PocketBaseSetup,
 ): string[] {
   const ignored = new Set([...Object.values(map), ...hiddenFields]);
-  // A list in a relation field is JSON, which an index does not help with.
+  // A relation field with several targets is JSON, for which an index does not help.
   const relations = collection.fields.filter(
     (field) => field.type === 'relation' && !isMultiple(field) && !ignored.has(field.name),
   );
   const ofFilter = [map.usage, ...relations.map((field) => field.name)];
   const byTime = `\`${map.createTime}\` desc, \`id\` desc`;
-  // In the words that PocketBase makes of `field!=""`: SQLite uses such an index only for a query that says the same.
+  // As PocketBase writes `field!=""`: SQLite uses a partial index only for a query with the same expression.
   const notEmpty = (field: string) => `(\`${field}\`) where \`${field}\` is not ''`;
   const type = `lower(\`${map.contentType}\`)`;
   const wanted: [name: string, columns: string][] = [
@@ -20,7 +20,7 @@ export function missingIndexes(
     [map.owner, `(\`${map.owner}\`, ${byTime})`],
     ...ofFilter.map((field) => [field, `(\`${field}\`, ${byTime})`] satisfies [string, string]),
     [`${map.contentType}_${map.createTime}`, `(${type}, ${byTime})`],
-    // Each of them together with an owner, too.
+    // Each also together with the owner.
     ...ofFilter.map(
       (field) =>
         [`${map.owner}_${field}`, `(\`${map.owner}\`, \`${field}\`, ${byTime})`] satisfies [string, string],
@@ -37,7 +37,7 @@ export function missingIndexes(
   ].filter((index) => !present.has(indexName(index)));
 }
 
-/** The name that the SQL of an index gives it. */
+/** The name of an index in its SQL. */
 export function indexName(index: string): string {
   return /index\s+(?:if\s+not\s+exists\s+)?[`"[]?([A-Za-z0-9_]+)/i.exec(index)?.[1] ?? index;
 }

@@ -10,7 +10,7 @@ import { planMigration, setupMistakes } from './plan.ts';
 import { readSchema, type Collection, type PocketBaseSetup } from './schema.ts';
 import { typeMistakes } from './wanted.ts';
 
-/** What the operator of a PocketBase has to know of it. Changes nothing. */
+/** Findings about a PocketBase for its operator. Changes nothing. */
 export async function inspectPocketBase(
   client: PocketBaseClient,
   setup: PocketBaseSetup,
@@ -32,7 +32,10 @@ export async function inspectPocketBase(
   ];
 }
 
-/** What usage policies name that the collection does not have: a rule then holds for nobody, a usage for no file. */
+/**
+ * Names in usage policies that the collection does not have: such a rule applies to nobody, such a usage to no
+ * file.
+ */
 function unknownPolicyNames(
   files: Collection,
   setup: PocketBaseSetup,
@@ -59,7 +62,7 @@ function unknownPolicyNames(
   return [...lost, ...refused].map((text) => `ASSET_POLICY_FILE: ${text}`);
 }
 
-/** Defaults of relations whose targets are not there: PocketBase would refuse every new record for them. */
+/** Defaults of relations whose targets do not exist: PocketBase would refuse every new record. */
 async function lostDefaults(
   client: PocketBaseClient,
   files: Collection,
@@ -81,7 +84,7 @@ async function lostDefaults(
   return found.flat();
 }
 
-/** What a migration would do, a line each. Changes nothing. */
+/** What a migration would do, one line each. Changes nothing. */
 export async function previewMigration(
   client: PocketBaseClient,
   setup: PocketBaseSetup,
@@ -91,8 +94,8 @@ export async function previewMigration(
 }
 
 /**
- * The collection of files; undefined if there is none. Rejects with CATALOG_UNAVAILABLE where it has not all names that the
- * settings give, or a field that cannot hold what it is to hold: to read or write it then would lose or tell too much.
+ * The collection of files; undefined if it does not exist. Rejects with CATALOG_UNAVAILABLE if a name in the
+ * settings does not exist, or a field cannot store its value: reading or writing would lose data or show too much.
  */
 export async function readFilesCollection(
   client: PocketBaseClient,

@@ -5,16 +5,16 @@ import { unknownRelation, type FieldMap, type Schema } from './schema.ts';
 import { fieldsMissing, type SchemaCache } from './schema-cache.ts';
 import { invalidAttribute, isEmpty, isSame, unknownAttribute } from './values.ts';
 
-/** What an answer of PocketBase is compared with. */
+/** What was sent, to compare with PocketBase's response. */
 export interface Sent {
   /** The body of the request. */
   readonly body: Readonly<Record<string, unknown>>;
-  /** True for a new record, in which hooks may fill what was sent empty. */
+  /** True for a new record: hooks may fill its empty fields. */
   readonly isNew: boolean;
   readonly schema: Schema;
 }
 
-/** Where the files are, and what their fields are called. */
+/** The collection of files and its field names. */
 export interface FilesCollection {
   readonly collection: string;
   readonly map: FieldMap;
@@ -22,8 +22,8 @@ export interface FilesCollection {
 }
 
 /**
- * Throws unless the record has every field of a file. One that PocketBase does not answer was renamed or removed, and
- * would read as empty: a file without owner, not deleted.
+ * Throws unless the record has every field of a file. A missing field was renamed or removed and would read as
+ * empty: a file without owner, not deleted.
  */
 export function assertWhole(raw: RawRecord, { collection, map, schemas }: FilesCollection): void {
   const missing = Object.values(map).filter((field) => !(field in raw));
@@ -33,9 +33,9 @@ export function assertWhole(raw: RawRecord, { collection, map, schemas }: FilesC
 }
 
 /**
- * Throws if the record has no field for something that is sent: PocketBase drops it without a word.
+ * Throws if the record has no field for something that was sent: PocketBase drops it silently.
  *
- * RELATION_UNKNOWN or ATTRIBUTE_INVALID, where it is not one of {@link assertWhole}.
+ * RELATION_UNKNOWN or ATTRIBUTE_INVALID, unless {@link assertWhole} covers the field.
  */
 export function assertTaken(sent: Sent, raw: RawRecord, files: FilesCollection): void {
   assertWhole(raw, files);
@@ -46,8 +46,8 @@ export function assertTaken(sent: Sent, raw: RawRecord, files: FilesCollection):
 }
 
 /**
- * Throws unless the answered record has what was sent. Hooks may fill in what was left out, and refuse; what they change
- * of a caller's values is told as CATALOG_REFUSED or ATTRIBUTE_INVALID, since the caller would take it for kept.
+ * Throws unless the returned record has what was sent. Hooks may fill what was omitted, and refuse. A changed value
+ * of the caller is CATALOG_REFUSED or ATTRIBUTE_INVALID, because the caller would believe that it was kept.
  */
 export function assertKept(sent: Sent, raw: RawRecord, files: FilesCollection): void {
   assertTaken(sent, raw, files);

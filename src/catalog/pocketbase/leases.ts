@@ -2,14 +2,15 @@ import { quote, Refusal, type BatchRequest, type PocketBaseClient } from './clie
 import { LEASES } from './helpers.ts';
 import { isTaken, unlessGone } from './refusals.ts';
 
-/** How often to look again at a lease that changes each time one takes it. */
+/** How often to try again if a lease changes meanwhile. */
 const ATTEMPTS = 5;
 
 /**
- * Takes or prolongs a lease; false if another holder has it.
+ * Takes or renews a lease; false if another holder has it.
  *
- * A lease is a record that never changes. Each change is a batch that deletes the record it starts from, which fails, and the
- * batch with it, once that is gone, and that creates another. The name is unique, so there is one at a time.
+ * A lease is an immutable record. Each change is a batch that deletes the previous record and creates another. If
+ * the previous one is gone, the delete and with it the batch fails. The name is unique, so there is only one record
+ * at a time.
  */
 export async function acquireLease(
   client: PocketBaseClient,
@@ -18,7 +19,7 @@ export async function acquireLease(
 ): Promise<boolean> {
   const { name, holder, expireTime } = lease;
   const body = { name, holder, expire_time: expireTime.toISOString() };
-  // The server's clock tells what has expired.
+  // The server's clock decides what has expired.
   const free = `name=${quote(name)}&&(holder=${quote(holder)}||expire_time<=@now)`;
   let refusal: Refusal | undefined;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -30,10 +31,12 @@ export async function acquireLease(
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const isTakenByOther = isTaken(error, 'name');
-      // With nothing to start from the name is taken by another holder. Else somebody was faster: look who.
+      // Without a previous record the name is taken by another holder. Otherwise another process was faster: look
+      // again.
       if (isTakenByOther && !earlier) return false;
       const isGone = earlier !== undefined && error.index === 0 && error.status === 404;
-      // PocketBase also says 400 without a field where two batches met; a hook that refuses does so every time.
+      // PocketBase also answers 400 without a field when two batches collide; a hook that refuses does so every
+      // time.
       if (!isTakenByOther && !isGone && error.fields.size > 0) throw error;
       refusal = isTakenByOther || isGone ? undefined : error;
     }
@@ -42,7 +45,7 @@ export async function acquireLease(
   return false;
 }
 
-/** Gives a lease up if the holder still has it. */
+/** Releases a lease if the holder still has it. */
 export async function releaseLease(
   client: PocketBaseClient,
   name: string,

@@ -8,7 +8,7 @@ import { isTaken, unlessGone } from './refusals.ts';
 import { isEmpty } from './values.ts';
 import type { PocketBaseWrites } from './writes.ts';
 
-/** Runs work within the bounds of a call. */
+/** Runs work within the limits of a call. */
 type Run = <T>(call: CatalogCall | undefined, work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
 
 const MAX_USES = 10_000;
@@ -72,7 +72,7 @@ export class PocketBaseLegacyRecords implements LegacyRecords {
     try {
       await this.#client.batch([{ method: 'POST', collection: LEGACY_USES, body, onlyId: true }], signal);
     } catch (error) {
-      // Another replica was faster.
+      // Another replica created it first.
       if (!(error instanceof Refusal) || !isTaken(error, 'id')) throw error;
       await add();
     }

@@ -7,10 +7,10 @@ import type { Collection, PocketBaseSetup } from './schema.ts';
 
 const ATTEMPTS = 8;
 
-/** A page of collections; PocketBase gives no more at once. */
+/** Page size; PocketBase's maximum. */
 const PAGE = 1_000;
 
-/** The collection of this name or id; undefined if there is none. */
+/** The collection with this name or id, if any. */
 export async function findCollection(
   client: PocketBaseClient,
   name: string,
@@ -24,7 +24,7 @@ export async function findCollection(
   }
 }
 
-/** Every collection of a PocketBase. */
+/** All collections of a PocketBase. */
 export async function listCollections(
   client: PocketBaseClient,
   signal: AbortSignal,
@@ -39,10 +39,10 @@ export async function listCollections(
 }
 
 /**
- * Adds to a PocketBase what the catalog needs and it lacks, and says what it did, a line each.
+ * Adds to a PocketBase what the catalog needs; returns what it did, one line each.
  *
- * Safe to repeat and to run in several replicas at once: PocketBase merges what it imports with what is there. Where two
- * make one collection at the same moment it refuses the second, which then looks again at what is missing.
+ * Safe to repeat and to run in several replicas at once: PocketBase merges an import with what exists. If two
+ * create one collection at the same time it refuses the second, which then checks again what is missing.
  */
 export async function migratePocketBase(
   client: PocketBaseClient,
@@ -62,7 +62,7 @@ export async function migratePocketBase(
   }
 }
 
-/** What a migration depends on. */
+/** The state that a migration depends on. */
 export async function readState(client: PocketBaseClient, signal: AbortSignal): Promise<PocketBaseState> {
   const [collections, { batch }] = await Promise.all([
     listCollections(client, signal),

@@ -6,15 +6,15 @@ import { HELPERS } from './helpers.ts';
 import type { Collection, PocketBaseSetup } from './schema.ts';
 import { describeField, wantedField } from './wanted.ts';
 
-/** The one collection that the service creates where there is none. */
+/** The only collection of files that the service creates if it does not exist. */
 export const DEFAULT_COLLECTION = 'files';
 
-/** The collection that has this name or id, as PocketBase would find it. */
+/** The collection with this name or id, compared as PocketBase does. */
 export function collectionOf(collections: readonly Collection[], name: string): Collection | undefined {
   return collections.find((one) => one.id === name || one.name.toLowerCase() === name.toLowerCase());
 }
 
-/** What is wrong with the collection that the settings name: it has to exist and to be one that can hold files. */
+/** Mistakes in the collection's name: it must exist and be able to store files. */
 export function collectionMistakes(
   collections: readonly Collection[],
   setup: PocketBaseSetup,
@@ -39,14 +39,14 @@ export function collectionMistakes(
   if (collection !== DEFAULT_COLLECTION) {
     return mistake('ASSET_POCKETBASE_COLLECTION', `PocketBase has no collection "${collection}".${others}`);
   }
-  // Names of fields tell that there is a collection somewhere. A new one would be empty.
+  // Settings of field names mean that the collection exists somewhere; a new one would be empty.
   const setting = SETTINGS_OF_NAMES.find((one) => namesIn(one, setup).length > 0);
   if (setting === undefined) return [];
   const why = `names fields, but PocketBase has no collection "${collection}" that could have them.`;
   return mistake(setting, `${why} Name the collection in ASSET_POCKETBASE_COLLECTION.${others}`);
 }
 
-/** What is wrong with the names of fields that the settings give: each of them has to exist. */
+/** Mistakes in field names: every name in a setting must exist. */
 export function fieldNameMistakes(collection: Collection, setup: PocketBaseSetup): readonly Mistake[] {
   const { map, hiddenFields, legacyFields, defaults } = setup;
   const mistakes: Mistake[] = [];
@@ -83,7 +83,7 @@ const SETTINGS_OF_NAMES = [
   ...(['ASSET_POCKETBASE_FIELDS', 'ASSET_POCKETBASE_HIDDEN_FIELDS', 'ASSET_POCKETBASE_DEFAULTS'] as const),
 ] as const;
 
-/** The names of fields that one of the settings gives. */
+/** The field names in one of the settings. */
 function namesIn(setting: (typeof SETTINGS_OF_NAMES)[number], setup: PocketBaseSetup): readonly string[] {
   switch (setting) {
     case 'ASSET_POCKETBASE_FIELDS':
@@ -97,10 +97,10 @@ function namesIn(setting: (typeof SETTINGS_OF_NAMES)[number], setup: PocketBaseS
   }
 }
 
-/** What may have been meant, and what there is. */
+/** The probable name and the existing ones. */
 export function suggest(name: string, there: readonly { readonly name: string }[]): string {
   const names = there.map((one) => one.name);
-  // Two slips, or a third of a long name.
+  // Two wrong letters, or a third of a long name.
   const options = { maxDistance: Math.max(2, Math.floor(name.length / 3)) };
   const lower = names.map((one) => one.toLowerCase());
   const nearest = closestMatch(name.toLowerCase(), lower, options);

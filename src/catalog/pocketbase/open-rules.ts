@@ -5,7 +5,7 @@ import { RULES, type Collection, type CollectionField } from './schema.ts';
 
 type Rule = (typeof RULES)[number];
 
-/** What somebody whom a rule lets in can do to the files, past the service. */
+/** What a caller permitted by each rule can do to the files without the service. */
 const DOES: Readonly<Record<Rule, { readonly level: CatalogFinding['level']; readonly what: string }>> = {
   listRule: {
     level: 'warning',
@@ -29,7 +29,7 @@ const DOES: Readonly<Record<Rule, { readonly level: CatalogFinding['level']; rea
   },
 };
 
-/** The ways past the service that a PocketBase leaves open to others than its superusers. */
+/** The ways around the service that a PocketBase leaves open to users other than superusers. */
 export function openWays(
   collections: readonly Collection[],
   files: Collection | undefined,
@@ -67,7 +67,7 @@ function nameOf({ name, ...collection }: Collection, rule: Rule): string {
   return `The ${rule} of the collection "${name}" is open ${whom}.`;
 }
 
-/** Fields by which records or bytes of files are in reach of others, whatever the rules say. */
+/** Fields through which others can reach records or bytes of files, whatever the rules say. */
 function openFields(collections: readonly Collection[], files: Collection): readonly CatalogFinding[] {
   return files.fields.flatMap((field): readonly CatalogFinding[] => {
     const path = `${files.name}.${field.name}`;
@@ -89,6 +89,6 @@ function cascade(
   const text =
     `The relation ${path} deletes in cascade: whoever deletes a record of "${target?.name ?? '?'}" deletes the ` +
     `records of its files past the service, and their bytes stay in the store for good. Turn "cascade delete" off in PocketBase.`;
-  // Superusers know what they delete, or may ask.
+  // Only a warning if just superusers may delete the target.
   return [{ level: target && !isClosed(target, 'deleteRule') ? 'error' : 'warning', text }];
 }

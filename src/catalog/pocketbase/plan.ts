@@ -9,7 +9,7 @@ import { renamedMistakes } from './renamed.ts';
 import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
 import { describeField, typeMistakes, wantedField, type NewField } from './wanted.ts';
 
-/** What PocketBase says of itself that a migration depends on. */
+/** The state of a PocketBase that a migration depends on. */
 export interface PocketBaseState {
   /** Every collection. */
   readonly collections: readonly Collection[];
@@ -17,20 +17,20 @@ export interface PocketBaseState {
   readonly batch: { readonly enabled: boolean; readonly maxRequests: number };
 }
 
-/** What a migration changes in a PocketBase. */
+/** The changes of a migration. */
 export interface MigrationPlan {
   readonly steps: readonly MigrationStep[];
-  /** The collections as they are to be, for an import. */
+  /** The wanted collections, for an import. */
   readonly collections: readonly object[];
-  /** The settings of the batch API as they are to be; undefined if they stay as they are. */
+  /** The wanted settings of the batch API; undefined if unchanged. */
   readonly batch: object | undefined;
 }
 
 /**
- * What a PocketBase lacks for the catalog. Nothing is removed. Rules, views and fields stay as they are, but for
- * one thing: a legacy link that is `required` no longer is, since files of the service have no location.
+ * What is missing in a PocketBase for the catalog. Removes nothing. Rules, views and fields stay unchanged, except
+ * that a `required` legacy link becomes optional, because files of the service have no location.
  *
- * @throws AssetError CATALOG_REFUSED with every {@link setupMistakes mistake} in the setup
+ * @throws AssetError CATALOG_REFUSED with all {@link setupMistakes mistakes} in the setup
  */
 export function planMigration(state: PocketBaseState, setup: PocketBaseSetup): MigrationPlan {
   const mistakes = setupMistakes(state.collections, setup);
@@ -47,7 +47,7 @@ export function planMigration(state: PocketBaseState, setup: PocketBaseSetup): M
   };
 }
 
-/** Every mistake in the setup that keeps the service from working, and from being migrated. */
+/** All mistakes in the setup that prevent the service and a migration from working. */
 export function setupMistakes(
   collections: readonly Collection[],
   setup: PocketBaseSetup,
@@ -99,7 +99,7 @@ function planFiles(found: Collection | undefined, setup: PocketBaseSetup): Part 
         }),
       ...indexes.map(addIndex),
     ],
-    // Nothing else of the collection is sent, so that nobody's change of its rules is undone.
+    // Sends nothing else of the collection, so that concurrent changes of its rules are kept.
     body: {
       ...{ name, type },
       fields: [...relaxed(before, setup), ...added],
@@ -144,7 +144,7 @@ function addIndex(index: string): MigrationStep {
   return { verb: 'add', what: `index ${indexName(index)}`, detail: index };
 }
 
-/** Requests in the longest batch of the catalog. */
+/** Number of requests in the catalog's longest batch. */
 const MIN_BATCH = MAX_FILE_REQUESTS;
 
 function planBatch(batch: PocketBaseState['batch']): Part {
@@ -163,7 +163,7 @@ function planBatch(batch: PocketBaseState['batch']): Part {
   };
 }
 
-/** A helper is known by its ids, which are longer than those of PocketBase. */
+/** Recognises the service's collections by their ids, which are longer than PocketBase's. */
 function isOurs({ type, fields }: Collection): boolean {
   return type === 'base' && fields.some(({ name, max }) => name === 'id' && max === 128);
 }

@@ -12,10 +12,10 @@ import {
 import { canonicalJson, isEmpty, listOf, toValue, unknownAttribute } from './values.ts';
 
 /**
- * The file that a record says.
+ * The file in a record.
  *
- * PocketBase does not tell a field that was never set from one that is empty: attributes that are "" or [] are left
- * out, while 0 and false are given. A field of type json tells all but null.
+ * PocketBase does not distinguish unset from empty fields: attributes with "" or [] are omitted, 0 and false are
+ * returned. A json field keeps everything except null.
  */
 export function toFile(raw: RawRecord, map: FieldMap, schema: Schema): FileRecord {
   const text = (field: FieldName) => firstOf(raw[map[field]]);
@@ -45,21 +45,21 @@ export function toFile(raw: RawRecord, map: FieldMap, schema: Schema): FileRecor
     updateTime: time('updateTime') ?? new Date(0),
     deleteTime: time('deleteTime'),
     purgeTime: time('purgeTime'),
-    // Hashing is half of the work, and those who only want a URL do not ask for it.
+    // Computed on access: hashing is half of the work, and callers that only need a URL do not read it.
     get revision() {
       return (revision ??= revisionOf(raw, map));
     },
   };
 }
 
-/** How often the service has changed a record; 0 for one it never did. */
+/** How often the service has changed a record; 0 if never. */
 export function countOf(raw: RawRecord, map: FieldMap): number {
   return Number(raw[map.revision] ?? 0);
 }
 
 /**
- * The count of our changes and a hash of everything in the record, so that a change by anybody else, who does
- * not count, gives another revision too.
+ * The count of our changes and a hash of the whole record, so that changes by other programs, which do not count,
+ * give another revision too.
  */
 export function revisionOf(raw: RawRecord, map: FieldMap): string {
   const { collectionId: _, collectionName: __, expand: ___, ...state } = raw as Record<string, unknown>;
@@ -68,9 +68,10 @@ export function revisionOf(raw: RawRecord, map: FieldMap): string {
 }
 
 /**
- * The body of a request that changes a record so.
+ * The body of a request with this change.
  *
- * Throws RELATION_UNKNOWN, ATTRIBUTE_INVALID or CATALOG_REFUSED for what PocketBase would drop or bend without a word.
+ * Throws RELATION_UNKNOWN, ATTRIBUTE_INVALID or CATALOG_REFUSED for values that PocketBase would silently drop or
+ * change.
  */
 export function toBody(
   change: FileChange & Partial<NewFileRecord>,
@@ -101,7 +102,7 @@ export function toBody(
     const field = schema.relations.get(name);
     if (!field) throw unknownRelation(name);
     if (ids.length > Math.max(1, field.maxSelect ?? 1)) throw tooMany(`relations.${name}`);
-    // Always a list: in a text that looks like JSON, PocketBase would see one anyway.
+    // Always a list, because PocketBase parses text that looks like JSON.
     body[name] = ids;
   }
   for (const [name, value] of Object.entries(change.attributes ?? {})) {
@@ -113,8 +114,8 @@ export function toBody(
 }
 
 /**
- * A change without the attributes that PocketBase generates (autodate), where it clears them or gives them as they are: who
- * replaces all attributes does so, and could not do otherwise. Another value stays in, to be refused; without `before` none does.
+ * The change without generated attributes (autodate) that it clears or repeats: a caller that replaces all
+ * attributes cannot avoid that. Other values stay, to be refused; without `before` all stay.
  */
 export function withoutGenerated(
   change: FileChange,
@@ -143,7 +144,7 @@ function firstOf(value: unknown): string {
   return typeof value === 'number' ? String(value) : (listOf(value)[0] ?? '');
 }
 
-/** A time as PocketBase writes it; undefined for none. */
+/** Parses a time in PocketBase's format; undefined if empty. */
 export function parseTime(value: unknown): Date | undefined {
   return typeof value === 'string' && value !== '' ? new Date(value.replace(' ', 'T')) : undefined;
 }

@@ -4,18 +4,18 @@ import { leftOut, Refusal } from './failures.ts';
 import { invalidAttribute } from './values.ts';
 import type { FieldMap, Schema } from './schema.ts';
 
-/** Codes of a value that another record has; the second for ids in batches that race. */
+/** Codes for a value that another record has; the second for ids in concurrent batches. */
 const TAKEN = ['validation_not_unique', 'validation_pk_invalid'];
 
-/** True if a field was refused since another record has its value. */
+/** True if a field was refused because another record has its value. */
 export function isTaken(refusal: Refusal, field: string): boolean {
   return TAKEN.includes(refusal.fields.get(field) ?? '');
 }
 
 /**
- * True if a batch was carried out, false if its first request was refused since what it is about is gone.
+ * True if a batch was executed, false if its first request was refused because its record is gone.
  *
- * @param isGone - what else says so
+ * @param isGone - other refusals with this meaning
  */
 export async function unlessGone(
   batch: Promise<readonly (RawRecord | undefined)[]>,
@@ -32,14 +32,14 @@ export async function unlessGone(
   }
 }
 
-/** What a refusal of something that is no field's value is called: its text is for the log. */
+/** The error for a refusal without a field: its text is for the log. */
 export function refusedByRule(cause: Error): AssetError {
   const message =
     'The catalog refuses this: a rule of the product says no. Its operators find which in their log, by the request id.';
   return new AssetError('CATALOG_REFUSED', message, { cause });
 }
 
-/** What a refused description is called in the contract. */
+/** The contract's error for a refused description. */
 export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): AssetError {
   const [name, code] = [...refusal.fields][0] ?? [];
   if (name === undefined) return refusedByRule(refusal);
@@ -60,7 +60,7 @@ export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): A
       cause: refusal,
     });
   }
-  // A field that callers do not see: its name is for the log.
+  // A field that callers do not see: its name is only for the log.
   if (ours === undefined && !schema.relations.has(name)) return refusedByRule(refusal);
   const path = ours === undefined ? `relations.${name}` : field;
   return new AssetError('CATALOG_REFUSED', `The catalog refuses the value of "${path}".`, {
@@ -69,7 +69,7 @@ export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): A
   });
 }
 
-/** A name of ours, as it is in the contract. */
+/** Converts one of our field names to the contract's. */
 export function contractName(ours: string): string {
   return ours.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

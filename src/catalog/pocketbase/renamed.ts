@@ -5,10 +5,10 @@ import { collectionOf, DEFAULT_COLLECTION } from './names.ts';
 import type { Collection, PocketBaseSetup } from './schema.ts';
 
 /**
- * What was renamed after the service had been at work. A migration would add it anew, empty, under its old name, and what
- * the records say would be lost to callers.
+ * Fields and collections that were renamed after the service used them. A migration would otherwise add them again,
+ * empty, under the old name, and their content would be lost to callers.
  *
- * PocketBase makes the id of a field or a collection of the first name that it has, and keeps it.
+ * PocketBase derives the id of a field or collection from its first name, and keeps it.
  */
 export function renamedMistakes(
   collections: readonly Collection[],
@@ -38,7 +38,7 @@ function renamedFiles(collections: readonly Collection[]): readonly Mistake[] {
   return [mistake(undefined, 'collection', DEFAULT_COLLECTION, now, setting)];
 }
 
-/** True for a collection that has an index of the service. */
+/** True for a collection with an index of the service. */
 function isMigrated({ indexes }: Collection): boolean {
   return indexes.some((index) => index.includes('idx_asset_'));
 }

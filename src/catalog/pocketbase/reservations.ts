@@ -7,16 +7,18 @@ import { CLOSED_RESERVATIONS, OPEN_RESERVATIONS } from './helpers.ts';
 import { unlessGone } from './refusals.ts';
 
 /**
- * An open reservation is a record of one collection, a closed one of another. A file is created in one batch with
- * an update of the open record, which fails once that is gone: so nothing is created under a closed one.
+ * An open reservation is a record in one collection, a closed one in another. A file is created in one batch with
+ * an update of the open record. If that is gone, the batch fails, so no file is created under a closed reservation.
  */
 
 const CLOSING_AT_ONCE = 8;
 
-/** A whole number of milliseconds that lies beyond every expiry. */
+/** An integer of milliseconds later than every expiry. */
 const FAR = 2 ** 52;
 
-/** What an open record says of its expiry. `countdown` falls as the expiry moves on; see {@link closeIfExpired}. */
+/**
+ * The expiry fields of an open record. `countdown` decreases as the expiry moves on; see {@link closeIfExpired}.
+ */
 function expiry(expireTime: Date) {
   return { expire_time: expireTime.toISOString(), countdown: FAR - expireTime.getTime() };
 }
@@ -42,7 +44,7 @@ export function requireOpen(id: string): BatchRequest {
   return { method: 'PATCH', collection: OPEN_RESERVATIONS, id, onlyId: true };
 }
 
-/** Requests that remove a file and leave a closed reservation with its id, under this id. */
+/** Requests that remove a file and add a closed reservation with its id. */
 export function replaceFile(collection: string, id: string): readonly BatchRequest[] {
   return [{ method: 'DELETE', collection, id }, addClosed([id], new Date().toISOString(), id)];
 }
@@ -53,7 +55,7 @@ function addClosed(fileIds: readonly string[], expireTime: string, id: string): 
   return { method: 'POST', collection: CLOSED_RESERVATIONS, body, onlyId: true };
 }
 
-/** Moves the expiry of an open reservation; false if it is not open. */
+/** Extends an open reservation; false if it is not open. */
 export function extend(
   client: PocketBaseClient,
   id: string,
@@ -68,7 +70,7 @@ export function extend(
   );
 }
 
-/** Closes an open reservation, and keeps a closed one if anything is left over. */
+/** Closes an open reservation; keeps a closed one if it has leftovers. */
 export async function close(
   client: PocketBaseClient,
   id: string,
@@ -81,8 +83,8 @@ export async function close(
 }
 
 /**
- * Closes what expired before `now`, and returns closed reservations behind `call.after`, oldest first. One that cannot be
- * closed is told to `call.onFailure`, and another takes its place.
+ * Closes what expired before `now`; returns closed reservations after `call.after`, oldest first. One that cannot
+ * be closed is reported to `call.onFailure`, and another takes its place.
  */
 export async function takeClosed(
   client: PocketBaseClient,
@@ -115,9 +117,9 @@ export async function listPast(
 }
 
 /**
- * Closes the first `limit` records of a list that can be closed.
+ * Closes the first `limit` closable records of a list.
  *
- * @param list - the next `limit` records behind a place, by `expire_time` and `id`
+ * @param list - the next `limit` records after a position, by `expire_time` and `id`
  */
 export async function closeEach(
   kind: HoldKind,
@@ -141,7 +143,7 @@ export async function closeEach(
   }
 }
 
-/** A time as PocketBase writes it. */
+/** Parses a time in PocketBase's format. */
 export function timeOf(text: unknown): Date {
   return new Date((text as string).replace(' ', 'T'));
 }
@@ -174,8 +176,8 @@ function toHold(raw: RawRecord) {
 }
 
 /**
- * Closes a reservation unless it was prolonged since it was read. The first request of the batch takes from
- * `countdown` what it still is at `now`: with an expiry of `now` or later it would fall below 0, which the
+ * Closes a reservation unless it was extended since it was read. The first request of the batch subtracts from
+ * `countdown` its value for an expiry of `now`: if the expiry is `now` or later, the result is negative, which the
  * field refuses.
  */
 async function closeIfExpired(

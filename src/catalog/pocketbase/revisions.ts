@@ -4,18 +4,17 @@ import { REVISIONS } from './helpers.ts';
 import { isTaken } from './refusals.ts';
 
 /**
- * Compare-and-set on a record that counts its changes, for a database which has none.
+ * Compare-and-set on a record with a change count, for a database without it.
  *
- * While a file stands at count n, from 1 on, there is a record `<file>-<n>` in a collection of our own. The change from n
- * to n+1 is one batch: delete `<file>-<n>`, create `<file>-<n+1>`, change the file. To delete what is gone fails, and
- * the batch with it: of many writers that start from n one gets through, also if the others come much later, since no
- * count ever returns.
+ * While a file is at count n (from 1), there is a record `<file>-<n>` in a separate collection. The change from n
+ * to n+1 is one batch: delete `<file>-<n>`, create `<file>-<n+1>`, change the file. Deleting a missing record fails
+ * the batch: of several writers that start from n one succeeds, also if the others come much later, because counts
+ * never repeat.
  *
- * The first change has nothing to delete. It creates `<file>-0`, which stays as long as the file: to create it
- * twice fails. A record that somebody copied brings a count and no such records with it, and is treated
- * as one that was never changed.
+ * The first change has nothing to delete. It creates `<file>-0`, which stays as long as the file: creating it twice
+ * fails. A copied record has a count but no such records, and is treated as never changed.
  *
- * Rejects with a Refusal of one of `change`, by its place among them, or of the records of revisions.
+ * Rejects with a Refusal of one of `change`, by its index among them, or of the revision records.
  */
 export async function compareAndSet(
   client: PocketBaseClient,
@@ -48,7 +47,7 @@ export async function compareAndSet(
   return { won: false };
 }
 
-/** What undoes a request for a record of revisions. */
+/** The request that undoes one for a revision record. */
 function opposite({ method, collection, id, body }: BatchRequest): BatchRequest {
   return method === 'DELETE'
     ? { method: 'POST', collection, body: { id } }

@@ -5,12 +5,12 @@ import { readSchema, type Collection, type FieldMap, type PocketBaseSetup, type 
 
 const MAX_AGE_MS = 60_000;
 
-/** Names that nobody has would otherwise have the schema read with every call. */
+/** Minimum age before another read, because unknown names would otherwise cause one with every call. */
 const MIN_AGE_MS = 1_000;
 
 /**
- * The collection's schema, read once a minute, and sooner when a name turns up that it does not have: people add
- * fields while the service runs.
+ * The collection's schema, read once a minute, and earlier for an unknown name, because people add fields while the
+ * service runs.
  */
 export class SchemaCache {
   readonly #read: (signal: AbortSignal) => Promise<Collection | undefined>;
@@ -25,8 +25,8 @@ export class SchemaCache {
   }
 
   /**
-   * The schema; read again if it lacks one of `names`. Rejects with CATALOG_UNAVAILABLE, whose cause names it, if the
-   * collection or a field of a file is not there.
+   * The schema; read again if it does not have one of `names`. Rejects with CATALOG_UNAVAILABLE, whose cause names
+   * it, if the collection or a field of a file is missing.
    */
   async get(names: readonly string[], signal: AbortSignal): Promise<Schema> {
     const age = Date.now() - this.#readAt;
@@ -39,19 +39,19 @@ export class SchemaCache {
     return this.#reading;
   }
 
-  /** The schema as it is now. Rejects like {@link get}. */
+  /** The current schema. Rejects like {@link get}. */
   read(signal: AbortSignal): Promise<Schema> {
     this.clear();
     return this.get([], signal);
   }
 
-  /** Has the schema read again. */
+  /** Forces the next call to read the schema. */
   clear(): void {
     this.#schema = undefined;
   }
 
   async #refresh(): Promise<Schema> {
-    // Many calls wait for this one; it must not end because one of them gives up.
+    // Shared by all waiting calls, so it must not end when one of them is cancelled.
     const collection = await this.#read(AbortSignal.timeout(8_000));
     const { collection: name, map } = this.#setup;
     if (!collection)
@@ -65,7 +65,7 @@ export class SchemaCache {
   }
 }
 
-/** What a call rejects with where the collection has lost fields of a file. The cause, for the log, names them. */
+/** The error if the collection has lost fields of a file. The cause, for the log, names them. */
 export function fieldsMissing(collection: string, map: FieldMap, missing: readonly string[]): AssetError {
   const named = missing.map((field) => {
     const ours = Object.entries(map).find(([, mapped]) => mapped === field)?.[0];

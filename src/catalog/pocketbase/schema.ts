@@ -8,17 +8,17 @@ export { RULES } from './collection.ts';
 export type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';
 export type { FieldMap, FieldName } from './field-map.ts';
 
-/** What the fields of the collection are to a file. */
+/** The role of each field of the collection. */
 export interface Schema {
-  /** The collection's fields for ours. */
+  /** The collection's fields for parts of a record. */
   readonly mapped: ReadonlyMap<FieldName, CollectionField>;
-  /** Relation fields by the relation's name. */
+  /** Relation fields by name of the relation. */
   readonly relations: ReadonlyMap<string, CollectionField>;
-  /** Every further field that the collection does not hide. */
+  /** All other fields that are not hidden. */
   readonly attributes: ReadonlyMap<string, CollectionField>;
   /** Names of all fields. */
   readonly names: ReadonlySet<string>;
-  /** What the body of a new record begins with. */
+  /** Default values of a new record. */
   readonly defaults: Readonly<Record<string, JsonValue>>;
   /** Required fields that no new record can fill. */
   readonly unfillable: readonly Mistake[];
@@ -26,7 +26,7 @@ export interface Schema {
 
 const NEVER_ATTRIBUTES = new Set(['file', 'password']);
 
-/** Reads a schema; the hidden fields of the setup hold legacy links and are nothing to a file. */
+/** Parses a schema; hidden fields in the setup have legacy links and are not part of a file. */
 export function readSchema(collection: Collection, setup: PocketBaseSetup): Schema {
   const { map, hiddenFields } = setup;
   const byName = new Map(collection.fields.map((field) => [field.name, field]));
@@ -40,7 +40,7 @@ export function readSchema(collection: Collection, setup: PocketBaseSetup): Sche
   });
   const named = (fields: CollectionField[]) => new Map(fields.map((field) => [field.name, field]));
   const defaults = Object.entries(setup.defaults).map(([name, value]) => {
-    // Text that looks like JSON would be taken for it.
+    // PocketBase would parse text that looks like JSON.
     const isJsonText = byName.get(name)?.type === 'json' && typeof value === 'string';
     return [name, isJsonText ? JSON.stringify(value) : value] as const;
   });
@@ -54,12 +54,12 @@ export function readSchema(collection: Collection, setup: PocketBaseSetup): Sche
   };
 }
 
-/** True if a relation or select field holds a list. */
+/** True if a relation or select field has a list. */
 export function isMultiple(field: CollectionField): boolean {
   return (field.type === 'relation' || field.type === 'select') && (field.maxSelect ?? 1) > 1;
 }
 
-/** How an unknown relation is refused. */
+/** The error for an unknown relation. */
 export function unknownRelation(relation: string): AssetError {
   return new AssetError('RELATION_UNKNOWN', `The catalog has no relation "${relation}".`, {
     metadata: { relation },

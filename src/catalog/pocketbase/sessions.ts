@@ -17,28 +17,27 @@ import { isTaken, unlessGone } from './refusals.ts';
 import { closeEach, timeOf } from './reservations.ts';
 import { isStorable } from '../storable.ts';
 
-/** Runs requests within the bounds of a call. */
+/** Runs requests within the limits of a call. */
 export type PocketBaseRun = <T>(
   call: CatalogCall | undefined,
   work: (signal: AbortSignal) => Promise<T>,
 ) => Promise<T>;
 
-/** Most records that PocketBase gives in one answer. */
+/** PocketBase's maximum number of records in one response. */
 const PAGE = 1000;
 
-/** How often to open a session whose request key is taken by one that is closed each time one looks. */
+/** How often to try to open a session whose request key is taken by one that is closed at each look. */
 const ATTEMPTS = 10;
 
 /**
- * The sessions of uploads in a PocketBase: a record each, and beside it a token that names its revision, or that
- * it is closed. Every change is a batch that deletes the token it starts from, which fails, and the batch with it,
- * once that is gone.
+ * The upload sessions in a PocketBase: one record each, and a token record that names its revision or that it is
+ * closed. Every change is a batch that deletes the previous token; if that is gone, the batch fails.
  */
 export class PocketBaseSessions {
   readonly #client: PocketBaseClient;
   readonly #run: PocketBaseRun;
 
-  /** @param run - of the catalog that the sessions are a part of */
+  /** @param run - of the catalog */
   constructor(client: PocketBaseClient, run: PocketBaseRun) {
     this.#client = client;
     this.#run = run;
@@ -131,8 +130,7 @@ export class PocketBaseSessions {
   }
 
   /**
-   * Closes the first `limit` that expired before `now`, and returns closed ones behind `call.after` that are due, oldest
-   * first.
+   * Closes the first `limit` that expired before `now`; returns due closed ones after `call.after`, oldest first.
    */
   async takeClosed(now: Date, limit: number, call: SweepCall | undefined, signal: AbortSignal) {
     await closeEach(
@@ -140,7 +138,7 @@ export class PocketBaseSessions {
       limit,
       call,
       (after) => this.#listExpired(now, limit, after, signal),
-      // One that was prolonged since has another revision, and stays open.
+      // A session that was extended meanwhile has another revision and stays open.
       ({ id, revision }) => this.#move(id, revision as number, 'closed', CLOSED, signal),
     );
     const filter = `closed=true&&expire_time<=${quoteTime(now)}${behind('expire_time', call?.after)}`;
@@ -168,7 +166,7 @@ export class PocketBaseSessions {
     return this.#client.list(UPLOADS, { filter, sort: IN_ORDER, limit, fields: WITHOUT_STATE }, signal);
   }
 
-  /** Changes the record if the session is still at `from`, from when on it is at `to`; false if it is not. */
+  /** Changes the record and moves the session from `from` to `to`; false if it is no longer at `from`. */
   #move(id: string, from: number, to: Stage, body: object, signal: AbortSignal): Promise<boolean> {
     const requests: BatchRequest[] = [
       token('DELETE', id, from),
@@ -184,12 +182,12 @@ export class PocketBaseSessions {
   }
 }
 
-/** Requests that remove an open session. The first of them fails unless it has this revision. */
+/** Requests that remove an open session. The first one fails unless it has this revision. */
 export function takeSession(id: string, revision: number): readonly BatchRequest[] {
   return [token('DELETE', id, revision), { method: 'DELETE', collection: UPLOADS, id }];
 }
 
-/** Where a session stands: at a revision, or at its end. */
+/** State of a session: a revision, or closed. */
 type Stage = number | 'closed';
 
 const IN_ORDER = 'expire_time,id';
@@ -207,7 +205,7 @@ function token(method: 'POST' | 'DELETE', id: string, stage: Stage): BatchReques
 function bodyOf(session: Omit<UploadSession, 'id'>) {
   return {
     revision: session.revision,
-    // As text, which PocketBase keeps to the letter: it would put objects in another order, and take some texts for JSON.
+    // As text, which PocketBase keeps exactly: it would reorder objects and parse some texts as JSON.
     state: JSON.stringify(session.state),
     expire_time: session.expireTime.toISOString(),
   };

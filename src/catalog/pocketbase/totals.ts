@@ -5,13 +5,12 @@ import { parseTime } from './records.ts';
 import { fieldsMissing } from './schema-cache.ts';
 import type { FieldMap, Schema } from './schema.ts';
 
-/** Most records that PocketBase gives in one answer. */
+/** PocketBase's maximum number of records in one response. */
 const PAGE = 1000;
 
 /**
- * Sums up the files of an owner. PocketBase sums nothing up for its clients but by a view, and a view of all owners
- * reads all files for every question: pages of sizes alone are read instead, in the order of a list, which an
- * index has.
+ * Sums up an owner's files. PocketBase has sums only in views, and a view of all owners reads all files for every
+ * request. So this reads pages of sizes, in list order from an index.
  */
 export async function sumFiles(
   client: PocketBaseClient,

@@ -4,13 +4,13 @@ import type { PocketBaseClient } from './client.ts';
 import * as reservations from './reservations.ts';
 import { PocketBaseSessions, type PocketBaseRun } from './sessions.ts';
 
-/** How the catalog in a PocketBase promises file ids: two collections of reservations, and one of sessions. */
+/** Reservations and sessions in a PocketBase: two collections of reservations, one of sessions. */
 export class PocketBaseUploads implements Uploads {
   readonly #client: PocketBaseClient;
   readonly #run: PocketBaseRun;
   readonly #sessions: PocketBaseSessions;
 
-  /** @param run - of the catalog that it is a part of */
+  /** @param run - of the catalog */
   constructor(client: PocketBaseClient, run: PocketBaseRun) {
     this.#client = client;
     this.#run = run;

@@ -3,8 +3,8 @@ import type { JsonValue } from '../file-catalog.ts';
 import { isMultiple, type CollectionField } from './schema.ts';
 
 /**
- * The value of an attribute as PocketBase is sent it. PocketBase reads values leniently: it drops a date that it cannot
- * read, a second choice, keys of a point. So what it would not keep is refused here. null clears any field.
+ * The value of an attribute as sent to PocketBase. PocketBase is lenient: it drops a date that it cannot parse, a
+ * second choice, keys of a point. So this refuses what it would not keep. null clears any field.
  *
  * @throws AssetError ATTRIBUTE_INVALID
  */
@@ -14,7 +14,7 @@ export function toValue(field: CollectionField, value: JsonValue): JsonValue {
   if (value === null) return value;
   switch (field.type) {
     case 'json':
-      // Text that looks like JSON would be taken for it.
+      // PocketBase would parse text that looks like JSON.
       return typeof value === 'string' ? JSON.stringify(value) : value;
     case 'number':
       if (typeof value !== 'number') throw refuse('a number');
@@ -42,7 +42,7 @@ export function toValue(field: CollectionField, value: JsonValue): JsonValue {
   }
 }
 
-/** Always a list: in a text with brackets PocketBase would look for one anyway. */
+/** Always a list, because PocketBase parses text with brackets. */
 function toChoices(value: JsonValue, isList: boolean, refuse: (accepted: string) => Error): JsonValue {
   const accepted = isList ? 'a list of different texts' : 'one text';
   if (Array.isArray(value) !== isList) throw refuse(accepted);
@@ -58,12 +58,13 @@ function isPoint(value: JsonValue): boolean {
   return typeof lon === 'number' && typeof lat === 'number' && Object.keys(more).length === 0;
 }
 
-/** RFC 3339, also with the space in place of the T with which PocketBase writes times. */
+/** RFC 3339, also with PocketBase's space instead of the T. */
 const TIME = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,3})0*)?([Zz]|[+-](\d\d):(\d\d))$/;
 
 /**
- * A time in UTC as PocketBase keeps it; an empty text stays empty. Undefined for a text that is no time of RFC 3339, for
- * one that does not exist, and for one that PocketBase cannot keep: with parts of a millisecond, or outside the years 1 to 9999.
+ * A time in UTC in PocketBase's format; an empty text stays empty. Undefined if the text is not an RFC 3339 time,
+ * if the date does not exist, and if PocketBase cannot store it: fractions of a millisecond, or years outside 1 to
+ * 9999.
  */
 export function readTime(text: string): string | undefined {
   if (text === '') return text;
@@ -74,7 +75,7 @@ export function readTime(text: string): string | undefined {
   const local = new Date(0);
   local.setUTCFullYear(year!, month! - 1, day);
   local.setUTCHours(hour!, minute, second, Number(fraction.padEnd(3, '0')));
-  // A part that is too large would have gone over into the next.
+  // An overflowing part would have changed the next one.
   const isWhole = [
     [local.getUTCMonth() + 1, month],
     [local.getUTCDate(), day],
@@ -85,28 +86,28 @@ export function readTime(text: string): string | undefined {
   if (!isWhole || Number(zoneHour) > 23 || Number(zoneMinute) > 59) return undefined;
   const ahead = (Number(zoneHour) * 60 + Number(zoneMinute)) * 60_000;
   const time = new Date(local.getTime() - (match[8]!.startsWith('-') ? -ahead : ahead));
-  // PocketBase takes the first moment of year 1 for no time at all.
+  // PocketBase treats the first moment of year 1 as unset.
   const isKept = time.getTime() > FIRST_MOMENT && time.getUTCFullYear() <= 9_999;
   return isKept ? time.toISOString().replace('T', ' ') : undefined;
 }
 
 const FIRST_MOMENT = Date.parse('0001-01-01T00:00:00.000Z');
 
-/** How a value of an attribute is refused; `why` is for the caller. */
+/** The error for a refused attribute value; `why` is for the caller. */
 export function invalidAttribute(attribute: string, why: string, cause?: unknown): AssetError {
   const message = `The catalog refuses the attribute "${attribute}": ${why}.`;
   return new AssetError('ATTRIBUTE_INVALID', message, { metadata: { attribute }, cause });
 }
 
-/** How an attribute is refused that there is not, or that is not the caller's to write. */
+/** The error for an attribute that does not exist or that callers may not write. */
 export function unknownAttribute(attribute: string): AssetError {
   const message = `The catalog has no attribute "${attribute}" that can be written.`;
   return new AssetError('ATTRIBUTE_INVALID', message, { metadata: { attribute } });
 }
 
 /**
- * True if PocketBase answers with the value that it was sent. It writes times in its own way, answers what was cleared
- * with the empty value of the type, and puts the keys of objects in order.
+ * True if PocketBase returned the value that was sent. It has its own time format, returns the type's empty value
+ * for a cleared one, and sorts object keys.
  */
 export function isSame(field: CollectionField | undefined, sent: unknown, answered: unknown): boolean {
   if (sent === null) return isEmpty(answered) || answered === 0 || answered === false || isOrigin(answered);
@@ -127,7 +128,7 @@ export function isSame(field: CollectionField | undefined, sent: unknown, answer
   }
 }
 
-/** True for what a field of most types is that was never set. */
+/** True for the unset value of most field types. */
 export function isEmpty(value: unknown): boolean {
   return value === null || value === '' || (Array.isArray(value) && value.length === 0);
 }
@@ -140,13 +141,13 @@ function timeOf(value: unknown): number | undefined {
   return typeof value === 'string' && value !== '' ? Date.parse(value.replace(' ', 'T')) : undefined;
 }
 
-/** The items of a field that holds one or several. */
+/** The items of a field with one or several. */
 export function listOf(value: unknown): readonly string[] {
   if (Array.isArray(value)) return value as string[];
   return typeof value === 'string' && value !== '' ? [value] : [];
 }
 
-/** JSON with the keys of objects in order. */
+/** JSON with sorted object keys. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_, item: unknown) =>
     item !== null && typeof item === 'object' && !Array.isArray(item)

@@ -2,20 +2,20 @@ import { settingKey, type FieldName } from './field-map.ts';
 import type { Mistake } from './fillable.ts';
 import { isMultiple, type Collection, type CollectionField, type PocketBaseSetup } from './schema.ts';
 
-/** A field that the catalog adds. */
+/** A field that a migration adds. */
 export type NewField = Omit<CollectionField, 'name'>;
 
 const text = (max: number) => ({ type: 'text', max });
 const wholeNumber = { type: 'number', onlyInt: true };
 
 interface Wanted {
-  /** What the field is where the collection has none. */
+  /** The field to add if it is missing. */
   readonly as: NewField;
-  /** The types that do as well. */
+  /** Other accepted types. */
   readonly types: readonly string[];
-  /** What the service writes has this many characters. */
+  /** Number of characters that the service writes. */
   readonly length?: number;
-  /** True for a field that users must not be able to write: PocketBase keeps hidden ones from them. */
+  /** True for a field that users must not write: PocketBase hides it from them. */
   readonly secret?: boolean;
 }
 
@@ -37,12 +37,12 @@ const WANTED: Readonly<Record<FieldName, Wanted>> = {
   revision: { as: { ...wholeNumber, min: 0, hidden: true }, types: ['number'], secret: true },
 };
 
-/** What the field of a part of a record is where the service adds it. */
+/** The field that a migration adds for a part of a record. */
 export function wantedField(name: FieldName): NewField {
   return WANTED[name].as;
 }
 
-/** What keeps the fields of a collection from holding what they are to hold. Those that are not there do not count. */
+/** Fields of a collection whose type cannot store their value. Missing fields do not count. */
 export function typeMistakes(collection: Collection, { map }: PocketBaseSetup): readonly Mistake[] {
   return Object.entries(WANTED).flatMap(([ours, wanted]) => {
     const key = settingKey(ours as FieldName);
@@ -70,7 +70,7 @@ function whyUnfit(field: CollectionField, wanted: Wanted): string | undefined {
   return undefined;
 }
 
-/** The type of a field and what else matters of it, in words. */
+/** A field's type and relevant options, in words. */
 export function describeField({ type, ...options }: NewField): string {
   const { min, max, onlyInt, hidden, onCreate, onUpdate, required } = options;
   return [

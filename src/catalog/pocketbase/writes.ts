@@ -15,7 +15,10 @@ import { replaceFile } from './reservations.ts';
 import { compareAndSet } from './revisions.ts';
 import type { Schema } from './schema.ts';
 
-/** Writes the records of the collection of files. What was written is compared with what was sent, and undone if it differs. */
+/**
+ * Writes records of the collection of files. Compares the response with what was sent, and undoes the write if it
+ * differs.
+ */
 export class PocketBaseWrites {
   readonly #client: PocketBaseClient;
   readonly #at: FilesCollection;
@@ -36,7 +39,7 @@ export class PocketBaseWrites {
     signal: AbortSignal,
   ): ReturnType<FileCatalog['create']> {
     const { collection, map, schemas } = this.#at;
-    // With a session goes the upload itself: a field that is gone is better noticed before than after.
+    // A create from a session consumes it, so check for missing fields before.
     if ('upload' in options) await schemas.read(signal);
     const schema = await schemas.get(namesIn(record), signal);
     const { requestKey } = options;
@@ -61,7 +64,7 @@ export class PocketBaseWrites {
     try {
       assertKept({ body, isNew: true, schema }, raw, this.#at);
     } catch (error) {
-      // Where the session is gone nothing else would know of the blob.
+      // Without the session nothing else would refer to the blob.
       const remove = replaceFile(collection, record.id).slice(0, 'upload' in options ? 2 : 1);
       await this.#undo(error, () => this.#client.batch(remove, signal));
       throw error;
@@ -69,7 +72,7 @@ export class PocketBaseWrites {
     return { status: 'created', record: await this.#files.toFile(raw, signal) };
   }
 
-  /** What a create that failed comes to. */
+  /** The outcome of a failed create. */
   async #refused(
     error: unknown,
     requestKey: string | undefined,
@@ -87,9 +90,9 @@ export class PocketBaseWrites {
   }
 
   /**
-   * {@link FileCatalog.update}, also of what only a move of its bytes changes of a file.
+   * {@link FileCatalog.update}, and changes that a move of bytes makes.
    *
-   * @param more - further fields of the collection, by their own names
+   * @param more - other fields of the collection by name
    */
   async update(
     id: string,
@@ -100,7 +103,7 @@ export class PocketBaseWrites {
   ): Promise<FileRecord> {
     const { collection, map, schemas } = this.#at;
     const schema = await schemas.get(namesIn(change), signal);
-    // What is wrong with the change by itself is told first, whatever the record is now.
+    // Reports mistakes in the change itself first, whatever the current record.
     toBody(withoutGenerated(change, undefined, schema), map, schema);
     const before = await this.#files.read(id, signal);
     if (!before) throw fileNotFound(id);
@@ -138,9 +141,10 @@ export class PocketBaseWrites {
   }
 
   /**
-   * Carries requests for a file out if it still stands at this count. Returns their answers; none if another writer won.
+   * Executes requests for a file if it is still at this count. Returns their responses; none if another writer was
+   * faster.
    *
-   * @param sent - what an update sends; undefined where the file is removed
+   * @param sent - what an update sends; undefined if the file is removed
    */
   async #change(
     id: string,
@@ -156,7 +160,7 @@ export class PocketBaseWrites {
       return result.won ? result.records : [];
     } catch (error) {
       if (isBadRequest(error)) {
-        // A hook that runs after the commit has failed, or the batch has.
+        // A hook that runs after the commit failed, or the batch did.
         const raw = await this.#files.read(id, signal);
         if (sent === undefined && !raw) return [{ id }];
         if (sent !== undefined && raw && countOf(raw, map) === count + 1) return [raw];
@@ -167,7 +171,7 @@ export class PocketBaseWrites {
     }
   }
 
-  /** Takes back what was written, or throws CATALOG_UNAVAILABLE: whether it stays is not known then. */
+  /** Undoes a write, or throws CATALOG_UNAVAILABLE, because then it is unknown whether the write stays. */
   async #undo(why: unknown, undo: () => Promise<unknown>): Promise<void> {
     try {
       await undo();
@@ -177,7 +181,7 @@ export class PocketBaseWrites {
   }
 }
 
-/** What a record had in the fields that were sent, in the form in which it is sent. */
+/** The previous values of the sent fields, in the form in which they are sent. */
 function valuesOf(raw: RawRecord, { body, schema }: Sent): Record<string, unknown> {
   return Object.fromEntries(
     Object.keys(body).map((name) => {

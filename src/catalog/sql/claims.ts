@@ -2,13 +2,13 @@ import type { Kysely } from 'kysely';
 import type { UploadClaim, UsageClaim } from '../file-catalog.ts';
 import type { Tables } from './tables.ts';
 
-/** The columns of the claim of a session. */
+/** The columns of a session's claim. */
 export function claimColumns(claim: UploadClaim | undefined) {
   const { caller = '', owner = '', usage = '', sizeBytes = 0 } = claim ?? {};
   return { caller, owner, usage, size_bytes: sizeBytes };
 }
 
-/** What the open sessions of an owner claim, one element a usage. */
+/** The claims of an owner's open sessions, one element per usage. */
 export async function sumClaims(db: Kysely<Tables>, owner: string): Promise<readonly UsageClaim[]> {
   const rows = await db
     .selectFrom('uploads')
@@ -21,7 +21,7 @@ export async function sumClaims(db: Kysely<Tables>, owner: string): Promise<read
   return rows.map(({ usage, files, bytes }) => ({ usage, files: Number(files), bytes: Number(bytes) }));
 }
 
-/** Number of open sessions of a caller, not counted past `limit`. */
+/** Number of a caller's open sessions, counted up to `limit`. */
 export async function countSessions(db: Kysely<Tables>, caller: string, limit: number): Promise<number> {
   const mine = db.selectFrom('uploads').select('id').where('caller', '=', caller).where('closed', '=', 0);
   return (await mine.limit(limit).execute()).length;

@@ -3,11 +3,11 @@ import type { ClosedHold, Hold, JsonValue, SweepCursor } from '../file-catalog.t
 import { oldestOf } from '../oldest.ts';
 import { behind, type Tables } from './tables.ts';
 
-/** The tables of holds by kind. What the sweeper needs of them has the same names in both. */
+/** The tables of holds by kind. The columns that the sweeper needs have the same names in both. */
 const TABLES = { reservation: 'reservations', upload: 'uploads' } as const;
 type Kind = keyof typeof TABLES;
 
-/** Closes what expired before `now`, and returns closed holds behind `after` that are due, oldest first. */
+/** Closes what expired before `now`; returns due closed holds after `after`, oldest first. */
 export async function takeClosed(
   db: Kysely<Tables>,
   now: Date,
@@ -27,7 +27,7 @@ export async function listPast(
   limit: number,
   after: SweepCursor | undefined,
 ): Promise<readonly Hold[]> {
-  // Queries that an index answers in order, each.
+  // Each query is answered in order from an index.
   const lists = [expiredOnes, closedOnes];
   const reserved = lists.map((list) => withFileIds(list(db, 'reservation', now, limit, after)).execute());
   const sessions = lists.map((list) => list(db, 'upload', now, limit, after).execute());
@@ -54,7 +54,7 @@ async function closeExpired(
     .updateTable(tableOf(kind))
     .set({ closed: 1, ...(kind === 'upload' && { request_key: null }) })
     .where('id', 'in', expiredOnes(db, kind, now, limit, after).clearSelect().select('id'))
-    // Once more, for one that was prolonged between the two looks at it.
+    // Checked again, because the hold may have been extended since it was read.
     .where('closed', '=', 0)
     .where('expire_time', '<', now.getTime())
     .execute();
@@ -94,7 +94,7 @@ function withFileIds(query: ReturnType<typeof inOrder>) {
   return query.select(sql<string>`cast(file_ids as text)`.as('file_ids'));
 }
 
-/** The table of a kind. Typed as one of them: only columns that both have are used without a look at the kind. */
+/** The table of a kind, typed as one of them: only common columns are used without checking the kind. */
 function tableOf(kind: Kind): 'uploads' {
   return TABLES[kind] as 'uploads';
 }
@@ -111,7 +111,7 @@ function toHold(row: Row) {
   };
 }
 
-/** Reads what cannot be read only when it is asked for: it keeps the sweeper from this hold alone. */
+/** Parses on access, so that unreadable data fails only this hold and not the whole sweep. */
 function toReservation(row: Row & { readonly file_ids: string }) {
   return {
     kind: 'reservation' as const,

@@ -2,7 +2,7 @@ import type { Kysely, RawBuilder } from 'kysely';
 import type { Tables } from './tables.ts';
 
 /**
- * Takes or prolongs a lease, in one statement that changes nothing while another holder has it.
+ * Takes or renews a lease in one statement that changes nothing while another holder has it.
  *
  * @param now - the database's clock
  * @returns false if another holder has it
@@ -27,7 +27,7 @@ export async function acquireLease(
   return taken !== undefined;
 }
 
-/** Gives a lease up if the holder still has it. */
+/** Releases a lease if the holder still has it. */
 export async function releaseLease(db: Kysely<Tables>, name: string, holder: string): Promise<void> {
   await db.deleteFrom('leases').where('name', '=', name).where('holder', '=', holder).execute();
 }

@@ -7,12 +7,12 @@ import type { SqlRun } from './sessions.ts';
 
 type FilesQuery = SelectQueryBuilder<Tables, 'files', FileRow>;
 
-/** What the records of old files are read and changed by. */
+/** How the records of old files are read and changed. */
 interface SqlLegacyOptions {
   readonly run: SqlRun;
-  /** The records of the files that `where` leaves, by id. */
+  /** The records of the files that `where` selects, by id. */
   select(db: Kysely<Tables>, where: (files: FilesQuery) => FilesQuery): Promise<FileRecord[]>;
-  /** Runs a change of a file that nobody else changes meanwhile. */
+  /** Runs a change of a file under its lock. */
   change(
     id: string,
     call: CatalogCall | undefined,
@@ -22,7 +22,9 @@ interface SqlLegacyOptions {
 
 const MAX_USES = 10_000;
 
-/** The records of old files in an SQL database. Their further fields are their attributes: such a catalog hides none. */
+/**
+ * The records of old files in an SQL database. Their other fields are their attributes: this catalog hides none.
+ */
 export class SqlLegacyRecords implements LegacyRecords {
   readonly #options: SqlLegacyOptions;
 

@@ -4,18 +4,18 @@ import type { FileFilter, FileRecords, ListCursor, SweepCursor } from '../file-c
 import type { SqlBackend } from './backend.ts';
 import { behind, fileColumns, type Tables } from './tables.ts';
 
-/** What {@link FileRecords.list} takes. */
+/** Parameters of {@link FileRecords.list}. */
 export type ListQuery = Parameters<FileRecords['list']>[0];
 
 type Page = Pick<ListQuery, 'showDeleted' | 'after' | 'limit'>;
 
 /**
- * The query of a page of a list; undefined if no file can be in it.
+ * The query of one page of a list; undefined if the list is empty.
  *
- * A page is cut by what never changes in a record, so that no file which is there throughout a walk is missed or
- * seen twice. The clock is read when a record is written and not when it is committed: a file may
- * still turn up among older ones for as long as its transaction takes. A reader that polls for what is
- * new should look back over some seconds.
+ * Pages continue after values that never change in a record, so a file that exists during the whole iteration is
+ * returned exactly once. The creation time is taken when a record is written, not when it is committed: a file may
+ * appear among older ones as late as its transaction takes. A reader that polls for new files should look back a
+ * few seconds.
  */
 export function listQuery(
   db: Kysely<Tables>,
@@ -26,7 +26,7 @@ export function listQuery(
   if (first === undefined) return undefined;
   const columns = fileColumns(backend.relations);
   if (more.length === 0) return branchQuery(db, first, page).select(columns);
-  // Each branch gives its first files from an index of its own, so that what is merged is a page from each and no more.
+  // Each branch reads its first files from its own index, so that only one page per branch is merged.
   const pageOf = (branch: Branch) =>
     db
       .selectFrom(
@@ -48,10 +48,10 @@ export function listQuery(
     .orderBy('files.id', 'desc');
 }
 
-/** The first files of a branch behind the cursor, in order. */
+/** The first files of a branch after the cursor, in order. */
 function branchQuery(db: Kysely<Tables>, { filter, notUsages, relation: second }: Branch, page: Page) {
   const { relation, owner, ...others } = filter;
-  // By relation the order comes from the index of the relations, by anything else from one of the files.
+  // By relation the order comes from the index of relations, otherwise from one of files.
   const time = relation ? ('file_relations.create_time' as const) : ('files.create_time' as const);
   const id = relation ? ('file_relations.file_id' as const) : ('files.id' as const);
   let query = db.selectFrom('files').$if(relation !== undefined, (from) =>
@@ -86,7 +86,7 @@ function branchQuery(db: Kysely<Tables>, { filter, notUsages, relation: second }
   return query.orderBy(sql.ref(time), 'desc').orderBy(sql.ref(id), 'desc').limit(page.limit);
 }
 
-/** The columns that must have one value. */
+/** The columns with a required value. */
 function* conditions({ owner, usage, contentType }: FileFilter) {
   if (owner !== undefined) yield ['owner', owner] as const;
   if (usage !== undefined) yield ['usage', usage] as const;
@@ -100,7 +100,7 @@ function isAfter(time: string, id: string, cursor: ListCursor) {
   return sql<boolean>`(${sql.ref(time)}, ${sql.ref(id)}) < (${cursor.createTime.getTime()}, ${cursor.id})`;
 }
 
-/** Sums up the files of an owner, of one usage or of all. */
+/** Sums up an owner's files, in one usage or all. */
 export function totalsQuery(db: Kysely<Tables>, owner: string, usage: string | undefined) {
   return db
     .selectFrom('files')
@@ -112,7 +112,7 @@ export function totalsQuery(db: Kysely<Tables>, owner: string, usage: string | u
     .$if(usage !== undefined, (query) => query.where('usage', '=', usage!));
 }
 
-/** The files that are due to be purged behind `after`, those that are longest due first. */
+/** The files due to be purged after `after`, those due longest first. */
 export function purgeableQuery(db: Kysely<Tables>, now: Date, limit: number, after: SweepCursor | undefined) {
   return db
     .selectFrom('files')

@@ -5,11 +5,12 @@ import { stepDone, stepPlanned, type MigrationStep } from '../migration-step.ts'
 import type { SqlBackend } from './backend.ts';
 import type { Tables } from './tables.ts';
 
-/** Brings the schema up to date; safe to run in several replicas at once. Returns a line for each step. */
+/** Migrates the schema; safe to run in several replicas at once. Returns a line for each step. */
 export async function migrateSql(backend: SqlBackend): Promise<readonly string[]> {
   const db = new Kysely<Tables>({ dialect: backend.openMigrationDialect() });
   try {
-    // All of it is one transaction, whose lock lets one replica at a time: a pooler may give each transaction another connection.
+    // One transaction with a lock, so that one replica migrates at a time; a pooler may give each transaction
+    // another connection.
     return await db.transaction().execute(async (trx) => {
       await trx.getExecutor().adapter.acquireMigrationLock(trx, NO_LOCK_TABLE);
       const mistake = (await backend.inspect?.(trx))?.find(({ level }) => level === 'mistake');
@@ -24,10 +25,10 @@ export async function migrateSql(backend: SqlBackend): Promise<readonly string[]
   }
 }
 
-/** What the locks of some databases are rows of; ours need no table. */
+/** Some databases lock rows of a table; ours do not need it. */
 const NO_LOCK_TABLE = { lockTable: '', lockRowId: '' };
 
-/** The steps that {@link migrateSql} would take, a line each. Reads the database alone, and makes none. */
+/** The steps that {@link migrateSql} would take, one line each. Only reads. */
 export async function planSql(backend: SqlBackend): Promise<readonly string[]> {
   const dialect = backend.openReadingDialect();
   const all = Object.keys(migrations(backend));
@@ -54,7 +55,7 @@ function applying(name: string): MigrationStep {
   return { verb: 'apply', what: name };
 }
 
-/** The steps by name, in the order of their names. One that was released is never changed. */
+/** The steps by name, in name order. Never change a released one. */
 function migrations(backend: SqlBackend): Record<string, Migration> {
   return {
     '0001_files': { up: (db) => createTables(db as Kysely<Tables>, backend) },
@@ -70,12 +71,12 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
   };
 }
 
-/** The revision that a record from another catalog came with. */
+/** Revision of an imported record. */
 async function addImportedRevision(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
   await sql`alter table files add column imported_revision ${text}`.execute(db);
 }
 
-/** What is remembered of files that are older than the service. */
+/** State of files that are older than the service. */
 async function createLegacy(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
   await sql`
     create table legacy_uses (
@@ -90,7 +91,7 @@ async function createLegacy(db: Kysely<Tables>, { types: { text } }: SqlBackend)
   );
 }
 
-/** What the sums of open sessions are made of. Sessions that are open before claim nothing. */
+/** Claims of open sessions. Sessions that are already open claim nothing. */
 async function addUploadClaims(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
   for (const name of ['caller', 'owner', 'usage'] as const) {
     await sql`alter table uploads add column ${sql.ref(name)} ${text} not null default ''`.execute(db);
@@ -104,7 +105,7 @@ async function addCreatedFor(db: Kysely<Tables>, { types: { text } }: SqlBackend
   await sql`alter table files add column created_for ${text} not null default ''`.execute(db);
 }
 
-/** The order in which the sweeper reads what is due, so that it can go on behind what it could not purge. */
+/** The sweeper's order, so that it can continue after what it could not purge. */
 async function indexPurgeOrder(db: Kysely<Tables>): Promise<void> {
   await sql`drop index files_by_purge_time`.execute(db);
   await sql`create index files_by_purge_time on files (purge_time, id) where purge_time is not null`.execute(
@@ -112,7 +113,7 @@ async function indexPurgeOrder(db: Kysely<Tables>): Promise<void> {
   );
 }
 
-/** Each filter of a list together with an owner has an index that yields its files in the order of the list. */
+/** For each filter of a list together with an owner, an index in list order. */
 async function indexOwnerLists(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
   for (const filter of ['usage', 'media_type', 'media_kind'] as const) {
     await sql`
@@ -129,7 +130,7 @@ async function indexOwnerLists(db: Kysely<Tables>, { types: { text } }: SqlBacke
     on file_relations (name, target, owner, create_time desc, file_id desc)`.execute(db);
 }
 
-/** All that the sums of an owner need, so that no file is read for them. */
+/** Everything for the sums of an owner, so that no file row is read. */
 async function indexOwnerUsage(db: Kysely<Tables>): Promise<void> {
   await sql`create index files_by_owner_usage on files (owner, usage, size_bytes)`.execute(db);
 }
@@ -179,7 +180,7 @@ async function createTables(db: Kysely<Tables>, { types }: SqlBackend): Promise<
       request_key ${text} unique,
       revision bigint not null
     )`.execute(db);
-  // Each filter of a list has an index that yields its files in the order of the list.
+  // For each filter of a list, an index in list order.
   for (const filter of ['', 'owner', 'usage', 'media_type', 'media_kind'] as const) {
     const columns = filter === '' ? sql`` : sql`${sql.ref(filter)}, `;
     await sql`

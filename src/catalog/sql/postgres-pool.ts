@@ -2,30 +2,33 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import pg from 'pg';
 import type { PostgresTarget } from './postgres-url.ts';
 
-/** How to open a pool. */
+/** Options of a pool. */
 export interface PoolOptions {
-  /** Greatest number of connections. */
+  /** Maximum number of connections. */
   readonly max: number;
-  /** Time for a statement, in milliseconds; as long as it takes where left out. */
+  /** Statement timeout in milliseconds; none if omitted. */
   readonly statementTimeoutMs?: number;
 }
 
 const CONNECT_TIMEOUT_MS = 4_000;
 
-/** How much longer than the server this side waits, so that what a caller is told has happened. */
+/** How much longer than the server this side waits, so that the outcome is known. */
 const GRACE_MS = 1_000;
 
-/** What is known of the way to the server: which one has TLS as it should, and whether it takes settings at the start. */
+/** What is known about the connection: which TLS mode works, and whether startup settings are accepted. */
 interface Way {
   readonly index: number;
-  /** False behind a pooler such as PgBouncer, whose connections to the server serve others too: settings hold for a transaction then. */
+  /**
+   * False behind a pooler such as PgBouncer, whose server connections serve others too: settings then apply to one
+   * transaction.
+   */
   readonly takesSettings: boolean;
 }
 
 /**
- * Opens a pool of connections, to PostgreSQL or to a pooler in any of its modes. What holds a statement to its time and names its
- * schema is set when a connection starts. A pooler that refuses that gets it with each transaction, and every statement is one.
- * Nothing else is left in a connection: no prepared statement, no lock, nothing to listen to.
+ * Opens a pool of connections to PostgreSQL or to a pooler in any mode. The statement timeout and the schema are
+ * set when a connection starts. A pooler that refuses that gets them with each transaction, and every statement is
+ * a transaction. Nothing else stays in a connection: no prepared statements, locks or LISTEN.
  */
 export function openPostgresPool(target: PostgresTarget, options: PoolOptions): PostgresPool {
   return new Pool(target, options);
@@ -79,26 +82,26 @@ class Pool implements PostgresPool {
       ...(takesSettings && statementTimeoutMs !== undefined && { statement_timeout: statementTimeoutMs }),
       ...(takesSettings && options.length > 0 && { options: options.join(' ') }),
     });
-    // A connection that breaks while nobody waits for it would end the process; the next call opens another.
+    // An unhandled error of an idle connection would end the process; the next call opens another.
     pool.on('error', () => undefined);
     pool.on('connect', (client) => client.on('error', () => undefined));
     return pool;
   }
 
-  /** What to try next after an error of connecting; undefined if it is none of the way. */
+  /** What to try next after a connection error; undefined if another way cannot help. */
   #after({ index, takesSettings }: Way, error: unknown): Way | undefined {
     const { message } = error as Error;
     if (takesSettings && sqlState(error) === '08P01' && /startup parameter/.test(message)) {
       return { index, takesSettings: false };
     }
     const hasNoTls = /does not support SSL/.test(message);
-    // To `allow`, a server that wants TLS says that it has no entry for one without.
+    // With `allow`, a server that requires TLS reports no pg_hba entry for a connection without it.
     const wantsTls = sqlState(error) === '28000';
     const other = this.#target.ways[index + 1];
     return other !== undefined && (hasNoTls || wantsTls) ? { index: index + 1, takesSettings } : undefined;
   }
 
-  /** One message that begins a transaction and says what holds in it, also where a pooler drops what it is told at the start. */
+  /** One message that begins a transaction and sets its settings, also for poolers that drop startup settings. */
   #begin(): string {
     const { statementTimeoutMs } = this.#options;
     const settings = new Map(this.#target.settings);
@@ -111,15 +114,15 @@ class Pool implements PostgresPool {
 }
 
 /**
- * Lets go of a connection that broke, or whose server may no longer write, where Kysely would use it again.
+ * Discards a broken connection, or one whose server became read-only; Kysely would use it again.
  *
- * @param alone - true if a statement that is in no transaction has to be one
+ * @param alone - true if a statement outside a transaction must become one
  */
 function wrap(client: pg.PoolClient, begin: string, alone: boolean): PostgresPoolClient {
   let broken: Error | undefined;
   let inTransaction = false;
   const send = async (text: string, values: readonly unknown[] = []) => {
-    // Else the rollback would wait for the same silence again.
+    // Otherwise the rollback would wait for the same silent server again.
     if (broken) throw broken;
     try {
       return await client.query(text, [...values]);
@@ -153,13 +156,13 @@ function wrap(client: pg.PoolClient, begin: string, alone: boolean): PostgresPoo
   };
 }
 
-/** True if the connection is of no use any more: it broke, the server ends it, or it is a replica by now. */
+/** True if the connection is unusable: broken, ended by the server, or the server is now a replica. */
 function isLost(error: unknown): boolean {
   const state = sqlState(error);
   return state === undefined || /^(08|57P0|25006)/.test(state);
 }
 
-/** The code of an error that the server sent; undefined for one of the connection. */
+/** The code of a server error; undefined for a connection error. */
 export function sqlState(error: unknown): string | undefined {
   const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
   return typeof code === 'string' && severity !== undefined ? code : undefined;

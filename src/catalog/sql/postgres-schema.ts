@@ -6,7 +6,7 @@ import type { Tables } from './tables.ts';
 
 const TABLES = ['files', 'file_relations', 'reservations', 'uploads', 'leases'] as const;
 
-/** Where Kysely keeps migrations unless told otherwise, which another product in the same schema may use. */
+/** Kysely's default migration table, which another product in the same schema may use. */
 const SHARED_TABLE = 'kysely_migration';
 const OWN_TABLE = 'asset_migrations';
 const FIRST_MIGRATION = '0001_files';
@@ -21,10 +21,10 @@ interface Facts {
 }
 
 /**
- * What the operator has to know of the database, such as that it is a replica, or that other tables are where ours would
- * be.
+ * Findings about the database for the operator, for example that it is a replica, or that foreign tables have our
+ * names.
  *
- * @param named - the schema that the URL names
+ * @param named - the schema in the URL
  */
 export async function inspectPostgres(
   db: Kysely<Tables>,
@@ -53,7 +53,7 @@ export async function inspectPostgres(
         `Run: create schema ${quoteName(named)} authorization ${role};`,
     );
   }
-  // In this order: another replica may commit its first migration, tables and all, in between.
+  // In this order, because another replica may commit its first migration in between.
   const present = await tablesIn(db, schema);
   const applied = await appliedIn(db, schema);
   if (applied === undefined && present.length > 0 && !present.includes(OWN_TABLE)) {
@@ -77,9 +77,9 @@ export async function inspectPostgres(
 }
 
 /**
- * The tables that keep our migrations: those of a database that was migrated before they had a name of their own, else ours.
+ * The tables of our migrations: the old shared ones if this database was migrated with them, otherwise our own.
  *
- * @param create - name of a schema to make if there is none
+ * @param create - name of a schema to create if it does not exist
  */
 export async function schemaForMigrations(
   db: Kysely<Tables>,
@@ -102,7 +102,7 @@ async function currentSchema(db: Kysely<Tables>): Promise<string | null> {
   return rows[0]!.schema;
 }
 
-/** The table in which our first migration is written down; undefined if none has been. */
+/** The table that records our first migration; undefined if there is none. */
 async function appliedIn(db: Kysely<Tables>, schema: string): Promise<string | undefined> {
   for (const table of [OWN_TABLE, SHARED_TABLE]) {
     // One that the role may not read is of something else.

@@ -1,22 +1,22 @@
 import type pg from 'pg';
 import { parse, toClientConfig } from 'pg-connection-string';
 
-/** How to reach the database that a URL names. */
+/** How to connect to the database in a URL. */
 export interface PostgresTarget {
-  /** With TLS or without, in the order in which to try: where a server has not the first, the next is meant. */
+  /** Connection options with or without TLS, in the order to try. */
   readonly ways: readonly pg.ClientConfig[];
-  /** What `options` and `schema` of the URL set for the session, by name. */
+  /** Session settings from `options` and `schema` of the URL, by name. */
   readonly settings: ReadonlyMap<string, string>;
-  /** The schema that the URL names; undefined for the first of the role's search path. */
+  /** The schema in the URL; undefined for the first of the role's search path. */
   readonly schema: string | undefined;
 }
 
 /**
- * Reads `postgres://user:password@host:port/database?…` as libpq does: `sslmode` (`prefer` where left out, by which a server
- * without TLS will do), `sslrootcert`, `sslcert`, `sslkey`, `options` and `host`, which may be the directory of a socket. `schema` names
- * the schema of the tables.
+ * Parses `postgres://user:password@host:port/database?…` like libpq: `sslmode` (default `prefer`, which accepts a
+ * server without TLS), `sslrootcert`, `sslcert`, `sslkey`, `options` and `host`, which may be the directory of a
+ * socket. `schema` is the schema of the tables.
  *
- * @throws TypeError whose message is for the operator and holds nothing of the URL but names
+ * @throws TypeError whose message is for the operator and contains only names from the URL
  */
 export function readPostgresUrl(text: string): PostgresTarget {
   const url = parseUrl(text);
@@ -24,7 +24,7 @@ export function readPostgresUrl(text: string): PostgresTarget {
   const settings = readOptions(take(params, 'options') ?? '');
   const schema = take(params, 'schema');
   if (schema !== undefined) settings.set('search_path', quoteName(schema));
-  // The node-postgres variable that stands for a URL without sslmode.
+  // PGSSLMODE is the default for a URL without sslmode.
   const mode = take(params, 'sslmode') ?? process.env['PGSSLMODE'] ?? 'prefer';
   const isSocket = (params.get('host') ?? decodeURIComponent(url.hostname)).startsWith('/');
   const modes = isSocket
@@ -35,7 +35,7 @@ export function readPostgresUrl(text: string): PostgresTarget {
   return { ways: modes.map((one) => wayTo(url, one)), settings, schema };
 }
 
-/** What each `sslmode` tries, in order. `no-verify` is that of node-postgres for `require`. */
+/** What each `sslmode` tries, in order. `no-verify` is node-postgres's name for `require`. */
 const MODES: ReadonlyMap<string, readonly string[]> = new Map([
   ['disable', ['disable']],
   ['allow', ['disable', 'require']],
@@ -53,7 +53,7 @@ function wayTo(url: URL, mode: string): pg.ClientConfig {
   if (!usesTls) for (const name of ['sslrootcert', 'sslcert', 'sslkey']) one.searchParams.delete(name);
   const config = toClientConfig(readParts(one.href));
   const { ssl, host } = config;
-  // Node.js compares the certificate with the name of the host alone, and forgets it where that is an address.
+  // Node.js checks the certificate against the server name, which it drops if it is an address; `host` covers that.
   if (typeof ssl === 'object' && host !== undefined) Object.assign(ssl, { host });
   return config;
 }
@@ -77,12 +77,12 @@ const PLAIN_URL =
 function parseUrl(text: string): URL {
   let url: URL;
   try {
-    // Without a host, which then stands in a parameter, no other URL may have a user.
+    // A URL with a user needs a host; it is replaced by the parameter.
     url = new URL(text.replace(/^(\w+:\/\/[^/?#]*@)(?=[/?])/, '$1localhost'));
   } catch {
     throw new TypeError(PLAIN_URL);
   }
-  // What follows a # of a password, or a / of it, is taken for something else.
+  // A # or / in an unescaped password splits the URL.
   if (url.hash !== '' || !/^postgres(ql)?:$/.test(url.protocol) || url.pathname.includes('@'))
     throw new TypeError(PLAIN_URL);
   return url;
@@ -94,7 +94,7 @@ function take(params: URLSearchParams, name: string): string | undefined {
   return value === null || value === '' ? undefined : value;
 }
 
-/** The settings in `-c name=value`, `-cname=value` and `--name=value`; a backslash makes a space part of a value. */
+/** The settings in `-c name=value`, `-cname=value` and `--name=value`; a backslash escapes a space in a value. */
 function readOptions(options: string): Map<string, string> {
   const words = [...options.matchAll(/(?:\\.|[^\s\\])+/g)].map(([word]) => word.replaceAll(/\\(.)/g, '$1'));
   const settings = new Map<string, string>();
@@ -108,7 +108,7 @@ function readOptions(options: string): Map<string, string> {
   return settings;
 }
 
-/** A name as it stands in a statement, whatever it holds. */
+/** A name, quoted for a statement. */
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }

@@ -7,18 +7,18 @@ import { inspectPostgres, schemaForMigrations } from './postgres-schema.ts';
 import { readPostgresUrl } from './postgres-url.ts';
 import { SqlCatalog } from '../sql.ts';
 
-/** How to open a {@link postgresBackend}. */
+/** Options of {@link postgresBackend}. */
 export interface PostgresOptions {
-  /** What {@link readPostgresUrl} reads. */
+  /** See {@link readPostgresUrl}. */
   readonly url: string;
-  /** Greatest number of connections of this process. */
+  /** Maximum number of connections of this process. */
   readonly maxConnections?: number;
 }
 
 /**
- * Opens the catalog in a PostgreSQL, or in what speaks its protocol. Connects with the first call.
+ * Creates the catalog in PostgreSQL or a compatible server. It connects with the first call.
  *
- * @throws TypeError if the URL cannot be read
+ * @throws TypeError if the URL is invalid
  */
 export function openPostgresCatalog(options: PostgresOptions): FileCatalog {
   return new SqlCatalog(postgresBackend(options));
@@ -48,26 +48,29 @@ export function postgresBackend({ url, maxConnections = 16 }: PostgresOptions): 
       if (rows[0]?.read_only !== 'on') return;
       throw new SetupFault('database', 'it is read-only, as a replica is: name the primary server');
     },
-    // Not now(), which stands still for the length of a transaction.
+    // Not now(), which stays the same during a transaction.
     now: sql<number>`cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint)`,
     relations: sql<string>`cast((
       select coalesce(json_agg(json_build_array(r.name, r.target) order by r.name, r.position), '[]')
       from file_relations r where r.file_id = files.id
     ) as text)`,
-    // Order by bytes: the same on every server, whatever its locale.
+    // Byte order, the same on every server whatever its locale.
     types: { text: sql`text collate "C"`, json: sql`jsonb`, bytes: sql`bytea` },
     locksRows: true,
-    // Its disk is the server's.
+    // The server is responsible for its disk.
     assertRoom: () => Promise.resolve(),
     classify,
     setupFault,
   };
 }
 
-/** Number of the advisory lock of migrations, which others who use the database have no use for. */
+/** Key of the advisory lock of migrations; an arbitrary number that other users of the database do not use. */
 const MIGRATION_LOCK = 5_263_170_911;
 
-/** Migrates under a lock that ends with the transaction. That of Kysely stays in the connection, which a pooler gives to others. */
+/**
+ * Migrates under a lock that ends with the transaction. Kysely's lock stays in the connection, which a pooler gives
+ * to others.
+ */
 class PoolableDialect extends PostgresDialect {
   override createAdapter(): PostgresAdapter {
     return new (class extends PostgresAdapter {
@@ -85,18 +88,18 @@ function classify(error: unknown): SqlFault {
   const state = sqlState(error);
   // Serialization failure, deadlock.
   if (state === '40001' || state === '40P01') return 'retry';
-  // Data that does not fit, a broken constraint.
+  // Data that does not fit, a violated constraint.
   if (state?.startsWith('22') || state?.startsWith('23')) return 'bug';
   const name = (error as Error | undefined)?.name;
   return name === 'TypeError' || name === 'RangeError' || name === 'ReferenceError' ? 'bug' : 'down';
 }
 
-/** What of the set-up each SQLSTATE points at; the message of the server says the rest, and holds no secret. */
+/** The part of the setup for each SQLSTATE; the server's message says the rest and contains no secret. */
 const FAULTS: readonly (readonly [RegExp, SetupPart])[] = [
   [/^28/, 'login'],
-  // No such database; one that is read-only.
+  // The database does not exist, or is read-only.
   [/^(3D000|25006)$/, 'database'],
-  // A schema of the search path, a table or a column.
+  // A missing schema, table or column.
   [/^(3F000|42P01|42703)$/, 'schema'],
   [/^42501$/, 'permission'],
 ];

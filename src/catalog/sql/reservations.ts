@@ -15,7 +15,7 @@ export async function openReservation(
   return { id, fileIds: [...fileIds], expireTime };
 }
 
-/** Keeps a reservation from being closed until the transaction is over; false if it is closed or gone. */
+/** Prevents a reservation from being closed until the transaction ends; false if it is closed or does not exist. */
 export async function holdReservation(
   trx: Transaction<Tables>,
   id: string,
@@ -26,13 +26,13 @@ export async function holdReservation(
     .select('id')
     .where('id', '=', id)
     .where('closed', '=', 0)
-    // Other files of the reservation need not wait.
+    // A shared lock: other files of the reservation need not wait.
     .$if(locksRows, (query) => query.forShare())
     .executeTakeFirst();
   return open !== undefined;
 }
 
-/** Moves the expiry of an open reservation; false if it is not open. */
+/** Extends an open reservation; false if it is not open. */
 export async function extendReservation(db: Kysely<Tables>, id: string, expireTime: Date): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('reservations')
@@ -43,7 +43,7 @@ export async function extendReservation(db: Kysely<Tables>, id: string, expireTi
   return numUpdatedRows > 0n;
 }
 
-/** Adds a reservation that is closed from the start, under the id of its one file. */
+/** Adds a closed reservation with the id of its one file. */
 export async function addClosedReservation(db: Kysely<Tables>, fileId: string, now: Date): Promise<void> {
   const row = {
     id: fileId,
@@ -51,12 +51,12 @@ export async function addClosedReservation(db: Kysely<Tables>, fileId: string, n
     expire_time: now.getTime(),
     closed: 1,
   };
-  // What is there already says the same.
+  // An existing row has the same content.
   const same = db.insertInto('reservations').values(row);
   await same.onConflict((conflict) => conflict.doNothing()).execute();
 }
 
-/** Closes an open reservation, and removes it if nothing of it is left over. */
+/** Closes an open reservation; removes it if it has no leftovers. */
 export async function closeReservation(
   db: Kysely<Tables>,
   id: string,
@@ -68,7 +68,7 @@ export async function closeReservation(
   }
   await db
     .updateTable('reservations')
-    // Due from now on, whenever it would have expired.
+    // Due immediately.
     .set({ closed: 1, file_ids: JSON.stringify(leftoverIds), expire_time: Date.now() })
     .where('id', '=', id)
     .where('closed', '=', 0)

@@ -14,22 +14,22 @@ import { claimColumns, countSessions, sumClaims } from './claims.ts';
 import type { Tables } from './tables.ts';
 import { isStorable } from '../storable.ts';
 
-/** Runs work on the database within the bounds of a call. */
+/** Runs work on the database within the limits of a call. */
 export type SqlRun = <T>(
   call: CatalogCall | undefined,
   work: (db: Kysely<Tables>) => Promise<T>,
 ) => Promise<T>;
 
-/** How often to open a session whose request key is taken by one that is closed each time one looks. */
+/** How often to try to open a session whose request key is taken by one that is closed at each look. */
 const ATTEMPTS = 10;
 
-/** The sessions of uploads in an SQL database. */
+/** The upload sessions in an SQL database. */
 export class SqlSessions {
   readonly #run: SqlRun;
   readonly #assertRoom: () => Promise<void>;
 
   /**
-   * @param run - of the catalog that the sessions are a part of
+   * @param run - of the catalog
    * @param assertRoom - rejects if there is no room for new sessions
    */
   constructor(run: SqlRun, assertRoom: () => Promise<void>) {
@@ -133,7 +133,7 @@ export class SqlSessions {
   }
 }
 
-/** Keeps an open session as it is until the transaction is over; false if there is none at this revision. */
+/** Locks an open session until the transaction ends; false if there is none at this revision. */
 export async function holdSession(
   trx: Transaction<Tables>,
   id: string,
@@ -151,7 +151,7 @@ export async function holdSession(
   return open !== undefined;
 }
 
-/** Removes a session that the transaction holds. */
+/** Removes a session that the transaction has locked. */
 export async function removeSession(trx: Transaction<Tables>, id: string): Promise<void> {
   await trx.deleteFrom('uploads').where('id', '=', id).execute();
 }

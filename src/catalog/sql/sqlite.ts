@@ -11,20 +11,20 @@ import { makePrivate, makePrivateFile } from '../../private-files.ts';
 import { catalogFull } from '../call.ts';
 import { SqlCatalog } from '../sql.ts';
 
-/** How to open a {@link sqliteBackend}. */
+/** Options of {@link sqliteBackend}. */
 export interface SqliteOptions {
-  /** Path of the database file; it is created if there is none. Its folder must exist, on a local disk. */
+  /** Path of the database file, created if it does not exist. Its directory must exist, on a local disk. */
   readonly path: string;
-  /** What has to stay free of its disk: see {@link DiskSpace}. */
+  /** Disk space that must stay free: see {@link DiskSpace}. */
   readonly minFreeBytes?: number | undefined;
 }
 
-/** Opens the catalog in an SQLite file, which other processes on the machine may use at the same time. */
+/** Opens the catalog in an SQLite file, which other processes of the machine may use at the same time. */
 export function openSqliteCatalog(options: SqliteOptions): FileCatalog {
   return new SqlCatalog(sqliteBackend(options));
 }
 
-/** Longest wait inside SQLite for another process, in milliseconds. It holds up this whole process. */
+/** Maximum wait inside SQLite for another process, in milliseconds. It blocks this whole process. */
 const BUSY_TIMEOUT_MS = 20;
 
 /** The SQLite side of the SQL catalog. */
@@ -41,7 +41,7 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
         : undefined,
     probe: async (db) => void (await db.selectFrom('files').select('id').limit(1).execute()),
     now: sql<number>`cast(unixepoch('subsec') * 1000 as integer)`,
-    // In the order of the primary key, so that nothing is sorted.
+    // In primary key order, so that no sort is needed.
     relations: sql<string>`(
       select json_group_array(json_array(r.name, r.target)) from (
         select name, target from file_relations where file_id = files.id order by name, position
@@ -50,7 +50,7 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
     types: { text: sql`text`, json: sql`text`, bytes: sql`blob` },
     locksRows: false,
     async assertRoom() {
-      // A folder that is missing is told by SQLite itself.
+      // SQLite itself reports a missing directory.
       const shortage = await space.shortage().catch(() => undefined);
       if (shortage) throw catalogFull(shortage);
     },
@@ -59,7 +59,7 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
   };
 }
 
-/** SQLite can roll back a change of its schema, which Kysely does not count on. */
+/** SQLite can roll back schema changes, which Kysely does not assume. */
 class TransactionalSqliteDialect extends SqliteDialect {
   override createAdapter(): SqliteAdapter {
     return new (class extends SqliteAdapter {
@@ -71,11 +71,11 @@ class TransactionalSqliteDialect extends SqliteDialect {
 }
 
 function open(path: string): SqliteDatabase {
-  // SQLite would give the file to everybody; what it puts beside it gets the mode of the file.
+  // SQLite would create a file that everybody can read; the files beside it get the mode of this one.
   makePrivateFile(path);
   for (const beside of ['-wal', '-shm']) makePrivate(path + beside);
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-  // FULL: in WAL mode a power cut may otherwise take back what was committed.
+  // FULL, because in WAL mode a power failure may otherwise undo commits.
   database.exec('pragma journal_mode = wal; pragma synchronous = full');
   return withStatements(database);
 }
@@ -91,7 +91,7 @@ function withStatements(database: DatabaseSync): SqliteDatabase {
     prepare: (text) => {
       let statement = statements.get(text);
       if (!statement) {
-        // Every transaction of the catalog writes. One that only begins to when it has read already cannot
+        // Every transaction of the catalog writes. A transaction that reads first and then wants to write cannot
         // wait for another writer, and fails.
         statement = database.prepare(text === 'begin' ? 'begin immediate' : text);
         statements.set(text, statement);
@@ -106,22 +106,22 @@ function withStatements(database: DatabaseSync): SqliteDatabase {
   };
 }
 
-/** Result codes of SQLite: busy and locked; then constraint, mismatch and range. */
+/** SQLite result codes: busy and locked; then constraint, mismatch and range. */
 const RETRY = new Set([5, 6]);
 const BUG = new Set([19, 20, 25]);
 
 function classify(error: unknown): SqlFault {
   const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };
   if (code !== 'ERR_SQLITE_ERROR' || typeof errcode !== 'number') {
-    // A file that cannot be opened fails before SQLite gives it a code.
+    // A file that cannot be opened fails before SQLite has a code.
     return typeof code === 'string' && code.startsWith('ERR_INVALID') ? 'bug' : 'down';
   }
-  // The lower byte is the kind, the rest which one of it.
+  // The lower byte is the primary code, the rest its variant.
   const kind = errcode & 0xff;
   return RETRY.has(kind) ? 'retry' : BUG.has(kind) ? 'bug' : 'down';
 }
 
-/** What each primary result code of SQLite says of the file, where it says anything. */
+/** What SQLite's primary result codes say about the file. */
 const FAULTS: Readonly<Record<number, string>> = {
   3: 'this user may not use the file',
   8: 'the file is read-only for this user',

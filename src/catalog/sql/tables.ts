@@ -8,7 +8,7 @@ import type {
   SweepCursor,
 } from '../file-catalog.ts';
 
-/** Names and types of the tables. Every time is in milliseconds since 1970. */
+/** Names and types of the tables. Times are in milliseconds since 1970. */
 export interface Tables {
   files: FilesTable;
   file_relations: FileRelationsTable;
@@ -19,14 +19,14 @@ export interface Tables {
   legacy_state: LegacyStateTable;
 }
 
-/** One row a file. PostgreSQL gives whole numbers as text, SQLite as numbers. */
+/** One row per file. PostgreSQL returns integers as text, SQLite as numbers. */
 export interface FilesTable {
   id: string;
   name: string;
   content_type: string;
   /** `content_type` in lower case and without parameters, for filters. */
   media_type: string;
-  /** What stands before the `/` of `media_type`. */
+  /** The part of `media_type` before the `/`. */
   media_kind: string;
   size_bytes: number | string;
   sha256: Uint8Array | null;
@@ -42,62 +42,62 @@ export interface FilesTable {
   delete_time: number | string | null;
   purge_time: number | string | null;
   request_key: string | null;
-  /** Counts the changes. */
+  /** Number of changes. */
   revision: number | string;
-  /** The revision that an imported record came with; null once it was changed here. */
+  /** Revision of an imported record; null after it was changed here. */
   imported_revision: string | null;
 }
 
-/** One row a target of a relation of a file. */
+/** One row per target of a relation of a file. */
 export interface FileRelationsTable {
   file_id: string;
   name: string;
-  /** Place of the target in its relation, from 0. */
+  /** Position of the target in its relation, from 0. */
   position: number;
   target: string;
-  /** That of the file, which never changes: lets one index find and order the files of a target. */
+  /** Copy of the file's, which never changes: one index finds and orders the files of a target. */
   create_time: number | string;
-  /** That of the file, for lists by owner and relation. It changes with the file. */
+  /** Copy of the file's, for lists by owner and relation. Changes with the file. */
   owner: string;
 }
 
-/** One row a reservation. */
+/** One row per reservation. */
 export interface ReservationsTable {
   id: string;
   /** A JSON array. */
   file_ids: string;
   expire_time: number | string;
-  /** 1 from when on no file can come of it. */
+  /** 1 when closed: none of its ids can become a file. */
   closed: number;
 }
 
-/** One row a session of an upload. */
+/** One row per upload session. */
 export interface UploadsTable {
   id: string;
-  /** Counts the changes. */
+  /** Number of changes. */
   revision: number | string;
   /** JSON. */
   state: string;
   expire_time: number | string;
-  /** Unique among open sessions; null without one, and once closed. */
+  /** Unique among open sessions; null if closed or without one. */
   request_key: string | null;
-  /** The claim of the session; a caller is empty where there is none. */
+  /** The claim of the session; an empty caller means no claim. */
   caller: string;
   owner: string;
   usage: string;
   size_bytes: number | string;
-  /** 1 from when on no file can come of it. */
+  /** 1 when closed: it cannot become a file. */
   closed: number;
 }
 
-/** One row a lease that is held, or that expired and was not taken since. */
+/** One row per lease that is held, or expired and was not taken again. */
 export interface LeasesTable {
   name: string;
   holder: string;
   expire_time: number | string;
 }
 
-/** One row for each caller, form of path and day; see `LegacyUse`. */
+/** One row per caller, form of path and day; see `LegacyUse`. */
 export interface LegacyUsesTable {
   caller: string;
   kind: string;
@@ -105,20 +105,20 @@ export interface LegacyUsesTable {
   count: number | string;
 }
 
-/** One row for each thing that the move of old files remembers. */
+/** One row per stored value of the move of old files. */
 export interface LegacyStateTable {
   name: string;
   /** JSON. */
   value: string;
 }
 
-/** A row of `files` as the catalog selects it. */
+/** A row of `files` as selected. */
 export type FileRow = Omit<FilesTable, 'media_type' | 'media_kind' | 'request_key'> & {
   /** A JSON array of name and target, in order. */
   relations: string;
 };
 
-/** The columns that a {@link FileRow} is selected by. */
+/** The columns of a {@link FileRow}. */
 export function fileColumns(relations: RawBuilder<string>) {
   return [
     ...(['files.id', 'files.name', 'files.content_type', 'files.size_bytes', 'files.sha256'] as const),
@@ -136,7 +136,7 @@ export function fileColumns(relations: RawBuilder<string>) {
   ] as const;
 }
 
-/** The condition that a row stands behind a place in the order of a time and then of the id. */
+/** The condition that a row is after a position in the order of a time and the id. */
 export function behind(column: string, { time, id }: SweepCursor): RawBuilder<SqlBool> {
   return sql<SqlBool>`(${sql.ref(column)}, id) > (${time.getTime()}, ${id})`;
 }
@@ -171,7 +171,7 @@ export function newColumns(record: NewFileRecord, requestKey: string | undefined
   };
 }
 
-/** The columns of a file that comes as it is. */
+/** The columns of an imported file. */
 export function importedColumns(record: FileRecord, requestKey: string | undefined) {
   return {
     ...newColumns(record, requestKey, sql.lit(0)),
@@ -184,18 +184,18 @@ export function importedColumns(record: FileRecord, requestKey: string | undefin
   };
 }
 
-/** The columns of a revision that follows on another one. */
+/** The columns of the revision that follows another. */
 export function nextRevision(revision: string) {
   return { revision: countIn(revision) + 1, imported_revision: null };
 }
 
-/** The number that a revision begins with; those of every catalog begin with the count of changes. */
+/** The number at the start of a revision; in every catalog it is the count of changes. */
 function countIn(revision: string): number {
   const count = Number.parseInt(revision, 10);
   return Number.isSafeInteger(count + 1) ? count : 0;
 }
 
-/** The columns of a file that a change names. */
+/** The changed columns of a file. */
 export function changedColumns(old: FileRecord, change: FileChange) {
   const { name, owner, usage, contentType, attributes, deleteTime, purgeTime } = change;
   return {
@@ -209,7 +209,7 @@ export function changedColumns(old: FileRecord, change: FileChange) {
   };
 }
 
-/** The rows of a file's relations. */
+/** The relation rows of a file. */
 export function relationRows(
   file: { readonly id: string; readonly create_time: number | string; readonly owner: string },
   relations: FileDescription['relations'],
@@ -222,10 +222,10 @@ export function relationRows(
   );
 }
 
-/** Rows of one statement: SQLite takes 32,766 values in one, PostgreSQL 65,535. */
+/** Rows per statement: SQLite accepts 32,766 values in one, PostgreSQL 65,535. */
 const ROWS = 1_000;
 
-/** Adds rows of relations. */
+/** Inserts relation rows. */
 export async function insertRelations(
   trx: Transaction<Tables>,
   rows: readonly FileRelationsTable[],
@@ -238,17 +238,17 @@ export async function insertRelations(
   }
 }
 
-/** `old` with the names of `change` put in its place; a null removes one. */
+/** `old` with the entries of `change`; null removes one. */
 function mergeAttributes(
   old: FileDescription['attributes'],
   change: FileDescription['attributes'],
 ): FileDescription['attributes'] {
-  // fromEntries makes a property of any name, `__proto__` too.
+  // fromEntries creates a property of any name, including `__proto__`.
   const merged = Object.fromEntries([...Object.entries(old), ...Object.entries(change)]);
   return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
 }
 
-/** The record that a row says. */
+/** The record in a row. */
 export function toRecord(row: FileRow): FileRecord {
   const relations = new Map<string, string[]>();
   for (const [name, target] of JSON.parse(row.relations) as [string, string][]) {

@@ -12,7 +12,7 @@ import {
   type Tables,
 } from './tables.ts';
 
-/** The next files behind an id, with their request keys. */
+/** The next files after an id, with their request keys. */
 export async function exportFiles(
   db: Kysely<Tables>,
   { relations }: SqlBackend,
@@ -32,7 +32,7 @@ export async function exportFiles(
   }));
 }
 
-/** Writes a file as it is, in place of what there is of it. */
+/** Writes a file unchanged; replaces an existing one. */
 export async function importFile(trx: Transaction<Tables>, file: TransferredFile): Promise<void> {
   const { record, requestKey } = file;
   assertStorable(record);

@@ -3,14 +3,14 @@ import { forget, listPast, takeClosed } from './holds.ts';
 import * as reservations from './reservations.ts';
 import { SqlSessions, type SqlRun } from './sessions.ts';
 
-/** How an SQL catalog promises file ids: a table of reservations, and one of sessions. */
+/** Reservations and sessions in an SQL catalog: one table each. */
 export class SqlUploads implements Uploads {
   readonly #run: SqlRun;
   readonly #assertRoom: () => Promise<void>;
   readonly #sessions: SqlSessions;
 
   /**
-   * @param run - of the catalog that it is a part of
+   * @param run - of the catalog
    * @param assertRoom - rejects if there is no room for anything new
    */
   constructor(run: SqlRun, assertRoom: () => Promise<void>) {
