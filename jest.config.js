@@ -1,4 +1,8 @@
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+
+// The programs that tests start are compiled once: it halves the time in which they start.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, '.cache', 'compile');
 
 /** Jest runs ES modules as they are (`--experimental-vm-modules`); swc only strips the types. */
 const common = {

@@ -4,7 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from '../support/install.ts';
-import { makeDir, removeDir } from '../support/process.ts';
+import { makeDir, removeDir, programEnv } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 import { randomContent } from './support/calls.ts';
 import { eventually } from '../support/eventually.ts';
@@ -37,7 +37,7 @@ describe('the upload of a folder from the command line', () => {
     await removeDir(dir);
   });
 
-  const env = () => ({ PATH: process.env['PATH'], ASSET_URL: service.url });
+  const env = () => ({ ...programEnv(), ASSET_URL: service.url });
 
   function upload(...args: string[]): Promise<Ended> {
     return new Promise((resolve) => {

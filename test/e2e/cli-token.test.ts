@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { replaceFile } from '../support/certificates.ts';
 import { ROOT } from '../support/install.ts';
 import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
-import { makeDir, removeDir } from '../support/process.ts';
+import { makeDir, removeDir, programEnv } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, randomContent, upload } from './support/calls.ts';
 import { eventually } from '../support/eventually.ts';
@@ -46,7 +46,7 @@ describe('ASSET_TOKEN_FILE of the command line', () => {
 
   function cli(args: readonly string[], env: Record<string, string>): Promise<Ended> {
     return new Promise((resolve) => {
-      const all = { PATH: process.env['PATH'], ASSET_URL: service.url, ...env };
+      const all = { ...programEnv(), ASSET_URL: service.url, ...env };
       const options = { cwd: dir, env: all, timeout: 60_000 };
       const whole = [join(ROOT, 'src', 'main.ts'), ...args];
       execFile(process.execPath, whole, options, (error, stdout, stderr) => {

@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from '../support/install.ts';
 import { freePort } from '../support/ports.ts';
-import { makeDir, removeDir } from '../support/process.ts';
+import { makeDir, removeDir, programEnv } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 import { randomContent } from './support/calls.ts';
 
@@ -23,7 +23,7 @@ function node(
   cwd = ROOT,
 ): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { cwd, env: { PATH: process.env['PATH'], ...env }, timeout: 60_000 };
+    const options = { cwd, env: { ...programEnv(), ...env }, timeout: 60_000 };
     execFile(process.execPath, [join(ROOT, script), ...args], options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
     });

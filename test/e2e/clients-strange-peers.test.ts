@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { Authority } from '../support/certificates.ts';
 import { ROOT } from '../support/install.ts';
-import { makeDir, removeDir } from '../support/process.ts';
+import { makeDir, removeDir, programEnv } from '../support/process.ts';
 import { startStrangePeers } from './support/strange-peers.ts';
 
 let dir: string;
@@ -25,7 +25,7 @@ afterAll(async () => {
 /** Runs a script to its end. */
 function node(script: string, ...args: string[]): Promise<{ code: unknown; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    const options = { cwd: dir, env: { PATH: process.env['PATH'] }, timeout: 60_000 };
+    const options = { cwd: dir, env: { ...programEnv() }, timeout: 60_000 };
     execFile(process.execPath, [join(ROOT, script), ...args], options, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : error.code, stdout, stderr }),
     );

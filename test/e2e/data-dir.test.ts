@@ -4,7 +4,7 @@ import { chmod, mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from '../support/install.ts';
 import { freePort } from '../support/ports.ts';
-import { makeDir, removeDir } from '../support/process.ts';
+import { makeDir, removeDir, programEnv } from '../support/process.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
 import { clientOf, download, randomContent, upload } from './support/calls.ts';
 import { failureOf } from './support/failures.ts';
@@ -12,7 +12,7 @@ import { failureOf } from './support/failures.ts';
 /** The command line with these settings. */
 function cli(env: Readonly<Record<string, string>>, ...args: string[]) {
   return new Promise<{ code: number; output: string }>((resolve) => {
-    const options = { env: { PATH: process.env['PATH'], ...env }, timeout: 30_000 };
+    const options = { env: { ...programEnv(), ...env }, timeout: 30_000 };
     execFile(process.execPath, [join(ROOT, 'src', 'main.ts'), ...args], options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code ?? 1) : 0, output: stdout + stderr });
     });

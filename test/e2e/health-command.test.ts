@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Authority } from '../support/certificates.ts';
 import { ROOT } from '../support/install.ts';
 import { freePort } from '../support/ports.ts';
-import { makeDir, removeDir } from '../support/process.ts';
+import { makeDir, removeDir, programEnv } from '../support/process.ts';
 import { startService } from '../support/service.ts';
 
 /** `asset-service health`, in an environment that is the image's: nothing but the settings of the service. */
@@ -14,7 +14,7 @@ function health(
   ...args: string[]
 ): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
   return new Promise((resolve) => {
-    const options = { env: { PATH: process.env['PATH'], ...env }, timeout: 30_000 };
+    const options = { env: { ...programEnv(), ...env }, timeout: 30_000 };
     execFile(
       process.execPath,
       [join(ROOT, 'src', 'main.ts'), 'health', ...args],

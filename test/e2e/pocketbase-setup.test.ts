@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually.ts';
 import { ROOT } from '../support/install.ts';
 import { freePort } from '../support/ports.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
-import { makeDir, removeDir } from '../support/process.ts';
+import { makeDir, removeDir, programEnv } from '../support/process.ts';
 import { healthOf, startService, waitForHealth } from '../support/service.ts';
 import { clientOf, randomContent, upload } from './support/calls.ts';
 import { failureOf } from './support/failures.ts';
@@ -55,7 +55,7 @@ describe('a PocketBase that was there before', () => {
 
   /** Runs the command line to its end. It never shows a stack. */
   async function cli(args: readonly string[], more: Record<string, string> = {}): Promise<Ended> {
-    const options = { env: { PATH: process.env['PATH'], ...env, ...more }, timeout: 60_000 };
+    const options = { env: { ...programEnv(), ...env, ...more }, timeout: 60_000 };
     const ended = await new Promise<Ended>((resolve) => {
       execFile(process.execPath, [join(ROOT, 'src/main.ts'), ...args], options, (error, stdout, stderr) =>
         resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),

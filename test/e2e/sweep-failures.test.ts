@@ -4,14 +4,14 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from '../support/install.ts';
 import { eventually } from '../support/eventually.ts';
-import { makeDir, removeDir } from '../support/process.ts';
+import { makeDir, removeDir, programEnv } from '../support/process.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
 import { clientOf, download, randomContent, upload, type AssetClient } from './support/calls.ts';
 
 /** The command line with these settings. */
 function cli(env: Readonly<Record<string, string>>, ...args: string[]) {
   return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-    const options = { env: { PATH: process.env['PATH'], ...env }, timeout: 60_000 };
+    const options = { env: { ...programEnv(), ...env }, timeout: 60_000 };
     execFile(process.execPath, [join(ROOT, 'src', 'main.ts'), ...args], options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
     });

@@ -8,6 +8,7 @@ import { ROOT } from '../support/install.ts';
 import { startService, type Service } from '../support/service.ts';
 import { eventually } from '../support/eventually.ts';
 import { POSTGRES, type Setup } from './support/setups.ts';
+import { programEnv } from '../support/process.ts';
 
 const RATE = 20;
 const INTERVAL_MS = 300;
@@ -112,7 +113,7 @@ describe('the sweepers of several processes', () => {
 
   function cli(...args: string[]): Promise<{ code: number; output: string }> {
     return new Promise((resolve) => {
-      const options = { env: { PATH: process.env['PATH'], ...env }, timeout: 60_000 };
+      const options = { env: { ...programEnv(), ...env }, timeout: 60_000 };
       const all = [join(ROOT, 'src', 'main.ts'), ...args];
       execFile(process.execPath, all, options, (error, stdout, stderr) => {
         resolve({ code: error ? Number(error.code ?? 1) : 0, output: (stdout + stderr).trim() });

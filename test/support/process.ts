@@ -70,6 +70,12 @@ const READY_TIMEOUT_MS = 5_000;
 /** How long a command may run that {@link run} starts; the longest builds a server. */
 const RUN_TIMEOUT_MS = 900_000;
 
+/** What a program of ours needs of this process's environment, and nothing that would set it up. */
+export const programEnv = () => ({
+  PATH: process.env['PATH'],
+  NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+});
+
 /** Starts a server and waits until it answers. It never outlives this process. */
 export async function startServer(spec: ServerSpec): Promise<Server> {
   const logPath = join(spec.dir, 'server.log');

@@ -15,6 +15,7 @@ import { createAssetClient } from '../../clients/core/src/client.ts';
 import type { AssetClientError } from '../../clients/core/src/errors.ts';
 import type { UploadSource } from '../../clients/core/src/source.ts';
 import type { UploadProgress } from '../../clients/core/src/progress.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Double, serviceError, specOf, startDouble } from './clients-double.ts';
 
 type Upload = ServiceImpl<typeof AssetService>['upload'];
@@ -402,22 +403,21 @@ describe('uploadFile', () => {
   });
 
   it('stops at once if the caller aborts, on both sides', async () => {
-    let ended = false;
+    let [begun, ended] = [false, false];
     const { client } = await start(async (requests, context) => {
       context.signal.addEventListener('abort', () => (ended = true));
-      for await (const _ of requests);
+      for await (const _ of requests) begun = true;
       return { writeStatus: { case: 'file', value: {} } };
     });
     const controller = new AbortController();
     const source = new PassThrough();
     source.write(content);
     const upload = failure(client.uploadFile(source, { signal: controller.signal }));
-    await sleep(50);
+    await eventually(() => expect(begun).toBe(true));
     controller.abort(new Error('enough'));
     expect(await upload).toMatchObject({ code: 'CANCELLED', cause: { message: 'enough' } });
     expect(source.destroyed).toBe(true);
-    for (let i = 0; i < 100 && !ended; i++) await sleep(10);
-    expect(ended).toBe(true);
+    await eventually(() => expect(ended).toBe(true));
   });
 
   it('ends with DEADLINE_EXCEEDED if the service takes too long', async () => {

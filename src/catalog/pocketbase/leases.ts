@@ -1,3 +1,4 @@
+import { isBadRequest } from './failures.ts';
 import { quote, Refusal, type BatchRequest, type PocketBaseClient } from './client.ts';
 import { LEASES } from './helpers.ts';
 import { isTaken, unlessGone } from './refusals.ts';
@@ -21,7 +22,7 @@ export async function acquireLease(
   const body = { name, holder, expire_time: expireTime.toISOString() };
   // The server's clock decides what has expired.
   const free = `name=${quote(name)}&&(holder=${quote(holder)}||expire_time<=@now)`;
-  let refusal: Refusal | undefined;
+  let failure: Error | undefined;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const [earlier] = await client.list(LEASES, { filter: free, limit: 1 }, signal);
     const create: BatchRequest = { method: 'POST', collection: LEASES, body, onlyId: true };
@@ -29,6 +30,11 @@ export async function acquireLease(
       await client.batch(earlier ? [remove(earlier.id), create] : [create], signal);
       return true;
     } catch (error) {
+      // A batch that failed as a whole may have been carried out or not: the next look tells.
+      if (isBadRequest(error)) {
+        failure = error as Error;
+        continue;
+      }
       if (!(error instanceof Refusal)) throw error;
       const isTakenByOther = isTaken(error, 'name');
       // Without a previous record the name is taken by another holder. Otherwise another process was faster: look
@@ -38,10 +44,10 @@ export async function acquireLease(
       // PocketBase also answers 400 without a field when two batches collide; a hook that refuses does so every
       // time.
       if (!isTakenByOther && !isGone && error.fields.size > 0) throw error;
-      refusal = isTakenByOther || isGone ? undefined : error;
+      failure = isTakenByOther || isGone ? undefined : error;
     }
   }
-  if (refusal) throw refusal;
+  if (failure) throw failure;
   return false;
 }
 

@@ -29,12 +29,11 @@ export async function listPast(
 ): Promise<readonly Hold[]> {
   // Each query is answered in order from an index.
   const lists = [expiredOnes, closedOnes];
-  const reserved = lists.map((list) => withFileIds(list(db, 'reservation', now, limit, after)).execute());
-  const sessions = lists.map((list) => list(db, 'upload', now, limit, after).execute());
-  const holds: Hold[] = [
-    ...(await Promise.all(reserved)).flat().map(toReservation),
-    ...(await Promise.all(sessions)).flat().map(toHold),
-  ];
+  const [reserved, sessions] = await Promise.all([
+    Promise.all(lists.map((list) => withFileIds(list(db, 'reservation', now, limit, after)).execute())),
+    Promise.all(lists.map((list) => list(db, 'upload', now, limit, after).execute())),
+  ]);
+  const holds: Hold[] = [...reserved.flat().map(toReservation), ...sessions.flat().map(toHold)];
   return oldestOf(holds, limit);
 }
 

@@ -26,7 +26,7 @@ export interface RequestOptions {
   readonly graceMs?: () => number;
 }
 
-const ATTEMPTS = 3;
+const ATTEMPTS = 4;
 const FIRST_DELAY_MS = 200;
 /** No attempt starts after this time, so that an outage is reported within 15 seconds. */
 const REPEAT_WITHIN_MS = 7_000;
@@ -48,8 +48,9 @@ export async function sendRequest<T>(
     const { error } = outcome;
     const late = performance.now() - started > REPEAT_WITHIN_MS;
     if (!repeat || attempt === ATTEMPTS || late || !isTransient(error)) throw toStoreError(error);
-    // Full jitter: callers that failed together do not retry together.
-    const delay = Math.random() * FIRST_DELAY_MS * 2 ** attempt;
+    // Callers that failed together do not retry together. Half of each delay is fixed: attempts that follow each other
+    // within milliseconds all meet the same short fault.
+    const delay = ((1 + Math.random()) / 2) * FIRST_DELAY_MS * 2 ** attempt;
     await sleep(delay, undefined, { ...(signal && { signal }) }).catch(() => signal?.throwIfAborted());
   }
 }

@@ -22,7 +22,7 @@ export interface Place {
 
 /** Starts the command line, with nothing of this process's environment but the path. */
 export function startCli(args: readonly string[], { cwd, env = {} }: Place): ChildProcess {
-  return spawn(process.execPath, [MAIN, ...args], { cwd, env: { PATH: process.env['PATH'], ...env } });
+  return spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...programEnv(), ...env } });
 }
 
 /** Runs the command line to its end. */
@@ -53,12 +53,13 @@ import fcntl, pty, struct, sys, termios
 status = pty.spawn(['sh', '-c', 'stty cols 120 rows 40; exec "$@"', 'sh', *sys.argv[1:]])
 sys.exit(status >> 8)
 `;
+import { programEnv } from '../../support/process.ts';
 
 /** Runs the command line on a terminal; standard output and error are both that. */
 export function runOnTerminal(args: readonly string[], { cwd, env = {} }: Place): Promise<Ended> {
   const child = spawn('python3', ['-c', TERMINAL, process.execPath, MAIN, ...args], {
     cwd,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TERM: 'xterm', ...env },
+    env: { ...programEnv(), HOME: process.env['HOME'], TERM: 'xterm', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   return endOf(child);
