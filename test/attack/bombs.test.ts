@@ -25,7 +25,7 @@ const ENCODINGS: [string, Buffer][] = [
   ['br', BROTLI],
 ];
 
-describe('a message that inflates without measure', () => {
+describe('a message that inflates beyond the limit', () => {
   let service: Service;
 
   beforeAll(async () => {
@@ -114,7 +114,7 @@ describe('a message that inflates without measure', () => {
     });
   });
 
-  it('is told from one that is compressed and of a good size', async () => {
+  it('is distinguished from a compressed message of normal size', async () => {
     const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
     const body = new Uint8Array(gzipSync('{}'));
     const answer = await fetch(`${service.url}${RPC}/ListFiles`, { method: 'POST', headers, body });
@@ -214,7 +214,7 @@ const BOMBS: [string, string, Buffer][] = [
   ['TIFF that leads to itself', '', Buffer.from(`49492a00${'08000000'.repeat(1024)}`, 'hex')],
 ];
 
-describe('a file that inflates without measure', () => {
+describe('a file that inflates enormously', () => {
   it.each(BOMBS)('is known by its head, and by no more: %s', async (_name, type, bomb) => {
     const before = process.memoryUsage.rss();
     const head = bomb.subarray(0, SNIFF_BYTES);
@@ -222,7 +222,7 @@ describe('a file that inflates without measure', () => {
     expect((process.memoryUsage.rss() - before) / MiB).toBeLessThan(100);
   });
 
-  it('is stored as it is', async () => {
+  it('is stored unchanged', async () => {
     const service = await startService();
     try {
       const client = clientOf(service.url);

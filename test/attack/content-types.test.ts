@@ -10,7 +10,7 @@ import { startService, type Service } from '../support/service.ts';
 const SCRIPT = new Uint8Array(Buffer.from('alert(document.domain)'));
 const JPEG = new Uint8Array(Buffer.from('ffd8ffe000104a46494600010100000100010000', 'hex'));
 
-describe('a policy of types', () => {
+describe('a policy of content types', () => {
   let dir: string;
   let service: Service;
   let client: AssetClient;
@@ -63,7 +63,7 @@ describe('a policy of types', () => {
     },
   );
 
-  it('writes down what the bytes are when a usage is given later', async () => {
+  it('records the type of the bytes when a usage is set later', async () => {
     const { id, etag } = await upload(client, JPEG, { file: { contentType: 'image/x-mine' } });
     const { file: changed } = await change(id, { usage: 'avatar' });
     expect(changed).toMatchObject({ usage: 'avatar', contentType: 'image/jpeg' });

@@ -130,7 +130,7 @@ describe('a link planted in the data directory', () => {
       expect(await store.stat('a')).toBeUndefined();
     });
 
-    it('in the place of what is known of a part is not read, and never written through', async () => {
+    it('in the place of the record of a part is neither read nor written', async () => {
       for (const name of ['part-1.json', 'part-2.json']) {
         await symlink(join(outside, 'multipart.json'), join(dir, name));
       }
@@ -139,7 +139,7 @@ describe('a link planted in the data directory', () => {
       await refused(store.listParts('a', id));
     });
 
-    it('in the place of all of it is refused, and aborting removes the link alone', async () => {
+    it('in the place of its directory is refused, and aborting removes only the link', async () => {
       await rm(dir, { recursive: true });
       await symlink(outside, dir);
       await refused(store.putPart('a', id, 1, BODY));
@@ -150,7 +150,7 @@ describe('a link planted in the data directory', () => {
     });
   });
 
-  it('is told from a data directory that is itself reached through one', async () => {
+  it('is distinguished from a data directory that is itself a link', async () => {
     await symlink(data, join(parent, 'link'));
     store = new FilesystemBlobStore(
       join(parent, 'link'),
@@ -162,7 +162,7 @@ describe('a link planted in the data directory', () => {
     expect(Buffer.concat(chunks as Buffer[]).toString()).toBe('abc');
   });
 
-  it('may also be a pipe, which holds up nobody', async () => {
+  it('may also be a named pipe, which blocks nothing', async () => {
     await put('a/other');
     await promisify(execFile)('mkfifo', [join(data, 'blobs', 'a', 'blob~')]);
     await refused(store.read('a/blob'));
@@ -313,7 +313,7 @@ describe('the route of the blobs', () => {
     },
   );
 
-  it('tells nothing of a link that was planted, by whatever way the file is asked for', async () => {
+  it('reveals nothing about a planted link, for every form of request', async () => {
     const planted = await upload(client, randomContent(64));
     const text = await urlOf(client, planted.id);
     const path = (await setup.blobs()).find((name) => name.includes(planted.id))!;

@@ -21,7 +21,7 @@ const INTERNAL = /node_modules|\.[jt]s:\d|\n\s+at |\/tmp\/|\/home\/|file:\/\/|EC
  */
 const UNREADABLE = /parse (binary|json)|compressed envelope|protocol error|premature|promised/;
 
-/** Longest time that an answer may take, in milliseconds; there is nothing to do for it. */
+/** Maximum time that an answer may take, in milliseconds; there is nothing to do for it. */
 const PATIENCE_MS = 20_000;
 
 const TYPES = [
@@ -96,7 +96,7 @@ function judge(answer: Answer | 'reset'): void {
     /grpc-status: ?(2|13)\b/.test(text) ||
     ['2', '13'].includes(String(headers['grpc-status'])) ||
     status === 500;
-  // An error of the service, or of its framework, has a reason all the same.
+  // An error of the service, or of its framework, has a reason anyway.
   const hasReason = /details/.test(text) || headers['grpc-status-details-bin'] !== undefined;
   expect({ fault: fault && !hasReason && !unreadable, all: fault ? all : '' }).toEqual({
     fault: false,
@@ -172,7 +172,7 @@ describe(`fuzzed bytes (ASSET_TEST_SEED=${seed})`, () => {
     expect(residentMiB(service)).toBeLessThan(700);
   }
 
-  it('as messages of every RPC and protocol are refused in good order', async () => {
+  it('as messages of every RPC and protocol get a proper error', async () => {
     const request = fc
       .constantFrom(...methods.map(({ name }) => name))
       .chain((name) =>
@@ -188,7 +188,7 @@ describe(`fuzzed bytes (ASSET_TEST_SEED=${seed})`, () => {
     await expectWell();
   });
 
-  it('as paths, content types and headers are refused in good order', async () => {
+  it('as paths, content types and headers get a proper error', async () => {
     const word = fc.string({ unit: 'grapheme-ascii', maxLength: 40 }).map((text) => text.trim());
     const request = fc.record({
       path: fc.oneof(

@@ -181,7 +181,7 @@ describe('a file of alice, over every RPC', () => {
       told('read', { deleted: 'FILE_DELETED' }),
     ));
 
-  it('BatchGetFileUrls, each for itself', () =>
+  it('BatchGetFileUrls, with a result for each file', () =>
     matrix(
       'batchGetFileUrls',
       false,
@@ -211,7 +211,7 @@ describe('a file of alice, over every RPC', () => {
       told('read', { deleted: 'FILE_DELETED' }),
     ));
 
-  it('BatchGetFiles, where what may not be seen is missing', () =>
+  it('BatchGetFiles, where an invisible file counts as missing', () =>
     matrix(
       'batchGetFiles',
       false,
@@ -320,7 +320,7 @@ describe('a file of alice, over every RPC', () => {
       }
     });
 
-    it('and finished, is there for whoever may read the file and for its starter', async () => {
+    it('and finished, is visible to its starter and to whoever may read the file', async () => {
       for (const starter of [...OWN, 'the role write']) {
         const file = { owner: 'alice', usage: 'sealed' };
         const { uploadId } = await client.startUpload(
@@ -405,7 +405,7 @@ describe('a file of alice, over every RPC', () => {
     });
   });
 
-  it('is answered alike, to the letter, whether it is there, deleted or was never', async () => {
+  it('gets exactly the same answer whether it exists, is deleted or never existed', async () => {
     const calls: ((fileId: string, name: string) => Promise<unknown>)[] = [
       (fileId, name) => client.getFile({ fileId }, as(name)),
       (fileId, name) => client.getFileUrl(source(fileId), as(name)),
@@ -442,7 +442,7 @@ describe('a file of alice, over every RPC', () => {
     expect(await change({ owner: 'bob' }, 'owner', 'the role write')).toBe('ok');
   });
 
-  it('is opened by its usage, to whom it says', async () => {
+  it('is open to those whom its usage policy names', async () => {
     const open = await make({ usage: 'open' });
     const team = await make({ usage: 'team', relations: { team: { ids: ['x', 'bob'] } } });
     const sealed = await make({ usage: 'sealed' });
@@ -485,7 +485,7 @@ describe('a file of alice, over every RPC', () => {
     expect(own.owner).toBe('');
   });
 
-  it('is saved and not shown, for as long as its usage says', async () => {
+  it('gets only attachment URLs, with the lifetime that its usage permits', async () => {
     const { id } = await make({ usage: 'saved' });
     const inline = client.getFileUrl({ ...source(id), disposition: Disposition.INLINE }, as('alice'));
     expect(await failureOf(inline)).toMatchObject({
@@ -523,7 +523,7 @@ describe('a file of alice, over every RPC', () => {
     expect(other.id).not.toBe(mine.id);
   });
 
-  it('was tried by every RPC of the contract', () => {
+  it('is tried by every RPC of the contract', () => {
     expect([...tested].sort()).toEqual(Object.keys(AssetService.method).sort());
   });
 });

@@ -65,7 +65,7 @@ describe('one caller', () => {
     return (await Promise.all(calls)).flat();
   }
 
-  it('that reads too much has to wait as long as it is told, and nobody else has to', async () => {
+  it('that reads too much must wait for the time it is told, and nobody else must', async () => {
     const client = clientOf(service.url);
     const failures = await failuresOf(200, () => client.listFiles({}, greedy));
     expect(failures.length).toBeGreaterThan(0);
@@ -185,7 +185,7 @@ describe('one caller', () => {
     },
   );
 
-  it('gets round no limit with persons that it makes up, and keeps its good ones', async () => {
+  it('evades no limit with invented end users, and keeps its valid ones', async () => {
     const client = clientOf(service.url);
     const bff = await issuer.token({ sub: 'inventive', scope: 'asset:act-for-user' });
     const callFor = async (claims: Record<string, unknown>) => ({
@@ -201,7 +201,7 @@ describe('one caller', () => {
     await client.listFiles({}, await callFor({ sub: 'ann' }));
   });
 
-  it('that sends what nobody can read is not listened to for a while, and the others of its BFF are', async () => {
+  it('that sends unreadable messages is refused for a while, and other users of its BFF are not', async () => {
     const bff = await issuer.token({ sub: 'reader', scope: 'asset:act-for-user' });
     const headersFor = async (sub: string) => ({
       authorization: `Bearer ${bff}`,
@@ -227,7 +227,7 @@ describe('one caller', () => {
     await client.listFiles({}, { headers: { authorization: `Bearer ${bff}` } });
   });
 
-  it('that shows no identity again and again is not listened to for a while', async () => {
+  it('that repeatedly shows no identity is refused for a while', async () => {
     const client = clientOf(service.url);
     const reasons = new Set<string>();
     for (let i = 0; i < 5; i++) {

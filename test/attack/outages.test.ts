@@ -103,7 +103,7 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('nothing that a caller sends is 
     }
   });
 
-  it('page tokens that were made up', async () => {
+  it('invented page tokens', async () => {
     for (let i = 0; i < 2; i++) await upload(client, randomContent(10));
     const { nextPageToken } = await client.listFiles({ pageSize: 1 });
     const token = JSON.parse(Buffer.from(nextPageToken, 'base64url').toString()) as [number, string, string];
@@ -125,7 +125,7 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('nothing that a caller sends is 
     expect((await client.listFiles({ pageSize: 1, pageToken: nextPageToken })).files).toHaveLength(1);
   });
 
-  it('times that no Timestamp may say', async () => {
+  it('times outside the range of Timestamp', async () => {
     const most = 2n ** 63n - 1n;
     for (const seconds of [most, -most, 253_402_300_800n, -62_135_596_801n]) {
       for (const name of ['createTimeFrom', 'createTimeTo'] as const) {
@@ -144,7 +144,7 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('nothing that a caller sends is 
     expect((await client.listFiles({ filter: ends })).files.length).toBeGreaterThan(0);
   });
 
-  it('content types that are none', async () => {
+  it('invalid content types', async () => {
     const { id } = await upload(client, randomContent(10), { file: { contentType: 'x/y; a="b c"' } });
     const types = [
       ...['text/plain\r\nx-evil: 1', 'text/plain\n', 'text/plain\0', 'text', '/', 'text/', 'te xt/plain'],

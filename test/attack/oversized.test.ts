@@ -150,7 +150,7 @@ describe('too much of', () => {
     });
   });
 
-  it('headers of a call leave it alone or end it', async () => {
+  it('headers of a call are accepted or end it', async () => {
     await whileOthersWork(service, async () => {
       const file = await upload(client, randomContent(10));
       const headers: Interceptor = (next) => (request) => {

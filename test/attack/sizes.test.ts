@@ -12,7 +12,7 @@ import { startService, type Service } from '../support/service.ts';
 const MiB = 2 ** 20;
 /** A file that takes more than one part of the store, where the store wants 5 MiB of a part. */
 const SAID = 6 * MiB;
-/** The greatest size of the usage `small`, over a part too. */
+/** The maximum size of the usage `small`, over a part too. */
 const SMALL = 7 * MiB;
 
 describe.each([EMBEDDED, POSTGRES])('a size that lies, on $name', (kind) => {
@@ -124,7 +124,7 @@ describe.each([EMBEDDED, POSTGRES])('a size that lies, on $name', (kind) => {
       expect(failure).toMatchObject({ code: 'INVALID_ARGUMENT', reason: 'FILE_TOO_LARGE' });
     });
 
-    it('does not get a file past its usage by a size that is small enough', async () => {
+    it('does not get a file past its usage by a small declared size', async () => {
       const failure = await failureOf(sendFile({ usage: 'small', sizeBytes: SMALL }, SMALL + 1));
       expect(failure).toMatchObject({ reason: expect.stringMatching(/^(SIZE_MISMATCH|FILE_TOO_LARGE)$/) });
     });
@@ -169,7 +169,7 @@ describe.each([EMBEDDED, POSTGRES])('a size that lies, on $name', (kind) => {
       await client.cancelUpload({ uploadId });
     });
 
-    it('is refused where a part stays away', async () => {
+    it('is refused if a part is missing', async () => {
       const { uploadId, parts } = await start();
       const { url, headers } = parts[0]!;
       expect((await fetch(url, { method: 'PUT', headers, body: randomContent(5 * MiB) })).status).toBe(200);

@@ -166,10 +166,10 @@ describe('a token', () => {
     await call(bearer(await good()));
   });
 
-  it('is never fetched a key for from where it says', () => expect(evilFetches).toBe(0));
+  it('never makes the service fetch a key from where the token says', () => expect(evilFetches).toBe(0));
 
   describe.each(Object.keys(TRANSPORTS))('over %s', (transport) => {
-    it('is let in when it is good, and refused when it is not, for every kind of call', async () => {
+    it('is accepted if valid and refused if not, for every kind of call', async () => {
       const client = clientOver(transport);
       const everyCall = (headers: Record<string, string>): [string, () => Promise<unknown>][] => [
         ['unary', () => client.listFiles({}, { headers })],
@@ -222,7 +222,7 @@ describe('a token', () => {
     });
   });
 
-  it('ends the streams that it began when it ends, also for who waits', async () => {
+  it('ends its streams when it expires, also waiting ones', async () => {
     const file = { owner: 'worker' };
     const large = { file, headers: bearer(await good()) };
     const { id: fileId } = await upload(clientOver('gRPC'), randomContent(32 * 2 ** 20), large);
@@ -368,7 +368,7 @@ describe('a token', () => {
     );
   });
 
-  it('is told how it is to be sent by HTTP as well', async () => {
+  it('is asked for in www-authenticate over HTTP', async () => {
     const url = `${service.url}/asset.v1.AssetService/ListFiles`;
     const headers = { 'content-type': 'application/json' };
     const response = await fetch(url, { method: 'POST', headers, body: '{}' });
@@ -376,7 +376,7 @@ describe('a token', () => {
     expect(response.headers.get('www-authenticate')).toBe('Bearer');
   });
 
-  it('comes before everything that is wrong with the call', async () => {
+  it('is checked before everything else in the call', async () => {
     const client = clientOver('gRPC');
     const wrong = { fileId: '' };
     expect(await failureOf(client.getFile(wrong))).toMatchObject({ reason: 'CREDENTIALS_MISSING' });
@@ -385,12 +385,12 @@ describe('a token', () => {
     });
   });
 
-  it('is not asked for by health and reflection', async () => {
+  it('is not needed for health and reflection', async () => {
     expect(await healthOf(service.url)).toBe('SERVING');
     expect(await healthOf(service.url, 'identity')).toBe('SERVING');
   });
 
-  it('is never in the log, whose lines name who called and for whom', async () => {
+  it('is never in the log, whose lines name principal and end user', async () => {
     const [token, user] = [
       await good({ sub: 'bff', scope: 'asset:act-for-user' }),
       await good({ sub: 'ann' }),
@@ -405,7 +405,7 @@ describe('a token', () => {
     }
   });
 
-  it('of a key that was withdrawn ends, and one of a new key is known at once', async () => {
+  it('of a withdrawn key stops working, and one of a new key works at once', async () => {
     const old = await good();
     await call(bearer(old));
     await issuer.rotate(true);
@@ -425,7 +425,7 @@ describe('a token', () => {
     expect(issuer.fetches - before).toBeLessThanOrEqual(2 * Math.ceil(seconds) + 2);
   });
 
-  it('is verified on with the last keys while the issuer is down, and an unknown key is UNAVAILABLE', async () => {
+  it('is verified with the last keys while the issuer is down, and an unknown key is UNAVAILABLE', async () => {
     await call(bearer(await good()));
     const unknown = await sign(claims(), await makeKey('newer'));
     await issuer.goDown();

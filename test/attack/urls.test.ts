@@ -69,11 +69,11 @@ describe.each(STORES)('signed URLs of $name', ({ open }) => {
 
   const url = () => urlOf(client, file.id);
 
-  it('work as they are', async () => {
+  it('work unchanged', async () => {
     expect(await status(await url())).toBe(200);
   });
 
-  it('mean nothing once any parameter is changed, emptied, doubled or left out', async () => {
+  it('are refused once any parameter is changed, emptied, doubled or removed', async () => {
     const text = await url();
     const names = [...new URL(text).searchParams.keys()];
     expect(names).toContain('x-grant');
@@ -90,7 +90,7 @@ describe.each(STORES)('signed URLs of $name', ({ open }) => {
       ]) {
         const tampered = new URL(text);
         change(tampered.searchParams);
-        // What makes no sense at all, such as a date that is none, some tell apart from what is not permitted.
+        // What makes no sense at all, such as a date that is none, some distinguish from what is not permitted.
         expect([tampered.search, REFUSED.includes(await status(tampered.href))]).toEqual([
           tampered.search,
           true,
@@ -99,7 +99,7 @@ describe.each(STORES)('signed URLs of $name', ({ open }) => {
     }
   });
 
-  it('mean nothing with a wrong parameter before the true one', async () => {
+  it('are refused with a wrong parameter before the right one', async () => {
     const text = new URL(await url());
     for (const [name, value] of text.searchParams) {
       const wrong = `${name}=${encodeURIComponent(value.slice(0, -1) + (value.endsWith('1') ? '2' : '1'))}`;
@@ -108,7 +108,7 @@ describe.each(STORES)('signed URLs of $name', ({ open }) => {
     }
   });
 
-  it('take no further parameters', async () => {
+  it('accept no additional parameters', async () => {
     const text = await url();
     for (const more of [
       ...[
@@ -165,7 +165,7 @@ describe.each(STORES)('signed URLs of $name', ({ open }) => {
     expect(await status(await url(), { headers: { host: 'evil.example' } })).toBe(403);
   });
 
-  it('are not let further by headers', async () => {
+  it('gain nothing from headers', async () => {
     const text = new URL(await url());
     text.searchParams.delete(setup.bucket ? 'X-Amz-Signature' : 'x-grant');
     for (const headers of [

@@ -137,14 +137,14 @@ describe('file catalog: pocketbase with a collection that exists', () => {
     expect((await catalog.get(oldIds)).size).toBe(25);
   });
 
-  it('never tells a legacy link, nor what the collection hides', async () => {
+  it('never returns a legacy link or a hidden field', async () => {
     const told = JSON.stringify([...(await catalog.get(oldIds)).values()]);
     for (const secret of ['bucket.example.com', 'old_', 'hush', 'document', 'secret', 'url']) {
       expect(told).not.toContain(secret);
     }
   });
 
-  it('never writes one either', async () => {
+  it('never writes a legacy link', async () => {
     for (const name of ['document', 'url', 'secret', 'id', 'created', 'revision', 'request_key', 'title']) {
       const attributes = { [name]: 'x' };
       const refused = { reason: 'ATTRIBUTE_INVALID', metadata: { attribute: name } };
@@ -399,7 +399,7 @@ describe('file catalog: pocketbase with nothing in it', () => {
     }
   });
 
-  it('says which field cannot hold what it is to hold', async () => {
+  it('names the field whose type cannot store its value', async () => {
     const server = await startPocketBase();
     try {
       const admin = await adminOf(server);

@@ -137,7 +137,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     expect(error.cause?.message).toContain('(internal: too_rude)');
   });
 
-  it('refuses those of a batch alone that a hook refuses', async () => {
+  it('refuses only the requests of a batch that a hook refuses', async () => {
     const { id: reservationId } = await reserve(catalog);
     const names = ['create:409', 'a', 'b', 'create:forbidden', 'create:nothing', 'c', 'committed', 'd'];
     const creating = names.map((name) => catalog.create(newFile({ name }), { reservationId }));
@@ -176,7 +176,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     expect(plain(await getFile(catalog, doomed.id))).toEqual(plain(doomed));
   });
 
-  it('tells a hook that lets nothing happen, without an error, from success', async () => {
+  it('distinguishes a hook that silently skips the write from success', async () => {
     const id = newId();
     const refused = { reason: 'CATALOG_REFUSED' };
     expect(await failure(createFile(catalog, { id, name: 'create:nothing' }))).toMatchObject(refused);
@@ -200,7 +200,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     }
   });
 
-  it('never takes a value for kept that a hook has changed', async () => {
+  it('never reports a value as kept that a hook changed', async () => {
     const [id, requestKey] = [newId(), newId()];
     const owner = { reason: 'CATALOG_REFUSED', metadata: { field: 'owner' } };
     const note = { reason: 'ATTRIBUTE_INVALID', metadata: { attribute: 'note' } };
@@ -243,7 +243,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     const options = { upload: { revision: 1 } };
     const finished = await catalog.create(newFile({ id: session, name: 'committed' }), options);
     expect(finished.status).toBe('created');
-    // What was changed on the way is taken back all the same.
+    // What was changed on the way is taken back anyway.
     const changing = createFile(catalog, { name: 'create:late owner' }, newId());
     await expect(changing).rejects.toMatchObject({ reason: 'CATALOG_REFUSED', metadata: { field: 'owner' } });
     const file = await getFile(catalog, id);
@@ -252,7 +252,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     expect(plain(await getFile(catalog, id))).toEqual(plain(changed));
   });
 
-  it('goes on where the settings allow fewer requests in a batch', async () => {
+  it('works where the settings allow fewer requests per batch', async () => {
     const { batch } = await admin.settings.getAll();
     const { id: reservationId } = await reserve(catalog);
     const create = () => catalog.create(newFile(), { reservationId });
@@ -264,7 +264,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     expect(await outcomes([create()])).toEqual(['ok']);
   });
 
-  it('was never made to log in again by what a hook says', async () => {
+  it('never logs in again because of a hook', async () => {
     expect(logins).toBeGreaterThan(1);
     expect(await countLogins()).toBe(logins);
   });

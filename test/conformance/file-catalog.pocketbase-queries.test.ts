@@ -155,7 +155,7 @@ describe('queries of pocketbase for lists and sums', () => {
     expect(await types('image/png')).toHaveLength(3);
     expect(await types('image/*')).toHaveLength(5);
     expect(await types('video/*')).toEqual(['video/mp4']);
-    // More than are asked for one by one.
+    // More than are asked for one at a time.
     for (let i = 0; i < 40; i++) await createFile(catalog, { contentType: `audio/x-${i}` });
     expect(await types('audio/*')).toHaveLength(40);
   });

@@ -72,7 +72,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
   }
 
   describe('names', () => {
-    it('creates no collection but the one of the default name, and that for no names of fields', async () => {
+    it('creates only the default collection, and only if no setting names fields', async () => {
       await addCollection([{ name: 'title', type: 'text' }]);
       await expectMistake(
         { collection: 'medai_1' },
@@ -243,7 +243,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       expect(await open({}).migrate()).toContain('created collection files');
     });
 
-    it('does not count where the service has never been', async () => {
+    it('is not reported where the service was never used', async () => {
       const collection = await addCollection([{ name: 'name', type: 'text' }]);
       await rename(collection, 'name', 'title');
       expect(await open({ collection }).migrate()).toContain(`added field ${collection}.name`);
@@ -251,7 +251,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
   });
 
   describe('a preview', () => {
-    it('tells all that a migration then does, and changes nothing', async () => {
+    it('lists everything that a migration then does, and changes nothing', async () => {
       const collection = await addCollection(
         [
           { name: 'url', type: 'url', required: true },
@@ -330,7 +330,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       expect((await mended.update(file.id, file.revision, { name: 'b' })).name).toBe('b');
     });
 
-    it('tells of a default whose record is not there', async () => {
+    it('reports a default whose record does not exist', async () => {
       const { collectionId, ids } = await addTargets(admin, 'folders');
       const field = { name: 'folder', type: 'relation', collectionId, maxSelect: 1, required: true };
       const collection = await addCollection([{ ...field, hidden: true }]);
@@ -418,7 +418,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       }
     });
 
-    it('tells of ids that are not those of the service', async () => {
+    it('reports ids of another form', async () => {
       const id = { name: 'id', type: 'text', system: true, primaryKey: true, required: true };
       const long = { ...id, min: 20, max: 20, pattern: '^[a-z0-9]+$', autogeneratePattern: '[a-z0-9]{20}' };
       const collection = await addCollection([long]);
@@ -491,16 +491,16 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
     expect(more).toEqual([]);
   });
 
-  describe('ways past the service', () => {
+  describe('ways around the service', () => {
     const anyone = '@request.auth.id != ""';
 
-    it('finds none in what the service makes', async () => {
+    it('finds none in what the service creates', async () => {
       const catalog = open({});
       await catalog.migrate();
       expect(await catalog.inspect(NO_NAMES)).toEqual([]);
     });
 
-    it('tells of each rule by its name and text', async () => {
+    it('reports each rule by its name and text', async () => {
       const rules = {
         listRule: '',
         viewRule: anyone,
@@ -524,7 +524,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       ]);
     });
 
-    it('tells of open collections of its own, of cascades and of files that are not protected', async () => {
+    it('reports open collections of the service, cascades and unprotected files', async () => {
       await open({}).migrate();
       await admin.collections.update('asset_uploads', { listRule: '', updateRule: anyone });
       const { collectionId } = await addTargets(admin, 'albums');

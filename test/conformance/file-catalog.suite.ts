@@ -28,7 +28,7 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
     beforeAll(async () => {
       subject = await start();
       catalog = subject.open();
-      // Before there is anything: it tells what would be done, twice the same, since it does nothing.
+      // Before there is anything: it tells what would be done, twice the same, because it does nothing.
       const planned = await catalog.planMigration();
       expect(planned.length).toBeGreaterThan(0);
       expect(planned.every((line) => line.startsWith('would '))).toBe(true);
@@ -45,7 +45,7 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       await subject?.dispose();
     });
 
-    it('knows its name and that it is well', async () => {
+    it('knows its name, and check resolves', async () => {
       expect(catalog.kind).toBe(kind);
       await catalog.check();
       expect(await catalog.inspect({ relations: [], usages: [] })).toEqual([]);

@@ -97,7 +97,7 @@ describe('the audit log', () => {
     });
   });
 
-  it('has what was not allowed, also of a file that there is not', async () => {
+  it('records what was denied, also for files that do not exist', async () => {
     const headers = { ...(await bearer('mallory')), 'x-request-id': 'no-1' };
     const failure = await failureOf(client.getFile({ fileId: 'a'.repeat(15) }, { headers }));
     expect(failure.code).toBe('PERMISSION_DENIED');
@@ -143,7 +143,7 @@ describe('the audit log', () => {
     expect(Date.parse(String(grant['expires']))).toBe(Number(expireTime!.seconds) * 1000);
   });
 
-  it('has who could not say who they are, and believes nothing of what they said', async () => {
+  it('records failed authentications without their unproven claims', async () => {
     const forged = `${await issuer.token({ sub: 'root' })}x`;
     const headers = { authorization: `Bearer ${forged}`, 'x-request-id': 'who-1' };
     await failureOf(client.listFiles({}, { headers }));

@@ -163,7 +163,7 @@ describe('several ids', () => {
     );
   });
 
-  it('of one alone print it as before, and --json makes it a line', async () => {
+  it('of a single file are printed indented, and with --json on one line', async () => {
     const at = ['-u', service.url];
     const id = idOf(await cli(['upload', 'a.txt', ...at]));
     const [pretty, line] = await Promise.all([cli(['get', id, ...at]), cli(['show', id, '--json', ...at])]);

@@ -161,7 +161,7 @@ describe('a terminal', () => {
     expect(shown).toContain('relations.p  1');
   });
 
-  it('is not steered by what a file is called', async () => {
+  it('shows no control characters of file names', async () => {
     await using worker = createWorkerClient({ baseUrl: service.url });
     // A text in an attribute may hold anything.
     const { id } = await worker.uploadFile(Buffer.from('x'), {

@@ -65,7 +65,7 @@ describe('errors', () => {
       });
     }
 
-    it('name the call, and take over the name that the caller gave it', async () => {
+    it('have the id of the call, which the caller may choose', async () => {
       const error = await client()
         .getFile({ fileId: 'x' }, { headers: { 'x-request-id': 'my-call-1' } })
         .catch((thrown: unknown) => ConnectError.from(thrown));
@@ -76,7 +76,7 @@ describe('errors', () => {
       });
     });
 
-    it('do not take over a name that would break a log or a header', async () => {
+    it('ignore a call id that would break a log or a header', async () => {
       const error = await client()
         .getFile({ fileId: 'x' }, { headers: { 'x-request-id': 'a b"{}' } })
         .catch((thrown: unknown) => ConnectError.from(thrown));

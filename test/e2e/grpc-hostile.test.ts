@@ -167,7 +167,7 @@ describe('gRPC on the wire', () => {
     });
   });
 
-  it('leaves to others what is not for it', async () => {
+  it('leaves other protocols to Connect', async () => {
     const body = Buffer.alloc(5);
     const other = (headers: OutgoingHttpHeaders) => exchange('ListFiles', body, headers);
     expect((await other({ ':method': 'PUT' })).httpStatus).toBe(405);
@@ -178,7 +178,7 @@ describe('gRPC on the wire', () => {
     expect((await other({ 'content-type': 'application/grpc-web+proto' })).httpStatus).toBe(200);
   });
 
-  it('gives up half a prefix after which nothing comes', async () => {
+  it('abandons an incomplete prefix', async () => {
     const stream = open('Upload');
     stream.write(Buffer.alloc(2));
     expect(await answerOf(stream)).toMatchObject({
@@ -218,7 +218,7 @@ describe('gRPC on the wire', () => {
     await expectAlive();
   });
 
-  it('tells a caller who goes on sending after the answer to stop', async () => {
+  it('tells a caller that still sends after the response to stop', async () => {
     const stream = open('Upload');
     const answer = answerOf(stream);
     stream.write(Buffer.from('00ffffffff', 'hex'));

@@ -72,7 +72,7 @@ describe('files of an old system, served as they lie', () => {
     }
   });
 
-  it('reads a stretch of an old file, by download and by a range of its URL', async () => {
+  it('reads a range of an old file, by download and by URL', async () => {
     const { id, content } = legacy.file('large');
     const part = await download(client, id, { readOffset: 1_000n, readLimit: 50n }, reader);
     expect(part.content).toEqual(content.subarray(1_000, 1_050));

@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 afterAll(() => removeDir(dir));
 
-/** Makes a TLS connection and leaves it to the caller; rejects where none comes about. */
+/** Makes a TLS connection and leaves it to the caller; rejects if none comes about. */
 function handshake(port: number, options: ConnectionOptions = {}): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ...options });
@@ -237,7 +237,7 @@ describe('client certificates', () => {
     expect(await healthOf(service.url)).toBe('SERVING');
   });
 
-  it('are judged by the authorities of now, also where a session is resumed', async () => {
+  it('are checked against the current authorities, also when a session is resumed', async () => {
     const { cert, key } = certificates['worker']!;
     const options = { cert, key, ca: authority.certificate.cert, ALPNProtocols: ['http/1.1'] };
     const before = await handshake(service.port, options);

@@ -48,7 +48,7 @@ describe.each([EMBEDDED, POCKETBASE])('reading on $name', (kind) => {
   }
 
   describe('a URL', () => {
-    it('says what it gives and when it ends', async () => {
+    it('comes with type, size and expiry', async () => {
       const before = Date.now();
       const answer = await client.getFileUrl({
         source: { case: 'fileId', value: file.id },
@@ -110,7 +110,7 @@ describe.each([EMBEDDED, POCKETBASE])('reading on $name', (kind) => {
       expect((await fetch(url, { headers: { 'if-none-match': '"other"' } })).status).toBe(200);
     });
 
-    it('is the same within its window, so that caches can keep it', async () => {
+    it('is the same within its time window, so that caches work', async () => {
       const ttl = { seconds: 7n * 24n * 3600n };
       const urls = [await urlOf(client, file.id, { ttl })];
       await sleep(1_100);
@@ -120,7 +120,7 @@ describe.each([EMBEDDED, POCKETBASE])('reading on $name', (kind) => {
       expect(await urlOf(client, file.id, { ttl, downloadName: 'other' })).not.toBe(urls[0]);
     });
 
-    it('does not work for anything else when it is changed', async () => {
+    it('does not work after any change', async () => {
       const text = await urlOf(client, file.id, { disposition: Disposition.ATTACHMENT });
       const other = await urlOf(client, empty.id);
       const url = new URL(text);
@@ -187,7 +187,7 @@ describe.each([EMBEDDED, POCKETBASE])('reading on $name', (kind) => {
       await got.body?.cancel();
     });
 
-    it('offers the name of the file where none is given', async () => {
+    it('offers the name of the file by default', async () => {
       const got = await fetch(await urlOf(client, file.id));
       expect(got.headers.get('content-disposition')).toMatch(/^attachment; filename="?data\.bin"?$/);
       await got.body?.cancel();

@@ -136,7 +136,7 @@ describe.each([EMBEDDED, POCKETBASE])('uploads over several calls on $name', (ki
     expect(await failureOf(client.cancelUpload({ uploadId }))).toMatchObject({ reason: 'UPLOAD_FINISHED' });
   });
 
-  it('tells the offset to go on from', async () => {
+  it('returns the offset to continue from', async () => {
     const uploadId = await start();
     await client.uploadChunk({ uploadId, data: { content: bytes(randomContent(10)) } });
     const wrong = client.uploadChunk({
@@ -185,7 +185,7 @@ describe.each([EMBEDDED, POCKETBASE])('uploads over several calls on $name', (ki
     expect((await setup.blobs()).filter((name) => name.includes(uploadId))).toEqual([]);
   });
 
-  it('sees the type of a file that comes byte by byte', async () => {
+  it('detects the type of a file that arrives byte by byte', async () => {
     const tar = Buffer.alloc(MiB / 2);
     tar.write('ustar', 257);
     const uploadId = await start(tar.length, '', { contentType: 'image/png' });
@@ -204,7 +204,7 @@ describe.each([EMBEDDED, POCKETBASE])('uploads over several calls on $name', (ki
     expect(failure).toMatchObject({ code: 'INVALID_ARGUMENT', reason: 'CONTENT_TYPE_MISMATCH' });
   });
 
-  it('is the same upload with the same request id, and the same file afterwards', async () => {
+  it('returns the same upload, and later the same file, for one request id', async () => {
     const requestId = `r-${Math.random()}`;
     const content = randomContent(5000);
     const ids = await Promise.all([1, 2, 3, 4].map(() => start(5000, requestId)));
@@ -253,7 +253,7 @@ describe.each([EMBEDDED, POCKETBASE])('uploads over several calls on $name', (ki
     expect((await download(other, uploadId)).content.equals(content)).toBe(true);
   });
 
-  it('refuses a direct upload that lies, and keeps nothing of it', async () => {
+  it('refuses a direct upload whose bytes differ from its description, and keeps nothing', async () => {
     const content = Buffer.concat([Buffer.from('MZ'), randomContent(5000)]);
     const uploadSpec = { file: { contentType: 'image/png' }, sizeBytes: BigInt(content.length) };
     const { uploadId } = await client.startUpload({ uploadSpec, transport: UploadTransport.DIRECT });
@@ -280,7 +280,7 @@ describe.each([EMBEDDED, POCKETBASE])('uploads over several calls on $name', (ki
   });
 });
 
-describe('an upload that nobody goes on with', () => {
+describe('an abandoned upload', () => {
   it('expires, and leaves nothing', async () => {
     const setup = await EMBEDDED.open();
     const service = await startService({

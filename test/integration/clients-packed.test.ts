@@ -259,7 +259,7 @@ void main();
     }
   });
 
-  it('export nothing that they are made of', async () => {
+  it('export no internals', async () => {
     const { stdout } = await run(
       process.execPath,
       ['-p', `JSON.stringify(Object.keys(require('@asset-service/bff')).sort())`],
@@ -280,7 +280,7 @@ void main();
 });
 
 describe('the examples of the READMEs', () => {
-  it('hold only what Node.js 22 can parse', async () => {
+  it('contain only what Node.js 22 can parse', async () => {
     for (const readme of [
       'README.md',
       ...['core', 'worker', 'bff'].map((name) => `clients/${name}/README.md`),

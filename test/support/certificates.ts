@@ -7,7 +7,7 @@ const openssl = async (...args: string[]) => {
   await promisify(execFile)('openssl', args);
 };
 
-/** A certificate with its key: the paths of both, and what is in them. */
+/** A certificate and its key: paths and contents. */
 export interface Certificate {
   readonly certPath: string;
   readonly keyPath: string;
@@ -15,19 +15,19 @@ export interface Certificate {
   readonly key: Buffer;
 }
 
-/** What a certificate is for. */
+/** Options of a certificate. */
 export interface CertificateOptions {
-  /** The subject as openssl writes it; `/CN=` and the name where left out. */
+  /** Subject in openssl's format; default `/CN=` and the name. */
   readonly subject?: string;
   /** Alternative names, each as a line of openssl's configuration, such as `IP.1 = 127.0.0.1`. */
   readonly alternativeNames?: readonly string[];
-  /** Days that it is good for; 2 where left out, and negative for one that has ended. */
+  /** Days of validity; default 2, negative for an expired one. */
   readonly days?: number;
 }
 
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
-/** An authority that issues certificates, in a directory of the test. */
+/** A certificate authority in a directory of the test. */
 export class Authority {
   readonly #dir: string;
   readonly #own: Certificate;
@@ -45,12 +45,12 @@ export class Authority {
     return new Authority(dir, await read(keyPath, certPath));
   }
 
-  /** Its own certificate, which is what others have to trust. */
+  /** Its own certificate, for others to trust. */
   get certificate(): Certificate {
     return this.#own;
   }
 
-  /** Issues a certificate; its files are called by `name`. */
+  /** Issues a certificate with files named `name`. */
   async issue(name: string, options: CertificateOptions = {}): Promise<Certificate> {
     const path = (suffix: string) => join(this.#dir, `${name}.${suffix}`);
     const subject = options.subject ?? `/CN=${name}`;
@@ -67,7 +67,7 @@ export class Authority {
   }
 }
 
-/** Puts other content in the place of a file at once, as whoever renews certificates does. */
+/** Replaces a file in one step, as tools that renew certificates do. */
 export async function replaceFile(path: string, content: Buffer | string): Promise<void> {
   await writeFile(`${path}.new`, content);
   await rename(`${path}.new`, path);

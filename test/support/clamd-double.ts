@@ -1,29 +1,29 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** What a {@link ClamdDouble} does with the bytes of a file. */
+/** What a {@link ClamdDouble} does with a file. */
 export type ClamdBehaviour =
-  /** Answers as a clamd that finds nothing. */
+  /** Responds like a clamd that finds nothing. */
   | 'clean'
-  /** Answers with what `answer` says. */
+  /** Responds with this text. */
   | { readonly answer: string }
-  /** Takes bytes, and never answers. */
+  /** Accepts bytes and never responds. */
   | 'silent'
-  /** Takes no bytes. */
+  /** Accepts no bytes. */
   | 'stalled'
-  /** Resets the connection after so many bytes. */
+  /** Resets the connection after this many bytes. */
   | { readonly cutAfter: number }
-  /** Says that the file is too large after so many bytes, and hangs up. */
+  /** Reports that the file is too large after this many bytes, and closes. */
   | { readonly limit: number };
 
-/** A server that speaks the protocol of clamd and fails in every way that a real one can. */
+/** A server with the protocol of clamd that fails in every way that a real one can. */
 export interface ClamdDouble {
   readonly host: string;
   readonly port: number;
   behaviour: ClamdBehaviour;
-  /** The files that were sent to their end. */
+  /** The files that were received completely. */
   readonly files: Buffer[];
-  /** Number of connections that are open. */
+  /** Number of open connections. */
   connections(): number;
   /** Refuses connections until `up` is called. */
   down(): Promise<void>;
@@ -31,10 +31,10 @@ export interface ClamdDouble {
   close(): Promise<void>;
 }
 
-/** Starts a double on a free port of the loopback. */
+/** Starts a double on a free loopback port. */
 export async function startClamdDouble(): Promise<ClamdDouble> {
   const sockets = new Set<Socket>();
-  /** Sockets that are not read, so that nobody sees their other end go. */
+  /** Sockets that are not read, so their end is not noticed. */
   const stalled = new Set<Socket>();
   const files: Buffer[] = [];
   const double = { behaviour: 'clean' as ClamdBehaviour };

@@ -5,13 +5,13 @@ import { delimiter, join } from 'node:path';
 import { freePort } from './ports.ts';
 import { makeDir, startServer, type Server } from './process.ts';
 
-/** The test file that every scanner knows, which harms nobody. In two pieces, so that no scanner minds this file. */
+/** The harmless test file that every scanner detects. In two pieces, so that scanners ignore this file. */
 export const EICAR = `X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-${'ANTIVIRUS-TEST-FILE!$H+H*'}`;
 
-/** Where distributions put it, beside the directories of PATH. */
+/** Where distributions install it, besides PATH. */
 const PLACES = ['/usr/sbin', '/usr/local/sbin'];
 
-/** The program of ClamAV, or why there is none. */
+/** Path of ClamAV's program, or why it is missing. */
 export async function clamdProgram(): Promise<{ readonly program: string } | { readonly missing: string }> {
   const given = process.env.ASSET_TEST_CLAMD_BIN;
   const places = (process.env.PATH ?? '').split(delimiter);
@@ -25,14 +25,14 @@ export async function clamdProgram(): Promise<{ readonly program: string } | { r
   return { missing: 'no clamd; install clamav-daemon, or set ASSET_TEST_CLAMD_BIN' };
 }
 
-/** A clamd of one's own. */
+/** A clamd of the test. */
 export type Clamd = Server & { readonly host: string; readonly port: number };
 
-/** Starts a clamd that knows nothing but EICAR, and takes files of at most 16 MiB. About a second. */
+/** Starts a clamd that detects only EICAR and accepts files up to 16 MiB. Takes about a second. */
 export async function startClamd(program: string): Promise<Clamd> {
   const dir = await makeDir('clamd');
   const [host, port] = ['127.0.0.1', await freePort()];
-  // A signature of ClamAV's own format: name, kind of file, place in it, bytes.
+  // A signature in ClamAV's format: name, kind of file, offset, bytes.
   const signature = `Eicar-Test-Signature:0:*:${Buffer.from(EICAR).toString('hex')}\n`;
   await writeFile(join(dir, 'own.ndb'), signature);
   const configuration = [

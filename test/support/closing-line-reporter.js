@@ -5,15 +5,15 @@ import { relative } from 'node:path';
 const SLOWEST = 10;
 
 /**
- * A Jest reporter that names what was skipped and the slowest files, and ends the output with one plain line, for
- * people and for scripts: `N passed, N failed`, and `, N skipped` where tests were skipped. A test file that could not
- * be run counts as one failure.
+ * A Jest reporter that lists skipped tests and the slowest files. The last line of output is for people and
+ * scripts: `N passed, N failed`, with `, N skipped` if tests were skipped. A test file that could not run counts as
+ * one failure.
  */
 export default class ClosingLineReporter {
   #picked;
 
   constructor({ testNamePattern }) {
-    // Whoever picks tests by name knows that the others are skipped.
+    // Whoever selects tests by name knows that the others are skipped.
     this.#picked = Boolean(testNamePattern);
   }
 
@@ -28,20 +28,20 @@ export default class ClosingLineReporter {
     if (results.testResults.length > 1)
       process.stdout.write(`\nSlowest files:\n${slowest(results.testResults)}\n`);
 
-    // At exit, since Jest goes on after its reporters: with the teardown, and with its own verdict.
+    // At exit, because Jest continues after its reporters with the teardown and its own verdict.
     process.on('exit', (code) => {
       let failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
-      // Whatever else makes the run fail must not look like success.
+      // Any other failure of the run must not look like success.
       if (failed === 0 && (code !== 0 || !results.success)) failed = 1;
       const counts = [`${results.numPassedTests} passed`, `${failed} failed`];
       if (skipped.length > 0) counts.push(`${skipped.length} skipped`);
-      // Past the stream, which Jest closes when it ends on an error.
+      // Directly, because Jest closes the stream when it ends on an error.
       writeSync(process.stdout.fd, `${counts.join(', ')}\n`);
     });
   }
 }
 
-/** A line for each of the files that took longest, with its seconds. */
+/** One line for each of the slowest files, with its seconds. */
 function slowest(testResults) {
   return testResults
     .map(({ testFilePath, perfStats }) => ({

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { ROOT } from './install.ts';
 
-/** What the tests look at in `docker-compose.yml`. */
+/** The parts of `docker-compose.yml` that the tests check. */
 export interface ComposeFile {
   readonly services: Readonly<Record<string, ComposeService>>;
   readonly configs: Readonly<Record<string, { readonly content?: string; readonly file?: string }>>;
@@ -27,18 +27,18 @@ export interface ComposeService {
 /** A variable that the file reads: `${NAME:?message}` or `${NAME:-default}`. */
 const VARIABLE = /\$\{([A-Z0-9_]+):([?-])([^}]*)\}/g;
 
-/** Text of `docker-compose.yml`, as it is. */
+/** Text of `docker-compose.yml`. */
 export function composeText(): string {
   return readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8');
 }
 
-/** The variables that `text` reads, each once; `required` are those that have no default. */
+/** The variables that `text` reads, without duplicates; `required` are those without a default. */
 export function composeVariables(text: string): { readonly name: string; readonly required: boolean }[] {
   const found = [...text.matchAll(VARIABLE)].map(([, name = '', kind]) => [name, kind === '?'] as const);
   return [...new Map(found)].map(([name, required]) => ({ name, required }));
 }
 
-/** `text` with the values of its variables put in, as compose does it. */
+/** `text` with the values of its variables, like compose. */
 export function fillIn(text: string, values: Readonly<Record<string, string>>): string {
   return text.replace(VARIABLE, (_, name: string, kind: string, otherwise: string) => {
     const value = values[name] || (kind === '-' ? otherwise : undefined);
@@ -47,7 +47,7 @@ export function fillIn(text: string, values: Readonly<Record<string, string>>): 
   });
 }
 
-/** Reads what {@link fillIn} made. */
+/** Parses the result of {@link fillIn}. */
 export function parseCompose(text: string): ComposeFile {
   return parse(text) as ComposeFile;
 }

@@ -7,7 +7,7 @@ export type Contained<Address> = Address & {
   dispose(): Promise<void>;
 };
 
-/** Tells whether a container engine answers. */
+/** Returns whether a container engine answers. */
 export async function hasContainerEngine(): Promise<boolean> {
   try {
     await getContainerRuntimeClient();

@@ -6,15 +6,15 @@ import { startVersityGW } from './versitygw.ts';
 import { serverProgram } from './install.ts';
 
 declare global {
-  /** What the run started, for `global-teardown.ts`. */
+  /** The servers of the run, for `global-teardown.ts`. */
 
   var startedServers: { dispose(): Promise<void> }[] | undefined;
 }
 
 /**
- * Starts the servers that all test files share and leaves their addresses in the environment: a SeaweedFS, a
- * VersityGW and a PostgreSQL. Each is taken from the environment if it is named there, else it runs in
- * a container if an engine answers, else as a program that is installed on first use.
+ * Starts the servers that all test files share and stores their addresses in the environment: a SeaweedFS, a
+ * VersityGW and a PostgreSQL. A server is taken from the environment if set there; otherwise it runs in a container
+ * if an engine answers, otherwise as a program that is installed on first use.
  */
 export default async function globalSetup(): Promise<void> {
   const started: { dispose(): Promise<void> }[] = [];
@@ -55,7 +55,7 @@ export default async function globalSetup(): Promise<void> {
         console.warn(`\nTests on VersityGW are skipped: ${env[SHARED.versitygwMissing]}.`);
       }
     })(),
-    // Test files start their own PocketBase; installing it here keeps the wait out of their time limits.
+    // Test files start their own PocketBase; installing it here keeps that out of their time limits.
     serverProgram('pocketbase'),
   ]);
   const failed = results.find((result) => result.status === 'rejected');
@@ -66,7 +66,7 @@ export default async function globalSetup(): Promise<void> {
 }
 
 async function containerStarters(): Promise<typeof import('./containers.ts') | undefined> {
-  // Asking costs a second and a library, so only where there may be an engine.
+  // The check takes a second and a library, so it runs only if there may be an engine.
   if (!process.env.DOCKER_HOST && !existsSync('/var/run/docker.sock')) return undefined;
   const containers = await import('./containers.ts');
   return (await containers.hasContainerEngine()) ? containers : undefined;

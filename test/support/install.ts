@@ -15,7 +15,7 @@ interface Installable {
   readonly version: string;
   /** Path of the program in that directory. */
   readonly program: string;
-  /** Environment variable that names a program to use instead. */
+  /** Environment variable with the path of a program to use instead. */
   readonly override: string;
   readonly install: (dir: string) => Promise<void>;
 }
@@ -102,7 +102,10 @@ const INSTALLABLES = {
   },
 } satisfies Record<string, Installable>;
 
-/** Takes PgBouncer, and the libraries that a plain Debian has not, from Debian's packages without installing them. */
+/**
+ * Extracts PgBouncer, and libraries that a minimal Debian does not have, from Debian's packages without installing
+ * them.
+ */
 async function installPgBouncer(dir: string): Promise<void> {
   const packages = 'pgbouncer libevent-2.1-7 libc-ares2';
   await run('sh', ['-c', `cd "$1" && apt-get download ${packages}`, 'download', dir]);
@@ -114,8 +117,8 @@ async function installPgBouncer(dir: string): Promise<void> {
 }
 
 /**
- * Takes Keycloak from Maven, and does once what it would do at its first start: builds it, and makes its database with the
- * administrator `admin`. Wants Java 17 and Maven.
+ * Downloads Keycloak from Maven and does the work of its first start: builds it, and creates its database with the
+ * administrator `admin`. Needs Java 17 and Maven.
  */
 async function installKeycloak(dir: string): Promise<void> {
   await run('java', ['-version']);
@@ -160,7 +163,7 @@ export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<st
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial);
     await install(partial);
-    // A directory under its final name is always whole.
+    // Renamed at the end, so that a directory under its final name is always complete.
     await rename(partial, dir);
     return path;
   } finally {
@@ -174,7 +177,7 @@ export function isInstalled(name: keyof typeof INSTALLABLES): boolean {
   return Boolean(process.env[override]) || existsSync(join(CACHE, version, program));
 }
 
-/** Waits for a lock file; takes over that of a process which is gone. */
+/** Waits for a lock file; takes over that of a dead process. */
 async function lock(path: string): Promise<() => Promise<void>> {
   for (;;) {
     try {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 /** The audience of {@link Issuer} tokens. */
 export const AUDIENCE = 'asset-service';
 
-/** A pair of keys that an issuer signs with. */
+/** A signing key pair of an issuer. */
 export interface IssuerKey {
   readonly kid: string;
   readonly alg: string;
@@ -14,43 +14,43 @@ export interface IssuerKey {
   readonly jwk: JWK;
 }
 
-/** How a token is made other than usual. */
+/** Options of a token. */
 export interface TokenOptions {
   readonly key?: IssuerKey;
-  /** Fields of the header beside `alg` and `kid`. */
+  /** Header fields besides `alg` and `kid`. */
   readonly header?: Readonly<Record<string, unknown>>;
 }
 
-/** An OpenID Connect issuer with keys of its own, as far as a service that verifies tokens sees one. */
+/** An OpenID Connect issuer with its own keys. */
 export interface Issuer {
   readonly url: string;
-  /** Where its keys are. */
+  /** URL of its keys. */
   readonly jwksUrl: string;
-  /** The key that it signs with at present. */
+  /** The current signing key. */
   readonly key: IssuerKey;
-  /** The keys that it shows. */
+  /** The published keys. */
   jwks(): { readonly keys: readonly JWK[] };
-  /** Times that its keys were asked for. */
+  /** How often its keys were fetched. */
   readonly fetches: number;
-  /** A token for the service with these claims, good for five minutes; a claim that is undefined is left out. */
+  /** A token for the service with these claims, valid for five minutes; a claim that is undefined is omitted. */
   token(claims?: Readonly<Record<string, unknown>>, options?: TokenOptions): Promise<string>;
-  /** Signs with a new key from now on. The old one is shown on where `keepOld` says so. */
+  /** Signs with a new key from now on. `keepOld` keeps the old one published. */
   rotate(keepOld?: boolean): Promise<void>;
-  /** Answers nobody. */
+  /** Stops answering. */
   goDown(): Promise<void>;
-  /** Answers again, at the same address. */
+  /** Answers again at the same address. */
   comeUp(): Promise<void>;
   dispose(): Promise<void>;
 }
 
-/** Makes a key; RS256 where nothing else is said. */
+/** Creates a key; default RS256. */
 export async function makeKey(kid: string, alg = 'RS256'): Promise<IssuerKey> {
   const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' };
   return { kid, alg, privateKey: privateKey as unknown as KeyObject, jwk };
 }
 
-/** Signs claims, exactly those. */
+/** Signs exactly these claims. */
 export function sign(
   claims: Readonly<Record<string, unknown>>,
   { alg, kid, privateKey }: IssuerKey,
@@ -59,7 +59,7 @@ export function sign(
   return new SignJWT(claims).setProtectedHeader({ alg, kid, ...header }).sign(privateKey);
 }
 
-/** Starts an issuer on the loopback. */
+/** Starts an issuer on loopback. */
 export async function startIssuer(): Promise<Issuer> {
   let key = await makeKey('first');
   let shown: JWK[] = [key.jwk];

@@ -4,14 +4,14 @@ import { ROOT, serverProgram } from './install.ts';
 import { freePorts } from './ports.ts';
 import { makeDir, startServer, type Server } from './process.ts';
 
-/** What the realm of the compose file leaves open. */
+/** The secrets that the realm of the compose file needs. */
 export const KEYCLOAK_SECRETS = {
   KEYCLOAK_BFF_SECRET: 'bff-secret',
   KEYCLOAK_WORKER_SECRET: 'worker-secret',
   KEYCLOAK_USER_PASSWORD: 'user-password',
 } as const;
 
-/** The administrator that the installation is made with. */
+/** The administrator of the installation. */
 export const KEYCLOAK_ADMIN = { username: 'admin', password: 'admin-password' } as const;
 
 /** A Keycloak with the realm of the compose file. */
@@ -23,11 +23,11 @@ export interface Keycloak extends Server {
   readonly tokenUrl: string;
 }
 
-/** Starts a Keycloak of one's own: about fifteen seconds, and more on a busy machine. */
+/** Starts a Keycloak of the test. Takes about fifteen seconds, more on a busy machine. */
 export async function startKeycloak(): Promise<Keycloak> {
   const installed = dirname(dirname(await serverProgram('keycloak')));
   const dir = await makeDir('keycloak');
-  // What it writes is its own, and what it only reads is shared.
+  // It has its own copy of what it writes; the rest is shared.
   for (const name of await readdir(installed)) {
     if (name === 'bin' || name === 'data')
       await cp(join(installed, name), join(dir, name), { recursive: true });

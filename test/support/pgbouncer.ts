@@ -5,15 +5,15 @@ import { freePort } from './ports.ts';
 import { query } from './postgres.ts';
 import { makeDir, startServer, type Server } from './process.ts';
 
-/** A PgBouncer of one's own, as its package configures it. */
+/** A PgBouncer of the test, configured like its package. */
 export type PgBouncer = Server & {
-  /** URL of the database that it was started for. */
+  /** URL of its database. */
   readonly url: string;
 };
 
 /**
- * Starts a PgBouncer before the database of this URL. Where transactions share connections there are four; where each client
- * has its own there are 20, as the package has it.
+ * Starts a PgBouncer in front of the database of this URL. It has four connections with transaction pooling, and 20
+ * with session pooling, as in the package.
  */
 export async function startPgBouncer(
   databaseUrl: string,
@@ -21,7 +21,7 @@ export async function startPgBouncer(
 ): Promise<PgBouncer> {
   const program = await serverProgram('pgbouncer');
   const isRoot = process.getuid?.() === 0;
-  // It will not serve as root.
+  // It refuses to run as root.
   const dir = await makeDir('pgbouncer', isRoot ? { uid: 65_534, gid: 65_534 } : undefined);
   const port = await freePort();
   const { hostname, port: serverPort, username } = new URL(databaseUrl);

@@ -4,22 +4,22 @@ import { serverProgram } from './install.ts';
 import { freePort } from './ports.ts';
 import { makeDir, run, startServer, type Server } from './process.ts';
 
-/** A PocketBase of one's own, with a superuser. */
+/** A PocketBase of the test, with a superuser. */
 export type PocketBaseServer = Server & {
   readonly url: string;
   readonly email: string;
   readonly password: string;
 };
 
-/** How {@link startPocketBase} starts one; everything may be left out. */
+/** Options of {@link startPocketBase}. */
 export interface PocketBaseOptions {
-  /** Data directory; one that goes with the server where left out. */
+  /** Data directory; default one that is removed with the server. */
   readonly dir?: string;
-  /** Port of the loopback; a free one where left out. */
+  /** Loopback port; default a free one. */
   readonly port?: number;
-  /** True to have every SQL statement that it sends in its log. */
+  /** True logs every SQL statement. */
   readonly logsSql?: boolean;
-  /** Directory of JavaScript migrations that it applies when it starts. */
+  /** Directory of JavaScript migrations, applied at start. */
   readonly migrationsDir?: string;
   /** JavaScript hooks that it runs. */
   readonly hooks?: string;
@@ -28,7 +28,7 @@ export interface PocketBaseOptions {
 const EMAIL = 'test@example.com';
 const PASSWORD = 'test-password-1234';
 
-/** Starts a PocketBase; a test may stop, kill and restart it on the same port and data. Half a second. */
+/** Starts a PocketBase. A test may stop, kill and restart it on the same port and data. Takes half a second. */
 export async function startPocketBase(options: PocketBaseOptions = {}): Promise<PocketBaseServer> {
   const program = await serverProgram('pocketbase');
   const dir = options.dir ?? (await makeDir('pocketbase'));

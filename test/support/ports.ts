@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 
 /**
- * Ports that no system hands out by itself: below those from which outgoing connections and `listen(0)` are served, one of
- * which could take a port between the moment it was found free and the start of the server that it is for.
+ * Ports that the system does not assign by itself: below the range for outgoing connections and `listen(0)`, which
+ * could take a port between the check and the start of a server.
  */
 const [FIRST, LAST] = [10_000, 32_000];
 
-/** Returns `count` different TCP ports of the loopback that nobody listens on. */
+/** Returns `count` different free loopback TCP ports. */
 export async function freePorts(count: number): Promise<number[]> {
   const held = new Map<number, Server>();
   while (held.size < count) {
@@ -21,13 +21,13 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...held.keys()];
 }
 
-/** Returns one free TCP port of the loopback. */
+/** Returns one free loopback TCP port. */
 export async function freePort(): Promise<number> {
   const [port] = await freePorts(1);
   return port!;
 }
 
-/** Listens on a port of the loopback; undefined where that is taken. */
+/** Listens on a loopback port; undefined if it is taken. */
 async function listen(port: number): Promise<Server | undefined> {
   const server = createServer().listen(port, '127.0.0.1');
   try {

@@ -4,11 +4,11 @@ import pg from 'pg';
 import { freePort } from './ports.ts';
 import { makeDir, run, startServer, type Identity, type Server } from './process.ts';
 
-/** A PostgreSQL of one's own. */
+/** A PostgreSQL of the test. */
 export type Postgres = Server & {
-  /** URL of the database `postgres`, for a superuser. */
+  /** URL of the database `postgres` for a superuser. */
   readonly url: string;
-  /** Where its socket is. */
+  /** Directory of its socket. */
   readonly dir: string;
   readonly port: number;
 };
@@ -16,15 +16,18 @@ export type Postgres = Server & {
 /** PostgreSQL refuses to run as root; this is `nobody`. */
 const NOBODY: Identity = { uid: 65_534, gid: 65_534 };
 
-/** What {@link startPostgres} has besides; everything may be left out. */
+/** Options of {@link startPostgres}. */
 export interface PostgresServerOptions {
-  /** Certificate and key of the server, which then speaks TLS as well. */
+  /** Certificate and key of the server, which then also accepts TLS. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
-  /** Lines of pg_hba.conf that go before those which let everybody in. */
+  /** Lines of pg_hba.conf before those that admit everybody. */
   readonly hba?: readonly string[];
 }
 
-/** Starts a PostgreSQL that a test may kill and restart. It also listens on a socket in its `dir`. About two seconds. */
+/**
+ * Starts a PostgreSQL that a test may kill and restart. It also listens on a socket in its `dir`. Takes about two
+ * seconds.
+ */
 export async function startPostgres(options: PostgresServerOptions = {}): Promise<Postgres> {
   const identity = process.getuid?.() === 0 ? NOBODY : undefined;
   const dir = await makeDir('postgres', identity);
@@ -45,7 +48,7 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
     await initdb(bin);
   } catch (error) {
     if (!identity || !isUnreachable(error)) throw error;
-    // The repository lies where only root can read, such as /root.
+    // The repository may be in a directory that only root can read, such as /root.
     await cp(dirname(packaged), join(dir, 'native'), { recursive: true, verbatimSymlinks: true });
     bin = join(dir, 'native', 'bin');
     await initdb(bin);
@@ -72,7 +75,7 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
       ...['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1'],
       ...['-c', `unix_socket_directories=${dir}`, '-c', 'max_connections=200'],
       ...(tls ? ['-c', 'ssl=on'] : []),
-      // A killed process loses nothing that the kernel has; only a power cut would.
+      // A killed process loses nothing that the kernel has; only a power failure would.
       ...['-c', 'fsync=off'],
     ],
     identity,
@@ -82,13 +85,13 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
       await query(url, 'select 1');
       return true;
     },
-    // "Fast": does not wait for its clients to go.
+    // "Fast" shutdown: does not wait for clients.
     stopSignal: 'SIGINT',
   });
   return Object.assign(server, { url, dir, port });
 }
 
-/** Runs one statement on a connection of its own. */
+/** Runs one statement on a new connection. */
 export async function query(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on('error', () => undefined);
@@ -100,7 +103,7 @@ export async function query(url: string, statement: string): Promise<void> {
   }
 }
 
-/** True if a program could not be run since its user may not even look into the directory above it. */
+/** True if a program could not run because its user may not read a directory above it. */
 function isUnreachable(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'EACCES' || code === 'ENOENT';

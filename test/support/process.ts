@@ -23,9 +23,9 @@ export interface ServerSpec {
   readonly dir: string;
   /** True if `dir` was made for this server and goes with it. */
   readonly ownsDir: boolean;
-  /** Tells whether the server answers; a rejection counts as no. */
+  /** Returns whether the server answers; a rejection counts as no. */
   readonly ready: () => Promise<boolean>;
-  /** Time in which it has to answer, in milliseconds; 30 seconds where left out. */
+  /** Time in which it has to answer, in milliseconds; 30 seconds if omitted. */
   readonly startTimeoutMs?: number;
   /** What makes it stop in good order. */
   readonly stopSignal?: NodeJS.Signals;
@@ -169,7 +169,7 @@ async function answers({ ready }: ServerSpec): Promise<boolean> {
   }
 }
 
-/** Makes a directory of its own under the system's temporary one, for `identity` where given. */
+/** Makes a directory of its own under the system's temporary one, for `identity` if given. */
 export async function makeDir(name: string, identity?: Identity): Promise<string> {
   const base = identity ? await openBase() : tmpdir();
   const dir = await mkdtemp(join(base, `asset-test-${name}-`));

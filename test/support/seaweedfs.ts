@@ -2,7 +2,7 @@ import { freePorts } from './ports.ts';
 import { serverProgram } from './install.ts';
 import { makeDir, startServer, type Server } from './process.ts';
 
-/** Where an S3 answers and how to sign for it. */
+/** Address and credentials of an S3. */
 export interface S3Address {
   readonly endpoint: string;
   readonly region: string;
@@ -10,13 +10,13 @@ export interface S3Address {
   readonly secretAccessKey: string;
 }
 
-/** A SeaweedFS of one's own. */
+/** A SeaweedFS of the test. */
 export type SeaweedFS = Server & S3Address;
 
-/** The keys of every S3 that the tests start. */
+/** Credentials of every S3 that the tests start. */
 export const S3_KEYS = { accessKeyId: 'asset-test', secretAccessKey: 'asset-test-secret' };
 
-/** Starts a SeaweedFS that a test may kill and restart; it has no bucket yet. About a second. */
+/** Starts a SeaweedFS without buckets that a test may kill and restart. Takes about a second. */
 export async function startSeaweedFS(): Promise<SeaweedFS> {
   const program = await serverProgram('weed');
   const dir = await makeDir('seaweedfs');

@@ -5,34 +5,34 @@ import { FLAGS, ROOT } from './install.ts';
 import { freePort } from './ports.ts';
 import { makeDir, startServer, type Server } from './process.ts';
 
-/** The service as a process of its own, as operators run it. */
+/** The service as a separate process, as operators run it. */
 export type Service = Server & {
-  /** Where it answers, such as `http://127.0.0.1:40001`; the same in every life. */
+  /** Its address, such as `http://127.0.0.1:40001`; stays the same after a restart. */
   readonly url: string;
   readonly port: number;
-  /** Sends it a signal and waits for nothing. */
+  /** Sends it a signal without waiting. */
   signal(signal: NodeJS.Signals): void;
-  /** Stops it in good order and starts it again. */
+  /** Stops it normally and starts it again. */
   restart(): Promise<void>;
-  /** The lines of its log that are JSON, parsed; of all its lives. Those of the audit log are left out. */
+  /** The JSON lines of its log since its first start, parsed, without those of the audit log. */
   logLines(): Record<string, unknown>[];
-  /** The lines of the audit log on its standard output. */
+  /** The audit log lines on its standard output. */
   auditLines(): Record<string, unknown>[];
 };
 
-/** How {@link startService} starts one. */
+/** Options of {@link startService}. */
 export interface ServiceOptions {
-  /** What it waits for: SERVING by default, or any answer, for a service whose dependencies are down. */
+  /** What to wait for: SERVING by default, or any answer, for a service whose dependencies are down. */
   readonly until?: 'serving' | 'answering';
-  /** Port of the loopback; a free one where left out. */
+  /** Loopback port; default a free one. */
   readonly port?: number;
-  /** True for the program in dist, which the image runs; it has to be built. The sources where left out. */
+  /** True for the built program in dist, as in the image; default the sources. */
   readonly built?: boolean;
 }
 
 /**
- * Starts `asset-service serve` with these settings, on embedded defaults where they say nothing, and waits
- * until its health is SERVING. A second one with the same settings is a replica. About two seconds.
+ * Starts `asset-service serve` with these settings, otherwise the embedded defaults, and waits until its health is
+ * SERVING. A second one with the same settings is a replica. Takes about two seconds.
  */
 export async function startService(
   env: Readonly<Record<string, string>> = {},
@@ -67,14 +67,14 @@ export async function startService(
   });
 }
 
-/** What grpc.health.v1 says of a service: SERVING, NOT_SERVING, or why it says nothing. */
+/** The answer of grpc.health.v1: SERVING, NOT_SERVING, or why there is none. */
 export async function healthOf(url: string, service = ''): Promise<string> {
   const { status, body } = await post(`${url}/grpc.health.v1.Health/Check`, JSON.stringify({ service }));
   const answer = JSON.parse(body) as { readonly status?: string };
   return answer.status ?? `HTTP ${status}`;
 }
 
-/** Waits until the health of a service is `wanted` and returns how long that took, in milliseconds. */
+/** Waits until the health of a service is `wanted`; returns how long that took, in milliseconds. */
 export async function waitForHealth(url: string, wanted: string, timeoutMs = 30_000): Promise<number> {
   const started = Date.now();
   for (;;) {
@@ -85,7 +85,7 @@ export async function waitForHealth(url: string, wanted: string, timeoutMs = 30_
   }
 }
 
-/** A POST of JSON over HTTP/1.1, with any certificate. `fetch` would insist on one that it knows. */
+/** A POST of JSON over HTTP/1.1 that accepts any certificate, which `fetch` does not. */
 function post(url: string, body: string): Promise<{ readonly status: number; readonly body: string }> {
   return new Promise((resolve, reject) => {
     const send = url.startsWith('https:') ? requestHttps : requestHttp;

@@ -1,4 +1,4 @@
-/** The least that the state of a session holds, with pieces of these revisions to remove. */
+/** A minimal state of a session, with pieces of these revisions to remove. */
 export function sessionState(...stale: number[]) {
   return {
     ...{ version: 1, caller: { principal: 'worker', endUser: '' }, description: {}, direct: false },

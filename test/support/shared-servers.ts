@@ -4,8 +4,8 @@ import { query } from './postgres.ts';
 import type { S3Address } from './seaweedfs.ts';
 
 /**
- * The environment by which the servers of a test run are found. `global-setup.ts` sets what is missing;
- * whoever sets one of them before the run has the tests use that server instead.
+ * Environment variables with the servers of a test run. `global-setup.ts` sets the missing ones; set one before the
+ * run to use another server.
  */
 export const SHARED = {
   /** A SeaweedFS, or any other S3, such as `http://127.0.0.1:8333`. */
@@ -21,12 +21,12 @@ export const SHARED = {
   secretAccessKey: 'AWS_SECRET_ACCESS_KEY',
 } as const;
 
-/** A bucket and how to reach it. */
+/** A bucket and its server. */
 export interface TestBucket extends S3Address {
   readonly bucket: string;
 }
 
-/** Makes a bucket of one's own, on the SeaweedFS of the run or on `address`. It goes with its server. */
+/** Creates a bucket on the SeaweedFS of the run or on `address`. It is not removed. */
 export async function createBucket(address: S3Address = sharedS3()): Promise<TestBucket> {
   const bucket = `test-${randomBytes(8).toString('hex')}`;
   const client = new S3Client({
@@ -43,7 +43,7 @@ export async function createBucket(address: S3Address = sharedS3()): Promise<Tes
   return { ...address, bucket };
 }
 
-/** Makes an empty database, on the PostgreSQL of the run or on `serverUrl`, and returns its URL. */
+/** Creates an empty database on the PostgreSQL of the run or on `serverUrl`; returns its URL. */
 export async function createDatabase(serverUrl: string = required(SHARED.postgresUrl)): Promise<string> {
   const name = `test_${randomBytes(8).toString('hex')}`;
   await query(serverUrl, `create database ${name}`);
@@ -57,7 +57,7 @@ export function sharedS3(): S3Address {
   return s3At(required(SHARED.s3Endpoint));
 }
 
-/** The VersityGW of the run, or why there is none. */
+/** The VersityGW of the run, or why it is missing. */
 export function sharedVersityGW(): S3Address | { readonly missing: string } {
   const missing = process.env[SHARED.versitygwMissing];
   return missing ? { missing } : s3At(required(SHARED.versitygwEndpoint));

@@ -1,34 +1,34 @@
 import { once } from 'node:events';
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
 
-/** A proxy that plays a network in trouble. */
+/** A proxy that simulates network failures. */
 export interface TcpProxy {
   readonly host: '127.0.0.1';
   readonly port: number;
-  /** `host:port`, to put in place of the target's. */
+  /** `host:port` to use instead of the target's. */
   readonly address: string;
-  /** Resets every connection, and refuses new ones. */
+  /** Resets all connections and refuses new ones. */
   cut(): Promise<void>;
-  /** Passes nothing on any more, in either direction; connections open and stay open. */
+  /** Passes nothing on in either direction; connections stay open and new ones are accepted. */
   stall(): void;
-  /** Holds every piece back for so many milliseconds, in each direction. */
+  /** Delays each chunk by this many milliseconds in each direction. */
   delay(ms: number): void;
-  /** Resets every connection, once, when so many bytes have come from the target, counted from now. */
+  /** Resets all connections, once, when the target has sent this many bytes from now on. */
   cutAfter(bytesFromTarget: number): void;
   /**
-   * Resets every connection, once, when so many bytes have gone to the target, counted from now, and then calls `onCut`
+   * Resets all connections, once, when this many bytes from now on have been sent to the target; then calls `onCut`
    * before anything else passes.
    */
   cutAfterSent(bytesToTarget: number, onCut?: () => void): void;
-  /** Bytes that came from clients so far, also those that a cut kept from the target. */
+  /** Bytes received from clients, including those that a cut kept from the target. */
   readonly bytesFromClients: number;
-  /** Passes everything again, at once. Connections that were cut stay so. */
+  /** Passes everything again at once. Cut connections stay closed. */
   restore(): Promise<void>;
   /** Ends the proxy. */
   close(): Promise<void>;
 }
 
-/** Starts a proxy on a free port of the loopback. `target` is `host:port` or a URL with a port. */
+/** Starts a proxy on a free loopback port. `target` is `host:port` or a URL with a port. */
 export async function startTcpProxy(target: string): Promise<TcpProxy> {
   const { hostname, port: targetPort } = new URL(target.includes('://') ? target : `tcp://${target}`);
   const sockets = new Set<Socket>();
@@ -38,7 +38,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   let onCutOfSent: (() => void) | undefined;
   let bytesFromClients = 0;
   let stalled = false;
-  /** What waits for the end of a stall. */
+  /** Waiting for the end of a stall. */
   let held: (() => void)[] = [];
 
   function whenFlowing(action: () => void): void {
@@ -49,7 +49,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   function pass(from: Socket, to: Socket, fromTarget: boolean): void {
     const later = (action: () => void) =>
       whenFlowing(() => {
-        // Timers of one length end in the order they were set, so pieces keep their order.
+        // Timers with equal delays fire in order, so chunks keep their order.
         if (delayMs > 0) setTimeout(() => whenFlowing(action), delayMs);
         else action();
       });
@@ -81,7 +81,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     bytesLeft = Infinity;
     bytesLeftToTarget = Infinity;
     for (const socket of sockets) {
-      // A reset while the end of the stream is still being sent leaves a handle that keeps Node from exiting.
+      // A reset while the end of the stream is being sent leaves a handle that keeps Node.js alive.
       if (socket.connecting || socket.writableEnded) socket.destroy();
       else socket.resetAndDestroy();
     }

@@ -4,15 +4,15 @@ import { isInstalled, serverProgram } from './install.ts';
 import { freePort } from './ports.ts';
 import { makeDir, startServer, type Server } from './process.ts';
 
-/** A Toxiproxy, which plays networks in trouble. */
+/** A Toxiproxy, which simulates network failures. */
 export type ToxiproxyServer = Server & { readonly client: Toxiproxy };
 
-/** True where a Toxiproxy can be had: a program to use is named or installed, or Go is there to build it. */
+/** True if a Toxiproxy is available: set, installed, or buildable with Go. */
 export function hasToxiproxy(): boolean {
   return isInstalled('toxiproxy') || spawnSync('go', ['version']).status === 0;
 }
 
-/** Starts a Toxiproxy with no proxies yet. */
+/** Starts a Toxiproxy without proxies. */
 export async function startToxiproxy(): Promise<ToxiproxyServer> {
   const program = await serverProgram('toxiproxy');
   const dir = await makeDir('toxiproxy');

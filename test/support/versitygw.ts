@@ -5,10 +5,10 @@ import { freePort } from './ports.ts';
 import { makeDir, startServer, type Server } from './process.ts';
 import { S3_KEYS, type S3Address } from './seaweedfs.ts';
 
-/** A VersityGW of one's own: another S3, over a directory. */
+/** A VersityGW of the test: another S3, over a directory. */
 export type VersityGW = Server & S3Address;
 
-/** Starts a VersityGW; it has no bucket yet. Rejects where there is neither Go nor a program to use. */
+/** Starts a VersityGW without buckets. Rejects if there is neither Go nor a program to use. */
 export async function startVersityGW(): Promise<VersityGW> {
   const program = await serverProgram('versitygw');
   const dir = await makeDir('versitygw');

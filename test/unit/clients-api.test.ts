@@ -258,7 +258,7 @@ describe('a failure of a client', () => {
     'a transport that is none': () => client.startUpload({ transport: 'pigeon' as unknown as 'direct' }),
   };
   for (const [what, call] of Object.entries(wrong)) {
-    it(`is told as what it is for ${what}`, async () => {
+    it(`has its own reason for ${what}`, async () => {
       const error: unknown = await call().then(
         () => undefined,
         (failure: unknown) => failure,
@@ -273,7 +273,7 @@ describe('a failure of a client', () => {
     expect(results.map(({ file, error }) => file?.id ?? error?.reason)).toEqual(['SOURCE_FAILED', 'abc']);
   });
 
-  it('is told as what it is for requests whose body was read', async () => {
+  it('has its own reason for requests whose body was read', async () => {
     const bff = createBffClient({ baseUrl: double.baseUrl });
     const refused = { name: 'AssetClientError', code: 'INVALID_ARGUMENT', reason: 'SOURCE_FAILED' };
     const web = new Request('http://127.0.0.1', { method: 'POST', body: 'x' });

@@ -336,7 +336,7 @@ describe('calls', () => {
     }
   });
 
-  it('repeat an update that lost a race only where no etag says otherwise', async () => {
+  it('retry an update that lost a race only without an etag', async () => {
     let calls = 0;
     const { client } = await start({
       updateMetadata: ({ file: given }) => {

@@ -48,7 +48,7 @@ describe('a connection', () => {
     expect(session!.state.remoteWindowSize).toBeGreaterThanOrEqual(31 * 1024 * 1024);
   });
 
-  it('is made anew after it was cut', async () => {
+  it('is opened again after it broke', async () => {
     await using double = await startDouble(methods);
     await using client = createAssetClient({ baseUrl: double.baseUrl, retry: { baseDelayMs: 10 } });
     for (let round = 0; round < 3; round++) {
@@ -58,7 +58,7 @@ describe('a connection', () => {
     expect(double.sessions).toHaveLength(3);
   });
 
-  it('is lost where its streams end without an error and without an answer, and made anew', async () => {
+  it('is given up if its streams end without error and response, and opened again', async () => {
     const server = createServer();
     let left = 2;
     server.on('stream', (stream: ServerHttp2Stream) => {

@@ -97,7 +97,7 @@ describe('the path of a download', () => {
     expect(await names()).toEqual([long]);
   });
 
-  it('that cannot be is told before anything is asked for, and by its own reason', async () => {
+  it('that cannot be written is reported before the download, with its own reason', async () => {
     await writeFile(at('file'), 'x');
     await writeFile(at('locked'), 'x', { mode: 0o400 });
     const impossible = [`${'漢'.repeat(84)}.txt9999`, 'none/a.bin', 'file/a.bin', 'none/', ''];

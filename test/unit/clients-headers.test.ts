@@ -76,7 +76,7 @@ describe.each(['grpc', 'connect'] as const)('headers over %s', (transport) => {
     ]);
   });
 
-  it('of a client are asked for before each call, and give way to those of the call', async () => {
+  it('of a client are requested before each call, and those of the call take precedence', async () => {
     let calls = 0;
     const { client, seen } = await start({ transport, headers: () => ({ traceparent: `t-${++calls}` }) });
     await client.forUser('ann').getFile('abc');

@@ -110,7 +110,7 @@ describe('a large upload', () => {
     expect(sessions.calls).toHaveLength(1);
   });
 
-  it('has its patience back with every progress, and loses it without', async () => {
+  it('gets all retries back with progress, and ends without', async () => {
     const told: unknown[] = [];
     const onRetry = ({ reason }: { reason?: unknown }) => told.push(reason);
     const patient = createAssetClient({
@@ -168,7 +168,7 @@ describe('a large upload', () => {
     expect(progress.at(-1)!.sentBytes).toBe(content.length);
   });
 
-  it('begins anew if the service has lost it, where the source can', async () => {
+  it('begins again if the service has lost it and the source can be read again', async () => {
     let lost = false;
     sessions.onPiece = (end) => {
       if (lost || end < 18 * MiB) return;
@@ -254,7 +254,7 @@ describe('a small stream of known size', () => {
 });
 
 describe('uploadFiles', () => {
-  it('keeps the order, the bound, and going', async () => {
+  it('keeps the order and the limit, and continues after failures', async () => {
     let running = 0;
     let most = 0;
     const many = await startDouble({

@@ -15,7 +15,7 @@ interface Kept {
   finished: boolean;
 }
 
-/** A service in memory that keeps uploads between calls, and fails where a test wants it to. */
+/** A service in memory that keeps uploads between calls, and fails if a test wants it to. */
 export class Sessions {
   readonly uploads = new Map<string, Kept>();
   /** What the calls brought, in order: where each began and how many bytes it had. */

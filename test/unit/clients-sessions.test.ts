@@ -93,8 +93,8 @@ describe('a large upload that fails for good', () => {
   });
 });
 
-describe('the patience of transfers', () => {
-  it('is bound by time and not by the number of tries', async () => {
+describe('retries of transfers', () => {
+  it('are limited by time, not by number', async () => {
     let left = 12;
     const fail = () => {
       if (left-- > 0) throw serviceError(Code.Unavailable, 'STORE_UNAVAILABLE', { retryMs: 1 });
@@ -136,7 +136,7 @@ describe('the patience of transfers', () => {
     await flaky[Symbol.asyncDispose]();
   });
 
-  it('is at its end where a quota is full', async () => {
+  it('end at a full quota', async () => {
     let calls = 0;
     sessions.onPiece = () => {
       calls += 1;

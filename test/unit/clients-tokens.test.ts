@@ -21,7 +21,7 @@ describe('a remembered token', () => {
     expect(issued).toBe(2);
   });
 
-  it('is replaced when it was refused, but not for an older one that was', async () => {
+  it('is replaced after a refusal, but not after the refusal of an older one', async () => {
     let issued = 0;
     const source = cachedToken(async () => ({ token: `t${++issued}`, expiresInSeconds: 60 }));
     expect(await source()).toBe('t1');
@@ -30,7 +30,7 @@ describe('a remembered token', () => {
     expect(issued).toBe(2);
   });
 
-  it('goes on while no other can be had, up to its end', async () => {
+  it('stays in use while no other is available, until it expires', async () => {
     let issued = 0;
     const source = cachedToken(async () => {
       if (++issued > 1) throw new Error('no more');
@@ -172,7 +172,7 @@ describe('a call that is refused for its token', () => {
     expect(await refusedWith(() => 'old')).toBe(1);
     let count = 0;
     expect(await refusedWith(() => `bad${++count}`)).toBe(2);
-    // The token of the user is at fault, so that of the service is not asked for anew.
+    // The token of the user is at fault, so that of the service is not asked for again.
     expect(await refusedWith((refused) => (refused ? 'asked for' : 'new'), 'bob')).toBe(1);
   });
 

@@ -51,7 +51,7 @@ describe('configuration', () => {
     ]);
   });
 
-  it('takes no name of a field that means nothing, or two things', () => {
+  it('refuses unknown field names and two values in one field', () => {
     const login = { _URL: 'http://127.0.0.1:1', _EMAIL: 'a@example.com', _PASSWORD: 'x' };
     const told = (fields: string, hidden = '') =>
       mistakesOf({
@@ -184,7 +184,7 @@ describe('configuration', () => {
     expect(() => policies.of('other')).toThrow(expect.objectContaining({ reason: 'USAGE_UNKNOWN' }));
   });
 
-  it('reports what is missing for who calls, by name', () => {
+  it('reports missing identity settings by name', () => {
     const namesOf = (environment: Record<string, string>) =>
       mistakesOf(environment)
         .map((line) => line.split(':')[0])
@@ -278,7 +278,7 @@ describe('configuration', () => {
       expect(doubtsOf({ ASSET_LISTEN_FILE: '/x' })).toHaveLength(1);
     });
 
-    it('leaves alone what is meant for others', () => {
+    it('ignores variables of other programs', () => {
       expect(
         doubtsOf({
           ...{ ASSET_URL: 'http://x', ASSET_TOKEN: 'x', ASSET_TOKEN_FILE: '/x', ASSET_TEST_S3_ENDPOINT: 'x' },
@@ -290,7 +290,7 @@ describe('configuration', () => {
       expect(doubtsOf({ ASSET_PORT: '9000' })).toHaveLength(1);
     });
 
-    it('names the lines of a file that say nothing, or something else than they seem to, without their text', () => {
+    it('names the lines of a file that are without effect or misleading, without their text', () => {
       const lines = [
         '# comment',
         'export ASSET_LOG_LEVEL = warn # comment',

@@ -59,7 +59,7 @@ describe('decideContentType', () => {
     ['', 'x', text('<!DOCTYPE html><script>1</script>'), 'text/html'],
     ['image/png', '', PNG, 'image/png'],
     ['IMAGE/PNG; q=1', '', PNG, 'IMAGE/PNG; q=1'],
-    // A type that says nothing is found out, but for the name: who sends it means to say nothing.
+    // A type that says nothing is found out, except for the name: who sends it means to say nothing.
     ['application/octet-stream', '', PNG, 'image/png'],
     ['binary/octet-stream', '', JPEG, 'image/jpeg'],
     ['application/octet-stream', 'notes.txt', text('hello'), 'application/octet-stream'],
@@ -133,7 +133,7 @@ describe('decideContentType', () => {
     });
   });
 
-  it('asks for a mark where the policy restricts types', async () => {
+  it('requires a signature where the policy restricts types', async () => {
     const noMark = text('just some words');
     expect(await decideContentType('image/png', '', noMark, 'none')).toBe('image/png');
     await expect(decideContentType('image/png', '', noMark, 'mark')).rejects.toMatchObject({

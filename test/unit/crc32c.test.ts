@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { combineCrc32c, crc32cOf } from '../../src/crc32c.ts';
 
 describe('CRC32C', () => {
-  it('of two stretches follows from that of each', () => {
+  it('of two ranges follows from that of each', () => {
     const bytes = fc.uint8Array({ maxLength: 5000 });
     fc.assert(
       fc.property(bytes, bytes, (first, second) => {
@@ -14,7 +14,7 @@ describe('CRC32C', () => {
     );
   });
 
-  it('combines over long stretches', () => {
+  it('combines over long ranges', () => {
     const first = Buffer.alloc(3, 7);
     const second = Buffer.alloc(70_000_001, 5);
     const whole = crc32c(second, crc32c(first));

@@ -77,7 +77,7 @@ describe('the data directory', () => {
     }
   });
 
-  it('is taken from others where an earlier version left it open, but for the directory itself', async () => {
+  it('is closed to other users where an earlier version left it open, except for the directory itself', async () => {
     await mkdir(join(dir, 'blobs'), { recursive: true });
     for (const name of ['catalog.sqlite', 'url-signing.key']) await writeFile(join(dir, name), '');
     for (const name of ['', 'blobs', 'catalog.sqlite', 'url-signing.key'])

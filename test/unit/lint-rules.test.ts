@@ -90,7 +90,7 @@ describe('the import directions', () => {
   });
 });
 
-describe('the habits', () => {
+describe('the code rules', () => {
   it.each([
     ['function', 'export function f(): void {}'],
     ['class', 'export class C {}'],

@@ -4,7 +4,7 @@ import { openLog, readable } from '../../src/log.ts';
 import { causeText } from '../../src/setup-fault.ts';
 
 describe('the log', () => {
-  it('shows no credential, should one ever be handed to it', () => {
+  it('removes credentials that are passed to it', () => {
     let written = '';
     const log = openLog('info', { write: (line) => (written += line) });
     const headers = {
@@ -63,7 +63,7 @@ describe('the log', () => {
     expect(lineOf('json', (log) => log.error({ err: new TypeError('a bug') }, 'x'))).toContain('log.test.ts');
   });
 
-  it('is read by people on a line, with a stack below it and nothing that steers their terminal', () => {
+  it('has one readable line per entry, the stack below it, and no control characters', () => {
     const line = lineOf('text', (log) => log.warn({ rpc: 'GetFile', name: 'a \u001b[2Jb\u009b2J' }, 'call'));
     expect(line).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z WARN {2}call rpc=GetFile name="a [^\n]*"\n$/);
 

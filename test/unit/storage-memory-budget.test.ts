@@ -58,7 +58,7 @@ describe('memory budget', () => {
     expect(budget.usedBytes).toBe(0);
   });
 
-  it('lets those behind go on when one that waits gives up', async () => {
+  it('serves the next when one that waits gives up', async () => {
     const budget = new MemoryBudget(100);
     const held = await budget.reserve(50);
     const abort = new AbortController();
@@ -153,7 +153,7 @@ describe('memory budget', () => {
     expect(budget.usedBytes).toBe(0);
   });
 
-  it('must be larger than nothing', () => {
+  it('must be larger than 0', () => {
     for (const bytes of [0, -1, NaN]) expect(() => new MemoryBudget(bytes)).toThrow(RangeError);
   });
 });

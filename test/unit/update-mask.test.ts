@@ -72,7 +72,7 @@ describe('changeFromMask', () => {
     expect(() => changeFromMask(current, nothing, [path])).toThrow(expect.objectContaining({ reason }));
   });
 
-  describe('a mask that JSON has bent', () => {
+  describe('a mask whose names JSON has changed', () => {
     // What fieldMaskFromJson of protobuf-es and protojson of Go make of the path that the caller wrote.
     const bent = (path: string) => path.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     const names = [

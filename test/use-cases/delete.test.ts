@@ -35,7 +35,7 @@ describe('deletion and policies', () => {
 
   const make = (usage: string) => upload(client, randomContent(100), { file: { usage } });
 
-  it('deletes softly and brings back', async () => {
+  it('soft-deletes and restores', async () => {
     const content = randomContent(100);
     const file = await upload(client, content, { file: { usage: 'note' } });
     const deleted = (await client.deleteFile({ fileId: file.id })).file!;
@@ -59,7 +59,7 @@ describe('deletion and policies', () => {
     });
   });
 
-  it('holds deletion and return to the etag', async () => {
+  it('checks the etag for delete and undelete', async () => {
     const file = await make('note');
     const stale = { code: 'ABORTED', reason: 'ETAG_MISMATCH' };
     expect(await failureOf(client.deleteFile({ fileId: file.id, etag: 'other' }))).toMatchObject(stale);
@@ -69,7 +69,7 @@ describe('deletion and policies', () => {
     await client.undeleteFile({ fileId: file.id, etag: deleted.etag });
   });
 
-  it('refuses to delete or bring back what is not there', async () => {
+  it('refuses to delete or restore what does not exist', async () => {
     const missing = { code: 'NOT_FOUND', reason: 'FILE_NOT_FOUND' };
     expect(await failureOf(client.deleteFile({ fileId: 'missing00000000' }))).toMatchObject(missing);
     expect(await failureOf(client.undeleteFile({ fileId: 'missing00000000' }))).toMatchObject(missing);
@@ -95,7 +95,7 @@ describe('deletion and policies', () => {
     await client.undeleteFile({ fileId: kept.id });
   });
 
-  it('keeps a file that is brought back in time', async () => {
+  it('keeps a file that is restored in time', async () => {
     const file = await make('brief');
     await client.deleteFile({ fileId: file.id });
     await client.undeleteFile({ fileId: file.id });
@@ -104,7 +104,7 @@ describe('deletion and policies', () => {
     expect((await download(client, file.id)).content).toHaveLength(100);
   });
 
-  it('takes what a usage allows and nothing else', async () => {
+  it('accepts what a usage allows and nothing else', async () => {
     const small = await upload(client, new Uint8Array(PNG), { file: { usage: 'avatar' } });
     expect(small.contentType).toBe('image/png');
     const blobs = (await house.blobs()).length;

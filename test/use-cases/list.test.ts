@@ -61,7 +61,7 @@ describe('lists', () => {
     expect(files.find(({ id }) => id === made[3]!.id)).toEqual(made[3]);
   });
 
-  it('picks by owner, usage, relation and type, alone and together', async () => {
+  it('filters by owner, usage, relation and type, alone and combined', async () => {
     const of = (test: (i: number) => boolean) => newestFirst(made.filter((_, i) => test(i))).sort();
     const cases: [ListRequest['filter'], (i: number) => boolean][] = [
       [{ owner: 'owner 1' }, (i) => i % 4 === 1],
@@ -79,7 +79,7 @@ describe('lists', () => {
     }
   });
 
-  it('picks by the time of creation: from inclusive, to exclusive', async () => {
+  it('filters by creation time, from inclusive, to exclusive', async () => {
     const border = made[12]!.createTime!;
     const later = await all({ filter: { createTimeFrom: border } });
     expect(later).toContain(made[12]!.id);

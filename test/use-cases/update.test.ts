@@ -62,7 +62,7 @@ describe('metadata', () => {
     expect(blank.attributes ?? {}).toEqual({});
   });
 
-  it('replaces all with a star', async () => {
+  it('replaces all writable fields with *', async () => {
     const { id } = await make();
     const changed = await update({ id, name: 'only', contentType: 'text/plain' }, '*');
     expect(changed).toMatchObject({ name: 'only', owner: '', usage: '', relations: {} });
@@ -97,7 +97,7 @@ describe('metadata', () => {
     expect((await client.getFile({ fileId: file.id })).file).toEqual(file);
   });
 
-  it('takes a mask in JSON, which bends names, for the names that file gives', async () => {
+  it('resolves names that JSON changed by those in file', async () => {
     const { id } = await make();
     const name = 'pageCount';
     const call = async (file: object, updateMask: string) => {
@@ -129,7 +129,7 @@ describe('metadata', () => {
     expect(unset).toMatchObject({ reason: 'FIELD_INVALID', fields: ['file.content_type'] });
   });
 
-  it('finds the type out again where the mask clears it', async () => {
+  it('detects the type again where the mask clears it', async () => {
     const { id } = await make();
     expect((await update({ id }, 'content_type')).contentType).toBe('text/plain');
   });

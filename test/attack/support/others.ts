@@ -4,7 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { clientOf, download, randomContent, upload } from '../../e2e/support/calls.ts';
 import { healthOf, type Service } from '../../support/service.ts';
 
-/** Longest time that another caller may wait for an answer during an attack, in milliseconds: a slow machine is busy, too. */
+/**
+ * Maximum time that another caller may wait for an answer during an attack, in milliseconds: a slow machine is
+ * busy, too.
+ */
 const PATIENCE_MS = 20_000;
 
 /**

@@ -35,7 +35,7 @@ export interface OpenedStore {
   readonly secrets: readonly string[];
   /** Number of unfinished blobs under a key, counted past the driver. */
   countUnfinished(key: string): Promise<number>;
-  /** Content type that is kept with a blob, looked up past the driver; undefined where none is kept. */
+  /** Content type that is kept with a blob, looked up past the driver; undefined if none is kept. */
   contentType(key: string): Promise<string | undefined>;
   /** The network between driver and store; undefined if there is none. */
   readonly proxy: TcpProxy | undefined;

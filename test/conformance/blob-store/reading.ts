@@ -47,13 +47,13 @@ export function describeReading(opened: () => OpenedStore): void {
       }
     });
 
-    it('misses a blob that is not there, whatever the range', async () => {
+    it('reports a blob that does not exist, whatever the range', async () => {
       for (const range of [undefined, { offset: 0, length: 0 }, { offset: 5, length: 5 }]) {
         expect(await rejection(store().read(newKey(), range))).toMatchObject({ reason: 'BLOB_MISSING' });
       }
     });
 
-    it('lets a reader go in the middle', async () => {
+    it('lets a reader stop in the middle', async () => {
       for (let i = 0; i < 20; i++) {
         const stream = await store().read(large);
         for await (const chunk of stream) {

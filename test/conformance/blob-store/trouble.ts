@@ -69,7 +69,7 @@ export function describeTrouble(driver: Driver, opened: () => OpenedStore): void
       );
     }
 
-    it('tells that the store is there', async () => {
+    it('resolves a check while the store is available', async () => {
       await store().check();
     });
 
@@ -90,7 +90,7 @@ export function describeTrouble(driver: Driver, opened: () => OpenedStore): void
       expect(await store().completeMultipart(multipart, id, [sent])).toBe('created');
     });
 
-    it('is told, and not taken for a missing blob, when the store may not be used', async () => {
+    it('is reported when access is denied, and not as a missing blob', async () => {
       for (const { store: unusable } of opened().unusable) {
         const names = ['put', 'startMultipart', 'stat', 'read', 'read of nothing', 'delete', 'check'];
         await expectUnavailable(unusable, 15_000, names);
@@ -205,7 +205,7 @@ export function describeTrouble(driver: Driver, opened: () => OpenedStore): void
       await opened().proxy!.restore();
     });
 
-    it('never tells where the blobs lie', () => {
+    it('never reveals where the blobs are', () => {
       expect(told.length).toBeGreaterThan(10);
       for (const secret of opened().secrets) {
         expect(told.filter((text) => text.includes(secret))).toEqual([]);

@@ -69,7 +69,7 @@ export function describeWholeBlobs(driver: Driver, opened: () => OpenedStore): v
       expect(await store().stat(`${key}/more`)).toBeUndefined();
     });
 
-    it('takes the longest key', async () => {
+    it('accepts the longest key', async () => {
       const key = newKey().padEnd(512, '/a-segment-of-a-key');
       expect(await store().put(key, bufferedBody(bytes(10)), TEXT)).toBe('created');
       expect(await store().stat(key)).toEqual({ sizeBytes: 10 });
@@ -122,7 +122,7 @@ export function describeWholeBlobs(driver: Driver, opened: () => OpenedStore): v
     it('has one winner when many create the same blob at once', async () => {
       const key = newKey();
       const sizes = Array.from({ length: 6 }, (_, i) => 1000 + i);
-      // A store may serve them one by one, seconds apart.
+      // A store may serve them one at a time, seconds apart.
       const patient = opened().reopen();
       const results = await Promise.all(
         sizes.map((size) => patient.put(key, bufferedBody(bytes(size)), TEXT)),

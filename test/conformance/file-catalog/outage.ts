@@ -5,7 +5,7 @@ import { createFile, newFile, newId, reserve, type CatalogSubject } from './subj
 
 /** A catalog that cannot be reached, and one that comes back; calls that are given up. */
 export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSubject): void {
-  describe('calls that are given up', () => {
+  describe('cancelled calls', () => {
     it('reject with the reason of the signal', async () => {
       const file = await createFile(catalog());
       const reason = new Error('the caller went away');
@@ -19,7 +19,7 @@ export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSu
       await expect(running).rejects.toBe(reason);
     });
 
-    it('leave the catalog as good as it was', async () => {
+    it('leave the catalog usable', async () => {
       for (let i = 0; i < 30; i++) {
         const controller = new AbortController();
         const running = catalog().list(

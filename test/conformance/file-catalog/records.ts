@@ -59,7 +59,7 @@ export function recordTests(catalog: () => FileCatalog, subject: () => CatalogSu
       expect(plain(await getFile(catalog(), file.id))).toEqual(plain(record));
     });
 
-    it('tells what is empty from what is not known', async () => {
+    it('distinguishes empty from unknown', async () => {
       const empty = { name: '', owner: '', usage: '', createdBy: '', sizeBytes: 0 };
       const known = await createFile(catalog(), { ...empty, crc32c: 0 });
       expect(await getFile(catalog(), known.id)).toMatchObject({ ...empty, crc32c: 0, relations: {} });

@@ -24,7 +24,7 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       expect(results.map((result) => result.status)).toEqual(files.map(() => 'created'));
     });
 
-    it('have each of many creates at once end by itself', async () => {
+    it('give each of many concurrent creates its own result', async () => {
       const files = Array.from({ length: 60 }, () => newFile());
       const ids = files.map((file) => file.id);
       const open = await Promise.all([0, 20].map((from) => reserve(catalog(), ids.slice(from, from + 20))));

@@ -35,7 +35,7 @@ export interface CatalogOutage {
 export interface CatalogExceptions {
   /** An attribute that is "" or [] reads as unset. */
   readonly emptyAttributesAreUnset?: string;
-  /** Unknown relations, targets and attributes are taken, since there is no schema that names them. */
+  /** Unknown relations, targets and attributes are taken, because there is no schema that names them. */
   readonly hasNoSchema?: string;
   /** Records of another catalog are refused. */
   readonly keepsNoForeignTimes?: string;

@@ -16,7 +16,7 @@ export interface Ended {
 export interface Place {
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** What it reads from standard input; nothing where left out. */
+  /** What it reads from standard input; nothing if omitted. */
   readonly input?: string | Uint8Array;
 }
 

@@ -16,7 +16,7 @@ export interface Told {
   /** Reason of the ErrorInfo; undefined if the connection broke. */
   readonly reason: string | undefined;
   readonly code: Code;
-  /** True if the call may have had its effect all the same. */
+  /** True if the call may have had its effect anyway. */
   readonly unsure: boolean;
 }
 

@@ -29,7 +29,7 @@ export interface Plan {
 export interface Replica {
   readonly service: Service;
   readonly client: AssetClient;
-  /** Makes it follow a plan, from now on and in later lives; nothing where left out. */
+  /** Makes it follow a plan, from now on and in later lives; nothing if omitted. */
   arm(plan?: Plan): Promise<void>;
   /** The point at which it carried out its last plan; empty if it did not get there. */
   carriedOut(): Promise<string>;

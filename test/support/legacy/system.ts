@@ -145,7 +145,7 @@ async function uploadFile(
   return { ...plan, id, ownerId, key };
 }
 
-/** PocketBase itself lets nobody name a project that is not there; old databases have such records all the same. */
+/** PocketBase itself lets nobody name a project that is not there; old databases have such records anyway. */
 function breakRelations(path: string, files: readonly LegacyFile[]): void {
   const database = new DatabaseSync(path, { timeout: 10_000 });
   const statement = database.prepare('update files set project = ? where id = ?');

@@ -165,7 +165,7 @@ describe('a decision', () => {
     expect(decide(caller, action, file, policies.ofExisting(file.usage)).rule).toBe(rule);
   });
 
-  it('never goes by what the service may, nor by its name, when a person stands behind it', () => {
+  it("uses only the end user's permissions when a service acts for one", () => {
     const file = fileWith({ owner: 'service', relations: { team: ['service'] }, usage: 'both' });
     expect(decide(through([]), 'read', file, policies.ofExisting('both')).allowed).toBe(false);
     expect(decide(through([]), 'delete', file, policies.ofExisting('both')).allowed).toBe(false);
@@ -177,7 +177,7 @@ describe('a decision', () => {
     expect(decideUpload(nameless, fileWith({}), policies.ofExisting('')).allowed).toBe(false);
   });
 
-  it('is not led by the names that every object has', () => {
+  it('is not confused by property names that every object has', () => {
     const odd = new UsagePolicies({
       usages: { odd: { read: ['relation:constructor', 'relation:toString'] } },
     });

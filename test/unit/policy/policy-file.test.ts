@@ -18,7 +18,7 @@ function mistakesIn(content: unknown): string {
 }
 
 describe('a policy file', () => {
-  it('is told every mistake with its place', () => {
+  it('has every mistake reported with its place', () => {
     const told = mistakesIn({
       usages: {
         avatar: {
@@ -67,7 +67,7 @@ describe('a policy file', () => {
     expect(lifetime({ min: 10, max: 100, default: 50 })).toEqual({ min: 10, max: 100, default: 50 });
   });
 
-  it('is replaced by one that is right, and by no other', () => {
+  it('is replaced by a valid one only', () => {
     const policies = new UsagePolicies({ usages: { avatar: { maxSizeBytes: 10 } } });
     expect(() => policies.replace({ usages: { avatar: { maxSizeBytes: -1 } } })).toThrow();
     expect(policies.of('avatar').maxSizeBytes).toBe(10);
@@ -83,7 +83,7 @@ describe('a policy file', () => {
     expect(rows.filter((name) => !name!.includes('.')).sort()).toEqual(shape.sort());
   });
 
-  it('is right in every example of the documentation', () => {
+  it('is valid in every example of the documentation', () => {
     const examples = [...DOCUMENT.matchAll(/```json\n([^]*?)```/g)].map((found) => found[1]!);
     expect(examples.length).toBeGreaterThan(0);
     for (const example of examples) expect(mistakesIn(JSON.parse(example))).toBe('');
