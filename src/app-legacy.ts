@@ -1,7 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import type { Logger } from 'pino';
 import { openAudit } from './audit/open-audit.ts';
-import { openCatalog, openStore } from './app-drivers.ts';
+import { addressUrl, openCatalog, openStore } from './app-drivers.ts';
 import type { FileCatalog } from './catalog/file-catalog.ts';
 import type { Config } from './config.ts';
 import type { RecordLoader } from './files/record-loader.ts';
@@ -48,7 +48,9 @@ export async function openOldFiles(
 export async function checkLegacy(config: Config): Promise<void> {
   const bucket = await openOldBucket(config);
   if (bucket === undefined) return;
-  const store = hasSameName(config) ? (await openStore(config, '', openLog('silent'))).store : undefined;
+  const store = hasSameName(config)
+    ? (await openStore(config, addressUrl(config, 0), openLog('silent'))).store
+    : undefined;
   try {
     await checkOldBucket(bucket.reader, store);
   } finally {
@@ -72,19 +74,16 @@ export async function withOldSystem<T>(config: Config, work: (system: OldSystem)
   if (bucket === undefined) {
     throw new SettingsError(['ASSET_LEGACY_S3_BUCKET: is required: there is no old system to move from']);
   }
-  const catalog = await openCatalog(config, { mustExist: true });
-  const { store } = await openStore(config, '', openLog('silent'));
   try {
-    await checkOldBucket(bucket.reader, hasSameName(config) ? store : undefined);
-    const mistakes = (await catalog.inspect({ relations: [], usages: [] })).filter(
-      ({ level }) => level === 'mistake',
-    );
-    if (mistakes.length > 0) throw new SettingsError(mistakes.map(({ text }) => text));
-    await catalog.check();
-    return await work({ bucket, catalog, store });
+    return await withStoreAndCatalog(config, async ({ catalog, store }) => {
+      await checkOldBucket(bucket.reader, hasSameName(config) ? store : undefined);
+      const findings = await catalog.inspect({ relations: [], usages: [] });
+      const mistakes = findings.filter(({ level }) => level === 'mistake');
+      if (mistakes.length > 0) throw new SettingsError(mistakes.map(({ text }) => text));
+      return work({ bucket, catalog, store });
+    });
   } finally {
     bucket.reader.close();
-    await Promise.all([store.close(), catalog.close()]);
   }
 }
 
@@ -124,4 +123,23 @@ export function moveMemory({ settings }: Config): Pick<MoveTools, 'budget' | 'pa
     budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY),
     partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,
   };
+}
+
+/** Opens the store and the catalog of the service, and lets go of them afterwards. */
+export async function withStoreAndCatalog<T>(
+  config: Config,
+  work: (parts: { readonly catalog: FileCatalog; readonly store: BlobStore }) => Promise<T>,
+): Promise<T> {
+  const catalog = await openCatalog(config, { mustExist: true });
+  try {
+    const { store } = await openStore(config, addressUrl(config, 0), openLog('silent'));
+    try {
+      await catalog.check();
+      return await work({ catalog, store });
+    } finally {
+      await store.close();
+    }
+  } finally {
+    await catalog.close();
+  }
 }

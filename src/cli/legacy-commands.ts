@@ -8,6 +8,8 @@ import type { BackfillFlags } from './legacy-backfill.ts';
 export function addLegacyCommands(root: Command): void {
   const legacy = root.command('legacy').description('move the files of an old system into the service');
 
+  addStatus(legacy);
+
   legacy
     .command('audit')
     .description('hold records and objects of the old system against each other, and change nothing')
@@ -51,6 +53,19 @@ export function addLegacyCommands(root: Command): void {
       const config = quietConfiguration();
       const { runAcknowledge } = await import('./legacy-backfill.ts');
       process.exitCode = await explained(config, () => runAcknowledge(config, id, reason));
+    });
+}
+
+/** Adds `legacy status`, which reads the catalog alone. */
+function addStatus(legacy: Command): void {
+  legacy
+    .command('status')
+    .description('say where the move stands, who still uses old paths, and what to do next')
+    .option('--json', 'print it as JSON')
+    .action(async (flags: { json?: true }) => {
+      const config = quietConfiguration();
+      const { runStatus } = await import('./legacy-status.ts');
+      process.exitCode = await explained(config, () => runStatus(config, flags));
     });
 }
 

@@ -8,6 +8,7 @@ import { addHealthCommand } from './health-command.ts';
 import { addLegacyCommands } from './legacy-commands.ts';
 import { addServiceCommands } from './service-commands.ts';
 import { guardOutput, say } from './terminal.ts';
+import { addVerifyCommand } from './verify-command.ts';
 
 const ENVIRONMENT = `
 Environment of the commands that speak to a service:
@@ -36,6 +37,7 @@ export async function program(args: readonly string[]): Promise<number> {
     .exitOverride();
   addServiceCommands(root);
   addLegacyCommands(root);
+  addVerifyCommand(root);
   addClientCommands(root);
   addHealthCommand(root);
   addDevTokenCommand(root);

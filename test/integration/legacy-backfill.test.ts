@@ -9,7 +9,9 @@ import { crc32cOf } from '../../src/crc32c.ts';
 import { blobKey } from '../../src/files/ids.ts';
 import type { OldSystem } from '../../src/legacy/audit.ts';
 import { backfill, type BackfillOptions } from '../../src/legacy/backfill.ts';
-import { backfillState } from '../../src/legacy/backfill-state.ts';
+import { acknowledge, backfillState, controlBackfill } from '../../src/legacy/backfill-state.ts';
+import { moveStatus } from '../../src/legacy/status.ts';
+import { verify } from '../../src/legacy/verify.ts';
 import { clientOf, download } from '../e2e/support/calls.ts';
 import { endOf, runCli, startCli } from '../e2e/support/cli.ts';
 import { eventually } from '../support/eventually.ts';
@@ -55,7 +57,8 @@ describe('legacy backfill', () => {
     );
   const records = () => legacy.admin.collection('files').getFullList({ sort: 'id' });
   const blobs = () => within(({ store }) => store.listBlobs({ prefix: 'assets/', limit: 1_000 }));
-  const cli = (...args: string[]) => runCli(['legacy', ...args], { cwd: dir, env: legacy.env });
+  const command = (...args: string[]) => runCli(args, { cwd: dir, env: legacy.env });
+  const cli = (...args: string[]) => command('legacy', ...args);
   const trouble = { missing: 1, mismatch: 3, refused: 1 };
 
   it('says in a dry run what would come of every file, and writes nothing', async () => {
@@ -77,16 +80,14 @@ describe('legacy backfill', () => {
     await eventually(async () => expect((await state())?.state).toBe('paused'), 10_000);
     const second = await run({ leaseMs: 200, holder: 'other' });
     expect(second).toBeUndefined();
-    expect((await cli('backfill', 'rate', '15')).code).toBe(0);
+    await within(({ catalog }) => controlBackfill(catalog.legacy, { rate: 15 }));
     await eventually(async () => expect((await state())?.rate).toBe(15), 10_000);
-    expect((await cli('backfill', 'resume')).code).toBe(0);
+    await within(({ catalog }) => controlBackfill(catalog.legacy, { paused: false }));
     await eventually(async () => expect((await state())?.state).toBe('running'), 10_000);
     child.kill('SIGKILL');
     expect((await endOf(child)).code).toBe('SIGKILL');
     expect((await blobs()).length).toBeLessThan(movable.length);
-    for (const wrong of [['pause', '3'], ['rate'], ['stop'], ['rate', 'x']]) {
-      expect((await cli('backfill', ...wrong)).code).toBe(2);
-    }
+    expect((await cli('backfill', 'rate')).code).toBe(2);
   });
 
   it('moves every whole file, reports the others, and leaves the originals', async () => {
@@ -134,7 +135,6 @@ describe('legacy backfill', () => {
 
   it('holds up for no damage that somebody acknowledged', async () => {
     expect((await cli('acknowledge', 'nosuchfile00000', '--reason', 'x')).code).toBe(1);
-    expect((await cli('acknowledge', legacy.file('missing').id)).code).toBe(2);
     expect((await cli('acknowledge', legacy.file('missing').id, '--reason', 'lost in 2019')).code).toBe(0);
     const state = await run();
     expect(state?.counts).toEqual({ already: movable.length, mismatch: 3, refused: 1, acknowledged: 1 });
@@ -150,6 +150,45 @@ describe('legacy backfill', () => {
     expect(state?.counts.moved).toBe(1);
     const stored = await within(async ({ store }) => buffer(await store.read(blobKey(id))));
     expect(stored).toEqual(content);
+  });
+
+  it('is verified and tells where it stands', async () => {
+    const verified = await command('verify', '--json');
+    expect([verified.code, verified.stderr]).toEqual([0, '']);
+    // With what the BFF wrote in between.
+    expect(JSON.parse(verified.stdout)).toMatchObject({
+      ...{ state: 'done', checked: movable.length + 1, damaged: [], not_moved: 5, resumed_from: '' },
+    });
+    const { stdout } = await cli('status', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ state: 'moving', copied: movable.length + 1, backfill: { state: 'done', acknowledged: 1 } },
+      next_steps: [expect.stringContaining('legacy backfill'), expect.stringContaining('legacy acknowledge')],
+    });
+    for (const file of legacy.files.filter((one) => !movable.includes(one))) {
+      const what = { reason: 'known', by: 'test', time: '2026-11-29' };
+      await within(({ catalog }) => acknowledge(catalog.legacy, file.id, what));
+    }
+    const status = () => within(({ catalog }) => moveStatus(catalog));
+    expect((await run())?.counts.acknowledged).toBe(5);
+    // What was verified before the last run proves nothing of it.
+    expect(await status()).toMatchObject({ state: 'moved', nextSteps: ['asset-service verify'] });
+    await within((parts) =>
+      verify(parts, { sample: 100, since: undefined, restart: true }, new AbortController().signal),
+    );
+    expect(await status()).toMatchObject({ state: 'verified', nextSteps: [] });
+    await within(({ store }) => store.delete(blobKey(movable[0]!.id)));
+    await within((parts) =>
+      verify(parts, { sample: 100, since: undefined, restart: true }, new AbortController().signal),
+    );
+    expect((await status()).state).toBe('moved');
+    await within(({ store }) => {
+      const chunks = [movable[0]!.content];
+      return store.put(
+        blobKey(movable[0]!.id),
+        { sizeBytes: chunks[0]!.length, chunks },
+        { contentType: 'text/plain' },
+      );
+    });
   });
 
   it('lets the service serve every file as before, by id and by old path, and BFF and worker too', async () => {

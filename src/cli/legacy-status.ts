@@ -1,0 +1,56 @@
+import type { Config } from '../config.ts';
+import { problemsOf } from '../legacy/audit-report.ts';
+import { moveStatus, type MoveStatus } from '../legacy/status.ts';
+import { toJson as backfillJson } from './legacy-backfill.ts';
+import { printable } from './terminal.ts';
+import { toJson as verifyJson } from './verify-command.ts';
+
+/** Runs `legacy status`. Resolves with the exit code. */
+export async function runStatus(config: Config, { json }: { readonly json?: true }): Promise<number> {
+  const { withStoreAndCatalog } = await import('../app-legacy.ts');
+  const status = await withStoreAndCatalog(config, ({ catalog }) => moveStatus(catalog));
+  process.stdout.write(json ? `${JSON.stringify(toJson(status))}\n` : asText(status));
+  return 0;
+}
+
+function toJson({ state, audit, backfill, verify, uses, nextSteps }: MoveStatus): object {
+  const { moved = 0, already = 0 } = backfill?.counts ?? {};
+  return {
+    ...{ state, cursor: backfill?.cursor ?? '', copied: moved + already, rate: backfill?.rate ?? 0 },
+    audit: audit ? { ...audit, problems: problemsOf(audit) } : null,
+    backfill: backfill ? backfillJson(backfill) : null,
+    verify: verify ? verifyJson(verify) : null,
+    legacy_paths: uses.map(({ caller, kind, count, lastDay }) => ({
+      caller,
+      kind,
+      count,
+      last_day: lastDay,
+    })),
+    next_steps: nextSteps,
+  };
+}
+
+function asText({ state, audit, backfill, verify, uses, nextSteps }: MoveStatus): string {
+  return [
+    `state: ${state}`,
+    audit
+      ? `audit: ${audit.phase}, begun ${audit.startTime}, ${problemsOf(audit)} problems`
+      : 'audit: never run',
+    backfill
+      ? `backfill: ${backfill.state}, ${JSON.stringify(backfill.counts)} of ${backfill.total.files}, ${backfill.updateTime}${
+          backfill.lastError === '' ? '' : `, stopped by: ${backfill.lastError}`
+        }`
+      : 'backfill: never run',
+    verify
+      ? `verify: ${verify.state}, ${verify.checked} files, ${verify.damagedCount} damaged, ${verify.endTime || verify.startTime}`
+      : 'verify: never run',
+    uses.length === 0 ? 'old paths: never used' : 'old paths:',
+    ...uses.map(
+      ({ caller, kind, count, lastDay }) =>
+        `  last used by ${printable(caller)} on ${lastDay} (${kind}, ${count} times in all)`,
+    ),
+    nextSteps.length === 0 ? 'next: nothing' : 'next:',
+    ...nextSteps.map((step) => `  ${step}`),
+    '',
+  ].join('\n');
+}

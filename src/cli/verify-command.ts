@@ -1,0 +1,106 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import { configuration, explained } from './configuration.ts';
+import type { Config } from '../config.ts';
+import type { VerifyState } from '../legacy/verify.ts';
+import { sizeAsText } from './progress.ts';
+import { endProgress, say, showProgress } from './terminal.ts';
+
+interface VerifyFlags {
+  readonly sample: number;
+  readonly since?: Date;
+  readonly restart?: true;
+  readonly json?: true;
+}
+
+/** Adds `verify`. */
+export function addVerifyCommand(root: Command): void {
+  root
+    .command('verify')
+    .description(
+      'read the bytes of all files in the store and compare them with their records; changes nothing',
+    )
+    .option('--sample <percent>', 'read so many percent of the files alone', percent, 100)
+    .option(
+      '--since <time>',
+      'only files whose record changed at this time or later, such as 2026-11-29T08:00Z',
+      time,
+    )
+    .option('--restart', 'begin at the beginning, also where the last run was interrupted')
+    .option('--json', 'print the result as JSON')
+    .action(async (flags: VerifyFlags) => {
+      const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
+      process.exitCode = await explained(config, () => runVerify(config, flags));
+    });
+}
+
+async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
+  const { recordStep, withStoreAndCatalog } = await import('../app-legacy.ts');
+  const { verify } = await import('../legacy/verify.ts');
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    const { resumedFrom, ...state } = await withStoreAndCatalog(config, (parts) =>
+      verify(
+        parts,
+        {
+          ...{ sample: flags.sample, since: flags.since, restart: flags.restart ?? false },
+          onProgress: (now) =>
+            showProgress(`${now.checked} files, ${sizeAsText(now.bytes)}, ${now.damagedCount} damaged`),
+        },
+        interrupted.signal,
+      ),
+    );
+    endProgress();
+    const { checked, damagedCount, unknown } = state;
+    await recordStep(config, 'verify', { checked, damaged: damagedCount, unknown });
+    process.stdout.write(flags.json ? `${JSON.stringify(toJson(state, resumedFrom))}\n` : asText(state));
+    if (damagedCount + unknown > 0) say(`${damagedCount} files are damaged, of ${unknown} nothing is known`);
+    return damagedCount + unknown > 0 ? 1 : 0;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+/** What programs read of a verification. */
+export function toJson(state: VerifyState, resumedFrom = ''): object {
+  const { checked, bytes, unknown, notMoved, damagedCount, damaged, startTime, endTime, sample, since } =
+    state;
+  return {
+    ...{
+      state: state.state,
+      checked,
+      bytes,
+      resumed_from: resumedFrom,
+      damaged,
+      damaged_count: damagedCount,
+    },
+    ...{ unknown, not_moved: notMoved, sample, since, start_time: startTime, end_time: endTime },
+  };
+}
+
+function asText({ checked, bytes, unknown, notMoved, damaged, damagedCount, endTime }: VerifyState): string {
+  return [
+    `verified ${checked} files, ${sizeAsText(bytes)}, at ${endTime}`,
+    `  ${String(damagedCount).padStart(9)}  damaged`,
+    ...damaged.map(({ id, reason }) => `             ${id}: ${reason}`),
+    `  ${String(unknown).padStart(9)}  not known: the store did not answer`,
+    `  ${String(notMoved).padStart(9)}  not moved yet`,
+    '',
+  ].join('\n');
+}
+
+function percent(text: string): number {
+  const number = Number(text);
+  if (text.trim() === '' || !(number > 0 && number <= 100)) {
+    throw new InvalidArgumentError('must be a number above 0 and up to 100');
+  }
+  return number;
+}
+
+function time(text: string): Date {
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime()))
+    throw new InvalidArgumentError('must be a time such as 2026-11-29T08:00Z');
+  return date;
+}

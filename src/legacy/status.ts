@@ -1,0 +1,92 @@
+import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { LegacyUse } from '../catalog/legacy-records.ts';
+import { AUDIT_STATE } from './audit.ts';
+import { problemsOf, type AuditState } from './audit-report.ts';
+import { backfillState, type BackfillState } from './backfill-state.ts';
+import { verifyState, type VerifyState } from './verify.ts';
+
+/** Who names files by old paths: one entry for each caller and form, the latest first. */
+export interface UseSummary extends Pick<LegacyUse, 'caller' | 'kind' | 'count'> {
+  /** Day of the last use, such as `2026-11-29`, in UTC. */
+  readonly lastDay: string;
+}
+
+/** Where a move stands. */
+export interface MoveStatus {
+  /** The step that was taken last and holds. */
+  readonly state: 'serving' | 'audited' | 'moving' | 'moved' | 'verified';
+  readonly audit: AuditState | undefined;
+  readonly backfill: BackfillState | undefined;
+  readonly verify: VerifyState | undefined;
+  readonly uses: readonly UseSummary[];
+  /** Commands to go on with, the next one first. */
+  readonly nextSteps: readonly string[];
+}
+
+/** Reads where a move stands from the catalog. Changes nothing. */
+export async function moveStatus(catalog: FileCatalog): Promise<MoveStatus> {
+  const [audited, backfill, verified, uses] = await Promise.all([
+    catalog.legacy.getState(AUDIT_STATE),
+    backfillState(catalog.legacy),
+    verifyState(catalog),
+    catalog.legacy.listUses(),
+  ]);
+  const states = { audit: audited as AuditState | undefined, backfill, verify: verified };
+  return { ...states, state: stateOf(states), uses: summaryOf(uses), nextSteps: nextSteps(states) };
+}
+
+type States = Pick<MoveStatus, 'audit' | 'backfill' | 'verify'>;
+
+function stateOf({ audit, backfill, verify }: States): MoveStatus['state'] {
+  if (backfill?.state === 'done' && isMoved(backfill))
+    return isVerified(backfill, verify) ? 'verified' : 'moved';
+  if (backfill !== undefined && backfill.state !== 'cancelled') return 'moving';
+  return audit?.phase === 'done' ? 'audited' : 'serving';
+}
+
+/** What was verified before the last file was moved proves nothing of it. */
+function isVerified(backfill: BackfillState, verify: VerifyState | undefined): boolean {
+  if (verify === undefined || verify.state !== 'done' || verify.startTime < backfill.updateTime) return false;
+  const isWhole = verify.sample >= 100 && verify.since === '';
+  return isWhole && verify.damagedCount === 0 && verify.unknown === 0;
+}
+
+function isMoved({ counts }: BackfillState): boolean {
+  const { missing = 0, mismatch = 0, unreadable = 0, refused = 0 } = counts;
+  return missing + mismatch + unreadable + refused === 0;
+}
+
+function nextSteps(states: States): readonly string[] {
+  const { audit, backfill } = states;
+  const run = 'asset-service legacy';
+  switch (stateOf(states)) {
+    case 'serving':
+      return [`${run} audit --report audit.jsonl`];
+    case 'audited':
+      return [
+        ...(problemsOf(audit!) > 0 ? [`${run} audit --restart`] : []),
+        `${run} backfill --dry-run`,
+        `${run} backfill`,
+      ];
+    case 'moving':
+      if (backfill!.state === 'running') return [`${run} backfill pause`, `${run} status`];
+      if (backfill!.state === 'paused') return [`${run} backfill resume`];
+      if (backfill!.state === 'stopped') return [`${run} backfill`];
+      return [`${run} backfill --report trouble.jsonl`, `${run} acknowledge ID --reason TEXT`];
+    case 'moved':
+      return ['asset-service verify'];
+    case 'verified':
+      return [];
+  }
+}
+
+function summaryOf(uses: readonly LegacyUse[]): readonly UseSummary[] {
+  const sums = new Map<string, UseSummary>();
+  // The newest day comes first.
+  for (const { caller, kind, day, count } of uses) {
+    const key = JSON.stringify([caller, kind]);
+    const known = sums.get(key);
+    sums.set(key, { caller, kind, lastDay: known?.lastDay ?? day, count: count + (known?.count ?? 0) });
+  }
+  return [...sums.values()];
+}

@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto';
+import pLimit from 'p-limit';
+import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
+import { isAssetError } from '../errors.ts';
+import { Digest } from '../files/digest.ts';
+import { blobKey } from '../files/ids.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+
+/** What is wrong with the bytes of a file. */
+export type VerifyReason = 'missing' | 'size' | 'sha256' | 'crc32c';
+
+/** Where a verification is, and what it found. It is kept in the catalog, so that another run goes on. */
+export interface VerifyState {
+  readonly state: 'running' | 'done';
+  readonly startTime: string;
+  /** When it was done; empty while it is not. */
+  readonly endTime: string;
+  readonly cursor: string;
+  /** Percent of the files that are read, and the time since which they have to have changed; empty for all. */
+  readonly sample: number;
+  readonly since: string;
+  /** Files whose bytes were read to their end, or found to be damaged. */
+  readonly checked: number;
+  readonly bytes: number;
+  /** Files that the store gave no answer about. */
+  readonly unknown: number;
+  /** Files without a checksum: their bytes are in the old bucket yet. */
+  readonly notMoved: number;
+  readonly damagedCount: number;
+  /** The first 1,000 of them. */
+  readonly damaged: readonly { readonly id: string; readonly reason: VerifyReason }[];
+}
+
+/** How to verify. */
+export interface VerifyOptions {
+  /** Percent of the files to read, by a choice that each run makes anew: above 0, up to 100. */
+  readonly sample: number;
+  /** Only files whose record changed at this time or later. */
+  readonly since: Date | undefined;
+  /** True to begin at the beginning, also where a run before did not come to its end. */
+  readonly restart: boolean;
+  readonly onProgress?: (state: VerifyState) => void;
+  /** Records of one step; 200 where left out. */
+  readonly pageSize?: number;
+}
+
+/** Name under which the catalog keeps the state. */
+export const VERIFY_STATE = 'verify';
+
+const PAGE = 200;
+const CONCURRENCY = 4;
+const MAX_DAMAGED = 1_000;
+
+/**
+ * Reads the bytes of files in the store of the service and compares them with their records. Changes nothing but its own state.
+ *
+ * @returns the state, and where a run before this one had ended (empty for a run from the beginning)
+ * @throws AssetError CATALOG_UNAVAILABLE, or STORE_UNAVAILABLE where nothing of a step could be read; another run goes on
+ */
+export async function verify(
+  parts: { readonly catalog: FileCatalog; readonly store: BlobStore },
+  options: VerifyOptions,
+  signal: AbortSignal,
+): Promise<VerifyState & { readonly resumedFrom: string }> {
+  const { legacy } = parts.catalog;
+  const { sample, pageSize = PAGE } = options;
+  const since = options.since?.toISOString() ?? '';
+  const kept = await verifyState(parts.catalog, signal);
+  const isSame = kept?.state === 'running' && kept.sample === sample && kept.since === since;
+  const goesOn = isSame && !options.restart;
+  let state: VerifyState = goesOn
+    ? kept
+    : {
+        ...{ state: 'running', startTime: new Date().toISOString(), endTime: '', cursor: '', sample, since },
+        ...{ checked: 0, bytes: 0, unknown: 0, notMoved: 0, damagedCount: 0, damaged: [] },
+      };
+  const resumedFrom = goesOn ? state.cursor : '';
+  while (state.state === 'running') {
+    signal.throwIfAborted();
+    const page = await legacy.scan(state.cursor, pageSize, { signal });
+    const files = page.map(({ file }) => file).filter((file) => isWanted(file, state));
+    const limit = pLimit(CONCURRENCY);
+    const results = await Promise.all(files.map((file) => limit(() => checkOne(parts, file, signal))));
+    const unknown = results.filter((result) => result.end === 'unknown');
+    if (unknown.length > 1 && unknown.length === files.length) throw unknown[0]!.error;
+    const isLast = page.length < pageSize;
+    state = {
+      ...added(state, results),
+      cursor: page.at(-1)?.file.id ?? state.cursor,
+      ...(isLast && { state: 'done', endTime: new Date().toISOString() }),
+    };
+    await legacy.putState(
+      VERIFY_STATE,
+      { ...state, damaged: state.damaged.map((one) => ({ ...one })) },
+      { signal },
+    );
+    options.onProgress?.(state);
+  }
+  return { ...state, resumedFrom };
+}
+
+/** The state of the last verification; undefined if there was none. */
+export async function verifyState(
+  catalog: FileCatalog,
+  signal?: AbortSignal,
+): Promise<VerifyState | undefined> {
+  const state: unknown = await catalog.legacy.getState(VERIFY_STATE, { ...(signal && { signal }) });
+  return state as VerifyState | undefined;
+}
+
+interface Result {
+  readonly id: string;
+  readonly end: 'whole' | 'gone' | 'not-moved' | 'unknown' | VerifyReason;
+  readonly bytes: number;
+  readonly error?: unknown;
+}
+
+/** By the id and the time of the run: a sample is not the same files each time. */
+function isWanted({ id, updateTime }: FileRecord, { sample, since, startTime }: VerifyState): boolean {
+  if (since !== '' && updateTime < new Date(since)) return false;
+  if (sample >= 100) return true;
+  const place = createHash('sha256').update(`${startTime} ${id}`).digest().readUInt32BE(0) / 2 ** 32;
+  return place * 100 < sample;
+}
+
+async function checkOne(
+  { catalog, store }: { readonly catalog: FileCatalog; readonly store: BlobStore },
+  file: FileRecord,
+  signal: AbortSignal,
+): Promise<Result> {
+  const { id } = file;
+  if (file.sha256 === undefined) return { id, end: 'not-moved', bytes: 0 };
+  try {
+    const digest = new Digest();
+    const reason = await compare(store, file, digest, signal);
+    if (reason === undefined) return { id, end: 'whole', bytes: digest.sizeBytes };
+    // It may have been purged meanwhile.
+    const now = (await catalog.get([id], { signal })).get(id);
+    return { id, end: now === undefined ? 'gone' : reason, bytes: digest.sizeBytes };
+  } catch (error) {
+    if (!isAssetError(error, 'STORE_UNAVAILABLE')) throw error;
+    return { id, end: 'unknown', bytes: 0, error };
+  }
+}
+
+async function compare(
+  store: BlobStore,
+  file: FileRecord,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<VerifyReason | undefined> {
+  try {
+    for await (const chunk of await store.read(blobKey(file.id), undefined, { signal })) {
+      digest.update(chunk as Uint8Array);
+    }
+  } catch (error) {
+    if (isAssetError(error, 'BLOB_MISSING')) return 'missing';
+    throw error;
+  }
+  const { sizeBytes, sha256, crc32c } = digest.finish();
+  if (sizeBytes !== file.sizeBytes) return 'size';
+  if (Buffer.compare(sha256, file.sha256!) !== 0) return 'sha256';
+  return file.crc32c !== undefined && file.crc32c !== crc32c ? 'crc32c' : undefined;
+}
+
+function added(state: VerifyState, results: readonly Result[]): VerifyState {
+  const count = (...ends: Result['end'][]) => results.filter(({ end }) => ends.includes(end)).length;
+  const reasons = ['missing', 'size', 'sha256', 'crc32c'] as const;
+  const damaged = results.flatMap(({ id, end }) => {
+    const reason = reasons.find((one) => one === end);
+    return reason === undefined ? [] : [{ id, reason }];
+  });
+  return {
+    ...state,
+    checked: state.checked + count('whole', ...reasons),
+    bytes: state.bytes + results.reduce((sum, { bytes }) => sum + bytes, 0),
+    unknown: state.unknown + count('unknown'),
+    notMoved: state.notMoved + count('not-moved'),
+    damagedCount: state.damagedCount + damaged.length,
+    damaged: [...state.damaged, ...damaged].slice(0, MAX_DAMAGED),
+  };
+}
