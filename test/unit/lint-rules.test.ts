@@ -52,6 +52,19 @@ const WRONG = [
   ['the service, a test', 'src/rpc/handlers.ts', 'test/support/ports.ts'],
   ['errors.ts, a room', 'src/errors.ts', 'src/storage/blob-store.ts'],
   ['a client, the service', 'clients/worker/src/upload.ts', 'src/errors.ts'],
+  ['files, node:http2', 'src/files/upload.ts', 'node:http2'],
+  ['a driver of catalogs, the SDK of AWS', 'src/catalog/sql.ts', '@aws-sdk/client-s3'],
+  ['a use case, the SDK of AWS', 'src/files/upload.ts', '@aws-sdk/client-s3'],
+  ['what is shared by stores, the SDK of AWS', 'src/storage/write-blob.ts', '@aws-sdk/client-s3'],
+  ['the composition root, the SDK of AWS', 'src/app.ts', '@aws-sdk/s3-request-presigner'],
+  ['a driver of stores, PocketBase', 'src/storage/s3.ts', 'pocketbase'],
+  ['the SQL driver, PocketBase', 'src/catalog/sql.ts', 'pocketbase'],
+  ['the PocketBase driver, PostgreSQL', 'src/catalog/pocketbase.ts', 'pg'],
+  ['what is shared by catalogs, Kysely', 'src/catalog/storable.ts', 'kysely'],
+  ['rpc, Kysely', 'src/rpc/convert.ts', 'kysely'],
+  ['gRPC, a use case', 'src/rpc/grpc/handler.ts', 'src/files/list.ts'],
+  ['the listener, a handler', 'src/rpc/listener/time-limits.ts', 'src/rpc/handler.ts'],
+  ['policy, a use case', 'src/files/policy/decide.ts', 'src/files/list.ts'],
   ['the core of the clients, a client', 'clients/core/src/retry.ts', '@asset-service/worker'],
 ] as const;
 
@@ -69,6 +82,10 @@ const RIGHT = [
   ['app.ts, a driver', 'src/app.ts', 'src/storage/s3.ts'],
   ['a client, the contract', 'clients/worker/src/upload.ts', '@asset-service/contract/asset/v1/file_pb.js'],
   ['a client, Connect', 'clients/worker/src/upload.ts', '@connectrpc/connect'],
+  ['the listener, node:http2', 'src/rpc/listener/time-limits.ts', 'node:http2'],
+  ['the S3 driver, the SDK of AWS', 'src/storage/s3/put.ts', '@aws-sdk/client-s3'],
+  ['the SQL driver, Kysely', 'src/catalog/sql/list.ts', 'kysely'],
+  ['a use case, policy', 'src/files/upload.ts', 'src/files/policy/decide.ts'],
   ['a test, anything', 'test/unit/some.test.ts', 'src/storage/s3.ts'],
 ] as const;
 
@@ -87,6 +104,16 @@ describe('the import directions', () => {
     ['what is loaded later', `await import('../storage/s3.ts');`],
   ])('hold for %s', async (_, text) => {
     expect(await lint('src/files/upload.ts', `${text}\n`)).toContain(DIRECTION);
+  });
+});
+
+describe('a file in no room', () => {
+  it.each(['src/new.ts', 'src/new-room/file.ts'])('is an error: %s', async (file) => {
+    expect(await lint(file, '/** One. */\nexport const ONE = 1;\n')).toContain('boundaries/no-unknown-files');
+  });
+
+  it('is none where a folder of it is new in a room', async () => {
+    expect(await lint('src/files/new-folder/file.ts', '/** One. */\nexport const ONE = 1;\n')).toEqual([]);
   });
 });
 

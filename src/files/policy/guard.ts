@@ -1,15 +1,19 @@
+import type { AuditLog } from '../../audit/audit-log.ts';
 import type { FileChange, FileDescription, FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
 import { auditedCaller, type Caller } from '../caller.ts';
-import type { FilesContext } from '../context.ts';
 import type { Verdict } from './access-rules.ts';
 import { actingFor, decide, decideChange, decideUpload, type FileAction } from './decide.ts';
+import type { UsagePolicies } from './usage-policies.ts';
 
 /** What a caller wanted to do. */
 export type Action = FileAction | 'upload' | 'list';
 
 /** What a decision needs, and where it is taken down. */
-export type GuardContext = Pick<FilesContext, 'policies' | 'audit'>;
+export interface GuardContext {
+  readonly policies: UsagePolicies;
+  readonly audit: AuditLog;
+}
 
 /**
  * True if the caller may do this with the file.
@@ -28,7 +32,7 @@ export function may(
 
 /** The same, for who takes the decision down with what came of it. */
 export function verdictOn(
-  context: Pick<FilesContext, 'policies'>,
+  context: Pick<GuardContext, 'policies'>,
   caller: Caller,
   action: FileAction,
   file: FileRecord | undefined,
