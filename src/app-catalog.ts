@@ -5,17 +5,17 @@ import type { Config } from './config.ts';
 import type { UsagePolicies } from './files/policy/usage-policies.ts';
 import type { Dependency } from './health.ts';
 
-/** Brings the schema of the configured catalog up to date and returns what it did, a line each. */
+/** Migrates the schema of the configured catalog; returns what it did, one line each. */
 export function migrateCatalog(config: Config): Promise<readonly string[]> {
   return withCatalog(config, {}, (catalog) => catalog.migrate());
 }
 
-/** What {@link migrateCatalog} would do, a line each. Changes nothing. */
+/** What {@link migrateCatalog} would do, one line each. Changes nothing. */
 export function planMigration(config: Config): Promise<readonly string[]> {
   return withCatalog(config, { readOnly: true }, (catalog) => catalog.planMigration());
 }
 
-/** What the operator of the configured catalog has to know of it; rejects if it cannot be reached. Changes nothing. */
+/** Findings about the configured catalog for its operator; rejects if it cannot be reached. Changes nothing. */
 export function checkCatalog(config: Config): Promise<readonly CatalogFinding[]> {
   return withCatalog(config, { readOnly: true }, async (catalog) => {
     const findings = await catalog.inspect(namesIn(config.policies));
@@ -27,13 +27,13 @@ export function checkCatalog(config: Config): Promise<readonly CatalogFinding[]>
   });
 }
 
-/** Time between two looks at the set-up of a catalog, in milliseconds: people change it while the service runs. */
+/** Time between two inspections of a catalog, in milliseconds: people change it while the service runs. */
 const INSPECT_EVERY_MS = 60_000;
 
 /**
- * The catalog as what the service depends on. Before it is used it is looked at, and migrated unless `migrates` is false:
- * one that is down when the service starts, or not set up as the settings say, when it has come up or was mended. What
- * is found goes to the log when it is new. The catalog counts as down for as long as there is a mistake in its set-up.
+ * The catalog as a dependency. It is inspected before use, and migrated unless `migrates` is false; if it is down
+ * or wrongly set up at start, that happens when it is up or corrected. New findings are logged. The catalog counts
+ * as down while its setup has a mistake.
  */
 export function catalogDependency(
   catalog: FileCatalog,

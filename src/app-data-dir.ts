@@ -8,26 +8,26 @@ import { directoryFault } from './setup-fault.ts';
 import { isOpenToOthers, makePrivate, makePrivateDir, makePrivateFile } from './private-files.ts';
 
 /**
- * The file by which one process has the data directory. It is an SQLite database that its holder keeps locked: the
- * system gives such a lock up when the process ends in whatever way, also in a container, where process ids tell nothing.
+ * The lock file of the data directory. It is an SQLite database that its holder keeps locked: the system releases
+ * such a lock when the process ends in any way, also in a container, where process ids say nothing.
  */
 const LOCK_FILE = 'catalog.sqlite.lock';
 
-/** What lies in a data directory that is the service's alone, and on a disk of its own. */
+/** Names of the service's own files in a data directory, and of what a file system creates. */
 const OWN_FILES = /^(blobs|unfinished|catalog\.sqlite.*|url-signing\.key.*|lost\+found)$/;
 
-/** SQLite's result code for a database that somebody else has locked. */
+/** SQLite's result code for a database that another process has locked. */
 const SQLITE_BUSY = 5;
 
-/** Where SQLite keeps `user_version` in its file, as a big-endian number of 32 bits. */
+/** Offset of `user_version` in an SQLite file, a big-endian 32-bit number. */
 const USER_VERSION_AT = 60;
 
-/** The lock files that this process has. It must not open them again: closing one would give up its lock. */
+/** Lock files of this process. It must not open them again, because closing one would release its lock. */
 const held = new Set<string>();
 
 /**
- * Makes the data directory, if the store or the catalog is embedded, and has it for this process alone until the returned
- * function is called.
+ * Creates the data directory, if the store or the catalog is embedded, and locks it for this process until the
+ * returned function is called.
  *
  * @throws SettingsError if another process has it, or it cannot be used
  */
@@ -36,7 +36,7 @@ export function holdDataDir({ settings, store, catalog }: Config, log: Logger): 
   const dir = settings.ASSET_DATA_DIR;
   try {
     makePrivateDir(dir);
-    // A directory that holds other things as well may be somebody else's: theirs to open and close.
+    // A directory with other files may belong to somebody else; its mode stays.
     if (readdirSync(dir).every((name) => OWN_FILES.test(name))) makePrivate(dir);
     if (isOpenToOthers(dir)) {
       log.warn({ dir }, 'other users of the machine can look into ASSET_DATA_DIR: give it the mode 0700');
@@ -53,8 +53,8 @@ function lock(dir: string): () => void {
   makePrivateFile(path);
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
-    // The pid is for the message that others get. It is written down before the file is locked for good, and somebody
-    // else may do so in between.
+    // The pid is for the error message of other processes. It is written before the file is locked permanently, and
+    // another process may do so in between.
     let holder: unknown;
     while (holder !== process.pid) {
       if (holder !== undefined) database.exec('commit');

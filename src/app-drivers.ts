@@ -15,9 +15,9 @@ import { SettingsError } from './options/environment.ts';
 import { directoryFault } from './setup-fault.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 
-// Each driver is loaded where it is chosen: the modules of the others would take a tenth of the memory of the process.
+// A driver is loaded only if it is chosen: the modules of the others would take a tenth of the process's memory.
 
-/** Finds out who calls, in the way that the configuration names. */
+/** The configured way to identify callers. */
 export async function openAuthenticator({ identity }: Config, log: Logger): Promise<Authenticator> {
   switch (identity.kind) {
     case 'none':
@@ -30,8 +30,8 @@ export async function openAuthenticator({ identity }: Config, log: Logger): Prom
 }
 
 /**
- * The file catalog that the configuration names. Nothing of it is reached yet. An embedded one gets its directory, unless it is
- * only to be looked at (`readOnly`) or must be there already (`mustExist`).
+ * The configured file catalog, not connected yet. An embedded one gets its directory, unless it is only read
+ * (`readOnly`) or must exist (`mustExist`).
  */
 export async function openCatalog(
   { catalog, settings }: Config,
@@ -64,7 +64,7 @@ async function openPostgres(url: string, maxConnections: number): Promise<FileCa
   }
 }
 
-/** The malware scanner; undefined where none is configured. */
+/** The malware scanner, if configured. */
 export async function openScanning({ settings }: Config): Promise<FilesContext['scanning']> {
   const address = settings.ASSET_CLAMD_ADDRESS;
   if (address === undefined) return undefined;
@@ -77,9 +77,9 @@ export async function openScanning({ settings }: Config): Promise<FilesContext['
 }
 
 /**
- * The store, and the route that serves its URLs if the store itself cannot.
+ * The store, and the route for its URLs if the store does not serve them itself.
  *
- * @param parts - what the parts that come in by that route share with calls
+ * @param parts - what parts sent through that route share with calls
  */
 export async function openStore(
   config: Config,
@@ -104,13 +104,13 @@ export async function openStore(
   return { store, route: blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS, parts }) };
 }
 
-/** Where the service answers, as a URL. */
+/** URL of the service. */
 export function addressUrl({ tls, settings }: Config, port: number): string {
   const { host } = settings.ASSET_LISTEN;
   return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** Without identities all callers are one, and the bounds of all uploads together are what there is. */
+/** Without identities all callers are one, and only the limits of all uploads together apply. */
 export function openCallLimits({ identity, settings }: Config): CallLimits {
   const bound = (count: number) => (identity.kind === 'none' ? 0 : count);
   return new CallLimits({
@@ -122,18 +122,18 @@ export function openCallLimits({ identity, settings }: Config): CallLimits {
   });
 }
 
-/** What the uploads of one caller may hold, in bytes. Without identities all callers are one. */
+/** Maximum number of bytes held by the uploads of one caller. Without identities all callers are one. */
 export function memoryShare({ identity, settings }: Config): number {
   const percent = identity.kind === 'none' ? 100 : settings.ASSET_LIMIT_MEMORY_SHARE;
   return Math.floor((settings.ASSET_UPLOAD_MEMORY * percent) / 100);
 }
 
-/** @throws SetupFault if it cannot be made */
+/** @throws SetupFault if it cannot be created */
 function makeDataDir(path: string): void {
   tryDirectory(() => makePrivateDir(path));
 }
 
-/** Reads a directory, which need not be there. */
+/** Reads a directory that may not exist. */
 function readIfThere(dir: string): void {
   try {
     readdirSync(dir);
@@ -142,7 +142,7 @@ function readIfThere(dir: string): void {
   }
 }
 
-/** @throws SetupFault for what the file system refuses */
+/** @throws SetupFault for errors of the file system */
 function tryDirectory(work: () => unknown): void {
   try {
     work();

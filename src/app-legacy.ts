@@ -16,14 +16,14 @@ import { SettingsError } from './options/environment.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { MemoryBudget } from './storage/memory-budget.ts';
 
-/** The old bucket that the configuration names; undefined where there is none. Nothing of it is reached yet. */
+/** The configured old bucket, if any, not connected yet. */
 export async function openOldBucket({ legacy }: Config): Promise<OldBucket | undefined> {
   if (legacy === undefined) return undefined;
   const { S3ObjectReader } = await import('./storage/s3/object-reader.ts');
   return { reader: new S3ObjectReader(legacy.s3), layouts: legacy.layouts, linkField: legacy.linkField };
 }
 
-/** What serves the files of the old system, and the dependency that it makes; undefined where there is none. */
+/** Serves the files of the old system, with the dependency that it creates; undefined if there is none. */
 export async function openOldFiles(
   config: Config,
   parts: {
@@ -44,7 +44,7 @@ export async function openOldFiles(
   };
 }
 
-/** Resolves if the old bucket can be used, or there is none. Changes nothing. */
+/** Resolves if the old bucket is available or there is none. Changes nothing. */
 export async function checkLegacy(config: Config): Promise<void> {
   const bucket = await openOldBucket(config);
   if (bucket === undefined) return;
@@ -59,15 +59,15 @@ export async function checkLegacy(config: Config): Promise<void> {
   }
 }
 
-/** True if the bucket of the service is called like the old one: the two may be one under two addresses. */
+/** True if the service's bucket and the old one have the same name: they may be one bucket under two addresses. */
 function hasSameName({ legacy, store }: Config): boolean {
   return store.kind === 's3' && store.s3.bucket === legacy?.s3.bucket;
 }
 
 /**
- * Opens everything that a step of the move works with, and lets go of it afterwards. The old bucket is looked at first.
+ * Opens what a step of the move needs, runs it, and closes everything. Checks the old bucket first.
  *
- * @throws SettingsError where the settings name no old system
+ * @throws SettingsError if the settings name no old system
  */
 export async function withOldSystem<T>(config: Config, work: (system: OldSystem) => Promise<T>): Promise<T> {
   const bucket = await openOldBucket(config);
@@ -87,14 +87,14 @@ export async function withOldSystem<T>(config: Config, work: (system: OldSystem)
   }
 }
 
-/** Takes a step of the move down in the audit log, with who ran it, where that is a file or goes to OpenTelemetry. */
+/** Records a step of the move and its operator in the audit log, if that is a file or goes to OpenTelemetry. */
 export async function recordStep(
   config: Config,
   action: string,
   facts: Readonly<Record<string, string | number>>,
 ): Promise<void> {
   const { destination, openTelemetry } = config.audit;
-  // Standard output is what the command prints.
+  // Standard output has the output of the command.
   const file = destination === 'stdout' ? 'off' : destination;
   if (file === 'off' && !openTelemetry) return;
   const audit = await openAudit({ destination: file, openTelemetry }, openLog('silent'));
@@ -112,12 +112,12 @@ export async function recordStep(
   await audit.close();
 }
 
-/** Who runs a command. */
+/** The user who runs a command. */
 export function operator(): string {
   return `${userInfo().username}@${hostname()}`;
 }
 
-/** What the bytes of files take on their way from one store to the other. */
+/** Memory for copying the bytes of files between the stores. */
 export function moveMemory({ settings }: Config): Pick<MoveTools, 'budget' | 'partSizeBytes'> {
   return {
     budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY),
@@ -125,7 +125,7 @@ export function moveMemory({ settings }: Config): Pick<MoveTools, 'budget' | 'pa
   };
 }
 
-/** Opens the store and the catalog of the service, and lets go of them afterwards. */
+/** Opens the store and the catalog of the service, runs `work`, and closes them. */
 export async function withStoreAndCatalog<T>(
   config: Config,
   work: (parts: { readonly catalog: FileCatalog; readonly store: BlobStore }) => Promise<T>,

@@ -5,11 +5,11 @@ import { deepSweep, type DeepSweepOptions, type DeepSweepReport } from './files/
 import { openLog } from './log.ts';
 import { addressUrl, openCatalog, openStore } from './app-drivers.ts';
 
-/** Sweeps all that lies in the store, not only what the catalog lists; see {@link deepSweep}. */
+/** Runs {@link deepSweep} on the configured store and catalog. */
 export async function deepSweepOnce(
   config: Config,
   options: Omit<DeepSweepOptions, 'graceMs' | 'holder' | 'deletionsPerSecond'> & {
-    /** As {@link DeepSweepOptions.graceMs}; ASSET_RESERVATION_TTL where left out. */
+    /** Like {@link DeepSweepOptions.graceMs}; default ASSET_RESERVATION_TTL. */
     readonly graceMs: number | undefined;
   },
   signal: AbortSignal,
@@ -18,7 +18,7 @@ export async function deepSweepOnce(
   const { settings } = config;
   const catalog = await openCatalog(config, { mustExist: true });
   try {
-    // No URL is asked for, so it does not matter what they would start with.
+    // No URLs are signed, so their address does not matter.
     const { store } = await openStore(config, addressUrl(config, 0), log);
     try {
       const graceMs = options.graceMs ?? settings.ASSET_RESERVATION_TTL;

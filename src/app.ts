@@ -39,22 +39,24 @@ import {
   memoryShare,
 } from './app-drivers.ts';
 
-/** Ids that one reservation holds: one write to the catalog for so many uploads. */
+/** Ids of one reservation: one write to the catalog for this many uploads. */
 const RESERVATION_SIZE = 64;
 
 /** A running service. */
 export interface App {
-  /** Where it answers, such as `http://127.0.0.1:8080`. */
+  /** Its address, such as `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** Stops in order: no new calls, those in hand finish within the drain timeout, then all is let go. */
+  /**
+   * Stops in order: accepts no new calls, lets running ones finish within the drain timeout, then closes
+   * everything.
+   */
   close(): Promise<void>;
 }
 
 /**
- * The composition root: opens the drivers that the configuration names, gives them to the use cases,
- * and these to the RPC room.
+ * The composition root: opens the configured drivers, passes them to the use cases, and these to the RPC room.
  *
- * @throws whatever keeps the service from starting, such as a port in use or a catalog that cannot be reached
+ * @throws the error that prevents the start, such as a port in use
  */
 export async function startApp(config: Config, log: Logger = createLogger(config)): Promise<App> {
   for (const doubt of config.doubts) log.warn(doubt);
@@ -77,7 +79,7 @@ async function open(config: Config, log: Logger): Promise<App> {
     isText(settings.ASSET_LOG_FORMAT, process.stdout) ? readable : undefined,
   );
   const authenticator = await openAuthenticator(config, log);
-  // Metrics and tracing observe here as well.
+  // Metrics and tracing are further observers here.
   const observer = driverCallLog(log);
   const catalog = observedCatalog(await openCatalog(config), observer);
   const listener = await listen({
@@ -151,7 +153,7 @@ async function open(config: Config, log: Logger): Promise<App> {
   const sweeper = new Sweeper(files, {
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
-    // Callers are served whether it goes well or not.
+    // The first sweep adds its status to health, whether it succeeds or not.
     onFirstSweep: () => health.add({ name: 'sweep', optional: true, check: () => sweeper.check() }),
   });
   const policyFile = settings.ASSET_POLICY_FILE;
@@ -182,7 +184,7 @@ async function open(config: Config, log: Logger): Promise<App> {
 }
 
 /**
- * Sweeps once, or says what a sweep would do.
+ * Sweeps once, or returns what a sweep would do.
  *
  * @returns undefined if another process is sweeping
  */
@@ -194,7 +196,7 @@ export async function sweepOnce(
   const catalog = await openCatalog(config, { mustExist: true });
   try {
     if (options.dryRun) return await previewSweep({ catalog });
-    // No URL is asked for, so it does not matter what they would start with.
+    // No URLs are signed, so their address does not matter.
     const { store } = await openStore(config, addressUrl(config, 0), log);
     const deletionsPerSecond = config.settings.ASSET_SWEEP_RATE;
     const sweeper = new Sweeper({ store, catalog, log }, { intervalMs: 0, deletionsPerSecond });
@@ -209,13 +211,13 @@ export async function sweepOnce(
   }
 }
 
-/** The log that the configuration describes. */
+/** The log in the configuration. */
 export function createLogger(config: Config): Logger {
   const { ASSET_LOG_LEVEL: level, ASSET_LOG_FORMAT: format } = config.settings;
   return openLog(level, undefined, format);
 }
 
-/** Has the listener take the files of TLS anew when they change; returns how to stop. */
+/** Reloads the TLS files when they change; returns a function that stops it. */
 function renewCertificates({ settings }: Config, listener: Listener, log: Logger): () => void {
   const paths = TLS_FILES.flatMap((name) => settings[name] ?? []);
   return watchFiles(paths, () => {
@@ -225,7 +227,7 @@ function renewCertificates({ settings }: Config, listener: Listener, log: Logger
       listener.renew(tls);
       log.info('the certificate was read anew');
     } catch (error) {
-      // Half of a replacement: the other file is about to change as well.
+      // Half of a replacement: the other file will change too.
       log.warn({ err: error }, 'the certificate cannot be read anew: the last one goes on being used');
     }
   });

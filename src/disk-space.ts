@@ -1,26 +1,29 @@
 import { statfs } from 'node:fs/promises';
 
-/** What is left free where nothing else is said, in bytes. */
+/** Default space that must stay free, in bytes. */
 const DEFAULT_MIN_FREE = 256 * 2 ** 20;
 
-/** The same as a share of the disk, which is less on a small one. */
+/** The same as a share of the disk; smaller on a small disk. */
 const DEFAULT_MIN_SHARE = 0.05;
 
-/** Keeps a disk from running full: tells when there is no room for anything new, while what is there can be read and removed. */
+/**
+ * Prevents a disk from running full: refuses new data if there is no room, while existing data can be read and
+ * removed.
+ */
 export class DiskSpace {
   readonly #path: string;
   readonly #minFreeBytes: number | undefined;
 
   /**
-   * @param path - a file or directory on the disk, which exists when it is asked
-   * @param minFreeBytes - what has to stay free; 256 MiB, or 5 percent of a small disk, where left out
+   * @param path - an existing file or directory on the disk
+   * @param minFreeBytes - space that must stay free; default 256 MiB, or 5 percent of a small disk
    */
   constructor(path: string, minFreeBytes?: number) {
     this.#path = path;
     this.#minFreeBytes = minFreeBytes;
   }
 
-  /** Why `sizeBytes` more may not be written; undefined if there is room. Rejects with the error of the system. */
+  /** Why `sizeBytes` more may not be written; undefined if there is room. Rejects with system errors. */
   async shortage(sizeBytes = 0): Promise<Error | undefined> {
     if (this.#minFreeBytes === 0) return undefined;
     const { bavail, blocks, bsize } = await statfs(this.#path);

@@ -1,22 +1,21 @@
 import type { ErrorReason } from '@asset-service/contract/asset/v1/error_reason_pb.js';
 
-/** Why a use case or a driver failed: the names of `asset.v1.ErrorReason`, without their prefix. */
+/** Names of `asset.v1.ErrorReason`, without prefix. */
 export type Reason = Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>;
 
-/** What an {@link AssetError} carries beside its reason and message. */
+/** Further properties of an {@link AssetError}. */
 export interface AssetErrorOptions {
-  /** Facts for the caller, by the names that the reason documents. Never a location or a secret. */
+  /** Values for the caller, with the keys that the reason documents. Never a location or a secret. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** What lies behind it; goes to the log and never to the caller. */
+  /** The underlying error, for the log only. */
   readonly cause?: unknown;
-  /** How long to wait before the next try, in milliseconds; only where trying again can help. */
+  /** How long to wait before a retry, in milliseconds; only if a retry can help. */
   readonly retryAfterMs?: number;
 }
 
 /**
- * The one error that use cases and drivers throw on purpose. The message is written for the caller: it
- * says what is wrong and what to do. `rpc/errors.ts` gives every reason its canonical code;
- * anything else that is thrown becomes INTERNAL with no detail.
+ * The only error that use cases and drivers throw on purpose. The message is for the caller: what is wrong and what
+ * to do. `rpc/errors.ts` gives every reason its canonical code; every other error becomes INTERNAL without details.
  */
 export class AssetError extends Error {
   readonly reason: Reason;
@@ -32,7 +31,7 @@ export class AssetError extends Error {
   }
 }
 
-/** True if `error` is an {@link AssetError}, with one of `reasons` where any are given. */
+/** True if `error` is an {@link AssetError}, with one of `reasons` if given. */
 export function isAssetError(error: unknown, ...reasons: Reason[]): error is AssetError {
   return error instanceof AssetError && (reasons.length === 0 || reasons.includes(error.reason));
 }

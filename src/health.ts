@@ -1,24 +1,24 @@
 import type { Logger } from 'pino';
 import { causeText } from './setup-fault.ts';
 
-/** Something the service cannot work without. */
+/** A dependency of the service. */
 export interface Dependency {
   /** `store`, `catalog`, `old-bucket`, `identity`, `scanner` or `sweep`. */
   readonly name: string;
-  /** True if the service does its work without it as well: it has its own status and nothing else. */
+  /** True if the service works without it: it only has its own status. */
   readonly optional?: boolean;
-  /** Resolves if the dependency can be used, within 5 seconds. */
+  /** Resolves within 5 seconds if the dependency is available. */
   check(call: { readonly signal: AbortSignal }): Promise<void>;
 }
 
 const CHECK_TIMEOUT_MS = 5000;
 
-/** Causes of one outage that are logged: some hold times or numbers and are new each time. */
+/** Maximum number of logged causes per outage: some contain times or numbers and always differ. */
 const MAX_CAUSES = 10;
 
 /**
- * Knows whether the service can do its work, by asking its dependencies at an interval. The names
- * it answers to are the empty one (the whole process), those of the RPC services, and those of the dependencies.
+ * The health of the service, from checks of its dependencies at an interval. It has a status for the empty name
+ * (the whole process), the RPC services, and the dependencies.
  */
 export class HealthMonitor {
   readonly #dependencies: Dependency[];
@@ -26,7 +26,7 @@ export class HealthMonitor {
   readonly #log: Logger;
   readonly #explain: (error: unknown) => string;
   readonly #up = new Map<string, boolean>();
-  /** What was logged of each dependency that is down, since it is. */
+  /** Logged causes by dependency that is down. */
   readonly #told = new Map<string, Set<string>>();
   readonly #waiting = new Set<() => void>();
   readonly #timer: NodeJS.Timeout;
@@ -36,7 +36,7 @@ export class HealthMonitor {
   /**
    * @param rpcServices - full names of the RPC services that need every dependency
    * @param intervalMs - time between two checks, in milliseconds
-   * @param explain - says for the log why a check failed
+   * @param explain - explains a failed check for the log
    */
   constructor(
     dependencies: readonly Dependency[],
@@ -53,12 +53,12 @@ export class HealthMonitor {
     this.#timer.unref();
   }
 
-  /** Every name that has a status. */
+  /** All names with a status. */
   get services(): readonly string[] {
     return ['', ...this.#rpcServices, ...this.#dependencies.map(({ name }) => name)];
   }
 
-  /** Whether what has this name can be used; undefined if nothing has it. */
+  /** Whether the service or dependency of this name is available; undefined for an unknown name. */
   isServing(name: string): boolean | undefined {
     if (name === '' || this.#rpcServices.includes(name)) {
       return (
@@ -71,7 +71,7 @@ export class HealthMonitor {
       : undefined;
   }
 
-  /** Asks every dependency now. Never rejects. A check that is under way already is joined. */
+  /** Checks all dependencies now. Never rejects. Joins a running check. */
   check(): Promise<void> {
     this.#checking ??= Promise.all(this.#dependencies.map((one) => this.#checkOne(one)))
       .then(() => undefined)
@@ -79,24 +79,23 @@ export class HealthMonitor {
     return this.#checking;
   }
 
-  /** Has one more dependency checked from now on, and checks it now. */
+  /** Adds a dependency and checks it now. */
   add(dependency: Dependency): void {
     this.#dependencies.push(dependency);
     void this.#checkOne(dependency);
   }
 
-  /** Says NOT_SERVING from now on, so that callers turn to other replicas. */
+  /** Reports NOT_SERVING from now on, so that callers use other replicas. */
   drain(): void {
     this.#draining = true;
     this.#announce();
   }
 
-  /** Ends the checks. */
   close(): void {
     clearInterval(this.#timer);
   }
 
-  /** Resolves when any status may have changed, or when `signal` is aborted. */
+  /** Resolves when a status may have changed, or `signal` is aborted. */
   nextChange(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {
@@ -127,7 +126,9 @@ export class HealthMonitor {
     this.#announce();
   }
 
-  /** Logs why a dependency is down, each cause once: who mends one mistake after the other has to see the next. */
+  /**
+   * Logs why a dependency is down, each cause once, because an operator who corrects one mistake must see the next.
+   */
   #tell(name: string, cause: string): void {
     const told = this.#told.get(name) ?? new Set();
     this.#told.set(name, told);

@@ -12,19 +12,19 @@ import { isAssetError } from './errors.ts';
 import { withoutSecrets } from './redaction.ts';
 import { causes, causeText } from './setup-fault.ts';
 
-/** What no line of the log shows, should it ever be handed to it: the headers by which callers are known. */
+/** Header fields that are removed from log lines. */
 const REDACTED = ['authorization', '["asset-user-token"]', 'cookie'].flatMap((name) => {
   const at = (path: string) => (name.startsWith('[') ? `${path}${name}` : `${path}.${name}`);
   return [name, at('*'), at('*.*')];
 });
 
-/** How lines are written: `json`, `text` for people, or `auto`: text on a terminal and JSON anywhere else. */
+/** Format of lines: `json`, `text` for people, or `auto`: text on a terminal, otherwise JSON. */
 export type LogFormat = 'auto' | 'json' | 'text';
 
 /**
- * The log of the service: lines of this level and above, each with its time in ISO 8601 and without passwords of URLs.
+ * The log: lines of this level and above, with their time in ISO 8601 and without passwords in URLs.
  *
- * @param destination - where the lines go; standard output where left out
+ * @param destination - where lines go; default standard output
  */
 export function openLog(
   level: Level | 'silent',
@@ -41,12 +41,14 @@ export function openLog(
   return pino(options, { write: (line: string) => void destination.write(show(withoutSecrets(line))) });
 }
 
-/** True if lines to `stream` are for people. */
+/** True if lines to `stream` are text. */
 export function isText(format: LogFormat, stream: { readonly isTTY?: boolean }): boolean {
   return format === 'text' || (format === 'auto' && stream.isTTY === true);
 }
 
-/** A line of JSON as people read it: `2026-11-29T08:48:34.123Z INFO  listening url=http://127.0.0.1:8080`, and a stack below it. */
+/**
+ * A JSON line as text: `2026-11-29T08:48:34.123Z INFO  listening url=http://127.0.0.1:8080`, with a stack below it.
+ */
 export function readable(line: string): string {
   const { time, level, msg, pid: _pid, hostname: _host, err, ...fields } = JSON.parse(line) as Line;
   const stack = err?.stack;
@@ -59,7 +61,7 @@ export function readable(line: string): string {
   return `${time} ${label} ${printable([msg, ...texts].join(' '))}${below}\n`;
 }
 
-/** What is read of a line. */
+/** The used fields of a line. */
 interface Line {
   readonly time: string;
   readonly level?: number;
@@ -73,7 +75,7 @@ function shown(value: unknown): string {
   return typeof value === 'string' && /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
 }
 
-/** Text that cannot steer a terminal. */
+/** Text without control characters. */
 function printable(text: string): string {
   return stripVTControlCharacters(text).replaceAll(
     /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
@@ -81,7 +83,10 @@ function printable(text: string): string {
   );
 }
 
-/** An outage is told by its cause: a stack shows where it was noticed, for every call anew. Everything else keeps its stack. */
+/**
+ * An outage is logged with its cause: the stack would only show where it was noticed, again for every call. Other
+ * errors keep their stack.
+ */
 function errorFields(error: unknown): unknown {
   const outage = causes(error).find((one) => isAssetError(one) && one.reason.endsWith('_UNAVAILABLE'));
   if (outage === undefined) return stdSerializers.err(error as Error);

@@ -1,18 +1,18 @@
 import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 
-/** Mode of a directory that only the user of the service can look into. */
+/** Mode of a directory that only the service's user can access. */
 export const PRIVATE_DIR = 0o700;
 
-/** Mode of a file that only the user of the service can read and write. */
+/** Mode of a file that only the service's user can read and write. */
 export const PRIVATE_FILE = 0o600;
 
-/** What users other than the owner may do, as bits of a mode. */
+/** Permission bits of other users. */
 const OTHERS = 0o077;
 
 /**
- * Makes a directory, and those above it, for the user of the service alone, whatever the umask.
+ * Creates a directory and its parents for the service's user only, whatever the umask.
  *
- * @returns false if it was there; it keeps its mode then
+ * @returns false if it exists; then its mode stays
  */
 export function makePrivateDir(path: string): boolean {
   if (mkdirSync(path, { recursive: true, mode: PRIVATE_DIR }) === undefined) return false;
@@ -20,19 +20,19 @@ export function makePrivateDir(path: string): boolean {
   return true;
 }
 
-/** Takes a file or directory from all other users, where the system lets us. Nothing happens if there is none. */
+/** Removes other users' access to a file or directory, if the system permits. Does nothing if it does not exist. */
 export function makePrivate(path: string): void {
   try {
     const mode = statSync(path).mode;
     if ((mode & OTHERS) !== 0) chmodSync(path, mode & 0o7777 & ~OTHERS);
   } catch {
-    // It is not there, or belongs to somebody else.
+    // It does not exist or belongs to another user.
   }
 }
 
 /**
- * Makes an empty file for the user of the service alone. One that is there is taken from all other users, and not opened:
- * closing it would give up the locks that this process has on it.
+ * Creates an empty file for the service's user only. For an existing file it removes other users' access without
+ * opening it: closing it would release this process's locks on it.
  */
 export function makePrivateFile(path: string): void {
   try {
@@ -42,7 +42,7 @@ export function makePrivateFile(path: string): void {
   }
 }
 
-/** True if other users may do something with what is at this path. */
+/** True if other users have any access to this path. */
 export function isOpenToOthers(path: string): boolean {
   return (statSync(path).mode & OTHERS) !== 0;
 }

@@ -2,15 +2,15 @@ const HIDDEN = '***';
 
 const URLS = /[a-z][a-z0-9+.-]*:\/\/[^\s"'<>\\`]+/gi;
 
-/** A user and a password, as they stand before the host. */
+/** User and password before the host. */
 const USER = /^[^/?#]*@/;
 
-/** The same where the password has characters that a URL may not have; `host:8080/` is none. */
+/** The same with characters that are not valid in a URL; `host:8080/` does not match. */
 const BROKEN_USER = /^[^/:@?#]+:(?!\d{1,5}(?:[/?#]|$)).*@/;
 
 const QUERY_VALUE = /([?&][\w.-]+=)[^&#\s"'\\]*/g;
 
-/** A text, such as a message of a library, without the users, passwords and query values of the URLs in it. */
+/** A text, such as a library's message, without users, passwords and query values of URLs in it. */
 export function withoutSecrets(text: string): string {
   if (!text.includes('://')) return text;
   return text.replaceAll(URLS, (url) => {
@@ -20,7 +20,7 @@ export function withoutSecrets(text: string): string {
   });
 }
 
-/** The value of a setting or a flag as it may be shown: it may be a URL with a mistake in it, and so be no URL. */
+/** A setting or flag for display; it may be an invalid URL. */
 export function shownValue(value: string): string {
   const shown = withoutSecrets(value);
   const hasUser = shown === value && /(?:\/\/|:).*@/s.test(value);

@@ -1,8 +1,8 @@
 import { withoutSecrets } from './redaction.ts';
 
-/** What of the set-up of a dependency is wrong. Which settings say it is known to `config/explain.ts` alone. */
+/** The part of a dependency's setup that is wrong. Only `config/explain.ts` knows the settings for it. */
 export type SetupPart =
-  /** Nothing answers at the address, or something else than is expected. */
+  /** Nothing answers at the address, or something unexpected. */
   | 'address'
   | 'region'
   | 'bucket'
@@ -11,21 +11,21 @@ export type SetupPart =
   | 'access-key'
   | 'secret-key'
   | 'session-token'
-  /** The credentials hold, and do not suffice. */
+  /** The credentials are valid but not sufficient. */
   | 'permission'
-  /** Name or password, and the server does not tell which. */
+  /** Name or password; the server does not say which. */
   | 'login'
   | 'database'
   | 'collection'
-  /** The tables are not there, or older than this release. */
+  /** The tables do not exist, or are older than this release. */
   | 'schema'
   | 'issuer'
   /** The data directory on this machine. */
   | 'directory';
 
 /**
- * Why a dependency cannot be used, in words for its operator: what was found, with the code or the HTTP status. Drivers put it
- * under an `AssetError` as its `cause`. It names no setting and holds no secret.
+ * Why a dependency cannot be used, for its operator: what was found, with code or HTTP status. Drivers set it as
+ * the `cause` of an `AssetError`. It names no setting and contains no secret.
  */
 export class SetupFault extends Error {
   readonly part: SetupPart;
@@ -71,11 +71,11 @@ const DIRECTORY: Readonly<Record<string, string>> = {
   EIO: 'the disk fails',
 };
 
-/** The fault of a connection that failed, wherever it stands among the causes of `error`; undefined if it was none. */
+/** The fault of a failed connection among the causes of `error`; undefined if there is none. */
 export function connectionFault(error: unknown): SetupFault | undefined {
   const failed = causes(error) as readonly ConnectionError[];
   const known = failed.map(withCode).filter((one) => connectionText(one) !== undefined);
-  // That of several addresses does not say which.
+  // An AggregateError of several addresses has no code of its own.
   const {
     code,
     name,
@@ -89,7 +89,7 @@ export function connectionFault(error: unknown): SetupFault | undefined {
   return new SetupFault('address', `${text} (${[code ?? name, where].filter(Boolean).join(' ')})`, error);
 }
 
-/** The fault of a file system that refused a call; undefined if `error` is something else. */
+/** The fault of a refused file system call; undefined for other errors. */
 export function directoryFault(error: unknown): SetupFault | undefined {
   for (const one of causes(error)) {
     const { code = '', path, syscall } = one as NodeJS.ErrnoException;
@@ -100,16 +100,16 @@ export function directoryFault(error: unknown): SetupFault | undefined {
   return undefined;
 }
 
-/** The fault among the causes of an error; undefined if there is none. */
+/** The fault among the causes of an error, if any. */
 export function setupFaultIn(error: unknown): SetupFault | undefined {
   return causes(error).find((one) => one instanceof SetupFault);
 }
 
-/** An error and what caused it, the outermost first; also what an error of several addresses or of a library wraps. */
+/** An error and its causes, outermost first; also those in an AggregateError or wrapped by a library. */
 export function causes(error: unknown): readonly Error[] {
   const found: Error[] = [];
   const add = (one: unknown) => {
-    // Inside test runners an error of Node need not be an instance of Error.
+    // Inside test runners a Node.js error need not be an instance of Error.
     if (typeof one !== 'object' || one === null || found.includes(one as Error)) return;
     found.push(one as Error);
     const { cause, originalError, errors } = one as {
@@ -126,8 +126,8 @@ export function causes(error: unknown): readonly Error[] {
 }
 
 /**
- * What lies behind an error, in one line for the log, without secrets: the fault, or else the messages of its causes with their codes. What an
- * `AssetError` says is for callers and left out where it has a cause.
+ * The cause of an error in one line for the log, without secrets: the fault, otherwise the messages of its causes
+ * with their codes. The message of an `AssetError` is for callers, and omitted if it has a cause.
  */
 export function causeText(error: unknown): string {
   const fault = setupFaultIn(error) ?? connectionFault(error);
@@ -149,17 +149,17 @@ export function causeText(error: unknown): string {
   return withoutSecrets(text.replaceAll(/\s+/g, ' ')).slice(0, MAX_TEXT);
 }
 
-/** Longest line that is made of causes, in characters: some servers answer with a page. */
+/** Maximum length of such a line, in characters: some servers respond with a page. */
 const MAX_TEXT = 500;
 
-/** What errors of the libraries below carry beside their message. */
+/** Properties of library errors besides their message. */
 interface Failure {
   readonly code?: unknown;
   readonly status?: number;
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
-/** A code that stands in the message alone: some libraries wrap errors of Node and keep no more of them. */
+/** A code that is only in the message: some libraries wrap Node.js errors and keep only that. */
 function withCode(error: ConnectionError): Partial<ConnectionError> {
   const { name, code, message = '', hostname, address, port } = error;
   if (code !== undefined)

@@ -1,13 +1,13 @@
 import { unwatchFile, watchFile } from 'node:fs';
 
-/** Time between two looks at a file, in milliseconds. */
+/** Polling interval in milliseconds. */
 const INTERVAL_MS = 1000;
 
 /**
- * Calls `onChange` whenever one of these files has become another. It looks at them by their paths once a second, since a notice
- * of the file system follows neither a file that is replaced nor the links by which Kubernetes swaps a secret.
+ * Calls `onChange` when one of these files has changed. Polls once a second by path, because file system events
+ * follow neither a replaced file nor the symbolic links by which Kubernetes swaps a secret.
  *
- * @returns how to stop
+ * @returns a function that stops it
  */
 export function watchFiles(paths: readonly string[], onChange: () => void): () => void {
   const listener = () => onChange();

@@ -13,7 +13,7 @@ import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter } 
 import { toStatus } from './status.ts';
 import { uploadHandlers } from './upload-handlers.ts';
 
-/** Serves asset.v1.AssetService with the use cases. Handlers do transport and leave the work to them. */
+/** Serves asset.v1.AssetService with the use cases. Handlers only convert. */
 export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter) => void {
   return (router) =>
     router.service(AssetService, {
@@ -109,7 +109,7 @@ export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter)
     });
 }
 
-/** The call, which has the file it is about in its line of the log. */
+/** The call; notes the file for its log line. */
 function noteFile(context: HandlerContext, fileId: string): Call {
   const call = callOf(context);
   call.note({ file_id: fileId });

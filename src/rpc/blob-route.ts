@@ -12,8 +12,8 @@ const POLICY =
   "default-src 'none'; img-src 'self'; media-src 'self'; object-src 'self'; style-src 'unsafe-inline'";
 
 /**
- * Headers that keep a file from acting in the reader's session: no guessing of types, no code, frames or requests of
- * its own, an origin of its own, and no telling of its URL to others.
+ * Headers that prevent a file from acting in the reader's session: no type sniffing, no code, frames or requests, a
+ * separate origin, and no referrer with its URL.
  */
 const SAFE_HEADERS = {
   'x-content-type-options': 'nosniff',
@@ -64,14 +64,14 @@ async function serve(
   response: ServerResponse,
 ): Promise<void> {
   allowOrigins(origins, request, response);
-  // An RPC that does not exist comes here too, and 404 is what tells its caller so.
+  // Requests for unknown RPCs arrive here too, and expect 404.
   if (!request.url?.includes(SIGNED_PATH)) return end(response, 404);
   const { method = '' } = request;
   if (method === 'OPTIONS') return end(response, 204, PREFLIGHT_HEADERS);
   const kind = KINDS.get(method);
   if (!kind) return end(response, 405, { allow: 'GET, HEAD, PUT, OPTIONS' });
   const result = urls.verify(request.url, new Date());
-  // A URL is for one kind of use, as with an S3, where the method is signed.
+  // A URL is for one method, as with S3, where the method is signed.
   if (result.status !== 'valid' || result.grant.kind !== kind) return end(response, 403);
   const { grant } = result;
   response.once('close', () => {
@@ -82,7 +82,7 @@ async function serve(
   if (answer === undefined) return;
   const { status, etag, retry } = answer;
   end(response, status, { ...(etag && { etag }), ...(retry && { 'retry-after': 1 }) });
-  // What still comes of a part that was refused is thrown away, until time limits end it.
+  // Discards the rest of a refused part until time limits end it.
   if (status !== 200) request.resume();
 }
 
@@ -128,14 +128,14 @@ async function serveBlob(
   }
   const content = await store.read(grant.key, { offset: range?.start ?? 0, length });
   await pipeline(content, response).catch((error: NodeJS.ErrnoException) => {
-    // A reader that goes away in the middle is no fault.
+    // A reader that disconnects is no error.
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
 }
 
 /**
- * Says which pages of other origins may have the answer. By default all may, since the URL itself is the permission;
- * where origins are named, no page of another site may even show it.
+ * Allows pages of other origins to read the response. By default all may, because the URL itself is the permission;
+ * if origins are named, pages of other sites may not even embed it.
  */
 function allowOrigins(origins: readonly string[], request: IncomingMessage, response: ServerResponse): void {
   const { origin = '' } = request.headers;
@@ -147,7 +147,7 @@ function allowOrigins(origins: readonly string[], request: IncomingMessage, resp
   response.setHeader('access-control-expose-headers', 'content-disposition, content-range, etag');
 }
 
-/** The one range that is asked for; several at once are answered with the whole, as RFC 9110 allows. */
+/** The requested range; several ranges get the whole file, as RFC 9110 permits. */
 function requestedRange(request: IncomingMessage, etag: string, sizeBytes: number) {
   const header = request.headers.range;
   const condition = request.headers['if-range'];

@@ -1,29 +1,31 @@
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { AssetError } from '../errors.ts';
 
-/** What one caller may do at once and in a second; 0 for any number. */
+/** Limits of one caller; 0 for no limit. */
 export interface CallBounds {
   readonly readsPerSecond: number;
   readonly writesPerSecond: number;
-  /** Calls that show no identity, or a wrong one, from one address, or for one person, in a second. */
+  /** Calls without or with a wrong identity, per second and address or person. */
   readonly refusalsPerSecond: number;
   readonly uploads: number;
   readonly downloads: number;
 }
 
-/** Seconds whose calls may come all at once, once in {@link BURST_WINDOW_SECONDS}. */
+/** Calls of this many seconds may come in one burst per {@link BURST_WINDOW_SECONDS}. */
 const BURST_SECONDS = 5;
 const BURST_WINDOW_SECONDS = 60;
 
-/** How long to wait for one's own calls to end, in milliseconds; how long they take is known to their caller alone. */
+/**
+ * Retry delay while a caller's own calls are running, in milliseconds; only the caller knows how long they take.
+ */
 const BUSY_RETRY_MS = 1000;
 
-/** Persons with a bad token that one principal may call for at the full rate of refusals. */
+/** Number of persons with bad tokens that one principal may send at the full rate of refusals. */
 const PERSONS = 10;
 
 type Counted = 'reads' | 'writes' | 'refusals' | 'personRefusals';
 
-/** Counts the calls of each caller, in this process alone. */
+/** Counts the calls of each caller in this process. */
 export class CallLimits {
   readonly #rates: Readonly<Record<Counted, Rate | undefined>>;
   readonly #bounds: CallBounds;
@@ -42,29 +44,29 @@ export class CallLimits {
   /**
    * Counts a call.
    *
-   * @throws AssetError RATE_LIMITED with the time after which the next one is taken
+   * @throws AssetError RATE_LIMITED with the time until the next call is accepted
    */
   async count(kind: 'reads' | 'writes' | 'refusals', caller: string): Promise<void> {
     await this.#consume(kind, caller, kind);
   }
 
   /**
-   * Throws RATE_LIMITED if whoever is counted under a key has been refused too often to be listened to.
+   * Throws RATE_LIMITED if a key has had too many refusals.
    *
-   * @param who - as the error names it
+   * @param who - name for the error message
    */
   async checkRefusals(key: string, who: string): Promise<void> {
     await this.#check('refusals', key, who);
   }
 
   /**
-   * Counts a call that was refused for what its principal sent of a person. Each person is bounded by itself, and all that a
-   * principal makes up together.
+   * Counts a refusal because of an end user's credential. Each person has a limit, and all persons of one principal
+   * together.
    *
    * @throws AssetError RATE_LIMITED if there were too many
    */
   async countPersonRefusal(principal: string, person: string): Promise<void> {
-    // First, since each person that is counted takes memory.
+    // First, because each counted person takes memory.
     await this.#check('personRefusals', principal, 'the persons that this service acts for');
     await this.#consume('refusals', `person ${person} of ${principal}`, 'refusals of this person');
     await this.#consume('personRefusals', principal, 'refusals of persons');
@@ -91,8 +93,8 @@ export class CallLimits {
   }
 
   /**
-   * Takes a place among the uploads or downloads that a caller has in hand; the function it returns gives it back, and may
-   * be called more than once.
+   * Takes one of a caller's places for uploads or downloads. Returns a function that gives it back and may be
+   * called more than once.
    *
    * @throws AssetError TOO_MANY_UPLOADS, or RATE_LIMITED for downloads
    */
@@ -141,7 +143,7 @@ function rateOf(perSecond: number): Rate | undefined {
   );
 }
 
-/** The limit as the error names it. */
+/** Name of the limit in errors. */
 function limitOf(kind: Counted): string {
   return kind === 'personRefusals' ? 'refusals' : kind;
 }

@@ -35,8 +35,8 @@ export function toFile(record: FileRecord): File {
 }
 
 /**
- * What a caller says of a file; the fields that only the service sets are left out (AIP-203). Relations without targets and
- * attributes that are null are there: an update clears them.
+ * The writable fields of a message; fields that only the service sets are omitted (AIP-203). Keeps empty relations
+ * and null attributes, because an update clears them.
  */
 export function toDescription(file: File | undefined): FileDescription {
   const relations = Object.entries(file?.relations ?? {});
@@ -65,9 +65,9 @@ export function toFilter(filter: FileFilterMessage | undefined): FileFilter {
 }
 
 /**
- * Records have whole milliseconds: those at a time or later are those at the next whole one or later.
+ * Rounds up to whole milliseconds, the precision of records.
  *
- * @throws AssetError FIELD_INVALID outside of what a Timestamp may say, which its bytes can
+ * @throws AssetError FIELD_INVALID outside the range of Timestamp, which the encoding can exceed
  */
 function toTimeOrLater({ seconds, nanos }: Timestamp, field: string): Date {
   const isTime = seconds >= FIRST_SECOND && seconds <= LAST_SECOND && nanos >= 0 && nanos < 1e9;
@@ -100,7 +100,7 @@ export function toFileUrlResponse(fileUrl: FileUrl): GetFileUrlResponse {
   });
 }
 
-/** Whole seconds; a signed URL knows no finer lifetime, and must not outlive what was asked. */
+/** Whole seconds, rounded down: a signed URL must not outlive the requested lifetime. */
 function toSeconds(duration: Duration): number {
   return Number(duration.seconds);
 }

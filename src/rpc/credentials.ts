@@ -5,17 +5,17 @@ import type { Socket } from 'node:net';
 import { certificateOf } from '../identity/client-certificate.ts';
 import type { Credentials } from '../identity/authenticator.ts';
 
-/** A request as far as it tells who sent it. */
+/** The parts of a request that identify its sender. */
 export interface Presented {
-  /** Names and values by turns, as they came: the headers that Node.js makes of them keep one of two `authorization`. */
+  /** Names and values alternating, as received: Node.js's parsed headers keep only one of two `authorization`. */
   readonly rawHeaders: readonly string[];
-  /** The connection; undefined if it is gone. */
+  /** The connection; undefined if it is closed. */
   readonly socket: Socket | undefined;
-  /** Where it comes from, taken down while the connection is there. */
+  /** Remote address, read while the connection is open. */
   readonly remoteAddress: string;
 }
 
-/** Where the server leaves what a request presents for the interceptors. A request without it shows no identity. */
+/** Context key with which the server passes a request's credentials. A request without it has no identity. */
 export const presentedKey = createContextKey<Presented>(
   { rawHeaders: [], socket: undefined, remoteAddress: '' },
   { description: 'what the request presents' },
@@ -25,23 +25,23 @@ export const presentedKey = createContextKey<Presented>(
 export function presentedBy(
   request: IncomingMessage | Pick<Http2ServerRequest, 'stream' | 'rawHeaders'>,
 ): ContextValues {
-  // Over HTTP/2 a request gives a socket of its own; the one of the session is the same for all of its requests.
+  // Over HTTP/2 the request's own socket is a proxy; that of the session is the same for all its requests.
   const socket = 'stream' in request ? request.stream.session?.socket : request.socket;
   const { rawHeaders } = request;
   return createContextValues().set(presentedKey, { rawHeaders, socket, remoteAddress: addressOf(socket) });
 }
 
-/** What is not an IPv6 address by itself is shown as the IPv4 address that it is. */
+/** Shows IPv4-mapped IPv6 addresses as IPv4. */
 function addressOf(socket: Socket | undefined): string {
   try {
     return (socket?.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
   } catch {
-    // The socket of a session that is gone throws whatever it is asked.
+    // The socket of a closed session throws on every access.
     return '';
   }
 }
 
-/** The credentials in what a request presents. */
+/** The credentials of a request. */
 export function credentialsIn({ rawHeaders, socket }: Presented): Credentials {
   const authorization: string[] = [];
   const userToken: string[] = [];
@@ -53,7 +53,7 @@ export function credentialsIn({ rawHeaders, socket }: Presented): Credentials {
   return { authorization, userToken, certificate: socket && certificateOf(socket) };
 }
 
-/** The address that a call comes from: that of the proxy where there is one; empty if the connection is gone. */
+/** Remote address of a call (of the proxy, if there is one); empty if the connection is closed. */
 export function remoteAddressOf(values: ContextValues): string {
   return values.get(presentedKey).remoteAddress;
 }

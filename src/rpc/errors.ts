@@ -10,10 +10,10 @@ import { fieldPathToString } from './field-path.ts';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { isAssetError, type Reason } from '../errors.ts';
 
-/** `domain` of every `google.rpc.ErrorInfo` that the service sends. */
+/** `domain` of every `google.rpc.ErrorInfo`. */
 const ERROR_DOMAIN = 'asset.v1';
 
-/** The canonical code of every reason; `asset/v1/error_reason.proto` tells callers the same. */
+/** The canonical code of every reason, as documented in `asset/v1/error_reason.proto`. */
 const CODES: Record<Reason, Code> = {
   FIELD_INVALID: Code.InvalidArgument,
   FILE_NOT_FOUND: Code.NotFound,
@@ -68,28 +68,28 @@ const CODES: Record<Reason, Code> = {
   SCANNER_UNAVAILABLE: Code.Unavailable,
 };
 
-/** Longest message that is read, in bytes. A piece of a file has at most 2 MiB, and nothing else comes near. */
+/** Maximum size of a request message, in bytes. A piece of a file has at most 2 MiB; other messages are smaller. */
 export const MAX_MESSAGE_BYTES = 4 * 2 ** 20;
 
-/** Broken rules that an error lists, and characters of its texts: most peers read some KiB of headers, and no more. */
+/** Limits of the violations and texts in an error: most peers accept only some KiB of headers. */
 const MAX_VIOLATIONS = 10;
 const MAX_TEXT = 300;
 const MAX_MESSAGE = 1_000;
 
-/** Wait that a caller is told where the error does not know better, in milliseconds. */
+/** Default retry delay, in milliseconds. */
 const DEFAULT_RETRY_MS = 1000;
 
-/** How Connect begins its message when the other end has reset the stream. */
+/** Start of Connect's message when the peer has reset the stream. */
 const STREAM_RESET = 'http/2 stream closed with error code';
 
 type Detail = { desc: DescMessage; value: MessageInitShape<DescMessage> };
 
 /**
- * Turns whatever a call threw into the error that its caller gets: canonical code, ErrorInfo, and
- * RetryInfo where trying again can help. Nothing internal passes: an error that nobody threw on
- * purpose becomes INTERNAL with the request id, by which operators find it in the log.
+ * Converts anything thrown into the caller's error: canonical code, ErrorInfo, and RetryInfo if a retry can help.
+ * Nothing internal passes: an unexpected error becomes INTERNAL with the request id, by which operators find it in
+ * the log.
  *
- * @returns the error, and `fault` true if it is a fault of the service that belongs into its log
+ * @returns the error; `fault` is true for a bug in the service
  */
 export function toConnectError(thrown: unknown, requestId: string): { error: ConnectError; fault: boolean } {
   if (isAssetError(thrown)) {
@@ -104,7 +104,7 @@ export function toConnectError(thrown: unknown, requestId: string): { error: Con
     return { error, fault: code === Code.Unavailable || code === Code.DataLoss };
   }
   if (thrown instanceof ConnectError) return { error: fromFramework(thrown), fault: false };
-  // A signal that is aborted without a reason of ours gives a DOMException of this name.
+  // A signal that is aborted without our reason gives a DOMException with this name.
   if (nameOf(thrown) === 'AbortError') return { error: ended(Code.Canceled), fault: false };
   const error = new ConnectError(
     'the service failed: tell its operators the request id',
@@ -116,13 +116,13 @@ export function toConnectError(thrown: unknown, requestId: string): { error: Con
   return { error, fault: true };
 }
 
-/** True for an error of {@link toConnectError} that is a fault of the service, of its store or its catalog. */
+/** True for an error of {@link toConnectError} that is a fault of the service, its store or its catalog. */
 export function isFault(error: ConnectError): boolean {
   if (!isAssetError(error.cause)) return error.code === Code.Internal && reasonOf(error) === 'INTERNAL';
   return error.code === Code.Unavailable || error.code === Code.DataLoss;
 }
 
-/** Gives an error of the RPC framework, or of the rules in the contract, its reason. */
+/** Gives an error of the RPC framework or of validation its reason. */
 function fromFramework(error: ConnectError): ConnectError {
   const violations = error.findDetails(ViolationsSchema)[0]?.violations;
   if (violations) {
@@ -139,8 +139,8 @@ function fromFramework(error: ConnectError): ConnectError {
     ];
     return new ConnectError(cut(count + list, MAX_MESSAGE), Code.InvalidArgument, undefined, details);
   }
-  // Clients reset the stream of a call that they give up, and not all with the code that HTTP/2 has for it: Connect's
-  // says INTERNAL_ERROR when the deadline passes.
+  // Clients reset the stream of a cancelled call, and not all with HTTP/2's code for it: Connect's sends
+  // INTERNAL_ERROR when the deadline passes.
   if (error.rawMessage.startsWith(STREAM_RESET)) return ended(Code.Canceled);
   switch (error.code) {
     case Code.Canceled:
@@ -149,7 +149,7 @@ function fromFramework(error: ConnectError): ConnectError {
     case Code.DeadlineExceeded:
       return ended(Code.DeadlineExceeded);
     case Code.ResourceExhausted: {
-      // Connect and our own gRPC tell the limit in these words.
+      // Connect and our gRPC name the limit in these words.
       const max = /readMaxBytes (\d+)/.exec(error.rawMessage)?.[1] ?? String(MAX_MESSAGE_BYTES);
       return new ConnectError(
         `a message of this call may have at most ${max} bytes: send less in one message`,
@@ -161,7 +161,8 @@ function fromFramework(error: ConnectError): ConnectError {
     case Code.InvalidArgument:
       return withInfo(error, 'FIELD_INVALID');
     case Code.Internal:
-      // So gRPC has it for bytes that are no message. They are the caller's; only what goes out is ours.
+      // gRPC's code for an unreadable message is INTERNAL, but the mistake is the caller's, except for outgoing
+      // messages.
       if (/^(serialize|cannot encode)/.test(error.rawMessage)) return withInfo(error, 'PROTOCOL');
       return withInfo(new ConnectError(error.rawMessage, Code.InvalidArgument), 'FIELD_INVALID');
     default:
@@ -169,7 +170,7 @@ function fromFramework(error: ConnectError): ConnectError {
   }
 }
 
-/** A rule about several fields names none by itself: the first of those in its message. */
+/** A rule about several fields names none: use the first one in its message. */
 function firstOfOneof(message: string): string {
   return /\bone of (\w+)/.exec(message)?.[1] ?? '';
 }
@@ -209,7 +210,7 @@ function retryInfo(retryAfterMs: number): Detail {
   };
 }
 
-/** A text that a caller may have chosen, as long as an error may repeat it. */
+/** A text that a caller may have chosen, shortened. */
 function cut(text: string, length = MAX_TEXT): string {
   return text.length <= length ? text : `${text.slice(0, length).toWellFormed()}…`;
 }
@@ -218,12 +219,12 @@ function nameOf(thrown: unknown): string {
   return typeof thrown === 'object' && thrown !== null && 'name' in thrown ? String(thrown.name) : '';
 }
 
-/** The name of a code as gRPC writes it, such as `NOT_FOUND`. */
+/** The gRPC name of a code, such as `NOT_FOUND`. */
 export function codeName(code: Code): string {
   return Code[code].replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
 }
 
-/** The reason of an error that {@link toConnectError} made, without its prefix. */
+/** The reason of an error of {@link toConnectError}, without prefix. */
 export function reasonOf(error: ConnectError): string {
   return error.findDetails(ErrorInfoSchema)[0]?.reason.replace('ERROR_REASON_', '') ?? '';
 }

@@ -1,6 +1,6 @@
 import type { FieldPath } from '@asset-service/contract/buf/validate/validate_pb.js';
 
-/** The path of a field in the form that callers write it: `upload_spec.file.relations["project"].ids[0]`. */
+/** A field path in the form in which callers write it: `upload_spec.file.relations["project"].ids[0]`. */
 export function fieldPathToString(path: FieldPath | undefined): string {
   let text = '';
   for (const element of path?.elements ?? []) {

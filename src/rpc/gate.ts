@@ -14,27 +14,27 @@ import { networkOf } from './listener/connection-count.ts';
 import { maxMessageBytes } from './message-limits.ts';
 
 /**
- * RPC services that ask nobody who they are: probes of health have no identity, and reflection tells what the published
- * contract says.
+ * RPC services without authentication: health probes have no identity, and reflection returns the published
+ * contract.
  */
 const OPEN_SERVICES = new Set([Health.typeName, ServerReflection.typeName, ServerReflectionAlpha.typeName]);
 
-/** What every call has to pass. */
+/** Checks that every call must pass. */
 export interface GateOptions {
   readonly authenticator: Authenticator;
   readonly limits: CallLimits;
-  /** Any name where left out. */
+  /** Default: any name. */
   readonly allowedHosts?: AllowedHosts | undefined;
-  /** Counts bytes of messages that come in; one of its own where left out. */
+  /** Counts bytes of incoming messages; default a separate one. */
   readonly inbound?: InboundBudget;
 }
 
-/** Where the gate leaves who makes a call; undefined where nobody is asked who they are. */
+/** Context key with the caller; undefined if callers are not identified. */
 export const admittedKey = createContextKey<Caller | undefined>(undefined, {
   description: 'who makes the call',
 });
 
-/** Who makes a call as far as that is known, also where the call is refused. */
+/** Context key with the caller as far as known, also of refused calls. */
 export const knownKey = createContextKey<Caller | undefined>(undefined, {
   description: 'who is known to make the call',
 });
@@ -43,8 +43,8 @@ export const knownKey = createContextKey<Caller | undefined>(undefined, {
 const FREE_BYTES = 16 * 1024;
 
 /**
- * Stands before everything that reads: finds out who calls, and refuses whom it does not know, by the headers of a request
- * alone. So a stranger's bytes are neither held nor decoded.
+ * Runs before anything is read: identifies the caller, and refuses unknown ones, by the request headers only. So
+ * bytes of strangers are neither held nor decoded.
  */
 export class Gate {
   readonly #options: GateOptions;
@@ -56,9 +56,9 @@ export class Gate {
   }
 
   /**
-   * Leaves who makes the call in the values.
+   * Stores the caller in the context values.
    *
-   * @throws AssetError that tells why the call is refused
+   * @throws AssetError why the call is refused
    */
   async admit({ service, values }: Pick<HandlerContext, 'service' | 'values'>): Promise<void> {
     const { authenticator, limits, allowedHosts } = this.#options;
@@ -79,7 +79,7 @@ export class Gate {
     values.set(admittedKey, caller);
   }
 
-  /** Counts the bytes of a message while it comes in, for a call that was admitted. */
+  /** Counts the bytes of a message while it arrives, for an admitted call. */
   hold(values: ContextValues): InboundHold {
     const caller = told(values.get(admittedKey));
     const { socket } = values.get(presentedKey);
@@ -87,8 +87,9 @@ export class Gate {
   }
 
   /**
-   * Counts what a message may take, by its declared length or else its limit, until the call ends: where nobody sees its bytes
-   * before it is whole. Small messages are bounded by the number of streams, and streams are held back by their reader.
+   * Counts the declared length of a message, or its limit, until the call ends: for protocols whose bytes are not
+   * visible before the message is complete. The number of streams limits small messages, and the reader slows
+   * streams.
    *
    * @throws AssetError RATE_LIMITED if that is too much
    */
@@ -102,13 +103,13 @@ export class Gate {
   }
 
   /**
-   * Counts a call that was refused. Who is refused too often is not listened to for a while: a caller, or an address where nobody
-   * is known. What a known principal sends of persons is counted already, for them.
+   * Counts a refused call. Too many refusals of a caller, or of an address without known caller, block it for a
+   * while. Refusals because of end users of a known principal are already counted for them.
    */
   countRefusal(values: ContextValues): void {
     const known = values.get(knownKey);
     if (known !== undefined && values.get(admittedKey) === undefined) return;
-    // The caller is told why it was refused; that it is too often, with the next call.
+    // The caller gets the reason of the refusal; only the next call tells that there were too many.
     this.#options.limits.count('refusals', refusalKey(values, known)).catch(() => undefined);
   }
 
@@ -125,18 +126,18 @@ export class Gate {
   }
 }
 
-/** One text for the address that a call comes from, to count by. */
+/** Key for counting by the remote address of a call. */
 export function addressKey(values: ContextValues): string {
   return `address ${networkOf(remoteAddressOf(values))}`;
 }
 
-/** What refusals of a call are counted by: its caller, or its address where nobody is known. */
+/** Key for counting refusals: the caller, or the address if unknown. */
 function refusalKey(values: ContextValues, caller: Caller | undefined): string {
   const known = told(caller);
   return known === undefined ? addressKey(values) : `caller ${callerKey(callerIds(known))}`;
 }
 
-/** A caller that can be told from others: without identities all callers are one. */
+/** True if callers are distinguished: without identities all are one. */
 function told(caller: Caller | undefined): Caller | undefined {
   return caller?.principal === ANONYMOUS.principal ? undefined : caller;
 }

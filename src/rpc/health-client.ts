@@ -5,22 +5,22 @@ import {
   HealthCheckResponse_ServingStatus as Status,
 } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 
-/** Less than the health check of the image may take, so that its log shows why there was no answer. */
+/** Shorter than the timeout of the image's health check, so that its log shows why there was no answer. */
 const TIMEOUT_MS = 4000;
 
-/** A service to ask. */
+/** A service to check. */
 export interface HealthTarget {
   readonly url: string;
-  /** True to take any certificate. */
+  /** True accepts any certificate. */
   readonly anyCertificate?: boolean;
-  /** Certificates in PEM: `ca` to trust, `cert` and `key` to show. */
+  /** PEM certificates: `ca` to trust, `cert` and `key` of the client. */
   readonly tls?: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
 }
 
 /**
- * Asks grpc.health.v1 of a service whether it can work.
+ * Asks grpc.health.v1 for the status of a service.
  *
- * @returns `line` is the status; of a service that cannot work with the names of what it lacks, such as `NOT_SERVING: catalog`
+ * @returns `line` is the status; NOT_SERVING with the names of what is missing, such as `NOT_SERVING: catalog`
  */
 export async function checkHealth(
   target: HealthTarget,
@@ -33,12 +33,12 @@ export async function checkHealth(
   return { serving, line: lacks === '' ? Status[status] : `${Status[status]}: ${lacks}` };
 }
 
-/** The dependencies that are down, with commas between them; empty where the service does not say. */
+/** The dependencies that are down, separated by commas; empty if the service does not say. */
 async function lacking(health: Client<typeof Health>): Promise<string> {
   try {
     const { statuses } = await health.list({}, { timeoutMs: TIMEOUT_MS });
     const names = Object.keys(statuses).filter((name) => statuses[name]?.status !== Status.SERVING);
-    // Names with a dot are RPC services, which lack what the whole process lacks.
+    // Names with a dot are RPC services, which need the same as the whole process.
     const down = names.filter((name) => name !== '' && !name.includes('.'));
     return down.length > 0 ? down.sort().join(', ') : 'it is shutting down';
   } catch {

@@ -7,8 +7,8 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { HealthMonitor } from '../health.ts';
 
 /**
- * Serves grpc.health.v1.Health: for the whole process under the empty name, for the AssetService under its
- * full name, and for what it depends on under `store`, `catalog` and `scanner`.
+ * Serves grpc.health.v1.Health: the whole process under the empty name, the AssetService under its full name, and
+ * dependencies under theirs.
  */
 export function healthRoutes(monitor: HealthMonitor): (router: ConnectRouter) => void {
   const statusOf = (service: string): Status => {

@@ -4,10 +4,10 @@ import type { Readable } from 'node:stream';
 import type { InboundBudget } from './inbound-budget.ts';
 
 /**
- * Counts the bytes of a request that have come and are not read yet, until it is released. Over HTTP/2 Node.js keeps what a window
- * allows for as long as nobody reads; over HTTP/1.1 it stops reading the connection.
+ * Counts the received but unread bytes of a request until it is released. Over HTTP/2 Node.js buffers what a window
+ * allows while nobody reads; over HTTP/1.1 it stops reading the connection.
  *
- * @param refuse - is called once, if the bytes are too many
+ * @param refuse - called once if there are too many bytes
  */
 export function holdUnread(
   request: IncomingMessage | Http2ServerRequest,
@@ -31,7 +31,7 @@ export function holdUnread(
       refuse(error as Error);
     }
   };
-  // There is no event for what comes while a stream is paused.
+  // There is no event for bytes that arrive while a stream is paused.
   const push = source.push.bind(source);
   source.push = (...args) => {
     const hasRoom = push(...args);

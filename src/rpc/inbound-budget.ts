@@ -1,6 +1,6 @@
 import { AssetError } from '../errors.ts';
 
-/** Bytes of messages that may be on their way in and not whole yet. */
+/** Maximum number of bytes of incomplete incoming messages. */
 export interface InboundBounds {
   /** Of all callers together. */
   readonly totalBytes: number;
@@ -12,20 +12,17 @@ const MEBIBYTE = 2 ** 20;
 
 const RETRY_MS = 1_000;
 
-/** What one message holds of an {@link InboundBudget}. */
+/** The share of one message in an {@link InboundBudget}. */
 export interface InboundHold {
   /**
-   * Says how many bytes the message holds now; 0 when it is whole or given up.
+   * Sets the number of bytes that the message holds; 0 when it is complete or abandoned.
    *
-   * @throws AssetError RATE_LIMITED if that is too much; nothing is held then
+   * @throws AssetError RATE_LIMITED if that is too much; then it holds nothing
    */
   set(bytes: number): void;
 }
 
-/**
- * Counts the bytes of messages that are not whole. Nobody can be asked to pay for them otherwise: they lie in memory for as
- * long as their sender likes.
- */
+/** Limits the bytes of incomplete messages, which stay in memory as long as their sender likes. */
 export class InboundBudget {
   readonly #bounds: InboundBounds;
   readonly #byHolder = new Map<unknown, number>();
@@ -35,7 +32,7 @@ export class InboundBudget {
     this.#bounds = bounds;
   }
 
-  /** @param holders - who is bounded by itself: the connection, and the caller where it is known */
+  /** @param holders - who has a separate limit: the connection, and the caller if known */
   open(holders: readonly unknown[]): InboundHold {
     let held = 0;
     const add = (bytes: number) => {

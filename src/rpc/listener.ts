@@ -11,65 +11,65 @@ import { handOver } from './listener/protocol-detection.ts';
 import { StreamWindows } from './listener/stream-windows.ts';
 import { limitRequest, limitStream, type TimeLimits } from './listener/time-limits.ts';
 
-/** Answers a request of HTTP/1.1 or HTTP/2. */
+/** Answers an HTTP/1.1 or HTTP/2 request. */
 export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
 
-/** Who answers what comes in. */
+/** Handlers of incoming requests. */
 export interface Handlers {
   readonly onRequest: RequestHandler;
-  /** Is asked before, where the request comes over HTTP/2. */
+  /** Called first for an HTTP/2 stream. */
   readonly onStream?: StreamHandler;
 }
 
-/** Where and how to listen. */
+/** Options of the listener. */
 export interface ListenerOptions {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
-  /** True to share the port with other processes that say so too. */
+  /** True shares the port with other processes that also set this. */
   readonly reusePort?: boolean;
-  /** Without it the port speaks cleartext. */
+  /** Without it the port has no TLS. */
   readonly tls?: TlsOptions | undefined;
-  /** Any number where left out. */
+  /** Default: no limit. */
   readonly connections?: ConnectionBounds;
-  /** Any time where left out. */
+  /** Default: no limit. */
   readonly times?: TimeLimits;
 }
 
-/** What a port shows and whom it trusts, in PEM. */
+/** Certificate, key and trusted authorities, in PEM. */
 export interface TlsOptions {
   readonly cert: Buffer;
   readonly key: Buffer;
-  /** Authorities of client certificates; undefined if callers are not asked for one. */
+  /** Authorities of client certificates; undefined if none are requested. */
   readonly clientCa?: Buffer | undefined;
 }
 
-/** A port that answers. */
+/** A listening port. */
 export interface Listener {
-  /** The port, also where any free one was asked for. */
+  /** The port number, also if any free one was requested. */
   readonly port: number;
-  /** Answers requests with these handlers from now on. Before the first call they get 503. */
+  /** Answers requests with these handlers from now on. Before the first call requests get 503. */
   serve(handlers: Handlers): void;
-  /** Shows another certificate to connections that are made from now on; throws if it does not fit its key. */
+  /** Uses another certificate for new connections; throws if it does not match its key. */
   renew(tls: TlsOptions): void;
-  /** Divides the memory for bytes that callers send ahead among so many uploads. */
+  /** Divides the receive windows among this many uploads. */
   divideAmong(uploads: number): void;
   /**
-   * Takes no more connections, lets the calls in hand finish, and cuts off those that have not after
-   * `graceMs` milliseconds.
+   * Stops accepting connections, lets running calls finish, and ends those that take longer than `graceMs`
+   * milliseconds.
    */
   close(graceMs: number): Promise<void>;
 }
 
-/** Memory that one connection may take, in MiB; Node's default of 10 turns streams away when downloads are slow. */
+/** Maximum memory of one connection, in MiB; Node.js's default of 10 refuses streams when downloads are slow. */
 const MAX_SESSION_MIB = 256;
 
 const KEEP_ALIVE_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 30_000;
 
 /**
- * Serves HTTP/1.1 and HTTP/2 on one port. With TLS the two are told apart by ALPN; in cleartext by the
- * first bytes of the connection.
+ * Serves HTTP/1.1 and HTTP/2 on one port. With TLS they are distinguished by ALPN, otherwise by the first bytes of
+ * the connection.
  */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   let handlers: Handlers = {
@@ -85,7 +85,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     keepAliveTimeout: KEEP_ALIVE_MS,
     headersTimeout,
     connectionsCheckingInterval: Math.min(HEADERS_TIMEOUT_MS, headersTimeout),
-    // Uploads may last; `time-limits.ts` bounds what may not.
+    // Uploads may take long; `time-limits.ts` limits other requests.
     requestTimeout: 0,
   };
   const windows = new StreamWindows();
@@ -114,7 +114,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   let secure: http2.Http2SecureServer | undefined;
   let front: net.Server;
   if (options.tls) {
-    // Who has no certificate, or a wrong one, is told so by the answer to the call: health and URLs ask for none.
+    // A missing or wrong client certificate is reported by the response to the call, because health and URLs need
+    // none.
     const asking = { requestCert: options.tls.clientCa !== undefined, rejectUnauthorized: false };
     secure = http2.createSecureServer(
       {
@@ -128,7 +129,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     );
     secure.on('session', onSession);
     askFirst(secure, onStream);
-    // Types know them of servers of HTTP/1.1 only, which this one is as well.
+    // The types know these options only for HTTP/1.1 servers, which this one is as well.
     Object.assign(secure, http1Options);
     secure.on('tlsClientError', () => undefined);
     front = secure;
@@ -137,8 +138,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     h2.on('session', onSession);
     askFirst(h2, onStream);
     const plain = http.createServer(http1Options, guarded);
-    // It begins to watch over its connections (header timeout, idleness) only when it listens, which it
-    // never does by itself: the front hands connections over.
+    // It starts to check its connections (header timeout, idle time) only on this event, but it never listens by
+    // itself: the front server hands connections over.
     plain.emit('listening');
     h1 = plain;
     front = net.createServer((socket) => {
@@ -164,7 +165,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       handlers = next;
     },
     renew(tls) {
-      // A context that cannot be made leaves the server as it is.
+      // If the context cannot be created, the server stays unchanged.
       createSecureContext(secureContext(tls));
       secure?.setSecureContext(secureContext(tls));
     },
@@ -191,8 +192,8 @@ function secureContext({ cert, key, clientCa }: TlsOptions): SecureContextOption
 }
 
 /**
- * Shows every stream to `handler`, and only those that it does not take to the listener by which Node makes a
- * request of each.
+ * Offers every stream to `handler`; those that it does not take go to Node.js's listener, which makes requests of
+ * them.
  */
 function askFirst(server: http2.Http2Server, handler: StreamHandler): void {
   const [toRequest] = server.listeners('stream') as ((...args: unknown[]) => void)[];
@@ -202,7 +203,7 @@ function askFirst(server: http2.Http2Server, handler: StreamHandler): void {
   });
 }
 
-/** Pings an HTTP/2 connection, so that one whose other end is gone is let go of. */
+/** Pings an HTTP/2 connection, so that one with a vanished peer is closed. */
 function keepAlive(session: http2.ServerHttp2Session): () => void {
   let answered = true;
   const timer = setInterval(() => {
@@ -214,7 +215,7 @@ function keepAlive(session: http2.ServerHttp2Session): () => void {
   return () => clearInterval(timer);
 }
 
-/** A request that cannot even be understood, such as one without a host, ends that request alone. */
+/** A malformed request, for example without a host, fails alone. */
 function guard(handler: RequestHandler, times: TimeLimits | undefined): RequestHandler {
   return (request, response) => {
     if (request instanceof http.IncomingMessage) {

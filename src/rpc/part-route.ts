@@ -6,26 +6,27 @@ import type { PartGrant } from '../storage/signed-url.ts';
 import { holdUnread } from './hold-unread.ts';
 import type { InboundBudget } from './inbound-budget.ts';
 
-/** What parts may take of the service while they come in. */
+/** Limits for parts while they are received. */
 export interface PartBounds {
-  /** Counts the bytes that were sent and not read yet. */
+  /** Counts received but unread bytes. */
   readonly inbound: InboundBudget;
-  /** Is told how many more, or fewer, parts are on their way in: they share the windows of HTTP/2 with uploads. */
+  /** Called with the change in the number of parts being received: they share the HTTP/2 windows with uploads. */
   readonly onChange: (change: number) => void;
-  /** Time in which some bytes of a part have to come, in milliseconds. */
+  /** Maximum time without bytes of a part, in milliseconds. */
   readonly stallTimeoutMs: number;
 }
 
-/** How a PUT is answered: a status, and the tag of the part that was stored. */
+/** Response to a PUT: status, and tag of the stored part. */
 export interface PartAnswer {
   readonly status: number;
   readonly etag?: string;
-  /** True if the same may be sent again soon. */
+  /** True if the caller may retry soon. */
   readonly retry?: boolean;
 }
 
 /**
- * Stores the body of a PUT as one part; it is read no faster than the store takes it. Undefined if nobody is left to be told.
+ * Stores the body of a PUT as one part, reading it as fast as the store accepts it. Undefined if the caller has
+ * disconnected.
  */
 export async function takePart(
   store: BlobStore,
@@ -40,11 +41,11 @@ export async function takePart(
   }
   const gone = new AbortController();
   const unread = holdUnread(request, inbound, (error) => gone.abort(error));
-  // Who waits behind another writer would not see that its sender has gone.
+  // While it waits for another writer, the sender's disconnect would not be noticed.
   response.once('close', () => gone.abort());
   onChange(1);
   try {
-    // The connection is still needed for the answer when the store has seen enough.
+    // The connection is needed for the response after the store has enough.
     const body = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
     const chunks = withProgress(body, stallTimeoutMs);
     const part = await store.putPart(
@@ -60,7 +61,7 @@ export async function takePart(
     if (isAssetError(error, 'UPLOAD_EXPIRED')) return { status: 404 };
     if (isAssetError(error, 'UPLOAD_STALLED')) return { status: 408 };
     if (isAssetError(error, 'RATE_LIMITED', 'TOO_MANY_UPLOADS')) return { status: 503, retry: true };
-    // A sender that goes away in the middle is no fault.
+    // A sender that disconnects is no error.
     if (gone.signal.aborted || (request.destroyed && !request.complete)) return undefined;
     throw error;
   } finally {

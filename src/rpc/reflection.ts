@@ -11,10 +11,7 @@ import {
 
 type Query = (ServerReflectionRequest | ServerReflectionRequestAlpha)['messageRequest'];
 
-/**
- * Serves gRPC server reflection, v1 and its older twin v1alpha, which tools such as grpcurl ask for
- * the contract.
- */
+/** Serves gRPC server reflection, v1 and v1alpha, from which tools such as grpcurl get the contract. */
 export function reflectionRoutes(services: readonly DescService[]): (router: ConnectRouter) => void {
   const reflector = new Reflector([...services, ServerReflection, ServerReflectionAlpha]);
   return (router) => {
@@ -45,7 +42,7 @@ class Reflector {
   constructor(services: readonly DescService[]) {
     this.#services = services;
     for (const service of services) this.#add(service.file);
-    // What the details of errors are made of, so that tools can show them.
+    // The types of error details, so that tools can show them.
     this.#add(file_google_rpc_error_details);
     this.#registry = createRegistry(...this.#files.values());
   }
@@ -84,7 +81,7 @@ class Reflector {
     this.#files.set(name, file);
   }
 
-  /** A field, method or enum value is found through the type that holds it. */
+  /** A field, method or enum value is found through its type. */
   #fileOf(symbol: string): DescFile | undefined {
     const found = this.#registry.get(symbol);
     if (found) return found.file;
@@ -98,7 +95,7 @@ class Reflector {
     );
   }
 
-  /** The file and all that it needs, so that one answer is enough. */
+  /** The file and its imports, so that one response is enough. */
   #fileAnswer(file: DescFile | undefined, asked: string) {
     if (file === undefined) return errorAnswer(Code.NotFound, `not found: ${asked}`);
     const closure = new Set<DescFile>();

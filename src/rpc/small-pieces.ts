@@ -1,19 +1,19 @@
 import type { UploadRequest } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { paceOf } from '../files/pace.ts';
 
-/** A piece below this costs more to take than its bytes are worth, in bytes. */
+/** A smaller piece costs more to process than its bytes are worth, in bytes. */
 const SMALL_BYTES = 4096;
 
-/** Small pieces that a stream may send before it has to wait its turn, and again after each turn. */
+/** Number of small pieces that a stream may send before it waits for its turn, and after each turn. */
 const RUN_LENGTH = 256;
 
-/** Small pieces of all streams together in a second; about a fifth of a core. */
+/** Small pieces of all streams per second; about a fifth of a core. */
 const PER_SECOND = 20_000;
 
 /**
- * Makes what slows down streams of many small pieces. A million of one byte each would keep the process from its other
- * callers, since each costs as much as a piece of good size. Such streams take turns; those of good pieces, or of few
- * small ones, never wait.
+ * Creates a limiter for streams of many small pieces. A million pieces of one byte would block the process for
+ * other callers, because each costs as much as a larger one. Such streams take turns; streams of larger pieces, or
+ * of few small ones, never wait.
  */
 export function smallPiecesPacer(): (
   messages: AsyncIterable<UploadRequest>,

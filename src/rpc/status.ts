@@ -3,7 +3,7 @@ import { anyPack, type Any } from '@bufbuild/protobuf/wkt';
 import { StatusSchema, type Status } from '@asset-service/contract/google/rpc/status_pb.js';
 import { toConnectError } from './errors.ts';
 
-/** The error that a call would have ended with, as a message: for one item of a batch. */
+/** The error of a call as a message, for one item of a batch. */
 export function toStatus(thrown: unknown, requestId: string): Status {
   const { error } = toConnectError(thrown, requestId);
   const details: Any[] = [];

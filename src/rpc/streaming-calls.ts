@@ -10,7 +10,7 @@ const PATHS: ReadonlySet<string> = new Set(
   ),
 );
 
-/** True for a request whose body may last: the RPCs by which callers stream, and a PUT of a part. */
+/** True for a request with a streamed body: client-streaming RPCs, and a PUT of a part. */
 export function isStreamingCall(method: string | undefined, path: string | undefined): boolean {
   return method === 'PUT' || PATHS.has(path ?? '');
 }

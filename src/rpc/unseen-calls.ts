@@ -8,26 +8,27 @@ import { knownKey, type Gate } from './gate.ts';
 import { remoteAddressOf } from './credentials.ts';
 import { codeName, reasonOf, toConnectError } from './errors.ts';
 
-/** Codes of calls that tell nothing but that their sender is not known, or does not know the contract. */
+/** Codes of calls whose sender is unknown or does not follow the contract. */
 const REFUSALS: ReadonlySet<Code> = new Set([Code.Unauthenticated, Code.InvalidArgument]);
 
-/** The caller is gone, or the deadline has passed. */
+/** The caller disconnected, or the deadline passed. */
 const ENDS = [Code.Canceled, Code.Aborted, Code.DeadlineExceeded];
 
-/** What {@link UnseenCalls} needs. */
+/** Options of {@link UnseenCalls}. */
 export interface UnseenCallOptions {
   readonly log: Logger;
   readonly audit: AuditLog;
   readonly gate: Gate;
-  /** What a caller that is not known gets as `www-authenticate`. */
+  /** Value of `www-authenticate` for unidentified callers. */
   readonly challenge: string | undefined;
 }
 
 type CallContext = Pick<HandlerContext, 'method' | 'values' | 'requestHeader'>;
 
 /**
- * Ends the calls that no interceptor has seen, since the gate refuses them or their message cannot be read: gives their error
- * its code and reason, and the call its line in the log. They count as refusals of their caller, or of the address that they come from where nobody is known.
+ * Finishes calls that no interceptor sees, because the gate refuses them or their message is unreadable: gives
+ * their error its code and reason, and the call its log line. They count as refusals of their caller, or of their
+ * address if the caller is unknown.
  */
 export class UnseenCalls {
   readonly #options: UnseenCallOptions;
@@ -36,7 +37,7 @@ export class UnseenCalls {
     this.#options = options;
   }
 
-  /** What a caller is told of `thrown`; an error that interceptors have seen has its reason already and is left as it is. */
+  /** The caller's error for `thrown`; an error that interceptors have seen is returned unchanged. */
   explain(thrown: unknown, context: CallContext): unknown {
     if (thrown instanceof ConnectError && thrown.details.length > 0) return thrown;
     const requestId = requestIdOf(context.requestHeader);
@@ -66,8 +67,8 @@ export class UnseenCalls {
   }
 
   /**
-   * The gate of Connect. It asks nobody what to tell of a message that it cannot read: it aborts the signal of the call with the
-   * error right before it sends it, and so the error can be changed.
+   * The gate for Connect. For an unreadable message Connect calls no interceptor, but aborts the signal of the call
+   * with the error right before sending it, so the error can be changed then.
    */
   readonly requestGate = async (context: HandlerContext): Promise<void> => {
     const onAbort = () => {
@@ -88,7 +89,7 @@ export class UnseenCalls {
   };
 }
 
-/** Refuses a GET whose message is no base64: Connect would tell that as a fault of the service. */
+/** Refuses a GET whose message is not base64; Connect would report a fault of the service. */
 function assertBase64({ requestMethod, url }: HandlerContext): void {
   if (requestMethod !== 'GET') return;
   const query = new URL(url).searchParams;

@@ -3,36 +3,36 @@ import type { FileCatalog } from '../catalog/file-catalog.ts';
 import { isAssetError, type Reason } from '../errors.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 
-/** One call of a store or a catalog that is over. */
+/** A finished call of a store or a catalog. */
 export interface Observation {
-  /** Its name, such as `store.putPart` or `catalog.uploads.open`. */
+  /** Name of the call, such as `store.putPart` or `catalog.uploads.open`. */
   readonly operation: string;
   readonly durationMs: number;
-  /** `ok`; the reason of an AssetError; `aborted` where the caller gave it up; `error` for anything else. */
+  /** `ok`; the reason of an AssetError; `aborted` if the caller cancelled it; `error` for anything else. */
   readonly outcome: 'ok' | Reason | 'aborted' | 'error';
 }
 
-/** Is told of every call. It must not throw. */
+/** Called for every call. Must not throw. */
 export type Observer = (observation: Observation) => void;
 
-/** The same store; the observer is told of every call that gives a promise. A read is over when its stream is there. */
+/** The same store; reports every call that returns a promise. A read is finished when its stream is open. */
 export function observedStore(store: BlobStore, observer: Observer | undefined): BlobStore {
   return observer ? observed(store, 'store', observer) : store;
 }
 
-/** The same catalog; the observer is told of every call, also of those of its parts, such as `catalog.uploads`. */
+/** The same catalog; reports every call, also of its parts, such as `catalog.uploads`. */
 export function observedCatalog(catalog: FileCatalog, observer: Observer | undefined): FileCatalog {
   return observer ? observed(catalog, 'catalog', observer) : catalog;
 }
 
-/** An observer that writes each call into the log at debug; undefined where the log leaves such lines out. */
+/** An observer that logs each call at debug; undefined if the log omits that level. */
 export function driverCallLog(log: Logger): Observer | undefined {
   if (!log.isLevelEnabled('debug')) return undefined;
   return ({ operation, durationMs, outcome }) =>
     log.debug({ operation, ms: Math.round(durationMs * 10) / 10, outcome }, 'driver call');
 }
 
-/** A stand-in for an object: methods are called on the object itself, and parts of it are observed like it. */
+/** A proxy for an object: methods run on the object itself, and parts are observed too. */
 function observed<T extends object>(target: T, name: string, observer: Observer): T {
   const members = new Map<PropertyKey, unknown>();
   const memberOf = (key: PropertyKey): unknown => {
@@ -52,7 +52,7 @@ function observed<T extends object>(target: T, name: string, observer: Observer)
   });
 }
 
-/** True for a part with methods of its own; data is handed out as it is. */
+/** True for a part with methods; data is returned unchanged. */
 function isPart(value: unknown): value is object {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -1,53 +1,53 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 
-/** A message follows a byte that says whether it is compressed, and four that say its length. */
+/** The prefix of a message: one byte compression flag, four bytes length. */
 const PREFIX_BYTES = 5;
 const COMPRESSED = 1;
 
-/** Cuts bytes that come in chunks of any size into the messages of a gRPC stream. */
+/** Splits chunks of any size into the messages of a gRPC stream. */
 export class FrameParser {
   readonly #maxBytes: number;
-  /** What has come and is not looked at yet. */
+  /** Received bytes that are not parsed yet. */
   #chunk: Buffer | undefined;
   #at = 0;
   #prefixBytes = 0;
   #flags = 0;
   #length = 0;
-  /** The message that is coming in. It has memory of its own, so no chunk is kept alive by it. */
+  /** The incomplete message. It is a copy, so that it keeps no chunk alive. */
   #message: Buffer | undefined;
   #filled = 0;
 
-  /** @param maxBytes - greatest length of a message */
+  /** @param maxBytes - maximum length of a message */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** True if a message has begun and is not whole. */
+  /** True if a message is incomplete. */
   get isWithinMessage(): boolean {
     return this.#prefixBytes > 0;
   }
 
-  /** True if bytes of what was pushed are left, and so perhaps more messages. */
+  /** True if pushed bytes are left, and so perhaps more messages. */
   get hasRest(): boolean {
     return this.#chunk !== undefined;
   }
 
-  /** Bytes of the message that has begun and is not whole. */
+  /** Number of bytes of the incomplete message. */
   get heldBytes(): number {
     return this.#filled;
   }
 
-  /** Brings the next chunk. */
+  /** Adds the next chunk. */
   push(chunk: Buffer): void {
     this.#chunk = this.#chunk === undefined ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
     this.#at = 0;
   }
 
   /**
-   * Takes the next message, if it is whole.
+   * Returns the next message if it is complete.
    *
-   * @throws ConnectError RESOURCE_EXHAUSTED if it is too long, INTERNAL if it is compressed: calls with an encoding do
-   *   not come here
+   * @throws ConnectError RESOURCE_EXHAUSTED if it is too long, INTERNAL if it is compressed: calls with an encoding
+   * are served by Connect
    */
   take(): Buffer | undefined {
     while (this.#chunk !== undefined) {
@@ -69,7 +69,7 @@ export class FrameParser {
     return undefined;
   }
 
-  /** Reads the prefix as far as it has come. */
+  /** Parses the prefix, as far as it has arrived. */
   #begin(chunk: Buffer): Buffer | undefined {
     while (this.#prefixBytes < PREFIX_BYTES && this.#at < chunk.length) {
       const byte = chunk[this.#at++]!;
@@ -96,12 +96,12 @@ export class FrameParser {
         Code.ResourceExhausted,
       );
     }
-    // Not filled with zeros: memory that was promised and not sent costs nothing.
+    // Not zeroed, so that promised memory without bytes costs nothing.
     return Buffer.allocUnsafe(length);
   }
 }
 
-/** The bytes that come before a message of so many. */
+/** The prefix of a message of this length. */
 export function prefixOf(length: number): Buffer {
   const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
   prefix[0] = 0;

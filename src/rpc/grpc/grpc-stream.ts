@@ -2,10 +2,10 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { framed, FrameParser, prefixOf } from './frames.ts';
 
-/** A longer message is not copied behind its prefix. */
+/** Messages above this size are not copied behind their prefix. */
 const MAX_COPIED_BYTES = 16 * 1024;
 
-/** Time in which a caller whose request was not read to its end may end it by itself. */
+/** How long a caller whose request was not read to its end may take to end it, in milliseconds. */
 const LINGER_MS = 1_000;
 
 interface Waiter<T> {
@@ -14,8 +14,8 @@ interface Waiter<T> {
 }
 
 /**
- * One gRPC call on its HTTP/2 stream: messages in, as they are asked for, and messages out, as the caller takes
- * them. While nobody asks, the stream is paused, so that no more comes in than its window allows.
+ * One gRPC call on its HTTP/2 stream: reads messages on demand and writes them as fast as the caller reads. The
+ * stream is paused while nobody reads, so that no more arrives than its window allows.
  */
 export class GrpcStream {
   readonly #stream: ServerHttp2Stream;
@@ -31,29 +31,28 @@ export class GrpcStream {
   #writer: Waiter<void> | undefined;
   #hold: { set(bytes: number): void } | undefined;
 
-  /**
-   * @param maxBytes - greatest length of a message that is read
-   */
+  /** @param maxBytes - maximum length of a request message */
   constructor(stream: ServerHttp2Stream, maxBytes: number) {
     this.#stream = stream;
     this.#parser = new FrameParser(maxBytes);
     stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     stream.on('end', () => this.#onEnd());
     stream.on('drain', () => this.#settleWriter());
-    // What it was is told by the code that the stream closes with.
+    // The close code of the stream tells the cause.
     stream.on('error', () => undefined);
     stream.on('close', () => this.#onClose());
-    // A stream may be reset before it is shown to anybody.
+    // The stream may be reset before anybody sees it.
     if (stream.closed) this.#onClose();
   }
 
-  /** Is aborted when the caller is gone or the deadline has passed; not when the call just ends. */
+  /** Aborted when the caller disconnects or the deadline passes; not when the call ends normally. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
   /**
-   * Tells `hold` how many bytes of a message that is not whole lie here, whenever that changes. What it throws ends reading.
+   * Reports the number of bytes of the incomplete message to `hold` whenever it changes. An error of `hold` ends
+   * reading.
    */
   holdBy(hold: { set(bytes: number): void }): void {
     this.#hold = hold;
@@ -69,9 +68,9 @@ export class GrpcStream {
   }
 
   /**
-   * Reads the next message; one at a time. Undefined after the last.
+   * Reads the next message; one call at a time. Undefined after the last.
    *
-   * @throws ConnectError if the caller breaks the protocol or is gone, or the deadline has passed
+   * @throws ConnectError if the caller breaks the protocol or disconnects, or the deadline passes
    */
   read(): Promise<Buffer | undefined> {
     if (this.#isStopped) return Promise.resolve(undefined);
@@ -84,7 +83,7 @@ export class GrpcStream {
     });
   }
 
-  /** Reads no more: who waits for a message gets none. */
+  /** Stops reading; a pending read gets no message. */
   stop(): void {
     this.#isStopped = true;
     this.#hold?.set(0);
@@ -92,17 +91,17 @@ export class GrpcStream {
     this.#settleReader(undefined);
   }
 
-  /** True if the headers of the answer are sent. */
+  /** True if the response headers were sent. */
   get hasResponded(): boolean {
     return this.#stream.headersSent;
   }
 
-  /** Sends the headers of the answer. */
+  /** Sends the response headers. */
   respond(headers: OutgoingHttpHeaders): void {
     if (!this.#stream.destroyed) this.#stream.respond(headers, { waitForTrailers: true });
   }
 
-  /** Sends an answer that has headers alone. */
+  /** Sends a response with headers only. */
   respondAndEnd(headers: OutgoingHttpHeaders): void {
     this.#isAnswered = true;
     if (this.#stream.destroyed) return;
@@ -113,7 +112,7 @@ export class GrpcStream {
   /**
    * Sends a message and waits until there is room for another.
    *
-   * @throws ConnectError if the caller is gone or the deadline has passed
+   * @throws ConnectError if the caller disconnects or the deadline passes
    */
   async write(message: Uint8Array): Promise<void> {
     this.#abort.signal.throwIfAborted();
@@ -123,7 +122,7 @@ export class GrpcStream {
     });
   }
 
-  /** Sends the last message, where there is one, and then the trailers. */
+  /** Sends the last message, if any, and the trailers. */
   end(trailers: OutgoingHttpHeaders, message?: Uint8Array): void {
     const stream = this.#stream;
     this.#isAnswered = true;
@@ -140,7 +139,7 @@ export class GrpcStream {
     this.#letGo();
   }
 
-  /** Ends a call that cannot even be answered. */
+  /** Ends a call that cannot be answered. */
   break(): void {
     this.#isAnswered = true;
     this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
@@ -157,8 +156,8 @@ export class GrpcStream {
   }
 
   /**
-   * Throws away what still comes after the answer, and soon tells a caller who goes on sending to stop (RFC 9113,
-   * section 8.1). Not at once: clients lose an answer that is followed by the end of its stream so closely.
+   * Discards what arrives after the response, and soon tells a caller that still sends to stop (RFC 9113, section
+   * 8.1). Not at once, because clients lose a response that is followed so closely by the end of its stream.
    */
   #letGo(): void {
     if (this.#hasEnded) return;
@@ -182,7 +181,7 @@ export class GrpcStream {
   }
 
   #onEnd(): void {
-    // Node ends a stream that was reset as if all had come.
+    // Node.js ends a reset stream as if it were complete.
     if (this.#stream.closed) return this.#onClose();
     this.#hasEnded = true;
     if (this.#reader !== undefined) this.#serveReader();
@@ -194,7 +193,7 @@ export class GrpcStream {
     this.abort(new ConnectError('the caller closed the stream', Code.Canceled));
   }
 
-  /** Gives whoever reads what there is to give: a message, the failure, or the end. */
+  /** Gives a pending read the next message, the failure, or the end. */
   #serveReader(): void {
     if (this.#failure !== undefined) return this.#fail(this.#failure);
     try {

@@ -6,8 +6,8 @@ import { callKey, type Call } from '../call.ts';
 import { atEnd } from './ends.ts';
 
 /**
- * Refusals that are decisions, and what was asked for. Permissions are not among them: they are taken down where they are
- * decided, also for each item of a batch. Everything else is a mistake of the caller or an outage, and the log's to tell.
+ * Refusals that are decisions, with their action. Permissions are not included: they are recorded where they are
+ * decided, also for each item of a batch. Other errors are mistakes or outages, for the log only.
  */
 const DECISIONS: Partial<Record<Reason, string>> = {
   CREDENTIALS_MISSING: 'authenticate',
@@ -22,7 +22,7 @@ const DECISIONS: Partial<Record<Reason, string>> = {
   CONTENT_TYPE_MISMATCH: 'upload',
 };
 
-/** Takes down the calls that are refused by a decision. Stands inside of the interceptor that maps errors. */
+/** Records calls that are refused by a decision. Runs inside the interceptor that maps errors. */
 export function auditRefusals(audit: AuditLog): Interceptor {
   return atEnd(({ method, contextValues }) => ({
     failed: (thrown) => {
@@ -32,13 +32,13 @@ export function auditRefusals(audit: AuditLog): Interceptor {
   }));
 }
 
-/** Takes down that a call was refused, if that was a decision. */
+/** Records that a call was refused, if that was a decision. */
 export function auditRefusal(audit: AuditLog, rpc: string, call: Call, thrown: unknown): void {
   if (!isAssetError(thrown)) return;
   const { reason, metadata } = thrown;
   const action = DECISIONS[reason];
   if (action === undefined) return;
-  // Who failed to prove who they are is nobody yet, whatever they said.
+  // A caller that failed to authenticate is unknown, whatever it claimed.
   const known = action !== 'authenticate';
   const { credential = '', problem = '', file_id: fileId = '' } = metadata;
   audit.record({

@@ -3,7 +3,7 @@ import { ANONYMOUS } from '../../files/caller.ts';
 import { callKey, requestIdOf } from '../call.ts';
 import { atEnd } from './ends.ts';
 
-/** Gives each call its id, and tells it the caller in the header `x-request-id` of whatever the call ends with. */
+/** Gives each call its id, and returns it to the caller in the header `x-request-id`, also with errors. */
 export function giveCallId(): Interceptor {
   const onErrors = atEnd(({ contextValues }) => ({
     failed: (thrown) => {

@@ -9,10 +9,10 @@ import { remoteAddressOf } from '../credentials.ts';
 import { codeName, isFault, reasonOf } from '../errors.ts';
 import { atEnd } from './ends.ts';
 
-/** Reasons of errors that a catalog gives, with what lies behind them as the cause. */
+/** Reasons of errors of a catalog whose cause is logged. */
 const BY_CATALOG = ['CATALOG_REFUSED', 'ATTRIBUTE_INVALID', 'RELATION_TARGET_MISSING'] as const;
 
-/** Writes the one line of each call into the log when it is over. Stands outside of the interceptor that maps errors. */
+/** Writes one log line for each call when it is over. Runs outside the interceptor that maps errors. */
 export function logCalls(log: Logger): Interceptor {
   const outages = new OutageLog(log);
   return atEnd(({ service, method, contextValues }) => {
@@ -39,7 +39,7 @@ export function logCalls(log: Logger): Interceptor {
           outages.report(reason, cause);
           log[level](line, 'call');
         } else if (isFault(error)) log.error({ ...line, err: cause ?? error }, 'call failed');
-        // What a hook or a rule of the product says is for its operators; the caller learns no more than that it says no.
+        // The text of a product's hook or rule is for the operators; the caller learns only that it refuses.
         else if (isAssetError(cause, ...BY_CATALOG) && cause.cause !== undefined) {
           log.warn({ ...line, cause: causeText(cause) }, 'call refused by the catalog');
         } else log[level](line, 'call');
@@ -49,10 +49,12 @@ export function logCalls(log: Logger): Interceptor {
   });
 }
 
-/** How often one cause of an outage is logged, in milliseconds: every call meets it. */
+/**
+ * Minimum time between two log lines for one cause of an outage, in milliseconds, because every call fails with it.
+ */
 const OUTAGE_INTERVAL_MS = 60_000;
 
-/** Tells in the log why calls fail with UNAVAILABLE: each cause in one line, and again after a while. */
+/** Logs why calls fail with UNAVAILABLE: each cause once, and again after a while. */
 class OutageLog {
   readonly #log: Logger;
   readonly #told = new LRUCache<string, true>({ max: 100, ttl: OUTAGE_INTERVAL_MS });
@@ -61,7 +63,7 @@ class OutageLog {
     this.#log = log;
   }
 
-  /** Takes in that a call failed with this reason. */
+  /** Reports that a call failed with this reason. */
   report(reason: string, thrown: unknown): void {
     const cause = causeText(thrown);
     const key = `${reason} ${cause}`;

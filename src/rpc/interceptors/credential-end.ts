@@ -3,12 +3,12 @@ import type { Caller, Expiry } from '../../files/caller.ts';
 import { invalidCredentials } from '../../identity/refusals.ts';
 import { callKey } from '../call.ts';
 
-/** The longest time that a timer can wait: some 24 days. */
+/** Maximum delay of a timer: about 24 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Ends streams of messages, in either direction, when a credential of their caller ends: whoever is locked out gets no more bytes in
- * or out than what is on its way.
+ * Ends streams, in both directions, when a credential of their caller expires: a locked-out caller gets or sends no
+ * more bytes than those in transit.
  */
 export function endWithCredential(): Interceptor {
   return (next) => async (request) => {
@@ -23,14 +23,14 @@ export function endWithCredential(): Interceptor {
   };
 }
 
-/** The end of the credential that ends first. */
+/** The earliest expiry of the credentials. */
 function expiryOf({ principal, endUser }: Caller): Expiry | undefined {
   const [first, second] = [principal.expiry, endUser?.expiry];
   if (first === undefined || second === undefined) return first ?? second;
   return first.at <= second.at ? first : second;
 }
 
-/** The same messages, until a credential ends: then CREDENTIALS_INVALID, also for who waits for the next message. */
+/** The same messages until a credential expires: then CREDENTIALS_INVALID, also for a pending read. */
 async function* until<T>(messages: AsyncIterable<T>, { at, place }: Expiry): AsyncGenerator<T> {
   const iterator = messages[Symbol.asyncIterator]();
   let hasEnded = false;

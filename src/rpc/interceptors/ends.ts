@@ -2,16 +2,19 @@ import type { Interceptor } from '@connectrpc/connect';
 
 type Request = Parameters<ReturnType<Interceptor>>[0];
 
-/** What to do when a call is over. A stream is over when its last message was taken, or when nobody wants more of it. */
+/**
+ * Callbacks for the end of a call. A stream is over when its last message was read, or when nobody reads it any
+ * more.
+ */
 export interface Ends {
   readonly succeeded?: () => void;
-  /** The caller wants no more of the answer. */
+  /** The caller stopped reading the response. */
   readonly canceled?: () => void;
-  /** Returns what is thrown instead. */
+  /** Returns the error to throw instead. */
   readonly failed: (thrown: unknown) => unknown;
 }
 
-/** An interceptor that does something when a call is over, unary or streaming. */
+/** An interceptor that runs callbacks when a unary or streaming call is over. */
 export function atEnd(start: (request: Request) => Ends): Interceptor {
   return (next) => async (request) => {
     const ends = start(request);

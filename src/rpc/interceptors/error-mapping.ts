@@ -4,9 +4,9 @@ import { toConnectError } from '../errors.ts';
 import { atEnd } from './ends.ts';
 
 /**
- * Turns whatever a call throws into the error for its caller; what was thrown is the cause of that.
+ * Converts anything a call throws into the caller's error; the original is its cause.
  *
- * @param challenge - what a caller that is not known gets as `www-authenticate`
+ * @param challenge - value of `www-authenticate` for unidentified callers
  */
 export function mapErrors(challenge: string | undefined): Interceptor {
   return atEnd(({ contextValues }) => ({

@@ -2,7 +2,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import { callKey } from '../call.ts';
 import { admittedKey } from '../gate.ts';
 
-/** Leaves who makes a call, as the gate found out, in the `Call`. */
+/** Copies the caller, as the gate identified it, into the `Call`. */
 export function identify(): Interceptor {
   return (next) => async (request) => {
     const { contextValues } = request;

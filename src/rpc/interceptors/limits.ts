@@ -8,12 +8,12 @@ import type { CallLimits } from '../call-limits.ts';
 import { addressKey } from '../gate.ts';
 
 const { upload, uploadChunk, completeUpload, downloadFile } = AssetService.method;
-/** RPCs that take memory and time in the measure of their bytes. */
+/** RPCs whose cost depends on their bytes. */
 const UPLOADS: ReadonlySet<unknown> = new Set([upload, uploadChunk, completeUpload]);
 
 /**
- * Stands behind the interceptor that finds out who calls, and holds each caller to its limits: a principal together with the end user that
- * it acts for; where nobody is asked who they are, each address. Health is never limited.
+ * Applies the limits of each caller (a principal with its end user), or of each address if callers are not
+ * identified. Runs after the interceptor for identity. Health is never limited.
  */
 export function limitCalls(limits: CallLimits): Interceptor {
   return (next) => async (request) => {

@@ -4,15 +4,15 @@ import { StructSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor } from '@connectrpc/connect';
 import { AssetError } from '../../errors.ts';
 
-/** Elements of the longest list that the contract allows; also for lists that it says nothing of, such as a mask. */
+/** Maximum number of elements of a list in the contract; also for lists without a rule, such as a mask. */
 const MAX_ITEMS = 1_000;
 
-/** Elements of all lists of a message together. */
+/** Maximum number of elements of all lists of a message together. */
 const MAX_TOTAL = 10_000;
 
 /**
- * Refuses messages with too long lists, before the rules of the contract look at each element: a message of 2 MiB has
- * room for a million of them, and a million broken rules would take the memory of the process.
+ * Refuses messages with too long lists before validation checks each element: a message of 2 MiB can have a million
+ * elements, and a million violations would fill the memory.
  */
 export function boundLists(): Interceptor {
   return (next) => (request) => {
@@ -40,7 +40,7 @@ function count(message: ReflectMessage, seen: { total: number }): void {
   for (const field of message.fields) {
     if (field.fieldKind === 'scalar' || field.fieldKind === 'enum' || !message.isSet(field)) continue;
     if (field.fieldKind === 'message') {
-      // Attributes are bounded by their size.
+      // Attributes are limited by size.
       if (field.message.typeName !== StructSchema.typeName) count(message.get(field), seen);
       continue;
     }

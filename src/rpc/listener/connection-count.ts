@@ -1,9 +1,9 @@
 import type net from 'node:net';
 
-/** How many connections may be open at once; 0 for any number. */
+/** Maximum number of open connections; 0 for no limit. */
 export interface ConnectionBounds {
   readonly total: number;
-  /** From one remote address; all of one IPv6 network of 64 bits count as one. */
+  /** Per remote address; an IPv6 /64 network counts as one. */
   readonly perAddress: number;
 }
 
@@ -17,7 +17,7 @@ export class ConnectionCount {
     this.#bounds = bounds;
   }
 
-  /** Counts a connection until it is closed. False, and not counted, if it is one too many. */
+  /** Counts a connection until it is closed. Returns false, without counting, if there are too many. */
   admit(socket: net.Socket): boolean {
     const address = networkOf(socket.remoteAddress ?? '');
     const open = this.#byAddress.get(address) ?? 0;
@@ -38,8 +38,8 @@ export class ConnectionCount {
 }
 
 /**
- * What one sender shows as its address: an IPv4 address, or the first 64 bits of an IPv6 address, since whoever has one
- * of those usually has all of its network.
+ * The address to count by: an IPv4 address, or the first 64 bits of an IPv6 address, because one sender usually has
+ * a whole /64 network.
  */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);

@@ -1,15 +1,15 @@
 import { constants, type ServerHttp2Session } from 'node:http2';
 
 /**
- * Control frames that a connection may send in a second. A client measures its line with a PING a round trip at most, which
- * is some thousands on the loopback; answering that many takes a few percent of a core.
+ * Maximum number of control frames per second and connection. A client sends at most one PING per round trip to
+ * measure the connection: some thousands on loopback. Answering this many takes a few percent of a core.
  */
 const FRAMES_PER_SECOND = 10_000;
 
-/** A SETTINGS frame changes the whole connection; clients send a handful in its life. */
+/** A SETTINGS frame changes the whole connection; clients send only a few. */
 const SETTINGS_COST = 100;
 
-/** Ends a connection that sends PING or SETTINGS frames in a flood (CVE-2019-9512, CVE-2019-9515). */
+/** Ends a connection that floods PING or SETTINGS frames (CVE-2019-9512, CVE-2019-9515). */
 export function boundControlFrames(session: ServerHttp2Session): void {
   let windowStart = 0;
   let frames = 0;

@@ -1,17 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Time in which a caller whose request was not read to its end gets to know the answer. */
+/** How long a caller whose request was not read to its end gets to read the response, in milliseconds. */
 const LINGER_MS = 5_000;
 
 /**
- * Over HTTP/1.1 what is left of a request stands before the next one. Where a handler gave a request up nobody reads
- * the rest, and the connection would stand still: the answer is made the last one of it.
+ * Over HTTP/1.1 the rest of a request comes before the next one. If a handler abandons a request, nobody reads the
+ * rest and the connection would hang. So the response becomes the connection's last one.
  */
 export function lingerIfUnread(request: IncomingMessage, response: ServerResponse): void {
-  // A request that was given up no longer knows its connection.
+  // An abandoned request no longer has its connection.
   const { socket } = request;
-  // Else Connect reads what is left of a body before it answers, for as long as its sender likes.
+  // Otherwise Connect reads the rest of a body before it responds, as long as its sender likes.
   let keepAlive = response.shouldKeepAlive;
   Object.defineProperty(response, 'shouldKeepAlive', {
     get: () => keepAlive && request.complete,
@@ -28,8 +28,8 @@ export function lingerIfUnread(request: IncomingMessage, response: ServerRespons
 }
 
 /**
- * Ends a connection and throws away for a while what still comes: bytes that arrive at a closed socket would take the
- * answer from a caller who reads it only after having sent all.
+ * Ends a connection, but discards incoming bytes for a while: bytes that arrive at a closed socket would destroy
+ * the response for a caller that reads it only after sending everything.
  */
 function linger(socket: Socket): void {
   socket.end();

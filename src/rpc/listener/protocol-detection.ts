@@ -2,12 +2,12 @@ import type http from 'node:http';
 import type { Http2Server } from 'node:http2';
 import type { Socket } from 'node:net';
 
-/** First bytes of every HTTP/2 connection (RFC 9113, section 3.4); no HTTP/1.1 request begins so. */
+/** First bytes of every HTTP/2 connection (RFC 9113, section 3.4); no HTTP/1.1 request starts with them. */
 const HTTP2_PREFACE = 'PRI';
 
 /**
- * Waits for the first bytes of a connection in cleartext and gives it to the server that speaks its protocol. One that
- * brings none, or breaks off in the middle of them, within `timeoutMs` milliseconds is closed.
+ * Waits for the first bytes of a connection without TLS and passes it to the server of its protocol. Closes a
+ * connection that sends none, or only a part, within `timeoutMs` milliseconds.
  */
 export function handOver(
   socket: Socket,
@@ -22,7 +22,7 @@ export function handOver(
     if (more === null) return socket.destroy();
     first = Buffer.concat([first, more]);
     const start = first.toString('latin1', 0, HTTP2_PREFACE.length);
-    // A `P` may become a POST yet.
+    // A `P` may become a POST.
     if (start !== HTTP2_PREFACE && HTTP2_PREFACE.startsWith(start)) return void socket.once('readable', look);
     clearTimeout(timer);
     socket.unshift(first);

@@ -1,21 +1,21 @@
-/** Counts who sends bytes of files: uploads, and parts of direct ones. They share the windows of HTTP/2. */
+/** Counts senders of file bytes (uploads, and parts of direct uploads), which share the HTTP/2 windows. */
 export class Senders {
   readonly #onChange: (senders: number) => void;
   #uploads = 0;
   #parts = 0;
 
-  /** @param onChange - told the number of senders whenever it changes */
+  /** @param onChange - called with the number of senders when it changes */
   constructor(onChange: (senders: number) => void) {
     this.#onChange = onChange;
   }
 
-  /** Takes in how many uploads are in hand. */
+  /** Sets the number of running uploads. */
   readonly setUploads = (uploads: number): void => {
     this.#uploads = uploads;
     this.#onChange(this.#uploads + this.#parts);
   };
 
-  /** Takes in that there are more parts on their way, or fewer. */
+  /** Changes the number of parts being received. */
   readonly addParts = (change: number): void => {
     this.#parts += change;
     this.#onChange(this.#uploads + this.#parts);

@@ -3,37 +3,40 @@ import { constants, type ServerHttp2Session } from 'node:http2';
 const MEBIBYTE = 2 ** 20;
 
 /**
- * Bytes that all running uploads together may send ahead of being read. While the store is slow they pile up in
- * memory, since Node takes in whatever a window allows.
+ * Maximum number of bytes that all running uploads may send before they are read. While the store is slow they fill
+ * memory, because Node.js accepts what a window allows.
  */
 const TOTAL_BYTES = 32 * MEBIBYTE;
 
 /**
- * Bounds of the window of one stream. Node's default of 64 KiB holds an upload to one window a round trip:
- * 1 MB/s at 40 ms. 16 MiB are enough for 160 MB/s there.
+ * Limits of the window of one stream. Node.js's default of 64 KiB limits an upload to one window per round trip: 1
+ * MB/s at 40 ms. 16 MiB allow 160 MB/s.
  */
 const MAX_BYTES = 16 * MEBIBYTE;
 const MIN_BYTES = MEBIBYTE / 8;
 
-/** Window of a whole connection. Node gives it back as soon as bytes come in, so it bounds nothing. */
+/** Window of a whole connection. Node.js returns it as soon as bytes arrive, so it limits nothing. */
 const SESSION_BYTES = 64 * MEBIBYTE;
 
-/** Time in which a connection has to say that it knows a smaller window; one that does not could keep the old one. */
+/**
+ * How long a connection may take to acknowledge a smaller window, in milliseconds; one that does not could keep the
+ * old one.
+ */
 const ACK_MS = 10_000;
 
 /**
- * Sizes the HTTP/2 receive windows: wide while few uploads run, so that one fills a long line, and
- * narrower the more there are, so that together they stay within a bound.
+ * Sets the HTTP/2 receive windows: large while few uploads run, so that one uses a long connection fully, and
+ * smaller with more uploads, so that all together stay within a limit.
  */
 export class StreamWindows {
-  /** What each connection was told last, and whether it has said that it knows. */
+  /** The last setting sent on each connection, and whether it was acknowledged. */
   readonly #sessions = new Map<ServerHttp2Session, { told: number; isKnown: boolean }>();
   #streamBytes = MAX_BYTES;
 
-  /** The window that connections begin with, in bytes. */
+  /** Initial window of connections, in bytes. */
   readonly initialBytes = MAX_BYTES;
 
-  /** Looks after a connection until it is closed. */
+  /** Manages a connection until it is closed. */
   add(session: ServerHttp2Session): void {
     this.#sessions.set(session, { told: this.initialBytes, isKnown: true });
     session.once('close', () => this.#sessions.delete(session));
@@ -41,9 +44,9 @@ export class StreamWindows {
     this.#tell(session);
   }
 
-  /** Divides the bytes among so many uploads. Streams that run get their share as well. */
+  /** Divides the bytes among this many uploads; also applies to running streams. */
   divideAmong(uploads: number): void {
-    // A power of two, so that a change is announced seldom.
+    // A power of two, so that changes are rare.
     const shares = 2 ** Math.ceil(Math.log2(Math.max(1, uploads)));
     const streamBytes = Math.min(MAX_BYTES, Math.max(MIN_BYTES, TOTAL_BYTES / shares));
     if (streamBytes === this.#streamBytes) return;
@@ -51,7 +54,7 @@ export class StreamWindows {
     for (const session of this.#sessions.keys()) this.#tell(session);
   }
 
-  /** One message at a time: Node ends a connection that leaves ten unanswered. */
+  /** One at a time: Node.js ends a connection with ten unacknowledged settings. */
   #tell(session: ServerHttp2Session): void {
     const state = this.#sessions.get(session);
     if (state === undefined || !state.isKnown || session.closed || session.destroyed) return;

@@ -1,19 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 
-/** How long a caller may keep the service waiting. */
+/** Time limits for callers. */
 export interface TimeLimits {
-  /** Time in which the whole body of a request has to come, in milliseconds. */
+  /** Maximum time to receive the body of a request, in milliseconds. */
   readonly bodyMs: number;
-  /** Time in which a caller has to send or to read something, where the service waits for it, in milliseconds. */
+  /** Maximum time in which a caller neither sends nor reads while the service waits for it, in milliseconds. */
   readonly idleMs: number;
-  /** True for requests whose body may come in pieces for any length of time: only `idleMs` holds for them. */
+  /** True for requests with a streamed body, to which only `idleMs` applies. */
   readonly isStream: (method: string | undefined, path: string | undefined) => boolean;
 }
 
-/** Cuts off a request of HTTP/1.1 whose caller takes too long. */
+/** Ends an HTTP/1.1 request whose caller is too slow. */
 export function limitRequest(request: IncomingMessage, response: ServerResponse, limits: TimeLimits): void {
-  // A request that was given up no longer knows its connection.
+  // An abandoned request no longer has its connection.
   const { socket } = request;
   const cut = () => socket.destroy();
   if (!limits.isStream(request.method, request.url)) {
@@ -25,7 +25,7 @@ export function limitRequest(request: IncomingMessage, response: ServerResponse,
     request.once('end', stop).once('close', stop);
   }
   response.once('finish', () => {
-    // What is left of a request that was answered early must not keep the connection.
+    // The rest of a request that was answered early must not keep the connection open.
     if (!request.complete) setTimeout(cut, limits.bodyMs).unref();
   });
   response.setTimeout(limits.idleMs, () => {
@@ -33,7 +33,7 @@ export function limitRequest(request: IncomingMessage, response: ServerResponse,
   });
 }
 
-/** Cuts off a stream of HTTP/2 whose caller takes too long. */
+/** Ends an HTTP/2 stream whose caller is too slow. */
 export function limitStream(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -51,15 +51,15 @@ export function limitStream(
   stream.once('finish', () => {
     if (!stream.readableEnded && !stream.destroyed) setTimeout(cut, limits.bodyMs).unref();
   });
-  // Node looks at the bytes that have left the connection as well before it says so.
+  // Node.js also checks sent bytes before it reports a timeout.
   stream.setTimeout(limits.idleMs, () => {
     if (isWaiting({ complete: stream.readableEnded, readableLength: stream.readableLength }, stream)) cut();
   });
 }
 
 /**
- * True if the service waits for the caller: for more of a body of which it has used all that came, or for room for an
- * answer that is not read. While the service itself is at work neither is so.
+ * True if the service waits for the caller: for more of a body of which all received bytes were used, or for room
+ * for a response that is not read. False while the service itself is working.
  */
 function isWaiting(
   body: { readonly complete: boolean; readonly readableLength: number },
