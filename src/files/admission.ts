@@ -1,11 +1,11 @@
 import { AssetError } from '../errors.ts';
 
-/** A place among the uploads in hand. Give it back by disposing it. */
+/** A place among the running uploads. Dispose it to give it back. */
 export type AdmissionSlot = Disposable;
 
 /**
- * Lets in as many uploads as the process can carry and turns the others away at once, so that a
- * crowd costs the callers a retry and not the service its memory.
+ * Admits as many uploads as the process can handle and refuses the others at once, so that overload costs callers a
+ * retry and not the service its memory.
  */
 export class Admission {
   readonly #max: number;
@@ -14,20 +14,20 @@ export class Admission {
   #closed = false;
 
   /**
-   * @param max - greatest number of uploads in hand
-   * @param onChange - told the number of uploads in hand whenever it changes
+   * @param max - maximum number of running uploads
+   * @param onChange - called with the number of running uploads when it changes
    */
   constructor(max: number, onChange: (inHand: number) => void = () => undefined) {
     this.#max = max;
     this.#onChange = onChange;
   }
 
-  /** Number of uploads in hand. */
+  /** Number of running uploads. */
   get inHand(): number {
     return this.#inHand;
   }
 
-  /** Turns every later upload away, since the process is about to end. */
+  /** Refuses all later uploads, because the process is about to end. */
   close(): void {
     this.#closed = true;
   }

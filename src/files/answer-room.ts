@@ -4,24 +4,27 @@ import type { FileRecord, JsonValue } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 
 /**
- * Longest answer, in bytes: what gRPC and the official clients read where nobody says otherwise, 4 MiB, without some room
- * for what stands around the items.
+ * Maximum size of the items in a response, in bytes: the default limit of gRPC and the official clients, 4 MiB,
+ * minus room for what surrounds the items.
  */
 export const MAX_ANSWER_BYTES = 4 * 2 ** 20 - 64 * 1024;
 
-/** Records that are read before it is known how large they are. An embedded catalog holds up the process meanwhile. */
+/** Number of records to read before their size is known. An embedded catalog blocks the process while it reads. */
 const FIRST_RECORDS = 16;
 
-/** How many times as many as are there already are read next at most: those that follow may be larger. */
+/** Maximum growth of the next read compared with what was read so far: later records may be larger. */
 const GROWTH = 4;
 
-/** Greatest number of records that are read at once. At their greatest size they come to some 60 MB. */
+/** Maximum number of records per read. At their maximum size they take about 60 MB. */
 const MAX_RECORDS = 100;
 
-/** Reads of many records at once, of all calls together: what is read is in memory before it can be measured. */
+/**
+ * Limits concurrent reads of many records, of all calls together: records are in memory before they can be
+ * measured.
+ */
 const reading = pLimit(8);
 
-/** Carries out a read of many records when its turn comes. Between two reads the process gets to other work. */
+/** Runs a read of many records when its turn comes. Between two reads the process does other work. */
 export function readMany<T>(signal: AbortSignal, read: () => Promise<T>): Promise<T> {
   return reading(async () => {
     await setImmediate();
@@ -30,15 +33,15 @@ export function readMany<T>(signal: AbortSignal, read: () => Promise<T>): Promis
   });
 }
 
-/** How much of an answer is taken. */
+/** The used size of a response. */
 export class AnswerRoom {
   #bytes = 0;
   #items = 0;
 
   /**
-   * Takes the room of an item; false, and nothing is taken, if there is not so much left. The first item always has room.
+   * Reserves room for an item; false, without a change, if there is not enough. The first item always fits.
    *
-   * @param besides - bytes that have to stay free
+   * @param besides - bytes that must stay free
    */
   take(bytes: number, besides = 0): boolean {
     if (this.#items > 0 && this.#bytes + bytes + besides > MAX_ANSWER_BYTES) return false;
@@ -47,7 +50,7 @@ export class AnswerRoom {
     return true;
   }
 
-  /** How many of `wanted` items to read at once, by the size of those that are there. */
+  /** How many of `wanted` items to read next, by the size of the previous ones. */
   next(wanted: number): number {
     if (this.#items === 0) return Math.min(wanted, FIRST_RECORDS);
     const fitting = Math.ceil((MAX_ANSWER_BYTES - this.#bytes) / (this.#bytes / this.#items));
@@ -55,19 +58,19 @@ export class AnswerRoom {
   }
 }
 
-/** The error for what has no room in an answer. Its size, as bytes of an answer, is below {@link ERROR_BYTES}. */
+/** The error for an item that does not fit. Its size in a response is below {@link ERROR_BYTES}. */
 export function noRoom(what: string, metadata: Readonly<Record<string, string>> = {}): AssetError {
   return new AssetError('MESSAGE_TOO_LARGE', `${what} in one answer of ${MAX_ANSWER_BYTES} bytes`, {
     metadata: { max_bytes: String(MAX_ANSWER_BYTES), ...metadata },
   });
 }
 
-/** Room of an error in the answer to a batch. */
+/** Maximum size of an error in a batch response. */
 export const ERROR_BYTES = 768;
 
-/** The most that a record takes in an answer, in bytes, whether it is written in the binary form or in JSON. */
+/** Maximum size of a record in a response in bytes, in the binary format and in JSON. */
 export function recordBytes(file: FileRecord): number {
-  // Times, numbers, checksums and the names of all fields.
+  // Times, numbers, checksums and field names.
   let bytes = 640 + textBytes(file.id) + textBytes(file.revision);
   for (const text of [file.name, file.contentType, file.owner, file.usage, file.createdBy]) {
     bytes += textBytes(text);
@@ -81,7 +84,7 @@ export function recordBytes(file: FileRecord): number {
 
 function jsonBytes(value: JsonValue): number {
   if (typeof value === 'string') return 12 + textBytes(value);
-  // As long as a number can be in JSON; binary it takes 9 bytes.
+  // Maximum length of a number in JSON; in binary it takes 9 bytes.
   if (value === null || typeof value !== 'object') return 26;
   let bytes = 14;
   if (Array.isArray(value)) for (const item of value as readonly JsonValue[]) bytes += jsonBytes(item);
@@ -89,7 +92,7 @@ function jsonBytes(value: JsonValue): number {
   return bytes;
 }
 
-/** With its quotes and a comma or, in binary, its tag and length. */
+/** With quotes and a comma (JSON) or tag and length (binary). */
 function textBytes(text: string): number {
   return (
     8 + (/["\\\u0000-\u001f]/.test(text) ? Buffer.byteLength(JSON.stringify(text)) : Buffer.byteLength(text))

@@ -1,66 +1,66 @@
-/** What a caller may do with files that are not its own; what each allows is written in `policy/decide.ts`. */
+/** Roles for files of others; `policy/decide.ts` says what each permits. */
 export const ROLES = ['read', 'write', 'delete', 'admin', 'act-for-user'] as const;
 
 /** One of {@link ROLES}. */
 export type Role = (typeof ROLES)[number];
 
-/** A service or a person, as whoever vouches for it names it. */
+/** A service or a person, as identified. */
 export interface Principal {
-  /** Its name, unique and lasting, such as the subject of its tokens. */
+  /** Its unique and permanent id, such as the subject of its tokens. */
   readonly id: string;
   readonly roles: ReadonlySet<Role>;
   /**
-   * True for a program, which reaches only what its roles say: it owns nothing, and usages are opened to it by roles
-   * alone. So an id that a program and a person have in common opens nothing to the program.
+   * True for a service, which may do only what its roles say: it owns nothing, and usage policies give it access
+   * through roles only. So a service with the same id as a person gets no access by it.
    */
   readonly isService: boolean;
-  /** The program that its token was issued to, where the token says so; for the record, not for decisions. */
+  /** The client that its token was issued to, if known; for records, not for decisions. */
   readonly client?: string;
-  /** When its credential ends; left out where it has no end. */
+  /** When its credential expires; omitted if it does not. */
   readonly expiry?: Expiry;
 }
 
-/** The end of a credential. */
+/** Expiry of a credential. */
 export interface Expiry {
-  /** In milliseconds since 1970, with the leeway for the clock of the issuer. */
+  /** In milliseconds since 1970, including the permitted clock skew. */
   readonly at: number;
-  /** Where the credential stands in a call. */
+  /** Which credential of the call it is. */
   readonly place: 'authorization' | 'asset-user-token' | 'certificate';
 }
 
-/** Who makes a call: the service or user that presents itself, and the person it acts for. */
+/** The caller of a call: the principal, and the end user it acts for. */
 export interface Caller {
   readonly principal: Principal;
-  /** The person that the principal acts for; undefined if it acts for itself. */
+  /** The end user; undefined if the principal acts for itself. */
   readonly endUser: Principal | undefined;
-  /** Name of the call in hand, as in the log; left out outside of a call. */
+  /** Id of the current call, as in the log; omitted outside of a call. */
   readonly requestId?: string;
 }
 
-/** The names of a caller, to keep with what is its own. */
+/** Ids of a caller, to store with what it creates. */
 export interface CallerIds {
   readonly principal: string;
   /** Empty if the principal acts for itself. */
   readonly endUser: string;
 }
 
-/** The caller of every call while the service asks for no identity (`ASSET_AUTH=none`): it may do everything. */
+/** The caller of every call with `ASSET_AUTH=none`; it may do everything. */
 export const ANONYMOUS: Caller = {
   principal: { id: 'anonymous', roles: new Set(['admin']), isService: true },
   endUser: undefined,
 };
 
-/** What to remember a caller by. */
+/** The ids to store for a caller. */
 export function callerIds({ principal, endUser }: Caller): CallerIds {
   return { principal: principal.id, endUser: endUser?.id ?? '' };
 }
 
-/** One text for a caller, to count by. No two callers have the same. */
+/** A unique key for a caller, to count by. */
 export function callerKey({ principal, endUser }: CallerIds): string {
   return `${JSON.stringify(principal)} ${endUser}`;
 }
 
-/** A caller as the audit log names it. */
+/** A caller as in the audit log. */
 export function auditedCaller(caller: Caller) {
   return { ...callerIds(caller), requestId: caller.requestId ?? '' };
 }

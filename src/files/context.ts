@@ -11,39 +11,39 @@ import type { RecordLoader } from './record-loader.ts';
 import type { ReservationPool } from './reservations.ts';
 import type { Scanning } from './scan.ts';
 
-/** What the use cases work with. Made once by the composition root. */
+/** Dependencies of the use cases, created once by the composition root. */
 export interface FilesContext {
   readonly store: BlobStore;
   readonly catalog: FileCatalog;
-  /** Looks single records up, several calls at a time. */
+  /** Loads single records, for several calls at a time. */
   readonly records: RecordLoader;
-  /** Files that are older than the service; undefined where there is no old system. */
+  /** Files older than the service; undefined without an old system. */
   readonly oldFiles?: OldFiles | undefined;
   readonly policies: UsagePolicies;
-  /** Is told every decision on what a caller may do, before it has its effect. */
+  /** Records every permission decision before it takes effect. */
   readonly audit: AuditLog;
   readonly reservations: ReservationPool;
-  /** Bounds the uploads in hand. */
+  /** Limits the running uploads. */
   readonly admission: Admission;
-  /** Holds owners to what they may have. */
+  /** Enforces quotas of owners. */
   readonly quotas: Quotas;
-  /** Bounds the bytes that all uploads together hold in memory. */
+  /** Limits the bytes that all uploads together hold in memory. */
   readonly budget: MemoryBudget;
-  /** Looks for malware in every new file; undefined where nothing does. */
+  /** Scans every new file for malware; undefined if not configured. */
   readonly scanning?: Scanning | undefined;
   readonly log: Logger;
   readonly uploads: {
     /** Size of one part of a large file, in bytes. */
     readonly partSizeBytes: number;
-    /** Parts of one upload that are on their way to the store at once. */
+    /** Number of parts of one upload that are sent to the store at the same time. */
     readonly concurrency: number;
-    /** How long a caller may send nothing in the middle of an upload, in milliseconds. */
+    /** How long a caller may send nothing during an upload, in milliseconds. */
     readonly stallTimeoutMs: number;
-    /** How long a session lives after the last call that used it, in milliseconds. */
+    /** How long a session lives after its last call, in milliseconds. */
     readonly sessionTtlMs: number;
-    /** Greatest number of sessions that one caller has open; 0 for any number. */
+    /** Maximum number of open sessions of one caller; 0 for no limit. */
     readonly maxOpenPerCaller: number;
-    /** How long something may still be on its way to the store after its upload has ended, in milliseconds. */
+    /** How long data may still arrive at the store after its upload has ended, in milliseconds. */
     readonly graceMs: number;
   };
 }

@@ -1,55 +1,53 @@
-/** A number of files with their bytes. */
+/** A number of files and their bytes. */
 export interface Used {
   readonly files: number;
   readonly bytes: number;
 }
 
-/** A bound that what is held must keep within. */
+/** A limit for what is held. */
 export interface Bound {
-  /** What is held under one key counts together. */
+  /** Holds with the same key count together. */
   readonly key: string;
-  /** Throws if so much is more than allowed. */
+  /** Throws if this exceeds the limit. */
   readonly assertWithin: (used: Used) => void;
 }
 
-/** Room that is held until it is disposed. */
+/** Held room, until disposed. */
 export interface Hold extends Disposable {
-  /**
-   * Makes the hold larger; a smaller number changes nothing. Throws what a bound does, and then keeps what it had.
-   */
+  /** Enlarges the hold; a smaller number changes nothing. Throws the error of a limit, and then keeps its size. */
   grow(bytes: number): Promise<void>;
-  /** Looks again at what is used, unless that was read a moment ago. Throws what a bound does. */
+  /** Reads the current use again, unless it was read a moment ago. Throws the error of a limit. */
   confirm(): Promise<void>;
 }
 
-/** How old what was read may be when a hold is confirmed, or something is refused, in milliseconds. */
+/** Maximum age of the read use when a hold is confirmed or something is refused, in milliseconds. */
 const FRESH_MS = 1000;
 
-/** How often to read anew what is used, while others are done all the time. */
+/** How often to read the use again while other holds end. */
 const READS = 5;
 
 /** What is held under one key. */
 interface Tally {
   files: number;
   bytes: number;
-  /** One for each hold: what others under this key gave back since the hold last read what is used. */
+  /** For each hold: what others under this key gave back since the hold last read the use. */
   readonly givenBack: Set<{ files: number; bytes: number }>;
 }
 
 /**
- * Shares room among what runs in this process at once. What is used is read from elsewhere; what is under way counts on top of it
- * from the moment it is let in.
+ * Shares limited room among concurrent work in this process. The use is read from the catalog; work in progress
+ * counts on top from its admission.
  *
- * What is given back may have come to be used or not, and may have been read already or not: it counts until the next reading,
- * which is made before anything is refused for it.
+ * Room that was given back may or may not be in the use that was read: it counts until the next read, which happens
+ * before anything is refused because of it.
  */
 export class Holds {
   readonly #tallies = new Map<string, Tally>();
 
   /**
-   * Takes room under every bound, or under none.
+   * Takes room under every limit, or under none.
    *
-   * @param read - what is used, for each bound
+   * @param read - the current use, for each limit
    */
   async take(bounds: readonly Bound[], wanted: Used, read: () => Promise<readonly Used[]>): Promise<Hold> {
     if (bounds.length === 0) return NOTHING;
@@ -89,7 +87,7 @@ class RoomHold implements Hold {
     await this.fit(this.#own);
   }
 
-  /** Holds so much from now on. Nothing is waited for between the look at what others hold and the hold itself. */
+  /** Takes this much if it fits. Nothing is awaited between the check and the hold. */
   async fit(wanted: Used): Promise<void> {
     if (this.#used === undefined) await this.#readAgain();
     for (let reads = 1; ; reads++) {
@@ -167,7 +165,7 @@ class RoomHold implements Hold {
   }
 }
 
-/** The hold of what no bound holds. */
+/** A hold without limits. */
 const NOTHING: Hold = {
   grow: () => Promise.resolve(),
   confirm: () => Promise.resolve(),

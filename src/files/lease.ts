@@ -1,25 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Leases } from '../catalog/file-catalog.ts';
 
-/** A lease of the catalog that work is done under. */
+/** A lease of the catalog for some work. */
 export interface Lease {
   readonly name: string;
-  /** Of this process alone. */
+  /** Unique to this process. */
   readonly holder: string;
-  /** How long it lasts unless it is prolonged, in milliseconds: after a crash nobody has it for so long. */
+  /** Duration unless renewed, in milliseconds: after a crash nobody has the lease for so long. */
   readonly ttlMs: number;
 }
 
-/** Longest wait for the catalog when a lease is given up, in milliseconds. */
+/** Maximum wait for the catalog when a lease is released, in milliseconds. */
 const RELEASE_TIMEOUT_MS = 5_000;
 
 /**
- * Does some work while this process has a lease, which is prolonged at every third of its time and given up at the end.
+ * Runs work while this process has a lease, which is renewed after each third of its duration and released at the
+ * end.
  *
- * `work` gets a signal that is aborted with `signal`, and also if the lease is lost: another has it, or it could not be
- * prolonged in time. Rejects as `work` does, or if the lease cannot be asked for.
+ * `work` gets a signal that is aborted with `signal`, and if the lease is lost: another process has it, or it was
+ * not renewed in time. Rejects like `work`, or if the lease cannot be requested.
  *
- * @returns undefined, and nothing is done, if another holder has the lease
+ * @returns undefined, without running the work, if another holder has the lease
  */
 export async function underLease<T>(
   catalog: Leases,
@@ -32,7 +33,7 @@ export async function underLease<T>(
   const done = new AbortController();
   let expiry: NodeJS.Timeout | undefined;
 
-  /** Takes or prolongs the lease. The time of it counts from before the catalog was asked. */
+  /** Takes or renews the lease. Its duration counts from before the request. */
   const acquire = async (call: AbortSignal): Promise<boolean> => {
     const started = performance.now();
     const has = await catalog.acquireLease(name, holder, new Date(Date.now() + ttlMs), { signal: call });
@@ -48,10 +49,10 @@ export async function underLease<T>(
       await sleep(ttlMs / 3, undefined, { signal: end }).catch(() => undefined);
       if (end.aborted) return;
       try {
-        // Not cut short by the end of the work: what is still under way then could take the lease again once it was given up.
+        // Not cancelled with the work: a request still running could take the lease again after its release.
         if (!(await acquire(lost.signal))) lost.abort(new LeaseLost(name));
       } catch {
-        // The catalog is in trouble; there is time for another try or two before the lease expires.
+        // The catalog has a problem; there is time for another attempt or two before the lease expires.
       }
     }
   };
@@ -64,14 +65,14 @@ export async function underLease<T>(
     done.abort();
     await prolonging;
     clearTimeout(expiry);
-    // If that fails it expires by itself.
+    // If that fails it expires.
     await catalog
       .releaseLease(name, holder, { signal: AbortSignal.timeout(RELEASE_TIMEOUT_MS) })
       .catch(() => undefined);
   }
 }
 
-/** Why work under a lease was ended. */
+/** Why work under a lease was stopped. */
 export class LeaseLost extends Error {
   constructor(name: string) {
     super(`the lease "${name}" was lost`);

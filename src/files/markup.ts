@@ -1,4 +1,4 @@
-/** Names of elements with which a page of HTML may begin; what begins with another element is XML. */
+/** Element names with which an HTML page may start; other elements mean XML. */
 const HTML_ELEMENTS = new Set(
   (
     'html head body title base link meta style script noscript template article section nav aside h1 h2 h3 h4 h5 h6 ' +
@@ -10,8 +10,9 @@ const HTML_ELEMENTS = new Set(
 );
 
 /**
- * The type of markup that some bytes begin with, as a browser would take them: HTML with or without a doctype, SVG and
- * XML, behind white space, comments and instructions, in UTF-8 or UTF-16. Undefined if they are no markup.
+ * The type of markup at the start of some bytes, as a browser would read them: HTML with or without a doctype, SVG
+ * and XML, after white space, comments and processing instructions, in UTF-8 or UTF-16. Undefined if it is no
+ * markup.
  *
  * @param head - the first bytes of a file
  */
@@ -19,7 +20,7 @@ export function detectMarkup(head: Uint8Array): string | undefined {
   let rest = textOf(head);
   let xml = false;
   for (;;) {
-    // Control characters too: a browser passes over more than XML does.
+    // Control characters too, because a browser skips more than XML does.
     rest = rest.replace(/^[\s\0-\x20\ufeff\ufffe]+/u, '');
     if (/^<\?xml[\s?]/i.test(rest)) xml = true;
     const doctype = /^<!doctype\s+([\w:.-]+)/i.exec(rest);
@@ -27,7 +28,7 @@ export function detectMarkup(head: Uint8Array): string | undefined {
     const end = /^<!--/.test(rest) ? '-->' : /^<[?!]/.test(rest) ? '>' : undefined;
     if (end === undefined) break;
     const at = rest.indexOf(end);
-    // What a comment that is too long to see the end of hides is taken for the worst.
+    // If the end of a comment is beyond the head, assume the worst.
     if (at < 0) return xml ? 'application/xml' : 'text/html';
     rest = rest.slice(at + end.length);
   }
@@ -41,11 +42,11 @@ function fromRoot(name: string, xml: boolean, rest: string): string | undefined 
   if (local === 'svg') return 'image/svg+xml';
   if (/http:\/\/www\.w3\.org\/1999\/xhtml/i.test(rest) && xml) return 'application/xhtml+xml';
   if (HTML_ELEMENTS.has(local)) return 'text/html';
-  // A text may begin with something in angle brackets; XML says what it is, by its declaration or its namespace.
+  // A text may start with something in angle brackets; an XML declaration or namespace makes it XML.
   return xml || /^<[^>]*\sxmlns(:[\w.-]+)?\s*=/.test(rest) ? 'application/xml' : undefined;
 }
 
-/** The bytes as text. UTF-16 shows by its byte order mark, or by the zero beside the first character of markup. */
+/** The bytes as text. UTF-16 is recognised by its byte order mark, or by the zero byte of the first character. */
 function textOf(head: Uint8Array): string {
   const [first, second] = head;
   if ((first === 0xff && second === 0xfe) || startsWide(head, 0)) return decode('utf-16le', head);
@@ -53,7 +54,7 @@ function textOf(head: Uint8Array): string {
   return Buffer.from(head).toString('utf8');
 }
 
-/** True if the bytes are white space and then `<`, each beside a zero; `at` is 0 where the zero is the second. */
+/** True for white space and then `<`, each with a zero byte; `at` is 0 if the zero comes second. */
 function startsWide(head: Uint8Array, at: 0 | 1): boolean {
   for (let index = 0; index + 1 < head.length; index += 2) {
     if (head[index + 1 - at] !== 0) return false;

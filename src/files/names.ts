@@ -6,24 +6,24 @@ import { afterChange, assertFits } from './record-bounds.ts';
 const MAX_CHARACTERS = 255;
 const MAX_BYTES = 1024;
 
-/** Nobody means to have these in a name: control characters and ends of lines. */
+/** Never intended in a name: control characters and line ends. */
 const REFUSED = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 
 /**
- * What cannot be seen and makes a name look like another one: characters that turn the direction of writing or have no
- * width, private use, and code points that are no characters. Names get them by being copied from other programs, so
- * they are taken out and not refused. The joiners U+200C and U+200D and the variation selectors stay: words of some
- * languages, and many emoji, are written with them.
+ * Invisible characters that make a name look like another one: bidirectional controls, zero-width characters,
+ * private use, and noncharacters. Names get them by copying from other programs, so they are removed and not
+ * refused. The joiners U+200C and U+200D and variation selectors stay, because some languages and many emoji need
+ * them.
  */
 const TAKEN_OUT =
   /(?![\u200c\u200d\p{Variation_Selector}])[\p{Default_Ignorable_Code_Point}\p{Co}\p{Cs}\p{Noncharacter_Code_Point}\ufff9-\ufffb]/gu;
 
 /**
- * The form in which a name is kept and offered for downloads: Unicode NFC without what {@link TAKEN_OUT} names and
- * without white space at its ends. Empty stays empty.
+ * The stored form of a name: Unicode NFC, trimmed, without {@link TAKEN_OUT}. Empty stays empty.
  *
  * @param field - where the name came from, for the error
- * @throws AssetError FIELD_INVALID for control characters, a path, or a name that is too long or has nothing left
+ * @throws AssetError FIELD_INVALID for control characters, a path, or a name that is too long or empty after
+ * cleaning
  */
 export function cleanName(name: string, field: string): string {
   const refuse = (why: string) =>
@@ -46,8 +46,8 @@ export function cleanName(name: string, field: string): string {
 }
 
 /**
- * The description of a new file: its name as {@link cleanName} gives it, its type as {@link cleanContentType} does, and no
- * empty relations or attributes.
+ * The description of a new file with {@link cleanName} and {@link cleanContentType} applied, and without empty
+ * relations and attributes.
  *
  * @throws AssetError FIELD_INVALID, ATTRIBUTE_INVALID
  */
@@ -62,8 +62,8 @@ export function cleanDescription(description: FileDescription): FileDescription 
 }
 
 /**
- * What of a recorded name can stand in a header. Records that are older than the service may have names that
- * {@link cleanName} refuses, and their files have to be readable all the same.
+ * The part of a stored name that a header can have. Records older than the service may have names that {@link
+ * cleanName} refuses, and their files must be readable.
  */
 export function downloadNameOf(name: string): string {
   return name

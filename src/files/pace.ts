@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Waits until so many more steps may be taken. Rejects once the signal is aborted. */
+/** Waits until this many more steps may be taken. Rejects when the signal is aborted. */
 export type Pace = (steps: number, signal: AbortSignal) => Promise<void>;
 
-/** Holds steps back to so many a second. A time in which there was nothing to do is not made up for. */
+/** Limits steps to a number per second. Idle time is not made up for. */
 export function paceOf(stepsPerSecond: number): Pace {
   let free = 0;
   return async (steps, signal) => {

@@ -3,10 +3,10 @@ import { z } from 'zod';
 import type { FileFilter, ListCursor } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 
-/** The last moment of year 9999, in milliseconds: catalogs that compare times as text know no later one. */
+/** The last millisecond of year 9999: catalogs that compare times as text know no later one. */
 const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z');
 
-/** A token comes from a caller, who may have made it up: no catalog reads a NUL character or half a surrogate pair. */
+/** A caller may have invented the token: catalogs cannot read NUL characters or lone surrogates. */
 const id = z
   .string()
   .min(1)
@@ -15,7 +15,7 @@ const id = z
 
 const tokenSchema = z.tuple([z.int().min(0).max(LAST_TIME), id, z.string()]);
 
-/** The token of the page after `cursor`, bound to the list that it goes on with. */
+/** The token of the page after `cursor`, bound to its list. */
 export function encodePageToken(cursor: ListCursor, filter: FileFilter, showDeleted: boolean): string {
   const token = [cursor.createTime.getTime(), cursor.id, listHash(filter, showDeleted)];
   return Buffer.from(JSON.stringify(token)).toString('base64url');

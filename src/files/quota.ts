@@ -5,22 +5,22 @@ import type { Quota } from './policy/policy-file.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
 import { claimedBytes, type Session } from './sessions/state.ts';
 
-/** Whose quota a file counts against. */
+/** Owner and usage whose quotas a file counts against. */
 export interface QuotaSubject {
   readonly owner: string;
   readonly usage: string;
 }
 
-/** Room that an upload, a session or a change takes in the quotas of an owner until it is disposed. */
+/** Room in the quotas of an owner, for an upload, a session or a change, until disposed. */
 export type QuotaHold = Hold;
 
-/** What says how much an owner may have, and how much it has. */
+/** Quotas of an owner and their current use. */
 interface QuotaContext {
   readonly policies: UsagePolicies;
   readonly catalog: FileCatalog;
 }
 
-/** A bound with what the catalog counts for it. */
+/** A limit and what the catalog counts for it. */
 interface Counted {
   readonly bound: Bound;
   readonly read: () => Promise<Used>;
@@ -28,23 +28,23 @@ interface Counted {
 
 /** What a hold is for. */
 export interface Wanted {
-  /** Bytes of the file as far as they are known. */
+  /** Bytes of the file, as far as known. */
   readonly sizeBytes: number;
   /**
-   * What the catalog counts of it already: of a session that goes on, its claim. `owner` for a file that counts among those
-   * of its owner, and only changes its usage.
+   * What the catalog already counts of it: the claim of a continued session; `owner` for a file that already counts
+   * for its owner and only changes its usage.
    */
   readonly counted?: Used | 'owner';
-  /** The caller that opens a session. */
+  /** The caller who opens a session. */
   readonly opener?: { readonly caller: string; readonly maxOpen: number };
 }
 
 /**
- * Holds owners to their quotas, and callers to a number of open sessions.
+ * Enforces quotas of owners, and the number of open sessions of callers.
  *
- * The catalog counts the files that there are, softly deleted ones too, and the sessions that are open; this process what is on
- * its way through it. So what one process does never overshoots. What another replica has in hand is not seen before it is
- * in the catalog: together they may overshoot by what is in their hands at one moment.
+ * The catalog counts existing files (including soft-deleted ones) and open sessions; this process adds its work in
+ * progress. So one process never exceeds a quota. Work of other replicas is not visible before it is in the
+ * catalog: together they may exceed a quota by it.
  */
 export class Quotas {
   readonly #holds = new Holds();
@@ -82,7 +82,8 @@ export class Quotas {
 }
 
 /**
- * Takes room for what a call may add to a session: nothing where its size was told, since the catalog counts all of that from the start.
+ * Takes room for what a call may add to a session: nothing if its size was given, because the catalog counts all of
+ * it from the start.
  *
  * @throws AssetError QUOTA_EXCEEDED
  */
@@ -98,13 +99,13 @@ export async function holdSession(
   return context.quotas.hold(context, description, wanted, signal);
 }
 
-/** A quota with what it is the quota of: one usage, or all where `usage` is undefined. */
+/** A quota and its usage, or all usages if `usage` is undefined. */
 interface Room {
   readonly bound: Bound;
   readonly usage: string | undefined;
 }
 
-/** The quotas that bind a file. A file without an owner is bound by none. */
+/** The quotas of a file; none without an owner. */
 function roomsOf({ policies }: QuotaContext, subject: QuotaSubject, usageAlone: boolean): readonly Room[] {
   const { owner } = subject;
   if (owner === '') return [];
@@ -119,7 +120,7 @@ function roomsOf({ policies }: QuotaContext, subject: QuotaSubject, usageAlone: 
   });
 }
 
-/** What the catalog counts for each room: files and open sessions. */
+/** What the catalog counts for each quota: files and open sessions. */
 async function usedOf(
   { catalog }: QuotaContext,
   { owner }: QuotaSubject,
@@ -127,7 +128,7 @@ async function usedOf(
   signal: AbortSignal,
 ): Promise<Used[]> {
   if (rooms.length === 0) return [];
-  // Sessions first: one that becomes a file meanwhile then counts twice, and never not at all.
+  // Sessions first: one that becomes a file meanwhile then counts twice instead of not at all.
   const claims = await catalog.uploads.claimsOf(owner, { signal });
   return Promise.all(
     rooms.map(async ({ usage }) => {
@@ -141,7 +142,7 @@ async function usedOf(
   );
 }
 
-/** The bound of the sessions that one caller has open. */
+/** The limit of one caller's open sessions. */
 function sessionsOf(
   { catalog }: QuotaContext,
   { caller, maxOpen }: NonNullable<Wanted['opener']>,

@@ -1,25 +1,25 @@
 import type { FileChange, FileDescription } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 
-/** Attributes of one file as JSON, in bytes of UTF-8. */
+/** Maximum size of a file's attributes as JSON, in bytes of UTF-8. */
 const MAX_ATTRIBUTES_BYTES = 64 * 1024;
 
-/** Names and target ids of all relations of one file together, in bytes of UTF-8. */
+/** Maximum size of the names and target ids of all relations of a file, in bytes of UTF-8. */
 const MAX_RELATIONS_BYTES = 512 * 1024;
 
-/** Relations of one file. */
+/** Maximum number of relations of a file. */
 const MAX_RELATIONS = 64;
 
-/** Targets of all relations of one file together. */
+/** Maximum number of targets of all relations of a file. */
 const MAX_TARGETS = 10_000;
 
 type Bounded = Pick<FileDescription, 'relations' | 'attributes'>;
 
 /**
- * Holds a record to the size that it may have, so that answers with many records can be bounded.
+ * Checks the size of a record, so that responses with many records stay limited.
  *
- * @param wanted - what the record would hold
- * @param before - what it holds now. One that is older than the bounds may stay over them, and may not grow
+ * @param wanted - the new content
+ * @param before - the current content. A record older than the limits may stay above them, but not grow
  * @throws AssetError ATTRIBUTE_INVALID, FIELD_INVALID
  */
 export function assertFits(wanted: Bounded, before?: Bounded): void {
@@ -44,7 +44,7 @@ export function assertFits(wanted: Bounded, before?: Bounded): void {
   throw new AssetError('FIELD_INVALID', message, { metadata: { field: 'file.relations' } });
 }
 
-/** What a record holds after a change. */
+/** The content of a record after a change. */
 export function afterChange(before: Bounded, change: FileChange): Bounded {
   const relations = Object.entries({ ...before.relations, ...change.relations });
   const attributes = Object.entries({ ...before.attributes, ...change.attributes });

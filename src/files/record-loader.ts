@@ -6,23 +6,23 @@ interface Wanted {
   readonly reject: (error: Error) => void;
 }
 
-/** Ids asked for in one go; the most that a catalog looks up in one round trip. */
+/** Maximum number of ids per request to the catalog. */
 const MAX_IDS = 200;
 
 /**
- * Looks records up for calls that want one each: what is asked for in the same turn of the event loop goes to the
- * catalog together. Nothing is kept, so every answer is as fresh as that of the catalog itself.
+ * Loads records for calls that need one each: requests in the same turn of the event loop go to the catalog
+ * together. Nothing is cached.
  */
 export class RecordLoader {
   readonly #catalog: FileRecords;
   #wanted: Wanted[] = [];
 
-  /** @param catalog - where the records are */
+  /** @param catalog - the source of the records */
   constructor(catalog: FileRecords) {
     this.#catalog = catalog;
   }
 
-  /** The record of this id; undefined if there is none. Rejects with `signal.reason` when that is aborted. */
+  /** The record with this id, if any. Rejects with `signal.reason` when aborted. */
   get(id: string, signal: AbortSignal): Promise<FileRecord | undefined> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error);

@@ -2,18 +2,18 @@ import type { Logger } from 'pino';
 import type { Uploads } from '../catalog/file-catalog.ts';
 import { newFileId } from './ids.ts';
 
-/** How an upload left its file id behind. */
+/** State of a file id after its upload. */
 export type SlotOutcome =
-  /** The id is a file now, or nothing was ever stored under it. */
+  /** The id is a file, or nothing was stored under it. */
   | 'settled'
-  /** Bytes may lie under the id, or may yet arrive there: the sweeper has to look. */
+  /** Bytes may be stored under the id, or may still arrive: the sweeper must check. */
   | 'unsettled';
 
-/** A file id that one upload may use. */
+/** A file id for one upload. */
 export interface ReservedId {
   readonly fileId: string;
   readonly reservationId: string;
-  /** Tells the pool that the upload is over. Must be called exactly once. */
+  /** Reports the end of the upload. Must be called exactly once. */
   release(outcome: SlotOutcome): void;
 }
 
@@ -26,10 +26,10 @@ interface OpenReservation {
 }
 
 /**
- * Hands out file ids that the catalog has promised to this process.
+ * Provides file ids that the catalog has promised to this process.
  *
- * An id is written down before its blob is, so that the sweeper finds what a crash leaves without listing
- * the bucket. Ids are reserved many at a time, which makes that one write for many uploads.
+ * An id is stored before its blob, so that the sweeper finds what a crash leaves without listing the bucket. Ids
+ * are reserved in groups, so that many uploads need one write.
  */
 export class ReservationPool {
   readonly #uploads: Uploads;
@@ -42,9 +42,8 @@ export class ReservationPool {
   readonly #timer: NodeJS.Timeout;
 
   /**
-   * @param options.size - ids in one reservation
-   * @param options.ttlMs - how long a reservation outlives the process that holds it, in milliseconds; running
-   *   uploads prolong it
+   * @param options.size - ids per reservation
+   * @param options.ttlMs - how long a reservation outlives its process, in milliseconds; running uploads extend it
    */
   constructor(uploads: Uploads, log: Logger, options: { size: number; ttlMs: number }) {
     this.#uploads = uploads;
@@ -55,7 +54,7 @@ export class ReservationPool {
     this.#timer.unref();
   }
 
-  /** The next free id. Rejects like the catalog if a new reservation cannot be had. */
+  /** The next free id. Rejects like the catalog if it cannot be reserved. */
   async take(): Promise<ReservedId> {
     const reservation = this.#usable(this.#current) ?? (await this.#open());
     const fileId = reservation.unused.pop();
@@ -72,7 +71,7 @@ export class ReservationPool {
     };
   }
 
-  /** Gives back what is not in use. Uploads that still run keep theirs until it expires. */
+  /** Gives back unused ids. Running uploads keep theirs until they expire. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#current = undefined;
@@ -80,7 +79,7 @@ export class ReservationPool {
     await Promise.all(idle.map((reservation) => this.#giveBack(reservation)));
   }
 
-  /** A reservation is drawn from for half its life only, so that an upload starts with time in hand. */
+  /** Only the first half of a reservation's life is used for new uploads, so that they have time left. */
   #usable(reservation: OpenReservation | undefined): OpenReservation | undefined {
     if (reservation === undefined || reservation.unused.length === 0) return undefined;
     return reservation.expireTime - Date.now() > this.#ttlMs / 2 ? reservation : undefined;
@@ -108,8 +107,8 @@ export class ReservationPool {
   }
 
   /**
-   * With nothing unsettled the reservation is simply removed. Otherwise it is left to expire: a
-   * request that was given up may still reach the store, and must not arrive after the sweeper.
+   * If no id is unsettled, the reservation is removed. Otherwise it expires: an abandoned request may still reach
+   * the store, and must not arrive after the sweeper.
    */
   async #giveBack(reservation: OpenReservation): Promise<void> {
     if (!this.#held.delete(reservation) || reservation.unsettled) return;

@@ -3,9 +3,9 @@ import { essence } from './content-type.ts';
 import { downloadNameOf } from './names.ts';
 
 /**
- * Types that a browser may show in place: it knows them, and they cannot run code in the reader's session. Each by its
- * name, since a browser takes whatever ends in `+xml` for a document with scripts. The viewers that browsers have for
- * PDF keep the scripts of a document to that document.
+ * Types that a browser may show inline: it knows them, and they cannot run code in the reader's session. Listed by
+ * name, because browsers treat everything that ends with `+xml` as a document with scripts. Browsers' PDF viewers
+ * isolate a document's scripts.
  */
 const INLINE = new Set([
   ...['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif', 'image/apng', 'image/bmp'],
@@ -26,20 +26,20 @@ const INLINE = new Set([
 ]);
 
 /**
- * Types that a browser runs where it is given them under their own name: as a page, as a script of another page, or as
- * a worker. SVG is not among them: as an attachment it is shown in `<img>` alone, where its scripts are dead.
+ * Types that a browser executes under their own name: as a page, a script of another page, or a worker. SVG is not
+ * included: as an attachment it is shown only in `<img>`, where scripts do not run.
  */
 const RUNS =
   /^(text\/(html|xml|xsl|(x-)?(java|ecma|live|j)script[\d.]*)|application\/(xml|xml-dtd|(x-)?(java|ecma)script|wasm|x-shockwave-flash|xslt\+xml)|multipart\/.*|message\/.*|(?!image\/svg\+xml$).*\+xml)$/;
 
-/** True if a browser may show this type in place of saving it. */
+/** True if a browser may show this type inline. */
 export function mayShowInline(contentType: string): boolean {
   return INLINE.has(essence(contentType));
 }
 
 /**
- * The `Content-Type` that a URL answers with. What browsers run becomes `application/octet-stream`. Of the parameters
- * only the charset stays: a comma in one would begin another type for a browser.
+ * The `Content-Type` of a URL's response. Types that browsers execute become `application/octet-stream`. Only the
+ * parameter charset stays: a comma in another one would start a second type for a browser.
  */
 export function servedType(contentType: string): string {
   const type = essence(contentType);
@@ -48,7 +48,7 @@ export function servedType(contentType: string): string {
   return charset === undefined ? type : `${type}; charset=${charset.toLowerCase()}`;
 }
 
-/** The `Content-Disposition` (RFC 6266, RFC 8187) with the first name that is not empty. */
+/** The `Content-Disposition` (RFC 6266, RFC 8187) with the first non-empty name. */
 export function dispositionOf(inline: boolean, names: readonly string[]): string {
   const name = names.map(downloadNameOf).find((one) => one !== '');
   return createContentDisposition(name, { type: inline ? 'inline' : 'attachment' });

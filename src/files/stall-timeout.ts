@@ -1,13 +1,13 @@
 import { AssetError } from '../errors.ts';
 
 /**
- * Passes `source` on and fails with UPLOAD_STALLED if the next item does not come within
- * `timeoutMs`. Only the time spent waiting for the source counts, not the time that whoever reads takes.
+ * Passes `source` on; fails with UPLOAD_STALLED if the next item takes longer than `timeoutMs`. Only the wait for
+ * the source counts, not the time of the reader.
  */
 export async function* withStallTimeout<T>(source: AsyncIterable<T>, timeoutMs: number): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
   let stalled = false;
-  /** Ends the wait for the next item; undefined while nobody waits. */
+  /** Ends the wait for the next item; undefined while there is none. */
   let giveUp: ((reason: Error) => void) | undefined;
   const timer = setTimeout(() => {
     stalled = giveUp !== undefined;
@@ -26,16 +26,16 @@ export async function* withStallTimeout<T>(source: AsyncIterable<T>, timeoutMs: 
     }
   } finally {
     clearTimeout(timer);
-    // A source that stalls would not answer this either.
+    // A stalled source would not answer this either.
     const closing = Promise.resolve(iterator.return?.()).catch(() => undefined);
     if (!stalled) await closing;
   }
 }
 
-/** Slowest that a body may come in over the whole of a stall timeout, in bytes a second: one that drips holds what others need. */
+/** Minimum rate of a body over a whole stall timeout, in bytes per second: a slower one holds what others need. */
 const MIN_BYTES_PER_SECOND = 1024;
 
-/** Like {@link withStallTimeout}, and fails as well if what comes in a time of `timeoutMs` is no more than a drip. */
+/** Like {@link withStallTimeout}; also fails if a period of `timeoutMs` brings less than the minimum rate. */
 export async function* withProgress(
   source: AsyncIterable<Uint8Array>,
   timeoutMs: number,

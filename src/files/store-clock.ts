@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
 import type { BlobStore } from '../storage/blob-store.ts';
 
-/** Differences below this harm nothing: URLs and requests are signed by the store's clock. */
+/** Smaller differences do no harm: URLs and requests are signed with the store's clock. */
 const REPORTED_MS = 30_000;
 
 /**
- * The store's check, which also tells the operator, once for each change, that the clock of this machine and that of the
- * store differ. Expiry times in the catalog still go by the clock of this machine.
+ * The store's check, which also warns the operator, once per change, if this machine's clock and the store's
+ * differ. Expiry times in the catalog use this machine's clock.
  */
 export function withClockReport(store: BlobStore, log: Logger): BlobStore['check'] {
   let reported = 0;

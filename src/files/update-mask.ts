@@ -19,15 +19,14 @@ type Changes = {
 } & { relations?: Record<string, readonly string[]>; attributes?: Record<string, JsonValue> };
 
 /**
- * The change that an update mask asks for (AIP-134). An attribute that is null in `wanted`, or a relation without
- * targets there, is named and empty: the change clears it.
+ * The change in an update mask (AIP-134). A null attribute or an empty relation in `wanted` is cleared.
  *
- * JSON bends masks: it writes `page_count` for `attributes.pageCount`. Where `wanted` or the record has the one name that
- * becomes the path so, that name is meant.
+ * JSON changes masks: it writes `page_count` for `attributes.pageCount`. If exactly one name in `wanted` or in the
+ * record becomes that path, it is meant.
  *
- * @param current - the description as it is, which a whole `relations` or `attributes` replaces
+ * @param current - the current description, whose `relations` or `attributes` may be replaced as a whole
  * @param wanted - the description with the new values
- * @param paths - the mask; empty for every field of `wanted` that is not empty
+ * @param paths - the mask; empty means every non-empty field of `wanted`
  * @throws AssetError FIELD_UNKNOWN, FIELD_NOT_WRITABLE
  */
 export function changeFromMask(
@@ -93,7 +92,7 @@ function applyPath(change: Changes, asked: Asked, path: string): void {
   }
 }
 
-/** The name in the request or, where that has none, in the record that the last part of a path stands for. */
+/** The name meant by the last part of a path: in the request or, if it has none, in the record. */
 function meantBy(path: string, name: string, asked: Asked, field: 'relations' | 'attributes'): string {
   const fits = (one: string) => one === name || (asked.mayBeBent && toSnakeCase(one) === name);
   for (const names of [asked.wanted[field], asked.current[field]]) {
@@ -104,7 +103,7 @@ function meantBy(path: string, name: string, asked: Asked, field: 'relations' | 
   throw refuse(path, field);
 }
 
-/** What the JSON form of a mask makes of a name: https://protobuf.dev/reference/protobuf/google.protobuf/#field-mask. */
+/** The name as JSON changes it in a mask: https://protobuf.dev/reference/protobuf/google.protobuf/#field-mask. */
 function toSnakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -3,19 +3,19 @@ export function essence(contentType: string): string {
   return contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
-/** Types that say nothing but that there are bytes. */
+/** Types that only mean "bytes". */
 const GENERIC = new Set(
   ['octet-stream', 'unknown', 'x-unknown', 'download', 'x-download', 'force-download', 'x-binary', 'binary']
     .map((subtype) => `application/${subtype}`)
     .concat('binary/octet-stream', 'multipart/form-data', '*/*'),
 );
 
-/** True if the type says nothing of what the bytes are. */
+/** True if the type says nothing about the bytes. */
 export function isGeneric(type: string): boolean {
   return type === '' || GENERIC.has(type);
 }
 
-/** Subtypes that programs write for others, after `x-` and `vnd.` are taken off. Both sides of a comparison go through it. */
+/** Subtype aliases, after `x-` and `vnd.` are removed. Applied to both sides of a comparison. */
 const ALIASES: Readonly<Record<string, string>> = {
   ...{ jpg: 'jpeg', jpe: 'jpeg', pjpeg: 'jpeg', pjp: 'jpeg', jfif: 'jpeg', citrix_jpeg: 'jpeg' },
   ...{ tif: 'tiff', 'ms-bmp': 'bmp', 'windows-bmp': 'bmp', 'win-bitmap': 'bmp', 'citrix-png': 'png' },
@@ -74,16 +74,16 @@ export function isSameType(one: string, other: string): boolean {
   if (one === other) return true;
   if (plainSubtype(one) !== plainSubtype(other)) return false;
   const [top, otherTop] = [topOf(one), topOf(other)];
-  // Many programs write `application/` before whatever they do not show.
+  // Many programs use `application/` for every type that they do not display.
   return top === otherTop || [top, otherTop].some((name) => name === 'application' || name === 'font');
 }
 
-/** Formats that share their first bytes. */
+/** Formats with the same first bytes. */
 interface Family {
-  /** What the bytes are called if they do not say which of the members they are. */
+  /** The detected type if the bytes do not distinguish the members. */
   readonly base: RegExp;
   readonly members: RegExp;
-  /** True if one member may be declared for another: then the bytes decide. Else that is a contradiction. */
+  /** True if one member may be declared for another; then the bytes decide. Otherwise that is a contradiction. */
   readonly mixed: boolean;
 }
 
@@ -139,16 +139,16 @@ const FAMILIES: readonly Family[] = [
 ];
 
 /**
- * How a declared type stands to the type that bytes show.
+ * Relation of a declared type to the detected one.
  *
- * - `same`: two names of one type, or two formats that are taken for each other: the bytes' type holds
- * - `member`: the bytes show a container, and the declared type is kept in such a one
+ * - `same`: two names of one type, or formats that are often confused: the detected type counts
+ * - `member`: the bytes show a container, and the declared type is a format in such a container
  * - `contradiction`: the same container, but another format
  * - `unrelated`
  */
 export type Relation = 'same' | 'member' | 'contradiction' | 'unrelated';
 
-/** How `declared` stands to `detected`, both without parameters. */
+/** Relation of `declared` to `detected`, both without parameters. */
 export function relationOf(declared: string, detected: string): Relation {
   if (isSameType(declared, detected)) return 'same';
   for (const { base, members, mixed } of FAMILIES) {
@@ -162,13 +162,13 @@ export function relationOf(declared: string, detected: string): Relation {
   return 'unrelated';
 }
 
-/** True if the bytes of such a file begin with those of a container that can be told. XML may begin without any mark. */
+/** True if files of this type start with a detectable container. XML may start without any signature. */
 export function hasContainer(type: string): boolean {
   if (/^text\/|[/+]xml$/.test(type)) return /\/(svg|xhtml)\+xml$/.test(type);
   return FAMILIES.some(({ members, mixed }) => !mixed && members.test(type));
 }
 
-/** True if many formats keep what they have in a container of this type. */
+/** True if many formats use a container of this type. */
 export function isContainer(type: string): boolean {
   return FAMILIES.some(({ base, mixed }) => !mixed && base.test(type)) && !/pdf|postscript/.test(type);
 }

@@ -1,11 +1,11 @@
 import { AssetError } from '../../errors.ts';
 
-/** A media type of RFC 9110. Its parameters may be anything that can stand in a header. */
+/** A media type of RFC 9110. Parameters may have all characters permitted in a header. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+(?:[ \t]*;[\t -~]*)?$/;
 
 /**
- * A content type as it is kept: without white space at its ends. Empty stays empty. What is no media type could not be sent
- * in a header, where line ends would begin another one.
+ * A content type as stored: trimmed; empty stays empty. Other text is refused: line ends in a header would start
+ * another one.
  *
  * @param field - where it came from, for the error
  * @throws AssetError FIELD_INVALID

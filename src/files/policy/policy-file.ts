@@ -4,34 +4,34 @@ import { parseAccessRule, PLAIN_RULES, type AccessRule, type AccessRules } from 
 const MAX_FILE_BYTES = 5 * 2 ** 40;
 const DAY_SECONDS = 24 * 60 * 60;
 
-/** Longest life of a URL in seconds, which S3 sets: a week. */
+/** Maximum lifetime of a URL in seconds; the limit of S3 is a week. */
 const MAX_URL_SECONDS = 7 * DAY_SECONDS;
 const DEFAULT_URL_SECONDS = 15 * 60;
 
-/** What a list may have to tell apart in one query: PocketBase bounds the length of a filter. */
+/** Limits what a list must distinguish in one query: PocketBase limits the length of a filter. */
 const MAX_USAGES = 100;
 const MAX_NAMES_LENGTH = 2_000;
 
-/** What one owner may have. */
+/** Quota of one owner. */
 export interface Quota {
-  /** Bytes of all files together, softly deleted ones too; undefined for any number. */
+  /** Bytes of all files together, including soft-deleted ones; undefined for no limit. */
   readonly maxBytesPerOwner?: number | undefined;
   readonly maxFilesPerOwner?: number | undefined;
 }
 
-/** What one usage allows. */
+/** The policy of one usage. */
 export interface UsagePolicy extends AccessRules {
-  /** Greatest size of a file in bytes. At most 5 TiB, the limit of S3. */
+  /** Maximum size of a file in bytes. At most 5 TiB, the limit of S3. */
   readonly maxSizeBytes: number;
-  /** Media types allowed, `type/subtype` or `type/*`; any type where undefined. */
+  /** Allowed media types, `type/subtype` or `type/*`; any if undefined. */
   readonly contentTypes?: readonly string[] | undefined;
-  /** What the URL of a file may ask a browser to do: `attachment` to save it only, `inline` to show it as well. */
+  /** What a URL may ask a browser to do: `attachment` to save the file only, `inline` also to show it. */
   readonly disposition: 'attachment' | 'inline';
-  /** How long URLs live, in seconds: a caller's wish is bounded by these. */
+  /** Lifetime of URLs in seconds: bounds for a caller's request, and the default. */
   readonly urlLifetimeSeconds: { readonly min: number; readonly max: number; readonly default: number };
-  /** What one owner may have of files of this usage; undefined for any number. */
+  /** Quota of one owner in this usage; undefined for no limit. */
   readonly quota?: Quota | undefined;
-  /** How long a softly deleted file can be brought back, in seconds. */
+  /** How long a soft-deleted file can be restored, in seconds. */
   readonly retentionSeconds: number;
 }
 
@@ -65,7 +65,7 @@ const quotaSchema = z.strictObject({
   maxFilesPerOwner: z.int().nonnegative().optional(),
 });
 
-/** The form of the policy of one usage. */
+/** Schema of the policy of one usage. */
 export const usagePolicySchema = z.strictObject({
   maxSizeBytes: z.int().positive().max(MAX_FILE_BYTES).default(MAX_FILE_BYTES),
   contentTypes: z
@@ -85,14 +85,14 @@ export const usagePolicySchema = z.strictObject({
     .default(30 * DAY_SECONDS),
 });
 
-/** What the contract allows as the usage of a file. */
+/** A usage as the contract permits it. */
 const usageName = z
   .string()
   .min(1)
   .max(128)
   .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'must not hold control characters');
 
-/** The form of a policy file: one policy a usage, and one for all other usages. */
+/** Schema of a policy file: a policy for each usage, and one for all others. */
 const policyFileSchema = z.strictObject({
   usages: z
     .record(usageName, usagePolicySchema)
@@ -107,23 +107,23 @@ const policyFileSchema = z.strictObject({
   quota: quotaSchema.optional(),
 });
 
-/** What a policy file says. */
+/** The parsed policy file. */
 export interface PolicyFile {
   readonly usages: ReadonlyMap<string, UsagePolicy>;
-  /** For every usage that is not named; undefined if there are no others. */
+  /** Policy of all usages that are not named; undefined if others do not exist. */
   readonly others: UsagePolicy | undefined;
-  /** What one owner may have of all usages together. */
+  /** Quota of one owner over all usages. */
   readonly quota: Quota | undefined;
 }
 
-/** The policy of a usage of which nothing is said. */
+/** The policy of a usage without settings. */
 export const PLAIN_POLICY: UsagePolicy = usagePolicySchema.parse({});
 
 /**
- * Reads a policy file.
+ * Parses a policy file.
  *
- * @param content - JSON as it was parsed
- * @throws ZodError that tells every mistake with its place
+ * @param content - the parsed JSON
+ * @throws ZodError with every mistake and its place
  */
 export function parsePolicyFile(content: unknown): PolicyFile {
   const parsed = policyFileSchema.parse(content);

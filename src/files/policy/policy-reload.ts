@@ -4,13 +4,13 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { UsagePolicies } from './usage-policies.ts';
 
-/** How often the file is looked at, in milliseconds. Asked of the file itself, so that one which is replaced is noticed. */
+/** Polling interval in milliseconds. Polls by path, so that a replaced file is noticed. */
 const INTERVAL_MS = 2_000;
 
 /**
- * Reads a policy file again whenever it changes. One that is wrong or gone changes nothing but the log.
+ * Reads a policy file again when it changes. If it is invalid or missing, only logs that.
  *
- * @returns what ends it
+ * @returns a function that stops it
  */
 export function reloadPolicies(path: string, policies: UsagePolicies, log: Logger): () => void {
   const reload = async () => {

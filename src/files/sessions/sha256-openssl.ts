@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { BLOCK_BYTES, STATE, STATE_BYTES, type OpenSha256, type ResumableSha256 } from './sha256-state.ts';
 
-/** Length of the struct SHA256_CTX of OpenSSL (include/openssl/sha.h), in bytes, and where what lies in it. */
+/** Size and layout of OpenSSL's struct SHA256_CTX (include/openssl/sha.h), in bytes. */
 const CONTEXT_BYTES = 112;
 const CONTEXT = { words: 0, bits: 32, block: 40, filled: 104 } as const;
 const HASH_BYTES = 32;
 
-/** The functions of OpenSSL, as C knows them. They answer 1. */
+/** The OpenSSL functions. They return 1 on success. */
 interface OpenSsl {
   readonly init: (context: Uint8Array) => number;
   readonly update: (context: Uint8Array, bytes: Uint8Array, length: number) => number;
@@ -14,11 +14,11 @@ interface OpenSsl {
 }
 
 /**
- * SHA-256 of the OpenSSL that Node.js itself carries, with the instructions that processors have for it. Node's own
- * `Hash` runs the same code and does not show its state, which a foreign function call does.
+ * SHA-256 by the OpenSSL inside Node.js, which uses processor instructions. Node.js's own `Hash` runs the same code
+ * but does not expose its state; a foreign function call does.
  *
- * @returns undefined where that cannot be called: on a platform without koffi, or with an OpenSSL that has no such
- *   functions any more (they are deprecated since 3.0) or another layout
+ * @returns undefined if it cannot be called: without koffi, or with an OpenSSL that lacks these functions
+ * (deprecated since 3.0) or has another layout
  */
 export async function loadOpenSslSha256(): Promise<OpenSha256 | undefined> {
   if (!isLittleEndian()) return undefined;
@@ -73,7 +73,7 @@ class OpenSslSha256 implements ResumableSha256 {
   }
 }
 
-/** Tries the functions on bytes whose hash Node.js tells as well, with a save in the middle of a block. */
+/** Tests the functions with bytes whose hash Node.js also computes, with a save in the middle of a block. */
 async function isTrue(open: OpenSha256): Promise<boolean> {
   const bytes = Buffer.from(Array.from({ length: 300 }, (_, index) => index % 251));
   const first = await open();

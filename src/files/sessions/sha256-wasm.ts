@@ -1,10 +1,10 @@
 import { createSHA256 } from 'hash-wasm';
 import { STATE_BYTES, type OpenSha256 } from './sha256-state.ts';
 
-/** What hash-wasm writes before the state: a mark of its version. After it stands the length of the hash. */
+/** hash-wasm's version mark before the state. The state is followed by the length of the hash. */
 const MARK_BYTES = 4;
 
-/** SHA-256 in WebAssembly: runs everywhere, for seven times the processor time of OpenSSL. */
+/** SHA-256 in WebAssembly: runs everywhere, for seven times the CPU time of OpenSSL. */
 export const openWasmSha256: OpenSha256 = async (state) => {
   const hash = await createSHA256();
   hash.init();

@@ -1,12 +1,12 @@
 import type { FilesContext } from '../context.ts';
 import type { SweepReport } from './run.ts';
 
-/** Most entries of each list of the catalog that are looked at. */
+/** Maximum number of entries to read of each list of the catalog. */
 const PREVIEW_LIMIT = 1_000;
 
 /**
- * What a sweep would do now, without doing it: as much as the first {@link PREVIEW_LIMIT} entries of each list
- * of the catalog say.
+ * What a sweep would do now, by the first {@link PREVIEW_LIMIT} entries of each list of the catalog. Changes
+ * nothing.
  */
 export async function previewSweep({ catalog }: Pick<FilesContext, 'catalog'>): Promise<SweepReport> {
   const now = new Date();
@@ -20,7 +20,7 @@ export async function previewSweep({ catalog }: Pick<FilesContext, 'catalog'>): 
     const files = await catalog.get(fileIds);
     cleaned += fileIds.filter((id) => !files.has(id)).length;
   }
-  // Each purge leaves a reservation of one id, which the same sweep goes on to clean.
+  // Each purge leaves a reservation of one id, which the same sweep cleans.
   const purged = purgeable.length;
   return {
     purged,

@@ -4,15 +4,15 @@ import type { Pace } from '../pace.ts';
 import { cleanReservation } from './leftovers.ts';
 import type { SweepRun } from './run.ts';
 
-/** Greatest number of files that are read from the catalog at once. */
+/** Maximum number of files that are read from the catalog at once. */
 const BATCH = 100;
 
-/** How long leftovers are removed before it is asked again for files that are due, in milliseconds. */
+/** How often to look for newly due files while leftovers are removed, in milliseconds. */
 const INTERVAL_MS = 1_000;
 
 /**
- * Purges the deleted files whose time is over, those that are longest due first. Each goes as a whole, its record and
- * then its bytes, so that none waits for what uploads have left.
+ * Purges the deleted files that are due, those due longest first. Each is purged completely, its record and then
+ * its bytes, so that none waits for leftovers of uploads.
  */
 export class Purges {
   readonly #run: SweepRun;
@@ -25,17 +25,17 @@ export class Purges {
     this.#pace = pace;
   }
 
-  /** Purges all that is due now. */
+  /** Purges all files that are due. */
   async all(): Promise<void> {
     while (await this.#some());
   }
 
-  /** Lets files that have become due go first; is called between the steps of other work. */
+  /** Purges files that have become due; called between the steps of other work. */
   async inBetween(): Promise<void> {
     if (Date.now() - this.#lookedAt >= INTERVAL_MS) await this.#some();
   }
 
-  /** Purges the next files that are due; true if there may be more. */
+  /** Purges the next due files; true if there may be more. */
   async #some(): Promise<boolean> {
     const { context, signal } = this.#run;
     const page = { signal, ...(this.#after && { after: this.#after }) };

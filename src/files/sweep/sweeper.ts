@@ -5,17 +5,17 @@ import { paceOf, type Pace } from '../pace.ts';
 import { sweep } from '../sweep.ts';
 import { failureCount, KnownFailures, type SweepContext, type SweepReport } from './run.ts';
 
-/** How a {@link Sweeper} sweeps. */
+/** Options of a {@link Sweeper}. */
 export interface SweeperOptions {
-  /** Time between two sweeps, in milliseconds; 0 to sweep only when asked to. */
+  /** Time between two sweeps, in milliseconds; 0 to sweep only on request. */
   readonly intervalMs: number;
-  /** Greatest number of blobs that are deleted in a second. */
+  /** Maximum number of blobs deleted per second. */
   readonly deletionsPerSecond: number;
-  /** Is called once, when this process has swept for the first time; {@link Sweeper.check} tells from then on how that went. */
+  /** Called once, after the first sweep of this process; from then on {@link Sweeper.check} has a result. */
   readonly onFirstSweep?: () => void;
 }
 
-/** Sweeps at an interval until it is closed, while no other process does. A sweep that fails is tried again with the next. */
+/** Sweeps at an interval until it is closed, one process at a time. A failed sweep is repeated with the next. */
 export class Sweeper {
   readonly #context: SweepContext;
   readonly #holder = randomUUID();
@@ -26,7 +26,7 @@ export class Sweeper {
   readonly #known = new KnownFailures();
   #running: Promise<void> | undefined;
   #onFirstSweep: (() => void) | undefined;
-  /** Why the last sweep was none, or none as a whole. */
+  /** Why the last sweep failed or was incomplete. */
   #trouble: Error | undefined;
   #failed = 0;
 
@@ -61,14 +61,14 @@ export class Sweeper {
     });
   }
 
-  /** Ends the sweep in hand and starts no more. */
+  /** Ends the running sweep and starts no more. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#abort.abort();
     await this.#running;
   }
 
-  /** Resolves if the last sweep of this process removed all that it was to. Rejects with what was in its way. */
+  /** Resolves if the last sweep of this process removed everything. Otherwise rejects with the reason. */
   check(): Promise<void> {
     return this.#trouble === undefined ? Promise.resolve() : Promise.reject(this.#trouble);
   }
@@ -77,7 +77,7 @@ export class Sweeper {
     try {
       const report = await this.sweepNow();
       if (report) this.#tell(report);
-      // Another process sweeps and knows.
+      // Another process sweeps and has the result.
       else this.#trouble = undefined;
     } catch (error) {
       if (this.#abort.signal.aborted) return;
