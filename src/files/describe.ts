@@ -1,11 +1,12 @@
 import type { FileChange, FileDescription, FileRecord } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { AssetError, isAssetError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import { allowedContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import type { QuotaHold } from './quota.ts';
 import { afterChange, assertFits } from './record-bounds.ts';
-import { readHead } from './head.ts';
+import { readHead, readHeadOf } from './head.ts';
+import { bytesOf } from './old-files.ts';
 import { cleanContentType } from './content-type/media-type.ts';
 import { cleanName } from './names.ts';
 import { authorizeChange } from './policy/guard.ts';
@@ -96,11 +97,43 @@ async function allowedType(
   const { name = file.name, contentType = file.contentType } = change;
   const isChanged = contentType !== file.contentType;
   if (!isChanged && !context.policies.restrictsTypes(usage)) return undefined;
-  // The bytes of a file that was not moved into the service cannot be looked at here.
-  const isHere = file.sizeBytes > 0 && file.sha256 !== undefined;
-  const head = isHere ? await readHead(context.store, file.id, signal) : new Uint8Array();
+  const head = await headOfStored(context, file, signal);
   const decided = await allowedContentType(context.policies, { contentType, name, usage }, head);
+  if (isChanged && file.sha256 === undefined)
+    await assertOldType(context, { ...file, contentType: decided }, signal);
   return decided === file.contentType && !isChanged ? undefined : decided;
+}
+
+/** The first bytes of a file; none of one that nobody can read now. */
+async function headOfStored(
+  context: FilesContext,
+  file: FileRecord,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  if (file.sha256 !== undefined) {
+    return file.sizeBytes > 0 ? readHead(context.store, file.id, signal) : new Uint8Array();
+  }
+  try {
+    const bytes = await bytesOf(context, file, signal);
+    return bytes.sizeBytes > 0 ? await readHeadOf(bytes, signal) : new Uint8Array();
+  } catch (error) {
+    if (isAssetError(error, 'FILE_NOT_MOVED', 'BLOB_MISSING')) return new Uint8Array();
+    throw error;
+  }
+}
+
+/** Keeps a new type from making an old file unreadable: its object has the type that it was stored with. */
+async function assertOldType(
+  { oldFiles }: FilesContext,
+  file: FileRecord,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!(await oldFiles?.contradictsType(file, signal))) return;
+  throw new AssetError(
+    'CONTENT_TYPE_MISMATCH',
+    `the bytes are stored as another type than ${file.contentType}: give the type that they have`,
+    { metadata: { file_id: file.id } },
+  );
 }
 
 /** Throws ETAG_MISMATCH if an etag is given and is not that of the record. */

@@ -1,6 +1,7 @@
 import type { BlobStore } from '../storage/blob-store.ts';
 import { SNIFF_BYTES } from './content-type.ts';
 import { blobKey } from './ids.ts';
+import type { FileBytes } from './old-files.ts';
 
 /** The bytes at the beginning of some content that tell its type, or all of a shorter one. */
 export function headOf(chunks: Iterable<Uint8Array>): Uint8Array {
@@ -16,8 +17,12 @@ export function headOf(chunks: Iterable<Uint8Array>): Uint8Array {
 
 /** The same of a file that is not empty, from the store. */
 export async function readHead(store: BlobStore, fileId: string, signal: AbortSignal): Promise<Uint8Array> {
-  const range = { offset: 0, length: SNIFF_BYTES };
-  const content = await store.read(blobKey(fileId), range, { signal });
+  return readHeadOf({ read: (range, call) => store.read(blobKey(fileId), range, call) }, signal);
+}
+
+/** The same of a file that is not empty, wherever it lies. */
+export async function readHeadOf(bytes: Pick<FileBytes, 'read'>, signal: AbortSignal): Promise<Uint8Array> {
+  const content = await bytes.read({ offset: 0, length: SNIFF_BYTES }, { signal });
   return Buffer.concat((await content.toArray()) as Uint8Array[]);
 }
 

@@ -27,6 +27,9 @@ export interface OldFiles {
    */
   open(file: FileRecord, signal: AbortSignal): Promise<FileBytes>;
 
+  /** True if the object of a file that was not moved has a type that contradicts that of the record. */
+  contradictsType(file: FileRecord, signal: AbortSignal): Promise<boolean>;
+
   /** Counts that a caller named a file by a path of the old system. */
   noteUse(caller: Caller, path: string): void;
 }

@@ -7,7 +7,7 @@ import type { Caller } from '../files/caller.ts';
 import type { FileBytes, OldFiles } from '../files/old-files.ts';
 import type { RecordLoader } from '../files/record-loader.ts';
 import { keysOf } from './layout.ts';
-import { locate, type OldBucket, type OldDamage } from './locate.ts';
+import { locate, type OldBucket, type OldDamage, type OldPlace } from './locate.ts';
 import { readOldPath } from './old-path.ts';
 import { UseCounter } from './use-counter.ts';
 
@@ -47,8 +47,7 @@ export class ServedOldFiles implements OldFiles {
 
   async open(file: FileRecord, signal: AbortSignal): Promise<FileBytes> {
     const { bucket, log } = this.#options;
-    const fields = (await this.#fieldsOf(file.id, signal)) ?? {};
-    const place = await this.#limit(() => locate(bucket, file, fields, signal));
+    const place = await this.#locate(file, signal);
     if (place.damage !== undefined) {
       log.error({ file_id: file.id, damage: place.damage }, 'the bytes of an old file cannot be served');
       throw damaged(file.id, place.damage);
@@ -62,6 +61,10 @@ export class ServedOldFiles implements OldFiles {
     };
   }
 
+  async contradictsType(file: FileRecord, signal: AbortSignal): Promise<boolean> {
+    return (await this.#locate(file, signal)).damage === 'type-mismatch';
+  }
+
   noteUse({ principal }: Caller, path: string): void {
     this.#uses.add(principal.id, readOldPath(path, this.#options.bucket.layouts).kind);
   }
@@ -70,6 +73,11 @@ export class ServedOldFiles implements OldFiles {
   async close(): Promise<void> {
     await this.#uses.close();
     this.#options.bucket.reader.close();
+  }
+
+  async #locate(file: FileRecord, signal: AbortSignal): Promise<OldPlace> {
+    const fields = (await this.#fieldsOf(file.id, signal)) ?? {};
+    return this.#limit(() => locate(this.#options.bucket, file, fields, signal));
   }
 
   async #fieldsOf(id: string, signal: AbortSignal): Promise<FieldValues | undefined> {

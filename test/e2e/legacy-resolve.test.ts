@@ -26,6 +26,7 @@ describe('files of an old system, served as they lie', () => {
   let client: AssetClient;
   let reader: Headers;
   let stranger: Headers;
+  let writer: Headers;
   let env: Record<string, string>;
 
   beforeAll(async () => {
@@ -47,6 +48,7 @@ describe('files of an old system, served as they lie', () => {
     });
     reader = await headers({ sub: 'old-bff', scope: 'asset:read' });
     stranger = await headers({ sub: 'stranger' });
+    writer = await headers({ sub: 'old-bff', scope: 'asset:read asset:write' });
   });
   afterAll(async () => {
     await service?.dispose();
@@ -260,6 +262,22 @@ describe('files of an old system, served as they lie', () => {
       for await (const _message of client.downloadFile(request, reader));
     };
     expect(await failureOf(read())).toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it('changes what an old file is described by, but not its type to one that its bytes are not', async () => {
+    const { id, content } = legacy.file('without-link');
+    const change = (file: object, paths: string[]) =>
+      client.updateMetadata({ file: { id, ...file }, updateMask: { paths } }, writer);
+    expect((await change({ name: 'renamed.txt' }, ['name'])).file?.name).toBe('renamed.txt');
+    const wrong = change({ contentType: 'application/pdf' }, ['content_type']);
+    expect(await failureOf(wrong)).toMatchObject({ reason: 'CONTENT_TYPE_MISMATCH' });
+    await change({ contentType: 'text/csv' }, ['content_type']);
+    expect((await download(client, id, {}, reader)).content).toEqual(content);
+    // A record whose type was the mistake is put right, and its file can be read.
+    const damaged = legacy.file('wrong-type').id;
+    const file = { id: damaged, contentType: 'text/html' };
+    await client.updateMetadata({ file, updateMask: { paths: ['content_type'] } }, writer);
+    expect((await download(client, damaged, {}, reader)).content).toEqual(legacy.file('wrong-type').content);
   });
 
   it('serves at once what BFF and worker go on writing', async () => {

@@ -18,21 +18,24 @@ import { eventually } from '../support/eventually.ts';
 import { LEGACY_VIEWS } from '../support/legacy/collections.ts';
 import { startLegacySystem, type LegacyFile, type LegacySystem } from '../support/legacy/system.ts';
 import { makeDir, removeDir } from '../support/process.ts';
-import { startService } from '../support/service.ts';
+import { startService, type Service } from '../support/service.ts';
 
 describe('legacy backfill', () => {
   let legacy: LegacySystem;
   let dir: string;
+  let service: Service;
   let movable: LegacyFile[];
 
   beforeAll(async () => {
     [legacy, dir] = await Promise.all([startLegacySystem({ size: 130 }), makeDir('backfill')]);
     await migrateCatalog(loadConfig(legacy.env));
+    service = await startService(legacy.env);
     movable = legacy.files.filter(
       ({ damage, hasBrokenRelation }) => damage === undefined && !hasBrokenRelation,
     );
   });
   afterAll(async () => {
+    await service?.dispose();
     await legacy?.dispose();
     await removeDir(dir);
   });
@@ -59,6 +62,40 @@ describe('legacy backfill', () => {
   const blobs = () => within(({ store }) => store.listBlobs({ prefix: 'assets/', limit: 1_000 }));
   const command = (...args: string[]) => runCli(args, { cwd: dir, env: legacy.env });
   const cli = (...args: string[]) => command('legacy', ...args);
+  /** Reads whole files over and over, as the BFF, the worker and callers of the service do, until it is stopped. */
+  function readAll() {
+    const client = clientOf(service.url);
+    const failures: string[] = [];
+    let [reads, stopped] = [0, false];
+    const expectBytes = async ({ id, content }: LegacyFile, read: (id: string) => Promise<Buffer>) => {
+      reads += 1;
+      const bytes = await read(id).catch((error: unknown) => failures.push(`${id}: ${String(error)}`));
+      if (typeof bytes === 'object' && !bytes.equals(content)) failures.push(`${id}: other bytes`);
+    };
+    const loop = async (files: readonly LegacyFile[], read: (id: string) => Promise<Buffer>) => {
+      for (let i = 0; !stopped; i++) await expectBytes(files[i % files.length]!, read);
+    };
+    const of = (way: string) => movable.filter((file) => file.way === way);
+    const byUrl = async (id: string) => {
+      const { url } = await client.getFileUrl({ source: { case: 'fileId', value: id } });
+      const response = await fetch(url);
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+      return Buffer.from(await response.arrayBuffer());
+    };
+    const loops = Promise.all([
+      loop(of('bff'), (id) => legacy.bff.read(id)),
+      loop(of('pocketbase'), (id) => legacy.worker.read(id)),
+      loop(movable, async (id) => (await download(client, id)).content),
+      loop([...movable].reverse(), byUrl),
+    ]);
+    return {
+      async stop() {
+        stopped = true;
+        await loops;
+        return { reads, failures };
+      },
+    };
+  }
   const trouble = { missing: 1, mismatch: 3, refused: 1 };
 
   it('says in a dry run what would come of every file, and writes nothing', async () => {
@@ -96,7 +133,11 @@ describe('legacy backfill', () => {
         LEGACY_VIEWS.map(async (view) => (await legacy.admin.collection(view).getFullList()).length),
       );
     const before = await views();
-    const done = await cli('backfill', '--json', '--rate', '0');
+    const traffic = readAll();
+    const done = await cli('backfill', '--json', '--rate', '60');
+    const { reads, failures } = await traffic.stop();
+    expect(failures).toEqual([]);
+    expect(reads).toBeGreaterThan(50);
     expect(done.code).toBe(1);
     const report = JSON.parse(done.stdout) as Record<string, number>;
     expect(report).toMatchObject({
@@ -192,18 +233,13 @@ describe('legacy backfill', () => {
   });
 
   it('lets the service serve every file as before, by id and by old path, and BFF and worker too', async () => {
-    const service = await startService(legacy.env);
-    try {
-      const client = clientOf(service.url);
-      const picked = movable.filter((_, index) => index % 9 === 0 || index > 125);
-      for (const { id, key, content } of [...picked, legacy.file('broken-relation')]) {
-        expect((await download(client, id)).content.equals(content)).toBe(true);
-        const { url } = await client.getFileUrl({ source: { case: 'legacyPath', value: key } });
-        expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(content)).toBe(true);
-      }
-      expect(await legacy.bff.read(picked[0]!.id)).toEqual(picked[0]!.content);
-    } finally {
-      await service.dispose();
+    const client = clientOf(service.url);
+    const picked = movable.filter((_, index) => index % 9 === 0 || index > 125);
+    for (const { id, key, content } of [...picked, legacy.file('broken-relation')]) {
+      expect((await download(client, id)).content.equals(content)).toBe(true);
+      const { url } = await client.getFileUrl({ source: { case: 'legacyPath', value: key } });
+      expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(content)).toBe(true);
     }
+    expect(await legacy.bff.read(picked[0]!.id)).toEqual(picked[0]!.content);
   });
 });
