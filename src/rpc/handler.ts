@@ -23,7 +23,9 @@ import { identify } from './interceptors/identity.ts';
 import { limitCalls } from './interceptors/limits.ts';
 import { boundLists } from './interceptors/list-bounds.ts';
 import type { Handlers, RequestHandler } from './listener.ts';
-import { maxMessageBytes, withMessageLimits } from './message-limits.ts';
+import { assertFewElements } from './message-elements.ts';
+import { maxMessageBytes, withOptions } from './message-limits.ts';
+import { scanMessages } from './message-scan.ts';
 import { reflectionRoutes } from './reflection.ts';
 import { UnseenCalls } from './unseen-calls.ts';
 
@@ -47,10 +49,13 @@ export function rpcHandlers(
   const gate = new Gate(gateOptions);
   const options = {
     routes(router: ConnectRouter) {
-      const limited = withMessageLimits(router);
+      const limited = withOptions(router, (method) => ({
+        readMaxBytes: maxMessageBytes(method),
+      }));
       assetServiceRoutes(files)(limited);
       healthRoutes(health)(limited);
       reflectionRoutes([AssetService, Health])(limited);
+      scanMessages(router);
     },
     contextValues: presentedBy,
     // JSON tells the details of an item's error by their type, which it has to know.
@@ -72,7 +77,7 @@ export function rpcHandlers(
   const unseen = new UnseenCalls({ log, audit: files.audit, gate, challenge });
   return {
     onStream: grpcHandler({
-      ...{ ...options, maxMessageBytes, gate },
+      ...{ ...options, maxMessageBytes, inspect: assertFewElements, gate },
       explain: (thrown, context) => unseen.explain(thrown, context),
     }),
     onRequest: connectNodeAdapter({

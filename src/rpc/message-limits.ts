@@ -32,8 +32,12 @@ export function maxMessageBytes(method: DescMethod): number {
   return LONGER.get(method) ?? SMALL_BYTES;
 }
 
-/** A router that registers each RPC with its own limit. */
-export function withMessageLimits(router: ConnectRouter): ConnectRouter {
+/**
+ * A router that registers each RPC with its own options.
+ *
+ * @param optionsOf - such as `readMaxBytes`
+ */
+export function withOptions(router: ConnectRouter, optionsOf: (method: DescMethod) => object): ConnectRouter {
   const limited: ConnectRouter = {
     handlers: router.handlers,
     service(service, implementation) {
@@ -44,13 +48,13 @@ export function withMessageLimits(router: ConnectRouter): ConnectRouter {
         if (implemented === undefined) continue;
         type Rpc = (method: DescMethod, implementation: unknown, options: object) => ConnectRouter;
         (router.rpc as unknown as Rpc)(method, implemented.bind(implementation), {
-          readMaxBytes: maxMessageBytes(method),
+          ...optionsOf(method),
         });
       }
       return limited;
     },
     rpc(method, implementation, options) {
-      router.rpc(method, implementation, { readMaxBytes: maxMessageBytes(method), ...options });
+      router.rpc(method, implementation, { ...optionsOf(method), ...options });
       return limited;
     },
   };

@@ -3,6 +3,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import http2 from 'node:http2';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { startService, type Service } from '../support/service.ts';
 import {
   clientOf,
@@ -18,6 +19,7 @@ import { whileOthersWork } from './support/others.ts';
 import { enveloped } from './support/raw-http2.ts';
 
 const MiB = 2 ** 20;
+const FAST = { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } };
 const long = (length: number) => 'a'.repeat(length);
 const ID = 'abcdefghijklmno';
 
@@ -150,6 +152,49 @@ describe('too much of', () => {
     });
   });
 
+  const empty = (count: number) => Buffer.alloc(2 * count, Buffer.from([0x0a, 0]));
+  const json = (start: string, element: string, count: number, end: string) =>
+    Buffer.from(start + Array.from({ length: count }, () => element).join(',') + end);
+  const described = (value: Buffer) => field(1, field(1, field(numberOfAttributes(), value)));
+  const entry = Buffer.concat([field(1, Buffer.from('x')), field(2, Buffer.from([8, 0]))]);
+
+  it.each<[string, string, Buffer]>([
+    ['BatchGetFileUrls', 'empty requests', empty(600_000)],
+    ['BatchGetFileUrls', 'unknown fields', Buffer.alloc(1_200_000, Buffer.from('f80700', 'hex'))],
+    ['BatchGetFileUrls', 'empty requests in JSON', json('{"requests":[', '{}', 400_000, ']}')],
+    ['UpdateMetadata', 'empty paths', field(2, empty(600_000))],
+    [
+      'StartUpload',
+      'attributes',
+      described(Buffer.concat(Array.from({ length: 100_000 }, () => field(1, entry)))),
+    ],
+    [
+      'StartUpload',
+      'brackets in JSON',
+      json('{"uploadSpec":{"file":{"attributes":{"x":[', '[]', 400_000, ']}}}}'),
+    ],
+    ['UploadChunk', 'unknown fields', Buffer.alloc(4_000_000, Buffer.from('f80700', 'hex'))],
+    ['UploadChunk', 'unknown keys in JSON', json('{"x":[', '0', 2_000_000, ']}')],
+  ])('small elements is refused before they are decoded (%s, %s)', async (method, name, message) => {
+    await whileOthersWork(service, async () => {
+      const isJson = name.endsWith('JSON');
+      const path = `/asset.v1.AssetService/${method}`;
+      const types = isJson
+        ? ['application/json', 'application/grpc+json']
+        : ['application/proto', 'application/grpc', 'application/grpc-web+proto'];
+      for (const type of types) {
+        for (const encoding of ['identity', 'gzip', 'br']) {
+          const answer = await post(service.url, path, type, message, encoding);
+          expect([type, encoding, answer]).toEqual([
+            type,
+            encoding,
+            expect.stringMatching(/the( |%20)message( |%20)has( |%20)too( |%20)many( |%20)elements/),
+          ]);
+        }
+      }
+    });
+  });
+
   it('headers of a call are accepted or end it', async () => {
     await whileOthersWork(service, async () => {
       const file = await upload(client, randomContent(10));
@@ -182,7 +227,20 @@ function field(number: number, value: Buffer): Buffer {
 }
 
 /** All that comes back for a unary call, as text. */
-function post(url: string, path: string, type: string, message: Uint8Array): Promise<string> {
+function post(
+  url: string,
+  path: string,
+  type: string,
+  message: Uint8Array,
+  encoding = 'identity',
+): Promise<string> {
+  const isEnveloped = type.includes('grpc');
+  const isPlain = encoding === 'identity';
+  const content = isPlain
+    ? message
+    : encoding === 'br'
+      ? brotliCompressSync(message, FAST)
+      : gzipSync(message);
   return new Promise((resolve) => {
     const session = http2.connect(url);
     session.on('error', () => undefined);
@@ -191,6 +249,7 @@ function post(url: string, path: string, type: string, message: Uint8Array): Pro
       ':path': path,
       'content-type': type,
       te: 'trailers',
+      ...(!isPlain && { [isEnveloped ? 'grpc-encoding' : 'content-encoding']: encoding }),
     });
     let text = '';
     stream.on('response', (headers) => (text += JSON.stringify(headers)));
@@ -201,6 +260,6 @@ function post(url: string, path: string, type: string, message: Uint8Array): Pro
       session.destroy();
       resolve(text);
     });
-    stream.end(type === 'application/grpc' ? enveloped(message) : message);
+    stream.end(isEnveloped ? enveloped(content, isPlain ? 0 : 1) : content);
   });
 }

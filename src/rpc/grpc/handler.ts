@@ -19,7 +19,7 @@ import type {
   ServerHttp2Stream,
 } from 'node:http2';
 import { GrpcStream } from './grpc-stream.ts';
-import { invoke, type GrpcMethod } from './invoke.ts';
+import { invoke, type GrpcMethod, type InspectMessage } from './invoke.ts';
 
 /** What {@link grpcHandler} serves, and how. */
 export interface GrpcOptions {
@@ -29,6 +29,8 @@ export interface GrpcOptions {
   readonly interceptors: readonly Interceptor[];
   /** Greatest length of a message of a method that is read, in bytes. */
   readonly maxMessageBytes: (method: DescMethod) => number;
+  /** Is shown each message before it is decoded, and throws if it is not to be. */
+  readonly inspect?: InspectMessage;
   /** Is asked before anything of a call is read. */
   readonly gate?: GrpcGate;
   /** What a caller is told of an error that no interceptor has seen; the error itself where left out. */
@@ -123,9 +125,10 @@ async function serve(
   spec: GrpcMethod,
   {
     interceptors,
+    inspect,
     gate,
     explain = (thrown) => thrown,
-  }: Pick<GrpcOptions, 'interceptors' | 'gate' | 'explain'>,
+  }: Pick<GrpcOptions, 'interceptors' | 'inspect' | 'gate' | 'explain'>,
   stream: GrpcStream,
   request: CallRequest,
 ): Promise<void> {
@@ -137,7 +140,7 @@ async function serve(
     await gate?.admit(context);
     // A stream of messages is held back by its reader.
     if (gate && spec.kind !== 'client_streaming') stream.holdBy(gate.hold(request.values));
-    const { header, trailer, content } = await invoke(spec, context, interceptors, stream);
+    const { header, trailer, content } = await invoke(spec, context, interceptors, stream, inspect);
     if (content instanceof Uint8Array) {
       stream.respond(responseHeaders(header));
       stream.end(okTrailers(trailer), content);

@@ -1,4 +1,11 @@
-import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
+import {
+  create,
+  fromBinary,
+  toBinary,
+  type DescMessage,
+  type DescMethod,
+  type MessageShape,
+} from '@bufbuild/protobuf';
 import {
   Code,
   ConnectError,
@@ -14,6 +21,9 @@ import type { GrpcStream } from './grpc-stream.ts';
 
 /** A method that can be called here: in each direction one message or a stream, not streams in both. */
 export type GrpcMethod = Exclude<MethodImplSpec, { kind: 'bidi_streaming' }>;
+
+/** Throws if a message is not to be decoded. */
+export type InspectMessage = (method: DescMethod, message: Uint8Array) => void;
 
 type AnyFn = Parameters<Interceptor>[0];
 type AnyResponse = UnaryResponse | StreamResponse;
@@ -36,9 +46,10 @@ export async function invoke(
   context: HandlerContext,
   interceptors: readonly Interceptor[],
   stream: GrpcStream,
+  inspect: InspectMessage = () => undefined,
 ): Promise<Answer> {
   const { input, output } = spec.method;
-  const requests = new Messages(stream, input);
+  const requests = new Messages(stream, input, (message) => inspect(spec.method, message));
   // Only a unary call is shown to the interceptors as a message; the others are streams in both directions.
   const first =
     spec.kind === 'unary'
@@ -95,10 +106,12 @@ async function callImplementation(
 class Messages<Desc extends DescMessage> implements AsyncIterableIterator<MessageShape<Desc>> {
   readonly #stream: GrpcStream;
   readonly #desc: Desc;
+  readonly #inspect: (message: Uint8Array) => void;
 
-  constructor(stream: GrpcStream, desc: Desc) {
+  constructor(stream: GrpcStream, desc: Desc, inspect: (message: Uint8Array) => void) {
     this.#stream = stream;
     this.#desc = desc;
+    this.#inspect = inspect;
   }
 
   [Symbol.asyncIterator](): this {
@@ -108,6 +121,7 @@ class Messages<Desc extends DescMessage> implements AsyncIterableIterator<Messag
   async next(): Promise<IteratorResult<MessageShape<Desc>, undefined>> {
     const bytes = await this.#stream.read();
     if (bytes === undefined) return { done: true, value: undefined };
+    this.#inspect(bytes);
     try {
       return { done: false, value: fromBinary(this.#desc, bytes) };
     } catch (error) {
