@@ -13,28 +13,26 @@ async function run(flags: readonly string[], program: string): Promise<number> {
 }
 
 describe('garbage of uploads', () => {
-  /** Has 32 MiB come in, and prints how often new objects were collected because of it. */
+  /** Has 256 MiB come in, of which nothing is kept, and prints the most that lay about at any time, in bytes. */
   const PROGRAM = `
-    import { constants, PerformanceObserver } from 'node:perf_hooks';
     const { uploadBytesCame } = await import(process.argv[1]);
-    let count = 0;
-    new PerformanceObserver((list) => {
-      for (const { detail: { kind, flags } } of list.getEntries()) {
-        const isForced = (flags & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) !== 0;
-        if (kind === constants.NODE_PERFORMANCE_GC_MINOR && isForced) count++;
-      }
-    }).observe({ entryTypes: ['gc'] });
-    for (let piece = 0; piece < 64; piece++) uploadBytesCame(2 ** 19);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    console.log(count);
+    let greatest = 0;
+    for (let piece = 0; piece < 512; piece++) {
+      Buffer.alloc(2 ** 19);
+      uploadBytesCame(2 ** 19);
+      await new Promise((resolve) => setImmediate(resolve));
+      greatest = Math.max(greatest, process.memoryUsage().arrayBuffers);
+    }
+    console.log(greatest);
   `;
 
-  it('is left to V8 where the program was started without its flags', async () => {
-    expect(await run([], PROGRAM)).toBe(0);
+  it('stays a few MiB where the program was started with its flags', async () => {
+    // V8 alone lets it come to more than 64 MiB.
+    expect(await run(FLAGS, PROGRAM)).toBeLessThan(40 * MiB);
   });
 
-  it('is collected once for every few MiB that come in', async () => {
-    expect(await run(FLAGS, PROGRAM)).toBe(4);
+  it('is left to V8 where it was started without them', async () => {
+    expect(await run([], PROGRAM)).toBeGreaterThan(0);
   });
 });
 
