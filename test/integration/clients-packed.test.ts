@@ -274,6 +274,7 @@ void main();
       'createAssetClient',
       'createBffClient',
       'httpStatus',
+      'legacyFileHandler',
       'toClientError',
     ]);
   });

@@ -1,0 +1,189 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { UploadTransport } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { crc32c, download, randomContent, sha256, type AssetClient } from '../e2e/support/calls.ts';
+import { failureOf } from '../e2e/support/failures.ts';
+import { openHouse, type House } from './support/house.ts';
+
+const MiB = 2 ** 20;
+const bytes = (content: Uint8Array) => content as Uint8Array<ArrayBuffer>;
+
+describe('an upload over several calls', () => {
+  let house: House;
+  let client: AssetClient;
+
+  beforeAll(async () => {
+    house = await openHouse();
+    client = house.client;
+  });
+
+  afterAll(() => house?.close());
+
+  async function start(sizeBytes?: number, requestId = '', file = {}) {
+    const uploadSpec = { file, requestId, ...(sizeBytes !== undefined && { sizeBytes: BigInt(sizeBytes) }) };
+    return (await client.startUpload({ uploadSpec })).uploadId;
+  }
+
+  async function* messages(uploadId: string, content: Uint8Array, from: number, to: number, finish: boolean) {
+    yield { firstMessage: { case: 'uploadId' as const, value: uploadId }, writeOffset: BigInt(from) };
+    for (let at = from; at < to; at += MiB) {
+      const piece = bytes(content.subarray(at, Math.min(at + MiB, to)));
+      yield { writeOffset: BigInt(at), data: { content: piece, crc32c: crc32c(piece) } };
+    }
+    if (finish) {
+      const checksums = { sha256: bytes(sha256(content)), crc32c: crc32c(content) };
+      yield { writeOffset: BigInt(to), checksums, finishWrite: true };
+    }
+  }
+
+  it('takes chunks and streams in turn, over the borders of parts, and becomes one file', async () => {
+    const content = randomContent(17 * MiB + 77);
+    const uploadId = await start(content.length, '', { name: 'turns.bin' });
+    await client.uploadChunk({ uploadId, data: { content: bytes(content.subarray(0, 1)) } });
+    await client.upload(messages(uploadId, content, 1, 9 * MiB, false));
+    const piece = bytes(content.subarray(9 * MiB, 10 * MiB));
+    const chunk = await client.uploadChunk({
+      uploadId,
+      writeOffset: BigInt(9 * MiB),
+      data: { content: piece },
+    });
+    expect(chunk.writeStatus).toMatchObject({ case: 'persistedSize', value: BigInt(10 * MiB) });
+    expect((await failureOf(client.getFile({ fileId: uploadId }))).code).toBe('NOT_FOUND');
+    const { writeStatus } = await client.upload(messages(uploadId, content, 10 * MiB, content.length, true));
+    expect(writeStatus).toMatchObject({
+      case: 'file',
+      value: { id: uploadId, name: 'turns.bin', sizeBytes: BigInt(content.length) },
+    });
+    expect((await download(client, uploadId)).content.equals(content)).toBe(true);
+    expect((await house.blobs()).filter((name) => name.includes(uploadId))).toHaveLength(1);
+  });
+
+  it('takes parts that go straight to the store, and verifies them as one', async () => {
+    const content = randomContent(9 * MiB + 5);
+    const uploadSpec = { file: { name: 'direct.bin' }, sizeBytes: BigInt(content.length) };
+    const begun = await client.startUpload({ uploadSpec, transport: UploadTransport.DIRECT });
+    const { uploadId } = begun;
+    const size = Number(begun.partSizeBytes);
+    const partNumbers = Array.from({ length: Math.ceil(content.length / size) }, (_none, i) => i + 1);
+    expect(await failureOf(client.completeUpload({ uploadId }))).toMatchObject({
+      reason: 'UPLOAD_PARTS_MISSING',
+    });
+    const { parts } = await client.signUploadParts({ uploadId, partNumbers });
+    for (const { partNumber, url, headers } of parts) {
+      const body = bytes(content.subarray((partNumber - 1) * size, partNumber * size));
+      expect((await fetch(url, { method: 'PUT', headers, body })).status).toBe(200);
+    }
+    const { file } = await client.completeUpload({ uploadId, checksums: { sha256: bytes(sha256(content)) } });
+    expect(file?.checksums?.crc32c).toBe(crc32c(content));
+    expect((await download(client, uploadId)).content.equals(content)).toBe(true);
+  });
+
+  it('returns the offset to continue from', async () => {
+    const uploadId = await start();
+    await client.uploadChunk({ uploadId, data: { content: bytes(randomContent(10)) } });
+    const wrong = client.uploadChunk({
+      uploadId,
+      writeOffset: 3n,
+      data: { content: bytes(randomContent(10)) },
+    });
+    expect(await failureOf(wrong)).toMatchObject({
+      code: 'OUT_OF_RANGE',
+      reason: 'WRITE_OFFSET_MISMATCH',
+      metadata: { persisted_size: '10' },
+    });
+  });
+
+  it.each([
+    ['a wrong checksum', { checksums: { crc32c: 1 } }, 'CHECKSUM_MISMATCH'],
+    ['too few bytes', {}, 'SIZE_MISMATCH'],
+  ])('stores nothing with %s', async (_what, more, reason) => {
+    const uploadId = await start(reason === 'SIZE_MISMATCH' ? 2000 : 1000);
+    const chunk = { uploadId, data: { content: bytes(randomContent(1000)) }, finishWrite: true, ...more };
+    expect(await failureOf(client.uploadChunk(chunk))).toMatchObject({ code: 'INVALID_ARGUMENT', reason });
+    expect(await failureOf(client.getUpload({ uploadId }))).toMatchObject({ reason: 'UPLOAD_NOT_FOUND' });
+    expect(await failureOf(client.getFile({ fileId: uploadId }))).toMatchObject({ code: 'NOT_FOUND' });
+    expect((await house.blobs()).filter((name) => name.includes(uploadId))).toEqual([]);
+  });
+
+  it('detects the type of a file that arrives byte by byte', async () => {
+    const tar = Buffer.alloc(MiB / 2);
+    tar.write('ustar', 257);
+    const uploadId = await start(tar.length, '', { contentType: 'image/png' });
+    async function* byteByByte() {
+      yield { firstMessage: { case: 'uploadId' as const, value: uploadId } };
+      for (let at = 0; at < 300; at++) {
+        yield { writeOffset: BigInt(at), data: { content: bytes(new Uint8Array([tar[at]!])) } };
+      }
+      yield {
+        writeOffset: 300n,
+        data: { content: bytes(new Uint8Array(tar.subarray(300))) },
+        finishWrite: true,
+      };
+    }
+    const failure = await failureOf(client.upload(byteByByte()));
+    expect(failure).toMatchObject({ code: 'INVALID_ARGUMENT', reason: 'CONTENT_TYPE_MISMATCH' });
+  });
+
+  it('cancels, and removes what is there', async () => {
+    const content = randomContent(9 * MiB);
+    const uploadId = await start();
+    await client.upload(messages(uploadId, content, 0, content.length, false));
+    await client.cancelUpload({ uploadId });
+    expect(await failureOf(client.getUpload({ uploadId }))).toMatchObject({ reason: 'UPLOAD_NOT_FOUND' });
+    expect(await failureOf(client.cancelUpload({ uploadId }))).toMatchObject({ code: 'NOT_FOUND' });
+    expect((await house.blobs()).filter((name) => name.includes(uploadId))).toEqual([]);
+  });
+
+  it('refuses a direct upload whose bytes differ from its description, and keeps nothing', async () => {
+    const content = Buffer.concat([Buffer.from('MZ'), randomContent(5000)]);
+    const uploadSpec = { file: { contentType: 'image/png' }, sizeBytes: BigInt(content.length) };
+    const { uploadId } = await client.startUpload({ uploadSpec, transport: UploadTransport.DIRECT });
+    const { parts } = await client.signUploadParts({ uploadId, partNumbers: [1] });
+    await fetch(parts[0]!.url, { method: 'PUT', headers: parts[0]!.headers, body: content });
+    expect(await failureOf(client.completeUpload({ uploadId }))).toMatchObject({
+      reason: 'CONTENT_TYPE_MISMATCH',
+    });
+    expect(await failureOf(client.getUpload({ uploadId }))).toMatchObject({ code: 'NOT_FOUND' });
+    expect((await house.blobs()).filter((name) => name.includes(uploadId))).toEqual([]);
+  });
+});
+
+describe('a sweep', () => {
+  let house: House;
+  let client: AssetClient;
+
+  beforeAll(async () => {
+    house = await openHouse({ env: { ASSET_UPLOAD_SESSION_TTL: '1', ASSET_RESERVATION_TTL: '1' } });
+    client = house.client;
+  });
+
+  afterAll(() => house?.close());
+
+  it('removes an abandoned upload, and nothing else', async () => {
+    const { uploadId: kept } = await client.startUpload({ uploadSpec: { file: { name: 'kept' } } });
+    await client.uploadChunk({
+      uploadId: kept,
+      data: { content: bytes(randomContent(100)) },
+      finishWrite: true,
+    });
+    const { uploadId } = await client.startUpload({ uploadSpec: { file: {} } });
+    const content = randomContent(6 * MiB);
+    for (let at = 0; at < content.length; at += 2 * MiB) {
+      const data = { content: bytes(content.subarray(at, at + 2 * MiB)) };
+      await client.uploadChunk({ uploadId, writeOffset: BigInt(at), data });
+    }
+    const before = await house.blobs();
+    expect(before.length).toBeGreaterThan(1);
+    const report = await house.sweep();
+    expect(report).toMatchObject({ uploads: 0, failures: [] });
+    expect((await house.blobs()).sort()).toEqual(before.sort());
+    await sleep(1_100);
+    expect(await house.sweep()).toMatchObject({ uploads: 1, failures: [] });
+    expect(await failureOf(client.getUpload({ uploadId }))).toMatchObject({ reason: 'UPLOAD_NOT_FOUND' });
+    // What it had begun to store may be on its way for as long as a reservation lives.
+    await sleep(1_100);
+    await house.sweep();
+    expect((await house.blobs()).map((name) => name.replace('~', ''))).toEqual([kept]);
+    expect((await download(client, kept)).content).toHaveLength(100);
+  });
+});
