@@ -289,8 +289,8 @@ export enum ErrorReason {
   CATALOG_REFUSED = 35,
 
   /**
-   * FAILED_PRECONDITION. The file is older than the service and its bytes have not been moved yet (metadata:
-   * file_id). Read it by its old path until then.
+   * FAILED_PRECONDITION. The file is older than the service, its bytes have not been moved into it yet, and the service
+   * does not serve the old bucket (metadata: file_id). Read it by its old path until then.
    *
    * @generated from enum value: ERROR_REASON_FILE_NOT_MOVED = 36;
    */
