@@ -21,7 +21,7 @@ export const ROOMS = [
   },
   {
     name: 'app',
-    files: ['src/app.ts', 'src/app-*.ts', 'src/app/**'],
+    files: 'src/app/**',
     about: 'the composition root: opens the drivers that the configuration names and puts the parts together',
     imports: ['*'],
     packages: ['node:sqlite'],
@@ -38,7 +38,7 @@ export const ROOMS = [
   },
   {
     name: 'config',
-    files: ['src/config.ts', 'src/config/**', 'src/options.ts', 'src/options/**'],
+    files: 'src/config/**',
     about:
       'every setting with its meaning; the environment as a typed configuration; faults of a set-up by the names of settings',
     imports: ['errors', 'redaction', 'audit', 'policy', 'identity', 'pocketbase-fields', 'legacy'],
@@ -166,7 +166,7 @@ export const ROOMS = [
   },
   {
     name: 'caller',
-    files: ['src/files/caller.ts', 'src/identity/caller.ts'],
+    files: 'src/identity/caller.ts',
     about: 'who makes a call: principal and end user',
     imports: [],
   },

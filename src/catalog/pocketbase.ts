@@ -1,5 +1,5 @@
 import { AssetError } from '../errors.ts';
-import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS } from './call.ts';
+import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS } from './bounded.ts';
 import type {
   CatalogCall,
   CatalogFinding,
@@ -17,7 +17,7 @@ import { PocketBaseClient, Refusal } from './pocketbase/client.ts';
 import { PocketBaseFiles } from './pocketbase/files.ts';
 import { superuserOnly } from './pocketbase/filter.ts';
 import { readFieldMap } from './pocketbase/field-map.ts';
-import { checkHelpers } from './pocketbase/helpers-check.ts';
+import { checkHelpers } from './pocketbase/own-collections-check.ts';
 import { inspectPocketBase, previewMigration, readFilesCollection } from './pocketbase/inspect.ts';
 import * as leases from './pocketbase/leases.ts';
 import { PocketBaseLegacyRecords } from './pocketbase/legacy.ts';

@@ -1,6 +1,6 @@
 import { Kysely, type Transaction } from 'kysely';
 import { AssetError } from '../errors.ts';
-import { bounded, CHECK_TIMEOUT_MS } from './call.ts';
+import { bounded, CHECK_TIMEOUT_MS } from './bounded.ts';
 import type {
   CatalogCall,
   CatalogFinding,

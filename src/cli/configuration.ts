@@ -1,5 +1,5 @@
 import { ExplainedError, explainFailure, isExplained } from '../config/explain.ts';
-import { loadConfig, type Config } from '../config.ts';
+import { loadConfig, type Config } from '../config/config.ts';
 
 /**
  * The configuration of this process. Sets environment variables from the configuration file that are for other

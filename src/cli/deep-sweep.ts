@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Found } from '../files/sweep/deep.ts';
 
 /** Flags of `sweep --deep`. */
@@ -16,7 +16,7 @@ export interface DeepFlags {
  * continue. Resolves with what could not be removed.
  */
 export async function runDeepSweep(config: Config, flags: DeepFlags) {
-  const { deepSweepOnce } = await import('../app-sweep.ts');
+  const { deepSweepOnce } = await import('../app/sweep.ts');
   const dryRun = flags.dryRun ?? false;
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error('interrupted'));

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { isIP } from 'node:net';
-import { loadConfig, type Config } from '../config.ts';
+import { loadConfig, type Config } from '../config/config.ts';
 import { readCertificates, type TlsFlags, withTlsOptions } from './connect.ts';
 import { serviceUrl } from './service-url.ts';
 import { print } from './terminal.ts';

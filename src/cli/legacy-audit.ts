@@ -1,5 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { audit } from '../legacy/audit.ts';
 import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
 
@@ -13,7 +13,7 @@ export interface AuditFlags {
 
 /** Runs `legacy audit` and prints what it found. Resolves with the exit code. */
 export async function runAudit(config: Config, flags: AuditFlags): Promise<number> {
-  const { withOldSystem } = await import('../app-legacy.ts');
+  const { withOldSystem } = await import('../app/legacy.ts');
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { backfill } from '../legacy/backfill.ts';
 import {
   acknowledge,
@@ -29,7 +29,7 @@ const OUTCOMES: readonly MoveOutcome[] = [
 
 /** Runs `legacy backfill` to its end, or until it is interrupted. Resolves with the exit code. */
 export async function runBackfill(config: Config, flags: BackfillFlags): Promise<number> {
-  const { moveMemory, recordStep, withOldSystem } = await import('../app-legacy.ts');
+  const { moveMemory, recordStep, withOldSystem } = await import('../app/legacy.ts');
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
@@ -79,7 +79,7 @@ export async function runControl(
   asked: Partial<BackfillControl>,
   text: string,
 ): Promise<number> {
-  const { recordStep, withOldSystem } = await import('../app-legacy.ts');
+  const { recordStep, withOldSystem } = await import('../app/legacy.ts');
   return withOldSystem(config, async ({ catalog }) => {
     const state = await backfillState(catalog.legacy);
     if (state?.state !== 'running' && state?.state !== 'paused') {
@@ -95,7 +95,7 @@ export async function runControl(
 
 /** Writes down that the damage of a file is known. Resolves with the exit code. */
 export async function runAcknowledge(config: Config, id: string, reason: string): Promise<number> {
-  const { operator, recordStep, withOldSystem } = await import('../app-legacy.ts');
+  const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
   return withOldSystem(config, async ({ catalog }) => {
     if (!(await catalog.get([id])).has(id)) {
       say(`there is no file ${JSON.stringify(id)}`);

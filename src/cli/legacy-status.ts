@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { problemsOf } from '../legacy/audit-report.ts';
 import { moveStatus, type MoveStatus } from '../legacy/status.ts';
 import { toJson as backfillJson } from './legacy-backfill.ts';
@@ -7,7 +7,7 @@ import { toJson as verifyJson } from './verify-command.ts';
 
 /** Runs `legacy status`. Resolves with the exit code. */
 export async function runStatus(config: Config, { json }: { readonly json?: true }): Promise<number> {
-  const { withStoreAndCatalog } = await import('../app-legacy.ts');
+  const { withStoreAndCatalog } = await import('../app/legacy.ts');
   const status = await withStoreAndCatalog(config, ({ catalog }) => moveStatus(catalog));
   process.stdout.write(json ? `${JSON.stringify(toJson(status))}\n` : asText(status));
   return 0;

@@ -1,7 +1,7 @@
-import type { App } from '../app.ts';
+import type { App } from '../app/app.ts';
 import { ExplainedError } from '../config/explain.ts';
 import { isText, openLog, type LogFormat } from '../log.ts';
-import { SettingsError } from '../options/environment.ts';
+import { SettingsError } from '../config/options/environment.ts';
 import { configuration, explained } from './configuration.ts';
 import { explain } from './explain.ts';
 import { say } from './terminal.ts';
@@ -40,7 +40,7 @@ export async function serve(): Promise<void> {
 }
 
 async function start(): Promise<App> {
-  const { createLogger, startApp } = await import('../app.ts');
+  const { createLogger, startApp } = await import('../app/app.ts');
   const config = configuration();
   const log = createLogger(config);
   // By default Node.js prints both to standard error instead of the log.

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { explainFailure } from '../config/explain.ts';
-import { checkConfig } from '../config.ts';
+import { checkConfig } from '../config/config.ts';
 import { failureCount, type SweepReport } from '../files/sweep/run.ts';
 import { numberFrom, runDeepSweep, type DeepFlags } from './deep-sweep.ts';
-import { OPTIONS } from '../options.ts';
+import { OPTIONS } from '../config/options.ts';
 import { configuration, explained } from './configuration.ts';
 import { serve } from './serve-command.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
@@ -18,7 +18,7 @@ export function addServiceCommands(root: Command): void {
     .option('--dry-run', 'print what would change, without changing anything')
     .action(async (options: { dryRun?: true }) => {
       const config = configuration();
-      const { migrateCatalog, planMigration } = await import('../app-catalog.ts');
+      const { migrateCatalog, planMigration } = await import('../app/catalog.ts');
       const lines = await explained(config, () =>
         options.dryRun ? planMigration(config) : migrateCatalog(config),
       );
@@ -51,7 +51,7 @@ export function addServiceCommands(root: Command): void {
         if (failures.length > 0) process.exitCode = 1;
         return;
       }
-      const { sweepOnce } = await import('../app.ts');
+      const { sweepOnce } = await import('../app/app.ts');
       const report = await explained(config, () => sweepOnce(config, { dryRun }));
       if (!report) {
         process.stderr.write('asset-service: another process is sweeping; nothing was done\n');
@@ -81,13 +81,13 @@ export function addServiceCommands(root: Command): void {
 async function check({ offline }: { readonly offline: boolean }): Promise<void> {
   const config = checkConfig(process.env);
   if (offline) return;
-  const { checkCatalog } = await import('../app-catalog.ts');
+  const { checkCatalog } = await import('../app/catalog.ts');
   for (const { level, text } of await explained(config, () => checkCatalog(config))) {
     process.stderr.write(`${level === 'mistake' ? 'error' : level}: ${text}\n`);
     if (level !== 'warning') process.exitCode = 1;
   }
   if (config.legacy === undefined) return;
-  const { checkLegacy } = await import('../app-legacy.ts');
+  const { checkLegacy } = await import('../app/legacy.ts');
   await explained(config, () => checkLegacy(config));
 }
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { configuration, explained } from './configuration.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { VerifyState } from '../legacy/verify.ts';
 import { sizeAsText } from './progress.ts';
 import { endProgress, say, showProgress } from './terminal.ts';
@@ -34,7 +34,7 @@ export function addVerifyCommand(root: Command): void {
 }
 
 async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
-  const { recordStep, withStoreAndCatalog } = await import('../app-legacy.ts');
+  const { recordStep, withStoreAndCatalog } = await import('../app/legacy.ts');
   const { verify } = await import('../legacy/verify.ts');
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));

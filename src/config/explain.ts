@@ -1,6 +1,6 @@
-import type { Config } from '../config.ts';
-import { OPTIONS, type Settings } from '../options.ts';
-import type { Option } from '../options/types.ts';
+import type { Config } from './config.ts';
+import { OPTIONS, type Settings } from './options.ts';
+import type { Option } from './options/types.ts';
 import { shownValue } from '../redaction.ts';
 import { causes, causeText, setupFaultIn, type SetupPart } from '../setup-fault.ts';
 

@@ -6,7 +6,7 @@ import { TLS_FILES } from './tls.ts';
 import { CertificatePrincipals } from '../identity/certificate-principals.ts';
 import type { MtlsOptions } from '../identity/mtls.ts';
 import type { OidcOptions } from '../identity/oidc.ts';
-import type { Settings } from '../options.ts';
+import type { Settings } from './options.ts';
 
 /** How callers prove their identity. */
 export type IdentityConfig =

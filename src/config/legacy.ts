@@ -1,5 +1,5 @@
 import { parseLayouts, RECORD_FIELDS, type Layout } from '../legacy/layout.ts';
-import type { Settings } from '../options.ts';
+import type { Settings } from './options.ts';
 import type { Mistakes } from './mistakes.ts';
 import type { S3Config } from './s3.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { SettingsError } from '../options/environment.ts';
+import { SettingsError } from './options/environment.ts';
 import { shownValue } from '../redaction.ts';
-import type { Settings } from '../options.ts';
+import type { Settings } from './options.ts';
 
 /** Collects the mistakes in the settings, so that all are reported together. */
 export class Mistakes {

@@ -1,4 +1,4 @@
-import type { Settings } from '../options.ts';
+import type { Settings } from './options.ts';
 import type { Mistakes } from './mistakes.ts';
 
 /** The S3 bucket of the blobs. */

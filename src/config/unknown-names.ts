@@ -1,6 +1,6 @@
 import { closestMatch } from 'leven';
-import { OPTIONS } from '../options.ts';
-import type { Option } from '../options/types.ts';
+import { OPTIONS } from './options.ts';
+import type { Option } from './options/types.ts';
 
 /** Variables of the command line as a client and of its tests: no settings, but no mistakes either. */
 const NOT_OURS = /^ASSET_(URL|TOKEN|TOKEN_FILE|USER_TOKEN|TEST_.*)$/;

@@ -1,6 +1,6 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AnswerRoom, ERROR_BYTES, noRoom, readMany, recordBytes } from './answer-room.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { lookUp } from './old-files.ts';
 import { may, permissionDenied, tellUnknown, verdictOn } from './policy/guard.ts';

@@ -1,6 +1,6 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { assertEtag } from './describe.ts';
 import { assertLive, fileFor } from './read.ts';

@@ -1,6 +1,6 @@
 import type { FileChange, FileDescription, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../errors.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from '../identity/caller.ts';
 import { allowedContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import type { QuotaHold } from './quota.ts';

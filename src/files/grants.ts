@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { auditedCaller, type Caller } from './caller.ts';
+import { auditedCaller, type Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 
 /** Leave that the service gave by signing URLs. Whoever holds such a URL has it. */

@@ -1,6 +1,6 @@
 import type { FileFilter, FileRecord, ListCursor } from '../catalog/file-catalog.ts';
 import { AnswerRoom, readMany, recordBytes } from './answer-room.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { decodePageToken, encodePageToken } from './page-token.ts';
 import { decide } from './policy/decide.ts';

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { blobKey } from './ids.ts';
 

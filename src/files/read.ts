@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
 import { cleanName } from './names.ts';

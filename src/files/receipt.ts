@@ -1,5 +1,5 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from '../identity/caller.ts';
 import { may, type GuardContext } from './policy/guard.ts';
 
 /** The file of a finished upload. */

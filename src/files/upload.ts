@@ -1,7 +1,7 @@
 import type { FileDescription, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../errors.ts';
 import { firstPartBytes, writeBlob, type WriteBlobOptions } from '../storage/write-blob.ts';
-import { callerIds, callerKey, type Caller } from './caller.ts';
+import { callerIds, callerKey, type Caller } from '../identity/caller.ts';
 import { assertSameContent, commitUpload } from './commit.ts';
 import { allowedContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';

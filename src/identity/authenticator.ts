@@ -1,4 +1,4 @@
-import type { Principal } from '../files/caller.ts';
+import type { Principal } from './caller.ts';
 
 /** The credentials of a call, as received and not yet verified. */
 export interface Credentials {

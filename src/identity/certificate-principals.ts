@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Principal, ROLES } from '../files/caller.ts';
+import { type Principal, ROLES } from './caller.ts';
 
 const roleNames = ROLES.map((role) => `asset:${role}` as const);
 

@@ -1,5 +1,5 @@
 import type { JWTPayload } from 'jose';
-import { type Principal, type Role, ROLES } from '../files/caller.ts';
+import { type Principal, type Role, ROLES } from './caller.ts';
 
 /** Prefix of roles in a token. */
 const ROLE_PREFIX = 'asset:';

@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose';
 import { AssetError } from '../errors.ts';
-import type { Principal } from '../files/caller.ts';
+import type { Principal } from './caller.ts';
 import { onlyToken } from './bearer.ts';
 import { invalidCredentials } from './refusals.ts';
 import type { TokenVerifier } from './token-verifier.ts';

@@ -1,4 +1,4 @@
-import { ANONYMOUS } from '../files/caller.ts';
+import { ANONYMOUS } from './caller.ts';
 import type { Authenticator } from './authenticator.ts';
 
 /** Does not identify callers; for a service that only its own machine can reach. */

@@ -1,5 +1,5 @@
 import { AssetError } from '../errors.ts';
-import type { Expiry } from '../files/caller.ts';
+import type { Expiry } from './caller.ts';
 
 /** The credential that an error is about. */
 export type CredentialPlace = Expiry['place'];

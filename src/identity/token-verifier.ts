@@ -1,7 +1,7 @@
 import { errors, jwtVerify, type JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { isAssetError } from '../errors.ts';
-import type { Principal } from '../files/caller.ts';
+import type { Principal } from './caller.ts';
 import { isAccessToken, principalOf } from './claims.ts';
 import type { KeySet } from './key-set.ts';
 import { type CredentialPlace, type CredentialProblem, invalidCredentials } from './refusals.ts';

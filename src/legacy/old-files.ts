@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import type { FieldValues, LegacyRecords } from '../catalog/legacy-records.ts';
 import { AssetError } from '../errors.ts';
-import type { Caller } from '../files/caller.ts';
+import type { Caller } from '../identity/caller.ts';
 import type { FileBytes, OldFiles } from '../files/old-files.ts';
 import type { RecordLoader } from '../files/record-loader.ts';
 import { keysOf } from './layout.ts';

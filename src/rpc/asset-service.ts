@@ -8,7 +8,7 @@ import { deleteFile, undeleteFile } from '../files/delete.ts';
 import { updateMetadata } from '../files/describe.ts';
 import { listFiles } from '../files/list.ts';
 import { fileUrl, getFile, openFile } from '../files/read.ts';
-import { callOf, type Call } from './call.ts';
+import { callOf, type Call } from './call-context.ts';
 import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter } from './convert.ts';
 import { toStatus } from './status.ts';
 import { uploadHandlers } from './upload-handlers.ts';

@@ -3,7 +3,7 @@ import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contract/grpc/reflection/v1alpha/reflection_pb.js';
 import { AssetError, isAssetError } from '../errors.ts';
-import { ANONYMOUS, callerIds, callerKey, type Caller, type Principal } from '../files/caller.ts';
+import { ANONYMOUS, callerIds, callerKey, type Caller, type Principal } from '../identity/caller.ts';
 import type { Authenticator, Credentials } from '../identity/authenticator.ts';
 import type { CallLimits } from './call-limits.ts';
 import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';

@@ -3,7 +3,7 @@ import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { auditRefusal } from './interceptors/audit-refusals.ts';
-import { callOf, requestIdOf } from './call.ts';
+import { callOf, requestIdOf } from './call-context.ts';
 import { knownKey, type Gate } from './gate.ts';
 import { remoteAddressOf } from './credentials.ts';
 import { codeName, reasonOf, toConnectError } from './errors.ts';

@@ -18,7 +18,7 @@ import {
 } from './blob-store.ts';
 import { abortBy, S3Bucket, type S3Options } from './s3/bucket.ts';
 import { createObject, newWriteId, sendBody } from './s3/create.ts';
-import { isMissingKey, isPastEnd, setupFaultOf } from './s3/errors.ts';
+import { isMissingKey, isPastEnd, setupFaultOf } from './s3/failures.ts';
 import { listMultipartKeys, listObjects } from './s3/list.ts';
 import { S3Multiparts, splitMultipartId } from './s3/multipart.ts';
 import { S3UrlSigner } from './s3/presign.ts';

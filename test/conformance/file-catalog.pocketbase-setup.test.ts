@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type PocketBase from 'pocketbase';
-import { catalogDependency } from '../../src/app-catalog.ts';
+import { catalogDependency } from '../../src/app/catalog.ts';
 import type { CatalogFinding, FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openPocketBaseCatalog, type PocketBaseOptions } from '../../src/catalog/pocketbase.ts';
 import { UsagePolicies } from '../../src/files/policy/usage-policies.ts';

@@ -2,11 +2,11 @@ import { type BffClient, createBffClient, legacyFileHandler } from '@asset-servi
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { checkCatalog } from '../../src/app-catalog.ts';
-import { checkLegacy } from '../../src/app-legacy.ts';
+import { checkCatalog } from '../../src/app/catalog.ts';
+import { checkLegacy } from '../../src/app/legacy.ts';
 import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
 import { explainFailure } from '../../src/config/explain.ts';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { eventually } from '../support/eventually.ts';
 import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { ODD_NAMES } from '../support/legacy/contents.ts';

@@ -5,7 +5,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { FileRecord } from '../../src/catalog/file-catalog.ts';
 import type { FilesContext } from '../../src/files/context.ts';
-import { ANONYMOUS } from '../../src/files/caller.ts';
+import { ANONYMOUS } from '../../src/identity/caller.ts';
 import { deleteFile, undeleteFile } from '../../src/files/delete.ts';
 import { updateMetadata } from '../../src/files/describe.ts';
 import { openFile } from '../../src/files/read.ts';

@@ -2,15 +2,15 @@ import { PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { withOldSystem } from '../../src/app-legacy.ts';
-import { loadConfig } from '../../src/config.ts';
+import { withOldSystem } from '../../src/app/legacy.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { audit, type AuditOptions } from '../../src/legacy/audit.ts';
 import { problemsOf, type AuditLine, type AuditReport } from '../../src/legacy/audit-report.ts';
 import { runCli } from '../e2e/support/cli.ts';
 import { startFailingProxy, type FailingProxy } from '../support/legacy/failing-proxy.ts';
 import { startLegacySystem, type LegacySystem } from '../support/legacy/system.ts';
 import { makeDir, removeDir } from '../support/process.ts';
-import { migrateCatalog } from '../../src/app-catalog.ts';
+import { migrateCatalog } from '../../src/app/catalog.ts';
 
 const DAMAGES = { missing: 1, 'size-mismatch': 1, 'type-mismatch': 1, 'foreign-link': 1 };
 

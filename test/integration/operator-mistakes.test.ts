@@ -3,9 +3,9 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openAuthenticator, openCatalog, openScanning, openStore } from '../../src/app-drivers.ts';
+import { openAuthenticator, openCatalog, openScanning, openStore } from '../../src/app/drivers.ts';
 import { explainFailure } from '../../src/config/explain.ts';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { freePort } from '../support/ports.ts';
 import { query } from '../support/postgres.ts';
@@ -18,7 +18,7 @@ import {
   type TestBucket,
 } from '../support/shared-servers.ts';
 import { openLog } from '../../src/log.ts';
-import { sweepOnce } from '../../src/app.ts';
+import { sweepOnce } from '../../src/app/app.ts';
 
 type Env = Readonly<Record<string, string>>;
 const log = openLog('silent');

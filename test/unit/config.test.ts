@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { checkConfig, loadConfig } from '../../src/config.ts';
-import type { Option } from '../../src/options/types.ts';
-import { OPTIONS } from '../../src/options.ts';
+import { checkConfig, loadConfig } from '../../src/config/config.ts';
+import type { Option } from '../../src/config/options/types.ts';
+import { OPTIONS } from '../../src/config/options.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'asset-config-'));
 afterAll(() => rmSync(dir, { recursive: true }));

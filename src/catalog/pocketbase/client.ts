@@ -1,5 +1,5 @@
 import PocketBase, { BaseAuthStore, getTokenPayload } from 'pocketbase';
-import { unavailable } from '../call.ts';
+import { unavailable } from '../bounded.ts';
 import { failureOf, toRefusal, toUnavailable } from './failures.ts';
 import { loginFault, PocketBaseTransport } from './fetch.ts';
 

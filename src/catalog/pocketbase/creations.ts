@@ -1,4 +1,4 @@
-import { CALL_TIMEOUT_MS } from '../call.ts';
+import { CALL_TIMEOUT_MS } from '../bounded.ts';
 import type { CreateFence } from '../file-catalog.ts';
 import { Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
 import { isBadRequest, leftOut } from './failures.ts';

@@ -1,7 +1,7 @@
 import { isAssetError, type AssetError } from '../../errors.ts';
 import { SetupFault } from '../../setup-fault.ts';
-import { unavailable } from '../call.ts';
-import { HELPERS } from './helpers.ts';
+import { unavailable } from '../bounded.ts';
+import { HELPERS } from './own-collections.ts';
 
 /** PocketBase's message for a request to a missing collection. */
 const NO_COLLECTION = 'Missing collection context.';

@@ -1,4 +1,4 @@
-import { branchesOf, mergePages, type Branch } from '../branches.ts';
+import { branchesOf, mergePages, type Branch } from '../list-branches.ts';
 import type {
   FileCatalog,
   FileRecord,

@@ -1,5 +1,5 @@
 import { AssetError } from '../../errors.ts';
-import type { Branch } from '../branches.ts';
+import type { Branch } from '../list-branches.ts';
 import type { ListCursor, SweepCursor } from '../file-catalog.ts';
 import { quote } from './client.ts';
 import { rangesOf } from './content-types.ts';

@@ -1,4 +1,4 @@
-import { unavailable } from '../call.ts';
+import { unavailable } from '../bounded.ts';
 import type { CatalogFinding, PolicyNames } from '../file-catalog.ts';
 import { stepPlanned } from '../migration-step.ts';
 import { quote, type PocketBaseClient } from './client.ts';

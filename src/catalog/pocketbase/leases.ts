@@ -1,6 +1,6 @@
 import { isBadRequest } from './failures.ts';
 import { quote, Refusal, type BatchRequest, type PocketBaseClient } from './client.ts';
-import { LEASES } from './helpers.ts';
+import { LEASES } from './own-collections.ts';
 import { isTaken, unlessGone } from './refusals.ts';
 
 /** How often to try again if a lease changes meanwhile. */

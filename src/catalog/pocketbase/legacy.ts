@@ -3,7 +3,7 @@ import type { CatalogCall, FileRecord, JsonValue } from '../file-catalog.ts';
 import type { FieldValues, LegacyRecord, LegacyRecords, LegacyUse, MovedBytes } from '../legacy-records.ts';
 import { quote, Refusal, type PocketBaseClient, type RawRecord } from './client.ts';
 import type { PocketBaseFiles } from './files.ts';
-import { LEGACY_STATE, LEGACY_USES } from './helpers.ts';
+import { LEGACY_STATE, LEGACY_USES } from './own-collections.ts';
 import { isTaken, unlessGone } from './refusals.ts';
 import { isEmpty } from './values.ts';
 import type { PocketBaseWrites } from './writes.ts';

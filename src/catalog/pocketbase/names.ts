@@ -2,7 +2,7 @@ import { closestMatch } from 'leven';
 import { DEFAULT_FIELDS, FIELDS, settingKey } from './field-map.ts';
 import { whyNoDefault } from './defaults.ts';
 import type { Mistake } from './fillable.ts';
-import { HELPERS } from './helpers.ts';
+import { HELPERS } from './own-collections.ts';
 import type { Collection, PocketBaseSetup } from './schema.ts';
 import { describeField, wantedField } from './wanted.ts';
 

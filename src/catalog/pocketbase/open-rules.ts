@@ -1,5 +1,5 @@
 import type { CatalogFinding } from '../file-catalog.ts';
-import { HELPERS } from './helpers.ts';
+import { HELPERS } from './own-collections.ts';
 import { collectionOf } from './names.ts';
 import { RULES, type Collection, type CollectionField } from './schema.ts';
 

@@ -2,7 +2,7 @@ import type { MigrationStep } from '../migration-step.ts';
 import { MAX_FILE_REQUESTS } from './creations.ts';
 import { FIELDS } from './field-map.ts';
 import { isRequiredLink, setupError, unfillableFields, type Mistake } from './fillable.ts';
-import { HELPERS, type Helper } from './helpers.ts';
+import { HELPERS, type Helper } from './own-collections.ts';
 import { indexName, missingIndexes } from './indexes.ts';
 import { collectionMistakes, collectionOf, fieldNameMistakes } from './names.ts';
 import { renamedMistakes } from './renamed.ts';

@@ -3,7 +3,7 @@ import type { HoldKind, Reservation, SweepCall, SweepCursor } from '../file-cata
 import type { BatchRequest, PocketBaseClient, RawRecord } from './client.ts';
 import { leftOut } from './failures.ts';
 import { behind, quoteTime } from './filter.ts';
-import { CLOSED_RESERVATIONS, OPEN_RESERVATIONS } from './helpers.ts';
+import { CLOSED_RESERVATIONS, OPEN_RESERVATIONS } from './own-collections.ts';
 import { unlessGone } from './refusals.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
 import { leftOut } from './failures.ts';
-import { REVISIONS } from './helpers.ts';
+import { REVISIONS } from './own-collections.ts';
 import { isTaken } from './refusals.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { AssetError } from '../../errors.ts';
 import { SetupFault } from '../../setup-fault.ts';
-import { unavailable } from '../call.ts';
+import { unavailable } from '../bounded.ts';
 import { readSchema, type Collection, type FieldMap, type PocketBaseSetup, type Schema } from './schema.ts';
 
 const MAX_AGE_MS = 60_000;

@@ -12,7 +12,7 @@ import type {
 } from '../file-catalog.ts';
 import { quote, Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
 import { behind, quoteTime } from './filter.ts';
-import { REVISIONS, UPLOADS } from './helpers.ts';
+import { REVISIONS, UPLOADS } from './own-collections.ts';
 import { isTaken, unlessGone } from './refusals.ts';
 import { closeEach, timeOf } from './reservations.ts';
 import { isStorable } from '../storable.ts';

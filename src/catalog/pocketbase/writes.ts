@@ -1,5 +1,5 @@
 import { isAssetError } from '../../errors.ts';
-import { unavailable } from '../call.ts';
+import { unavailable } from '../bounded.ts';
 import type { CreateFence, FileCatalog, FileChange, FileRecord, NewFileRecord } from '../file-catalog.ts';
 import type { MovedBytes } from '../legacy-records.ts';
 import { concurrentChange, fileNotFound, uploadExpired } from '../outcomes.ts';

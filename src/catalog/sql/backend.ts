@@ -3,7 +3,7 @@ import type { Dialect, Kysely, RawBuilder } from 'kysely';
 import type { MigratorProps } from 'kysely/migration';
 import { isAssetError } from '../../errors.ts';
 import type { SetupFault } from '../../setup-fault.ts';
-import { unavailable } from '../call.ts';
+import { unavailable } from '../bounded.ts';
 import type { CatalogFinding } from '../file-catalog.ts';
 import type { Tables } from './tables.ts';
 

@@ -1,5 +1,5 @@
 import { sql, type Kysely } from 'kysely';
-import { branchesOf, type Branch } from '../branches.ts';
+import { branchesOf, type Branch } from '../list-branches.ts';
 import type { FileFilter, FileRecords, ListCursor, SweepCursor } from '../file-catalog.ts';
 import type { SqlBackend } from './backend.ts';
 import { behind, fileColumns, type Tables } from './tables.ts';

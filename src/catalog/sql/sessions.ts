@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kysely, Transaction } from 'kysely';
 import { AssetError } from '../../errors.ts';
-import { unavailable } from '../call.ts';
+import { unavailable } from '../bounded.ts';
 import type {
   CatalogCall,
   JsonValue,

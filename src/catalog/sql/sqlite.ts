@@ -8,7 +8,7 @@ import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
 import { DiskSpace } from '../../disk-space.ts';
 import { makePrivate, makePrivateFile } from '../../private-files.ts';
-import { catalogFull } from '../call.ts';
+import { catalogFull } from '../bounded.ts';
 import { SqlCatalog } from '../sql.ts';
 
 /** Options of {@link sqliteBackend}. */

@@ -1,5 +1,5 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
-import { ROLES, type Principal, type Role } from '../caller.ts';
+import { ROLES, type Principal, type Role } from '../../identity/caller.ts';
 
 /** What was decided. */
 export interface Verdict {

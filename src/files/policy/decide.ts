@@ -1,5 +1,5 @@
 import type { FileChange, FileRecord } from '../../catalog/file-catalog.ts';
-import type { Caller, Principal, Role } from '../caller.ts';
+import type { Caller, Principal, Role } from '../../identity/caller.ts';
 import {
   opens,
   owns,

@@ -1,7 +1,7 @@
 import type { AuditLog } from '../../audit/audit-log.ts';
 import type { FileChange, FileDescription, FileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError } from '../../errors.ts';
-import { auditedCaller, type Caller } from '../caller.ts';
+import { auditedCaller, type Caller } from '../../identity/caller.ts';
 import type { Verdict } from './access-rules.ts';
 import { actingFor, decide, decideChange, decideUpload, type FileAction } from './decide.ts';
 import type { UsagePolicies } from './usage-policies.ts';

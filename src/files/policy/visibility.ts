@@ -1,5 +1,5 @@
 import type { VisibleFiles } from '../../catalog/file-catalog.ts';
-import type { Caller } from '../caller.ts';
+import type { Caller } from '../../identity/caller.ts';
 import type { AccessRule, AccessRules } from './access-rules.ts';
 import { actingFor, mayAlways } from './decide.ts';
 

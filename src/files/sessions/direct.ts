@@ -1,7 +1,7 @@
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import { allowedContentType } from '../content-type.ts';
-import type { Caller } from '../caller.ts';
+import type { Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import type { ExpectedChecksums } from '../digest.ts';
 import { grantId, recordGrant } from '../grants.ts';

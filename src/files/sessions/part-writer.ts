@@ -1,7 +1,7 @@
 import type { BufferedBody } from '../../storage/part-reader.ts';
 import { allowedContentType } from '../content-type.ts';
 import type { MemoryShare } from '../../storage/memory-budget.ts';
-import { callerKey } from '../caller.ts';
+import { callerKey } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { headOf } from '../head.ts';
 import { blobKey } from '../ids.ts';

@@ -1,5 +1,5 @@
 import { AssetError } from '../../errors.ts';
-import { callerIds, type Caller } from '../caller.ts';
+import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey } from '../ids.ts';
 import { authorizeUpload } from '../policy/guard.ts';

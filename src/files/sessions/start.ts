@@ -1,6 +1,6 @@
 import type { FileDescription } from '../../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../../errors.ts';
-import { callerIds, type Caller } from '../caller.ts';
+import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey, newFileId, openerKey, requestKey } from '../ids.ts';
 import { cleanDescription } from '../names.ts';

@@ -3,7 +3,7 @@ import type { FileDescription, JsonValue } from '../../catalog/file-catalog.ts';
 import type { UploadSession } from '../../catalog/uploads.ts';
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
-import type { CallerIds } from '../caller.ts';
+import type { CallerIds } from '../../identity/caller.ts';
 import { mergeExpected, type ExpectedChecksums } from '../digest.ts';
 
 /** Bytes behind the last whole part, in a blob of their own until there are enough for a part. */

@@ -1,8 +1,8 @@
 import type { Interceptor } from '@connectrpc/connect';
 import type { AuditLog } from '../../audit/audit-log.ts';
 import { isAssetError, type Reason } from '../../errors.ts';
-import { auditedCaller } from '../../files/caller.ts';
-import { callKey, type Call } from '../call.ts';
+import { auditedCaller } from '../../identity/caller.ts';
+import { callKey, type Call } from '../call-context.ts';
 import { atEnd } from './ends.ts';
 
 /**

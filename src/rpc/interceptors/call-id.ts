@@ -1,6 +1,6 @@
 import { ConnectError, type Interceptor } from '@connectrpc/connect';
-import { ANONYMOUS } from '../../files/caller.ts';
-import { callKey, requestIdOf } from '../call.ts';
+import { ANONYMOUS } from '../../identity/caller.ts';
+import { callKey, requestIdOf } from '../call-context.ts';
 import { atEnd } from './ends.ts';
 
 /** Gives each call its id, and returns it to the caller in the header `x-request-id`, also with errors. */

@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { isAssetError } from '../../errors.ts';
 import { causeText } from '../../setup-fault.ts';
-import { callKey } from '../call.ts';
+import { callKey } from '../call-context.ts';
 import { remoteAddressOf } from '../credentials.ts';
 import { codeName, isFault, reasonOf } from '../errors.ts';
 import { atEnd } from './ends.ts';

@@ -1,5 +1,5 @@
 import { Code, type Interceptor } from '@connectrpc/connect';
-import { callKey } from '../call.ts';
+import { callKey } from '../call-context.ts';
 import { toConnectError } from '../errors.ts';
 import { atEnd } from './ends.ts';
 

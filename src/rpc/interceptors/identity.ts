@@ -1,5 +1,5 @@
 import type { Interceptor } from '@connectrpc/connect';
-import { callKey } from '../call.ts';
+import { callKey } from '../call-context.ts';
 import { admittedKey } from '../gate.ts';
 
 /** Copies the caller, as the gate identified it, into the `Call`. */

@@ -2,8 +2,8 @@ import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobu
 import type { Interceptor, StreamResponse } from '@connectrpc/connect';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
-import { callerIds, callerKey } from '../../files/caller.ts';
-import { callKey } from '../call.ts';
+import { callerIds, callerKey } from '../../identity/caller.ts';
+import { callKey } from '../call-context.ts';
 import type { CallLimits } from '../call-limits.ts';
 import { addressKey } from '../gate.ts';
 

@@ -8,7 +8,7 @@ import {
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { StoreClock } from './clock.ts';
-import { isMissingKey, notS3, statusOf } from './errors.ts';
+import { isMissingKey, notS3, statusOf } from './failures.ts';
 import { S3Putter } from './put.ts';
 import { sendRequest, type Attempt } from './requests.ts';
 import { storeUnavailable } from '../store-errors.ts';

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isAssetError } from '../../errors.ts';
 import type { BlobBody } from '../blob-store.ts';
 import type { S3Bucket } from './bucket.ts';
-import { hasCode, isBadChecksum, isTaken } from './errors.ts';
+import { hasCode, isBadChecksum, isTaken } from './failures.ts';
 import { sendRequest, type Attempt } from './requests.ts';
 import { checksum, isRepeatable, UploadBody, writeChunks } from './upload-body.ts';
 

@@ -16,7 +16,7 @@ import {
 } from '../blob-store.ts';
 import { abortBy, type S3Bucket } from './bucket.ts';
 import { createObject, newWriteId, sendBody } from './create.ts';
-import { hasCode } from './errors.ts';
+import { hasCode } from './failures.ts';
 import { sendRequest } from './requests.ts';
 import { bodyHeaders, encodeChecksum, isRepeatable, withChecksum } from './upload-body.ts';
 import { multipartGone } from '../store-errors.ts';

@@ -5,7 +5,7 @@ import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from '../blob-
 import type { ListedObject, ObjectInfo, ObjectReader, PublicAccess } from '../object-reader.ts';
 import { blobMissing, storeUnavailable } from '../store-errors.ts';
 import { abortBy, S3Bucket, type S3Options } from './bucket.ts';
-import { isMissingKey, isTaken, setupFaultOf } from './errors.ts';
+import { isMissingKey, isTaken, setupFaultOf } from './failures.ts';
 import { S3UrlSigner } from './presign.ts';
 import { publicAccessOf } from './public-access.ts';
 import { escapePath } from './signature.ts';

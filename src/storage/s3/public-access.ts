@@ -1,7 +1,7 @@
 import { GetBucketAclCommand, GetBucketPolicyCommand } from '@aws-sdk/client-s3';
 import type { PublicAccess } from '../object-reader.ts';
 import { abortBy, type S3Bucket } from './bucket.ts';
-import { hasCode, statusOf } from './errors.ts';
+import { hasCode, statusOf } from './failures.ts';
 import { escapePath } from './signature.ts';
 import { resolveTarget } from './target.ts';
 

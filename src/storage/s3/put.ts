@@ -2,7 +2,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import http from 'node:http';
 import https from 'node:https';
 import type { StoreClock } from './clock.ts';
-import { S3Failure } from './errors.ts';
+import { S3Failure } from './failures.ts';
 import { S3Signer, toText } from './signature.ts';
 import { resolveTarget } from './target.ts';
 

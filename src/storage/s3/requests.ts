@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isTransient, toStoreError } from './errors.ts';
+import { isTransient, toStoreError } from './failures.ts';
 import { StallTimer } from '../stall-timer.ts';
 
 /** One attempt of a request. */

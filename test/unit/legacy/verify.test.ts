@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { migrateCatalog } from '../../../src/app-catalog.ts';
-import { withStoreAndCatalog } from '../../../src/app-legacy.ts';
+import { migrateCatalog } from '../../../src/app/catalog.ts';
+import { withStoreAndCatalog } from '../../../src/app/legacy.ts';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
-import { loadConfig } from '../../../src/config.ts';
+import { loadConfig } from '../../../src/config/config.ts';
 import { crc32cOf } from '../../../src/crc32c.ts';
 import { blobKey } from '../../../src/files/ids.ts';
 import { verify, type VerifyOptions } from '../../../src/legacy/verify.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { FileChange, FileRecord } from '../../../src/catalog/file-catalog.ts';
-import type { Caller, Principal, Role } from '../../../src/files/caller.ts';
+import type { Caller, Principal, Role } from '../../../src/identity/caller.ts';
 import { decide, decideChange, decideUpload, type FileAction } from '../../../src/files/policy/decide.ts';
 import { visibleTo } from '../../../src/files/policy/visibility.ts';
 import { UsagePolicies } from '../../../src/files/policy/usage-policies.ts';

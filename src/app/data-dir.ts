@@ -2,10 +2,10 @@ import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import type { Config } from './config.ts';
-import { SettingsError } from './options/environment.ts';
-import { directoryFault } from './setup-fault.ts';
-import { isOpenToOthers, makePrivate, makePrivateDir, makePrivateFile } from './private-files.ts';
+import type { Config } from '../config/config.ts';
+import { SettingsError } from '../config/options/environment.ts';
+import { directoryFault } from '../setup-fault.ts';
+import { isOpenToOthers, makePrivate, makePrivateDir, makePrivateFile } from '../private-files.ts';
 
 /**
  * The lock file of the data directory. It is an SQLite database that its holder keeps locked: the system releases

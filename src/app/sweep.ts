@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Config } from './config.ts';
-import { deepSweep, type DeepSweepOptions, type DeepSweepReport } from './files/sweep/deep.ts';
-import { openLog } from './log.ts';
-import { addressUrl, openCatalog, openStore } from './app-drivers.ts';
+import type { Config } from '../config/config.ts';
+import { deepSweep, type DeepSweepOptions, type DeepSweepReport } from '../files/sweep/deep.ts';
+import { openLog } from '../log.ts';
+import { addressUrl, openCatalog, openStore } from './drivers.ts';
 
 /** Runs {@link deepSweep} on the configured store and catalog. */
 export async function deepSweepOnce(

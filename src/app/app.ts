@@ -1,34 +1,34 @@
 import type { Logger } from 'pino';
-import { openAudit } from './audit/open-audit.ts';
-import { holdDataDir } from './app-data-dir.ts';
-import type { Config } from './config.ts';
-import { allowedHosts } from './config/allowed-hosts.ts';
-import { explainFailure } from './config/explain.ts';
-import { reloadTls, TLS_FILES } from './config/tls.ts';
-import { Admission } from './files/admission.ts';
-import type { FilesContext } from './files/context.ts';
-import { Quotas } from './files/quota.ts';
-import { withClockReport } from './files/store-clock.ts';
-import { reloadPolicies } from './files/policy/policy-reload.ts';
-import { RecordLoader } from './files/record-loader.ts';
-import { ReservationPool } from './files/reservations.ts';
-import { previewSweep } from './files/sweep/preview.ts';
-import type { SweepReport } from './files/sweep/run.ts';
-import { Sweeper } from './files/sweep/sweeper.ts';
-import { sha256Name } from './files/sessions/resumable-hash.ts';
-import { isTuned } from './garbage-collection.ts';
-import { HealthMonitor } from './health.ts';
-import { isText, openLog, readable } from './log.ts';
-import { InboundBudget } from './rpc/inbound-budget.ts';
-import { RPC_SERVICES, rpcHandlers } from './rpc/handler.ts';
-import { listen, type Listener } from './rpc/listener.ts';
-import { Senders } from './rpc/listener/senders.ts';
-import { isStreamingCall } from './rpc/streaming-calls.ts';
-import { MemoryBudget } from './storage/memory-budget.ts';
-import { driverCallLog, observedCatalog, observedStore } from './telemetry/observed.ts';
-import { watchFiles } from './watch-files.ts';
-import { catalogDependency } from './app-catalog.ts';
-import { openOldFiles } from './app-legacy.ts';
+import { openAudit } from '../audit/open-audit.ts';
+import { holdDataDir } from './data-dir.ts';
+import type { Config } from '../config/config.ts';
+import { allowedHosts } from '../config/allowed-hosts.ts';
+import { explainFailure } from '../config/explain.ts';
+import { reloadTls, TLS_FILES } from '../config/tls.ts';
+import { Admission } from '../files/admission.ts';
+import type { FilesContext } from '../files/context.ts';
+import { Quotas } from '../files/quota.ts';
+import { withClockReport } from '../files/store-clock.ts';
+import { reloadPolicies } from '../files/policy/policy-reload.ts';
+import { RecordLoader } from '../files/record-loader.ts';
+import { ReservationPool } from '../files/reservations.ts';
+import { previewSweep } from '../files/sweep/preview.ts';
+import type { SweepReport } from '../files/sweep/run.ts';
+import { Sweeper } from '../files/sweep/sweeper.ts';
+import { sha256Name } from '../files/sessions/resumable-hash.ts';
+import { isTuned } from '../garbage-collection.ts';
+import { HealthMonitor } from '../health.ts';
+import { isText, openLog, readable } from '../log.ts';
+import { InboundBudget } from '../rpc/inbound-budget.ts';
+import { RPC_SERVICES, rpcHandlers } from '../rpc/handler.ts';
+import { listen, type Listener } from '../rpc/listener.ts';
+import { Senders } from '../rpc/listener/senders.ts';
+import { isStreamingCall } from '../rpc/streaming-calls.ts';
+import { MemoryBudget } from '../storage/memory-budget.ts';
+import { driverCallLog, observedCatalog, observedStore } from '../telemetry/observed.ts';
+import { watchFiles } from '../watch-files.ts';
+import { catalogDependency } from './catalog.ts';
+import { openOldFiles } from './legacy.ts';
 import {
   openAuthenticator,
   openCatalog,
@@ -37,7 +37,7 @@ import {
   addressUrl,
   openCallLimits,
   memoryShare,
-} from './app-drivers.ts';
+} from './drivers.ts';
 
 /** Ids of one reservation: one write to the catalog for this many uploads. */
 const RESERVATION_SIZE = 64;

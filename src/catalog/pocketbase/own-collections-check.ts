@@ -1,6 +1,6 @@
-import { unavailable } from '../call.ts';
+import { unavailable } from '../bounded.ts';
 import { quote, type PocketBaseClient } from './client.ts';
-import { HELPERS } from './helpers.ts';
+import { HELPERS } from './own-collections.ts';
 
 /**
  * Rejects with CATALOG_UNAVAILABLE, whose cause names it, if one of the service's collections or fields is missing,

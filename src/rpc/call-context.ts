@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createContextKey, type HandlerContext } from '@connectrpc/connect';
-import { ANONYMOUS, type Caller } from '../files/caller.ts';
+import { ANONYMOUS, type Caller } from '../identity/caller.ts';
 
 /** What is known about the current call. */
 export interface Call {

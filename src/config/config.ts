@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { AuditConfig } from './audit/open-audit.ts';
-import { parseConfigFile } from './config/config-file.ts';
-import { readFieldMap } from './catalog/pocketbase/field-map.ts';
-import { identityConfig, type IdentityConfig } from './config/identity.ts';
-import { legacyConfig, type LegacyConfig } from './config/legacy.ts';
-import { Mistakes } from './config/mistakes.ts';
-import { s3Config, type S3Config } from './config/s3.ts';
-import { tlsConfig, type TlsConfig } from './config/tls.ts';
-import { unknownNames, unknownNameText } from './config/unknown-names.ts';
-import { UsagePolicies } from './files/policy/usage-policies.ts';
-import { shownValue } from './redaction.ts';
+import type { AuditConfig } from '../audit/open-audit.ts';
+import { parseConfigFile } from './config-file.ts';
+import { readFieldMap } from '../catalog/pocketbase/field-map.ts';
+import { identityConfig, type IdentityConfig } from './identity.ts';
+import { legacyConfig, type LegacyConfig } from './legacy.ts';
+import { Mistakes } from './mistakes.ts';
+import { s3Config, type S3Config } from './s3.ts';
+import { tlsConfig, type TlsConfig } from './tls.ts';
+import { unknownNames, unknownNameText } from './unknown-names.ts';
+import { UsagePolicies } from '../files/policy/usage-policies.ts';
+import { shownValue } from '../redaction.ts';
 import { readSettings, SettingsError } from './options/environment.ts';
 import type { Settings } from './options.ts';
 

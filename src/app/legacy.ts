@@ -1,25 +1,25 @@
 import { hostname, userInfo } from 'node:os';
 import type { Logger } from 'pino';
-import { openAudit } from './audit/open-audit.ts';
-import { addressUrl, openCatalog, openStore } from './app-drivers.ts';
-import type { FileCatalog } from './catalog/file-catalog.ts';
-import type { Config } from './config.ts';
-import type { RecordLoader } from './files/record-loader.ts';
-import type { Dependency } from './health.ts';
-import type { OldSystem } from './legacy/audit.ts';
-import { checkOldBucket } from './legacy/check.ts';
-import type { OldBucket } from './legacy/locate.ts';
-import type { MoveTools } from './legacy/move-file.ts';
-import type { ServedOldFiles } from './legacy/old-files.ts';
-import { openLog } from './log.ts';
-import { SettingsError } from './options/environment.ts';
-import type { BlobStore } from './storage/blob-store.ts';
-import { MemoryBudget } from './storage/memory-budget.ts';
+import { openAudit } from '../audit/open-audit.ts';
+import { addressUrl, openCatalog, openStore } from './drivers.ts';
+import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { Config } from '../config/config.ts';
+import type { RecordLoader } from '../files/record-loader.ts';
+import type { Dependency } from '../health.ts';
+import type { OldSystem } from '../legacy/audit.ts';
+import { checkOldBucket } from '../legacy/check.ts';
+import type { OldBucket } from '../legacy/locate.ts';
+import type { MoveTools } from '../legacy/move-file.ts';
+import type { ServedOldFiles } from '../legacy/old-files.ts';
+import { openLog } from '../log.ts';
+import { SettingsError } from '../config/options/environment.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { MemoryBudget } from '../storage/memory-budget.ts';
 
 /** The configured old bucket, if any, not connected yet. */
 export async function openOldBucket({ legacy }: Config): Promise<OldBucket | undefined> {
   if (legacy === undefined) return undefined;
-  const { S3ObjectReader } = await import('./storage/s3/object-reader.ts');
+  const { S3ObjectReader } = await import('../storage/s3/object-reader.ts');
   return { reader: new S3ObjectReader(legacy.s3), layouts: legacy.layouts, linkField: legacy.linkField };
 }
 
@@ -35,7 +35,7 @@ export async function openOldFiles(
 ): Promise<{ readonly files: ServedOldFiles; readonly dependency: Dependency } | undefined> {
   const bucket = await openOldBucket(config);
   if (bucket === undefined) return undefined;
-  const { ServedOldFiles } = await import('./legacy/old-files.ts');
+  const { ServedOldFiles } = await import('../legacy/old-files.ts');
   const { records, log, catalog } = parts;
   const own = hasSameName(config) ? parts.store : undefined;
   return {

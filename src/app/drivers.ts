@@ -1,19 +1,19 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { FileCatalog } from './catalog/file-catalog.ts';
-import type { Config } from './config.ts';
-import type { FilesContext } from './files/context.ts';
-import type { Authenticator } from './identity/authenticator.ts';
-import { NO_IDENTITY } from './identity/none.ts';
-import { CallLimits } from './rpc/call-limits.ts';
-import { makePrivateDir } from './private-files.ts';
-import { InboundBudget } from './rpc/inbound-budget.ts';
-import type { RequestHandler } from './rpc/listener.ts';
-import type { PartBounds } from './rpc/part-route.ts';
-import { SettingsError } from './options/environment.ts';
-import { directoryFault } from './setup-fault.ts';
-import type { BlobStore } from './storage/blob-store.ts';
+import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { Config } from '../config/config.ts';
+import type { FilesContext } from '../files/context.ts';
+import type { Authenticator } from '../identity/authenticator.ts';
+import { NO_IDENTITY } from '../identity/none.ts';
+import { CallLimits } from '../rpc/call-limits.ts';
+import { makePrivateDir } from '../private-files.ts';
+import { InboundBudget } from '../rpc/inbound-budget.ts';
+import type { RequestHandler } from '../rpc/listener.ts';
+import type { PartBounds } from '../rpc/part-route.ts';
+import { SettingsError } from '../config/options/environment.ts';
+import { directoryFault } from '../setup-fault.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
 
 // A driver is loaded only if it is chosen: the modules of the others would take a tenth of the process's memory.
 
@@ -23,9 +23,9 @@ export async function openAuthenticator({ identity }: Config, log: Logger): Prom
     case 'none':
       return NO_IDENTITY;
     case 'oidc':
-      return (await import('./identity/oidc.ts')).openOidc(identity.oidc, log);
+      return (await import('../identity/oidc.ts')).openOidc(identity.oidc, log);
     case 'mtls':
-      return (await import('./identity/mtls.ts')).openMtls(identity.mtls, log);
+      return (await import('../identity/mtls.ts')).openMtls(identity.mtls, log);
   }
 }
 
@@ -39,7 +39,7 @@ export async function openCatalog(
 ): Promise<FileCatalog> {
   switch (catalog.kind) {
     case 'sqlite': {
-      const { openSqliteCatalog } = await import('./catalog/sql/sqlite.ts');
+      const { openSqliteCatalog } = await import('../catalog/sql/sqlite.ts');
       const dir = settings.ASSET_DATA_DIR;
       const path = join(dir, 'catalog.sqlite');
       if (options.readOnly) tryDirectory(() => readIfThere(dir));
@@ -50,12 +50,12 @@ export async function openCatalog(
     case 'postgres':
       return openPostgres(catalog.url, settings.ASSET_POSTGRES_CONNECTIONS);
     case 'pocketbase':
-      return (await import('./catalog/pocketbase.ts')).openPocketBaseCatalog(catalog.pocketbase);
+      return (await import('../catalog/pocketbase.ts')).openPocketBaseCatalog(catalog.pocketbase);
   }
 }
 
 async function openPostgres(url: string, maxConnections: number): Promise<FileCatalog> {
-  const { openPostgresCatalog } = await import('./catalog/sql/postgres.ts');
+  const { openPostgresCatalog } = await import('../catalog/sql/postgres.ts');
   try {
     return openPostgresCatalog({ url, maxConnections });
   } catch (error) {
@@ -68,7 +68,7 @@ async function openPostgres(url: string, maxConnections: number): Promise<FileCa
 export async function openScanning({ settings }: Config): Promise<FilesContext['scanning']> {
   const address = settings.ASSET_CLAMD_ADDRESS;
   if (address === undefined) return undefined;
-  const { ClamdScanner } = await import('./scanning/clamd.ts');
+  const { ClamdScanner } = await import('../scanning/clamd.ts');
   return {
     scanner: new ClamdScanner(address, settings.ASSET_CLAMD_TIMEOUT),
     maxSizeBytes: settings.ASSET_CLAMD_MAX_SIZE,
@@ -88,12 +88,12 @@ export async function openStore(
   { inbound = new InboundBudget(), onChange = () => undefined }: Partial<PartBounds> = {},
 ): Promise<{ store: BlobStore; route?: RequestHandler }> {
   const { store: choice, settings } = config;
-  if (choice.kind === 's3') return { store: new (await import('./storage/s3.ts')).S3BlobStore(choice.s3) };
+  if (choice.kind === 's3') return { store: new (await import('../storage/s3.ts')).S3BlobStore(choice.s3) };
   const [{ FilesystemBlobStore }, { loadSigningKey }, { SignedUrls }, { blobRoute }] = await Promise.all([
-    import('./storage/filesystem.ts'),
-    import('./storage/filesystem/signing-key.ts'),
-    import('./storage/signed-url.ts'),
-    import('./rpc/blob-route.ts'),
+    import('../storage/filesystem.ts'),
+    import('../storage/filesystem/signing-key.ts'),
+    import('../storage/signed-url.ts'),
+    import('../rpc/blob-route.ts'),
   ]);
   makeDataDir(settings.ASSET_DATA_DIR);
   const given = settings.ASSET_URL_SIGNING_KEY;
