@@ -10,11 +10,11 @@ import { enveloped } from './support/raw-http2.ts';
 const MiB = 2 ** 20;
 const RPC = '/asset.v1.AssetService';
 
-/** Memory that all bombs of a test may cost while they last, in MiB; inflated they would be twenty times 256. */
+/** Memory that all bombs of a test may cost, in MiB; inflated they would take twenty times 256. */
 const ROOM_MIB = 400;
 const AT_ONCE = 20;
 
-/** Zeros that inflate to 256 MiB: members of gzip may follow each other. */
+/** Zeros that inflate to 256 MiB: gzip members may be concatenated. */
 const GZIP = Buffer.concat(Array.from({ length: 16 }, () => gzipSync(Buffer.alloc(16 * MiB))));
 const BROTLI = brotliCompressSync(Buffer.alloc(256 * MiB), {
   params: { [constants.BROTLI_PARAM_QUALITY]: 1, [constants.BROTLI_PARAM_LGWIN]: 16 },
@@ -30,14 +30,14 @@ describe('a message that inflates beyond the limit', () => {
 
   beforeAll(async () => {
     service = await startService();
-    // What the first calls of a service cost for good is no part of what a bomb does.
+    // The first calls of a service allocate memory that is not the bomb's.
     const client = clientOf(service.url);
     await Promise.all(Array.from({ length: 20 }, () => upload(client, new Uint8Array(MiB))));
   });
 
   afterAll(() => service?.dispose());
 
-  /** Sends a body over HTTP/2 and gives the headers and trailers of the answer, and its text. */
+  /** Sends a body over HTTP/2; returns headers, trailers and text of the response. */
   async function overHttp2(path: string, headers: Record<string, string>, body: Buffer) {
     const session = http2.connect(service.url);
     session.on('error', () => undefined);
@@ -58,7 +58,7 @@ describe('a message that inflates beyond the limit', () => {
     }
   }
 
-  /** Sends the same thing many times at once, while others work, and looks at the memory that it takes. */
+  /** Sends the same body many times at once, while another caller works, and checks the memory. */
   async function bounded(send: () => Promise<void>): Promise<void> {
     const before = residentMiB(service);
     let peak = before;
@@ -122,7 +122,7 @@ describe('a message that inflates beyond the limit', () => {
   });
 });
 
-/** A header of a tar archive whose only member says that it has this many bytes, in octal. */
+/** Header of a tar archive whose only member claims this size, in octal. */
 function tar(size: string): Buffer {
   const header = Buffer.alloc(512);
   header.write('a.bin');
@@ -134,7 +134,7 @@ function tar(size: string): Buffer {
   return header;
 }
 
-/** A file of an archive, as it stands in a ZIP. */
+/** A file of a ZIP archive. */
 function zipped(name: string, content: Buffer, sizes: { compressed: number; plain: number }): Buffer {
   const header = Buffer.alloc(30);
   header.write('PK\x03\x04');
@@ -164,7 +164,7 @@ function png(width: number, height: number, chunk: string, length: number, conte
 const ZEROS = deflateRawSync(Buffer.alloc(256 * MiB));
 const MAX = 0xffffffff;
 
-/** A detector that looks into what it inflates, and again into that, would come to no end with such files. */
+/** A detector that recursively inflates content would never finish with such files. */
 const NESTED = Array.from({ length: 200 }).reduce<Buffer>((inner) => gzipSync(inner), Buffer.from('x'));
 
 const BOMBS: [string, string, Buffer][] = [

@@ -16,7 +16,7 @@ import { startService, type Service } from '../support/service.ts';
 
 const SECRET = 'what lies outside of the data directory';
 
-/** All that lies in a directory, with what it says. */
+/** All files in a directory, with their content. */
 async function contentsOf(dir: string): Promise<Record<string, string>> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
   const files = entries.map(async (entry) => {
@@ -195,7 +195,7 @@ describe('the route of the blobs', () => {
     await setup?.dispose();
   });
 
-  /** What is answered to a request whose target is sent byte by byte as it is. */
+  /** Response to a request whose target is sent byte by byte. */
   function answerTo(target: string, method: string): Promise<string> {
     return new Promise((resolve) => {
       let text = '';
@@ -208,7 +208,7 @@ describe('the route of the blobs', () => {
     });
   }
 
-  /** The answer tells neither what is outside nor where anything is. */
+  /** The response reveals neither what is outside nor any path. */
   function tellsNothing(answer: string): void {
     expect(answer).not.toContain(SECRET);
     expect(answer).not.toContain(dir);

@@ -9,19 +9,19 @@ import { clientOf, download, randomContent, upload } from '../e2e/support/calls.
 import { residentMiB } from './support/others.ts';
 import { enveloped } from './support/raw-http2.ts';
 
-/** Of the run, or the one whose failure is to be seen again. */
+/** Seed of the run; set it to reproduce a failure. */
 const seed = Number(process.env['ASSET_TEST_SEED'] ?? Date.now() % 2 ** 31);
 
-/** What a caller may never see of the service. */
+/** Internal details that a caller may never see. */
 const INTERNAL = /node_modules|\.[jt]s:\d|\n\s+at |\/tmp\/|\/home\/|file:\/\/|ECONN|ENOENT|sqlite/i;
 
 /**
- * What the framework itself says over gRPC-Web and Connect of bytes that are no message, with the code INTERNAL that gRPC has for
- * it and before anything of the service sees the call.
+ * Messages of the framework for unreadable bytes over gRPC-Web and Connect, with gRPC's code INTERNAL, before the
+ * service sees the call.
  */
 const UNREADABLE = /parse (binary|json)|compressed envelope|protocol error|premature|promised/;
 
-/** Maximum time that an answer may take, in milliseconds; there is nothing to do for it. */
+/** Maximum response time in milliseconds; these calls do no work. */
 const PATIENCE_MS = 20_000;
 
 const TYPES = [
@@ -51,7 +51,7 @@ function sampleOf(schema: DescMessage): Uint8Array {
   return toBinary(schema, create(schema, fields));
 }
 
-/** A message of every RPC that says something, to be damaged. */
+/** A valid message of every RPC, to be damaged. */
 const SAMPLES = new Map<string, Uint8Array>(methods.map((method) => [method.name, sampleOf(method.input)]));
 
 interface Answer {
@@ -60,7 +60,7 @@ interface Answer {
   readonly headers: Readonly<Record<string, unknown>>;
 }
 
-/** Sends a request over HTTP/2 and waits for its end, however it comes. */
+/** Sends a request over HTTP/2 and waits for its end in any form. */
 function ask(
   session: http2.ClientHttp2Session,
   headers: http2.OutgoingHttpHeaders,
@@ -84,7 +84,7 @@ function ask(
   });
 }
 
-/** Holds an answer to what is promised of every one: no fault of the service, and nothing of its inside. */
+/** Checks a response: no fault of the service, no internal details. */
 function judge(answer: Answer | 'reset'): void {
   if (answer === 'reset') return;
   const { status, text, headers } = answer;
@@ -96,7 +96,7 @@ function judge(answer: Answer | 'reset'): void {
     /grpc-status: ?(2|13)\b/.test(text) ||
     ['2', '13'].includes(String(headers['grpc-status'])) ||
     status === 500;
-  // An error of the service, or of its framework, has a reason anyway.
+  // An error of the service or its framework always has a reason.
   const hasReason = /details/.test(text) || headers['grpc-status-details-bin'] !== undefined;
   expect({ fault: fault && !hasReason && !unreadable, all: fault ? all : '' }).toEqual({
     fault: false,
@@ -243,7 +243,7 @@ describe(`fuzzed bytes (ASSET_TEST_SEED=${seed})`, () => {
           socket.on('data', (data) => (got += data.toString('latin1')));
           socket.on('error', () => undefined);
           socket.on('close', () => resolve(got));
-          // What is no end for the service yet, such as half a preface, it need not answer.
+          // Incomplete input, such as half a preface, needs no answer.
           setTimeout(() => socket.destroy(), 200).unref();
         });
         expect(said).not.toMatch(INTERNAL);

@@ -23,7 +23,7 @@ const GOOD = [
   'files.example',
 ];
 
-/** How a page may ask, by name: the path, the type of the body, the body. */
+/** Requests that a page can make: path, content type, body. */
 const WAYS: readonly [string, string, Buffer][] = [
   ['/asset.v1.AssetService/ListFiles', 'application/json', Buffer.from('{}')],
   ['/asset.v1.AssetService/ListFiles', 'application/proto', Buffer.alloc(0)],
@@ -44,7 +44,7 @@ describe('a page whose name leads to the loopback, while nobody is asked who the
 
   afterAll(() => service?.dispose());
 
-  /** The whole answer to a request, as text: status, headers, body, trailers. */
+  /** The whole response as text: status, headers, body, trailers. */
   const overHttp1 = (host: string, path: string, type: string, body: Buffer, method = 'POST') =>
     new Promise<string>((resolve, reject) => {
       const options = { port: service.port, method, path, headers: { host, 'content-type': type } };
@@ -89,7 +89,7 @@ describe('a page whose name leads to the loopback, while nobody is asked who the
     async (path, type, body) => {
       for (const host of EVIL) expect(await overHttp2(host, path, type, body)).toMatch(REFUSED);
       for (const host of GOOD) expect(await overHttp2(host, path, type, body)).not.toMatch(REFUSED);
-      // gRPC is HTTP/2 alone.
+      // gRPC needs HTTP/2.
       if (type === 'application/grpc' || path.includes('reflection')) return;
       for (const host of EVIL) expect(await overHttp1(host, path, type, body)).toMatch(REFUSED);
       for (const host of GOOD) expect(await overHttp1(host, path, type, body)).not.toMatch(REFUSED);

@@ -21,7 +21,7 @@ import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 
-/** Everybody who tries. `alice` owns the files; nobody of the others is told of them but by a role. */
+/** The callers. `alice` owns the files; the others have access only through roles. */
 const CALLERS: Record<string, { readonly sub: string; readonly scope?: string; readonly endUser?: string }> =
   {
     alice: { sub: 'alice' },
@@ -48,7 +48,7 @@ const MAY = {
   update: [...OWN, 'the role write', ADMIN],
   delete: [...OWN, 'the role delete', ADMIN],
 };
-/** Who may be told that there is no such file: who may do it with every file. */
+/** Callers that may be told that a file does not exist: those who may do the action with every file. */
 const ALWAYS = {
   read: ['the role read', ADMIN],
   update: ['the role write', ADMIN],
@@ -120,7 +120,7 @@ describe('a file of alice, over every RPC', () => {
     return upload(client, content, { file: { owner: 'alice', name: 'secret.txt', ...file }, ...as(ADMIN) });
   }
 
-  /** A file that is as the target says. */
+  /** A file in the state of the target. */
   async function newFile(target: Target): Promise<string> {
     if (target === 'missing') return MISSING;
     const { id } = await make();
@@ -128,7 +128,7 @@ describe('a file of alice, over every RPC', () => {
     return id;
   }
 
-  /** What a call came to: what `seen` makes of its answer, or the reason of its failure. */
+  /** The outcome of a call: `seen` of its response, or the reason of its error. */
   async function outcome<T>(call: Promise<T>, seen: (answer: T) => string = () => 'ok'): Promise<string> {
     let failed = false;
     const said = await call.then(seen, () => ((failed = true), ''));
@@ -137,7 +137,7 @@ describe('a file of alice, over every RPC', () => {
 
   type Attempt = (fileId: string, name: string) => Promise<string>;
 
-  /** Holds every caller with every target to what is expected, all in one table. */
+  /** Compares every caller and target with the expected outcome in one table. */
   async function matrix(
     rpc: string,
     changes: boolean,
@@ -156,7 +156,7 @@ describe('a file of alice, over every RPC', () => {
     expect(found).toEqual(wanted);
   }
 
-  /** What whoever may do it is told of each target, and everybody else by one answer. */
+  /** The expected outcome per target for permitted callers; all others get one answer. */
   const told =
     (action: 'read' | 'update' | 'delete', { live = 'ok', deleted = 'ok' }) =>
     (name: string, target: Target) => {
@@ -348,7 +348,7 @@ describe('a file of alice, over every RPC', () => {
   describe('and given away', () => {
     const large = randomContent(300 * 1024);
 
-    /** What each way to repeat an upload tells its caller of the file. */
+    /** What each way to repeat an upload tells its caller about the file. */
     async function repeats(uploadId: string, requestId: string, name: string) {
       const again = { file: { owner: 'alice', name: 'mine' }, requestId };
       const end = { firstMessage: { case: 'uploadId' as const, value: uploadId }, finishWrite: true };
@@ -528,7 +528,7 @@ describe('a file of alice, over every RPC', () => {
   });
 });
 
-/** The reason in the status of one item of a batch, whose details are packed. */
+/** The reason in the status of a batch item, whose details are packed. */
 function infoIn(status: { readonly details: readonly { readonly value: Uint8Array }[] } | undefined): string {
   return Buffer.concat(status?.details.map(({ value }) => value) ?? []).toString('latin1');
 }

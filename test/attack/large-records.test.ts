@@ -26,7 +26,7 @@ describe('records as large as they may be', () => {
   let client: AssetClient;
 
   beforeAll(async () => {
-    // Its catalog works within the process, and holds up all others.
+    // Its catalog runs in the process and blocks all others.
     setup = await EMBEDDED.open();
     service = await startService(setup.env);
     client = createClient(
@@ -84,7 +84,7 @@ describe('records as large as they may be', () => {
       const lists = await Promise.all(Array.from({ length: 8 }, list));
       for (const seen of lists) expect(new Set(seen)).toEqual(made);
     });
-    // Eight lists of all of them at once came to 941 MiB.
+    // Eight concurrent lists of all records took 941 MiB before.
     expect(residentMiB(service) - before).toBeLessThan(400);
   });
 });

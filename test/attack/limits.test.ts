@@ -51,7 +51,7 @@ describe('one caller', () => {
     return { headers: { authorization: `Bearer ${await issuer.token({ sub, scope: 'asset:admin' })}` } };
   }
 
-  /** Failures of so many calls at once. */
+  /** The failures of this many concurrent calls. */
   async function failuresOf(count: number, call: () => Promise<unknown>): Promise<Failure[]> {
     const calls = Array.from({ length: count }, async () => {
       const pending = call();
@@ -79,7 +79,7 @@ describe('one caller', () => {
     }
     await client.listFiles({}, modest);
     expect(await healthOf(service.url)).toBe('SERVING');
-    // What it writes is counted apart.
+    // Writes are counted separately.
     await upload(client, randomContent(10), greedy);
     await sleep(Math.max(...failures.map(({ retryMs = 0 }) => retryMs)));
     await eventually(() => client.listFiles({}, greedy));
@@ -176,7 +176,7 @@ describe('one caller', () => {
       ]) {
         await expect(client.listFiles({}, options)).resolves.toBeDefined();
       }
-      // Another person with a bad token is told so, and not that somebody else had one.
+      // Another person with a bad token gets that error, not the first person's limit.
       expect(
         await failureOf(client.listFiles({}, await callFor(bff, { sub: 'carl', exp: 1 }))),
       ).toMatchObject({

@@ -11,7 +11,7 @@ onRecordAuthWithPasswordRequest((e) => { $app.store().set('logins', ($app.store(
 routerAdd('GET', '/logins', (e) => e.json(200, { logins: $app.store().get('logins') || 0 }));
 `;
 
-/** Texts of which each character takes room, or means something, in a query. */
+/** Texts whose characters are long or special in a query. */
 const HOSTILE: Record<string, string> = {
   quotes: '"',
   apostrophes: "'",
@@ -25,7 +25,7 @@ const HOSTILE: Record<string, string> = {
   parentheses: '(',
 };
 
-/** What a caller must not be able to bring about: an outage, a fault, or another try. */
+/** What a caller must not be able to cause: an outage, a fault, or a retry. */
 const FAULTS = /^(UNAVAILABLE|INTERNAL|UNKNOWN|DEADLINE_EXCEEDED|DATA_LOSS)$/;
 
 describe.each([EMBEDDED, POCKETBASE, POSTGRES])('nothing that a caller sends is an outage: $name', (kind) => {
@@ -52,7 +52,7 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('nothing that a caller sends is 
     await pocketbase?.dispose();
   });
 
-  /** How a call ends: `ok`, or its error, which is none of a fault. */
+  /** The outcome of a call: `ok`, or an error that is not a fault. */
   async function harmless(call: Promise<unknown>): Promise<'ok' | Failure> {
     const result = await call.then(
       () => 'ok' as const,
@@ -64,7 +64,7 @@ describe.each([EMBEDDED, POCKETBASE, POSTGRES])('nothing that a caller sends is 
     return result;
   }
 
-  /** The same in JSON, which takes texts that Protobuf does not. */
+  /** The same in JSON, which accepts texts that Protobuf does not. */
   async function harmlessJson(method: string, message: object): Promise<void> {
     const answer = await fetch(`${service.url}/asset.v1.AssetService/${method}`, {
       method: 'POST',

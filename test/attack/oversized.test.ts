@@ -23,7 +23,7 @@ const FAST = { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } };
 const long = (length: number) => 'a'.repeat(length);
 const ID = 'abcdefghijklmno';
 
-/** Calls with too much of one thing each, and the reasons that they may be refused for. */
+/** Calls with too much of something, and the permitted reasons of the refusal. */
 const CALLS: Record<string, [call: (client: AssetClient) => Promise<unknown>, ...reasons: string[]]> = {
   'a file id': [(client) => client.getFile({ fileId: long(MiB) }), 'MESSAGE_TOO_LARGE'],
   'an upload id': [(client) => client.getUpload({ uploadId: long(MiB) }), 'MESSAGE_TOO_LARGE'],
@@ -137,7 +137,7 @@ describe('too much of', () => {
     ['application/proto', 4_000],
   ])('nesting is refused (%s, %d levels)', async (type, levels) => {
     await whileOthersWork(service, async () => {
-      // A google.protobuf.Value that is a list of one Value, and so on.
+      // A google.protobuf.Value that is a list of one Value, nested.
       let value: Buffer = Buffer.from([0x08, 0x00]);
       for (let i = 0; i < levels && value.length < 3 * MiB; i++) value = field(6, field(1, value));
       const entry = Buffer.concat([field(1, Buffer.from('x')), field(2, value)]);
@@ -147,7 +147,7 @@ describe('too much of', () => {
       const answer = await post(service.url, '/asset.v1.AssetService/StartUpload', type, message);
       expect(answer).toMatch(/maximum(%20| )recursion(%20| )depth/);
       expect(answer).not.toMatch(/RangeError|\.ts:/);
-      // Over Connect the framework itself answers, and gives no reason.
+      // Over Connect the framework answers, without a reason.
       if (type === 'application/grpc') expect(answer).toContain('grpc-status-details-bin');
     });
   });
@@ -211,14 +211,14 @@ describe('too much of', () => {
   });
 });
 
-/** The number of the field of a file that holds its attributes. */
+/** Field number of a file's attributes. */
 function numberOfAttributes(): number {
   const uploadSpec = AssetService.method.startUpload.input.fields[0]!;
   const file = uploadSpec.message!.fields.find(({ localName }) => localName === 'file')!;
   return file.message!.fields.find(({ localName }) => localName === 'attributes')!.number;
 }
 
-/** A field whose value has a length. */
+/** A length-delimited field. */
 function field(number: number, value: Buffer): Buffer {
   const length: number[] = [];
   let rest = value.length;
@@ -226,7 +226,7 @@ function field(number: number, value: Buffer): Buffer {
   return Buffer.concat([Buffer.from([(number << 3) | 2, ...length, rest]), value]);
 }
 
-/** All that comes back for a unary call, as text. */
+/** The whole response of a unary call, as text. */
 function post(
   url: string,
   path: string,

@@ -9,10 +9,10 @@ import { residentMiB, until, whileOthersWork } from './support/others.ts';
 const MiB = 2 ** 20;
 const PART_BYTES = 8 * MiB;
 const STREAMS = 100;
-/** Memory that the attack may cost, in MiB: what one connection may send ahead, and the calls themselves. */
+/** Memory that the attack may cost, in MiB: what one connection may send in advance, and the calls themselves. */
 const ROOM_MIB = 250;
 
-/** One PUT of a part: its status once it is answered, 0 if it was cut off. */
+/** One PUT of a part: its status, or 0 if it was cut off. */
 interface Put {
   status: number | undefined;
   /** Sends a byte. */

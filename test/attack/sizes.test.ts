@@ -10,9 +10,9 @@ import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 
 const MiB = 2 ** 20;
-/** A file that takes more than one part of the store, where the store wants 5 MiB of a part. */
+/** A file larger than one part of the store, whose minimum is 5 MiB. */
 const SAID = 6 * MiB;
-/** The maximum size of the usage `small`, over a part too. */
+/** Maximum size of the usage `small`; also larger than a part. */
 const SMALL = 7 * MiB;
 
 describe.each([EMBEDDED, POSTGRES])('a size that lies, on $name', (kind) => {
@@ -21,7 +21,7 @@ describe.each([EMBEDDED, POSTGRES])('a size that lies, on $name', (kind) => {
   let service: Service;
   let client: AssetClient;
   let before: string[];
-  /** Uploads of several calls that the test began. */
+  /** Resumable uploads that the test began. */
   const started: string[] = [];
 
   beforeAll(async () => {
@@ -50,9 +50,9 @@ describe.each([EMBEDDED, POSTGRES])('a size that lies, on $name', (kind) => {
   });
 
   afterEach(async () => {
-    // What came before the lie can be gone on with, until the upload is cancelled or its time is over.
+    // The bytes before the excess can be continued until the upload is cancelled or expires.
     for (const uploadId of started) await client.cancelUpload({ uploadId }).catch(() => undefined);
-    // What was refused is gone with the answer, or as soon as its connection is seen to have ended.
+    // Refused bytes are removed with the response, or when the end of the connection is noticed.
     await eventually(async () => expect((await setup.blobs()).sort()).toEqual(before), 20_000);
   });
 
@@ -84,7 +84,7 @@ describe.each([EMBEDDED, POSTGRES])('a size that lies, on $name', (kind) => {
     if (finish) yield { writeOffset: BigInt(sizeBytes), finishWrite: true };
   }
 
-  /** The ways to send a file of `sizeBytes` of which `said` is said. */
+  /** The ways to send a file of `sizeBytes` that declares `said`. */
   const WAYS = {
     Upload: (said: Said, sizeBytes: number) => {
       const { file, ...size } = described(said);
@@ -152,14 +152,14 @@ describe.each([EMBEDDED, POSTGRES])('a size that lies, on $name', (kind) => {
     ])('is refused by the store where %s comes', async (_what, more) => {
       const { uploadId, parts } = await start();
       const body = randomContent(5 * MiB + more);
-      // An S3 signs the length, and some wait long for one that does not come.
+      // S3 signs the length, and some stores wait long for missing bytes.
       for (const sent of setup.bucket ? [body] : [body, new Blob([body]).stream()]) {
         const status = await fetch(parts[0]!.url, {
           ...{ method: 'PUT', headers: parts[0]!.headers, body: sent, duplex: 'half' },
           signal: AbortSignal.timeout(5_000),
         }).then(
           (answer) => answer.status,
-          // The store hung up while there was more to send, or waits for what does not come.
+          // The store closed the connection early, or waits for missing bytes.
           () => 400,
         );
         expect(status).toBeGreaterThanOrEqual(400);

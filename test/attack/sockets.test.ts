@@ -38,17 +38,17 @@ const MiB = 2 ** 20;
 const RPC = '/asset.v1.AssetService';
 const GET_FILE = `${RPC}/GetFile`;
 
-/** Settings that make the service lose its patience within a test. */
+/** Settings with short timeouts. */
 const IMPATIENT = {
   ASSET_LIMIT_BODY_TIME: '5',
   ASSET_LIMIT_IDLE_TIME: '6',
   ASSET_UPLOAD_STALL_TIMEOUT: '5',
 };
 
-/** Memory that an attack may cost while it lasts, in MiB: the bounds of uploads and windows, and what V8 has not cleared yet. */
+/** Memory that an attack may cost, in MiB: the limits of uploads and windows, and garbage. */
 const ROOM_MIB = 400;
 
-/** Raw connections of HTTP/1.1, each with `start` sent. */
+/** Raw HTTP/1.1 connections, each with `start` sent. */
 function openSockets(port: number, count: number, start: string): Socket[] {
   return Array.from({ length: count }, () => {
     const socket = connect(port, '127.0.0.1');
@@ -59,7 +59,7 @@ function openSockets(port: number, count: number, start: string): Socket[] {
   });
 }
 
-/** Sends a byte on each of the sockets now and then until all are closed. */
+/** Sends a byte on each socket now and then until all are closed. */
 async function drip(sockets: readonly Socket[], byte: string): Promise<void> {
   const timer = setInterval(() => {
     for (const socket of sockets) if (socket.writable) socket.write(byte);
@@ -129,7 +129,7 @@ describe('hostile connections', () => {
       await whileOthersWork(service, async () => {
         const head = `POST ${RPC}/Upload HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/connect+proto\r\nconnect-protocol-version: 1\r\ncontent-length: 1000000\r\n\r\n`;
         const sockets = openSockets(service.port, 20, head);
-        // The length of a message of which a byte comes now and then.
+        // The length of a message whose bytes arrive slowly.
         for (const socket of sockets) socket.write(Buffer.from([0, 0, 1, 0, 0]));
         await drip(sockets, 'a');
       });
@@ -340,7 +340,7 @@ describe('hostile connections', () => {
       const gone = () => new Set(raw.frames.filter(isEnd).map(({ streamId }) => streamId));
       await until(() => ids.every((id) => gone().has(id)), 'the service ends the streams', 60_000);
       expect(residentMiB(service) - before).toBeLessThan(ROOM_MIB);
-      // A socket that is not read shows its end only when it is.
+      // A socket shows its end only when it is read.
       await until(
         () => {
           for (const socket of sockets) if (socket.writable) socket.write('\r\n');
@@ -376,9 +376,9 @@ describe('many connections', () => {
 
 describe('many connections over TLS', () => {
   const PER_ADDRESS = 10;
-  /** Addresses of the loopback that an attacker and others call from. */
+  /** Loopback addresses of the attacker and of others. */
   const [ATTACKER, OTHER] = ['127.0.0.2', '127.0.0.1'];
-  /** The first bytes of a ClientHello that does not go on. */
+  /** The first bytes of an incomplete ClientHello. */
   const HALF_HELLO = Buffer.from('160301020001000001fc0303', 'hex');
 
   let dir: string;
@@ -389,7 +389,7 @@ describe('many connections over TLS', () => {
     const authority = await Authority.create(dir, 'authority');
     const { certPath, keyPath } = await authority.issue('server');
     service = await startService({
-      // Long enough to look at connections that wait, also on a slow machine.
+      // Long enough to check waiting connections on a slow machine.
       ASSET_LIMIT_BODY_TIME: '15',
       ASSET_TLS_CERT: certPath,
       ASSET_TLS_KEY: keyPath,
@@ -403,7 +403,7 @@ describe('many connections over TLS', () => {
     await removeDir(dir);
   });
 
-  /** Makes `count` connections from an address that send these bytes, and no more. */
+  /** Opens `count` connections from an address that send these bytes only. */
   function open(localAddress: string, count: number, start?: Buffer): Socket[] {
     return Array.from({ length: count }, () => {
       const socket = connect({ host: '127.0.0.1', port: service.port, localAddress });
@@ -414,7 +414,7 @@ describe('many connections over TLS', () => {
     });
   }
 
-  /** True if a caller from an address comes to speak to the service. */
+  /** True if a caller from an address can reach the service. */
   function getsIn(localAddress: string): Promise<boolean> {
     return new Promise((resolve) => {
       const options = { host: '127.0.0.1', port: service.port, localAddress, rejectUnauthorized: false };
@@ -437,7 +437,7 @@ describe('many connections over TLS', () => {
         () => sockets.filter((socket) => socket.closed).length >= 4 * PER_ADDRESS,
         'the service closes what is too many',
       );
-      // The others wait for their handshake yet, and their places count.
+      // The others still wait for their handshake, and count.
       expect(await getsIn(ATTACKER)).toBe(false);
       expect(await getsIn(OTHER)).toBe(true);
       await until(() => allClosed(sockets), 'the service closes what makes no handshake', 60_000);

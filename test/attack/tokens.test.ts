@@ -14,7 +14,7 @@ import { rawCall } from './support/raw-call.ts';
 
 type Claims = Readonly<Record<string, unknown>>;
 
-/** Time in which the service finds out by itself what has become of the issuer's keys. */
+/** How long the service may take to notice changes of the issuer's keys. */
 const PATIENCE_MS = 20_000;
 
 const now = () => Math.floor(Date.now() / 1000);
@@ -24,7 +24,7 @@ describe('a token', () => {
   let issuer: Issuer;
   let service: Service;
   let stranger: IssuerKey;
-  /** Where a forger shows keys of its own. */
+  /** Where a forger publishes its own keys. */
   let evil: Server;
   let evilUrl: string;
   let evilFetches = 0;
@@ -65,13 +65,13 @@ describe('a token', () => {
 
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
-  /** The claims of a good token, for tokens that no library would make. */
+  /** The claims of a valid token, for tokens that no library would make. */
   const claims = (more: Claims = {}) => ({
     ...{ iss: issuer.url, aud: AUDIENCE, sub: 'worker', iat: now(), exp: now() + 300, scope: 'asset:admin' },
     ...more,
   });
 
-  /** Signs with the RSA public key of the issuer as if it were a shared secret. */
+  /** Signs with the issuer's RSA public key as a shared secret. */
   async function confused(secretOf: 'pem' | 'jwk'): Promise<string> {
     const { jwk, kid } = issuer.key;
     const pem = await exportSPKI((await importJWK(jwk, 'RS256')) as CryptoKey);
@@ -81,7 +81,7 @@ describe('a token', () => {
 
   const forged = (header: Claims) => sign(claims(), stranger, header);
 
-  /** How a token is wrong, and what its caller is told. */
+  /** How a token is invalid, and the caller's error. */
   const WRONG: readonly [string, string, () => Promise<string> | string][] = [
     ['signed by somebody else', 'signature', () => forged({})],
     [
@@ -179,7 +179,7 @@ describe('a token', () => {
             for await (const _ of client.downloadFile({ fileId: 'aaaaaaaaaaaaaaa' }, { headers }));
           },
         ],
-        // A client stream does not go over gRPC-Web.
+        // gRPC-Web has no client streams.
         ...(transport.startsWith('gRPC-Web')
           ? []
           : ([['client stream', () => client.upload(messages(), { headers })]] as const).map(
@@ -226,7 +226,7 @@ describe('a token', () => {
     const file = { owner: 'worker' };
     const large = { file, headers: bearer(await good()) };
     const { id: fileId } = await upload(clientOver('gRPC'), randomContent(32 * 2 ** 20), large);
-    // The leeway for clocks is five seconds.
+    // The permitted clock skew is five seconds.
     const ending = { exp: now() - 2 };
     const [own, bff, ann] = await Promise.all([
       good(ending),
@@ -409,7 +409,7 @@ describe('a token', () => {
     const old = await good();
     await call(bearer(old));
     await issuer.rotate(true);
-    // The new key is known when it is needed, and the old one stays as long as the issuer shows it.
+    // The new key works when needed, and the old one as long as the issuer publishes it.
     await eventually(() => good().then((token) => call(bearer(token))), PATIENCE_MS);
     await call(bearer(old));
     await issuer.rotate();
@@ -430,7 +430,7 @@ describe('a token', () => {
     const unknown = await sign(claims(), await makeKey('newer'));
     await issuer.goDown();
     try {
-      // Until the cooldown is over the keys of a moment ago are believed to be all there are.
+      // During the cooldown the last keys count as complete.
       await eventually(async () => {
         const failure = await refused(bearer(unknown));
         expect(failure).toMatchObject({ code: 'UNAVAILABLE', reason: 'IDENTITY_UNAVAILABLE' });

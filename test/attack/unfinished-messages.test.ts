@@ -14,10 +14,10 @@ import { enveloped, frame, FRAME } from './support/raw-http2.ts';
 const MiB = 2 ** 20;
 const RPC = '/asset.v1.AssetService';
 
-/** What a few hundred streams and their answers may cost beside the bytes of their messages, in MiB. */
+/** Cost of a few hundred streams and their responses besides the message bytes, in MiB. */
 const ROOM_MIB = 150;
 
-/** A call whose body begins and does not end, over HTTP/2. Tells how it was answered. */
+/** A call over HTTP/2 whose body begins and never ends. Returns the response. */
 function begin(
   session: http2.ClientHttp2Session,
   path: string,
@@ -48,7 +48,7 @@ function begin(
   return { answered: () => done, answer };
 }
 
-/** The beginning of a message of 4 MiB in an envelope. */
+/** The start of a message of 4 MiB in an envelope. */
 function half(bytes: number): Buffer {
   const head = Buffer.alloc(5 + bytes);
   head.writeUInt32BE(4 * MiB - 1, 1);
@@ -80,7 +80,7 @@ describe('messages that nobody ends', () => {
       const calls = sessions.flatMap((session) =>
         Array.from({ length: 300 }, () => begin(session, `${RPC}/GetFile`, type, body)),
       );
-      // All but a few: Node.js now and then keeps the answer to the first stream of a busy connection.
+      // Most of them: Node.js sometimes keeps the response to the first stream of a busy connection.
       const isOver = () => calls.filter((call) => call.answered()).length >= calls.length - 10;
       await until(isOver, 'the service answers', 60_000);
       expect(residentMiB(service) - before).toBeLessThan(ROOM_MIB);
@@ -103,7 +103,7 @@ describe('messages that nobody ends', () => {
       expect(refused.map((answer) => answer['grpc-status'])).toContain('8');
       expect(residentMiB(service) - before).toBeLessThan(64 + ROOM_MIB);
       session.destroy();
-      // What was held is given back, so the next one is read.
+      // The held bytes were released, so the next message is read.
       await eventually(async () => {
         const failure = await failureOf(
           clientOf(service.url).uploadChunk({

@@ -12,7 +12,7 @@ import { EMBEDDED, POSTGRES, type Setup } from '../e2e/support/setups.ts';
 import { startService, type Service } from '../support/service.ts';
 import { sharedVersityGW } from '../support/shared-servers.ts';
 
-/** What a store says to a request that it does not permit, or that makes no sense. */
+/** Statuses of a store for requests that are forbidden or invalid. */
 const REFUSED = [400, 403];
 
 const versitygw = sharedVersityGW();
@@ -51,7 +51,7 @@ describe.each(STORES)('signed URLs of $name', ({ open }) => {
     await setup?.dispose();
   });
 
-  /** The status of a request that is sent as it is, with any header and any path. */
+  /** The status of a request with any header and any path, sent unchanged. */
   function status(
     url: string,
     options: { method?: string; headers?: OutgoingHttpHeaders; path?: string } = {},
@@ -84,13 +84,13 @@ describe.each(STORES)('signed URLs of $name', ({ open }) => {
         (query: URLSearchParams) => query.set(name, flipped),
         (query: URLSearchParams) => query.set(name, ''),
         (query: URLSearchParams) => query.delete(name),
-        // Some stores take the first of two parameters of the signature itself; with the true one first nothing has changed.
+        // Some stores use the first of two parameters; if that is the right one, nothing changed.
         (query: URLSearchParams) =>
           name.startsWith('X-Amz-') ? query.delete(name) : query.append(name, flipped),
       ]) {
         const tampered = new URL(text);
         change(tampered.searchParams);
-        // What makes no sense at all, such as a date that is none, some distinguish from what is not permitted.
+        // Some stores distinguish invalid values, such as a wrong date, from forbidden ones.
         expect([tampered.search, REFUSED.includes(await status(tampered.href))]).toEqual([
           tampered.search,
           true,
@@ -128,7 +128,7 @@ describe.each(STORES)('signed URLs of $name', ({ open }) => {
     const text = await url();
     const mine = new URL(text);
     const theirs = new URL(await urlOf(client, other.id));
-    // Where the path says what is granted, it goes with the parameters of the other file.
+    // If the path contains the grant, it is used with the parameters of the other file.
     const [path, query] = [theirs.pathname, mine.search];
     if (setup.bucket) {
       expect(await status(text, { path: path + query })).toBe(403);

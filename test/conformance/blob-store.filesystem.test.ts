@@ -14,7 +14,7 @@ import { describeBlobStore } from './blob-store.suite.ts';
 async function open(): Promise<OpenedStore> {
   const parent = await makeDir('blobs');
   const dir = join(parent, 'store');
-  // Its URLs are served by the service, by this route.
+  // The service serves its URLs by this route.
   const listener = await listen({ host: '127.0.0.1', port: 0 });
   const urls = new SignedUrls(`http://127.0.0.1:${listener.port}`, randomBytes(32));
   const store = new FilesystemBlobStore(dir, urls);

@@ -9,7 +9,10 @@ import { describeTrouble } from './blob-store/trouble.ts';
 import { describeWholeBlobs } from './blob-store/whole-blobs.ts';
 import { describeWriting } from './blob-store/writing.ts';
 
-/** Holds a driver to the contract in `src/storage/blob-store.ts`. What it cannot do it names, with the reason. */
+/**
+ * Tests a driver against the contract in `src/storage/blob-store.ts`. A driver lists what it cannot do, with the
+ * reason.
+ */
 export function describeBlobStore(driver: Driver): void {
   describe(`blob store ${driver.name}`, () => {
     let open: OpenedStore;

@@ -6,7 +6,7 @@ import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
 import { createFile, getFile, newFile, newId, outcomes, plain, reserve } from './file-catalog/subject.ts';
 
-/** A product that kept its files in PocketBase long before the service came. */
+/** A product that kept its files in PocketBase before the service. */
 describe('file catalog: pocketbase with a collection that exists', () => {
   let server: PocketBaseServer;
   let admin: PocketBase;
@@ -265,10 +265,10 @@ describe('file catalog: pocketbase with a collection that exists', () => {
     });
     const changed = await catalog.update(file.id, seen.revision, { name: 'new' });
     expect(changed).toMatchObject({ name: 'new', attributes: { width: 2 } });
-    // A link that callers never see counts as well.
+    // A hidden link counts too.
     await admin.collection('files').update(file.id, { url: 'https://elsewhere.example.com/x' });
     expect(await catalog.purge(file.id, changed.revision)).toBe(false);
-    // Guests still write as the rules let them, and the service's fields stay out of their reach.
+    // Guests still write as the rules permit, but not the service's fields.
     const response = await fetch(`${server.url}/api/collections/files/records/${oldIds[9]}`, {
       method: 'PATCH',
       headers: { 'content-type': 'application/json' },
@@ -289,7 +289,7 @@ describe('file catalog: pocketbase with a collection that exists', () => {
     expect(results.filter((result) => result === 'ok')).toHaveLength(1);
     expect(results.filter((result) => result === 'CONCURRENT_CHANGE')).toHaveLength(19);
     expect((await getFile(catalog, id)).attributes.width).toBe(100 + results.indexOf('ok'));
-    // The first location stays where it was.
+    // The first location stays.
     expect((await admin.collection('files').getOne(id)).document).toMatch(/^old_/);
   });
 
@@ -330,7 +330,7 @@ describe('file catalog: pocketbase with a collection that exists', () => {
   });
 
   it('logs in again when its login is revoked, and never reads as a guest', async () => {
-    // A new password makes every token of before worthless; the collection is public, so guests would see some of it.
+    // A new password invalidates all earlier tokens; the collection is public, so guests would see a part of it.
     const file = await createFile(catalog, mine());
     const revoke = async () => {
       const { items } = await admin.collection('_superusers').getList(1, 1);
@@ -339,7 +339,7 @@ describe('file catalog: pocketbase with a collection that exists', () => {
       await admin.collection('_superusers').authWithPassword(server.email, server.password);
     };
     const one = openPocketBaseCatalog(options());
-    // Guests see no hidden field, so that the revision would be another.
+    // Guests see no hidden fields, so the revision would differ.
     const expectWhole = (record: FileRecord | undefined) => expect(record?.revision).toBe(file.revision);
     const filter = { createTimeFrom: file.createTime };
     const reads: (() => Promise<unknown>)[] = [
@@ -356,7 +356,7 @@ describe('file catalog: pocketbase with a collection that exists', () => {
       await read();
     }
     await revoke();
-    // Many at once share one new login.
+    // Concurrent requests share one login.
     await Promise.all(Array.from({ length: 20 }, () => getFile(one, oldIds[0]!)));
     await one.close();
   });

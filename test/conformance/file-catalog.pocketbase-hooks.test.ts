@@ -7,8 +7,8 @@ import { adminOf } from './file-catalog/pocketbase-admin.ts';
 import { createFile, getFile, newFile, newId, outcomes, plain, reserve } from './file-catalog/subject.ts';
 
 /**
- * Hooks of a product. What a record is called says which of them it meets and what that does: `create:403`. Those of
- * changes go by the name before the change.
+ * Hooks of a product. The name of a record selects the hook and its effect: `create:403`. For changes the name
+ * before the change counts.
  */
 const HOOKS = `
 function act(what, e, name) {
@@ -183,7 +183,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     expect((await catalog.get([id])).size).toBe(0);
     for (const what of ['update', 'delete']) {
       let file = await createFile(catalog, { name: `${what}:nothing` });
-      // With and without changes before, which are counted in another way.
+      // With and without earlier changes, which are counted differently.
       for (let changes = 0; changes < 3; changes++) {
         const change = { name: 'free' };
         const call =
@@ -243,7 +243,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     const options = { upload: { revision: 1 } };
     const finished = await catalog.create(newFile({ id: session, name: 'committed' }), options);
     expect(finished.status).toBe('created');
-    // What was changed on the way is taken back anyway.
+    // A changed write is undone.
     const changing = createFile(catalog, { name: 'create:late owner' }, newId());
     await expect(changing).rejects.toMatchObject({ reason: 'CATALOG_REFUSED', metadata: { field: 'owner' } });
     const file = await getFile(catalog, id);

@@ -5,10 +5,10 @@ import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
 import { startPocketBase } from '../support/pocketbase.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 
-/** What PocketBase makes of `field!=""`. */
+/** How PocketBase writes `field!=""`. */
 const isSet = (field: string) => `(${field} IS NOT '' AND ${field} IS NOT NULL)`;
 
-/** The queries that PocketBase 0.40 is seen to send for what grows with the number of files. */
+/** The queries of PocketBase 0.40 whose cost depends on the number of files. */
 const QUERIES: Record<string, string> = {
   'a file by request key': `select * from files where (revision >= 0 and (${isSet('request_key')} and request_key = 'k')) limit 1`,
   'files that are to be purged': `select * from files where (revision >= 0 and (${isSet('purge_time')} and purge_time <= '2026' and ${isSet('delete_time')})) order by purge_time asc, id asc limit 10`,
@@ -39,7 +39,7 @@ describe('plans of pocketbase', () => {
     await removeDir(dir);
   });
 
-  /** Files that became due in the same millisecond, of which there are few, are put in order by their ids. */
+  /** The few files due in the same millisecond are sorted by id. */
   const SORTS_TIES = ['files that are to be purged'];
 
   it.each(Object.entries(QUERIES))('%s comes from an index, in order', (name, query) => {

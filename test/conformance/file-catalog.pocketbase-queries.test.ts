@@ -8,7 +8,7 @@ import { makeDir, removeDir } from '../support/process.ts';
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
 import { createFile } from './file-catalog/subject.ts';
 
-/** A statement that PocketBase sent to SQLite: it writes each into its log, after the time that it took. */
+/** A statement that PocketBase sent to SQLite, in its log after the time it took. */
 const STATEMENT = /\[\d+\.\d+ms\] (SELECT [^]*?)(?=\n(?:\[\d|[A-Z]+ \S)|\s*$)/g;
 
 describe('queries of pocketbase for lists and sums', () => {
@@ -49,7 +49,7 @@ describe('queries of pocketbase for lists and sums', () => {
     await removeDir(dir);
   });
 
-  /** The plans of all statements that read files while `work` is done. */
+  /** The plans of all statements that read files during `work`. */
   async function plansOf(work: () => Promise<unknown>): Promise<readonly string[]> {
     const before = server.log().length;
     await work();
@@ -64,7 +64,7 @@ describe('queries of pocketbase for lists and sums', () => {
   }
 
   const times = { createTimeFrom: new Date(0), createTimeTo: new Date(Date.now() + 3_600_000) };
-  /** Each filter with the columns by which an index bounds what is read; `<expr>` is the content type in lower case. */
+  /** Each filter with the index columns that limit what is read; `<expr>` is the content type in lower case. */
   const FILTERS: Record<string, readonly [filter: () => FileFilter, first: RegExp, next: RegExp]> = {
     'no filter': [
       () => ({}),
@@ -155,7 +155,7 @@ describe('queries of pocketbase for lists and sums', () => {
     expect(await types('image/png')).toHaveLength(3);
     expect(await types('image/*')).toHaveLength(5);
     expect(await types('video/*')).toEqual(['video/mp4']);
-    // More than are asked for one at a time.
+    // More than are queried separately.
     for (let i = 0; i < 40; i++) await createFile(catalog, { contentType: `audio/x-${i}` });
     expect(await types('audio/*')).toHaveLength(40);
   });

@@ -9,12 +9,12 @@ import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
 import { createFile, getFile } from './file-catalog/subject.ts';
 
-/** What a service without usage policies asks for. */
+/** Policy names of a service without usage policies. */
 const NO_NAMES = { relations: [], usages: [] };
 
 type Options = Omit<PocketBaseOptions, 'url' | 'email' | 'password'>;
 
-/** A PocketBase as people have it, and settings as people write them. */
+/** A PocketBase and settings as in practice. */
 describe('file catalog: pocketbase and settings that do not fit', () => {
   let server: PocketBaseServer;
   let admin: PocketBase;
@@ -38,14 +38,14 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
     return catalog;
   }
 
-  /** Adds a collection of a name of its own, and returns the name. */
+  /** Adds a collection and returns its name. */
   async function addCollection(fields: object[], more: object = {}): Promise<string> {
     const name = `media_${++count}`;
     await admin.collections.create({ name, type: 'base', fields, ...more });
     return name;
   }
 
-  /** All that a migration could change. */
+  /** Everything that a migration could change. */
   async function everything(): Promise<unknown> {
     const { updated: _, ...settings } = await admin.settings.getAll();
     return { collections: await admin.collections.getFullList({ sort: 'id' }), settings };
@@ -54,7 +54,10 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
   const texts = (findings: readonly CatalogFinding[], level: CatalogFinding['level']) =>
     findings.filter((finding) => finding.level === level).map(({ text }) => text);
 
-  /** Holds that nothing works so, that it is told by all of these, and that nothing was changed. Returns what is told. */
+  /**
+   * Checks that the catalog does not work, that every way to check reports it, and that nothing changed. Returns
+   * the report.
+   */
   async function expectMistake(options: Options, ...told: string[]): Promise<FileCatalog> {
     const before = await everything();
     const catalog = open(options);
@@ -176,7 +179,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
         { name: 'secure_name', type: 'text', hidden: true },
       ]);
       const catalog = await expectMistake({ collection, ...options }, ...told);
-      // The operator's mistake is no mistake of the caller.
+      // It is the operator's mistake, not the caller's.
       await expect(createFile(catalog)).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
     });
 
@@ -203,7 +206,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
   });
 
   describe('what was renamed while the service did not run', () => {
-    /** As the dashboard does it, which writes the new name into indexes too. */
+    /** Like the dashboard, which also renames in indexes. */
     const rename = async (collection: string, from: string, to: string) => {
       const { fields, indexes } = await admin.collections.getOne(collection);
       const renamed = fields.map((field: { name: string }) =>
@@ -239,7 +242,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       await admin.collections.update('documents', { name: 'files' });
       expect(await open({}).migrate()).toEqual([]);
       await admin.collections.delete('files');
-      // What is gone for good may be made again.
+      // What was really removed may be created again.
       expect(await open({}).migrate()).toContain('created collection files');
     });
 

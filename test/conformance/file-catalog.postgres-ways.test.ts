@@ -32,14 +32,14 @@ async function using<T>(url: string, work: (catalog: FileCatalog) => Promise<T>)
   }
 }
 
-/** Uses everything in a catalog that depends on how its database is reached. */
+/** Uses everything in a catalog that depends on the way its database is reached. */
 async function exercise(url: string): Promise<void> {
   await using(url, async (catalog) => {
     expect(await catalog.inspect(NO_NAMES)).toEqual([]);
     await Promise.all([catalog.migrate(), using(url, (other) => other.migrate())]);
     expect(await catalog.planMigration()).toEqual([]);
     await catalog.check();
-    // More at once than a pooler has connections.
+    // More concurrent calls than a pooler has connections.
     const files = await Promise.all(
       Array.from({ length: 20 }, () => createFile(catalog, { owner: 'ann', relations: { project: ['p'] } })),
     );
@@ -72,7 +72,7 @@ describe('postgres behind PgBouncer', () => {
     const pooler = await startPgBouncer(await createDatabase(), mode);
     try {
       await exercise(pooler.url);
-      // Others share the connections to the server: nothing of ours may be left in one.
+      // Others share the server connections: nothing of ours may stay in one.
       for (let i = 0; i < 8; i++) {
         expect(await ask(pooler.url, 'show statement_timeout')).toEqual([{ statement_timeout: '0' }]);
       }
@@ -119,7 +119,7 @@ describe('postgres in a database that others use', () => {
     await exercise(`${url}?schema=assets`);
     expect(await ask(url, 'select * from files')).toEqual([{ id: 1, title: 'theirs' }]);
     expect(await ask(url, 'select name from kysely_migration')).toEqual([{ name: '2020_theirs' }]);
-    // Another service of the same kind has a schema of its own.
+    // Another service of this kind has its own schema.
     await exercise(`${url}?schema=more`);
   });
 
@@ -225,7 +225,7 @@ describe('postgres as libpq reaches it', () => {
       const error = await check(with_(parameters)).catch((thrown: unknown) => thrown);
       expect([parameters, error]).toMatchObject([parameters, { reason: 'CATALOG_UNAVAILABLE' }]);
     }
-    // The certificate is for 127.0.0.1 alone.
+    // The certificate is valid for 127.0.0.1 only.
     const named = (mode: string) =>
       with_(`sslmode=${mode}&sslrootcert=${right}`).replace('127.0.0.1', 'localhost');
     await check(named('verify-ca'));

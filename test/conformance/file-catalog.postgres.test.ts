@@ -56,7 +56,7 @@ describe('file catalog: postgres', () => {
     try {
       await catalog.migrate();
       const file = await createFile(catalog);
-      // A kill would take the first process alone, and leave those that serve the connections.
+      // A kill would end only the first process, not those that serve connections.
       await server.stop();
       await expect(catalog.get([file.id])).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
       await expect(createFile(catalog)).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
@@ -76,7 +76,7 @@ describe('file catalog: postgres', () => {
       await catalog.migrate();
       const file = newFile({ relations: { project: ['x'] } });
       const { id: reservationId } = await reserve(catalog, [file.id]);
-      // Holds the create up after it has found the reservation open.
+      // Delays the create after it has found the reservation open.
       await client.query('begin; lock table file_relations in exclusive mode');
       const areWaiting = (count: number) =>
         eventually(async () => {

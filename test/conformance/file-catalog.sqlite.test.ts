@@ -34,7 +34,7 @@ explainTests('sqlite', async () => {
       }
     },
     explain: 'explain query plan',
-    // What a plan says of a query that sorts, or that reads a whole table.
+    // A plan that sorts, or reads a whole table.
     isBad: (plan) =>
       /TEMP B-TREE FOR (LAST TERM OF )?ORDER BY|SCAN (files|file_relations|reservations)(?! USING (COVERING )?INDEX)/.test(
         plan,

@@ -15,10 +15,10 @@ import { uploadTests } from './file-catalog/uploads.ts';
 import { visibilityTests } from './file-catalog/visibility.ts';
 
 /**
- * Holds a catalog to the contract in the comments of `src/catalog/file-catalog.ts`.
+ * Tests a catalog against the contract in `src/catalog/file-catalog.ts`.
  *
- * `start` brings up an empty catalog that was not migrated. Where a catalog cannot do as the others do
- * it says so in its `exceptions`, with the reason.
+ * `start` provides an empty catalog without migrations. A catalog lists its differences in `exceptions`, with
+ * reasons.
  */
 export function describeFileCatalog(kind: string, start: () => Promise<CatalogSubject>): void {
   describe(`file catalog: ${kind}`, () => {
@@ -28,7 +28,7 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
     beforeAll(async () => {
       subject = await start();
       catalog = subject.open();
-      // Before there is anything: it tells what would be done, twice the same, because it does nothing.
+      // Before the migration: the plan is the same twice, because planning changes nothing.
       const planned = await catalog.planMigration();
       expect(planned.length).toBeGreaterThan(0);
       expect(planned.every((line) => line.startsWith('would '))).toBe(true);

@@ -5,14 +5,14 @@ import { clientOf, download, randomContent, upload } from '../../e2e/support/cal
 import { healthOf, type Service } from '../../support/service.ts';
 
 /**
- * Maximum time that another caller may wait for an answer during an attack, in milliseconds: a slow machine is
- * busy, too.
+ * Maximum time that another caller may wait during an attack, in milliseconds; large, because a slow machine is
+ * busy.
  */
 const PATIENCE_MS = 20_000;
 
 /**
- * Runs an attack while another caller, on a connection of its own, goes on uploading and reading. All that it asks for
- * has to succeed, before, during and after.
+ * Runs an attack while another caller uploads and reads on its own connection. All its calls must succeed before,
+ * during and after the attack.
  */
 export async function whileOthersWork<T>(service: Service, attack: () => Promise<T>): Promise<T> {
   const client = clientOf(service.url);
@@ -29,7 +29,7 @@ export async function whileOthersWork<T>(service: Service, attack: () => Promise
       await sleep(20);
     } while (!over);
   })();
-  // An attack that fails must not leave this unhandled.
+  // A failed attack must not leave this promise unhandled.
   working.catch(() => undefined);
   try {
     return await attack();
@@ -42,7 +42,7 @@ export async function whileOthersWork<T>(service: Service, attack: () => Promise
   }
 }
 
-/** Memory of the service that is in use, in MiB. */
+/** Resident memory of the service, in MiB. */
 export function residentMiB(service: Service): number {
   const status = readFileSync(`/proc/${service.pid}/status`, 'utf8');
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024;

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 const PATH = '/asset.v1.AssetService/ListFiles';
 
 /**
- * Calls ListFiles over the Connect protocol with headers that no client library would send, such as the same one twice.
+ * Calls ListFiles over Connect with headers that no client library would send, such as one header twice.
  *
  * @returns `OK`, or the reason of the error
  */
@@ -38,7 +38,7 @@ function overHttp1(port: number, headers: readonly (readonly [string, string])[]
   });
 }
 
-/** Writes the frames itself: Node.js sends no header twice that may come only once. */
+/** Writes frames by hand, because Node.js does not send a single-value header twice. */
 function overHttp2(port: number, headers: readonly (readonly [string, string])[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');

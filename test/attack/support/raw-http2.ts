@@ -6,7 +6,7 @@ export const FRAME = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goAw
 /** Flags of HTTP/2 frames. */
 export const FLAG = { endStream: 1, ack: 1, endHeaders: 4 };
 
-/** A frame that came. */
+/** A received frame. */
 export interface Frame {
   readonly type: number;
   readonly flags: number;
@@ -14,7 +14,7 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
-/** A connection of HTTP/2 that sends what a well-behaved client would never send. */
+/** An HTTP/2 connection that sends what a correct client never would. */
 export class RawHttp2 {
   readonly socket: Socket;
   readonly #frames: Frame[] = [];
@@ -34,7 +34,7 @@ export class RawHttp2 {
     return raw;
   }
 
-  /** The frames that have come so far. */
+  /** The frames received so far. */
   get frames(): readonly Frame[] {
     return this.#frames;
   }
@@ -44,12 +44,12 @@ export class RawHttp2 {
     return this.socket.destroyed || this.socket.readableEnded;
   }
 
-  /** Sends bytes; false if the service takes no more of them at the moment. */
+  /** Sends bytes; false if the service accepts no more at the moment. */
   send(...bytes: readonly Buffer[]): boolean {
     return !this.socket.destroyed && this.socket.write(Buffer.concat(bytes));
   }
 
-  /** Waits until as much was taken as fits, or the connection is over. */
+  /** Waits until the bytes were accepted, or the connection is closed. */
   async drained(): Promise<void> {
     if (this.ended || !this.socket.writableNeedDrain) return;
     await new Promise<void>((resolve) => {
@@ -71,7 +71,7 @@ export class RawHttp2 {
       const streamId = this.#rest.readUInt32BE(5) & 0x7fffffff;
       this.#frames.push({ type, flags, streamId, payload: this.#rest.subarray(9, 9 + length) });
       this.#rest = this.#rest.subarray(9 + length);
-      // As every client does, so that the service takes the connection for one that is alive.
+      // Like every client, so that the service sees a live connection.
       if (type === FRAME.settings && !(flags & FLAG.ack)) this.send(frame(FRAME.settings, FLAG.ack, 0));
       if (type === FRAME.ping && !(flags & FLAG.ack)) {
         this.send(frame(FRAME.ping, FLAG.ack, 0, this.#frames.at(-1)!.payload));
@@ -114,7 +114,7 @@ export function headerBlock(headers: readonly (readonly [string, string])[]): Bu
   return Buffer.concat(headers.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
 }
 
-/** The header block of a call over gRPC, or over Connect where `contentType` says so. */
+/** The header block of a gRPC call, or of Connect if `contentType` says so. */
 export function callHeaders(
   path: string,
   contentType = 'application/grpc',
@@ -131,7 +131,7 @@ export function callHeaders(
   ]);
 }
 
-/** A message with the five bytes that gRPC and Connect's streams put before it. */
+/** A message with the five-byte prefix of gRPC and Connect streams. */
 export function enveloped(message: Uint8Array, flags = 0): Buffer {
   const head = Buffer.alloc(5);
   head[0] = flags;
@@ -139,7 +139,7 @@ export function enveloped(message: Uint8Array, flags = 0): Buffer {
   return Buffer.concat([head, message]);
 }
 
-/** An integer of HPACK with this prefix. */
+/** An HPACK integer with this prefix. */
 function integer(value: number, prefix: number): Buffer {
   if (value < prefix) return Buffer.from([value]);
   const bytes = [prefix];

@@ -5,45 +5,45 @@ import type { Readable } from 'node:stream';
 import type { BlobBody, BlobStore } from '../../../src/storage/blob-store.ts';
 import type { TcpProxy } from '../../support/tcp-proxy.ts';
 
-/** What a driver may lack; each topic names the one it needs. */
+/** Optional capabilities; a test names the one it needs. */
 export type Capability =
-  /** Signed URLs are served by the store itself. */
+  /** The store itself serves signed URLs. */
   | 'serves-signed-urls'
-  /** A URL signed for GET answers HEAD as well. */
+  /** A URL signed for GET also answers HEAD. */
   | 'head-by-signed-url'
-  /** A key may go on where another ends: `a` and `a/b`. */
+  /** One key may be a prefix of another: `a` and `a/b`. */
   | 'nested-keys'
-  /** Of different multipart blobs that are completed under one key at once, one wins. */
+  /** Of several multipart blobs completed under one key at once, one succeeds. */
   | 'one-completion'
   /** A segment of a key may be longer than a file name. */
   | 'long-segments'
   /** There is a network between driver and store that can be cut. */
   | 'network'
-  /** A part that is sent again after its multipart blob was aborted is refused. */
+  /** Refuses a part that is sent after its multipart blob was aborted. */
   | 'refuses-parts-after-abort'
-  /** A part that is sent through a signed URL is not stored if its body breaks off. */
+  /** Does not store a part through a signed URL whose body breaks off. */
   | 'refuses-broken-parts'
-  /** A signed part may be sent without its length being said beforehand. */
+  /** Accepts a signed part without a declared length. */
   | 'streamed-parts'
-  /** Parts are listed a page of 1,000 at a time. */
+  /** Lists parts in pages of 1,000. */
   | 'paged-parts';
 
-/** A store that is open on an empty place of its own. */
+/** An open store on an empty location. */
 export interface OpenedStore {
   readonly store: BlobStore;
-  /** Texts that no message may hold: bucket, address, directory, keys. */
+  /** Texts that no message may contain: bucket, address, directory, keys. */
   readonly secrets: readonly string[];
-  /** Number of unfinished blobs under a key, counted past the driver. */
+  /** Number of unfinished blobs under a key, counted without the driver. */
   countUnfinished(key: string): Promise<number>;
-  /** Content type that is kept with a blob, looked up past the driver; undefined if none is kept. */
+  /** Stored content type of a blob, read without the driver; undefined if none is stored. */
   contentType(key: string): Promise<string | undefined>;
-  /** The network between driver and store; undefined if there is none. */
+  /** The network between driver and store, if any. */
   readonly proxy: TcpProxy | undefined;
-  /** A second store over the same place, as another process would open it. */
+  /** A second store on the same location, as another process would open it. */
   reopen(): BlobStore;
-  /** Stores over the same server that cannot be used, each with why. */
+  /** Stores on the same server that cannot be used, each with the reason. */
   readonly unusable: readonly { readonly why: string; readonly store: BlobStore }[];
-  /** Makes the store fail as a whole until `recover` is called. */
+  /** Makes the whole store fail until `recover` is called. */
   fail(): Promise<void>;
   recover(): Promise<void>;
   close(): Promise<void>;
@@ -53,13 +53,13 @@ export interface OpenedStore {
 export interface Driver {
   readonly name: string;
   open(): Promise<OpenedStore>;
-  /** Why a capability is lacking. What is not named here is there. */
+  /** Why a capability is missing. Capabilities that are not listed exist. */
   readonly exceptions: Partial<Record<Capability, string>>;
-  /** Size of a part in bytes: the least that the store takes, or close to it. */
+  /** Size of a part in bytes: the store's minimum, or close to it. */
   readonly partSizeBytes: number;
 }
 
-/** Declares a test that needs a capability; it is skipped, with the reason in its name, where that is lacking. */
+/** Declares a test that needs a capability; without it the test is skipped with the reason in its name. */
 export function itNeeds(
   driver: Driver,
   capability: Capability,
@@ -72,20 +72,20 @@ export function itNeeds(
   else it.skip(`${name} (${capability}: ${reason})`, test);
 }
 
-/** A key that nobody used before. */
+/** An unused key. */
 export function newKey(): string {
   return `assets/${randomBytes(1).toString('hex')}/${randomBytes(8).toString('hex')}`;
 }
 
 const RANDOM = randomBytes(11 * 1024 * 1024);
 
-/** The first `size` of some random bytes; larger than 11 MiB is not to be had. */
+/** The first `size` of some random bytes; at most 11 MiB. */
 export function bytes(size: number): Buffer {
   if (size > RANDOM.length) throw new RangeError('no test needs that much');
   return RANDOM.subarray(0, size);
 }
 
-/** A body in memory, cut into chunks of `chunkBytes`. */
+/** A body in memory, in chunks of `chunkBytes`. */
 export function bufferedBody(data: Buffer, chunkBytes = 256 * 1024): BlobBody & { chunks: Buffer[] } {
   return { sizeBytes: data.length, chunks: cut(data, chunkBytes), crc32c: crc32c(data) };
 }
@@ -95,7 +95,7 @@ export function streamedBody(data: Buffer, sizeBytes = data.length): BlobBody {
   return { sizeBytes, chunks: streamOf(data) };
 }
 
-/** Yields `data` in chunks of an odd size, so that none ends where a part does. */
+/** Yields `data` in chunks of an odd size, so that none ends with a part. */
 export async function* streamOf(data: Buffer, chunkBytes = 190_001): AsyncGenerator<Uint8Array> {
   for (const chunk of cut(data, chunkBytes)) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -103,7 +103,7 @@ export async function* streamOf(data: Buffer, chunkBytes = 190_001): AsyncGenera
   }
 }
 
-/** Yields `data`, then keeps its reader waiting. Tells through `closed` whether the reader let go. */
+/** Yields `data`, then never ends. `closed` tells whether its reader closed it. */
 export function hangingStream(data: Buffer): AsyncIterable<Uint8Array> & { closed: boolean } {
   let given = false;
   return {
@@ -131,7 +131,7 @@ export async function readAll(stream: Readable): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** What a promise rejects with; fails if it does not. */
+/** The rejection of a promise; fails if it resolves. */
 export async function rejection(promise: Promise<unknown>): Promise<Error & { reason?: string }> {
   try {
     await promise;

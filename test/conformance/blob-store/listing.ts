@@ -3,12 +3,12 @@ import { bufferedBody, bytes, newKey, type Driver, type OpenedStore } from './dr
 
 const TYPE = { contentType: 'text/plain' };
 
-/** Lists of blobs, by which a deep sweep finds what the catalog does not know. */
+/** Lists of blobs, which a deep sweep compares with the catalog. */
 export function describeListing(driver: Driver, opened: () => OpenedStore): void {
   const store = () => opened().store;
 
   describe('lists', () => {
-    /** A prefix that nobody used before, with keys below it in their order. */
+    /** An unused prefix with keys below it, in order. */
     async function makeBlobs(): Promise<{ prefix: string; keys: string[] }> {
       const prefix = `${newKey()}/`;
       const keys = ['aa/one', 'aa/two', 'ab/0', 'b0/x/1', 'b0/x/2', 'c0/z'].map((name) => prefix + name);
@@ -24,7 +24,7 @@ export function describeListing(driver: Driver, opened: () => OpenedStore): void
       expect(all.map(({ key }) => key)).toEqual(keys);
       expect(all.map(({ sizeBytes }) => sizeBytes)).toEqual([5, 4, 3, 2, 1, 0]);
       for (const { modifyTime } of all) {
-        // Some stores tell whole seconds.
+        // Some stores have times in whole seconds.
         expect(Math.abs(modifyTime.getTime() - started)).toBeLessThan(60_000);
       }
       const paged: string[] = [];

@@ -154,7 +154,7 @@ export function describePartBlobs(driver: Driver, opened: () => OpenedStore): vo
         const before = completed === 'created' ? await readAll(await store().read(key)) : undefined;
         await refused;
         if (before) expect(before.equals(await readAll(await store().read(key)))).toBe(true);
-        // The replaced part may have been stored by then, which makes the old one unknown.
+        // The replaced part may already be stored, and then the old one no longer exists.
         else expect(completed).toMatchObject({ reason: 'UPLOAD_EXPIRED' });
         await store().abortMultiparts(key);
       }

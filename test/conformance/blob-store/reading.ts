@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { bufferedBody, bytes, newKey, readAll, rejection } from './driver.ts';
 import type { OpenedStore } from './driver.ts';
 
-/** Stretches of blobs, and readers that do not stay to the end. */
+/** Ranges of blobs, and readers that stop early. */
 export function describeReading(opened: () => OpenedStore): void {
   describe('reading', () => {
     const store = () => opened().store;

@@ -11,7 +11,7 @@ import type { S3Address } from '../../support/seaweedfs.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import type { OpenedStore } from './driver.ts';
 
-/** Opens an S3 store over a new bucket, through a proxy; its URLs lead to the server itself. */
+/** Opens an S3 store on a new bucket through a proxy; its URLs lead to the server itself. */
 export async function openS3(address: S3Address): Promise<OpenedStore> {
   const target = await createBucket(address);
   const proxy = await startTcpProxy(target.endpoint);

@@ -6,7 +6,7 @@ import type { Driver, OpenedStore } from './driver.ts';
 
 const TYPE = { contentType: 'application/octet-stream' };
 
-/** Parts that callers send to the store by themselves, and what the store then knows of them. */
+/** Parts that callers send to the store directly, and how the store lists them. */
 export function describeSignedParts(driver: Driver, opened: () => OpenedStore): void {
   describe('signed parts', () => {
     const part = driver.partSizeBytes;
@@ -225,7 +225,7 @@ export function describeSignedParts(driver: Driver, opened: () => OpenedStore): 
       const key = newKey();
       const id = await start(key);
       await store().putPart(key, id, 1, bufferedBody(Buffer.alloc(2000, 1)));
-      // Stores know the times of parts by the second.
+      // Stores have part times in whole seconds.
       await new Promise((resolve) => setTimeout(resolve, 1_000));
       const { tag } = await store().putPart(key, id, 1, bufferedBody(bytes(1000)));
       const wrong = { ...bufferedBody(bytes(500)), crc32c: 1 };

@@ -3,7 +3,7 @@ import type { BlobStore, SignedUrlOptions } from '../../../src/storage/blob-stor
 import { bufferedBody, bytes, itNeeds, newKey } from './driver.ts';
 import type { Driver, OpenedStore } from './driver.ts';
 
-/** URLs for readers that know nothing of the service. */
+/** URLs for readers that do not know the service. */
 export function describeSignedUrls(driver: Driver, opened: () => OpenedStore): void {
   describe('signed URLs', () => {
     const store = () => opened().store;

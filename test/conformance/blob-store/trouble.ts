@@ -15,14 +15,14 @@ import type { Driver, OpenedStore } from './driver.ts';
 
 const TYPE = { contentType: 'text/plain' };
 
-/** A store that is away, stalls, loses answers or may not be used. */
+/** A store that is down, stalls, loses responses or denies access. */
 export function describeTrouble(driver: Driver, opened: () => OpenedStore): void {
   describe('trouble', () => {
     const store = () => opened().store;
     const part = driver.partSizeBytes;
     const told: string[] = [];
 
-    /** Every method on a store that cannot be used; the multipart blob was begun while it could. */
+    /** Every method on an unusable store; the multipart blob was begun before. */
     function calls(on: BlobStore, key: string, id: string): Record<string, () => Promise<unknown>> {
       const body = bufferedBody(bytes(1000));
       return {

@@ -14,7 +14,7 @@ import type { Driver, OpenedStore } from './driver.ts';
 
 const TEXT = { contentType: 'text/plain' };
 
-/** Blobs that are written in one go, and what must not become one. */
+/** Blobs from one body, and bodies that must not become a blob. */
 export function describeWholeBlobs(driver: Driver, opened: () => OpenedStore): void {
   describe('whole blobs', () => {
     const store = () => opened().store;
@@ -122,7 +122,7 @@ export function describeWholeBlobs(driver: Driver, opened: () => OpenedStore): v
     it('has one winner when many create the same blob at once', async () => {
       const key = newKey();
       const sizes = Array.from({ length: 6 }, (_, i) => 1000 + i);
-      // A store may serve them one at a time, seconds apart.
+      // A store may process them one at a time, seconds apart.
       const patient = opened().reopen();
       const results = await Promise.all(
         sizes.map((size) => patient.put(key, bufferedBody(bytes(size)), TEXT)),

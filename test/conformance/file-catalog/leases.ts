@@ -3,12 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { newId, type CatalogSubject } from './subject.ts';
 
-/** Leases: what must happen once happens in one replica at a time. */
+/** Leases: what only one replica may do at a time. */
 export function leaseTests(catalog: () => FileCatalog, subject: () => CatalogSubject): void {
   const inAMinute = () => new Date(Date.now() + 60_000);
   const past = () => new Date(Date.now() - 1_000);
 
-  /** Has ten holders take a lease at once, through two catalogs, and returns those that got it. */
+  /** Ten holders take a lease at once through two catalogs; returns those that got it. */
   async function race(name: string): Promise<string[]> {
     const other = subject().open();
     try {
@@ -53,7 +53,7 @@ export function leaseTests(catalog: () => FileCatalog, subject: () => CatalogSub
       const expireTime = new Date(Date.now() + 3_000);
       expect(await catalog().acquireLease(name, 'one', expireTime)).toBe(true);
       const refused = await catalog().acquireLease(name, 'two', inAMinute());
-      // Unless the machine was so slow that it had expired before it was asked for.
+      // Unless the machine was so slow that it had already expired.
       if (Date.now() < expireTime.getTime()) expect(refused).toBe(false);
       await sleep(Math.max(0, expireTime.getTime() - Date.now()) + 50);
       expect(await catalog().acquireLease(name, refused ? 'two' : 'three', inAMinute())).toBe(true);

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { createFile, getFile, newId, outcomes, plain } from './subject.ts';
 
-/** What a catalog promises of files that are older than the service. */
+/** The catalog's promises for files older than the service. */
 export function legacyTests(catalog: () => FileCatalog): void {
   const bytes = { sizeBytes: 99, sha256: new Uint8Array(32).fill(9), crc32c: 4_000_000_000 };
 

@@ -19,7 +19,7 @@ export function listTests(catalog: () => FileCatalog, subject: () => CatalogSubj
   const ids = (files: readonly FileRecord[]) => files.map((file) => file.id);
 
   describe('list', () => {
-    // Its own owners and usages keep the other tests' files out.
+    // Separate owners and usages exclude the files of other tests.
     const mine = { owner: `owner ${newId()}`, usage: `usage ${newId()}` };
     const other = { owner: `owner ${newId()}`, usage: `usage ${newId()}` };
     const files: FileRecord[] = [];
@@ -50,7 +50,7 @@ export function listTests(catalog: () => FileCatalog, subject: () => CatalogSubj
       files.push(await catalog().update(deleted.id, deleted.revision, { deleteTime: new Date() }));
     });
 
-    /** Whether a file meets a filter, told from the contract and not from any catalog. */
+    /** Whether a file matches a filter, computed from the contract and not from any catalog. */
     function meets(file: FileRecord, filter: FileFilter, showDeleted: boolean): boolean {
       const type = file.contentType.split(';')[0]!.trim().toLowerCase();
       const wanted = filter.contentType;
@@ -190,7 +190,7 @@ export function listTests(catalog: () => FileCatalog, subject: () => CatalogSubj
         expect(new Set(seen).size).toBe(seen.length);
         expect(seen).toEqual(expect.arrayContaining(lasting));
         walks++;
-        // A catalog in this process answers at once: without a break the writer would never get its turn.
+        // An in-process catalog answers at once: without a pause the writer would never run.
         await setImmediate();
       } while (writing);
       await writer;

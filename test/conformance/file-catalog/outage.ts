@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { createFile, newFile, newId, reserve, type CatalogSubject } from './subject.ts';
 
-/** A catalog that cannot be reached, and one that comes back; calls that are given up. */
+/** A catalog that is down and comes back; cancelled calls. */
 export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSubject): void {
   describe('cancelled calls', () => {
     it('reject with the reason of the signal', async () => {
@@ -44,7 +44,7 @@ export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSu
       await Promise.all(opened.splice(0).map((one) => one.close()));
     });
 
-    /** Every method, on a catalog that is in trouble. */
+    /** Every method on a catalog that is down. */
     function everyCall(one: FileCatalog, reservationId: string): [string, () => Promise<unknown>][] {
       const date = new Date(0);
       return [
@@ -82,7 +82,7 @@ export function outageTests(catalog: () => FileCatalog, subject: () => CatalogSu
       const one = outage.open();
       opened.push(one);
       const { id: reservationId } = await reserve(one);
-      // Some connections are open and idle, as in real life.
+      // Some open idle connections, as in production.
       await Promise.all(Array.from({ length: 5 }, () => one.check()));
       await outage[kind]();
       await Promise.all(

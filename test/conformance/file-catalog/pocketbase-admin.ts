@@ -1,7 +1,7 @@
 import PocketBase from 'pocketbase';
 import type { PocketBaseServer } from '../../support/pocketbase.ts';
 
-/** A superuser's client, as the people have it who run the PocketBase. */
+/** A superuser's client, like that of PocketBase's operators. */
 export async function adminOf(server: PocketBaseServer): Promise<PocketBase> {
   const admin = new PocketBase(server.url);
   admin.autoCancellation(false);
@@ -9,7 +9,7 @@ export async function adminOf(server: PocketBaseServer): Promise<PocketBase> {
   return admin;
 }
 
-/** Adds a collection of ten records, and returns its id and theirs. */
+/** Adds a collection of ten records; returns its id and theirs. */
 export async function addTargets(
   admin: PocketBase,
   name: string,

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { FileCatalog, JsonValue } from '../../../src/catalog/file-catalog.ts';
 import { createFile, getFile, newFile, newId, plain, reserve, type CatalogSubject } from './subject.ts';
 
-/** Texts that break what quotes, normalises or trims carelessly. */
+/** Texts that careless quoting, normalising or trimming breaks. */
 const HOSTILE: Record<string, string> = {
   unicode: 'Übergrößenträger – 文件 – ไฟล์.pdf',
   decomposed: 'e\u0301 is not é',
@@ -22,7 +22,7 @@ const HOSTILE: Record<string, string> = {
   'looks like null': 'null',
 };
 
-/** Every field, and what reads back. */
+/** Every field, and how it reads back. */
 export function recordTests(catalog: () => FileCatalog, subject: () => CatalogSubject): void {
   describe('records', () => {
     it('reads back every field as it was created', async () => {
@@ -69,7 +69,7 @@ export function recordTests(catalog: () => FileCatalog, subject: () => CatalogSu
 
     it('keeps as many targets as a record may have, in order', async () => {
       const { project, tags } = subject().targets;
-      // A collection of PocketBase says itself how many a relation may have.
+      // A PocketBase collection defines how many targets a relation may have.
       const targets = (name: string) =>
         Array.from({ length: 999 }, (_, i) => `${name}-${String(i).padStart(20)}`);
       const relations =

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { createFile, newFile, newId, plain, reserve, type CatalogSubject } from './subject.ts';
 
-/** Request keys: what makes a repeated upload harmless. */
+/** Request keys, which make repeated uploads safe. */
 export function requestTests(catalog: () => FileCatalog, subject: () => CatalogSubject): void {
   describe('request keys', () => {
     it('find the record that was created with them, also once it is deleted', async () => {

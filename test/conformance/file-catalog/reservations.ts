@@ -3,11 +3,11 @@ import type { AssetError } from '../../../src/errors.ts';
 import type { FileCatalog, Reservation } from '../../../src/catalog/file-catalog.ts';
 import { createFile, getFile, newFile, newId, outcomes, reserve, type CatalogSubject } from './subject.ts';
 
-/** Reservations: what lets the sweeper tell a running upload from what a crash left. */
+/** Reservations, by which the sweeper distinguishes running uploads from leftovers of a crash. */
 export function reservationTests(catalog: () => FileCatalog, subject: () => CatalogSubject): void {
   const past = new Date(1_000);
 
-  /** The closed reservation that holds an id. */
+  /** The closed reservation with an id. */
   async function closedWith(fileId: string): Promise<Reservation | undefined> {
     const closed = await catalog().uploads.takeClosed(new Date(), 1_000);
     return closed.find((reservation) => reservation.fileIds.includes(fileId));
@@ -114,7 +114,7 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
     });
 
     it('are taken again until they are forgotten, oldest first and no more than asked for', async () => {
-      // Whatever other tests left is in the way of an exact count.
+      // Leftovers of other tests would falsify an exact count.
       for (const { id } of await catalog().uploads.takeClosed(new Date(), 1_000)) {
         await catalog().uploads.forget({ kind: 'reservation', id: id });
       }
@@ -125,7 +125,7 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       const take = async (limit: number) =>
         (await catalog().uploads.takeClosed(new Date(), limit)).map((reservation) => reservation.fileIds[0]);
       expect(await take(2)).toEqual(oldestFirst.slice(0, 2));
-      // As if the process had died here.
+      // As if the process had crashed here.
       expect(await take(2)).toEqual(oldestFirst.slice(0, 2));
       expect(await take(10)).toEqual(oldestFirst);
       const [oldest] = await catalog().uploads.takeClosed(new Date(), 1);
@@ -138,7 +138,7 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
         await catalog().uploads.forget({ kind: 'reservation', id: id });
       }
       const ids = Array.from({ length: 6 }, newId);
-      // Two of one time; the first two are closed before, the others by the calls below.
+      // Two with one time; the first two are closed before, the others by the calls below.
       for (const [i, age] of [1, 2, 3, 3, 4, 5].entries()) {
         const { id } = await catalog().uploads.reserve([ids[i]!], new Date(age * 1_000));
         if (i < 2) await catalog().uploads.release(id, [ids[i]!]);
@@ -205,7 +205,7 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
           const created = results[order.indexOf(create)];
           expect(results[order.indexOf(closing)]).toBe('ok');
           expect(['ok', 'UPLOAD_EXPIRED']).toContain(created);
-          // From here on the sweeper trusts what it sees.
+          // From here on the sweeper relies on the list.
           expect((await catalog().get([file.id])).size).toBe(created === 'ok' ? 1 : 0);
           const again = outcomes([catalog().create(newFile(), { reservationId: id })]);
           expect(await again).toEqual(['UPLOAD_EXPIRED']);

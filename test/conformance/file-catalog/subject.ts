@@ -6,38 +6,38 @@ import type {
   Reservation,
 } from '../../../src/catalog/file-catalog.ts';
 
-/** A catalog that the suite is run against, with what it needs to know of it. */
+/** A catalog under test, and what the suite needs to know about it. */
 export interface CatalogSubject {
-  /** Opens one more catalog on the same records, as another replica would. The suite closes it. */
+  /** Opens another catalog on the same records, like another replica. The suite closes it. */
   open(): FileCatalog;
-  /** Ids that relations `project` (one target) and `tags` (up to ten) may name; ten of each. */
+  /** Ids that the relations `project` (one target) and `tags` (up to ten) may have; ten each. */
   readonly targets: { readonly project: readonly string[]; readonly tags: readonly string[] };
-  /** How to take the catalog away from {@link open}'s catalogs. */
+  /** How to make the catalog unreachable. */
   readonly outage: CatalogOutage | { readonly impossible: string };
-  /** What the catalog does in another way than the others, each with the reason why. */
+  /** Differences from the other catalogs, each with the reason. */
   readonly exceptions: CatalogExceptions;
-  /** Ends what was started. */
+  /** Stops what was started. */
   dispose(): Promise<void>;
 }
 
-/** A network in trouble between a catalog and its server. */
+/** A network with failures between a catalog and its server. */
 export interface CatalogOutage {
-  /** Opens a catalog whose connections can be troubled. */
+  /** Opens a catalog through that network. */
   open(): FileCatalog;
   cut(): Promise<void>;
   stall(): void;
   restore(): Promise<void>;
-  /** Texts that no message may hold: addresses, names of tables, passwords. */
+  /** Texts that no message may contain: addresses, table names, passwords. */
   readonly secrets: readonly string[];
 }
 
-/** A reason in place of each promise that a catalog cannot keep to the letter. */
+/** The reason for each promise that a catalog cannot keep exactly. */
 export interface CatalogExceptions {
-  /** An attribute that is "" or [] reads as unset. */
+  /** An attribute with "" or [] reads as unset. */
   readonly emptyAttributesAreUnset?: string;
-  /** Unknown relations, targets and attributes are taken, because there is no schema that names them. */
+  /** Unknown relations, targets and attributes are accepted, because there is no schema. */
   readonly hasNoSchema?: string;
-  /** Records of another catalog are refused. */
+  /** Refuses records of another catalog. */
   readonly keepsNoForeignTimes?: string;
 }
 
@@ -47,7 +47,7 @@ export function newId(): string {
   return Array.from({ length: 15 }, () => alphabet[randomInt(36)]).join('');
 }
 
-/** A record that is not stored yet, with something in every plain field. */
+/** A record that is not stored yet, with a value in every plain field. */
 export function newFile(fields: Partial<NewFileRecord> = {}): NewFileRecord {
   return {
     id: newId(),
@@ -66,12 +66,12 @@ export function newFile(fields: Partial<NewFileRecord> = {}): NewFileRecord {
   };
 }
 
-/** Opens a reservation of these ids, or of one, that lasts an hour. */
+/** Opens a reservation of these ids (default one new id) for an hour. */
 export function reserve(catalog: FileCatalog, ids: readonly string[] = [newId()]): Promise<Reservation> {
   return catalog.uploads.reserve(ids, new Date(Date.now() + 3_600_000));
 }
 
-/** Creates a file under a reservation of its own. */
+/** Creates a file with its own reservation. */
 export async function createFile(
   catalog: FileCatalog,
   fields: Partial<NewFileRecord> = {},
@@ -84,19 +84,19 @@ export async function createFile(
   return result.record;
 }
 
-/** The record of an id, which must exist. */
+/** The record with an id, which must exist. */
 export async function getFile(catalog: FileCatalog, id: string): Promise<FileRecord> {
   const record = (await catalog.get([id])).get(id);
   if (!record) throw new Error(`no record ${id}`);
   return record;
 }
 
-/** A record with its bytes as hexadecimal text: arrays of two realms are never equal to Jest. */
+/** A record with its bytes as hexadecimal text, because Jest never treats arrays of two realms as equal. */
 export function plain(record: FileRecord): object {
   return { ...record, sha256: record.sha256 && Buffer.from(record.sha256).toString('hex') };
 }
 
-/** How each of some promises ended: `ok`, or the reason of its error. */
+/** The outcome of each promise: `ok`, or the reason of its error. */
 export async function outcomes(promises: readonly Promise<unknown>[]): Promise<string[]> {
   const results = await Promise.allSettled(promises);
   return results.map((result) =>
