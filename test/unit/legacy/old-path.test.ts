@@ -72,11 +72,10 @@ describe('a path of the old system', () => {
     expect(readOldPath(`${ID}/${nfd}`, LAYOUTS).keyAmong(both, fields)).toBe(`${ID}/${nfd}`);
   });
 
-  it('takes no time for a path that is made to be long', () => {
-    const started = performance.now();
-    readOldPath('/thumbs_'.repeat(500) + '%'.repeat(96), LAYOUTS);
-    readOldPath('a/'.repeat(2_000), LAYOUTS);
-    expect(performance.now() - started).toBeLessThan(2_000);
+  it('ends for a path that is made to be long', () => {
+    // With a search that backtracks this would run into the time limit of the test.
+    expect(readOldPath('/thumbs_'.repeat(500) + '%'.repeat(96), LAYOUTS).ids.length).toBeLessThanOrEqual(8);
+    expect(readOldPath('a/'.repeat(2_000), LAYOUTS).ids.length).toBeLessThanOrEqual(8);
   });
 });
 
