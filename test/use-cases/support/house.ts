@@ -11,7 +11,7 @@ import { AUDIENCE, startIssuer } from '../../support/issuer.ts';
 import { freePort } from '../../support/ports.ts';
 import { makeDir, removeDir } from '../../support/process.ts';
 
-/** Who calls: a person unless it has a `scope`, which makes it a service with these roles. */
+/** Who calls: a person, or a service where it has a `scope`. */
 export interface Who {
   readonly sub: string;
   /** Roles, such as `asset:read asset:write`. */
@@ -76,7 +76,8 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
 
   async function as({ sub, scope, endUser }: Who): Promise<AssetClient> {
     if (!issuer) throw new Error('this house asks nobody who they are: open it with identities');
-    const authorization = `Bearer ${await issuer.token({ sub, scope })}`;
+    const claims = scope === undefined ? { sub } : { sub, scope, azp: sub };
+    const authorization = `Bearer ${await issuer.token(claims)}`;
     const userToken = endUser === undefined ? undefined : await issuer.token({ sub: endUser });
     return clientWith({ authorization, ...(userToken !== undefined && { 'asset-user-token': userToken }) });
   }
