@@ -66,7 +66,7 @@ describe('the bench', () => {
     }
     expect(printed).toContain('Skipped: tusd');
     expect(await readFile(PAGE, 'utf8')).toBe(page);
-  }, 180_000);
+  }, 300_000);
 
   it('tells where the CPU time of the service goes', async () => {
     const rows = rowsOf(await bench('--profile', '--only=large'));
@@ -74,5 +74,5 @@ describe('the bench', () => {
     expect(share).toMatch(/^\d+ %$/);
     expect(Number(seconds)).toBeGreaterThan(0);
     expect([...rows.keys()].some((name) => name.startsWith('update node:internal/crypto/hash'))).toBe(true);
-  }, 90_000);
+  }, 240_000);
 });
