@@ -1,12 +1,12 @@
 /**
- * The rooms of the house: the one source of the lint rule for imports (`eslint.config.js`) and of the table in
- * docs/architecture.md (`npm run docs:rooms`). A file belongs to the first room whose pattern fits. A file of `src/` that fits none
- * is an error.
+ * The rooms of the source: the only source of the lint rule for imports (`eslint.config.js`) and of the table in
+ * docs/architecture.md (`npm run docs:rooms`). A file belongs to the first room whose pattern matches. A file of `src/` that
+ * matches none is an error.
  *
  * @typedef {object} Room
  * @property {string} name
  * @property {string | readonly string[]} files - patterns of its files
- * @property {string} about - what is in it, for the table
+ * @property {string} about - its content, for the table
  * @property {readonly string[]} imports - rooms that it may import; `*` for all
  * @property {readonly string[]} [packages] - packages that are bound to the rooms which name them
  */
@@ -16,13 +16,13 @@ export const ROOMS = [
   {
     name: 'main',
     files: 'src/main.ts',
-    about: 'starts the command line; `bin/` picks the Node.js and its flags',
+    about: 'starts the command line; `bin/` selects Node.js and its flags',
     imports: ['cli'],
   },
   {
     name: 'app',
     files: 'src/app/**',
-    about: 'the composition root: opens the drivers that the configuration names and puts the parts together',
+    about: 'the composition root: opens the configured drivers and connects the parts',
     imports: ['*'],
     packages: ['node:sqlite'],
   },
@@ -40,33 +40,33 @@ export const ROOMS = [
     name: 'config',
     files: 'src/config/**',
     about:
-      'every setting with its meaning; the environment as a typed configuration; faults of a set-up by the names of settings',
+      'all settings; parses the environment into a typed configuration; explains setup faults by the names of settings',
     imports: ['errors', 'redaction', 'audit', 'policy', 'identity', 'pocketbase-fields', 'legacy'],
   },
   {
     name: 'errors',
     files: ['src/errors.ts', 'src/setup-fault.ts', 'src/errors/**'],
-    about: 'the one error of use cases and drivers; what of a set-up an operator has to mend',
+    about: '`AssetError`, the error of use cases and drivers; `SetupFault`, what an operator must correct',
     imports: ['redaction'],
     packages: ['@asset-service/contract'],
   },
   {
     name: 'redaction',
     files: 'src/redaction.ts',
-    about: 'takes passwords out of texts',
+    about: 'removes passwords from texts',
     imports: [],
   },
   { name: 'log', files: 'src/log.ts', about: 'the log of the service', imports: ['errors', 'redaction'] },
   {
     name: 'health',
     files: 'src/health.ts',
-    about: 'whether the dependencies of the service answer',
+    about: 'checks the dependencies of the service',
     imports: ['errors'],
   },
   {
     name: 'points',
     files: 'src/points.ts',
-    about: 'moments at which tests kill the service',
+    about: 'points at which tests kill the service',
     imports: [],
   },
   {
@@ -79,7 +79,7 @@ export const ROOMS = [
   {
     name: 'audit',
     files: 'src/audit/**',
-    about: 'where decisions are written down: JSON lines, OpenTelemetry',
+    about: 'records decisions: JSON lines, OpenTelemetry',
     imports: [],
     packages: ['@opentelemetry/*'],
   },
@@ -92,7 +92,7 @@ export const ROOMS = [
   {
     name: 'scanner',
     files: 'src/scanning/scanner.ts',
-    about: 'what a malware scanner promises',
+    about: 'the interface of malware scanners',
     imports: ['errors'],
   },
   {
@@ -110,7 +110,7 @@ export const ROOMS = [
   {
     name: 'signed-url',
     files: 'src/storage/signed-url.ts',
-    about: 'what the filesystem store and the route that serves its blobs agree on',
+    about: 'signed URLs, shared by the filesystem store and the route that serves its blobs',
     imports: ['errors', 'blob-store'],
   },
   {
@@ -129,7 +129,7 @@ export const ROOMS = [
   {
     name: 'storage',
     files: 'src/storage/**',
-    about: 'shared above the stores: parts, memory budget',
+    about: 'shared by the stores: parts, memory budget',
     imports: ['errors', 'crc32c', 'blob-store'],
   },
   {
@@ -141,7 +141,7 @@ export const ROOMS = [
   {
     name: 'pocketbase-fields',
     files: 'src/catalog/pocketbase/field-map.ts',
-    about: 'the names that settings may give to the fields of a collection',
+    about: 'field names of the collection that settings may change',
     imports: [],
   },
   {
@@ -161,19 +161,19 @@ export const ROOMS = [
   {
     name: 'catalog',
     files: 'src/catalog/**',
-    about: 'shared above the catalogs: bounds of calls, what can be stored',
+    about: 'shared by the catalogs: time limits of calls, what can be stored',
     imports: ['errors', 'file-catalog'],
   },
   {
     name: 'caller',
     files: 'src/identity/caller.ts',
-    about: 'who makes a call: principal and end user',
+    about: 'the caller of a call: principal and end user',
     imports: [],
   },
   {
     name: 'media-types',
     files: ['src/files/content-type/families.ts', 'src/files/content-type/media-type.ts'],
-    about: 'how media types are written, and which of them stand for the same',
+    about: 'media types and their aliases',
     imports: ['errors'],
   },
   {
@@ -195,15 +195,14 @@ export const ROOMS = [
   {
     name: 'identity',
     files: 'src/identity/**',
-    about: 'who calls: access tokens, client certificates; knows neither Connect nor gRPC',
+    about: 'identifies callers: access tokens, client certificates; knows neither Connect nor gRPC',
     imports: ['errors', 'system', 'caller'],
     packages: ['jose'],
   },
   {
     name: 'legacy',
     files: 'src/legacy/**',
-    about:
-      'files that are older than the service: where they lie in the old bucket, and who still names them by old paths',
+    about: 'files of the old system: their keys in the old bucket, and who still uses old paths',
     imports: [
       'errors',
       'blob-store',
@@ -219,14 +218,14 @@ export const ROOMS = [
   {
     name: 'grpc',
     files: 'src/rpc/grpc/**',
-    about: 'plain gRPC, straight on the stream of HTTP/2',
+    about: 'plain gRPC on HTTP/2 streams',
     imports: ['errors'],
     packages: ['@connectrpc/*', '@asset-service/contract', 'node:http2'],
   },
   {
     name: 'listener',
     files: ['src/rpc/listener.ts', 'src/rpc/listener/**'],
-    about: 'HTTP/1.1 and HTTP/2 on one port; bounds of connections and of time',
+    about: 'HTTP/1.1 and HTTP/2 on one port; limits of connections and time',
     imports: ['grpc'],
     packages: ['@connectrpc/*', 'node:http2'],
   },
@@ -244,7 +243,7 @@ export const ROOMS = [
   {
     name: 'core',
     files: 'clients/core/**',
-    about: 'what the clients share',
+    about: 'shared by the clients',
     imports: [],
     packages: ['@connectrpc/*', '@asset-service/contract', 'node:http2'],
   },

@@ -15,7 +15,7 @@ const rows = ROOMS.map(({ name, files, about, imports, packages = [] }) => [
   imports.includes('*') ? 'everything' : imports.join(', '),
   packages.map(code).join(', '),
 ]);
-const head = ['room', 'files', 'what is in it', 'may import', 'packages bound to it'];
+const head = ['room', 'files', 'content', 'may import', 'packages bound to it'];
 const table = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
 const page = readFileSync(path, 'utf8');
