@@ -3,18 +3,8 @@ import { crc32c } from '@node-rs/crc32';
 /** The Castagnoli polynomial, lowest power first (RFC 3720, appendix B.4). */
 const POLYNOMIAL = 0x82f63b78;
 
-/** Sums of the chunks that are on their way. A chunk is summed once, however many look at it. */
-const sums = new WeakMap<Uint8Array, number>();
-
-/** CRC32C of a chunk that nobody changes any more, as an unsigned 32-bit number. */
-export function crc32cOf(chunk: Uint8Array): number {
-  let sum = sums.get(chunk);
-  if (sum === undefined) {
-    sum = crc32c(chunk);
-    sums.set(chunk, sum);
-  }
-  return sum;
-}
+/** CRC32C of some bytes, as an unsigned 32-bit number. */
+export { crc32c };
 
 /**
  * CRC32C of two stretches of bytes one after the other, from that of each. A CRC is a remainder, so the

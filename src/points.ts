@@ -6,8 +6,8 @@ import { channel } from 'node:diagnostics_channel';
  */
 export const POINTS = [
   'upload.reserved',
-  'upload.stored',
   'upload.verified',
+  'upload.stored',
   'upload.committed',
   'session.opened',
   'session.claimed',

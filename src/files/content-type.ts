@@ -10,7 +10,7 @@ import {
   isText,
   relationOf,
 } from './content-type/families.ts';
-import type { UsagePolicies } from './policy/usage-policies.ts';
+import type { ContentRules } from './policy/usage-policies.ts';
 
 export { essence } from './content-type/families.ts';
 
@@ -74,13 +74,17 @@ export async function decideContentType(
  * @throws AssetError CONTENT_TYPE_MISMATCH, CONTENT_TYPE_NOT_ALLOWED, USAGE_UNKNOWN
  */
 export async function allowedContentType(
-  policies: UsagePolicies,
-  file: { readonly contentType: string; readonly name: string; readonly usage: string },
+  rules: ContentRules,
+  file: { readonly contentType: string; readonly name: string },
   head: Uint8Array,
 ): Promise<string> {
-  const proof = policies.proofOf(file.usage, file.contentType);
-  const contentType = await decideContentType(file.contentType, file.name, head, proof);
-  policies.checkContentType(file.usage, contentType);
+  const contentType = await decideContentType(
+    file.contentType,
+    file.name,
+    head,
+    rules.proofOf(file.contentType),
+  );
+  rules.checkContentType(contentType);
   return contentType;
 }
 

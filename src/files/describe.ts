@@ -93,12 +93,13 @@ async function allowedType(
 ): Promise<string | undefined> {
   if (change.usage === undefined && change.contentType === undefined) return undefined;
   const usage = change.usage ?? file.usage;
-  context.policies.checkSize(usage, file.sizeBytes);
+  const rules = context.policies.rulesOf(usage);
+  rules.checkSize(file.sizeBytes);
   const { name = file.name, contentType = file.contentType } = change;
   const isChanged = contentType !== file.contentType;
-  if (!isChanged && !context.policies.restrictsTypes(usage)) return undefined;
+  if (!isChanged && !rules.restrictsTypes) return undefined;
   const head = await headOfStored(context, file, signal);
-  const decided = await allowedContentType(context.policies, { contentType, name, usage }, head);
+  const decided = await allowedContentType(rules, { contentType, name }, head);
   if (isChanged && file.sha256 === undefined)
     await assertOldType(context, { ...file, contentType: decided }, signal);
   return decided === file.contentType && !isChanged ? undefined : decided;

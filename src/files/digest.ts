@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { combineCrc32c, crc32cOf } from '../crc32c.ts';
+import { combineCrc32c } from '../crc32c.ts';
 import { AssetError } from '../errors.ts';
+import type { Chunk } from './upload/chunk.ts';
 
 /** Checksums that a caller gave for a whole file. */
 export interface ExpectedChecksums {
@@ -20,10 +21,10 @@ export class Digest {
   }
 
   /** Takes the next bytes in. */
-  update(chunk: Uint8Array): void {
-    this.#sizeBytes += chunk.byteLength;
-    this.#crc32c = combineCrc32c(this.#crc32c, crc32cOf(chunk), chunk.byteLength);
-    this.#sha256.update(chunk);
+  update({ bytes, crc32c }: Chunk): void {
+    this.#sizeBytes += bytes.byteLength;
+    this.#crc32c = combineCrc32c(this.#crc32c, crc32c, bytes.byteLength);
+    this.#sha256.update(bytes);
   }
 
   /** The checksums of all bytes; the digest takes no more after it. */

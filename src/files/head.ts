@@ -4,10 +4,10 @@ import { blobKey } from './ids.ts';
 import type { FileBytes } from './old-files.ts';
 
 /** The bytes at the beginning of some content that tell its type, or all of a shorter one. */
-export function headOf(chunks: Iterable<Uint8Array>): Uint8Array {
+export async function headOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const head: Uint8Array[] = [];
   let length = 0;
-  for (const chunk of chunks) {
+  for await (const chunk of chunks) {
     if (length >= SNIFF_BYTES) break;
     head.push(chunk);
     length += chunk.byteLength;
@@ -24,27 +24,4 @@ export async function readHead(store: BlobStore, fileId: string, signal: AbortSi
 export async function readHeadOf(bytes: Pick<FileBytes, 'read'>, signal: AbortSignal): Promise<Uint8Array> {
   const content = await bytes.read({ offset: 0, length: SNIFF_BYTES }, { signal });
   return Buffer.concat((await content.toArray()) as Uint8Array[]);
-}
-
-/**
- * Shows `look` the same of content that is on its way, and gives the whole content back. Nothing of it is held once it
- * was passed on.
- */
-export async function peek<T>(
-  content: AsyncGenerator<Uint8Array, undefined>,
-  look: (head: Uint8Array) => Promise<T>,
-): Promise<{ readonly result: T; readonly content: AsyncIterable<Uint8Array> }> {
-  const first: Uint8Array[] = [];
-  let length = 0;
-  while (length < SNIFF_BYTES) {
-    const next = await content.next();
-    if (next.done) break;
-    first.push(next.value);
-    length += next.value.byteLength;
-  }
-  async function* all() {
-    while (first.length > 0) yield first.shift()!;
-    yield* content;
-  }
-  return { result: await look(headOf(first)), content: all() };
 }

@@ -44,14 +44,6 @@ export class FileScan implements Disposable {
     this.#scan = context.scanning?.scanner.begin(signal);
   }
 
-  /** Passes the bytes on, each chunk after the scanner has taken it. Throws SCANNER_UNAVAILABLE, FILE_TOO_LARGE. */
-  async *through(content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of content) {
-      await this.#show(chunk);
-      yield chunk;
-    }
-  }
-
   /**
    * Ends the scan after the last byte.
    *
@@ -74,7 +66,8 @@ export class FileScan implements Disposable {
     this.#scan?.close();
   }
 
-  async #show(chunk: Uint8Array): Promise<void> {
+  /** Shows the scanner the next bytes; resolves when it has taken them. Throws SCANNER_UNAVAILABLE, FILE_TOO_LARGE. */
+  async show(chunk: Uint8Array): Promise<void> {
     const { scanning } = this.#context;
     this.#sizeBytes += chunk.byteLength;
     assertScannable(this.#context, this.#sizeBytes);

@@ -75,10 +75,8 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
       const chunk = checkedChunk(data, writeOffset, Number(writeOffset));
       const appendix = {
         writeOffset: Number(writeOffset),
-        content: once(chunk),
-        maxBytes: chunk.byteLength,
-        expected: () => toExpected(checksums),
-        finish: () => finishWrite,
+        content: once(chunk, { expected: toExpected(checksums), isComplete: finishWrite }),
+        maxBytes: chunk.bytes.length,
       };
       const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
       if ('file' in progress) acknowledged(files, call, progress);
@@ -152,6 +150,7 @@ function toReceipt({ file, isReadable }: Receipt): File {
   return isReadable ? toFile(file) : create(FileSchema, { id: file.id });
 }
 
-async function* once<T>(value: T): AsyncGenerator<T> {
+async function* once<T, E>(value: T, end: E): AsyncGenerator<T, E, undefined> {
   yield value;
+  return end;
 }

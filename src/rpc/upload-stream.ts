@@ -4,11 +4,12 @@ import type {
   UploadSpec,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import type { Checksums } from '@asset-service/contract/asset/v1/file_pb.js';
-import { crc32cOf } from '../crc32c.ts';
+import { crc32c } from '../crc32c.ts';
 import { AssetError } from '../errors.ts';
 import { mergeExpected, type ExpectedChecksums } from '../files/digest.ts';
 import type { Appendix } from '../files/sessions/append.ts';
 import type { Upload } from '../files/upload.ts';
+import type { Chunk, ContentEnd } from '../files/upload/chunk.ts';
 import { uploadBytesCame } from '../garbage-collection.ts';
 import { toDescription } from './convert.ts';
 
@@ -35,21 +36,11 @@ export async function openUpload(messages: AsyncIterable<UploadRequest>): Promis
   const { firstMessage } = first.value;
   if (firstMessage.case === 'uploadSpec') {
     const stream = new UploadStream(first.value, iterator, 0);
-    const upload = {
-      ...toNewUpload(firstMessage.value),
-      content: stream.mustFinish(),
-      expected: () => stream.expected,
-    };
-    return { kind: 'new', upload };
+    return { kind: 'new', upload: { ...toNewUpload(firstMessage.value), content: stream.mustFinish() } };
   }
   const writeOffset = Number(first.value.writeOffset);
   const stream = new UploadStream(first.value, iterator, writeOffset);
-  const appendix: Appendix = {
-    writeOffset,
-    content: stream.content(),
-    expected: () => stream.expected,
-    finish: () => stream.finished,
-  };
+  const appendix: Appendix = { writeOffset, content: stream.content() };
   return { kind: 'resumed', uploadId: firstMessage.value, appendix };
 }
 
@@ -73,8 +64,6 @@ class UploadStream {
   readonly #first: UploadRequest;
   readonly #rest: AsyncIterator<UploadRequest>;
   #offset: number;
-  #finished = false;
-  #expected: ExpectedChecksums = {};
 
   constructor(first: UploadRequest, rest: AsyncIterator<UploadRequest>, offset: number) {
     this.#first = first;
@@ -82,40 +71,28 @@ class UploadStream {
     this.#offset = offset;
   }
 
-  /** True once a message has said `finish_write`. */
-  get finished(): boolean {
-    return this.#finished;
-  }
-
-  /** The whole-file checksums of the messages so far: they may stand in the first, the last, or both. */
-  get expected(): ExpectedChecksums {
-    return this.#expected;
-  }
-
   /** The content; fails if the stream ends without `finish_write`. */
-  async *mustFinish(): AsyncGenerator<Uint8Array> {
-    yield* this.content();
-    if (this.#finished) return;
+  async *mustFinish(): AsyncGenerator<Chunk, ContentEnd, undefined> {
+    const end = yield* this.content();
+    if (end.isComplete) return end;
     throw new AssetError(
       'UPLOAD_NOT_FINISHED',
       'the stream ended without finish_write: nothing was stored, set it in the last message',
     );
   }
 
-  /** The content. */
-  async *content(): AsyncGenerator<Uint8Array> {
+  /** The content. The whole-file checksums may stand in the first message, the last, or both. */
+  async *content(): AsyncGenerator<Chunk, ContentEnd, undefined> {
     let message = this.#first;
+    let expected: ExpectedChecksums = {};
     try {
       for (;;) {
-        this.#expected = mergeExpected(this.#expected, toExpected(message.checksums));
+        expected = mergeExpected(expected, toExpected(message.checksums));
         const chunk = checkedChunk(message.data, message.writeOffset, this.#offset);
-        this.#offset += chunk.byteLength;
+        this.#offset += chunk.bytes.length;
         yield chunk;
         const next = await this.#rest.next();
-        if (next.done) {
-          this.#finished = message.finishWrite;
-          return;
-        }
+        if (next.done) return { expected, isComplete: message.finishWrite };
         if (message.finishWrite)
           throw wrongOrder('a message came after finish_write: send finish_write last');
         message = next.value;
@@ -134,11 +111,7 @@ class UploadStream {
  *
  * @throws AssetError WRITE_OFFSET_MISMATCH, CHECKSUM_MISMATCH
  */
-export function checkedChunk(
-  data: ChecksummedData | undefined,
-  writeOffset: bigint,
-  offset: number,
-): Uint8Array {
+export function checkedChunk(data: ChecksummedData | undefined, writeOffset: bigint, offset: number): Chunk {
   if (Number(writeOffset) !== offset) {
     throw new AssetError(
       'WRITE_OFFSET_MISMATCH',
@@ -148,14 +121,15 @@ export function checkedChunk(
   }
   const { content, crc32c: expected } = data ?? { content: new Uint8Array() };
   uploadBytesCame(content.length);
-  if (expected !== undefined && crc32cOf(content) !== expected) {
+  const actual = crc32c(content);
+  if (expected !== undefined && actual !== expected) {
     throw new AssetError(
       'CHECKSUM_MISMATCH',
       `the data at offset ${offset} does not have its crc32c: send it again`,
       { metadata: { checksum: 'crc32c' } },
     );
   }
-  return content;
+  return { bytes: content, crc32c: actual };
 }
 
 function wrongOrder(message: string): AssetError {

@@ -28,8 +28,11 @@ export function storeFull(cause: unknown): AssetError {
 
 /** The error of a body that does not have its declared size. */
 export function sizeMismatch(saidBytes: number, cameBytes: number | string): AssetError {
-  const message = `the size was said to be ${saidBytes} bytes, but ${cameBytes} came`;
-  return new AssetError('SIZE_MISMATCH', message);
+  return new AssetError(
+    'SIZE_MISMATCH',
+    `size_bytes says ${saidBytes}, but ${cameBytes} came: no file was stored, upload again with the true size or without one`,
+    { metadata: { size_bytes: String(saidBytes) } },
+  );
 }
 
 /** The error of bytes that do not match their CRC32C. */

@@ -13,6 +13,7 @@ import { cancelUpload, getUpload, resumeUpload } from '../../src/files/sessions/
 import { startUpload } from '../../src/files/sessions/start.ts';
 import { sweep } from '../../src/files/sweep.ts';
 import { uploadFile } from '../../src/files/upload.ts';
+import { summed, type Chunk, type ContentEnd } from '../../src/files/upload/chunk.ts';
 import { isAssetError } from '../../src/errors.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { FULL } from './support/report.ts';
@@ -172,7 +173,7 @@ class Caller {
       const at = where.persistedSize;
       const piece = content.subarray(at, at + Math.max(Math.ceil(pieceBytes), Math.ceil(content.length / 4)));
       const finish = at + piece.length >= content.length;
-      const appendix = { writeOffset: at, content: once(piece), expected: () => ({}), finish: () => finish };
+      const appendix = { writeOffset: at, content: once(piece, finish) };
       const sent = await this.#once((files) => resumeUpload(files, ANONYMOUS, id, appendix, FOREVER));
       if (sent !== undefined && 'persistedSize' in sent) durable = sent.persistedSize;
     }
@@ -359,7 +360,7 @@ async function blobsIn(dir: string): Promise<string[]> {
 function newUpload(key: string, content: Uint8Array) {
   return {
     ...{ description: described(key), sizeBytes: content.length, requestId: key, direct: false },
-    ...{ content: once(content), expected: () => ({}) },
+    content: once(content, true),
   };
 }
 
@@ -380,6 +381,9 @@ function bytesOf(key: string, size: number): Uint8Array {
   return Buffer.alloc(size, seed);
 }
 
-async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < content.length; at += PART_BYTES / 2) yield content.subarray(at, at + PART_BYTES / 2);
+async function* once(content: Uint8Array, isComplete: boolean): AsyncGenerator<Chunk, ContentEnd, undefined> {
+  for (let at = 0; at < content.length; at += PART_BYTES / 2) {
+    yield summed(content.subarray(at, at + PART_BYTES / 2));
+  }
+  return { expected: {}, isComplete };
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { crc32c } from '@node-rs/crc32';
 import fc from 'fast-check';
-import { combineCrc32c, crc32cOf } from '../../src/crc32c.ts';
+import { combineCrc32c, crc32c } from '../../src/crc32c.ts';
 
 describe('CRC32C', () => {
   it('of two ranges follows from that of each', () => {
@@ -22,8 +21,8 @@ describe('CRC32C', () => {
   });
 
   it('is that of RFC 3720', () => {
-    expect(crc32cOf(Buffer.alloc(32))).toBe(0x8a9136aa);
-    expect(crc32cOf(Buffer.alloc(32, 0xff))).toBe(0x62a8ab43);
-    expect(crc32cOf(Buffer.alloc(0))).toBe(0);
+    expect(crc32c(Buffer.alloc(32))).toBe(0x8a9136aa);
+    expect(crc32c(Buffer.alloc(32, 0xff))).toBe(0x62a8ab43);
+    expect(crc32c(Buffer.alloc(0))).toBe(0);
   });
 });

@@ -6,9 +6,9 @@ import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
-import { writeBlob } from '../../src/storage/write-blob.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
+import { writeBlob } from '../support/write-blob.ts';
 
 const PART = 64 * 1024;
 const MEBIBYTE = 1024 * 1024;

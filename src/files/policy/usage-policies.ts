@@ -64,40 +64,56 @@ export class UsagePolicies {
     return this.ofExisting(usage).retentionSeconds;
   }
 
+  /** What a usage allows its files to be, for one call. Throws USAGE_UNKNOWN if there is none of this name. */
+  rulesOf(usage: string): ContentRules {
+    return new ContentRules(usage, this.of(usage));
+  }
+}
+
+/** What one usage allows the bytes of its files to be. */
+export class ContentRules {
+  readonly #usage: string;
+  readonly #policy: UsagePolicy;
+
+  constructor(usage: string, policy: UsagePolicy) {
+    this.#usage = usage;
+    this.#policy = policy;
+  }
+
   /** Throws FILE_TOO_LARGE if the usage does not allow a file of this size. */
-  checkSize(usage: string, sizeBytes: number): void {
-    const { maxSizeBytes } = this.of(usage);
+  checkSize(sizeBytes: number): void {
+    const { maxSizeBytes } = this.#policy;
     if (sizeBytes <= maxSizeBytes) return;
     throw new AssetError(
       'FILE_TOO_LARGE',
-      `a file of usage "${usage}" may have at most ${maxSizeBytes} bytes: send a smaller one`,
-      { metadata: { usage, max_size_bytes: String(maxSizeBytes) } },
+      `a file of usage "${this.#usage}" may have at most ${maxSizeBytes} bytes: send a smaller one`,
+      { metadata: { usage: this.#usage, max_size_bytes: String(maxSizeBytes) } },
     );
   }
 
   /** Throws CONTENT_TYPE_NOT_ALLOWED if the usage does not allow this media type. */
-  checkContentType(usage: string, contentType: string): void {
-    const { contentTypes } = this.of(usage);
+  checkContentType(contentType: string): void {
+    const { contentTypes } = this.#policy;
     const type = essence(contentType);
     if (contentTypes?.some((rule) => matches(rule, type)) ?? true) return;
     throw new AssetError(
       'CONTENT_TYPE_NOT_ALLOWED',
-      `a file of usage "${usage}" may not be ${type}: allowed are ${contentTypes?.join(', ')}`,
-      { metadata: { usage, content_type: type } },
+      `a file of usage "${this.#usage}" may not be ${type}: allowed are ${contentTypes?.join(', ')}`,
+      { metadata: { usage: this.#usage, content_type: type } },
     );
   }
 
   /** True if the usage allows some types only. */
-  restrictsTypes(usage: string): boolean {
-    return this.of(usage).contentTypes !== undefined;
+  get restrictsTypes(): boolean {
+    return this.#policy.contentTypes !== undefined;
   }
 
   /**
    * What it takes to believe a declared type: nothing where every type is allowed. A type that is allowed by a
    * wildcard alone has to be shown by the bytes, since anybody can invent a subtype.
    */
-  proofOf(usage: string, declared: string): 'none' | 'mark' | 'any' {
-    const { contentTypes } = this.of(usage);
+  proofOf(declared: string): 'none' | 'mark' | 'any' {
+    const { contentTypes } = this.#policy;
     if (contentTypes === undefined) return 'none';
     const type = essence(declared);
     const isNamed = contentTypes.some((rule) => !rule.endsWith('/*') && matches(rule, type));

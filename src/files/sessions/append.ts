@@ -1,10 +1,10 @@
 import { AssetError } from '../../errors.ts';
-import { PartReader } from '../../storage/part-reader.ts';
 import type { FilesContext } from '../context.ts';
-import type { ExpectedChecksums } from '../digest.ts';
 import { holdSession, type QuotaHold } from '../quota.ts';
 import type { Uploaded } from '../receipt.ts';
 import { assertScannable } from '../scan.ts';
+import type { UploadContent } from '../upload/chunk.ts';
+import { Inflow } from '../upload/inflow.ts';
 import { finishSession, finishStored } from './finish.ts';
 import { PartWriter } from './part-writer.ts';
 import { ResumableHash } from './resumable-hash.ts';
@@ -16,14 +16,9 @@ import { reached } from '../../points.ts';
 export interface Appendix {
   /** Where the bytes go, from the start of the file. */
   readonly writeOffset: number;
-  /** The bytes; throws what ends the call early. */
-  readonly content: AsyncIterable<Uint8Array>;
-  /** Checksums of the whole file that came with the bytes. Asked for after `content` has ended. */
-  readonly expected: () => ExpectedChecksums;
+  readonly content: UploadContent;
   /** Greatest number of bytes in `content`, where that is known. */
   readonly maxBytes?: number;
-  /** Whether the file is complete with these bytes. Asked for after `content` has ended. */
-  readonly finish: () => boolean;
 }
 
 /** How far an upload has come; `T` stands for the file of a finished one. */
@@ -64,63 +59,43 @@ export async function appendToUpload(
 async function write(
   context: FilesContext,
   claimed: Session,
-  appendix: Appendix,
+  { content, maxBytes }: Appendix,
   quota: QuotaHold | undefined,
   signal: AbortSignal,
 ): Promise<UploadProgress<Uploaded>> {
-  const { crc32c, sha256State } = claimed.state;
+  const { crc32c, sha256State, sizeBytes, description } = claimed.state;
+  const rules = context.policies.rulesOf(description.usage);
+  const admit = async (bytes: number) => {
+    rules.checkSize(bytes);
+    await quota?.grow(bytes);
+    assertScannable(context, bytes);
+  };
   const hash = await ResumableHash.from(crc32c, sha256State);
-  const writer = new PartWriter(context, claimed, hash, signal, appendix.maxBytes);
-  const source = new PartReader(checked(context, claimed, appendix.content, quota), signal);
+  const offset = persistedSize(claimed);
+  const inflow = new Inflow(content, { offset, sizeBytes, isWhole: false, admit, hash, signal });
+  const writer = await PartWriter.open(context, claimed, { hash, rules, maxBytes }, signal);
   try {
-    for (;;) {
-      // Before anything is read, so that uploads which wait for memory hold none.
-      await writer.reserve();
-      if (!(await source.hasMore())) break;
-      await writer.add(await source.read(writer.room, writer.buffer));
+    try {
+      await writer.pour(inflow);
+    } catch (error) {
+      // What has come so far is worth keeping; the caller is told why it ended all the same.
+      await writer.keep().catch((cause: unknown) => {
+        if (cause === writer.failure) return;
+        context.log.warn(
+          { err: cause, uploadId: claimed.id },
+          'the end of a broken upload could not be kept',
+        );
+      });
+      throw writer.failure ?? error;
+    } finally {
+      inflow.close();
     }
-  } catch (error) {
-    // What has come so far is worth keeping; the caller is told why it ended all the same.
-    await writer.keep().catch((cause: unknown) => {
-      if (cause === writer.failure) return;
-      context.log.warn({ err: cause, uploadId: claimed.id }, 'the end of a broken upload could not be kept');
-    });
-    throw writer.failure ?? error;
-  } finally {
-    source.close();
-    writer.release();
-  }
-  if (!appendix.finish()) {
-    const kept = await writer.keep(addExpected(claimed.state, appendix.expected()));
+    const { expected, isComplete } = inflow.end;
+    if (isComplete) return await finishSession(context, writer, rules, expected, signal);
+    const kept = await writer.keep(addExpected(claimed.state, expected));
     return { persistedSize: persistedSize(kept) };
-  }
-  return finishSession(context, writer, appendix.expected(), signal);
-}
-
-/** The content, held to the size that the caller gave and to that of the usage policy. */
-async function* checked(
-  context: FilesContext,
-  session: Session,
-  content: AsyncIterable<Uint8Array>,
-  quota: QuotaHold | undefined,
-): AsyncGenerator<Uint8Array> {
-  const { sizeBytes, description } = session.state;
-  let size = persistedSize(session);
-  for await (const chunk of content) {
-    size += chunk.byteLength;
-    if (sizeBytes !== undefined && size > sizeBytes) {
-      throw new AssetError(
-        'SIZE_MISMATCH',
-        `size_bytes says ${sizeBytes}, but more came: send the true size`,
-        {
-          metadata: { size_bytes: String(sizeBytes) },
-        },
-      );
-    }
-    context.policies.checkSize(description.usage, size);
-    await quota?.grow(size);
-    assertScannable(context, size);
-    yield chunk;
+  } finally {
+    await writer.close();
   }
 }
 

@@ -54,12 +54,11 @@ async function completeAppended(
   given: ExpectedChecksums,
   signal: AbortSignal,
 ): Promise<Uploaded> {
+  const end = { expected: given, isComplete: true };
   const appendix: Appendix = {
     // Of one that broke off while it was being finished, its last bytes may be lost: it must not end without them.
     writeOffset: session.state.finishing?.sizeBytes ?? persistedSize(session),
-    content: (async function* () {})(),
-    expected: () => given,
-    finish: () => true,
+    content: { next: () => Promise.resolve({ done: true, value: end }) },
   };
   const result = await appendToUpload(context, session, appendix, signal);
   if ('file' in result) return result;

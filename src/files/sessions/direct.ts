@@ -7,6 +7,7 @@ import type { ExpectedChecksums } from '../digest.ts';
 import { grantId, recordGrant } from '../grants.ts';
 import { readHead } from '../head.ts';
 import { blobKey } from '../ids.ts';
+import type { ContentRules } from '../policy/usage-policies.ts';
 import { FileScan } from '../scan.ts';
 import { wrongTransport } from './append.ts';
 import { assertExpected, commitSession, digestOf, readBlob } from './finish.ts';
@@ -87,13 +88,14 @@ export async function completeDirect(
   let finished: Finished;
   using scan = new FileScan(context, signal);
   try {
+    const rules = context.policies.rulesOf(session.state.description.usage);
     const expected = addExpected(session.state, given);
     current = await saveSession(context, session, { ...session.state, expected });
     finished = {
-      ...(await digestOf(scan.through(await readBlob(context, current, signal)))),
-      contentType: await typeOf(context, current, signal),
+      ...(await digestOf(await readBlob(context, current, signal), scan)),
+      contentType: await typeOf(context, current, rules, signal),
     };
-    assertExpected(context, current.state, finished);
+    assertExpected(rules, current.state, finished);
     await scan.assertClean();
   } catch (error) {
     if (error instanceof AssetError && REFUSALS.has(error.reason)) await abandonSession(context, current);
@@ -140,11 +142,15 @@ async function putTogether(context: FilesContext, session: Session, signal: Abor
   await context.store.completeMultipart(key, multipartId!, all, { signal });
 }
 
-async function typeOf(context: FilesContext, session: Session, signal: AbortSignal): Promise<string> {
+async function typeOf(
+  { store }: FilesContext,
+  session: Session,
+  rules: ContentRules,
+  signal: AbortSignal,
+): Promise<string> {
   const { description, sizeBytes } = session.state;
-  const { policies, store } = context;
   const head = sizeBytes === 0 ? new Uint8Array() : await readHead(store, session.id, signal);
-  return allowedContentType(policies, description, head);
+  return allowedContentType(rules, description, head);
 }
 
 /** Sizes of the parts that a direct upload has: all alike but the last. */

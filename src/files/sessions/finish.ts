@@ -1,10 +1,14 @@
-import { AssetError, isAssetError } from '../../errors.ts';
+import { isAssetError } from '../../errors.ts';
+import type { BlobBody } from '../../storage/blob-store.ts';
+import { sizeMismatch } from '../../storage/store-errors.ts';
 import { commitUpload } from '../commit.ts';
 import type { FilesContext } from '../context.ts';
 import { Digest, verifyChecksums, type ExpectedChecksums } from '../digest.ts';
 import { blobKey } from '../ids.ts';
+import type { ContentRules } from '../policy/usage-policies.ts';
 import type { Uploaded } from '../receipt.ts';
 import { FileScan } from '../scan.ts';
+import { summed } from '../upload/chunk.ts';
 import type { PartWriter } from './part-writer.ts';
 import {
   abandonSession,
@@ -13,7 +17,7 @@ import {
   saveSession,
   type SessionOrFile,
 } from './session-store.ts';
-import { addExpected, type Finished, type Session, type SessionState } from './state.ts';
+import { addExpected, persistedSize, type Finished, type Session, type SessionState } from './state.ts';
 import { reached } from '../../points.ts';
 
 /**
@@ -27,20 +31,21 @@ import { reached } from '../../points.ts';
 export async function finishSession(
   context: FilesContext,
   writer: PartWriter,
+  rules: ContentRules,
   given: ExpectedChecksums,
   signal: AbortSignal,
 ): Promise<Uploaded> {
-  const { state, body } = await writer.flush();
-  const sizeBytes = body ? sizeOf(body) : state.parts.reduce((sum, part) => sum + part.sizeBytes, 0);
+  const state = await writer.flush();
+  const { whole } = writer;
   let verified: SessionState;
   try {
     const expected = addExpected(state, given);
     const finishing: Finished = {
-      sizeBytes,
+      sizeBytes: whole ? whole.open.sizeBytes : persistedSize({ state }),
       ...writer.digest(),
-      contentType: await writer.decideType(body ?? []),
+      contentType: state.contentType ?? (await writer.typeOf(whole!.open, signal)),
     };
-    assertExpected(context, { ...state, expected }, finishing);
+    assertExpected(rules, { ...state, expected }, finishing);
     verified = { ...state, expected, finishing };
   } catch (error) {
     await abandonSession(context, writer.session);
@@ -49,9 +54,9 @@ export async function finishSession(
   const session = await saveSession(context, writer.session, verified);
   reached('session.finishing');
   signal.throwIfAborted();
-  if (body) await putWhole(context, session, body, signal);
+  if (whole) await putWhole(context, session, whole, signal);
   else await completeParts(context, session, signal);
-  await assertClean(context, session, body, signal);
+  await assertClean(context, session, whole?.open.body({ signal }).chunks, signal);
   return commitSession(context, session, verified.finishing!, signal);
 }
 
@@ -86,14 +91,14 @@ export async function finishStored(
 async function assertClean(
   context: FilesContext,
   session: Session,
-  body: readonly Uint8Array[] | undefined,
+  body: BlobBody['chunks'] | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   if (context.scanning === undefined) return;
   using scan = new FileScan(context, signal);
   try {
     const content = body ?? (await readBlob(context, session, signal));
-    for await (const _chunk of scan.through(content));
+    for await (const chunk of content) await scan.show(chunk);
     await scan.assertClean();
   } catch (error) {
     if (isAssetError(error, 'MALWARE_FOUND', 'FILE_TOO_LARGE')) await abandonSession(context, session);
@@ -161,16 +166,12 @@ async function resolveFailedCommit(
  *
  * @throws AssetError SIZE_MISMATCH, CHECKSUM_MISMATCH, and what the usage policy refuses
  */
-export function assertExpected(context: FilesContext, state: SessionState, finished: Finished): void {
-  const { sizeBytes, expected, description } = state;
+export function assertExpected(rules: ContentRules, state: SessionState, finished: Finished): void {
+  const { sizeBytes, expected } = state;
   if (sizeBytes !== undefined && sizeBytes !== finished.sizeBytes) {
-    throw new AssetError(
-      'SIZE_MISMATCH',
-      `size_bytes says ${sizeBytes}, but ${finished.sizeBytes} came: the upload is gone, start it again with the true size`,
-      { metadata: { size_bytes: String(sizeBytes) } },
-    );
+    throw sizeMismatch(sizeBytes, finished.sizeBytes);
   }
-  context.policies.checkSize(description.usage, finished.sizeBytes);
+  rules.checkSize(finished.sizeBytes);
   verifyChecksums(
     { sha256: Buffer.from(finished.sha256, 'hex'), crc32c: finished.crc32c },
     {
@@ -189,13 +190,13 @@ async function completeParts(context: FilesContext, session: Session, signal: Ab
 async function putWhole(
   context: FilesContext,
   session: Session,
-  chunks: readonly Uint8Array[],
+  whole: NonNullable<PartWriter['whole']>,
   signal: AbortSignal,
 ): Promise<void> {
   const key = blobKey(session.id);
   const { finishing } = session.state;
-  const body = { sizeBytes: sizeOf(chunks), chunks, crc32c: finishing!.crc32c };
-  const put = () => context.store.put(key, body, finishing!, { signal });
+  const put = () =>
+    whole.sendOpen((body) => context.store.put(key, body, finishing!, { signal }), { signal });
   if ((await put()) === 'created') return;
   // A call that was overtaken by this one stored its bytes late; they count only if they are the same.
   const there = await digestOf(await readBlob(context, session, signal));
@@ -213,16 +214,16 @@ export async function readBlob(
   return (await context.store.read(blobKey(session.id), undefined, { signal })) as AsyncIterable<Uint8Array>;
 }
 
-/** Reads some content and computes what it has. */
+/** Reads some content and computes what it has; each chunk is shown to `scan` too. */
 export async function digestOf(
   content: AsyncIterable<Uint8Array>,
+  scan?: FileScan,
 ): Promise<{ readonly sizeBytes: number; readonly sha256: string; readonly crc32c: number }> {
   const digest = new Digest();
-  for await (const chunk of content) digest.update(chunk);
+  for await (const chunk of content) {
+    await scan?.show(chunk);
+    digest.update(summed(chunk));
+  }
   const { sizeBytes, sha256, crc32c } = digest.finish();
   return { sizeBytes, crc32c, sha256: Buffer.from(sha256).toString('hex') };
-}
-
-function sizeOf(chunks: readonly Uint8Array[]): number {
-  return chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
 }

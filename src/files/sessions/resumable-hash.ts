@@ -1,5 +1,5 @@
 import { combineCrc32c } from '../../crc32c.ts';
-import type { BufferedBody } from '../../storage/part-reader.ts';
+import type { Chunk } from '../upload/chunk.ts';
 import { loadOpenSslSha256 } from './sha256-openssl.ts';
 import { STATE_BYTES, type OpenSha256, type ResumableSha256 } from './sha256-state.ts';
 
@@ -29,9 +29,9 @@ export class ResumableHash {
   }
 
   /** Takes the next bytes in. */
-  update({ chunks, sizeBytes, crc32c }: BufferedBody): void {
-    this.#crc32c = combineCrc32c(this.#crc32c, crc32c, sizeBytes);
-    for (const chunk of chunks) this.#sha256.update(chunk);
+  update({ bytes, crc32c }: Chunk): void {
+    this.#crc32c = combineCrc32c(this.#crc32c, crc32c, bytes.length);
+    this.#sha256.update(bytes);
   }
 
   /** What {@link from} goes on with. */

@@ -11,6 +11,8 @@ export interface Piece {
   /** Revision of the session under which it was written; the piece's key follows from it. */
   readonly revision: number;
   readonly sizeBytes: number;
+  /** CRC32C of its bytes; releases before 0.2 did not keep it. */
+  readonly crc32c?: number;
 }
 
 /** What a whole file has. */

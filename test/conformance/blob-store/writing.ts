@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { MemoryBudget } from '../../../src/storage/memory-budget.ts';
-import { writeBlob, type WriteBlobOptions } from '../../../src/storage/write-blob.ts';
+import { writeBlob, type WriteBlobOptions } from '../../support/write-blob.ts';
 import { bytes, hangingStream, itNeeds, newKey, readAll, rejection, streamOf } from './driver.ts';
 import type { Driver, OpenedStore } from './driver.ts';
 

@@ -95,7 +95,7 @@ export async function startProcessDouble(
           await turn(`${name}.${String(property)}`);
           if (crashed) return gone();
           const call = onTheirWay.add(
-            (value as (...all: unknown[]) => Promise<unknown>).apply(target, given),
+            (value as (...all: unknown[]) => Promise<unknown>).apply(target, given.map(mortalBody)),
           );
           const result: unknown = await call
             // Nobody is left to be told.
@@ -104,6 +104,20 @@ export async function startProcessDouble(
         };
       },
     });
+
+  /** A body that is read while it is sent breaks off where the process ends. */
+  const mortalBody = (argument: unknown): unknown => {
+    const { chunks } = (argument ?? {}) as { readonly chunks?: AsyncIterable<Uint8Array> };
+    if (chunks === undefined || Array.isArray(chunks)) return argument;
+    async function* broken(source: AsyncIterator<Uint8Array>) {
+      for (;;) {
+        const next = await Promise.race([source.next(), end.promise]);
+        if (next.done) return;
+        yield next.value;
+      }
+    }
+    return { ...(argument as object), chunks: broken(chunks[Symbol.asyncIterator]()) };
+  };
 
   const log = pino({ level: 'silent' });
   const store: BlobStore = new FilesystemBlobStore(dir, new SignedUrls('http://x', Buffer.alloc(32)));
