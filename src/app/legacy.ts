@@ -120,7 +120,7 @@ export function operator(): string {
 /** Memory for copying the bytes of files between the stores. */
 export function moveMemory({ settings }: Config): Pick<MoveTools, 'budget' | 'partSizeBytes'> {
   return {
-    budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY),
+    budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY).of(''),
     partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,
   };
 }

@@ -1,27 +1,119 @@
-import type { BlobStore } from '../storage/blob-store.ts';
+import type { Readable } from 'node:stream';
+import type { BlobRange, BlobStore, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
 import type { FilesContext } from './context.ts';
 import type { SlotOutcome } from './reservations.ts';
 import type { SpareBlob } from './upload/segment.ts';
-import { blobKey } from './ids.ts';
 
-/** How long removing what a call left may take, in milliseconds. */
+/** How long it may take to remove what a call left behind, in milliseconds. */
 const CLEANUP_TIMEOUT_MS = 10_000;
 
-type BytesContext = Pick<FilesContext, 'store'>;
-
-/** Removes the blob of a file and whatever of it is unfinished. */
-export async function removeBlob({ store }: BytesContext, fileId: string): Promise<void> {
-  await store.delete(blobKey(fileId), { signal: AbortSignal.timeout(CLEANUP_TIMEOUT_MS) });
+/**
+ * The key of a file's blob. It follows from the id alone, so that nothing has to remember it, and its
+ * first segment keeps it apart from whatever else the bucket holds.
+ */
+export function blobKey(fileId: string): string {
+  return `assets/${fileId.slice(0, 2)}/${fileId}`;
 }
 
-/** Removes the multipart blobs of an id that were begun and not completed. */
-export async function removeUnfinished({ store }: BytesContext, fileId: string): Promise<void> {
-  await store.abortMultiparts(blobKey(fileId), { signal: AbortSignal.timeout(CLEANUP_TIMEOUT_MS) });
+/** The key of a piece of an upload. It lies apart from the blobs of files. */
+export function pieceKey(uploadId: string, revision: number): string {
+  return `uploads/${uploadId.slice(0, 2)}/${uploadId}/${revision}`;
+}
+
+const PATTERNS = {
+  blob: /^assets\/[a-z0-9]{2}\/([a-z0-9]{15})$/,
+  piece: /^uploads\/[a-z0-9]{2}\/([a-z0-9]{15})\/(\d+)$/,
+};
+
+/** The id that a key belongs to; undefined for one that is not of this kind, which may be of somebody else. */
+export function idOfKey(kind: keyof typeof PATTERNS, key: string): string | undefined {
+  const [, id = '', revision] = PATTERNS[kind].exec(key) ?? [];
+  const expected = kind === 'blob' ? blobKey(id) : pieceKey(id, Number(revision));
+  return key === expected ? id : undefined;
+}
+
+/** The bytes of a file, wherever they lie. */
+export interface FileBytes {
+  readonly sizeBytes: number;
+  read(range: BlobRange, call: StoreCall): Promise<Readable>;
+  signUrl(options: SignedUrlOptions): Promise<SignedUrl>;
+  /** The time that signed URLs live by. */
+  now(): Date;
+}
+
+/** The bytes of a file that the service stored. */
+export function storedBytes(
+  store: BlobStore,
+  { id, sizeBytes }: { readonly id: string; readonly sizeBytes: number },
+): FileBytes {
+  const key = blobKey(id);
+  return {
+    sizeBytes,
+    read: (range, call) => store.read(key, range, call),
+    signUrl: (options) => store.signUrl(key, options),
+    now: () => store.now(),
+  };
+}
+
+/** Reads the bytes that lie under an id. Rejects like {@link BlobStore.read}. */
+export function readBytes(
+  store: BlobStore,
+  id: string,
+  call: StoreCall,
+  range?: BlobRange,
+): Promise<Readable> {
+  return store.read(blobKey(id), range, call);
+}
+
+/** Number of bytes that lie under an id; undefined if there are none. */
+export async function sizeOfBytes(
+  store: BlobStore,
+  id: string,
+  call: StoreCall,
+): Promise<number | undefined> {
+  return (await store.stat(blobKey(id), call))?.sizeBytes;
+}
+
+/** What of an id is to be removed. */
+export interface Remains {
+  /** Multipart blobs that were begun and not completed. */
+  readonly unfinished?: boolean;
+  readonly blob?: boolean;
+  /** Revisions of pieces. */
+  readonly pieces?: readonly number[];
 }
 
 /**
- * Gives blobs for bytes that are only in the way in memory. Each lies under an id that was reserved for it and never becomes a file,
- * so that the sweeper removes what a crash leaves.
+ * Removes what lies under an id. What cannot be removed keeps nothing else from being removed; rejects with the first
+ * failure then.
+ */
+export async function removeBytes(
+  store: BlobStore,
+  id: string,
+  { unfinished = false, blob = false, pieces = [] }: Remains,
+  call: StoreCall = { signal: AbortSignal.timeout(CLEANUP_TIMEOUT_MS) },
+): Promise<void> {
+  const works = [
+    ...(unfinished ? [() => store.abortMultiparts(blobKey(id), call)] : []),
+    ...(blob ? [() => store.delete(blobKey(id), call)] : []),
+    ...pieces.map((revision) => () => store.delete(pieceKey(id, revision), call)),
+  ];
+  const failures: unknown[] = [];
+  for (const work of works) await work().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Tries to remove the blob of an id that never became a file; tells what to release the id with. */
+export async function tryRemoveBlob(store: BlobStore, id: string): Promise<SlotOutcome> {
+  return removeBytes(store, id, { blob: true }).then(
+    () => 'settled',
+    () => 'unsettled',
+  );
+}
+
+/**
+ * Gives blobs for bytes that others need the memory of. Each lies under an id that was reserved for it and never becomes a
+ * file, so that the sweeper removes what a crash leaves.
  */
 export function spareBlobs({
   store,
@@ -29,22 +121,12 @@ export function spareBlobs({
 }: Pick<FilesContext, 'store' | 'reservations'>): () => Promise<SpareBlob> {
   return async () => {
     const reserved = await reservations.take();
-    const key = blobKey(reserved.fileId);
     return {
-      key,
+      key: blobKey(reserved.fileId),
       async remove(mayArrive = false) {
-        const outcome = await tryDelete(store, key);
+        const outcome = await tryRemoveBlob(store, reserved.fileId);
         reserved.release(mayArrive ? 'unsettled' : outcome);
       },
     };
   };
-}
-
-async function tryDelete(store: BlobStore, key: string): Promise<SlotOutcome> {
-  try {
-    await store.delete(key, { signal: AbortSignal.timeout(CLEANUP_TIMEOUT_MS) });
-    return 'settled';
-  } catch {
-    return 'unsettled';
-  }
 }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CreateFence, FileRecord, NewFileRecord } from '../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../errors.ts';
+import { tryRemoveBlob } from './bytes.ts';
 import type { FilesContext } from './context.ts';
-import { blobKey } from './ids.ts';
 import type { Uploaded } from './receipt.ts';
 import type { SlotOutcome } from './reservations.ts';
 
@@ -55,10 +55,7 @@ export async function commitUpload(
   assertSameContent(earlier, record);
   // A call that finishes the same upload a second time must not remove what the first one committed.
   if (earlier.id === record.id) return { file: earlier, isNew: false, outcome: 'settled' };
-  const outcome = await context.store.delete(blobKey(record.id)).then(
-    () => 'settled' as const,
-    () => 'unsettled' as const,
-  );
+  const outcome = await tryRemoveBlob(context.store, record.id);
   return { file: earlier, isNew: false, outcome };
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { combineCrc32c } from '../crc32c.ts';
 import { AssetError } from '../errors.ts';
-import type { Chunk } from './upload/chunk.ts';
+import type { FileScan } from './scan.ts';
+import { summed, type Chunk } from './upload/chunk.ts';
 
 /** Checksums that a caller gave for a whole file. */
 export interface ExpectedChecksums {
@@ -31,6 +32,20 @@ export class Digest {
   finish(): { readonly sizeBytes: number; readonly sha256: Uint8Array; readonly crc32c: number } {
     return { sizeBytes: this.#sizeBytes, sha256: this.#sha256.digest(), crc32c: this.#crc32c };
   }
+}
+
+/** Reads some content and computes what it has; each chunk is shown to `scan` too. */
+export async function digestOf(
+  content: AsyncIterable<Uint8Array>,
+  scan?: FileScan,
+): Promise<{ readonly sizeBytes: number; readonly sha256: string; readonly crc32c: number }> {
+  const digest = new Digest();
+  for await (const chunk of content) {
+    await scan?.show(chunk);
+    digest.update(summed(chunk));
+  }
+  const { sizeBytes, sha256, crc32c } = digest.finish();
+  return { sizeBytes, crc32c, sha256: Buffer.from(sha256).toString('hex') };
 }
 
 /**

@@ -1,7 +1,6 @@
 import type { BlobStore } from '../storage/blob-store.ts';
+import { readBytes, type FileBytes } from './bytes.ts';
 import { SNIFF_BYTES } from './content-type.ts';
-import { blobKey } from './ids.ts';
-import type { FileBytes } from './old-files.ts';
 
 /** The bytes at the beginning of some content that tell its type, or all of a shorter one. */
 export async function headOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<Uint8Array> {
@@ -17,7 +16,7 @@ export async function headOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8A
 
 /** The same of a file that is not empty, from the store. */
 export async function readHead(store: BlobStore, fileId: string, signal: AbortSignal): Promise<Uint8Array> {
-  return readHeadOf({ read: (range, call) => store.read(blobKey(fileId), range, call) }, signal);
+  return readHeadOf({ read: (range, call) => readBytes(store, fileId, call, range) }, signal);
 }
 
 /** The same of a file that is not empty, wherever it lies. */

@@ -11,14 +11,6 @@ export function newFileId(): string {
 }
 
 /**
- * The key of a file's blob. It follows from the id alone, so that nothing has to remember it, and its
- * first segment keeps it apart from whatever else the bucket holds.
- */
-export function blobKey(fileId: string): string {
-  return `assets/${fileId.slice(0, 2)}/${fileId}`;
-}
-
-/**
  * The key under which the catalog knows an upload again; undefined without a request id. A request id
  * belongs to whoever sent it: the same id from another caller is another upload.
  */

@@ -1,19 +1,8 @@
-import type { Readable } from 'node:stream';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
-import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
+import { storedBytes, type FileBytes } from './bytes.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
-import { blobKey } from './ids.ts';
-
-/** The bytes of a file, wherever they lie. */
-export interface FileBytes {
-  readonly sizeBytes: number;
-  read(range: BlobRange, call: StoreCall): Promise<Readable>;
-  signUrl(options: SignedUrlOptions): Promise<SignedUrl>;
-  /** The time that signed URLs live by. */
-  now(): Date;
-}
 
 /** Files that are older than the service, as long as their bytes lie where the old system put them. */
 export interface OldFiles {
@@ -85,11 +74,5 @@ export async function bytesOf(
       { metadata: { file_id: file.id } },
     );
   }
-  const key = blobKey(file.id);
-  return {
-    sizeBytes: file.sizeBytes,
-    read: (range, call) => store.read(key, range, call),
-    signUrl: (options) => store.signUrl(key, options),
-    now: () => store.now(),
-  };
+  return storedBytes(store, file);
 }

@@ -1,11 +1,12 @@
 import type { Readable } from 'node:stream';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
+import type { FileBytes } from './bytes.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
 import { cleanName } from './names.ts';
-import { bytesOf, type FileBytes, lookUp, noteUse, type FileName } from './old-files.ts';
+import { bytesOf, lookUp, noteUse, type FileName } from './old-files.ts';
 import type { FileAction } from './policy/decide.ts';
 import { authorize, permissionDenied, tell, verdictOn } from './policy/guard.ts';
 import { dispositionOf, mayShowInline, servedType } from './serving.ts';

@@ -1,13 +1,12 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { isAssetError } from '../errors.ts';
 import { reached } from '../points.ts';
-import { removeBlob, removeUnfinished, spareBlobs } from './bytes.ts';
-import type { Caller } from './caller.ts';
+import { blobKey, removeBytes, spareBlobs } from './bytes.ts';
+import type { Caller } from '../identity/caller.ts';
 import { assertSameContent, commitUpload } from './commit.ts';
 import { allowedContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
 import { Digest, verifyChecksums } from './digest.ts';
-import { blobKey } from './ids.ts';
 import type { QuotaHold } from './quota.ts';
 import { receiptFor, type Receipt, type Uploaded } from './receipt.ts';
 import type { ReservedId, SlotOutcome } from './reservations.ts';
@@ -127,7 +126,7 @@ async function storeNew(
     signal.throwIfAborted();
     const { fileId, reservationId } = reserved!;
     // To begin a blob of several parts may have taken two tries; nobody knows what one whose answer was lost began.
-    const isTidy = !stored.inParts || (await removeUnfinished(context, fileId).then(yes, no));
+    const isTidy = !stored.inParts || (await removeBytes(store, fileId, { unfinished: true }).then(yes, no));
     const { outcome, ...uploaded } = await commitUpload(context, {
       fence: { reservationId },
       requestKey: intake.requestKey,
@@ -171,7 +170,7 @@ async function discard(
   const isRefused = isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE');
   if (left === 'all' && !isRefused) return 'unsettled';
   try {
-    await removeBlob(context, fileId);
+    await removeBytes(context.store, fileId, { blob: true });
     return left === 'all' ? 'settled' : 'unsettled';
   } catch (cause) {
     context.log.warn({ err: cause, fileId }, 'a failed upload could not be cleaned up; the sweeper will');

@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { FieldValues, LegacyRecord } from '../catalog/legacy-records.ts';
 import { isAssetError } from '../errors.ts';
-import { blobKey } from '../files/ids.ts';
+import { sizeOfBytes } from '../files/bytes.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { ListedObject } from '../storage/object-reader.ts';
 import type { AuditLine, AuditReport, AuditState, ObjectStatus, RecordStatus } from './audit-report.ts';
@@ -133,8 +133,8 @@ async function statusOf(
   signal: AbortSignal,
 ): Promise<{ readonly status: RecordStatus; readonly key?: string }> {
   if (file.sha256 !== undefined) {
-    const blob = await store.stat(blobKey(file.id), { signal });
-    return { status: blob?.sizeBytes === file.sizeBytes ? 'moved' : 'moved-damaged' };
+    const sizeBytes = await sizeOfBytes(store, file.id, { signal });
+    return { status: sizeBytes === file.sizeBytes ? 'moved' : 'moved-damaged' };
   }
   const place = await locate(bucket, file, fields, signal);
   return { status: place.damage ?? 'whole', ...(place.key !== undefined && { key: place.key }) };

@@ -1,9 +1,8 @@
 import { AssetError, isAssetError } from '../errors.ts';
 import type { LegacyRecord } from '../catalog/legacy-records.ts';
-import { Digest } from '../files/digest.ts';
-import { blobKey } from '../files/ids.ts';
-import type { MemoryShare } from '../storage/memory-budget.ts';
-import { writeBlob } from '../storage/write-blob.ts';
+import { blobKey } from '../files/bytes.ts';
+import { writeBlob } from '../files/upload/write-blob.ts';
+import type { MemoryShare } from '../storage/memory-share.ts';
 import type { OldSystem } from './audit.ts';
 import { locate, type OldPlace } from './locate.ts';
 
@@ -128,15 +127,13 @@ async function copy(
   >,
   { budget, partSizeBytes }: MoveTools,
   signal: AbortSignal,
-): Promise<ReturnType<Digest['finish']> | Moved> {
+): Promise<{ readonly sizeBytes: number; readonly sha256: Uint8Array; readonly crc32c: number } | Moved> {
   const key = blobKey(from.id);
   for (let attempt = 1; ; attempt++) {
-    const digest = new Digest();
     let failure: unknown;
     const read = async function* () {
       try {
         for await (const chunk of await bucket.reader.read(from.key, from.info.etag, undefined, { signal })) {
-          digest.update(chunk as Uint8Array);
           yield chunk as Uint8Array;
         }
       } catch (error) {
@@ -149,8 +146,8 @@ async function copy(
     const { sizeBytes } = from.info;
     try {
       const options = { sizeBytes, contentType, partSizeBytes, budget, signal };
-      const { status } = await writeBlob(store, key, read(), options);
-      if (status === 'created') return digest.finish();
+      const { status, ...bytes } = await writeBlob(store, key, read(), options);
+      if (status === 'created') return bytes;
     } catch (error) {
       if (failure === undefined || !isAssetError(failure, 'STORE_UNAVAILABLE', 'BLOB_MISSING')) throw error;
       return { outcome: 'unreadable', why: reasonOf(failure) };

@@ -3,7 +3,8 @@ import pLimit from 'p-limit';
 import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
 import { isAssetError } from '../errors.ts';
 import { Digest } from '../files/digest.ts';
-import { blobKey } from '../files/ids.ts';
+import { blobKey } from '../files/bytes.ts';
+import { summed } from '../files/upload/chunk.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 
 /** What is wrong with the bytes of a file. */
@@ -151,7 +152,7 @@ async function compare(
 ): Promise<VerifyReason | undefined> {
   try {
     for await (const chunk of await store.read(blobKey(file.id), undefined, { signal })) {
-      digest.update(chunk as Uint8Array);
+      digest.update(summed(chunk as Uint8Array));
     }
   } catch (error) {
     if (isAssetError(error, 'BLOB_MISSING')) return 'missing';

@@ -221,8 +221,9 @@ export interface BlobStore {
   ): Promise<SignedPut>;
 
   /**
-   * The stored parts of an unfinished multipart blob, by number. Rejects with UPLOAD_EXPIRED if it was aborted or
-   * completed.
+   * The stored parts of an unfinished multipart blob, by number, with the tags that {@link putPart} returned; one of the
+   * two may put them in quotes. {@link completeMultipart} accepts them as they are. Rejects with UPLOAD_EXPIRED if it was
+   * aborted or completed.
    */
   listParts(key: string, multipartId: string, call?: StoreCall): Promise<readonly BlobPart[]>;
 

@@ -5,8 +5,8 @@ import { buffer } from 'node:stream/consumers';
 import { migrateCatalog } from '../../src/app/catalog.ts';
 import { moveMemory, withOldSystem } from '../../src/app/legacy.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { crc32cOf } from '../../src/crc32c.ts';
-import { blobKey } from '../../src/files/ids.ts';
+import { crc32c } from '../../src/crc32c.ts';
+import { blobKey } from '../../src/files/bytes.ts';
 import type { OldSystem } from '../../src/legacy/audit.ts';
 import { backfill, type BackfillOptions } from '../../src/legacy/backfill.ts';
 import { acknowledge, backfillState, controlBackfill } from '../../src/legacy/backfill-state.ts';
@@ -155,7 +155,7 @@ describe('legacy backfill', () => {
       for (const { id, content, key } of movable) {
         const file = found.get(id)!;
         expect(Buffer.from(file.sha256!)).toEqual(createHash('sha256').update(content).digest());
-        expect([id, file.crc32c, file.sizeBytes]).toEqual([id, crc32cOf(content), content.length]);
+        expect([id, file.crc32c, file.sizeBytes]).toEqual([id, crc32c(content), content.length]);
         expect((await buffer(await store.read(blobKey(id)))).equals(content)).toBe(true);
         await legacy.bucket.client.send(new HeadObjectCommand({ Bucket: legacy.bucket.bucket, Key: key }));
       }

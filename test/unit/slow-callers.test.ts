@@ -7,7 +7,7 @@ import { auditTo } from '../../src/audit/audit-log.ts';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { Admission } from '../../src/files/admission.ts';
-import { ANONYMOUS } from '../../src/files/caller.ts';
+import { ANONYMOUS } from '../../src/identity/caller.ts';
 import type { FilesContext } from '../../src/files/context.ts';
 import { UsagePolicies } from '../../src/files/policy/usage-policies.ts';
 import { Quotas } from '../../src/files/quota.ts';
@@ -57,7 +57,7 @@ describe('callers that are slow', () => {
       store: new FilesystemBlobStore(join(dir, 'blobs'), new SignedUrls('http://x', Buffer.alloc(32))),
       ...{ catalog, log, budget, records: new RecordLoader(catalog), audit: auditTo([]) },
       policies: new UsagePolicies(),
-      reservations: new ReservationPool(catalog, log, { size: 64, ttlMs: 3_600_000 }),
+      reservations: new ReservationPool(catalog.uploads, log, { size: 64, ttlMs: 3_600_000 }),
       ...{ admission: new Admission(1000), quotas: new Quotas() },
       uploads: {
         ...{ partSizeBytes: PART, concurrency: 2, stallTimeoutMs: 600_000 },

@@ -2,13 +2,14 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeBlob } from '../../src/files/upload/write-blob.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
+import type { MemoryShare } from '../../src/storage/memory-share.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
-import { writeBlob } from '../support/write-blob.ts';
 
 const PART = 64 * 1024;
 const MEBIBYTE = 1024 * 1024;
@@ -29,7 +30,7 @@ describe('writeBlob', () => {
   /** Lets the store take parts, whatever became of the test. */
   let open: () => void;
   let budget: MemoryBudget;
-  let options: { contentType: string; partSizeBytes: number; budget: MemoryBudget };
+  let options: { contentType: string; partSizeBytes: number; budget: MemoryShare };
 
   beforeEach(async () => {
     dir = await makeDir('write-blob');
@@ -37,7 +38,7 @@ describe('writeBlob', () => {
     [partSizes, puts, held, most, gate] = [[], 0, 0, 0, Promise.resolve()];
     open = () => undefined;
     budget = new MemoryBudget(1024 * PART);
-    options = { contentType: 'text/plain', partSizeBytes: PART, budget };
+    options = { contentType: 'text/plain', partSizeBytes: PART, budget: budget.of('') };
     // The real store, slowed down and watched.
     store = Object.assign(Object.create(real) as FilesystemBlobStore, {
       put: (...args: Parameters<BlobStore['put']>) => {
@@ -98,7 +99,7 @@ describe('writeBlob', () => {
     expect(seen.given).toBeLessThanOrEqual(concurrency + 1);
     expect(budget.usedBytes).toBeLessThanOrEqual(concurrency * PART);
     open();
-    expect(await write).toEqual({ status: 'created', sizeBytes: 20 * PART });
+    expect(await write).toMatchObject({ status: 'created', sizeBytes: 20 * PART });
     expect(most).toBe(concurrency);
   });
 
@@ -114,7 +115,10 @@ describe('writeBlob', () => {
 
   it('needs no parts for what fits into one', async () => {
     const { chunks } = source(1);
-    expect(await writeBlob(store, 'a', chunks, options)).toEqual({ status: 'created', sizeBytes: PART });
+    expect(await writeBlob(store, 'a', chunks, options)).toMatchObject({
+      status: 'created',
+      sizeBytes: PART,
+    });
     expect([puts, partSizes]).toEqual([1, []]);
   });
 
@@ -125,7 +129,7 @@ describe('writeBlob', () => {
     ['as large as needed', 1024 ** 4, 105 * MEBIBYTE],
   ])('makes parts %s', async (_name, sizeBytes, partSizeBytes) => {
     const fault = new Error('the source broke');
-    const wide = { ...options, partSizeBytes: 2 * MEBIBYTE, budget: new MemoryBudget(1024 ** 4) };
+    const wide = { ...options, partSizeBytes: 2 * MEBIBYTE, budget: new MemoryBudget(1024 ** 4).of('') };
     async function* chunks(): AsyncGenerator<Uint8Array> {
       const chunk = Buffer.alloc(MEBIBYTE);
       for (let given = 0; given <= partSizeBytes; given += chunk.length) {

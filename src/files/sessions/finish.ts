@@ -1,23 +1,30 @@
 import { isAssetError } from '../../errors.ts';
-import type { BlobBody } from '../../storage/blob-store.ts';
-import { sizeMismatch } from '../../storage/store-errors.ts';
+import type { BlobBody, BlobPart } from '../../storage/blob-store.ts';
+import { multipartGone, sizeMismatch } from '../../storage/store-errors.ts';
+import { blobKey, readBytes, removeBytes, sizeOfBytes } from '../bytes.ts';
 import { commitUpload } from '../commit.ts';
 import type { FilesContext } from '../context.ts';
-import { Digest, verifyChecksums, type ExpectedChecksums } from '../digest.ts';
-import { blobKey } from '../ids.ts';
+import { digestOf, verifyChecksums, type ExpectedChecksums } from '../digest.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
 import type { Uploaded } from '../receipt.ts';
 import { FileScan } from '../scan.ts';
-import { summed } from '../upload/chunk.ts';
 import type { PartWriter } from './part-writer.ts';
 import {
   abandonSession,
+  pieceRevisions,
   removeIfGone,
-  removePieces,
   saveSession,
   type SessionOrFile,
 } from './session-store.ts';
-import { addExpected, persistedSize, type Finished, type Session, type SessionState } from './state.ts';
+import {
+  addExpected,
+  NO_PARTS,
+  persistedSize,
+  withPart,
+  type Finished,
+  type Session,
+  type SessionState,
+} from './state.ts';
 import { reached } from '../../points.ts';
 
 /**
@@ -55,7 +62,7 @@ export async function finishSession(
   reached('session.finishing');
   signal.throwIfAborted();
   if (whole) await putWhole(context, session, whole, signal);
-  else await completeParts(context, session, signal);
+  else await completeParts(context, session, signal, writer.sent);
   await assertClean(context, session, whole?.open.body({ signal }).chunks, signal);
   return commitSession(context, session, verified.finishing!, signal);
 }
@@ -71,7 +78,7 @@ export async function finishStored(
 ): Promise<SessionOrFile> {
   const { finishing, multipartId } = session.state;
   if (finishing === undefined) return { session };
-  const stored = await context.store.stat(blobKey(session.id), { signal });
+  const stored = await sizeOfBytes(context.store, session.id, { signal });
   if (stored === undefined && multipartId === undefined) {
     const { finishing: _lost, ...before } = session.state;
     return { session: await saveSession(context, session, before) };
@@ -115,8 +122,8 @@ export async function commitSession(
 ): Promise<Uploaded> {
   reached('session.assembled');
   // The record takes the place of the session, and with it goes the list of what else to remove.
-  await removePieces(context, session, signal);
-  await context.store.abortMultiparts(blobKey(session.id), { signal });
+  const pieces = pieceRevisions(session);
+  await removeBytes(context.store, session.id, { pieces, unfinished: true }, { signal });
   reached('session.pieces-removed');
   const { description, caller, requestKey } = session.state;
   const { sizeBytes, crc32c, contentType } = finished;
@@ -181,10 +188,26 @@ export function assertExpected(rules: ContentRules, state: SessionState, finishe
   );
 }
 
-async function completeParts(context: FilesContext, session: Session, signal: AbortSignal): Promise<void> {
-  const { multipartId, parts } = session.state;
+async function completeParts(
+  context: FilesContext,
+  session: Session,
+  signal: AbortSignal,
+  sent: readonly BlobPart[] = [],
+): Promise<void> {
+  const { store } = context;
+  const { multipartId, stored } = session.state;
+  const key = blobKey(session.id);
+  let parts = sent;
+  if (sent.length !== stored.count) {
+    const listed = await store.listParts(key, multipartId!, { signal });
+    const byNumber = new Map(listed.map((part) => [part.partNumber, part]));
+    parts = Array.from({ length: stored.count }, (_none, index) => byNumber.get(index + 1)).flatMap(
+      (part) => part ?? [],
+    );
+    if (parts.reduce(withPart, NO_PARTS).digest !== stored.digest) throw multipartGone();
+  }
   // `exists` means that an earlier try of the same parts was complete already.
-  await context.store.completeMultipart(blobKey(session.id), multipartId!, parts, { signal });
+  await store.completeMultipart(key, multipartId!, parts, { signal });
 }
 
 async function putWhole(
@@ -211,19 +234,5 @@ export async function readBlob(
   session: Session,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array>> {
-  return (await context.store.read(blobKey(session.id), undefined, { signal })) as AsyncIterable<Uint8Array>;
-}
-
-/** Reads some content and computes what it has; each chunk is shown to `scan` too. */
-export async function digestOf(
-  content: AsyncIterable<Uint8Array>,
-  scan?: FileScan,
-): Promise<{ readonly sizeBytes: number; readonly sha256: string; readonly crc32c: number }> {
-  const digest = new Digest();
-  for await (const chunk of content) {
-    await scan?.show(chunk);
-    digest.update(summed(chunk));
-  }
-  const { sizeBytes, sha256, crc32c } = digest.finish();
-  return { sizeBytes, crc32c, sha256: Buffer.from(sha256).toString('hex') };
+  return (await readBytes(context.store, session.id, { signal })) as AsyncIterable<Uint8Array>;
 }

@@ -1,19 +1,19 @@
 import { reached } from '../../points.ts';
-import { spareBlobs } from '../bytes.ts';
-import { callerKey } from '../caller.ts';
+import type { BlobPart } from '../../storage/blob-store.ts';
+import { blobKey, pieceKey, spareBlobs } from '../bytes.ts';
+import { callerKey } from '../../identity/caller.ts';
 import { allowedContentType } from '../content-type.ts';
 import type { FilesContext } from '../context.ts';
+import { digestOf } from '../digest.ts';
 import { headOf } from '../head.ts';
-import { blobKey } from '../ids.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
 import type { Inflow } from '../upload/inflow.ts';
 import type { OpenPart } from '../upload/open-part.ts';
 import { Parts } from '../upload/parts.ts';
-import { digestOf } from './finish.ts';
 import type { ResumableHash } from './resumable-hash.ts';
 import { saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
-import { persistedSize, pieceKey, takenOver, type Piece, type Session, type SessionState } from './state.ts';
+import { persistedSize, takenOver, withPart, type Piece, type Session, type SessionState } from './state.ts';
 
 /** Least time between two notes in the catalog of how far a running upload has come, in milliseconds. */
 const CHECKPOINT_MS = 1000;
@@ -43,6 +43,8 @@ export class PartWriter {
   /** Revision under which this call may leave a piece. */
   readonly #claim: number;
   readonly #parts: Parts<HashState>;
+  /** Parts that this call has stored, in order. */
+  readonly #sent: BlobPart[] = [];
   #session: Session;
   #saving: Promise<void> | undefined;
   #savedAt = Date.now();
@@ -55,7 +57,7 @@ export class PartWriter {
     signal: AbortSignal,
   ) {
     const { store, budget, uploads } = context;
-    const { sizeBytes, parts, partSizeBytes, pending, caller } = session.state;
+    const { sizeBytes, stored, partSizeBytes, pending, caller } = session.state;
     this.#context = context;
     this.#session = session;
     this.#hash = options.hash;
@@ -68,7 +70,7 @@ export class PartWriter {
       ...(tail.length > 0 && { tail: blobs }),
       restBytes: sizeBytes === undefined ? undefined : sizeBytes - persistedSize(session),
       maxBytes: options.maxBytes,
-      storedParts: parts.length,
+      storedParts: stored.count,
       isEager: true,
       outlivesCaller: true,
       key: () => blobKey(session.id),
@@ -133,7 +135,7 @@ export class PartWriter {
     const piece = hasPiece ? await this.#writePiece() : undefined;
     const state = this.#withStored();
     const tail = piece ? [...state.tail, piece] : state.tail;
-    const pending = state.pending.filter((revision) => revision !== piece?.revision);
+    const pending = state.pending.filter((revision) => revision !== this.#claim);
     const hash = piece ? this.#hash.save() : {};
     const kept = { ...state, ...hash, tail, pending, expected };
     this.#session = await saveSession(this.#context, this.#session, kept);
@@ -151,6 +153,11 @@ export class PartWriter {
     await this.#parts.flush();
     await this.#saving;
     return this.#withStored();
+  }
+
+  /** The parts that this call has stored, in order. */
+  get sent(): readonly BlobPart[] {
+    return this.#sent;
   }
 
   /** Checksums of the whole file. To be asked once, after the last byte. */
@@ -203,7 +210,8 @@ export class PartWriter {
     for (const { part, mark } of this.#parts.takeStored()) {
       // The first part took in what was the tail.
       const stale = [...state.stale, ...state.tail.map(({ revision }) => revision)];
-      state = { ...state, ...mark, parts: [...state.parts, part], tail: [], stale };
+      this.#sent.push(part);
+      state = { ...state, ...mark, stored: withPart(state.stored, part), tail: [], stale };
     }
     return state;
   }

@@ -1,12 +1,11 @@
 import { AssetError } from '../../errors.ts';
+import { removeBytes } from '../bytes.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
-import { blobKey } from '../ids.ts';
 import { authorizeUpload } from '../policy/guard.ts';
 import { receiptFor, type Receipt, type Uploaded } from '../receipt.ts';
 import {
   claimedBytes,
-  pieceKey,
   takenOver,
   toJson,
   toSession,
@@ -138,16 +137,12 @@ export async function abandonSession(context: FilesContext, session: Session): P
 
 /** Removes all that a closed session may have stored. What cannot be removed keeps nothing else from being removed. */
 export async function removeStored(
-  context: Pick<FilesContext, 'store'>,
+  { store }: Pick<FilesContext, 'store'>,
   session: Session,
   signal: AbortSignal,
 ): Promise<void> {
-  const key = blobKey(session.id);
-  await each([
-    () => context.store.abortMultiparts(key, { signal }),
-    () => context.store.delete(key, { signal }),
-    () => removePieces(context, session, signal),
-  ]);
+  const pieces = pieceRevisions(session);
+  await removeBytes(store, session.id, { unfinished: true, blob: true, pieces }, { signal });
 }
 
 /**
@@ -159,32 +154,12 @@ export async function removeIfGone(context: FilesContext, session: Session): Pro
   try {
     if ((await context.catalog.uploads.get(session.id, { signal })) !== undefined) return;
     // Looked for after the session: one that became a file is one before it ceases to be a session.
-    if ((await context.catalog.get([session.id], { signal })).has(session.id)) {
-      await context.store.abortMultiparts(blobKey(session.id), { signal });
-      await removePieces(context, session, signal);
-    } else {
-      await removeStored(context, session, signal);
-    }
+    const isFile = (await context.catalog.get([session.id], { signal })).has(session.id);
+    const pieces = pieceRevisions(session);
+    await removeBytes(context.store, session.id, { unfinished: true, blob: !isFile, pieces }, { signal });
   } catch (error) {
     context.log.warn({ err: error, uploadId: session.id }, 'what came too late could not be removed');
   }
-}
-
-/** Removes the pieces of a session that are no longer needed, and those that may exist unrecorded. */
-export async function removePieces(
-  context: Pick<FilesContext, 'store'>,
-  session: Session,
-  signal: AbortSignal,
-): Promise<void> {
-  const remove = (revision: number) => context.store.delete(pieceKey(session.id, revision), { signal });
-  await each(pieceRevisions(session).map((revision) => () => remove(revision)));
-}
-
-/** Does one thing after the other, also after one that failed; rejects with the first failure. */
-async function each(works: readonly (() => Promise<void>)[]): Promise<void> {
-  const failures: unknown[] = [];
-  for (const work of works) await work().catch((error: unknown) => failures.push(error));
-  if (failures.length > 0) throw failures[0];
 }
 
 /** Number of pieces that {@link removeStored} removes. */
@@ -192,17 +167,16 @@ export function pieceCount(session: Session): number {
   return pieceRevisions(session).length;
 }
 
-function pieceRevisions({ state: { tail, stale, pending } }: Session): readonly number[] {
+/** Revisions of the pieces of a session that are no longer needed, or may exist unrecorded. */
+export function pieceRevisions({ state: { tail, stale, pending } }: Session): readonly number[] {
   return [...tail.map((piece) => piece.revision), ...stale, ...pending];
 }
 
 /** Removes the pieces that parts have taken in. The next save drops them from the session. */
 export async function removeStale(
-  context: FilesContext,
+  { store }: Pick<FilesContext, 'store'>,
   session: Session,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const revision of session.state.stale) {
-    await context.store.delete(pieceKey(session.id, revision), { signal });
-  }
+  await removeBytes(store, session.id, { pieces: session.state.stale }, { signal });
 }

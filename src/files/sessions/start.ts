@@ -1,11 +1,12 @@
 import { AssetError } from '../../errors.ts';
-import { callerIds, type Caller } from '../caller.ts';
+import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
-import { blobKey, newFileId, openerKey } from '../ids.ts';
+import { blobKey } from '../bytes.ts';
+import { newFileId, openerKey } from '../ids.ts';
 import { admitFile, takeRoom, type NewFile } from '../upload/intake.ts';
 import { partSizeFor } from '../upload/part-size.ts';
 import { expiry } from './session-store.ts';
-import { toJson, toSession, type Session, type SessionState } from './state.ts';
+import { NO_PARTS, toJson, toSession, type Session, type SessionState } from './state.ts';
 import { reached } from '../../points.ts';
 
 /** A session that a caller wants to begin. */
@@ -60,7 +61,7 @@ export async function startUpload(
     claimed: true,
     direct,
     partSizeBytes,
-    parts: [],
+    stored: NO_PARTS,
     tail: [],
     stale: [],
     pending: [],

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { FileDescription, JsonValue } from '../../catalog/file-catalog.ts';
 import type { UploadSession } from '../../catalog/uploads.ts';
@@ -13,6 +14,28 @@ export interface Piece {
   readonly sizeBytes: number;
   /** CRC32C of its bytes; releases before 0.2 did not keep it. */
   readonly crc32c?: number;
+}
+
+/** Parts that are durable: as much of them as does not grow with their number. The store lists them. */
+export interface StoredParts {
+  readonly count: number;
+  readonly sizeBytes: number;
+  /** Proves which parts they are: a SHA-256 over that of the parts before and the last one, in base64. */
+  readonly digest: string;
+}
+
+/** Before the first part. */
+export const NO_PARTS: StoredParts = { count: 0, sizeBytes: 0, digest: '' };
+
+/** The same parts with one more behind them. */
+export function withPart({ count, sizeBytes, digest }: StoredParts, part: BlobPart): StoredParts {
+  // Some stores put the tag in quotes in one answer and not in another.
+  const text = JSON.stringify([digest, part.partNumber, part.sizeBytes, part.tag.replaceAll('"', '')]);
+  return {
+    count: count + 1,
+    sizeBytes: sizeBytes + part.sizeBytes,
+    digest: createHash('sha256').update(text).digest('base64'),
+  };
 }
 
 /** What a whole file has. */
@@ -41,7 +64,7 @@ export interface SessionState {
   /** Media type, decided when the first bytes were there. */
   readonly contentType?: string;
   /** The parts that are durable, without a gap. */
-  readonly parts: readonly BlobPart[];
+  readonly stored: StoredParts;
   /** The durable bytes behind them. */
   readonly tail: readonly Piece[];
   /** Revisions of pieces that a part has taken in; they only wait to be removed. */
@@ -71,23 +94,36 @@ export function toSession(session: UploadSession): Session {
   return { ...session, state: readState(session) };
 }
 
-/** Version of the state that this release writes. States without one are of version 0, which differs in nothing else. */
-const VERSION = 1;
+/**
+ * Version of the state that this release writes. Version 1, and 0 which names none, list all parts where later ones have
+ * {@link StoredParts}; in nothing else they differ.
+ */
+const VERSION = 2;
 
-/** What has to be in a state of versions 0 and 1; the rest may be left out. */
-const STATE = z.looseObject({
-  version: z.int().min(0).max(VERSION).default(0),
+/** What has to be in a state of any version; the rest may be left out. */
+const COMMON = {
   caller: z.looseObject({ principal: z.string(), endUser: z.string() }),
   description: z.looseObject({}),
   direct: z.boolean(),
   partSizeBytes: z.int().positive(),
-  parts: z.array(z.looseObject({ sizeBytes: z.int().min(0) })),
   tail: z.array(z.looseObject({ revision: z.int(), sizeBytes: z.int().min(0) })),
   stale: z.array(z.int()),
   pending: z.array(z.int()),
   crc32c: z.int().min(0),
   sha256State: z.string(),
   expected: z.looseObject({}),
+};
+
+const STATE = z.looseObject({
+  ...COMMON,
+  version: z.literal(VERSION),
+  stored: z.object({ count: z.int().min(0), sizeBytes: z.int().min(0), digest: z.string() }),
+});
+
+const LISTED = z.looseObject({
+  ...COMMON,
+  version: z.int().min(0).max(1).default(0),
+  parts: z.array(z.looseObject({ partNumber: z.int().min(1), sizeBytes: z.int().min(0), tag: z.string() })),
 });
 
 /**
@@ -111,8 +147,12 @@ function readState({ id, state }: UploadSession): SessionState {
       },
     );
   }
-  const read = STATE.safeParse(state);
-  if (read.success) return state as unknown as SessionState;
+  const read = version === VERSION ? STATE.safeParse(state) : LISTED.safeParse(state);
+  if (read.success) {
+    const { version: _read, parts, ...same } = read.data as { version: number; parts?: readonly BlobPart[] };
+    const stored = parts && { stored: parts.reduce(withPart, NO_PARTS) };
+    return { ...same, ...stored } as unknown as SessionState;
+  }
   throw new Error(
     `the state of the upload ${id} is damaged: ${z.prettifyError(read.error).replaceAll(/\s+/g, ' ')}`,
   );
@@ -126,17 +166,12 @@ export function toJson(state: SessionState): JsonValue {
 /** Number of bytes that are durable; where the caller goes on. */
 export function persistedSize({ state }: Pick<Session, 'state'>): number {
   const tail = state.tail.reduce((sum, piece) => sum + piece.sizeBytes, 0);
-  return state.parts.reduce((sum, part) => sum + part.sizeBytes, 0) + tail;
+  return state.stored.sizeBytes + tail;
 }
 
 /** Bytes that a session takes in the quotas of its owner: what it may come to, or has. */
 export function claimedBytes(state: SessionState): number {
   return state.sizeBytes ?? state.finishing?.sizeBytes ?? persistedSize({ state });
-}
-
-/** The key of a piece. It lies apart from the blobs of files. */
-export function pieceKey(uploadId: string, revision: number): string {
-  return `uploads/${uploadId.slice(0, 2)}/${uploadId}/${revision}`;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ListedBlob } from '../../storage/blob-store.ts';
-import { blobKey } from '../ids.ts';
+import { idOfKey, sizeOfBytes } from '../bytes.ts';
 import { underLease } from '../lease.ts';
 import { paceOf, type Pace } from '../pace.ts';
 import { assertPaired, NotProven, unknownIds } from './proof.ts';
@@ -179,7 +179,7 @@ class DeepSweep {
           signal.throwIfAborted();
           this.#report.failures.push({ kind: kind === 'piece' ? 'upload' : 'id', id: one.id, error });
           // If it is the store that is down, this rejects.
-          await store.stat(blobKey(PROBE_ID), { signal });
+          await sizeOfBytes(store, PROBE_ID, { signal });
         }
       }
     }
@@ -188,16 +188,9 @@ class DeepSweep {
 
 /** What a key of the service stands for; undefined for any other, which may be an object of somebody else. */
 function toFound(kind: Found['kind'], listed: ListedBlob): Found | undefined {
-  const [, id = ''] = PATTERNS[kind].exec(listed.key) ?? [];
-  if (id === '' || !listed.key.includes(`/${id.slice(0, 2)}/${id}`)) return undefined;
-  return kind !== 'piece' && listed.key !== blobKey(id) ? undefined : { ...listed, kind, id };
+  const id = idOfKey(kind === 'piece' ? 'piece' : 'blob', listed.key);
+  return id === undefined ? undefined : { ...listed, kind, id };
 }
-
-const PATTERNS = {
-  blob: /^assets\/[a-z0-9]{2}\/([a-z0-9]{15})$/,
-  piece: /^uploads\/[a-z0-9]{2}\/([a-z0-9]{15})\/\d+$/,
-  multipart: /^assets\/[a-z0-9]{2}\/([a-z0-9]{15})$/,
-};
 
 function noneKnown(count: number): NotProven {
   return new NotProven(

@@ -6,7 +6,7 @@ import type {
   SweepCursor,
 } from '../../catalog/file-catalog.ts';
 import { reached } from '../../points.ts';
-import { blobKey } from '../ids.ts';
+import { removeBytes } from '../bytes.ts';
 import { pieceCount, removeStored } from '../sessions/session-store.ts';
 import { toSession, type Session } from '../sessions/state.ts';
 import type { SweepRun } from './run.ts';
@@ -89,11 +89,7 @@ export async function cleanReservation(
 
 /** Removes what is unfinished under an id, which may lie beside the blob of a file, too, and the blob where there is no file. */
 async function cleanId({ context, signal }: SweepRun, fileId: string, isFile: boolean): Promise<void> {
-  const key = blobKey(fileId);
-  const ends = [await settled(context.store.abortMultiparts(key, { signal }))];
-  if (!isFile) ends.push(await settled(context.store.delete(key, { signal })));
-  const failed = ends.find((end) => end.status === 'rejected');
-  if (failed) throw failed.reason;
+  await removeBytes(context.store, fileId, { unfinished: true, blob: !isFile }, { signal });
   if (!isFile) reached('sweep.blob-removed');
 }
 
@@ -116,9 +112,4 @@ async function* closedHolds(run: SweepRun): AsyncGenerator<ClosedHold> {
     if (!last || page.length < BATCH) return;
     after = { time: last.expireTime, id: last.id };
   }
-}
-
-async function settled<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>> {
-  const [end] = await Promise.allSettled([promise]);
-  return end;
 }

@@ -1,5 +1,5 @@
 import type { FileRecord, ListCursor, SweepCursor } from '../../catalog/file-catalog.ts';
-import { blobKey } from '../ids.ts';
+import { sizeOfBytes } from '../bytes.ts';
 import type { SweepContext } from './run.ts';
 
 /** Why a deep sweep removes nothing: that the store and the catalog belong together is not certain. */
@@ -38,7 +38,7 @@ export async function assertPaired({ store, catalog }: SweepContext, signal: Abo
     throw new NotProven('the catalog has no file of the service: is it the right one? Nothing was removed');
   }
   let there = 0;
-  for (const { id } of looked) if (await store.stat(blobKey(id), { signal })) there++;
+  for (const { id } of looked) if ((await sizeOfBytes(store, id, { signal })) !== undefined) there++;
   if (there * 2 > looked.length) return;
   throw new NotProven(
     `of the ${looked.length} latest files of the catalog only ${there} have their bytes in the store: is it the store of ` +

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { isAssetError } from '../../errors.ts';
 import { causeText } from '../../setup-fault.ts';
 import type { FilesContext } from '../context.ts';
-import { blobKey } from '../ids.ts';
+import { sizeOfBytes } from '../bytes.ts';
 
 /** What a sweep works with. */
 export type SweepContext = Pick<FilesContext, 'store' | 'catalog' | 'log'>;
@@ -158,7 +158,7 @@ export class SweepRun {
     const { store, catalog } = this.context;
     const call = { signal: this.signal };
     // Reads, since a disk without room for anything new must not keep the sweeper from making some.
-    await Promise.all([store.stat(blobKey(PROBE_ID), call), catalog.get([PROBE_ID], call)]);
+    await Promise.all([sizeOfBytes(store, PROBE_ID, call), catalog.get([PROBE_ID], call)]);
   }
 }
 

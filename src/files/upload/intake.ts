@@ -1,6 +1,6 @@
 import type { FileDescription, FileRecord } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors.ts';
-import { callerIds, callerKey, type Caller } from '../caller.ts';
+import { callerIds, callerKey, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { requestKey } from '../ids.ts';
 import { cleanDescription } from '../names.ts';

@@ -55,6 +55,22 @@ export function describePartBlobs(driver: Driver, opened: () => OpenedStore): vo
       expect((await readAll(await store().read(key))).equals(data)).toBe(true);
     });
 
+    it('lists parts by the tags that they were stored with, and makes them one blob as it lists them', async () => {
+      const key = newKey();
+      const id = await start(key);
+      const data = bytes(part + 1000);
+      const sent = await send(store(), key, id, data);
+      const listed = await store().listParts(key, id);
+      const known = ({ partNumber, sizeBytes, tag }: BlobPart) => [
+        partNumber,
+        sizeBytes,
+        tag.replaceAll('"', ''),
+      ];
+      expect(listed.map(known)).toEqual(sent.map(known));
+      expect(await store().completeMultipart(key, id, listed)).toBe('created');
+      expect((await readAll(await store().read(key))).equals(data)).toBe(true);
+    });
+
     it('puts the part that was sent last in the place of one that was sent before', async () => {
       const key = newKey();
       const id = await start(key);

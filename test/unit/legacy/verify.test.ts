@@ -4,8 +4,8 @@ import { migrateCatalog } from '../../../src/app/catalog.ts';
 import { withStoreAndCatalog } from '../../../src/app/legacy.ts';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { loadConfig } from '../../../src/config/config.ts';
-import { crc32cOf } from '../../../src/crc32c.ts';
-import { blobKey } from '../../../src/files/ids.ts';
+import { crc32c } from '../../../src/crc32c.ts';
+import { blobKey } from '../../../src/files/bytes.ts';
 import { verify, type VerifyOptions } from '../../../src/legacy/verify.ts';
 import type { BlobStore } from '../../../src/storage/blob-store.ts';
 import { createFile } from '../../conformance/file-catalog/subject.ts';
@@ -39,7 +39,7 @@ describe('verify', () => {
   async function add({ catalog, store }: Parts, text: string, fields = {}): Promise<string> {
     const content = Buffer.from(text);
     const sha256 = new Uint8Array(createHash('sha256').update(content).digest());
-    const bytes = { sizeBytes: content.length, sha256, crc32c: crc32cOf(content) };
+    const bytes = { sizeBytes: content.length, sha256, crc32c: crc32c(content) };
     const { id } = await createFile(catalog, { ...bytes, ...fields });
     await put(store, id, text);
     return id;
