@@ -1,6 +1,6 @@
 # The service alone: no compiler, no tests, no second Node. Runs with a read-only root file system; what the
 # embedded store and catalog keep goes to the volume /data.
-FROM node:24-slim AS manifests
+FROM node:24.21.0-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS manifests
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY bin/package.json bin/
@@ -18,7 +18,7 @@ RUN npm run build
 FROM manifests AS dependencies
 RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
 
-FROM node:24-slim
+FROM node:24.21.0-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 WORKDIR /app
 ENV NODE_ENV=production ASSET_DATA_DIR=/data
 RUN mkdir -m 0700 /data && chown node:node /data

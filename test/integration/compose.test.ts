@@ -88,7 +88,10 @@ describe('docker-compose.yml', () => {
 
   it('pins its images', () => {
     for (const [name, { image, build }] of Object.entries(services)) {
-      if (build === undefined) expect([name, image]).toEqual([name, expect.stringMatching(/:\d+\.\d+/)]);
+      if (build !== undefined) continue;
+      // Signatures of malware are renewed in this one under the same tag.
+      const pinned = name.startsWith('clamav') ? /:\d+\.\d+/ : /:\d+\.\d+\.?\d*@sha256:[0-9a-f]{64}$/;
+      expect([name, image]).toEqual([name, expect.stringMatching(pinned)]);
     }
   });
 
