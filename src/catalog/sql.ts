@@ -1,5 +1,4 @@
 import { Kysely, type Transaction } from 'kysely';
-import { AssetError } from '../errors.ts';
 import { bounded, CHECK_TIMEOUT_MS } from './bounded.ts';
 import type {
   CatalogCall,
@@ -14,7 +13,7 @@ import type {
   PurgeableFile,
   SweepCall,
 } from './file-catalog.ts';
-import { concurrentChange, fileNotFound, uploadExpired } from './outcomes.ts';
+import { concurrentChange, fileNotFound, idTaken, uploadExpired } from '../errors/shared-reasons.ts';
 import { withRetries, type SqlBackend } from './sql/backend.ts';
 import * as leases from './sql/leases.ts';
 import { listQuery, purgeableQuery, totalsQuery, type ListQuery } from './sql/list.ts';
@@ -99,9 +98,7 @@ export class SqlCatalog implements FileCatalog {
       const row = await this.#insert(trx, record, options.requestKey);
       if (!row) {
         if (await this.#hasRequestKey(trx, options.requestKey)) return { status: 'request-taken' } as const;
-        throw new AssetError('CATALOG_REFUSED', 'There is a file with this id already.', {
-          metadata: { field: 'id' },
-        });
+        throw idTaken('file');
       }
       if ('upload' in options) await removeSession(trx, record.id);
       const relations = relationRows(row, record.relations);

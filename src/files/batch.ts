@@ -4,7 +4,8 @@ import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { lookUp } from './old-files.ts';
 import { may, permissionDenied, tellUnknown, verdictOn } from './policy/guard.ts';
-import { notFound, urlFor, type FileUrl, type FileUrlRequest } from './read.ts';
+import { fileNotFound } from '../errors/shared-reasons.ts';
+import { urlFor, type FileUrl, type FileUrlRequest } from './read.ts';
 
 /**
  * Records of many files, and the ids that name none which the caller may see, each in the order asked.
@@ -75,7 +76,7 @@ export async function fileUrls(
         if (file !== undefined || !isKnown) return urlFor(context, caller, file, request, signal);
         unknown.push(request.fileId);
         throw verdictOn(context, caller, 'read', file).allowed
-          ? notFound(request.fileId)
+          ? fileNotFound(request.fileId)
           : permissionDenied('read');
       }),
     );

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 import type { FileBytes } from './bytes.ts';
+import { fileNotFound } from '../errors/shared-reasons.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
@@ -66,7 +67,7 @@ function permitted(
   file: FileRecord | undefined,
 ): FileRecord {
   authorize(context, caller, action, fileId, file);
-  if (file === undefined) throw notFound(fileId);
+  if (file === undefined) throw fileNotFound(fileId);
   return file;
 }
 
@@ -134,7 +135,7 @@ export async function urlFor(
     tell(context, caller, 'read', file?.id ?? request.fileId, verdict);
     throw permissionDenied('read');
   }
-  if (file === undefined) throw notFound(request.fileId);
+  if (file === undefined) throw fileNotFound(request.fileId);
   noteUse(context, caller, request);
   const bytes = await bytesOf(context, assertLive(file), signal);
   return signFor(context, caller, { file, bytes }, request, verdict.rule);
@@ -193,13 +194,5 @@ export function assertLive(file: FileRecord): FileRecord {
   if (file.deleteTime === undefined) return file;
   throw new AssetError('FILE_DELETED', 'the file is deleted: UndeleteFile brings it back while it is kept', {
     metadata: { file_id: file.id },
-  });
-}
-
-/** The error for an id that names no file. */
-export function notFound(fileId: string): AssetError {
-  const what = fileId === '' ? 'path' : 'id';
-  return new AssetError('FILE_NOT_FOUND', `there is no file with this ${what}`, {
-    metadata: fileId === '' ? {} : { file_id: fileId },
   });
 }

@@ -1,4 +1,5 @@
 import { AssetError } from '../errors.ts';
+import { uploadExpired } from '../errors/shared-reasons.ts';
 
 /** Retry delay for callers, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
@@ -45,7 +46,7 @@ export function checksumMismatch(cause?: unknown): AssetError {
 
 /** The error of a multipart blob that was aborted or lost its parts. */
 export function multipartGone(cause?: unknown): AssetError {
-  return new AssetError('UPLOAD_EXPIRED', 'the upload was cleaned up: upload again', { cause });
+  return uploadExpired(cause);
 }
 
 /** The error of a blob that does not exist. */

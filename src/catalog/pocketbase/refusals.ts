@@ -1,4 +1,5 @@
 import { AssetError } from '../../errors.ts';
+import { idTaken } from '../../errors/shared-reasons.ts';
 import type { RawRecord } from './client.ts';
 import { leftOut, Refusal } from './failures.ts';
 import { invalidAttribute } from './values.ts';
@@ -53,13 +54,7 @@ export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): A
   }
   if (ours === undefined && schema.attributes.has(name))
     return invalidAttribute(name, 'its rules refuse the value', refusal);
-  if (name === 'id') {
-    const metadata = { field: 'id' };
-    return new AssetError('CATALOG_REFUSED', 'There is a file with this id already.', {
-      metadata,
-      cause: refusal,
-    });
-  }
+  if (name === 'id') return idTaken('file', refusal);
   // A field that callers do not see: its name is only for the log.
   if (ours === undefined && !schema.relations.has(name)) return refusedByRule(refusal);
   const path = ours === undefined ? `relations.${name}` : field;

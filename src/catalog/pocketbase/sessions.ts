@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AssetError } from '../../errors.ts';
+import { idTaken } from '../../errors/shared-reasons.ts';
 import type {
   CatalogCall,
   JsonValue,
@@ -225,9 +225,5 @@ function toHold(raw: RawRecord) {
 }
 
 function refused(refusal: Refusal): Error {
-  if (!isTaken(refusal, 'id')) return refusal;
-  return new AssetError('CATALOG_REFUSED', 'There is an upload with this id already.', {
-    metadata: { field: 'id' },
-    cause: refusal,
-  });
+  return isTaken(refusal, 'id') ? idTaken('upload', refusal) : refusal;
 }

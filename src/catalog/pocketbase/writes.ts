@@ -2,7 +2,7 @@ import { isAssetError } from '../../errors.ts';
 import { unavailable } from '../bounded.ts';
 import type { CreateFence, FileCatalog, FileChange, FileRecord, NewFileRecord } from '../file-catalog.ts';
 import type { MovedBytes } from '../legacy-records.ts';
-import { concurrentChange, fileNotFound, uploadExpired } from '../outcomes.ts';
+import { concurrentChange, fileNotFound, uploadExpired } from '../../errors/shared-reasons.ts';
 import type { BatchRequest, PocketBaseClient, RawRecord } from './client.ts';
 import { PocketBaseCreations } from './creations.ts';
 import { isBadRequest, Refusal } from './failures.ts';

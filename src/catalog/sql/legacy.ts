@@ -1,7 +1,7 @@
 import { sql, type Kysely, type SelectQueryBuilder, type Transaction } from 'kysely';
 import type { CatalogCall, FileRecord, JsonValue } from '../file-catalog.ts';
 import type { FieldValues, LegacyRecord, LegacyRecords, LegacyUse, MovedBytes } from '../legacy-records.ts';
-import { concurrentChange, fileNotFound } from '../outcomes.ts';
+import { concurrentChange, fileNotFound } from '../../errors/shared-reasons.ts';
 import { nextRevision, type FileRow, type Tables } from './tables.ts';
 import type { SqlRun } from './sessions.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kysely, Transaction } from 'kysely';
-import { AssetError } from '../../errors.ts';
+import { idTaken } from '../../errors/shared-reasons.ts';
 import { unavailable } from '../bounded.ts';
 import type {
   CatalogCall,
@@ -62,11 +62,7 @@ export class SqlSessions {
           .execute();
         const taken = earlier.find((one) => requestKey !== null && one.request_key === requestKey);
         if (taken) return { status: 'request-taken', session: toSession(taken) } as const;
-        if (earlier.length > 0) {
-          throw new AssetError('CATALOG_REFUSED', 'There is an upload with this id already.', {
-            metadata: { field: 'id' },
-          });
-        }
+        if (earlier.length > 0) throw idTaken('upload');
         if (attempt === ATTEMPTS)
           throw unavailable(new Error('a request key is taken and freed all the time'));
         await sleep(20 * attempt * Math.random());
