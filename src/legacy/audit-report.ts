@@ -2,60 +2,60 @@ import type { CatalogFinding } from '../catalog/file-catalog.ts';
 import type { PublicAccess } from '../storage/object-reader.ts';
 import type { OldDamage } from './locate.ts';
 
-/** What a record and its bytes are found to be. */
+/** State of a record and its bytes. */
 export type RecordStatus =
-  /** An old file whose bytes are there as the record says. */
+  /** An old file whose bytes match the record. */
   | 'whole'
-  /** A file of the service, whose bytes are in its store. */
+  /** A file of the service, with its bytes in the store. */
   | 'moved'
-  /** A file of the service without bytes in its store, or with fewer or more than it has. */
+  /** A file of the service whose bytes are missing or have another size. */
   | 'moved-damaged'
   | OldDamage
-  /** The store did not answer: nothing is known. */
+  /** The store did not answer. */
   | 'unknown';
 
-/** What an object of the old bucket is found to be. */
+/** State of an object of the old bucket. */
 export type ObjectStatus =
   /** An object of a record. */
   | 'known'
-  /** A thumb that PocketBase made of such an object. */
+  /** A thumbnail that PocketBase made of such an object. */
   | 'thumb'
   /** No record names it. */
   | 'orphan'
-  /** A thumb of a file that is gone. */
+  /** A thumbnail of a file that no longer exists. */
   | 'orphan-thumb'
   | 'unknown';
 
-/** One line of the report. Ids and keys are for operators alone. */
+/** One line of the report. Ids and keys are only for operators. */
 export type AuditLine =
   | { readonly kind: 'file'; readonly id: string; readonly status: RecordStatus; readonly key?: string }
   | { readonly kind: 'object'; readonly key: string; readonly status: ObjectStatus };
 
-/** How far an audit is. It is kept in the catalog, so that another run goes on. */
+/** Progress of an audit, stored in the catalog, so that another run continues. */
 export interface AuditState {
   readonly startTime: string;
-  /** `done` once all was looked at. */
+  /** `done` after everything was checked. */
   readonly phase: 'records' | 'objects' | 'done';
-  /** Id of the last record, or key of the last object, that was looked at. */
+  /** Id of the last record, or key of the last object, that was checked. */
   readonly cursor: string;
   readonly records: Readonly<Partial<Record<RecordStatus, number>>>;
   readonly objects: Readonly<Partial<Record<ObjectStatus, number>>>;
-  /** Old records that came last: somebody still writes past the service. */
+  /** The newest old records: somebody still writes without the service. */
   readonly lastOldWrite?: { readonly id: string; readonly time: string };
-  /** Bytes of the report that belong to what was looked at. */
+  /** Size of the report up to this position, in bytes. */
   readonly reportBytes: number;
 }
 
-/** What an audit found. */
+/** Results of an audit. */
 export interface AuditReport extends AuditState {
-  /** Where a run before this one ended; empty where this one began at the beginning. */
+  /** Where an earlier run ended; empty if this one started at the beginning. */
   readonly resumedFrom: string;
   readonly access: PublicAccess;
-  /** What of the catalog is open past the service, or wrong. */
+  /** Mistakes in the catalog, and ways around the service. */
   readonly findings: readonly CatalogFinding[];
 }
 
-/** Records and objects that need somebody's attention: all but what is as it should be. */
+/** Number of records and objects that need attention. */
 export function problemsOf({ records, objects }: AuditState): number {
   const { whole: _, moved: __, ...bad } = records;
   const { known: ___, thumb: ____, ...lost } = objects;

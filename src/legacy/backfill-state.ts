@@ -3,42 +3,42 @@ import type { LegacyRecords } from '../catalog/legacy-records.ts';
 import type { MoveOutcome } from './move-file.ts';
 import type { SlowedBy } from './throttle.ts';
 
-/** Name of the lease that one backfill at a time has, and under which the catalog keeps its state. */
+/** Name of the lease of the running backfill, and of its state in the catalog. */
 export const BACKFILL = 'legacy-backfill';
 
 const CONTROL = 'legacy-backfill-control';
 const ACKNOWLEDGED = 'legacy-acknowledged';
 
-/** How far a backfill is. It is kept in the catalog, so that another process, on any machine, goes on. */
+/** Progress of a backfill, stored in the catalog, so that another process on any machine continues. */
 export interface BackfillState {
-  /** `stopped` where a run ended before its time; the next one goes on. */
+  /** `stopped` if a run ended early; the next one continues. */
   readonly state: 'running' | 'paused' | 'stopped' | 'done' | 'cancelled';
   readonly startTime: string;
   readonly updateTime: string;
   /** Who runs it, or ran it last. */
   readonly holder: string;
-  /** Id of the last record that was dealt with, with all before it. */
+  /** Id of the last processed record; all records before it are processed. */
   readonly cursor: string;
-  /** Records that there were when it began, and bytes of those that were to be moved. */
+  /** Number of records at the start, and bytes of those to move. */
   readonly total: { readonly files: number; readonly bytes: number };
   readonly counts: Readonly<Partial<Record<MoveOutcome, number>>>;
   readonly movedBytes: number;
-  /** Greatest number of files a second; 0 for any number. */
+  /** Maximum number of files per second; 0 for no limit. */
   readonly rate: number;
   readonly slowedBy: SlowedBy | null;
   /** Why the last run stopped; empty if it did not. */
   readonly lastError: string;
 }
 
-/** What an operator asks of the backfill that runs. */
+/** An operator's request to the running backfill. */
 export interface BackfillControl {
   readonly paused: boolean;
   readonly cancelled: boolean;
-  /** Null to leave the rate of the run as it is. */
+  /** Null keeps the rate of the run. */
   readonly rate: number | null;
 }
 
-/** A damaged file that need not be moved. A type, since JSON has no room for interfaces. */
+/** A damaged file that need not be moved. A type alias, because interfaces are not assignable to JSON values. */
 export type Acknowledgement = {
   readonly reason: string;
   readonly by: string;
@@ -47,7 +47,7 @@ export type Acknowledgement = {
 
 const NOTHING_ASKED: BackfillControl = { paused: false, cancelled: false, rate: null };
 
-/** The state of the last backfill; undefined if there was none. */
+/** The state of the last backfill, if any. */
 export async function backfillState(
   legacy: LegacyRecords,
   call?: CatalogCall,
@@ -55,7 +55,7 @@ export async function backfillState(
   return (await legacy.getState(BACKFILL, call)) as BackfillState | undefined;
 }
 
-/** What is asked of the backfill. */
+/** The current request to the backfill. */
 export async function backfillControl(legacy: LegacyRecords, call?: CatalogCall): Promise<BackfillControl> {
   return {
     ...NOTHING_ASKED,
@@ -63,12 +63,12 @@ export async function backfillControl(legacy: LegacyRecords, call?: CatalogCall)
   };
 }
 
-/** Asks something of the backfill, from any machine; what is left out stays as it is. */
+/** Sends a request to the backfill, from any machine; omitted fields stay. */
 export async function controlBackfill(legacy: LegacyRecords, asked: Partial<BackfillControl>): Promise<void> {
   await legacy.putState(CONTROL, { ...(await backfillControl(legacy)), ...asked });
 }
 
-/** Files whose damage somebody knows of, by id. */
+/** Acknowledged damaged files, by id. */
 export async function acknowledgements(
   legacy: LegacyRecords,
   call?: CatalogCall,
@@ -76,7 +76,7 @@ export async function acknowledgements(
   return ((await legacy.getState(ACKNOWLEDGED, call)) ?? {}) as Readonly<Record<string, Acknowledgement>>;
 }
 
-/** Writes down that the damage of a file is known. */
+/** Records that the damage of a file is known. */
 export async function acknowledge(legacy: LegacyRecords, id: string, what: Acknowledgement): Promise<void> {
   await legacy.putState(ACKNOWLEDGED, { ...(await acknowledgements(legacy)), [id]: { ...what } });
 }

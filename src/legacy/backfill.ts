@@ -15,34 +15,34 @@ import {
 import { moveFile, type Moved, type MoveOutcome, type MoveTools } from './move-file.ts';
 import { Throttle } from './throttle.ts';
 
-/** How a backfill is run. */
+/** Options of a backfill. */
 export interface BackfillOptions extends Pick<MoveTools, 'budget' | 'partSizeBytes' | 'dryRun'> {
-  /** Of this process alone. */
+  /** Unique to this process. */
   readonly holder: string;
-  /** Files that are under way at once. */
+  /** Number of concurrently moved files. */
   readonly workers: number;
-  /** Greatest number of files a second; 0 for any number, undefined for that of the run before. */
+  /** Maximum number of files per second; 0 for no limit, undefined for the rate of the previous run. */
   readonly rate: number | undefined;
-  /** Is told of every file that was not moved, and had not been. */
+  /** Called for every file that could not be moved. */
   readonly onTrouble?: (id: string, moved: Moved) => void;
   readonly onProgress?: (state: BackfillState) => void;
-  /** Time after which another process may take over from one that was killed, in milliseconds; 10,000 where left out. */
+  /** Time after which another process may take over from a killed one, in milliseconds; default 10,000. */
   readonly leaseMs?: number;
 }
 
 const LEASE_MS = 10_000;
-/** Records of one step: what a killed run may have to look at again. */
+/** Records per step: what the next run may repeat after a crash. */
 const PAGE = 100;
 const CONTROL_EVERY_MS = 500;
-/** Files in a row that the old bucket does not give, after which it counts as down. */
+/** Number of consecutive files that the old bucket does not return, after which it counts as down. */
 const MAX_UNREADABLE = 20;
 
 /**
- * Moves the bytes of all old files into the store of the service, behind where a run before this one ended. It can be run
- * again: what was moved stays as it is.
+ * Moves the bytes of all old files to the store of the service, after the position of an earlier run. May be
+ * repeated: moved files stay unchanged.
  *
- * @returns undefined, and nothing is done, while another process runs it
- * @throws what made the run stop; the state says so, and the next run goes on
+ * @returns undefined, without doing anything, while another process runs it
+ * @throws why the run stopped; the state says so, and the next run continues
  */
 export async function backfill(
   system: OldSystem,
@@ -59,7 +59,7 @@ export async function backfill(
       const state = await goOn(system, options, held);
       return new Backfill(system, options, state, held).run();
     });
-    // The lease of a process that was killed runs out.
+    // The lease of a killed process expires.
     if (ended !== undefined || Date.now() > deadline) return ended;
     await sleep(Math.min(1_000, leaseMs / 5), undefined, { signal });
   }
@@ -83,7 +83,7 @@ async function goOn(
   };
 }
 
-/** Counts before anything is moved, so that what is said of the time left is true. */
+/** Counts before anything is moved, so that the remaining time is right. */
 async function beginning(
   { catalog }: OldSystem,
   options: BackfillOptions,
@@ -136,7 +136,7 @@ class Backfill {
       return await this.#keep({ state: this.#cancelled ? 'cancelled' : 'done', slowedBy: null });
     } catch (error) {
       const lastError = error instanceof Error ? error.message : String(error);
-      // If that fails as well the state still says where to go on.
+      // If that fails too, the state still has the position.
       await this.#keep({ state: 'stopped', lastError, slowedBy: null }, AbortSignal.timeout(5_000)).catch(
         () => undefined,
       );
@@ -150,7 +150,7 @@ class Backfill {
     const limit = pLimit(this.#options.workers);
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#signal, ended.signal]);
-    // All of them are over before the step is: a lease must not be given up while a file is still being moved.
+    // Waits for all of them, because the lease must not be released while a file is being moved.
     const results = await Promise.allSettled(
       page.map((record) =>
         limit(() => this.#one(record, signal)).catch((error: unknown) => {
@@ -162,7 +162,7 @@ class Backfill {
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
     const outcomes = results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []));
-    // What was cancelled in the middle is looked at again by another run.
+    // Another run repeats what was cancelled.
     if (this.#cancelled) return true;
     const counts = new Map(Object.entries(this.#state.counts) as [MoveOutcome, number][]);
     let { movedBytes } = this.#state;
@@ -191,7 +191,7 @@ class Backfill {
     return moved;
   }
 
-  /** Does what an operator asks for, and waits while that is to pause. */
+  /** Executes the operator's request; waits during a pause. */
   async #obey(signal: AbortSignal): Promise<void> {
     if (this.#options.dryRun) return;
     while (Date.now() >= this.#controlledAt && !this.#cancelled) {
@@ -207,7 +207,7 @@ class Backfill {
       await sleep(CONTROL_EVERY_MS, undefined, { signal });
       this.#controlledAt = 0;
     }
-    // Others wait for the one that found out that there is a pause.
+    // The others wait for the one that noticed the pause.
     while (this.#state.state === 'paused' && !this.#cancelled)
       await sleep(CONTROL_EVERY_MS / 5, undefined, { signal });
   }

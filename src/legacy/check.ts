@@ -4,7 +4,7 @@ import type { BlobStore } from '../storage/blob-store.ts';
 import { storeUnavailable } from '../storage/store-errors.ts';
 import type { ObjectReader } from '../storage/object-reader.ts';
 
-/** What is wrong with the old bucket. Its cause says it; this tells that it is not the store of the service. */
+/** What is wrong with the old bucket (in its cause); distinguishes it from the store of the service. */
 export class OldBucketError extends Error {
   readonly reason = 'OLD_BUCKET';
 
@@ -15,9 +15,9 @@ export class OldBucketError extends Error {
 }
 
 /**
- * Resolves if the old bucket can be read and is another than that of the service. Changes nothing.
+ * Resolves if the old bucket can be read and is not the bucket of the service. Changes nothing.
  *
- * @param own - the store of the service, where a bucket of the same name is in it
+ * @param own - the store of the service, if its bucket has the same name
  * @throws OldBucketError
  */
 export async function checkOldBucket(
@@ -27,7 +27,7 @@ export async function checkOldBucket(
 ): Promise<void> {
   try {
     await reader.check(call);
-    // One server may have several addresses. What is under a key of ours with the same size is ours.
+    // One server may have several addresses. An object with one of our keys and the same size is ours.
     const [blob] = (await own?.listBlobs({ prefix: 'assets/', limit: 1 }, call)) ?? [];
     const same = blob && (await reader.stat(blob.key, call));
     if (same && same.sizeBytes === blob.sizeBytes) {

@@ -1,21 +1,21 @@
 import type { FieldValues } from '../catalog/legacy-records.ts';
 
-/** Fields that every record has without a field of that name in the collection. */
+/** Fields of every record that are not fields of the collection. */
 export const RECORD_FIELDS = ['id', 'collection_id', 'collection_name'];
 
-/** A template of the keys of old files, such as `{id}/{secure_name}`. */
+/** A template of keys of old files, such as `{id}/{secure_name}`. */
 export interface Layout {
   readonly template: string;
-  /** Names of the fields in it, `id` among them. */
+  /** Names of its fields, including `id`. */
   readonly fields: readonly string[];
-  /** Matches what may be a key of this layout; the group `id` is the id of the record. */
+  /** Matches possible keys of this layout; the group `id` is the id of the record. */
   readonly pattern: RegExp;
 }
 
 /**
- * Reads a template: text, and names of fields of the record in braces.
+ * Parses a template: text, and field names in braces.
  *
- * @throws SyntaxError with what is wrong, for the operator
+ * @throws SyntaxError with the mistake, for the operator
  */
 export function parseLayout(template: string): Layout {
   const parts = template.split(/(\{[^{}]*\})/);
@@ -40,20 +40,20 @@ export function parseLayout(template: string): Layout {
   return { template, fields, pattern: new RegExp(`^${pattern}$`, 'su') };
 }
 
-/** The layouts of a setting, which commas separate. Throws like {@link parseLayout}. */
+/** Parses layouts separated by commas. Throws like {@link parseLayout}. */
 export function parseLayouts(text: string): readonly Layout[] {
   const templates = text.split(',').map((template) => template.trim());
   return templates.filter((template) => template !== '').map(parseLayout);
 }
 
-/** The keys under which the bytes of a record may lie, those of the first layout first. */
+/** The possible keys of a record's bytes, in the order of the layouts. */
 export function keysOf(layouts: readonly Layout[], fields: FieldValues): readonly string[] {
   const keys = layouts.flatMap((layout) => render(layout, fields));
-  // A path with such segments means something else to whoever reads it.
+  // Such segments change the meaning of a path.
   return [...new Set(keys)].filter((key) => !key.split('/').some((part) => ['', '.', '..'].includes(part)));
 }
 
-/** A field with several values gives a key for each; one without a value gives none. */
+/** A field with several values gives a key for each; an empty one gives none. */
 function render({ template, fields: names }: Layout, fields: FieldValues): readonly string[] {
   return names.reduce<readonly string[]>(
     (keys, name) =>

@@ -5,38 +5,38 @@ import type { ObjectInfo, ObjectReader } from '../storage/object-reader.ts';
 import { keysOf, type Layout } from './layout.ts';
 import { readOldPath } from './old-path.ts';
 
-/** Where the old files lie. */
+/** The old bucket and how records refer to it. */
 export interface OldBucket {
   readonly reader: ObjectReader;
   readonly layouts: readonly Layout[];
-  /** Field of the record that may hold a link. */
+  /** Field of the record that may have a link. */
   readonly linkField: string;
 }
 
-/** What is wrong with an old file. */
+/** Damage of an old file. */
 export type OldDamage =
-  /** No object lies under any of its keys. */
+  /** No object under any of its keys. */
   | 'missing'
   /** The record has no key: the fields of every layout are empty. */
   | 'no-key'
-  /** The object has another size than the record says. */
+  /** The object and the record have different sizes. */
   | 'size-mismatch'
-  /** The object has a type that contradicts that of the record. */
+  /** The object's type contradicts the record's. */
   | 'type-mismatch'
   /** The link names an object of another record. */
   | 'foreign-link';
 
-/** Where the bytes of an old file are, or why there are none to be trusted. */
+/** Where the bytes of an old file are, or why there are no trustworthy ones. */
 export type OldPlace =
   | { readonly damage?: undefined; readonly key: string; readonly info: ObjectInfo }
   | { readonly damage: OldDamage; readonly key?: string };
 
-/** An id as PocketBase makes them. */
+/** An id in PocketBase's format. */
 const RECORD_ID = /^[a-z0-9]{15}$/;
 
 /**
- * Finds the bytes of a file that was not moved: first under the key that its link names, then by the layouts. Only keys of
- * the record itself are looked at, so that nobody gets the bytes of another file. Rejects with STORE_UNAVAILABLE if the
+ * Finds the bytes of a file that was not moved: first under the key in its link, then by the layouts. Checks only
+ * keys of the record itself, so that nobody gets the bytes of another file. Rejects with STORE_UNAVAILABLE if the
  * bucket does not answer.
  */
 export async function locate(
@@ -61,21 +61,21 @@ export async function locate(
   return damaged ?? { damage: 'missing' };
 }
 
-/** What contradicts the record in an object; undefined if nothing does. */
+/** Why an object contradicts the record; undefined if it does not. */
 export function damageOf(file: FileRecord, info: Pick<ObjectInfo, 'sizeBytes'> & { contentType?: string }) {
-  // A catalog that had no sizes shows 0.
+  // A catalog without sizes returns 0.
   if (file.sizeBytes > 0 && file.sizeBytes !== info.sizeBytes) return 'size-mismatch';
   const [said, stored] = [essence(file.contentType), essence(info.contentType ?? '')];
   const isVague = isGeneric(said) || isGeneric(stored) || (isText(said) && isText(stored));
   return isVague || isSameType(said, stored) ? undefined : 'type-mismatch';
 }
 
-/** What PocketBase calls text goes by the name of the file. HTML is no other text: browsers run it. */
+/** PocketBase derives text types from the file name. HTML is not treated as text, because browsers run it. */
 function isText(type: string): boolean {
   return type !== 'text/html' && (type.startsWith('text/') || /[/+](json|xml|javascript)$/.test(type));
 }
 
-/** The key that a link names; 'foreign' for an object of another record, undefined for what is no link to an object. */
+/** The key in a link; 'foreign' for an object of another record, undefined if it is no link to an object. */
 function keyOfLink(
   link: string,
   keys: readonly string[],

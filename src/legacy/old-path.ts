@@ -1,30 +1,30 @@
 import type { FieldValues } from '../catalog/legacy-records.ts';
 import type { Layout } from './layout.ts';
 
-/** Form of a path of the old system: a key of the bucket, a path of PocketBase's files, or a whole URL of either. */
+/** Form of an old path: a key of the bucket, a path of PocketBase's files, or a whole URL of either. */
 export type PathKind = 'bucket' | 'api' | 'url';
 
-/** What a path of the old system may mean. */
+/** Possible meanings of an old path. */
 export interface OldPath {
   readonly kind: PathKind;
-  /** Ids of the records that it may be about, the likeliest first. */
+  /** Ids of the possible records, the most likely first. */
   readonly ids: readonly string[];
-  /** The key among `keys`, those of the record of `fields`, that the path names; undefined if it names none. */
+  /** The key among `keys` (those of the record with `fields`) that the path names, if any. */
   keyAmong(keys: readonly string[], fields: FieldValues): string | undefined;
 }
 
-/** Path of a file of PocketBase, below whatever address it is reached under. */
+/** Path of a PocketBase file, under any address. */
 const API_PATH = /(?:^|\/)api\/files\/([^/]+)\/([^/]+)\/(.+)$/s;
 
-/** Key of a thumb of PocketBase: the file's own key with two more segments. */
+/** Key of a PocketBase thumbnail: the file's own key with two more segments. */
 const THUMB = /^(.*)\/thumbs_([^/]+)\/[^/]*_\2$/s;
 
 const MAX_IDS = 8;
 
 /**
- * Reads a path of the old system. It may be escaped or not, begin with a slash, with the name of the bucket or with
- * whatever a proxy puts before the key, and end with a query: it names a file only where a part of it is a key of that
- * file exactly. The path of a thumb means the file that it was made of.
+ * Parses an old path. It may be escaped or not, start with a slash, the name of the bucket or a proxy's prefix, and
+ * end with a query. It names a file only if a part of it is exactly a key of that file. The path of a thumbnail
+ * means the original.
  */
 export function readOldPath(path: string, layouts: readonly Layout[]): OldPath {
   const whole = /^https?:\/\/[^/?#]*(.*)$/is.exec(path)?.[1];
@@ -50,14 +50,14 @@ export function readOldPath(path: string, layouts: readonly Layout[]): OldPath {
           return names.includes(collection) && fields['id']?.[0] === id && key.endsWith(`/${id}/${name}`);
         }),
       );
-      // Some programs put names into a normal form on the way.
+      // Some programs normalise names in transfer.
       const normal = new Set(endings.map((text) => text.normalize()));
       return ofApi ?? keys.find((key) => normal.has(key.normalize()));
     },
   };
 }
 
-/** What a text may say, by whether it is escaped and whether it has a query. */
+/** The possible readings of a text: escaped or not, with or without query. */
 function readings(text: string): readonly string[] {
   const cut = [text, text.replace(/[?#].*$/s, '')];
   const all = cut.flatMap((one) => [one, unescaped(one), unescaped(one.replaceAll('+', ' '))]);
@@ -76,7 +76,7 @@ function unescaped(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    // A percent sign that is none of an escape.
+    // The percent sign is not part of an escape.
     return text;
   }
 }

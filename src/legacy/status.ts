@@ -5,25 +5,25 @@ import { problemsOf, type AuditState } from './audit-report.ts';
 import { backfillState, type BackfillState } from './backfill-state.ts';
 import { verifyState, type VerifyState } from './verify.ts';
 
-/** Who names files by old paths: one entry for each caller and form, the latest first. */
+/** Use of old paths: one entry per caller and form, the latest first. */
 export interface UseSummary extends Pick<LegacyUse, 'caller' | 'kind' | 'count'> {
   /** Day of the last use, such as `2026-11-29`, in UTC. */
   readonly lastDay: string;
 }
 
-/** Where a move stands. */
+/** Status of a move. */
 export interface MoveStatus {
-  /** The step that was taken last and holds. */
+  /** The last step that is still valid. */
   readonly state: 'serving' | 'audited' | 'moving' | 'moved' | 'verified';
   readonly audit: AuditState | undefined;
   readonly backfill: BackfillState | undefined;
   readonly verify: VerifyState | undefined;
   readonly uses: readonly UseSummary[];
-  /** Commands to go on with, the next one first. */
+  /** The next commands, in order. */
   readonly nextSteps: readonly string[];
 }
 
-/** Reads where a move stands from the catalog. Changes nothing. */
+/** Reads the status of a move from the catalog. Changes nothing. */
 export async function moveStatus(catalog: FileCatalog): Promise<MoveStatus> {
   const [audited, backfill, verified, uses] = await Promise.all([
     catalog.legacy.getState(AUDIT_STATE),
@@ -44,7 +44,7 @@ function stateOf({ audit, backfill, verify }: States): MoveStatus['state'] {
   return audit?.phase === 'done' ? 'audited' : 'serving';
 }
 
-/** What was verified before the last file was moved proves nothing of it. */
+/** A verification before the last file was moved does not cover it. */
 function isVerified(backfill: BackfillState, verify: VerifyState | undefined): boolean {
   if (verify === undefined || verify.state !== 'done' || verify.startTime < backfill.updateTime) return false;
   const isWhole = verify.sample >= 100 && verify.since === '';
