@@ -26,12 +26,11 @@ import {
   fileColumns,
   insertRelations,
   newColumns,
-  nextRevision,
   relationRows,
   toRecord,
   type Tables,
 } from './sql/tables.ts';
-import { exportFiles, importFile } from './sql/transfer.ts';
+import { exportFiles, importFile, nextRevision } from './sql/transfer.ts';
 import { SqlUploads } from './sql/uploads.ts';
 import type { LegacyRecords } from './legacy-records.ts';
 import { assertStorable, canMatch, isStorable } from './storable.ts';

@@ -171,30 +171,6 @@ export function newColumns(record: NewFileRecord, requestKey: string | undefined
   };
 }
 
-/** The columns of an imported file. */
-export function importedColumns(record: FileRecord, requestKey: string | undefined) {
-  return {
-    ...newColumns(record, requestKey, sql.lit(0)),
-    create_time: record.createTime.getTime(),
-    update_time: record.updateTime.getTime(),
-    delete_time: record.deleteTime?.getTime() ?? null,
-    purge_time: record.purgeTime?.getTime() ?? null,
-    revision: countIn(record.revision),
-    imported_revision: record.revision,
-  };
-}
-
-/** The columns of the revision that follows another. */
-export function nextRevision(revision: string) {
-  return { revision: countIn(revision) + 1, imported_revision: null };
-}
-
-/** The number at the start of a revision; in every catalog it is the count of changes. */
-function countIn(revision: string): number {
-  const count = Number.parseInt(revision, 10);
-  return Number.isSafeInteger(count + 1) ? count : 0;
-}
-
 /** The changed columns of a file. */
 export function changedColumns(old: FileRecord, change: FileChange) {
   const { name, owner, usage, contentType, attributes, deleteTime, purgeTime } = change;

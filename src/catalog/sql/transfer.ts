@@ -1,16 +1,10 @@
-import type { Kysely, Transaction } from 'kysely';
+import { sql, type Kysely, type Transaction } from 'kysely';
 import { AssetError } from '../../errors.ts';
+import type { FileRecord } from '../file-catalog.ts';
 import { assertStorable } from '../storable.ts';
 import type { TransferredFile } from '../transfer.ts';
 import type { SqlBackend } from './backend.ts';
-import {
-  fileColumns,
-  importedColumns,
-  insertRelations,
-  relationRows,
-  toRecord,
-  type Tables,
-} from './tables.ts';
+import { fileColumns, insertRelations, newColumns, relationRows, toRecord, type Tables } from './tables.ts';
 
 /** The next files after an id, with their request keys. */
 export async function exportFiles(
@@ -58,4 +52,28 @@ async function assertFree(trx: Transaction<Tables>, id: string, requestKey: stri
   throw new AssetError('CATALOG_REFUSED', 'Another file has the request key of this one.', {
     metadata: { field: 'request_id' },
   });
+}
+
+/** The columns of an imported file. */
+function importedColumns(record: FileRecord, requestKey: string | undefined) {
+  return {
+    ...newColumns(record, requestKey, sql.lit(0)),
+    create_time: record.createTime.getTime(),
+    update_time: record.updateTime.getTime(),
+    delete_time: record.deleteTime?.getTime() ?? null,
+    purge_time: record.purgeTime?.getTime() ?? null,
+    revision: countIn(record.revision),
+    imported_revision: record.revision,
+  };
+}
+
+/** The columns of the revision that follows another. */
+export function nextRevision(revision: string) {
+  return { revision: countIn(revision) + 1, imported_revision: null };
+}
+
+/** The number at the start of a revision; in every catalog it is the count of changes. */
+function countIn(revision: string): number {
+  const count = Number.parseInt(revision, 10);
+  return Number.isSafeInteger(count + 1) ? count : 0;
 }
