@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { MemoryBlocks } from './memory-blocks.ts';
-import { partsToPutAway, type Part } from './memory-relief.ts';
+import { isOld, partsToPutAway, type Part } from './memory-relief.ts';
 import type { MemoryShare, PartMemory } from './memory-share.ts';
 
 /** A part up to this size, in bytes, may use the memory that is kept free for small ones. */
@@ -24,7 +24,7 @@ interface Waiter {
 /**
  * Bounds the bytes that all uploads of the process hold at once: a semaphore counted in bytes. Bytes are charged when they
  * come, so a slow caller is charged for little. Of several holders that wait the one that holds least is served first;
- * of one holder who asks first. An eighth is kept free for small parts.
+ * of one holder who asks first. An eighth is kept free for small parts that are new.
  *
  * Parts of slow callers are put away into the store when they hold more than half of all memory, and whenever somebody waits
  * for memory that is not about to come back. To be put away needs no memory, so nobody waits for ever.
@@ -85,7 +85,16 @@ export class MemoryBudget {
 
   #open(holder: string, putAway: (() => Promise<void>) | undefined, isExempt: boolean): PartMemory {
     const [bytes, settled] = [0, putAway === undefined];
-    const part: Part = { holder, putAway, isExempt, bytes, settled, away: undefined, since: 0 };
+    const part: Part = {
+      holder,
+      putAway,
+      isExempt,
+      bytes,
+      settled,
+      away: undefined,
+      wasAway: false,
+      since: 0,
+    };
     this.#parts.add(part);
     return {
       get bytes() {
@@ -171,8 +180,10 @@ export class MemoryBudget {
     return this.#usedBytes + bytes <= this.#limitOf(part, bytes);
   }
 
+  /** True if a request may use the memory that is kept free. Slow callers may not: many of them would take all of it. */
   #isSmall(part: Part, bytes: number): boolean {
-    return part.isExempt || part.bytes + bytes <= SMALL_BYTES;
+    if (part.isExempt) return true;
+    return part.bytes + bytes <= SMALL_BYTES && !part.wasAway && !isOld(part, performance.now());
   }
 
   /** How many bytes may be used with this request. */
@@ -233,6 +244,7 @@ export class MemoryBudget {
   }
 
   #putAway(part: Part): Promise<void> {
+    part.wasAway = true;
     part.away = part.putAway!()
       .then(
         () => (part.since = performance.now()),

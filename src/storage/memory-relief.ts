@@ -12,6 +12,8 @@ export interface Part {
   settled: boolean;
   /** There while it is being put away. */
   away: Promise<void> | undefined;
+  /** True once others have needed its memory. */
+  wasAway: boolean;
   /** Since when it holds memory, or when it may be put away again, by `performance.now()`. */
   since: number;
 }
@@ -35,7 +37,7 @@ export function partsToPutAway(
   now: number,
 ): readonly Part[] {
   const slow = parts
-    .filter((part) => part.putAway && part.bytes > 0 && !isSettling(part) && now - part.since >= SLOW_MS)
+    .filter((part) => part.putAway && isOld(part, now) && !isSettling(part))
     .sort((one, other) => other.bytes - one.bytes);
   const chosen = new Set<Part>();
   const isOf = (part: Part, holder: string | undefined) => holder === undefined || holder === part.holder;
@@ -53,6 +55,11 @@ export function partsToPutAway(
   choose(sizeOf(parts.filter((part) => !isSettling(part))) - openBytes);
   for (const { bytes, holder } of wanted) choose(bytes - comingBack(holder), holder);
   return [...chosen];
+}
+
+/** True if a part has held memory for so long that its caller is slow. */
+export function isOld({ bytes, since }: Part, now: number): boolean {
+  return bytes > 0 && now - since >= SLOW_MS;
 }
 
 /** True if the memory of a part comes back without anybody's help. */

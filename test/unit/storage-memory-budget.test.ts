@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { setTimeout } from 'node:timers/promises';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
 
 /** Lets everything that can go on go on. */
@@ -151,6 +152,28 @@ describe('memory budget', () => {
     expect(most).toBeGreaterThan(500);
     expect(most).toBeLessThanOrEqual(1_000);
     expect(budget.usedBytes).toBe(0);
+  });
+
+  it('keeps memory for small parts that are new, however many small ones slow callers have', async () => {
+    const KIBIBYTE = 1024;
+    const budget = new MemoryBudget(1024 * KIBIBYTE);
+    const share = budget.of('');
+    // Slow callers whose bytes cannot be put away.
+    const slow = Array.from({ length: 14 }, () => share.open(() => Promise.reject(new Error('no store'))));
+    for (const part of slow) await part.take(64 * KIBIBYTE);
+    await setTimeout(1_100);
+    const more = slow.map((part) => part.take(64 * KIBIBYTE));
+    await settle();
+    expect([budget.usedBytes, budget.waiting]).toEqual([14 * 64 * KIBIBYTE, 14]);
+
+    const quick = share.open();
+    await quick.take(128 * KIBIBYTE);
+    expect([budget.usedBytes, budget.waiting]).toEqual([budget.totalBytes, 14]);
+    quick.close();
+    for (const part of slow) part.close();
+    await Promise.all(more);
+    for (const part of slow) part.close();
+    expect(budget.waiting).toBe(0);
   });
 
   it('must be larger than 0', () => {
