@@ -12,7 +12,7 @@ import { loadConfig } from '../src/config/config.ts';
 
 const dataDir = await mkdtemp(join(tmpdir(), 'asset-service-demo-'));
 const app = await startApp(
-  loadConfig({ ASSET_LISTEN: '127.0.0.1:0', ASSET_DATA_DIR: dataDir, ASSET_LOG_LEVEL: 'warn' }),
+  loadConfig({ ASSET_LISTEN: '127.0.0.1:0', ASSET_DATA_DIR: dataDir, ASSET_LOG_LEVEL: 'error' }),
 );
 const client = createWorkerClient({ baseUrl: app.url });
 try {
