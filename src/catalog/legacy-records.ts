@@ -1,5 +1,5 @@
 import type { CatalogCall, JsonValue } from './catalog-call.ts';
-import type { FileRecord } from './file-catalog.ts';
+import type { FileRecord } from './file-record.ts';
 
 /**
  * Values of a record as text, by the catalog's own field names, including fields that callers never see. Numbers

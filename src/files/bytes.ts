@@ -1,7 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { BlobRange, BlobStore, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
-import type { FilesContext } from './context.ts';
-import type { SlotOutcome } from './reservations.ts';
+import type { ReservationPool, SlotOutcome } from './reservations.ts';
 import type { SpareBlob } from './upload/segment.ts';
 
 /** How long it may take to remove what a call left behind, in milliseconds. */
@@ -118,7 +117,10 @@ export async function tryRemoveBlob(store: BlobStore, id: string): Promise<SlotO
 export function spareBlobs({
   store,
   reservations,
-}: Pick<FilesContext, 'store' | 'reservations'>): () => Promise<SpareBlob> {
+}: {
+  readonly store: BlobStore;
+  readonly reservations: ReservationPool;
+}): () => Promise<SpareBlob> {
   return async () => {
     const reserved = await reservations.take();
     return {

@@ -2,13 +2,7 @@ import { createHash } from 'node:crypto';
 import { combineCrc32c } from '../crc32c.ts';
 import { AssetError } from '../errors.ts';
 import type { FileScan } from './scan.ts';
-import { summed, type Chunk } from './upload/chunk.ts';
-
-/** Checksums that a caller gave for a whole file. */
-export interface ExpectedChecksums {
-  readonly sha256?: Uint8Array | undefined;
-  readonly crc32c?: number | undefined;
-}
+import { summed, type Chunk, type ExpectedChecksums } from './upload/chunk.ts';
 
 /** Size and checksums of bytes that went by. */
 export class Digest {

@@ -1,8 +1,9 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
 import { storedBytes, type FileBytes } from './bytes.ts';
 import type { Caller } from '../identity/caller.ts';
-import type { FilesContext } from './context.ts';
+import type { RecordLoader } from './record-loader.ts';
 
 /** Files that are older than the service, as long as their bytes lie where the old system put them. */
 export interface OldFiles {
@@ -23,6 +24,13 @@ export interface OldFiles {
   noteUse(caller: Caller, path: string): void;
 }
 
+/** What reads files wherever their bytes lie. */
+interface Sources {
+  readonly store: BlobStore;
+  readonly records: RecordLoader;
+  readonly oldFiles?: OldFiles | undefined;
+}
+
 /** Which file a caller names: exactly one of the two is not empty. */
 export interface FileName {
   readonly fileId: string;
@@ -37,12 +45,12 @@ export interface FileName {
  * @throws AssetError FIELD_INVALID for a path where the service has no old system
  */
 export async function lookUp(
-  context: FilesContext,
+  { records, oldFiles }: Pick<Sources, 'records' | 'oldFiles'>,
   { fileId, legacyPath = '' }: FileName,
   signal: AbortSignal,
 ): Promise<FileRecord | undefined> {
-  if (legacyPath === '') return context.records.get(fileId, signal);
-  if (context.oldFiles !== undefined) return context.oldFiles.find(legacyPath, signal);
+  if (legacyPath === '') return records.get(fileId, signal);
+  if (oldFiles !== undefined) return oldFiles.find(legacyPath, signal);
   throw new AssetError(
     'FIELD_INVALID',
     'legacy_path: this service serves no old system: name the file by its file_id',
@@ -51,7 +59,11 @@ export async function lookUp(
 }
 
 /** Counts the use of a path of the old system, where it was one. */
-export function noteUse({ oldFiles }: FilesContext, caller: Caller, { legacyPath = '' }: FileName): void {
+export function noteUse(
+  { oldFiles }: Pick<Sources, 'oldFiles'>,
+  caller: Caller,
+  { legacyPath = '' }: FileName,
+): void {
   if (legacyPath !== '') oldFiles?.noteUse(caller, legacyPath);
 }
 
@@ -62,7 +74,7 @@ export function noteUse({ oldFiles }: FilesContext, caller: Caller, { legacyPath
  * @throws AssetError FILE_NOT_MOVED, BLOB_MISSING
  */
 export async function bytesOf(
-  { store, oldFiles }: FilesContext,
+  { store, oldFiles }: Pick<Sources, 'store' | 'oldFiles'>,
   file: FileRecord,
   signal: AbortSignal,
 ): Promise<FileBytes> {

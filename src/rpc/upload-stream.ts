@@ -6,10 +6,10 @@ import type {
 import type { Checksums } from '@asset-service/contract/asset/v1/file_pb.js';
 import { crc32c } from '../crc32c.ts';
 import { AssetError } from '../errors.ts';
-import { mergeExpected, type ExpectedChecksums } from '../files/digest.ts';
+import { mergeExpected } from '../files/digest.ts';
 import type { Appendix } from '../files/sessions/append.ts';
 import type { Upload } from '../files/upload.ts';
-import type { Chunk, ContentEnd } from '../files/upload/chunk.ts';
+import type { Chunk, ContentEnd, ExpectedChecksums } from '../files/upload/chunk.ts';
 import { uploadBytesCame } from '../garbage-collection.ts';
 import { toDescription } from './convert.ts';
 

@@ -13,7 +13,7 @@ import { type NodeRequest, uploadFromRequest, type RequestUploadOptions } from '
 
 export * from '@asset-service/client-core';
 export type { FileUrlResult } from './file-urls.ts';
-export { legacyFileHandler, type LegacyFileOptions } from './legacy-files.ts';
+export { legacyFileHandler, type LegacyFileOptions, type LegacyUrls } from './legacy-files.ts';
 export type { NodeRequest, RequestUploadOptions } from './upload-from-request.ts';
 
 /**

@@ -1,6 +1,16 @@
-import { AssetClientError, type FileUrl, type FileUrlOptions, httpStatus } from '@asset-service/client-core';
+import {
+  AssetClientError,
+  type CallOptions,
+  type FileUrl,
+  type FileUrlOptions,
+  httpStatus,
+} from '@asset-service/client-core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { BffClient } from './index.ts';
+
+/** A client that gives URLs for paths of the old system; the BFF client is one. */
+export interface LegacyUrls {
+  urlForLegacyPath(path: string, options?: FileUrlOptions & CallOptions): Promise<FileUrl>;
+}
 
 /** How {@link legacyFileHandler} answers. */
 export interface LegacyFileOptions extends FileUrlOptions {
@@ -13,7 +23,7 @@ export interface LegacyFileOptions extends FileUrlOptions {
    * The client that asks for this request, such as `client.forUser(token)`: the person's own permission decides then.
    * The client of the handler where left out.
    */
-  readonly clientFor?: ((request: IncomingMessage) => BffClient | Promise<BffClient>) | undefined;
+  readonly clientFor?: ((request: IncomingMessage) => LegacyUrls | Promise<LegacyUrls>) | undefined;
   /** Is told of every failure but those of the request itself (400 to 499). */
   readonly onError?: ((error: unknown, request: IncomingMessage) => void) | undefined;
 }
@@ -27,7 +37,7 @@ const MARGIN_SECONDS = 30;
  * A failure is answered with the status of {@link httpStatus} and nothing else.
  */
 export function legacyFileHandler(
-  client: BffClient,
+  client: LegacyUrls,
   options: LegacyFileOptions = {},
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   const { prefix = '', clientFor, onError, ...wanted } = options;

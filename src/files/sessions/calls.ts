@@ -1,6 +1,6 @@
 import type { Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
-import type { ExpectedChecksums } from '../digest.ts';
+import type { ExpectedChecksums } from '../upload/chunk.ts';
 import { receiptFor, type Receipt, type Uploaded } from '../receipt.ts';
 import { appendToUpload, type Appendix, type UploadProgress } from './append.ts';
 import { completeDirect } from './direct.ts';

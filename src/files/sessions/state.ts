@@ -5,7 +5,8 @@ import type { UploadSession } from '../../catalog/uploads.ts';
 import { AssetError } from '../../errors.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import type { CallerIds } from '../../identity/caller.ts';
-import { mergeExpected, type ExpectedChecksums } from '../digest.ts';
+import { mergeExpected } from '../digest.ts';
+import type { ExpectedChecksums } from '../upload/chunk.ts';
 
 /** Bytes behind the last whole part, in a blob of their own until there are enough for a part. */
 export interface Piece {

@@ -1,10 +1,15 @@
 import { crc32c } from '../../crc32c.ts';
-import type { ExpectedChecksums } from '../digest.ts';
 
 /** Some bytes with their checksum, which is computed once for all who need it. */
 export interface Chunk {
   readonly bytes: Uint8Array;
   readonly crc32c: number;
+}
+
+/** Checksums that a caller gave for a whole file. */
+export interface ExpectedChecksums {
+  readonly sha256?: Uint8Array | undefined;
+  readonly crc32c?: number | undefined;
 }
 
 /** What stands at the end of the bytes of a call. */
