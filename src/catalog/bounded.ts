@@ -1,31 +1,11 @@
-import { AssetError } from '../errors.ts';
-import { connectionFault, SetupFault, setupFaultIn } from '../setup-fault.ts';
+import { catalogUnavailable } from '../errors/dependencies.ts';
+import { SetupFault } from '../setup-fault.ts';
 
 /** Maximum time of one call, in milliseconds; below the 15 s of the contract. */
 export const CALL_TIMEOUT_MS = 12_000;
 
 /** Maximum time of a check, in milliseconds. */
 export const CHECK_TIMEOUT_MS = 4_500;
-
-/** The error of a catalog that does not answer. `cause` is only for the log. */
-export function unavailable(cause: unknown): AssetError {
-  return new AssetError('CATALOG_UNAVAILABLE', 'The file catalog cannot be reached; try again.', {
-    cause: setupFaultIn(cause) ?? connectionFault(cause) ?? cause,
-    retryAfterMs: 1_000,
-  });
-}
-
-/** The error of a write to a catalog whose disk is almost full. `cause` is only for the log. */
-export function catalogFull(cause: unknown): AssetError {
-  return new AssetError(
-    'CATALOG_UNAVAILABLE',
-    'The file catalog has no room for new files now; try again later.',
-    {
-      cause,
-      retryAfterMs: 10_000,
-    },
-  );
-}
 
 /**
  * Waits for `work` until `timeoutMs` have passed or `signal` is aborted. Does not stop the work; its caller must do
@@ -44,7 +24,7 @@ export async function bounded<T>(
   const end = new Promise<never>((_, reject) => {
     giveUp = () => reject(signal?.reason);
     signal?.addEventListener('abort', giveUp, { once: true });
-    timer = setTimeout(() => reject(unavailable(tooLong(timeoutMs))), timeoutMs);
+    timer = setTimeout(() => reject(catalogUnavailable(tooLong(timeoutMs))), timeoutMs);
   });
   try {
     return await Promise.race([start(), end]);

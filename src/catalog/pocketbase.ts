@@ -1,4 +1,4 @@
-import { AssetError } from '../errors.ts';
+import { refusedByRule, setupRefused } from '../errors/dependencies.ts';
 import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS } from './bounded.ts';
 import type {
   CatalogCall,
@@ -23,7 +23,6 @@ import * as leases from './pocketbase/leases.ts';
 import { PocketBaseLegacyRecords } from './pocketbase/legacy.ts';
 import { migratePocketBase } from './pocketbase/migrate.ts';
 import { DEFAULT_COLLECTION } from './pocketbase/names.ts';
-import { refusedByRule } from './pocketbase/refusals.ts';
 import type { FieldMap, PocketBaseSetup } from './pocketbase/schema.ts';
 import { SchemaCache } from './pocketbase/schema-cache.ts';
 import { PocketBaseUploads } from './pocketbase/uploads.ts';
@@ -159,11 +158,10 @@ class PocketBaseCatalog implements FileCatalog {
   }
 
   async importFile(): Promise<never> {
-    throw new AssetError(
-      'CATALOG_REFUSED',
+    throw setupRefused(
       'A PocketBase sets the times of its records itself, and takes none that another catalog has given: ' +
         'it cannot be what a catalog is moved to.',
-      { metadata: { field: 'create_time' } },
+      'create_time',
     );
   }
 

@@ -13,7 +13,6 @@ import type {
   PurgeableFile,
   SweepCall,
 } from './file-catalog.ts';
-import { concurrentChange, fileNotFound, idTaken, uploadExpired } from '../errors/shared-reasons.ts';
 import { withRetries, type SqlBackend } from './sql/backend.ts';
 import * as leases from './sql/leases.ts';
 import { listQuery, purgeableQuery, totalsQuery, type ListQuery } from './sql/list.ts';
@@ -35,6 +34,9 @@ import { SqlUploads } from './sql/uploads.ts';
 import type { LegacyRecords } from './legacy-records.ts';
 import { assertStorable, canMatch, isStorable } from './storable.ts';
 import type { TransferredFile } from './transfer.ts';
+import { idTaken } from '../errors/dependencies.ts';
+import { concurrentChange, fileNotFound } from '../errors/records.ts';
+import { uploadExpired } from '../errors/uploads.ts';
 
 const IDS_PER_QUERY = 200;
 

@@ -1,4 +1,6 @@
-import { AssetError } from '../errors.ts';
+import type { AssetError } from '../errors.ts';
+import { valueRefused } from '../errors/dependencies.ts';
+import { attributeInvalid } from '../errors/fields.ts';
 import type { FileDescription, FileFilter, JsonValue } from './file-catalog.ts';
 
 /**
@@ -35,9 +37,7 @@ export function assertStorable(
     const fault = isStorable(attribute) ? faultOf(value) : BROKEN_TEXT;
     if (fault === undefined) continue;
     const name = attribute.toWellFormed().replaceAll('\0', '\ufffd');
-    throw new AssetError('ATTRIBUTE_INVALID', `The attribute "${name}" holds ${fault}.`, {
-      metadata: { attribute: name },
-    });
+    throw attributeInvalid(name, `the value holds ${fault}`);
   }
 }
 
@@ -81,7 +81,5 @@ function faultOfNumber(value: number): string | undefined {
 }
 
 function refused(field: string): AssetError {
-  return new AssetError('CATALOG_REFUSED', `${field} holds a NUL character or broken Unicode.`, {
-    metadata: { field },
-  });
+  return valueRefused(field, `the value holds ${BROKEN_TEXT}`);
 }

@@ -1,4 +1,5 @@
 import { AssetError } from '../errors.ts';
+import { tooManyUploads } from '../errors/limits.ts';
 
 /** A place among the running uploads. Dispose it to give it back. */
 export type AdmissionSlot = Disposable;
@@ -44,9 +45,7 @@ export class Admission {
       });
     }
     if (this.#inHand >= this.#max) {
-      throw new AssetError('TOO_MANY_UPLOADS', 'too many uploads at once: try again later', {
-        retryAfterMs: 1000,
-      });
+      throw tooManyUploads('this replica takes no more now');
     }
     this.#onChange(++this.#inHand);
     let held = true;

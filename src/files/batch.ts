@@ -3,9 +3,10 @@ import { AnswerRoom, ERROR_BYTES, noRoom, readMany, recordBytes } from './answer
 import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { lookUp } from './old-files.ts';
-import { may, permissionDenied, tellUnknown, verdictOn } from './policy/guard.ts';
-import { fileNotFound } from '../errors/shared-reasons.ts';
+import { may, tellUnknown, verdictOn } from './policy/guard.ts';
 import { urlFor, type FileUrl, type FileUrlRequest } from './read.ts';
+import { permissionDenied } from '../errors/callers.ts';
+import { fileNotFound } from '../errors/records.ts';
 
 /**
  * Records of many files, and the ids that name none which the caller may see, each in the order asked.

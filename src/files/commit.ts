@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CreateFence, FileRecord, NewFileRecord } from '../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../errors.ts';
+import { concurrentChange } from '../errors/records.ts';
 import { tryRemoveBlob } from './bytes.ts';
 import type { FilesContext } from './context.ts';
 import type { Uploaded } from './receipt.ts';
@@ -47,10 +48,7 @@ export async function commitUpload(
   const earlier = requestKey && (await context.catalog.findByRequestKey(requestKey));
   if (!earlier) {
     if (overQuota) throw overQuota;
-    throw new AssetError(
-      'CONCURRENT_CHANGE',
-      'an upload with this request_id was just removed: upload again',
-    );
+    throw concurrentChange();
   }
   assertSameContent(earlier, record);
   // A call that finishes the same upload a second time must not remove what the first one committed.

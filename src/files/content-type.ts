@@ -1,6 +1,6 @@
 import { supportedMimeTypes } from 'file-type';
 import mime from 'mime';
-import { AssetError } from '../errors.ts';
+import { contentTypeMismatch } from '../errors/records.ts';
 import { detectType, zipEntries } from './content-type/detect.ts';
 import {
   essence,
@@ -47,7 +47,7 @@ export async function decideContentType(
   if (detected === undefined) {
     const isProved = proof === 'none' || !hasMark(type);
     if (isProved && (proof !== 'any' || (isText(type) && looksLikeText(head)))) return declared;
-    throw mismatch(type, undefined);
+    throw contentTypeMismatch(type, { detected: undefined });
   }
   const shown = essence(detected);
   if (shown === type) return declared;
@@ -55,14 +55,16 @@ export async function decideContentType(
     case 'same':
       return detected;
     case 'member':
-      if (proof !== 'none' && !mayBeInContainer(type, shown, head)) throw mismatch(type, shown);
+      if (proof !== 'none' && !mayBeInContainer(type, shown, head)) {
+        throw contentTypeMismatch(type, { detected: shown });
+      }
       return declared;
     case 'contradiction':
-      throw mismatch(type, shown);
+      throw contentTypeMismatch(type, { detected: shown });
     case 'unrelated':
       // A short mark such as `BM` may begin a text, so a text is contradicted only by bytes that no text has.
       if (isText(type) && looksLikeText(head)) return declared;
-      if (hasMark(type) || isText(type)) throw mismatch(type, shown);
+      if (hasMark(type) || isText(type)) throw contentTypeMismatch(type, { detected: shown });
       // A format that an operator names may be kept in a container as well.
       return proof === 'none' || (proof === 'mark' && isContainer(shown)) ? declared : detected;
   }
@@ -86,15 +88,6 @@ export async function allowedContentType(
   );
   rules.checkContentType(contentType);
   return contentType;
-}
-
-function mismatch(type: string, detected: string | undefined): AssetError {
-  const found = detected ?? 'of no type that can be recognised';
-  return new AssetError(
-    'CONTENT_TYPE_MISMATCH',
-    `content_type says ${type}, but the bytes are ${found}: declare the true type or leave it empty`,
-    { metadata: { content_type: type, detected_type: detected ?? '' } },
-  );
 }
 
 function fromName(name: string): string | undefined {

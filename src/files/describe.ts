@@ -1,5 +1,6 @@
 import type { FileChange, FileDescription, FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../errors.ts';
+import { contentTypeMismatch } from '../errors/records.ts';
 import type { Caller } from '../identity/caller.ts';
 import { allowedContentType } from './content-type.ts';
 import type { FilesContext } from './context.ts';
@@ -130,11 +131,7 @@ async function assertOldType(
   signal: AbortSignal,
 ): Promise<void> {
   if (!(await oldFiles?.contradictsType(file, signal))) return;
-  throw new AssetError(
-    'CONTENT_TYPE_MISMATCH',
-    `the bytes are stored as another type than ${file.contentType}: give the type that they have`,
-    { metadata: { file_id: file.id } },
-  );
+  throw contentTypeMismatch(file.contentType, { fileId: file.id });
 }
 
 /** Throws ETAG_MISMATCH if an etag is given and is not that of the record. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { combineCrc32c } from '../crc32c.ts';
-import { AssetError } from '../errors.ts';
+import { checksumMismatch } from '../errors/uploads.ts';
 import type { FileScan } from './scan.ts';
 import { summed, type Chunk, type ExpectedChecksums } from './upload/chunk.ts';
 
@@ -54,13 +54,7 @@ export function mergeExpected(earlier: ExpectedChecksums, given: ExpectedChecksu
       : (given.crc32c ?? earlier.crc32c) !== (earlier.crc32c ?? given.crc32c)
         ? 'crc32c'
         : undefined;
-  if (wrong !== undefined) {
-    throw new AssetError(
-      'CHECKSUM_MISMATCH',
-      `the ${wrong} of the whole file is not the one that was given before: give each once`,
-      { metadata: { checksum: wrong } },
-    );
-  }
+  if (wrong !== undefined) throw checksumMismatch(wrong, 'the file in a later message');
   return { sha256: earlier.sha256 ?? given.sha256, crc32c: earlier.crc32c ?? given.crc32c };
 }
 
@@ -81,9 +75,5 @@ export function verifyChecksums(
         ? 'crc32c'
         : undefined;
   if (wrong === undefined) return;
-  throw new AssetError(
-    'CHECKSUM_MISMATCH',
-    `the bytes received do not have the ${wrong} that was given: nothing was stored, compute it anew and upload again`,
-    { metadata: { checksum: wrong } },
-  );
+  throw checksumMismatch(wrong, 'the file');
 }

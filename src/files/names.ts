@@ -1,5 +1,5 @@
 import type { FileDescription } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { fieldInvalid } from '../errors/fields.ts';
 import { cleanContentType } from './content-type/media-type.ts';
 import { afterChange, assertFits } from './record-bounds.ts';
 
@@ -26,8 +26,7 @@ const TAKEN_OUT =
  * cleaning
  */
 export function cleanName(name: string, field: string): string {
-  const refuse = (why: string) =>
-    new AssetError('FIELD_INVALID', `${field}: ${why}`, { metadata: { field } });
+  const refuse = (why: string) => fieldInvalid(field, why);
   if (name === '') return '';
   if (REFUSED.test(name)) throw refuse('a name has no control characters: leave them out');
   const clean = name.replaceAll(TAKEN_OUT, '').normalize('NFC').trim();

@@ -1,6 +1,7 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import { fieldInvalid } from '../errors/fields.ts';
 import { storedBytes, type FileBytes } from './bytes.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { RecordLoader } from './record-loader.ts';
@@ -51,11 +52,7 @@ export async function lookUp(
 ): Promise<FileRecord | undefined> {
   if (legacyPath === '') return records.get(fileId, signal);
   if (oldFiles !== undefined) return oldFiles.find(legacyPath, signal);
-  throw new AssetError(
-    'FIELD_INVALID',
-    'legacy_path: this service serves no old system: name the file by its file_id',
-    { metadata: { field: 'legacy_path' } },
-  );
+  throw fieldInvalid('legacy_path', 'this service serves no old system: name the file by its file_id');
 }
 
 /** Counts the use of a path of the old system, where it was one. */

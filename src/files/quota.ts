@@ -1,4 +1,5 @@
 import { AssetError } from '../errors.ts';
+import { tooManyUploads } from '../errors/limits.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import { Holds, type Bound, type Hold, type Used } from './holds.ts';
 import type { Quota } from './policy/policy-file.ts';
@@ -151,11 +152,7 @@ function sessionsOf(
   if (maxOpen === 0) return undefined;
   const assertWithin = ({ files }: Used) => {
     if (files <= maxOpen) return;
-    throw new AssetError(
-      'TOO_MANY_UPLOADS',
-      `you have begun ${maxOpen} uploads that are not finished, as many as one caller may: finish or cancel some`,
-      { metadata: { limit: String(maxOpen) }, retryAfterMs: 1000 },
-    );
+    throw tooManyUploads(`you have ${maxOpen} that are not finished, as many as one caller may`, maxOpen);
   };
   const read = async () => ({ files: await catalog.uploads.countOf(caller, maxOpen, { signal }), bytes: 0 });
   return { bound: { key: `caller ${caller}`, assertWithin }, read };

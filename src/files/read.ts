@@ -1,15 +1,16 @@
 import type { Readable } from 'node:stream';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
+import { permissionDenied } from '../errors/callers.ts';
+import { fileNotFound, readOffsetOutOfRange } from '../errors/records.ts';
 import type { FileBytes } from './bytes.ts';
-import { fileNotFound } from '../errors/shared-reasons.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
 import { cleanName } from './names.ts';
 import { bytesOf, lookUp, noteUse, type FileName } from './old-files.ts';
 import type { FileAction } from './policy/decide.ts';
-import { authorize, permissionDenied, tell, verdictOn } from './policy/guard.ts';
+import { authorize, tell, verdictOn } from './policy/guard.ts';
 import { dispositionOf, mayShowInline, servedType } from './serving.ts';
 
 /** What a caller wants a URL for. */
@@ -104,13 +105,7 @@ export async function openFile(
   const { sizeBytes } = bytes;
   const file = sizeBytes === record.sizeBytes ? record : { ...record, sizeBytes };
   if (offset > file.sizeBytes) {
-    throw new AssetError(
-      'READ_OFFSET_OUT_OF_RANGE',
-      `the file has ${file.sizeBytes} bytes: read from a place in it`,
-      {
-        metadata: { size_bytes: String(file.sizeBytes) },
-      },
-    );
+    throw readOffsetOutOfRange(file.sizeBytes);
   }
   if (offset === file.sizeBytes) return { file, content: undefined };
   const range = { offset, ...(limit > 0 && { length: limit }) };

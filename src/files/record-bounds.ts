@@ -1,5 +1,5 @@
 import type { FileChange, FileDescription } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { attributeInvalid, fieldInvalid } from '../errors/fields.ts';
 
 /** Maximum size of a file's attributes as JSON, in bytes of UTF-8. */
 const MAX_ATTRIBUTES_BYTES = 64 * 1024;
@@ -28,10 +28,8 @@ export function assertFits(wanted: Bounded, before?: Bounded): void {
     return bytes > max && (before === undefined || bytes > size(before));
   };
   if (exceeds(attributesBytes, MAX_ATTRIBUTES_BYTES)) {
-    const message = `attributes of a file may have at most ${MAX_ATTRIBUTES_BYTES} bytes as JSON in UTF-8: shorten them`;
-    throw new AssetError('ATTRIBUTE_INVALID', message, {
-      metadata: { attribute: '', max_bytes: String(MAX_ATTRIBUTES_BYTES) },
-    });
+    const message = `the attributes of a file may have at most ${MAX_ATTRIBUTES_BYTES} bytes as JSON in UTF-8: shorten them`;
+    throw attributeInvalid('', message, { maxBytes: MAX_ATTRIBUTES_BYTES });
   }
   const isTooMuch =
     exceeds(relationsBytes, MAX_RELATIONS_BYTES) ||
@@ -41,7 +39,7 @@ export function assertFits(wanted: Bounded, before?: Bounded): void {
   const message =
     `a file may have at most ${MAX_RELATIONS} relations with ${MAX_TARGETS} targets, ` +
     `and their names and ids at most ${MAX_RELATIONS_BYTES} bytes in UTF-8: name fewer`;
-  throw new AssetError('FIELD_INVALID', message, { metadata: { field: 'file.relations' } });
+  throw fieldInvalid('file.relations', message);
 }
 
 /** The content of a record after a change. */

@@ -1,4 +1,5 @@
 import { AssetError, isAssetError } from '../errors.ts';
+import { fileTooLarge } from '../errors/uploads.ts';
 import type { Logger } from 'pino';
 import type { MalwareScan, MalwareScanner } from '../scanning/scanner.ts';
 
@@ -24,12 +25,7 @@ interface ScanContext {
  */
 export function assertScannable({ scanning }: ScanContext, sizeBytes: number): void {
   if (scanning === undefined || scanning.failOpen || sizeBytes <= scanning.maxSizeBytes) return;
-  const limit = String(scanning.maxSizeBytes);
-  throw new AssetError(
-    'FILE_TOO_LARGE',
-    `a file must be scanned for malware and may have at most ${limit} bytes for that: send a smaller one`,
-    { metadata: { max_size_bytes: limit } },
-  );
+  throw fileTooLarge(scanning.maxSizeBytes, 'that is scanned for malware');
 }
 
 /** Scans one file while its bytes go by. Does nothing where no scanner is configured. */

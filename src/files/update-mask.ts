@@ -1,5 +1,6 @@
 import type { FileChange, FileDescription, JsonValue } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors.ts';
+import { fieldUnknown } from '../errors/fields.ts';
 
 const WRITABLE = ['name', 'content_type', 'owner', 'usage', 'relations', 'attributes'] as const;
 const SET_BY_SERVICE = [
@@ -122,22 +123,18 @@ function blank<Value>(names: object, value: Value): Record<string, Value> {
 }
 
 function ambiguous(path: string, field: string, names: readonly string[]): AssetError {
-  return new AssetError(
-    'FIELD_UNKNOWN',
-    `update_mask may mean ${names.map((name) => `${field}.${name}`).join(' or ')} with "${path}": name one alone in file`,
-    { metadata: { field: path } },
-  );
+  const meant = names.map((name) => `${field}.${name}`).join(' or ');
+  return fieldUnknown(path, `may mean ${meant}: name one alone in file`);
 }
 
 function refuse(path: string, field: string): AssetError {
-  const metadata = { field: path };
   if (SET_BY_SERVICE.includes(field)) {
     const message = `only the service sets ${field}: leave it out of update_mask`;
-    return new AssetError('FIELD_NOT_WRITABLE', message, { metadata });
+    return new AssetError('FIELD_NOT_WRITABLE', message, { metadata: { field: path } });
   }
-  const message =
+  const problem =
     field === 'relations' || field === 'attributes'
-      ? `update_mask names "${path}", which neither file nor the record has: set it in file, or correct the name`
-      : `update_mask names no field with "${path}": use ${WRITABLE.join(', ')}, relations.<name>, attributes.<name> or *`;
-  return new AssetError('FIELD_UNKNOWN', message, { metadata });
+      ? 'names what neither file nor the record has: set it in file, or correct the name'
+      : `names no field: use ${WRITABLE.join(', ')}, relations.<name>, attributes.<name> or *`;
+  return fieldUnknown(path, problem);
 }

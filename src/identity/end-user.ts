@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose';
-import { AssetError } from '../errors.ts';
+import { endUserNotAllowed } from '../errors/callers.ts';
 import type { Principal } from './caller.ts';
 import { onlyToken } from './bearer.ts';
 import { invalidCredentials } from './refusals.ts';
@@ -22,18 +22,8 @@ export async function endUserOf(
 ): Promise<Principal | undefined> {
   if (values.length === 0) return undefined;
   // Checked first, so that a principal without the role learns nothing about the token.
-  if (!principal.roles.has('act-for-user')) {
-    throw new AssetError(
-      'END_USER_NOT_ALLOWED',
-      `only a service with the role asset:act-for-user may send ${PLACE}: leave the header out, or have the role given to the service`,
-    );
-  }
-  if (verifier === undefined) {
-    throw new AssetError(
-      'END_USER_NOT_ALLOWED',
-      `the service verifies no tokens of end users, so ${PLACE} is refused: its operators have to name an issuer`,
-    );
-  }
+  if (!principal.roles.has('act-for-user')) throw endUserNotAllowed(PLACE, 'role');
+  if (verifier === undefined) throw endUserNotAllowed(PLACE, 'issuer');
   const endUser = await verifier.verify(onlyToken(values, PLACE), PLACE);
   // Permissions of a person must not come from the roles of a service.
   if (endUser.isService) throw invalidCredentials(PLACE, 'service-account');

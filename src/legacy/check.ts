@@ -1,8 +1,8 @@
 import type { CatalogCall } from '../catalog/file-catalog.ts';
 import { SetupFault } from '../setup-fault.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
-import { storeUnavailable } from '../storage/store-errors.ts';
 import type { ObjectReader } from '../storage/object-reader.ts';
+import { storeUnavailable } from '../errors/dependencies.ts';
 
 /** What is wrong with the old bucket (in its cause); distinguishes it from the store of the service. */
 export class OldBucketError extends Error {

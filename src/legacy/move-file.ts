@@ -1,4 +1,5 @@
-import { AssetError, isAssetError } from '../errors.ts';
+import { isAssetError, type AssetError } from '../errors.ts';
+import { storeUnavailable } from '../errors/dependencies.ts';
 import type { LegacyRecord } from '../catalog/legacy-records.ts';
 import { blobKey } from '../files/bytes.ts';
 import { writeBlob } from '../files/upload/write-blob.ts';
@@ -153,8 +154,7 @@ async function copy(
       return { outcome: 'unreadable', why: reasonOf(failure) };
     }
     // A run that was killed left it before the record was written: nobody can say what is in it.
-    if (attempt === ATTEMPTS)
-      throw new AssetError('STORE_UNAVAILABLE', 'a copy of another run is in the way');
+    if (attempt === ATTEMPTS) throw storeUnavailable(new Error('a copy of another run is in the way'));
     await store.delete(key, { signal });
   }
 }

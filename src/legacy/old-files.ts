@@ -2,7 +2,8 @@ import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import type { FieldValues, LegacyRecords } from '../catalog/legacy-records.ts';
-import { AssetError } from '../errors.ts';
+import type { AssetError } from '../errors.ts';
+import { blobMissing } from '../errors/records.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { FileBytes } from '../files/bytes.ts';
 import type { OldFiles } from '../files/old-files.ts';
@@ -89,8 +90,5 @@ export class ServedOldFiles implements OldFiles {
 
 function damaged(fileId: string, damage: OldDamage): AssetError {
   const isMissing = damage === 'missing' || damage === 'no-key';
-  const message = isMissing
-    ? 'the bytes of the file are not in the store: tell the operators'
-    : 'the bytes in the store are not those that the record describes: tell the operators';
-  return new AssetError('BLOB_MISSING', message, { metadata: { file_id: fileId } });
+  return blobMissing({ damage: isMissing ? 'missing' : 'changed', fileId });
 }

@@ -1,5 +1,5 @@
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import { AssetError } from '../errors.ts';
+import { rateLimited, tooManyUploads, type CallLimit } from '../errors/limits.ts';
 
 /** Limits of one caller; 0 for no limit. */
 export interface CallBounds {
@@ -15,9 +15,7 @@ export interface CallBounds {
 const BURST_SECONDS = 5;
 const BURST_WINDOW_SECONDS = 60;
 
-/**
- * Retry delay while a caller's own calls are running, in milliseconds; only the caller knows how long they take.
- */
+/** Retry delay while a caller's own downloads are running, in milliseconds; only the caller knows how long they take. */
 const BUSY_RETRY_MS = 1000;
 
 /** Number of persons with bad tokens that one principal may send at the full rate of refusals. */
@@ -79,7 +77,7 @@ export class CallLimits {
     const now = await rate.steady.get(key);
     const over = (res: RateLimiterRes | null, points: number) => res !== null && res.consumedPoints >= points;
     if (over(seen, rate.burst.points) && over(now, rate.steady.points)) {
-      throw tooMany(limitOf(kind), `too many calls of ${who} were refused`, now!.msBeforeNext);
+      throw rateLimited(limitOf(kind), `too many calls of ${who} were refused`, now!.msBeforeNext);
     }
   }
 
@@ -88,7 +86,11 @@ export class CallLimits {
       await this.#rates[kind]?.consume(key);
     } catch (refused) {
       if (!(refused instanceof RateLimiterRes)) throw refused;
-      throw tooMany(limitOf(kind), `more ${what} in a second than a caller may make`, refused.msBeforeNext);
+      throw rateLimited(
+        limitOf(kind),
+        `more ${what} in a second than a caller may make`,
+        refused.msBeforeNext,
+      );
     }
   }
 
@@ -103,14 +105,14 @@ export class CallLimits {
     const mine = inHand.get(caller) ?? 0;
     const bound = this.#bounds[kind];
     if (bound > 0 && mine >= bound) {
-      if (kind === 'downloads') throw tooMany(kind, `${mine} downloads of yours are in hand`, BUSY_RETRY_MS);
-      throw new AssetError(
-        'TOO_MANY_UPLOADS',
-        `${mine} uploads of yours are in hand: try again when one is over`,
-        {
-          retryAfterMs: BUSY_RETRY_MS,
-        },
-      );
+      if (kind === 'downloads') {
+        throw rateLimited(
+          kind,
+          `you have ${mine} downloads in progress, as many as one caller may`,
+          BUSY_RETRY_MS,
+        );
+      }
+      throw tooManyUploads(`you have ${mine} in progress, as many as one caller may`);
     }
     inHand.set(caller, mine + 1);
     let held = true;
@@ -144,13 +146,6 @@ function rateOf(perSecond: number): Rate | undefined {
 }
 
 /** Name of the limit in errors. */
-function limitOf(kind: Counted): string {
+function limitOf(kind: Counted): CallLimit {
   return kind === 'personRefusals' ? 'refusals' : kind;
-}
-
-function tooMany(limit: string, what: string, retryAfterMs: number): AssetError {
-  return new AssetError('RATE_LIMITED', `${what}: wait as long as RetryInfo says`, {
-    metadata: { limit },
-    retryAfterMs: Math.max(1, Math.ceil(retryAfterMs)),
-  });
 }

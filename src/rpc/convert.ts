@@ -9,7 +9,7 @@ import {
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
 import type { FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { fieldInvalid } from '../errors/fields.ts';
 import type { FileUrl, FileUrlRequest } from '../files/read.ts';
 
 /** The message of a record. */
@@ -72,8 +72,7 @@ export function toFilter(filter: FileFilterMessage | undefined): FileFilter {
 function toTimeOrLater({ seconds, nanos }: Timestamp, field: string): Date {
   const isTime = seconds >= FIRST_SECOND && seconds <= LAST_SECOND && nanos >= 0 && nanos < 1e9;
   if (isTime) return new Date(Number(seconds) * 1_000 + Math.ceil(nanos / 1e6));
-  const message = `${field}: a time is between the years 1 and 9999, with at most 999999999 nanoseconds`;
-  throw new AssetError('FIELD_INVALID', message, { metadata: { field } });
+  throw fieldInvalid(field, 'a time is between the years 1 and 9999, with at most 999999999 nanoseconds');
 }
 
 const FIRST_SECOND = BigInt(Date.parse('0001-01-01T00:00:00Z') / 1_000);

@@ -2,13 +2,14 @@ import { createContextKey, type ContextValues, type HandlerContext } from '@conn
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contract/grpc/reflection/v1alpha/reflection_pb.js';
-import { AssetError, isAssetError } from '../errors.ts';
+import { isAssetError } from '../errors.ts';
+import { permissionDenied } from '../errors/callers.ts';
 import { ANONYMOUS, callerIds, callerKey, type Caller, type Principal } from '../identity/caller.ts';
 import type { Authenticator, Credentials } from '../identity/authenticator.ts';
 import type { CallLimits } from './call-limits.ts';
 import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';
 import { claimedSubject } from '../identity/end-user.ts';
-import { isForAllowedHost, WRONG_HOST, type AllowedHosts } from './host-check.ts';
+import { isForAllowedHost, type AllowedHosts } from './host-check.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
 import { networkOf } from './listener/connection-count.ts';
 import { maxMessageBytes } from './message-limits.ts';
@@ -64,7 +65,7 @@ export class Gate {
     const { authenticator, limits, allowedHosts } = this.#options;
     const presented = values.get(presentedKey);
     if (allowedHosts && !isForAllowedHost(allowedHosts, presented.rawHeaders)) {
-      throw new AssetError('PERMISSION_DENIED', WRONG_HOST);
+      throw permissionDenied();
     }
     if (service.typeName === Health.typeName) return;
     await limits.checkRefusals(addressKey(values), 'this address');

@@ -1,11 +1,8 @@
 import type { RequestHandler } from './listener.ts';
+import { WRONG_HOST } from '../errors/callers.ts';
 
 /** True for a host name, without port, under which the service may be called. */
 export type AllowedHosts = (name: string) => boolean;
-
-/** The error message for other names. */
-export const WRONG_HOST =
-  'the service asks nobody who they are, and so answers under names of the loopback alone: its operators may allow another by ASSET_PUBLIC_URL';
 
 const AUTHORITY = /^(\[[^\]]*\]|[^:]+)(?::\d*)?$/;
 

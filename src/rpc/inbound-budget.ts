@@ -1,4 +1,4 @@
-import { AssetError } from '../errors.ts';
+import { rateLimited } from '../errors/limits.ts';
 
 /** Maximum number of bytes of incomplete incoming messages. */
 export interface InboundBounds {
@@ -52,10 +52,10 @@ export class InboundBudget {
           this.#total > totalBytes || holders.some((holder) => (this.#byHolder.get(holder) ?? 0) > eachBytes);
         if (bytes === 0 || !isTooMuch) return;
         add(-held);
-        throw new AssetError(
-          'RATE_LIMITED',
-          'too many bytes of unfinished messages are on their way: send fewer messages at once',
-          { metadata: { limit: 'unfinished-messages' }, retryAfterMs: RETRY_MS },
+        throw rateLimited(
+          'unfinished-messages',
+          'too many bytes of unfinished messages are on their way at once',
+          RETRY_MS,
         );
       },
     };

@@ -6,6 +6,7 @@ import type {
 import type { Checksums } from '@asset-service/contract/asset/v1/file_pb.js';
 import { crc32c } from '../crc32c.ts';
 import { AssetError } from '../errors.ts';
+import { checksumMismatch, uploadMessageOrder, writeOffsetMismatch } from '../errors/uploads.ts';
 import { mergeExpected } from '../files/digest.ts';
 import type { Appendix } from '../files/sessions/append.ts';
 import type { Upload } from '../files/upload.ts';
@@ -28,10 +29,7 @@ export async function openUpload(messages: AsyncIterable<UploadRequest>): Promis
   const iterator = messages[Symbol.asyncIterator]();
   const first = await iterator.next();
   if (first.done || first.value.firstMessage.case === undefined) {
-    throw new AssetError(
-      'UPLOAD_MESSAGE_ORDER',
-      'the first message of an upload must have upload_spec or upload_id',
-    );
+    throw uploadMessageOrder('the first message must have upload_spec or upload_id');
   }
   const { firstMessage } = first.value;
   if (firstMessage.case === 'uploadSpec') {
@@ -93,11 +91,10 @@ class UploadStream {
         yield chunk;
         const next = await this.#rest.next();
         if (next.done) return { expected, isComplete: message.finishWrite };
-        if (message.finishWrite)
-          throw wrongOrder('a message came after finish_write: send finish_write last');
+        if (message.finishWrite) throw uploadMessageOrder('finish_write must be in the last message');
         message = next.value;
         if (message.firstMessage.case !== undefined) {
-          throw wrongOrder('only the first message of an upload may have upload_spec or upload_id');
+          throw uploadMessageOrder('only the first message may have upload_spec or upload_id');
         }
       }
     } finally {
@@ -112,26 +109,12 @@ class UploadStream {
  * @throws AssetError WRITE_OFFSET_MISMATCH, CHECKSUM_MISMATCH
  */
 export function checkedChunk(data: ChecksummedData | undefined, writeOffset: bigint, offset: number): Chunk {
-  if (Number(writeOffset) !== offset) {
-    throw new AssetError(
-      'WRITE_OFFSET_MISMATCH',
-      `write_offset is ${writeOffset}, but ${offset} bytes have come: go on from there`,
-      { metadata: { persisted_size: String(offset) } },
-    );
-  }
+  if (Number(writeOffset) !== offset) throw writeOffsetMismatch(writeOffset, offset);
   const { content, crc32c: expected } = data ?? { content: new Uint8Array() };
   uploadBytesCame(content.length);
   const actual = crc32c(content);
   if (expected !== undefined && actual !== expected) {
-    throw new AssetError(
-      'CHECKSUM_MISMATCH',
-      `the data at offset ${offset} does not have its crc32c: send it again`,
-      { metadata: { checksum: 'crc32c' } },
-    );
+    throw checksumMismatch('crc32c', `the data at offset ${offset}`);
   }
   return { bytes: content, crc32c: actual };
-}
-
-function wrongOrder(message: string): AssetError {
-  return new AssetError('UPLOAD_MESSAGE_ORDER', message);
 }

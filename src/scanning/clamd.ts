@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { AssetError } from '../errors.ts';
+import { fileTooLarge } from '../errors/uploads.ts';
 import { connectionFault, directoryFault, SetupFault } from '../setup-fault.ts';
 import type { MalwareScan, MalwareScanner } from './scanner.ts';
 
@@ -86,14 +87,8 @@ class ClamdScan implements MalwareScan {
     const found = /^stream: ([!-~]{1,256}) FOUND$/.exec(answer)?.[1];
     if (found !== undefined) return { signature: found };
     if (!/size limit exceeded/i.test(answer)) return undefined;
-    throw new AssetError(
-      'FILE_TOO_LARGE',
-      'the file is larger than the malware scanner takes: send a smaller one',
-      {
-        metadata: { max_size_bytes: String(this.#sentBytes) },
-        cause: new Error(`clamd answered ${JSON.stringify(answer)}: raise its StreamMaxLength`),
-      },
-    );
+    const cause = new Error(`clamd answered ${JSON.stringify(answer)}: raise its StreamMaxLength`);
+    throw fileTooLarge(this.#sentBytes, 'that is scanned for malware', { cause });
   }
 }
 

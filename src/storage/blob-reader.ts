@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { StallTimer } from './stall-timer.ts';
-import { storeUnavailable } from './store-errors.ts';
+import { storeUnavailable } from '../errors/dependencies.ts';
 
 /** How {@link BlobReader} watches over its source. */
 export interface BlobReaderOptions {

@@ -26,7 +26,8 @@ import { PartWriters } from './filesystem/writers.ts';
 import { reached } from '../points.ts';
 import { PRIVATE_FILE } from '../private-files.ts';
 import type { SignedUrls } from './signed-url.ts';
-import { blobMissing, storeFull } from './store-errors.ts';
+import { storeUnavailable } from '../errors/dependencies.ts';
+import { blobMissing } from '../errors/records.ts';
 
 /**
  * Blobs as files in one directory, used by one process at a time. A blob is written to a temporary file, made
@@ -244,7 +245,7 @@ export class FilesystemBlobStore implements BlobStore {
 
   async #assertRoom(sizeBytes: number): Promise<void> {
     const shortage = await this.#space.shortage(sizeBytes);
-    if (shortage) throw storeFull(shortage);
+    if (shortage) throw storeUnavailable(shortage, 'full');
   }
 
   /** Like {@link onDisk}; also distinguishes a missing disk from a missing file. */

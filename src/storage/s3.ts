@@ -1,6 +1,7 @@
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { Readable } from 'node:stream';
-import { AssetError } from '../errors.ts';
+import { storeUnavailable } from '../errors/dependencies.ts';
+import { blobMissing, readOffsetOutOfRange } from '../errors/records.ts';
 import { BlobReader } from './blob-reader.ts';
 import {
   assertBlobKey,
@@ -23,7 +24,6 @@ import { listMultipartKeys, listObjects } from './s3/list.ts';
 import { S3Multiparts, splitMultipartId } from './s3/multipart.ts';
 import { S3UrlSigner } from './s3/presign.ts';
 import { bodyHeaders, isRepeatable, withChecksum } from './s3/upload-body.ts';
-import { blobMissing, storeUnavailable } from './store-errors.ts';
 
 const CHECK_TIMEOUT_MS = 5_000;
 
@@ -103,11 +103,11 @@ export class S3BlobStore implements BlobStore {
       try {
         return await this.#bucket.client.send(command, abortBy(attempt));
       } catch (error) {
-        if (isMissingKey(error)) throw blobMissing(error);
+        if (isMissingKey(error)) throw blobMissing({ cause: error });
         if (!isPastEnd(error)) throw error;
         // An empty object has no valid range, not even from 0.
         if (range?.offset === 0) return undefined;
-        throw new AssetError('READ_OFFSET_OUT_OF_RANGE', 'the offset lies beyond the end', { cause: error });
+        throw readOffsetOutOfRange(undefined, error);
       }
     });
     if (!answer) return Readable.from([]);

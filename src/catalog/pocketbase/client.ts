@@ -1,7 +1,7 @@
 import PocketBase, { BaseAuthStore, getTokenPayload } from 'pocketbase';
-import { unavailable } from '../bounded.ts';
 import { failureOf, toRefusal, toUnavailable } from './failures.ts';
 import { loginFault, PocketBaseTransport } from './fetch.ts';
+import { catalogUnavailable } from '../../errors/dependencies.ts';
 
 export { Refusal } from './failures.ts';
 
@@ -189,7 +189,7 @@ export class PocketBaseClient {
           this.#renewAt = Number(getTokenPayload(token).exp) * 1_000 - RENEW_BEFORE_MS;
         },
         (error: unknown) => {
-          throw unavailable(loginFault(error));
+          throw catalogUnavailable(loginFault(error));
         },
       )
       .finally(() => (this.#login = undefined));

@@ -1,6 +1,6 @@
 import { isAssetError, type AssetError } from '../../errors.ts';
+import { catalogUnavailable } from '../../errors/dependencies.ts';
 import { SetupFault } from '../../setup-fault.ts';
-import { unavailable } from '../bounded.ts';
 import { HELPERS } from './own-collections.ts';
 
 /** PocketBase's message for a request to a missing collection. */
@@ -86,17 +86,17 @@ function isRefusedInBatch(status: number, message: string): boolean {
 export function toUnavailable(error: unknown, collections: readonly string[]): AssetError {
   if (isAssetError(error)) return error;
   const { index = 0, status, message } = failureOf(error);
-  if (status === 0 || collections.length === 0) return unavailable(error);
+  if (status === 0 || collections.length === 0) return catalogUnavailable(error);
   const collection = collections[index];
   if (message === NO_COLLECTION) {
     // The service's collections are created by a migration; no setting names them.
     const part = HELPERS.some(({ name }) => name === collection) ? 'schema' : 'collection';
-    return unavailable(
+    return catalogUnavailable(
       new SetupFault(part, `PocketBase has no collection "${collection}" (HTTP ${status})`, error),
     );
   }
   const what = `PocketBase answered ${status} to a request for the collection "${collection}": ${message}`;
-  return unavailable(new Error(what, { cause: error }));
+  return catalogUnavailable(new Error(what, { cause: error }));
 }
 
 /** True if PocketBase answered 400 without naming the request: it is unknown whether it wrote. */

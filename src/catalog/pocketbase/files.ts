@@ -23,9 +23,10 @@ import {
 import { assertWhole, type FilesCollection } from './kept.ts';
 import { revisionOf, toFile } from './records.ts';
 import { timeOf } from './reservations.ts';
-import { unknownRelation, type FieldMap, type Schema } from './schema.ts';
+import type { FieldMap, Schema } from './schema.ts';
 import type { SchemaCache } from './schema-cache.ts';
 import { canMatch } from '../storable.ts';
+import { relationUnknown } from '../../errors/fields.ts';
 
 /** Reads the records of the collection of files. */
 export class PocketBaseFiles {
@@ -56,7 +57,7 @@ export class PocketBaseFiles {
       named.flatMap((one) => one?.name ?? []),
       signal,
     );
-    if (relation && !schema.relations.has(relation.name)) throw unknownRelation(relation.name);
+    if (relation && !schema.relations.has(relation.name)) throw relationUnknown(relation.name);
     const visible = query.visibleTo?.filter(
       (one) => !one.relation || schema.relations.has(one.relation.name),
     );

@@ -1,4 +1,5 @@
-import { AssetError } from '../../errors.ts';
+import type { AssetError } from '../../errors.ts';
+import { setupRefused } from '../../errors/dependencies.ts';
 import type { JsonValue } from '../file-catalog.ts';
 import { isEmpty, matchesPattern } from './defaults.ts';
 import { settingKey, type FieldName } from './field-map.ts';
@@ -139,5 +140,5 @@ function takesOurIds({ min, max, pattern }: CollectionField): boolean {
 export function setupError(mistakes: readonly Mistake[]): AssetError {
   const [first] = mistakes;
   const message = `PocketBase and the settings do not fit together:\n  ${mistakes.map(({ text }) => text).join('\n  ')}`;
-  return new AssetError('CATALOG_REFUSED', message, { metadata: { field: first?.field ?? '' } });
+  return setupRefused(message, first?.field ?? '');
 }

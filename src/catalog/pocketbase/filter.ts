@@ -1,10 +1,11 @@
-import { AssetError } from '../../errors.ts';
+import { valueRefused } from '../../errors/dependencies.ts';
 import type { Branch } from '../list-branches.ts';
 import type { ListCursor, SweepCursor } from '../file-catalog.ts';
 import { quote } from './client.ts';
 import { rangesOf } from './content-types.ts';
-import { isMultiple, unknownRelation, type CollectionField, type FieldMap, type Schema } from './schema.ts';
+import { isMultiple, type CollectionField, type FieldMap, type Schema } from './schema.ts';
 import { isStorable } from '../storable.ts';
+import { relationUnknown } from '../../errors/fields.ts';
 
 /** Maximum length of a filter in bytes of UTF-8; PocketBase refuses longer ones. */
 const MAX_FILTER_BYTES = 3_500;
@@ -83,7 +84,7 @@ export function listFilter(branch: Branch, query: PageFilter, map: FieldMap, sch
   for (const one of [relation, branch.relation]) {
     if (!one) continue;
     const field = schema.relations.get(one.name);
-    if (!field) throw unknownRelation(one.name);
+    if (!field) throw relationUnknown(one.name);
     parts.push(equals(one.name, field, one.id));
   }
   const { wholeType } = query;
@@ -95,9 +96,7 @@ export function listFilter(branch: Branch, query: PageFilter, map: FieldMap, sch
   if (query.after) parts.push(isAfter(map.createTime, query.after));
   const filter = parts.join('&&');
   if (Buffer.byteLength(filter) <= MAX_FILTER_BYTES - superuserOnly(map).length - 4) return filter;
-  throw new AssetError('CATALOG_REFUSED', 'The filter is longer than the catalog reads: filter by less.', {
-    metadata: { field: 'filter' },
-  });
+  throw valueRefused('filter', 'it is longer than the catalog reads: filter by less');
 }
 
 /** The condition that a field is, or contains, a value. */

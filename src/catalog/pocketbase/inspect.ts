@@ -1,4 +1,3 @@
-import { unavailable } from '../bounded.ts';
 import type { CatalogFinding, PolicyNames } from '../file-catalog.ts';
 import { stepPlanned } from '../migration-step.ts';
 import { quote, type PocketBaseClient } from './client.ts';
@@ -9,6 +8,7 @@ import { openWays } from './open-rules.ts';
 import { planMigration, setupMistakes } from './plan.ts';
 import { readSchema, type Collection, type PocketBaseSetup } from './schema.ts';
 import { typeMistakes } from './wanted.ts';
+import { catalogUnavailable } from '../../errors/dependencies.ts';
 
 /** Findings about a PocketBase for its operator. Changes nothing. */
 export async function inspectPocketBase(
@@ -105,6 +105,6 @@ export async function readFilesCollection(
   const collection = await findCollection(client, setup.collection, signal);
   if (!collection) return undefined;
   const mistakes = [...fieldNameMistakes(collection, setup), ...typeMistakes(collection, setup)];
-  if (mistakes.length > 0) throw unavailable(setupError(mistakes));
+  if (mistakes.length > 0) throw catalogUnavailable(setupError(mistakes));
   return collection;
 }

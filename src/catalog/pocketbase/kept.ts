@@ -1,9 +1,12 @@
-import { AssetError } from '../../errors.ts';
+import { valueRefused } from '../../errors/dependencies.ts';
+import { attributeInvalid, relationUnknown } from '../../errors/fields.ts';
 import type { RawRecord } from './client.ts';
 import { contractName } from './refusals.ts';
-import { unknownRelation, type FieldMap, type Schema } from './schema.ts';
+import type { FieldMap, Schema } from './schema.ts';
 import { fieldsMissing, type SchemaCache } from './schema-cache.ts';
-import { invalidAttribute, isEmpty, isSame, unknownAttribute } from './values.ts';
+import { isEmpty, isSame, unknownAttribute } from './values.ts';
+
+const KEEPS_ANOTHER = 'a rule of the product keeps another value than was sent';
 
 /** What was sent, to compare with PocketBase's response. */
 export interface Sent {
@@ -42,7 +45,7 @@ export function assertTaken(sent: Sent, raw: RawRecord, files: FilesCollection):
   const missing = Object.keys(sent.body).find((name) => !(name in raw));
   if (missing === undefined) return;
   files.schemas.clear();
-  throw sent.schema.relations.has(missing) ? unknownRelation(missing) : unknownAttribute(missing);
+  throw sent.schema.relations.has(missing) ? relationUnknown(missing) : unknownAttribute(missing);
 }
 
 /**
@@ -59,11 +62,10 @@ export function assertKept(sent: Sent, raw: RawRecord, files: FilesCollection): 
     if ((isNew && isEmpty(value)) || isSame(field, value, raw[name])) continue;
     const cause = new Error(`PocketBase kept another value of "${files.collection}.${name}" than was sent`);
     if (schema.attributes.has(name)) {
-      throw invalidAttribute(name, 'a rule of the product keeps another value than was sent', cause);
+      throw attributeInvalid(name, KEEPS_ANOTHER, { cause });
     }
     const ourName = ours.get(name);
     const path = ourName === undefined ? `relations.${name}` : contractName(ourName);
-    const message = `The catalog refuses "${path}": a rule of the product keeps another value than was sent.`;
-    throw new AssetError('CATALOG_REFUSED', message, { metadata: { field: path }, cause });
+    throw valueRefused(path, KEEPS_ANOTHER, cause);
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AssetError } from '../../errors.ts';
+import type { AssetError } from '../../errors.ts';
+import { setupRefused } from '../../errors/dependencies.ts';
 import { stepDone } from '../migration-step.ts';
 import { Refusal, type PocketBaseClient } from './client.ts';
 import { planMigration, type MigrationPlan, type PocketBaseState } from './plan.ts';
@@ -85,8 +86,5 @@ async function applyPlan(
 
 function cannotBeChanged(collection: string, cause: Refusal): AssetError {
   const said = [...cause.fields].map(([field, code]) => `${field}: ${code}`).join(', ');
-  return new AssetError('CATALOG_REFUSED', `PocketBase refuses to change its collections (${said}).`, {
-    metadata: { field: collection },
-    cause,
-  });
+  return setupRefused(`PocketBase refuses to change its collections (${said}).`, collection, cause);
 }

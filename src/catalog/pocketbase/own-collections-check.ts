@@ -1,6 +1,6 @@
-import { unavailable } from '../bounded.ts';
 import { quote, type PocketBaseClient } from './client.ts';
 import { HELPERS } from './own-collections.ts';
+import { catalogUnavailable } from '../../errors/dependencies.ts';
 
 /**
  * Rejects with CATALOG_UNAVAILABLE, whose cause names it, if one of the service's collections or fields is missing,
@@ -12,11 +12,13 @@ export async function checkHelpers(client: PocketBaseClient, signal: AbortSignal
   const { items } = await client.send<{ items: readonly Named[] }>('/api/collections', { query, signal });
   for (const { name, fields } of HELPERS) {
     const found = items.find((one) => one.name === name);
-    if (!found) throw unavailable(new Error(`PocketBase has no collection "${name}"`));
+    if (!found) throw catalogUnavailable(new Error(`PocketBase has no collection "${name}"`));
     const present = new Set(found.fields.map((field) => field.name));
     const missing = fields.find((field) => !present.has(field.name));
     if (missing) {
-      throw unavailable(new Error(`the collection "${name}" of PocketBase has no field "${missing.name}"`));
+      throw catalogUnavailable(
+        new Error(`the collection "${name}" of PocketBase has no field "${missing.name}"`),
+      );
     }
   }
   const settings = await client.send<{ readonly batch: { readonly enabled: boolean } }>('/api/settings', {
@@ -24,7 +26,7 @@ export async function checkHelpers(client: PocketBaseClient, signal: AbortSignal
     signal,
   });
   if (!settings.batch.enabled) {
-    throw unavailable(new Error('batch requests are switched off in the settings of PocketBase'));
+    throw catalogUnavailable(new Error('batch requests are switched off in the settings of PocketBase'));
   }
 }
 

@@ -1,14 +1,9 @@
 import { createHash } from 'node:crypto';
-import { AssetError } from '../../errors.ts';
+import { relationUnknown } from '../../errors/fields.ts';
+import { valueRefused } from '../../errors/dependencies.ts';
 import type { FileChange, FileRecord, JsonValue, NewFileRecord } from '../file-catalog.ts';
 import type { RawRecord } from './client.ts';
-import {
-  unknownRelation,
-  type CollectionField,
-  type FieldMap,
-  type FieldName,
-  type Schema,
-} from './schema.ts';
+import type { CollectionField, FieldMap, FieldName, Schema } from './schema.ts';
 import { canonicalJson, isEmpty, listOf, toValue, unknownAttribute } from './values.ts';
 
 /**
@@ -100,8 +95,10 @@ export function toBody(
   }
   for (const [name, ids] of Object.entries(change.relations ?? {})) {
     const field = schema.relations.get(name);
-    if (!field) throw unknownRelation(name);
-    if (ids.length > Math.max(1, field.maxSelect ?? 1)) throw tooMany(`relations.${name}`);
+    if (!field) throw relationUnknown(name);
+    if (ids.length > Math.max(1, field.maxSelect ?? 1)) {
+      throw valueRefused(`relations.${name}`, 'it has more targets than the catalog takes');
+    }
     // Always a list, because PocketBase parses text that looks like JSON.
     body[name] = ids;
   }
@@ -128,12 +125,6 @@ export function withoutGenerated(
     return !isGenerated || (before !== undefined && value !== null && value !== before[name]);
   });
   return { ...change, attributes: Object.fromEntries(attributes) };
-}
-
-function tooMany(field: string): AssetError {
-  return new AssetError('CATALOG_REFUSED', `${field} has more targets than the catalog takes.`, {
-    metadata: { field },
-  });
 }
 
 function isUnset(field: CollectionField, value: JsonValue): boolean {

@@ -1,8 +1,8 @@
 import { AssetError } from '../../errors.ts';
-import { idTaken } from '../../errors/shared-reasons.ts';
+import { idTaken, refusedByRule, valueRefused } from '../../errors/dependencies.ts';
+import { attributeInvalid } from '../../errors/fields.ts';
 import type { RawRecord } from './client.ts';
 import { leftOut, Refusal } from './failures.ts';
-import { invalidAttribute } from './values.ts';
 import type { FieldMap, Schema } from './schema.ts';
 
 /** Codes for a value that another record has; the second for ids in concurrent batches. */
@@ -33,13 +33,6 @@ export async function unlessGone(
   }
 }
 
-/** The error for a refusal without a field: its text is for the log. */
-export function refusedByRule(cause: Error): AssetError {
-  const message =
-    'The catalog refuses this: a rule of the product says no. Its operators find which in their log, by the request id.';
-  return new AssetError('CATALOG_REFUSED', message, { cause });
-}
-
 /** The contract's error for a refused description. */
 export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): AssetError {
   const [name, code] = [...refusal.fields][0] ?? [];
@@ -52,16 +45,14 @@ export function toAssetError(refusal: Refusal, map: FieldMap, schema: Schema): A
       cause: refusal,
     });
   }
-  if (ours === undefined && schema.attributes.has(name))
-    return invalidAttribute(name, 'its rules refuse the value', refusal);
+  if (ours === undefined && schema.attributes.has(name)) {
+    return attributeInvalid(name, 'its rules do not allow the value', { cause: refusal });
+  }
   if (name === 'id') return idTaken('file', refusal);
   // A field that callers do not see: its name is only for the log.
   if (ours === undefined && !schema.relations.has(name)) return refusedByRule(refusal);
   const path = ours === undefined ? `relations.${name}` : field;
-  return new AssetError('CATALOG_REFUSED', `The catalog refuses the value of "${path}".`, {
-    metadata: { field: path },
-    cause: refusal,
-  });
+  return valueRefused(path, 'its rules do not allow the value', refusal);
 }
 
 /** Converts one of our field names to the contract's. */

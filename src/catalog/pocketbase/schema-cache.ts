@@ -1,6 +1,6 @@
 import type { AssetError } from '../../errors.ts';
+import { catalogUnavailable } from '../../errors/dependencies.ts';
 import { SetupFault } from '../../setup-fault.ts';
-import { unavailable } from '../bounded.ts';
 import { readSchema, type Collection, type FieldMap, type PocketBaseSetup, type Schema } from './schema.ts';
 
 const MAX_AGE_MS = 60_000;
@@ -55,7 +55,7 @@ export class SchemaCache {
     const collection = await this.#read(AbortSignal.timeout(8_000));
     const { collection: name, map } = this.#setup;
     if (!collection)
-      throw unavailable(new SetupFault('collection', `PocketBase has no collection "${name}"`));
+      throw catalogUnavailable(new SetupFault('collection', `PocketBase has no collection "${name}"`));
     const schema = readSchema(collection, this.#setup);
     const missing = Object.values(map).filter((field) => !schema.names.has(field));
     if (missing.length > 0) throw fieldsMissing(name, map, missing);
@@ -71,7 +71,7 @@ export function fieldsMissing(collection: string, map: FieldMap, missing: readon
     const ours = Object.entries(map).find(([, mapped]) => mapped === field)?.[0];
     return `"${field}" (${ours})`;
   });
-  return unavailable(
+  return catalogUnavailable(
     new Error(
       `the collection "${collection}" of PocketBase has no field ${named.join(', ')}: ` +
         'give it its name back, or set ASSET_POCKETBASE_FIELDS',

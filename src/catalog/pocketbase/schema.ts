@@ -1,4 +1,3 @@
-import { AssetError } from '../../errors.ts';
 import type { JsonValue } from '../file-catalog.ts';
 import { FIELDS, type FieldName } from './field-map.ts';
 import type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';
@@ -57,11 +56,4 @@ export function readSchema(collection: Collection, setup: PocketBaseSetup): Sche
 /** True if a relation or select field has a list. */
 export function isMultiple(field: CollectionField): boolean {
   return (field.type === 'relation' || field.type === 'select') && (field.maxSelect ?? 1) > 1;
-}
-
-/** The error for an unknown relation. */
-export function unknownRelation(relation: string): AssetError {
-  return new AssetError('RELATION_UNKNOWN', `The catalog has no relation "${relation}".`, {
-    metadata: { relation },
-  });
 }

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { idTaken } from '../../errors/shared-reasons.ts';
 import type {
   CatalogCall,
   JsonValue,
@@ -16,6 +15,7 @@ import { REVISIONS, UPLOADS } from './own-collections.ts';
 import { isTaken, unlessGone } from './refusals.ts';
 import { closeEach, timeOf } from './reservations.ts';
 import { isStorable } from '../storable.ts';
+import { idTaken } from '../../errors/dependencies.ts';
 
 /** Runs requests within the limits of a call. */
 export type PocketBaseRun = <T>(

@@ -1,4 +1,5 @@
-import { AssetError } from '../../errors.ts';
+import type { AssetError } from '../../errors.ts';
+import { attributeInvalid } from '../../errors/fields.ts';
 import type { JsonValue } from '../file-catalog.ts';
 import { isMultiple, type CollectionField } from './schema.ts';
 
@@ -9,7 +10,7 @@ import { isMultiple, type CollectionField } from './schema.ts';
  * @throws AssetError ATTRIBUTE_INVALID
  */
 export function toValue(field: CollectionField, value: JsonValue): JsonValue {
-  const refuse = (accepted: string) => invalidAttribute(field.name, `it takes ${accepted}`);
+  const refuse = (accepted: string) => attributeInvalid(field.name, `it takes ${accepted}`);
   if (field.type === 'autodate') throw refuse('no value: the catalog sets it');
   if (value === null) return value;
   switch (field.type) {
@@ -93,16 +94,9 @@ export function readTime(text: string): string | undefined {
 
 const FIRST_MOMENT = Date.parse('0001-01-01T00:00:00.000Z');
 
-/** The error for a refused attribute value; `why` is for the caller. */
-export function invalidAttribute(attribute: string, why: string, cause?: unknown): AssetError {
-  const message = `The catalog refuses the attribute "${attribute}": ${why}.`;
-  return new AssetError('ATTRIBUTE_INVALID', message, { metadata: { attribute }, cause });
-}
-
 /** The error for an attribute that does not exist or that callers may not write. */
 export function unknownAttribute(attribute: string): AssetError {
-  const message = `The catalog has no attribute "${attribute}" that can be written.`;
-  return new AssetError('ATTRIBUTE_INVALID', message, { metadata: { attribute } });
+  return attributeInvalid(attribute, 'the catalog has no such attribute that can be written');
 }
 
 /**

@@ -1,8 +1,9 @@
 import { isAssetError } from '../../errors.ts';
-import { unavailable } from '../bounded.ts';
+import { catalogUnavailable } from '../../errors/dependencies.ts';
+import { concurrentChange, fileNotFound } from '../../errors/records.ts';
+import { uploadExpired } from '../../errors/uploads.ts';
 import type { CreateFence, FileCatalog, FileChange, FileRecord, NewFileRecord } from '../file-catalog.ts';
 import type { MovedBytes } from '../legacy-records.ts';
-import { concurrentChange, fileNotFound, uploadExpired } from '../../errors/shared-reasons.ts';
 import type { BatchRequest, PocketBaseClient, RawRecord } from './client.ts';
 import { PocketBaseCreations } from './creations.ts';
 import { isBadRequest, Refusal } from './failures.ts';
@@ -43,7 +44,7 @@ export class PocketBaseWrites {
     if ('upload' in options) await schemas.read(signal);
     const schema = await schemas.get(namesIn(record), signal);
     const { requestKey } = options;
-    if (schema.unfillable.length > 0) throw unavailable(setupError(schema.unfillable));
+    if (schema.unfillable.length > 0) throw catalogUnavailable(setupError(schema.unfillable));
     const body: Record<string, unknown> = {
       ...toBody(record, map, schema),
       ...{ id: record.id, [map.requestKey]: requestKey ?? '' },
@@ -176,7 +177,9 @@ export class PocketBaseWrites {
     try {
       await undo();
     } catch (error) {
-      throw unavailable(new AggregateError([why, error], 'what was written wrongly could not be undone'));
+      throw catalogUnavailable(
+        new AggregateError([why, error], 'what was written wrongly could not be undone'),
+      );
     }
   }
 }

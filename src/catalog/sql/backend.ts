@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dialect, Kysely, RawBuilder } from 'kysely';
 import type { MigratorProps } from 'kysely/migration';
 import { isAssetError } from '../../errors.ts';
+import { catalogUnavailable } from '../../errors/dependencies.ts';
 import type { SetupFault } from '../../setup-fault.ts';
-import { unavailable } from '../bounded.ts';
 import type { CatalogFinding } from '../file-catalog.ts';
 import type { Tables } from './tables.ts';
 
@@ -68,7 +68,7 @@ export async function withRetries<T>(backend: SqlBackend, work: () => Promise<T>
       if (isAssetError(error)) throw error;
       const fault = backend.classify(error);
       if (fault === 'bug') throw error;
-      if (fault === 'down' || Date.now() > end) throw unavailable(backend.setupFault(error) ?? error);
+      if (fault === 'down' || Date.now() > end) throw catalogUnavailable(backend.setupFault(error) ?? error);
       await sleep(Math.random() * Math.min(100, 2 ** attempt));
     }
   }

@@ -1,6 +1,6 @@
 import { Kysely, sql } from 'kysely';
 import { Migrator, type Migration } from 'kysely/migration';
-import { AssetError } from '../../errors.ts';
+import { setupRefused } from '../../errors/dependencies.ts';
 import { stepDone, stepPlanned, type MigrationStep } from '../migration-step.ts';
 import type { SqlBackend } from './backend.ts';
 import type { Tables } from './tables.ts';
@@ -14,7 +14,7 @@ export async function migrateSql(backend: SqlBackend): Promise<readonly string[]
     return await db.transaction().execute(async (trx) => {
       await trx.getExecutor().adapter.acquireMigrationLock(trx, NO_LOCK_TABLE);
       const mistake = (await backend.inspect?.(trx))?.find(({ level }) => level === 'mistake');
-      if (mistake) throw new AssetError('CATALOG_REFUSED', mistake.text);
+      if (mistake) throw setupRefused(mistake.text);
       const migrator = await migratorOf(trx, backend, { mayCreate: true });
       const { error, results } = await migrator.migrateToLatest();
       if (error !== undefined) throw error as Error;

@@ -1,7 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kysely, Transaction } from 'kysely';
-import { idTaken } from '../../errors/shared-reasons.ts';
-import { unavailable } from '../bounded.ts';
 import type {
   CatalogCall,
   JsonValue,
@@ -13,6 +11,7 @@ import type {
 import { claimColumns, countSessions, sumClaims } from './claims.ts';
 import type { Tables } from './tables.ts';
 import { isStorable } from '../storable.ts';
+import { catalogUnavailable, idTaken } from '../../errors/dependencies.ts';
 
 /** Runs work on the database within the limits of a call. */
 export type SqlRun = <T>(
@@ -64,7 +63,7 @@ export class SqlSessions {
         if (taken) return { status: 'request-taken', session: toSession(taken) } as const;
         if (earlier.length > 0) throw idTaken('upload');
         if (attempt === ATTEMPTS)
-          throw unavailable(new Error('a request key is taken and freed all the time'));
+          throw catalogUnavailable(new Error('a request key is taken and freed all the time'));
         await sleep(20 * attempt * Math.random());
       }
     });

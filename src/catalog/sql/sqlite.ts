@@ -8,8 +8,8 @@ import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
 import { DiskSpace } from '../../disk-space.ts';
 import { makePrivate, makePrivateFile } from '../../private-files.ts';
-import { catalogFull } from '../bounded.ts';
 import { SqlCatalog } from '../sql.ts';
+import { catalogUnavailable } from '../../errors/dependencies.ts';
 
 /** Options of {@link sqliteBackend}. */
 export interface SqliteOptions {
@@ -52,7 +52,7 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
     async assertRoom() {
       // SQLite itself reports a missing directory.
       const shortage = await space.shortage().catch(() => undefined);
-      if (shortage) throw catalogFull(shortage);
+      if (shortage) throw catalogUnavailable(shortage, 'full');
     },
     classify,
     setupFault: (error) => setupFault(error, options.path),

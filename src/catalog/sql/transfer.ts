@@ -1,5 +1,5 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
-import { AssetError } from '../../errors.ts';
+import { valueRefused } from '../../errors/dependencies.ts';
 import type { FileRecord } from '../file-catalog.ts';
 import { assertStorable } from '../storable.ts';
 import type { TransferredFile } from '../transfer.ts';
@@ -49,9 +49,7 @@ async function assertFree(trx: Transaction<Tables>, id: string, requestKey: stri
   const files = trx.selectFrom('files').select('id').where('request_key', '=', requestKey);
   const other = await files.where('id', '!=', id).executeTakeFirst();
   if (!other) return;
-  throw new AssetError('CATALOG_REFUSED', 'Another file has the request key of this one.', {
-    metadata: { field: 'request_id' },
-  });
+  throw valueRefused('request_id', 'another file has the request key of this one');
 }
 
 /** The columns of an imported file. */

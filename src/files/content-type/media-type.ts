@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors.ts';
+import { fieldInvalid } from '../../errors/fields.ts';
 
 /** A media type of RFC 9110. Parameters may have all characters permitted in a header. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+(?:[ \t]*;[\t -~]*)?$/;
@@ -13,9 +13,8 @@ const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+(?:[ \t]*;[\t -~]*)
 export function cleanContentType(contentType: string, field: string): string {
   const clean = contentType.replaceAll(/^[ \t]+|[ \t]+$/g, '');
   if (clean === '' || MEDIA_TYPE.test(clean)) return clean;
-  throw new AssetError(
-    'FIELD_INVALID',
-    `${field}: a media type is written like image/png or text/plain; charset=utf-8: send one, or none`,
-    { metadata: { field } },
+  throw fieldInvalid(
+    field,
+    'a media type is written like image/png or text/plain; charset=utf-8: send one, or none',
   );
 }

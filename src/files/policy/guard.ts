@@ -1,6 +1,6 @@
 import type { AuditLog } from '../../audit/audit-log.ts';
 import type { FileChange, FileDescription, FileRecord } from '../../catalog/file-catalog.ts';
-import { AssetError } from '../../errors.ts';
+import { permissionDenied } from '../../errors/callers.ts';
 import { auditedCaller, type Caller } from '../../identity/caller.ts';
 import type { Verdict } from './access-rules.ts';
 import { actingFor, decide, decideChange, decideUpload, type FileAction } from './decide.ts';
@@ -123,13 +123,4 @@ export function tellUnknown(context: GuardContext, caller: Caller, fileIds: read
     ...{ ...auditedCaller(caller), action: 'read', allowed, why: rule },
     ...(more.length === 0 ? { fileId: only! } : { fileId: '', facts: { unknown_files: fileIds.length } }),
   });
-}
-
-/** The one answer to a call that its caller may not make. It names nothing of the file, not even the id. */
-export function permissionDenied(action: Action): AssetError {
-  return new AssetError(
-    'PERMISSION_DENIED',
-    'the caller may not do this with this file: it takes a role, the ownership of the file, or a usage that allows it',
-    { metadata: { action } },
-  );
 }

@@ -1,4 +1,5 @@
 import { AssetError } from '../../errors.ts';
+import { fileTooLarge } from '../../errors/uploads.ts';
 import { essence, isSameType } from '../content-type/families.ts';
 import type { AccessRules } from './access-rules.ts';
 import {
@@ -84,11 +85,7 @@ export class ContentRules {
   checkSize(sizeBytes: number): void {
     const { maxSizeBytes } = this.#policy;
     if (sizeBytes <= maxSizeBytes) return;
-    throw new AssetError(
-      'FILE_TOO_LARGE',
-      `a file of usage "${this.#usage}" may have at most ${maxSizeBytes} bytes: send a smaller one`,
-      { metadata: { usage: this.#usage, max_size_bytes: String(maxSizeBytes) } },
-    );
+    throw fileTooLarge(maxSizeBytes, `of usage "${this.#usage}"`, { usage: this.#usage });
   }
 
   /** Throws CONTENT_TYPE_NOT_ALLOWED if the usage does not allow this media type. */

@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors.ts';
+import { writeOffsetMismatch, wrongTransport } from '../../errors/uploads.ts';
 import type { FilesContext } from '../context.ts';
 import { holdSession, type QuotaHold } from '../quota.ts';
 import type { Uploaded } from '../receipt.ts';
@@ -101,19 +101,5 @@ async function write(
 
 function assertOffset(session: Session, writeOffset: number): void {
   const size = persistedSize(session);
-  if (writeOffset === size) return;
-  throw new AssetError(
-    'WRITE_OFFSET_MISMATCH',
-    `write_offset is ${writeOffset}, but ${size} bytes are durable: go on from there`,
-    { metadata: { persisted_size: String(size) } },
-  );
-}
-
-/** The error for bytes of a DIRECT upload, or parts of one that is not. */
-export function wrongTransport(uploadId: string): AssetError {
-  return new AssetError(
-    'UPLOAD_TRANSPORT',
-    'the call does not fit the transport of the upload: bytes of a DIRECT upload are sent to the URLs of SignUploadParts',
-    { metadata: { upload_id: uploadId } },
-  );
+  if (writeOffset !== size) throw writeOffsetMismatch(writeOffset, size);
 }

@@ -5,7 +5,8 @@ import { receiptFor, type Receipt, type Uploaded } from '../receipt.ts';
 import { appendToUpload, type Appendix, type UploadProgress } from './append.ts';
 import { completeDirect } from './direct.ts';
 import { abandonSession, loadSession, loadUpload, loadUploadToWrite } from './session-store.ts';
-import { persistedSize, takenOver, type Session } from './state.ts';
+import { persistedSize, type Session } from './state.ts';
+import { uploadTakenOver } from '../../errors/uploads.ts';
 
 /** Goes on with an upload. A finished one answers with its file, whatever is sent. */
 export async function resumeUpload(
@@ -62,7 +63,7 @@ async function completeAppended(
   };
   const result = await appendToUpload(context, session, appendix, signal);
   if ('file' in result) return result;
-  throw takenOver(session.id);
+  throw uploadTakenOver(session.id);
 }
 
 /** Gives an upload up and removes what it stored. Throws UPLOAD_NOT_FOUND, UPLOAD_FINISHED, UPLOAD_TAKEN_OVER. */
@@ -73,5 +74,5 @@ export async function cancelUpload(
   signal: AbortSignal,
 ): Promise<void> {
   const session = await loadSession(context, caller, uploadId, signal);
-  if (!(await abandonSession(context, session))) throw takenOver(uploadId);
+  if (!(await abandonSession(context, session))) throw uploadTakenOver(uploadId);
 }

@@ -1,4 +1,6 @@
 import { AssetError } from '../../errors.ts';
+import { wrongTransport } from '../../errors/uploads.ts';
+import { fieldInvalid } from '../../errors/fields.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import { allowedContentType } from '../content-type.ts';
 import type { Caller } from '../../identity/caller.ts';
@@ -10,7 +12,6 @@ import { readHead } from '../head.ts';
 import { blobKey } from '../bytes.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
 import { FileScan } from '../scan.ts';
-import { wrongTransport } from './append.ts';
 import { assertExpected, commitSession, readBlob } from './finish.ts';
 import { holdSession } from '../quota.ts';
 import type { Uploaded } from '../receipt.ts';
@@ -45,9 +46,7 @@ export async function signUploadParts(
   const sizes = partSizes(session);
   for (const number of partNumbers) {
     if (number <= sizes.length) continue;
-    throw new AssetError('FIELD_INVALID', `the file has ${sizes.length} parts: there is no part ${number}`, {
-      metadata: { field: 'part_numbers' },
-    });
+    throw fieldInvalid('part_numbers', `there is no part ${number}: the file has ${sizes.length} parts`);
   }
   const contentType = description.contentType || 'application/octet-stream';
   const multipartId = await beginMultipart(context, session, contentType, signal);

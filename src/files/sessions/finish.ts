@@ -1,6 +1,6 @@
 import { isAssetError } from '../../errors.ts';
+import { sizeMismatch, uploadExpired } from '../../errors/uploads.ts';
 import type { BlobBody, BlobPart } from '../../storage/blob-store.ts';
-import { multipartGone, sizeMismatch } from '../../storage/store-errors.ts';
 import { blobKey, readBytes, removeBytes, sizeOfBytes } from '../bytes.ts';
 import { commitUpload } from '../commit.ts';
 import type { FilesContext } from '../context.ts';
@@ -205,7 +205,7 @@ async function completeParts(
     parts = Array.from({ length: stored.count }, (_none, index) => byNumber.get(index + 1)).flatMap(
       (part) => part ?? [],
     );
-    if (parts.reduce(withPart, NO_PARTS).digest !== stored.digest) throw multipartGone();
+    if (parts.reduce(withPart, NO_PARTS).digest !== stored.digest) throw uploadExpired();
   }
   // `exists` means that an earlier try of the same parts was complete already.
   await store.completeMultipart(key, multipartId!, parts, { signal });

@@ -13,7 +13,8 @@ import { Parts } from '../upload/parts.ts';
 import type { ResumableHash } from './resumable-hash.ts';
 import { saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
-import { persistedSize, takenOver, withPart, type Piece, type Session, type SessionState } from './state.ts';
+import { persistedSize, withPart, type Piece, type Session, type SessionState } from './state.ts';
+import { uploadTakenOver } from '../../errors/uploads.ts';
 
 /** Least time between two notes in the catalog of how far a running upload has come, in milliseconds. */
 const CHECKPOINT_MS = 1000;
@@ -191,7 +192,7 @@ export class PartWriter {
     return this.#parts.sendOpen(
       async (body) => {
         const status = await this.#context.store.put(key, body, octets, call);
-        if (status === 'exists') throw takenOver(this.#session.id);
+        if (status === 'exists') throw uploadTakenOver(this.#session.id);
         reached('session.piece-stored');
         return { revision: this.#claim, sizeBytes: body.sizeBytes, crc32c: body.crc32c };
       },

@@ -1,18 +1,11 @@
 import { AssetError } from '../../errors.ts';
+import { uploadTakenOver, uploadNotFound } from '../../errors/uploads.ts';
 import { removeBytes } from '../bytes.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { authorizeUpload } from '../policy/guard.ts';
 import { receiptFor, type Receipt, type Uploaded } from '../receipt.ts';
-import {
-  claimedBytes,
-  takenOver,
-  toJson,
-  toSession,
-  uploadNotFound,
-  type Session,
-  type SessionState,
-} from './state.ts';
+import { claimedBytes, toJson, toSession, type Session, type SessionState } from './state.ts';
 import { reached } from '../../points.ts';
 
 /** An upload is either still going on or a file; `T` stands for the file. */
@@ -105,7 +98,7 @@ export async function saveSession(
   const saved = await context.catalog.uploads.update(session.id, session.revision, change);
   if (saved === undefined) {
     await removeIfGone(context, session);
-    throw takenOver(session.id);
+    throw uploadTakenOver(session.id);
   }
   reached('session.saved');
   return toSession(saved);

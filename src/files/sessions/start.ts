@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors.ts';
+import { fieldInvalid } from '../../errors/fields.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey } from '../bytes.ts';
@@ -40,9 +40,7 @@ export async function startUpload(
   const { description, sizeBytes, rules, requestKey: key } = intake;
   if (description.contentType !== '') rules.checkContentType(description.contentType);
   if (direct && sizeBytes === undefined) {
-    throw new AssetError('FIELD_INVALID', 'a DIRECT upload needs upload_spec.size_bytes', {
-      metadata: { field: 'upload_spec.size_bytes' },
-    });
+    throw fieldInvalid('upload_spec.size_bytes', 'a DIRECT upload needs the size of the file: give it');
   }
   const partSizeBytes = partSizeFor(context.store, context.uploads.partSizeBytes, sizeBytes);
   const finished = key && (await context.catalog.findByRequestKey(key, { signal }));

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { FileDescription, JsonValue } from '../../catalog/file-catalog.ts';
 import type { UploadSession } from '../../catalog/uploads.ts';
-import { AssetError } from '../../errors.ts';
+import { catalogUnavailable } from '../../errors/dependencies.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import type { CallerIds } from '../../identity/caller.ts';
 import { mergeExpected } from '../digest.ts';
@@ -139,14 +139,7 @@ function readState({ id, state }: UploadSession): SessionState {
     const cause = new Error(
       `the upload ${id} has a state of version ${version}; this release reads up to ${VERSION}`,
     );
-    throw new AssetError(
-      'CATALOG_UNAVAILABLE',
-      'the upload was begun by a later release of the service: try again',
-      {
-        cause,
-        retryAfterMs: 1_000,
-      },
-    );
+    throw catalogUnavailable(cause, 'newer');
   }
   const read = version === VERSION ? STATE.safeParse(state) : LISTED.safeParse(state);
   if (read.success) {
@@ -188,22 +181,4 @@ export function addExpected(state: SessionState, given: ExpectedChecksums): Sess
     ...(merged.sha256 && { sha256: Buffer.from(merged.sha256).toString('hex') }),
     ...(merged.crc32c !== undefined && { crc32c: merged.crc32c }),
   };
-}
-
-/** The error for an id that names no upload, or one of somebody else. */
-export function uploadNotFound(uploadId: string): AssetError {
-  return new AssetError(
-    'UPLOAD_NOT_FOUND',
-    'there is no upload with this id: it was cancelled, has expired or was never started; start a new one',
-    { metadata: { upload_id: uploadId } },
-  );
-}
-
-/** The error for a call that lost an upload to another one. */
-export function takenOver(uploadId: string): AssetError {
-  return new AssetError(
-    'UPLOAD_TAKEN_OVER',
-    'another call writes to this upload: ask GetUpload where to go on if that call is not yours any more',
-    { metadata: { upload_id: uploadId } },
-  );
 }

@@ -1,7 +1,7 @@
-import { sizeMismatch } from '../../storage/store-errors.ts';
 import { SNIFF_BYTES } from '../content-type.ts';
 import type { FileScan } from '../scan.ts';
 import { summed, type Chunk, type ContentEnd, type UploadContent } from './chunk.ts';
+import { sizeMismatch } from '../../errors/uploads.ts';
 
 /** What sums the bytes up as they go by. */
 export interface RunningHash {

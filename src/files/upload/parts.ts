@@ -1,7 +1,7 @@
 import type { BlobBody, BlobPart } from '../../storage/blob-store.ts';
 import type { Chunk } from './chunk.ts';
 import { OpenPart, type OpenPartOptions } from './open-part.ts';
-import { tooManyParts } from './part-size.ts';
+import { fileTooLarge } from '../../errors/uploads.ts';
 import { sendAgain } from './send-again.ts';
 
 /** Where the bytes of parts come from. */
@@ -199,7 +199,8 @@ export class Parts<S = undefined> {
   async #send(): Promise<void> {
     const part = this.#open;
     if (this.#partNumber === this.#options.store.partLimits.maxParts) {
-      throw tooManyParts(this.#options.partSizeBytes * this.#partNumber);
+      const maxBytes = this.#options.partSizeBytes * this.#partNumber;
+      throw fileTooLarge(maxBytes, 'whose size is not given', { advice: 'give its size' });
     }
     this.#multipartId ??= await this.#options.begin(part, { signal: this.#signal });
     this.#partNumber += 1;

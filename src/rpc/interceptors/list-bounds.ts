@@ -2,7 +2,8 @@ import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { reflect, type ReflectMessage } from '@bufbuild/protobuf/reflect';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor } from '@connectrpc/connect';
-import { AssetError } from '../../errors.ts';
+import type { AssetError } from '../../errors.ts';
+import { fieldInvalid } from '../../errors/fields.ts';
 
 /** Maximum number of elements of a list in the contract; also for lists without a rule, such as a mask. */
 const MAX_ITEMS = 1_000;
@@ -54,9 +55,8 @@ function count(message: ReflectMessage, seen: { total: number }): void {
 }
 
 function tooLong(field: string): AssetError {
-  return new AssetError(
-    'FIELD_INVALID',
-    `${field} has too many elements: a list may have ${MAX_ITEMS}, all lists of a message ${MAX_TOTAL}`,
-    { metadata: { field } },
+  return fieldInvalid(
+    field,
+    `too many elements: a list may have ${MAX_ITEMS}, all lists of a message ${MAX_TOTAL}`,
   );
 }

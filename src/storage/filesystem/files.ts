@@ -1,9 +1,10 @@
 import { crc32c } from '@node-rs/crc32';
 import { open, type FileHandle } from 'node:fs/promises';
 import { AssetError } from '../../errors.ts';
+import { storeUnavailable } from '../../errors/dependencies.ts';
+import { checksumMismatch, sizeMismatch } from '../../errors/uploads.ts';
 import { directoryFault } from '../../setup-fault.ts';
 import type { BlobBody } from '../blob-store.ts';
-import { checksumMismatch, sizeMismatch, storeUnavailable } from '../store-errors.ts';
 
 /** True if the error has one of these system codes. */
 export function hasErrno(error: unknown, ...codes: string[]): boolean {
@@ -51,7 +52,9 @@ export async function writeBody(
   }
   signal?.throwIfAborted();
   if (written < body.sizeBytes) throw sizeMismatch(body.sizeBytes, written);
-  if (body.crc32c !== undefined && sum !== body.crc32c) throw checksumMismatch();
+  if (body.crc32c !== undefined && sum !== body.crc32c) {
+    throw checksumMismatch('crc32c', 'a part of the data');
+  }
   await file.sync();
 }
 

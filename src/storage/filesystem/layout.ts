@@ -6,7 +6,7 @@ import { assertBlobKey } from '../blob-store.ts';
 import { hasErrno, syncDir } from './files.ts';
 import { assertNoLink, isThere, makeDirs } from './paths.ts';
 import { makePrivate, makePrivateDir } from '../../private-files.ts';
-import { multipartGone } from '../store-errors.ts';
+import { uploadExpired } from '../../errors/uploads.ts';
 
 /**
  * The directory of the store.
@@ -52,7 +52,7 @@ export class FilesystemLayout {
   multipartDir(key: string, multipartId: string): string {
     assertBlobKey(key);
     if (!multipartId.startsWith(unfinishedPrefix(key)) || !/^[0-9a-f-]+$/.test(multipartId))
-      throw multipartGone();
+      throw uploadExpired();
     return join(this.#unfinished, multipartId);
   }
 
@@ -91,7 +91,7 @@ export class FilesystemLayout {
     } catch (error) {
       if (hasErrno(error, 'EEXIST') && (await isThere(path))) return 'exists';
       // Only the file itself can be missing: somebody aborted it.
-      throw hasErrno(error, 'ENOENT') ? multipartGone(error) : error;
+      throw hasErrno(error, 'ENOENT') ? uploadExpired(error) : error;
     }
     await syncDir(dirname(path));
     if (!signal?.aborted) return 'created';

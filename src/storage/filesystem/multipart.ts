@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isAssetError } from '../../errors.ts';
+import { uploadExpired } from '../../errors/uploads.ts';
 import type { BlobBody, BlobPart } from '../blob-store.ts';
 import { hasErrno, syncDir, writeBody } from './files.ts';
 import { assertNoLink, isThere, openFile } from './paths.ts';
 import { PRIVATE_DIR, PRIVATE_FILE } from '../../private-files.ts';
-import { multipartGone } from '../store-errors.ts';
 
 /** File with the properties of the blob. */
 const DESCRIPTION = 'multipart.json';
@@ -73,7 +73,7 @@ export class FilesystemMultipart {
     if (body.sizeBytes > this.#partSizeBytes) throw new RangeError('a part is larger than its part size');
     const name = `part-${partNumber}.json`;
     const names = await readdir(this.#dir).catch(expired);
-    if (!names.includes(DATA)) throw multipartGone();
+    if (!names.includes(DATA)) throw uploadExpired();
     const part: BlobPart = {
       partNumber,
       sizeBytes: body.sizeBytes,
@@ -108,7 +108,7 @@ export class FilesystemMultipart {
     let size = 0;
     for (const part of parts) {
       const stored = await readJson<BlobPart>(join(this.#dir, `part-${part.partNumber}.json`));
-      if (stored.tag !== part.tag) throw multipartGone();
+      if (stored.tag !== part.tag) throw uploadExpired();
       if (size !== (part.partNumber - 1) * this.#partSizeBytes) {
         throw new RangeError('a part other than the last is smaller than the part size');
       }
@@ -119,7 +119,7 @@ export class FilesystemMultipart {
     const data = await openFile(isSealed ? this.sealedPath : dataPath, 'write').catch(expired);
     try {
       // An earlier call sealed fewer parts and truncated the rest.
-      if ((await data.stat()).size < size) throw multipartGone();
+      if ((await data.stat()).size < size) throw uploadExpired();
       // Later parts may have been sent and abandoned.
       await data.truncate(size);
       await data.sync();
@@ -163,7 +163,7 @@ export class FilesystemMultipart {
 }
 
 function expired(error: unknown): never {
-  throw hasErrno(error, 'ENOENT') ? multipartGone(error) : error;
+  throw hasErrno(error, 'ENOENT') ? uploadExpired(error) : error;
 }
 
 async function readJson<T>(path: string): Promise<T> {

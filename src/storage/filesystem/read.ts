@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { AssetError } from '../../errors.ts';
+import { readOffsetOutOfRange } from '../../errors/records.ts';
 import { BlobReader } from '../blob-reader.ts';
 import type { BlobRange } from '../blob-store.ts';
 
@@ -17,7 +17,7 @@ export async function readRange(
 ): Promise<Readable> {
   const { size } = await file.stat();
   if (offset > 0 && offset >= size) {
-    throw new AssetError('READ_OFFSET_OUT_OF_RANGE', 'the offset lies beyond the end');
+    throw readOffsetOutOfRange(size);
   }
   const sizeBytes = Math.min(length, size - offset);
   if (sizeBytes === 0) {

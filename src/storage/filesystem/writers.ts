@@ -1,5 +1,5 @@
-import { AssetError } from '../../errors.ts';
-import { multipartGone } from '../store-errors.ts';
+import { tooManyUploads } from '../../errors/limits.ts';
+import { uploadExpired } from '../../errors/uploads.ts';
 
 /** Writers of one part at a time: one that writes, and those that wait for it, such as tries of a client that lost its connection. */
 const MAX_WRITERS = 4;
@@ -30,11 +30,11 @@ export class PartWriters {
     signal: AbortSignal | undefined,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    if (this.#finishing.has(multipartId)) throw multipartGone();
+    if (this.#finishing.has(multipartId)) throw uploadExpired();
     const writers = this.#writers.get(multipartId) ?? newWriters();
     const { ended, byPart, counts } = writers;
     const count = counts.get(partNumber) ?? 0;
-    if (count >= MAX_WRITERS) throw tooManyWriters();
+    if (count >= MAX_WRITERS) throw tooManyUploads('this part is being sent several times');
     const either = signal ? AbortSignal.any([signal, ended.signal]) : ended.signal;
     either.throwIfAborted();
     this.#writers.set(multipartId, writers);
@@ -74,7 +74,7 @@ export class PartWriters {
   async finish<T>(multipartId: string, work: () => Promise<T>): Promise<T> {
     const finished = Promise.resolve(this.#finishing.get(multipartId)).then(async () => {
       const writers = this.#writers.get(multipartId);
-      writers?.ended.abort(multipartGone());
+      writers?.ended.abort(uploadExpired());
       if (writers) await Promise.all(writers.byPart.values());
       return work();
     });
@@ -90,14 +90,4 @@ export class PartWriters {
 
 function newWriters(): Writers {
   return { ended: new AbortController(), byPart: new Map(), counts: new Map() };
-}
-
-function tooManyWriters(): AssetError {
-  return new AssetError(
-    'TOO_MANY_UPLOADS',
-    'this part is being sent several times: wait for one of them to end',
-    {
-      retryAfterMs: 1_000,
-    },
-  );
 }

@@ -11,7 +11,7 @@ import { StoreClock } from './clock.ts';
 import { isMissingKey, notS3, statusOf } from './failures.ts';
 import { S3Putter } from './put.ts';
 import { sendRequest, type Attempt } from './requests.ts';
-import { storeUnavailable } from '../store-errors.ts';
+import { storeUnavailable } from '../../errors/dependencies.ts';
 
 /** Address and options of an S3 bucket. */
 export interface S3Options {

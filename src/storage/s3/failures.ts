@@ -1,5 +1,6 @@
-import { checksumMismatch, multipartGone, storeUnavailable } from '../store-errors.ts';
 import { AssetError } from '../../errors.ts';
+import { storeUnavailable } from '../../errors/dependencies.ts';
+import { checksumMismatch, uploadExpired } from '../../errors/uploads.ts';
 import { connectionFault, SetupFault, type SetupPart } from '../../setup-fault.ts';
 
 /** The used properties of an SDK error. Inside test runners it need not be an instance of Error. */
@@ -83,8 +84,8 @@ export function isTransient(error: unknown): boolean {
  */
 export function toStoreError(error: unknown): unknown {
   if (error instanceof AssetError) return error;
-  if (isBadChecksum(error)) return checksumMismatch(error);
-  if (hasCode(error, 'NoSuchUpload', 'InvalidPart')) return multipartGone(error);
+  if (isBadChecksum(error)) return checksumMismatch('crc32c', 'a part of the data', error);
+  if (hasCode(error, 'NoSuchUpload', 'InvalidPart')) return uploadExpired(error);
   return storeUnavailable(setupFaultOf(error) ?? error);
 }
 

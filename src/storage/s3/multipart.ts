@@ -19,7 +19,7 @@ import { createObject, newWriteId, sendBody } from './create.ts';
 import { hasCode } from './failures.ts';
 import { sendRequest } from './requests.ts';
 import { bodyHeaders, encodeChecksum, isRepeatable, withChecksum } from './upload-body.ts';
-import { multipartGone } from '../store-errors.ts';
+import { uploadExpired } from '../../errors/uploads.ts';
 
 /** S3 may need time to combine thousands of parts. */
 const COMPLETE_TIMEOUT_FACTOR = 6;
@@ -191,6 +191,6 @@ function storedPart({ PartNumber, Size, ETag, ChecksumCRC32C }: Part): BlobPart 
 /** The id of a multipart blob contains its write id, so that every replica recognises its own blob. */
 export function splitMultipartId(multipartId: string): { writeId: string; uploadId: string } {
   const [, writeId, uploadId] = /^([0-9a-f]{24})\.(.+)$/s.exec(multipartId) ?? [];
-  if (writeId === undefined || uploadId === undefined) throw multipartGone();
+  if (writeId === undefined || uploadId === undefined) throw uploadExpired();
   return { writeId, uploadId };
 }

@@ -3,12 +3,13 @@ import type { Readable } from 'node:stream';
 import { BlobReader } from '../blob-reader.ts';
 import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from '../blob-store.ts';
 import type { ListedObject, ObjectInfo, ObjectReader, PublicAccess } from '../object-reader.ts';
-import { blobMissing, storeUnavailable } from '../store-errors.ts';
 import { abortBy, S3Bucket, type S3Options } from './bucket.ts';
 import { isMissingKey, isTaken, setupFaultOf } from './failures.ts';
 import { S3UrlSigner } from './presign.ts';
 import { publicAccessOf } from './public-access.ts';
 import { escapePath } from './signature.ts';
+import { storeUnavailable } from '../../errors/dependencies.ts';
+import { blobMissing } from '../../errors/records.ts';
 
 const CHECK_TIMEOUT_MS = 5_000;
 
@@ -38,7 +39,7 @@ export class S3ObjectReader implements ObjectReader {
       try {
         return await this.#bucket.client.send(command, abortBy(attempt));
       } catch (error) {
-        if (isMissingKey(error) || isTaken(error)) throw blobMissing(error);
+        if (isMissingKey(error) || isTaken(error)) throw blobMissing({ cause: error });
         throw error;
       }
     });

@@ -2,7 +2,7 @@ import { crc32c } from '@node-rs/crc32';
 import { Readable, type Writable } from 'node:stream';
 import type { BlobBody } from '../blob-store.ts';
 import type { StallTimer } from '../stall-timer.ts';
-import { sizeMismatch } from '../store-errors.ts';
+import { sizeMismatch } from '../../errors/uploads.ts';
 
 /** Maximum size of a written piece, so that progress to a slow store is visible. */
 const PIECE_BYTES = 512 * 1024;

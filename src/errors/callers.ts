@@ -1,0 +1,40 @@
+import { AssetError } from '../errors.ts';
+
+// Errors about what callers may do.
+
+/** The text of the answer to a call under a name that the service does not have. */
+export const WRONG_HOST =
+  'the service asks nobody who they are, and so answers under names of the loopback alone: its operators may allow another by ASSET_PUBLIC_URL';
+
+/**
+ * The error of a call that its caller may not make. It names nothing of the file, not even the id.
+ *
+ * @param action - what the caller wanted to do; undefined if the call came under another name than the service's
+ */
+export function permissionDenied(action?: string): AssetError {
+  if (action === undefined) return denied(WRONG_HOST, {});
+  return denied(
+    'the caller may not do this with this file: it takes a role, the ownership of the file, or a usage that allows it',
+    { action },
+  );
+}
+
+function denied(message: string, metadata: Readonly<Record<string, string>>): AssetError {
+  return new AssetError('PERMISSION_DENIED', message, { metadata });
+}
+
+/** What it takes to act for an end user. */
+const FOR_END_USERS = {
+  role: 'takes the role asset:act-for-user: leave the header out, or have the role given to the service that calls',
+  issuer: 'takes an issuer of tokens for end users: the operators of this service have to name one',
+} as const;
+
+/**
+ * The error of a token of an end user that is not accepted whatever it says.
+ *
+ * @param header - where it came
+ * @param missing - the role of the service that calls, or the issuer in the settings
+ */
+export function endUserNotAllowed(header: string, missing: keyof typeof FOR_END_USERS): AssetError {
+  return new AssetError('END_USER_NOT_ALLOWED', `${header} is refused: it ${FOR_END_USERS[missing]}`);
+}

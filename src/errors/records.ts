@@ -1,0 +1,83 @@
+import { AssetError } from '../errors.ts';
+
+// Errors about files and their records.
+
+/** The error for an id that names no file, or for an old path that does: the id is empty then. */
+export function fileNotFound(fileId: string): AssetError {
+  const what = fileId === '' ? 'path' : 'id';
+  return new AssetError('FILE_NOT_FOUND', `there is no file with this ${what}`, {
+    metadata: fileId === '' ? {} : { file_id: fileId },
+  });
+}
+
+/**
+ * The error of a call that lost against another one.
+ *
+ * @param fileId - of the record whose revision differs; undefined if the file of a request_id was removed
+ */
+export function concurrentChange(fileId?: string): AssetError {
+  const [what, advice] =
+    fileId === undefined
+      ? ['removed the file of this request_id', 'upload again']
+      : ['changed the file', 'read it again and repeat'];
+  return new AssetError('CONCURRENT_CHANGE', `another call ${what} at the same time: ${advice}`, {
+    metadata: fileId === undefined ? {} : { file_id: fileId },
+  });
+}
+
+/** What is known of bytes that are not of the type in the record or the request. */
+export type OtherType =
+  /** The type that the bytes have; undefined if they have no known one. */
+  | { readonly detected: string | undefined }
+  /** The file whose bytes are stored as another type. */
+  | { readonly fileId: string };
+
+/** The error of bytes that are not of a media type. */
+export function contentTypeMismatch(contentType: string, other: OtherType): AssetError {
+  const [found, metadata] =
+    'fileId' in other
+      ? ['stored as another type', { file_id: other.fileId }]
+      : [
+          other.detected ?? 'of no type that can be recognised',
+          { content_type: contentType, detected_type: other.detected ?? '' },
+        ];
+  return new AssetError(
+    'CONTENT_TYPE_MISMATCH',
+    `content_type says ${contentType}, but the bytes are ${found}: give the type that they have, or none`,
+    { metadata },
+  );
+}
+
+/**
+ * The error of a read from beyond the end.
+ *
+ * @param sizeBytes - the size of the file; undefined if the store does not say it
+ */
+export function readOffsetOutOfRange(sizeBytes?: number, cause?: unknown): AssetError {
+  const size = sizeBytes === undefined ? '' : `, which has ${sizeBytes} bytes`;
+  return new AssetError(
+    'READ_OFFSET_OUT_OF_RANGE',
+    `read_offset is beyond the end of the file${size}: read from a place in it`,
+    { metadata: sizeBytes === undefined ? {} : { size_bytes: String(sizeBytes) }, cause },
+  );
+}
+
+/** Properties of the error of lost bytes. */
+export interface MissingBlob {
+  readonly damage?: 'missing' | 'changed';
+  /** For the caller; undefined if the thrower knows only keys of the store. */
+  readonly fileId?: string;
+  readonly cause?: unknown;
+}
+
+/** The error of bytes that are not in the store, or are not those of the record. */
+export function blobMissing({ damage = 'missing', fileId, cause }: MissingBlob = {}): AssetError {
+  const problem =
+    damage === 'missing'
+      ? 'the bytes of the file are not in the store'
+      : 'the bytes in the store are not those that the record describes';
+  return new AssetError('BLOB_MISSING', `${problem}: tell the operators`, {
+    metadata: fileId === undefined ? {} : { file_id: fileId },
+    cause,
+  });
+}

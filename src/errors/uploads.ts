@@ -1,0 +1,104 @@
+import { AssetError } from '../errors.ts';
+
+// Errors about the bytes of uploads and their order.
+
+/** The error of an upload whose reservation, session or multipart is closed or gone. */
+export function uploadExpired(cause?: unknown): AssetError {
+  return new AssetError('UPLOAD_EXPIRED', 'the upload is not open any more: upload again', { cause });
+}
+
+/**
+ * The error of bytes that do not have their declared size.
+ *
+ * @param cameBytes - how many came, or how many more than declared in words
+ */
+export function sizeMismatch(saidBytes: number, cameBytes: number | string): AssetError {
+  return new AssetError(
+    'SIZE_MISMATCH',
+    `size_bytes says ${saidBytes}, but ${cameBytes} came: no file was stored, upload again with the true size or without one`,
+    { metadata: { size_bytes: String(saidBytes) } },
+  );
+}
+
+/**
+ * The error of bytes that do not have a checksum that was given for them.
+ *
+ * @param of - the bytes, for the caller
+ */
+export function checksumMismatch(checksum: 'sha256' | 'crc32c', of: string, cause?: unknown): AssetError {
+  return new AssetError(
+    'CHECKSUM_MISMATCH',
+    `the ${checksum} of ${of} is not the one that was given: compute it again and send the bytes again`,
+    { metadata: { checksum }, cause },
+  );
+}
+
+/** Further properties of {@link fileTooLarge}. */
+export interface TooLarge {
+  /** The usage whose policy sets the limit. */
+  readonly usage?: string;
+  /** What to do; to send a smaller file by default. */
+  readonly advice?: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * The error of a file with too many bytes.
+ *
+ * @param kind - the files that have this limit, such as `that is scanned for malware`
+ */
+export function fileTooLarge(
+  maxBytes: number,
+  kind: string,
+  { usage, advice = 'send a smaller one', cause }: TooLarge = {},
+): AssetError {
+  return new AssetError('FILE_TOO_LARGE', `a file ${kind} may have at most ${maxBytes} bytes: ${advice}`, {
+    metadata: { ...(usage !== undefined && { usage }), max_size_bytes: String(maxBytes) },
+    cause,
+  });
+}
+
+/**
+ * The error of bytes for another place than the next one.
+ *
+ * @param nextOffset - where the upload goes on
+ */
+export function writeOffsetMismatch(writeOffset: number | bigint, nextOffset: number): AssetError {
+  return new AssetError(
+    'WRITE_OFFSET_MISMATCH',
+    `write_offset is ${writeOffset}, but the upload has ${nextOffset} bytes: go on from there`,
+    { metadata: { persisted_size: String(nextOffset) } },
+  );
+}
+
+/** The error of a message at the wrong place in an Upload stream; `rule` is the one it breaks. */
+export function uploadMessageOrder(rule: string): AssetError {
+  return new AssetError('UPLOAD_MESSAGE_ORDER', `the messages of an upload are in the wrong order: ${rule}`);
+}
+
+/** The error for an id that names no upload, or one of somebody else. */
+export function uploadNotFound(uploadId: string): AssetError {
+  return new AssetError(
+    'UPLOAD_NOT_FOUND',
+    'there is no upload with this id: it was cancelled, has expired or was never started; start a new one',
+    { metadata: { upload_id: uploadId } },
+  );
+}
+
+/** The error for a call that lost an upload to another one. */
+export function uploadTakenOver(uploadId: string): AssetError {
+  return new AssetError(
+    'UPLOAD_TAKEN_OVER',
+    'another call writes to this upload: ask GetUpload where to go on if that call is not yours any more',
+    { metadata: { upload_id: uploadId } },
+  );
+}
+
+/** The error for bytes of a DIRECT upload, or parts of one that is not. */
+export function wrongTransport(uploadId: string): AssetError {
+  return new AssetError(
+    'UPLOAD_TRANSPORT',
+    'the call does not fit the transport of the upload: bytes of a DIRECT upload are sent to the URLs of SignUploadParts',
+    { metadata: { upload_id: uploadId } },
+  );
+}
