@@ -27,8 +27,8 @@ import {
   newColumns,
   relationRows,
   toRecord,
-  type Tables,
-} from './sql/tables.ts';
+} from './sql/rows.ts';
+import type { Tables } from './sql/tables.ts';
 import { exportFiles, importFile, nextRevision } from './sql/transfer.ts';
 import { SqlUploads } from './sql/uploads.ts';
 import type { LegacyRecords } from './legacy-records.ts';

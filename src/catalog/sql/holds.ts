@@ -1,7 +1,8 @@
 import { sql, type Kysely } from 'kysely';
 import type { ClosedHold, Hold, JsonValue, SweepCursor } from '../file-catalog.ts';
 import { oldestOf } from '../oldest.ts';
-import { behind, type Tables } from './tables.ts';
+import { behind } from './rows.ts';
+import type { Tables } from './tables.ts';
 
 /** The tables of holds by kind. The columns that the sweeper needs have the same names in both. */
 const TABLES = { reservation: 'reservations', upload: 'uploads' } as const;

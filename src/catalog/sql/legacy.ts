@@ -1,7 +1,8 @@
 import { sql, type Kysely, type SelectQueryBuilder, type Transaction } from 'kysely';
 import type { CatalogCall, FileRecord, JsonValue } from '../file-catalog.ts';
 import type { FieldValues, LegacyRecord, LegacyRecords, LegacyUse, MovedBytes } from '../legacy-records.ts';
-import type { FileRow, Tables } from './tables.ts';
+import type { FileRow } from './rows.ts';
+import type { Tables } from './tables.ts';
 import { nextRevision } from './transfer.ts';
 import type { SqlRun } from './sessions.ts';
 import { concurrentChange, fileNotFound } from '../../errors/records.ts';

@@ -2,7 +2,8 @@ import { sql, type Kysely } from 'kysely';
 import { branchesOf, type Branch } from '../list-branches.ts';
 import type { FileFilter, FileRecords, ListCursor, SweepCursor } from '../file-catalog.ts';
 import type { SqlBackend } from './backend.ts';
-import { behind, fileColumns, type Tables } from './tables.ts';
+import { behind, fileColumns } from './rows.ts';
+import type { Tables } from './tables.ts';
 
 /** Parameters of {@link FileRecords.list}. */
 export type ListQuery = Parameters<FileRecords['list']>[0];

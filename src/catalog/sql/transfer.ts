@@ -4,7 +4,8 @@ import type { FileRecord } from '../file-catalog.ts';
 import { assertStorable } from '../storable.ts';
 import type { TransferredFile } from '../transfer.ts';
 import type { SqlBackend } from './backend.ts';
-import { fileColumns, insertRelations, newColumns, relationRows, toRecord, type Tables } from './tables.ts';
+import { fileColumns, insertRelations, newColumns, relationRows, toRecord } from './rows.ts';
+import type { Tables } from './tables.ts';
 
 /** The next files after an id, with their request keys. */
 export async function exportFiles(

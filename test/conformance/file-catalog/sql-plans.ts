@@ -4,7 +4,8 @@ import { SqlCatalog } from '../../../src/catalog/sql.ts';
 import type { FileFilter } from '../../../src/catalog/file-catalog.ts';
 import type { SqlBackend } from '../../../src/catalog/sql/backend.ts';
 import { migrateSql } from '../../../src/catalog/sql/migrations.ts';
-import { contentTypeColumns, relationRows, type Tables } from '../../../src/catalog/sql/tables.ts';
+import { contentTypeColumns, relationRows } from '../../../src/catalog/sql/rows.ts';
+import type { Tables } from '../../../src/catalog/sql/tables.ts';
 import { newId } from './subject.ts';
 
 /** A database to ask for its plans. */
