@@ -15,7 +15,7 @@ import { FileScan } from '../scan.ts';
 import { assertExpected, commitSession, readBlob } from './finish.ts';
 import { holdSession } from '../quota.ts';
 import type { Uploaded } from '../receipt.ts';
-import { abandonSession, saveSession } from './session-store.ts';
+import { abandonIfRefused, saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
 import { addExpected, type Finished, type Session } from './state.ts';
 
@@ -98,22 +98,11 @@ export async function completeDirect(
     assertExpected(rules, current.state, finished);
     await scan.assertClean();
   } catch (error) {
-    if (error instanceof AssetError && REFUSALS.has(error.reason)) await abandonSession(context, current);
+    await abandonIfRefused(context, current, error);
     throw error;
   }
   return await commitSession(context, current, finished, signal);
 }
-
-/** What shows that the caller lied or erred; anything else may go better with the next try. */
-const REFUSALS = new Set([
-  'SIZE_MISMATCH',
-  'CHECKSUM_MISMATCH',
-  'CONTENT_TYPE_MISMATCH',
-  'CONTENT_TYPE_NOT_ALLOWED',
-  'FILE_TOO_LARGE',
-  'MALWARE_FOUND',
-  'USAGE_UNKNOWN',
-]);
 
 async function putTogether(context: FilesContext, session: Session, signal: AbortSignal): Promise<void> {
   const key = blobKey(session.id);

@@ -11,6 +11,7 @@ import type { Uploaded } from '../receipt.ts';
 import { FileScan } from '../scan.ts';
 import type { PartWriter } from './part-writer.ts';
 import {
+  abandonIfRefused,
   abandonSession,
   pieceRevisions,
   removeIfGone,
@@ -56,7 +57,7 @@ export async function finishSession(
     assertExpected(rules, { ...state, expected }, finishing);
     verified = { ...state, expected, finishing };
   } catch (error) {
-    await abandonSession(context, writer.session);
+    await abandonIfRefused(context, writer.session, error);
     throw error;
   }
   const session = await saveSession(context, writer.session, verified);
@@ -109,7 +110,7 @@ async function assertClean(
     for await (const chunk of content) await scan.show(chunk);
     await scan.assertClean();
   } catch (error) {
-    if (isAssetError(error, 'MALWARE_FOUND', 'FILE_TOO_LARGE')) await abandonSession(context, session);
+    await abandonIfRefused(context, session, error);
     throw error;
   }
 }
@@ -162,8 +163,8 @@ async function resolveFailedCommit(
     const file = (await context.catalog.get([session.id])).get(session.id);
     if (file !== undefined) return { file, isNew: false };
     await removeIfGone(context, session);
-  } else if (isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE')) {
-    // What the catalog refuses stores no blob either.
+  } else if (isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE', 'CONCURRENT_CHANGE')) {
+    // What the catalog refuses stores no blob either. These two may go better with the next try.
     await abandonSession(context, session);
   }
   throw error;

@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors.ts';
+import { AssetError, isAssetError } from '../../errors.ts';
 import { uploadTakenOver, uploadNotFound } from '../../errors/uploads.ts';
 import { removeBytes } from '../bytes.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
@@ -126,6 +126,26 @@ export async function abandonSession(context: FilesContext, session: Session): P
     );
   });
   return true;
+}
+
+/** What shows that the caller lied or erred; anything else may go better with the next try. */
+const REFUSALS = [
+  'SIZE_MISMATCH',
+  'CHECKSUM_MISMATCH',
+  'CONTENT_TYPE_MISMATCH',
+  'CONTENT_TYPE_NOT_ALLOWED',
+  'FILE_TOO_LARGE',
+  'MALWARE_FOUND',
+  'USAGE_UNKNOWN',
+] as const;
+
+/** Gives a session up if its content was refused. A store or scanner that is down, or a caller that is gone, leaves it as it is. */
+export async function abandonIfRefused(
+  context: FilesContext,
+  session: Session,
+  error: unknown,
+): Promise<void> {
+  if (isAssetError(error, ...REFUSALS)) await abandonSession(context, session);
 }
 
 /** Removes all that a closed session may have stored. What cannot be removed keeps nothing else from being removed. */
