@@ -88,10 +88,8 @@ type Detail = { desc: DescMessage; value: MessageInitShape<DescMessage> };
  * Converts anything thrown into the caller's error: canonical code, ErrorInfo, and RetryInfo if a retry can help.
  * Nothing internal passes: an unexpected error becomes INTERNAL with the request id, by which operators find it in
  * the log.
- *
- * @returns the error; `fault` is true for a bug in the service
  */
-export function toConnectError(thrown: unknown, requestId: string): { error: ConnectError; fault: boolean } {
+export function toConnectError(thrown: unknown, requestId: string): ConnectError {
   if (isAssetError(thrown)) {
     const code = CODES[thrown.reason];
     const message = cut(thrown.message, MAX_MESSAGE);
@@ -100,20 +98,18 @@ export function toConnectError(thrown: unknown, requestId: string): { error: Con
     if (field !== undefined) details.push(badRequest([{ field: cut(field), description: message }]));
     const retryAfterMs = thrown.retryAfterMs ?? (code === Code.Unavailable ? DEFAULT_RETRY_MS : undefined);
     if (retryAfterMs !== undefined) details.push(retryInfo(retryAfterMs));
-    const error = new ConnectError(message, code, undefined, details, thrown);
-    return { error, fault: code === Code.Unavailable || code === Code.DataLoss };
+    return new ConnectError(message, code, undefined, details, thrown);
   }
-  if (thrown instanceof ConnectError) return { error: fromFramework(thrown), fault: false };
+  if (thrown instanceof ConnectError) return fromFramework(thrown);
   // A signal that is aborted without our reason gives a DOMException with this name.
-  if (nameOf(thrown) === 'AbortError') return { error: ended(Code.Canceled), fault: false };
-  const error = new ConnectError(
+  if (nameOf(thrown) === 'AbortError') return ended(Code.Canceled);
+  return new ConnectError(
     'the service failed: tell its operators the request id',
     Code.Internal,
     undefined,
     [errorInfo('INTERNAL', { request_id: requestId })],
     thrown,
   );
-  return { error, fault: true };
 }
 
 /** True for an error of {@link toConnectError} that is a fault of the service, its store or its catalog. */

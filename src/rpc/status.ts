@@ -5,7 +5,7 @@ import { toConnectError } from './errors.ts';
 
 /** The error of a call as a message, for one item of a batch. */
 export function toStatus(thrown: unknown, requestId: string): Status {
-  const { error } = toConnectError(thrown, requestId);
+  const error = toConnectError(thrown, requestId);
   const details: Any[] = [];
   for (const detail of error.details) {
     if ('desc' in detail) details.push(anyPack(detail.desc, create(detail.desc, detail.value)));

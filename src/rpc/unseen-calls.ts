@@ -42,7 +42,7 @@ export class UnseenCalls {
     if (thrown instanceof ConnectError && thrown.details.length > 0) return thrown;
     const requestId = requestIdOf(context.requestHeader);
     const { log, audit, gate, challenge } = this.#options;
-    const { error } = toConnectError(thrown, requestId);
+    const error = toConnectError(thrown, requestId);
     error.metadata.set('x-request-id', requestId);
     if (error.code === Code.Unauthenticated && challenge) error.metadata.set('www-authenticate', challenge);
     const known = context.values.get(knownKey);

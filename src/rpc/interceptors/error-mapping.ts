@@ -11,7 +11,7 @@ import { atEnd } from './ends.ts';
 export function mapErrors(challenge: string | undefined): Interceptor {
   return atEnd(({ contextValues }) => ({
     failed: (thrown) => {
-      const { error } = toConnectError(thrown, contextValues.get(callKey).requestId);
+      const error = toConnectError(thrown, contextValues.get(callKey).requestId);
       if (error.code === Code.Unauthenticated && challenge) error.metadata.set('www-authenticate', challenge);
       return error;
     },
