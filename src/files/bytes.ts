@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { BlobRange, BlobStore, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
-import type { ReservationPool, SlotOutcome } from './reservations.ts';
+import type { ReservationPool, SlotOutcome } from './upload/reservations.ts';
 import type { SpareBlob } from './upload/segment.ts';
 
 /** How long it may take to remove what a call left behind, in milliseconds. */

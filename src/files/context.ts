@@ -3,13 +3,13 @@ import type { AuditLog } from '../audit/audit-log.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { MemoryBudget } from '../storage/memory-budget.ts';
-import type { Admission } from './admission.ts';
+import type { Admission } from './upload/admission.ts';
 import type { OldFiles } from './old-files.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
 import type { Quotas } from './quota.ts';
 import type { RecordLoader } from './record-loader.ts';
-import type { ReservationPool } from './reservations.ts';
-import type { Scanning } from './scan.ts';
+import type { ReservationPool } from './upload/reservations.ts';
+import type { Scanning } from './upload/scan.ts';
 
 /** Dependencies of the use cases, created once by the composition root. */
 export interface FilesContext {

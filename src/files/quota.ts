@@ -4,7 +4,7 @@ import type { FileCatalog } from '../catalog/file-catalog.ts';
 import { Holds, type Bound, type Hold, type Used } from './holds.ts';
 import type { Quota } from './policy/policy-file.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
-import { claimedBytes, type Session } from './sessions/state.ts';
+import { claimedBytes, type Session } from './upload/session-state.ts';
 
 /** Owner and usage whose quotas a file counts against. */
 export interface QuotaSubject {

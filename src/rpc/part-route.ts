@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isAssetError } from '../errors.ts';
-import { withProgress } from '../files/stall-timeout.ts';
+import { withProgress } from '../files/upload/stall-timeout.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { PartGrant } from '../storage/signed-url.ts';
 import { holdUnread } from './hold-unread.ts';

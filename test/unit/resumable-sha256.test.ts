@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
-import { loadOpenSslSha256 } from '../../src/files/sessions/sha256-openssl.ts';
-import { STATE_BYTES, type OpenSha256 } from '../../src/files/sessions/sha256-state.ts';
-import { openWasmSha256 } from '../../src/files/sessions/sha256-wasm.ts';
+import { loadOpenSslSha256 } from '../../src/files/upload/sha256-openssl.ts';
+import { STATE_BYTES, type OpenSha256 } from '../../src/files/upload/sha256-state.ts';
+import { openWasmSha256 } from '../../src/files/upload/sha256-wasm.ts';
 
 const openssl = await loadOpenSslSha256();
 const wasm: readonly [string, OpenSha256] = ['WebAssembly', openWasmSha256];

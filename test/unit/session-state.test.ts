@@ -7,7 +7,7 @@ import {
   toSession,
   withPart,
   type SessionState,
-} from '../../src/files/sessions/state.ts';
+} from '../../src/files/upload/session-state.ts';
 
 const STATE: SessionState = {
   caller: { principal: 'worker', endUser: '' },

@@ -7,8 +7,8 @@ import type {
 } from '../../catalog/file-catalog.ts';
 import { reached } from '../../points.ts';
 import { removeBytes } from '../bytes.ts';
-import { pieceCount, removeStored } from '../sessions/session-store.ts';
-import { toSession, type Session } from '../sessions/state.ts';
+import { pieceCount, removeStored } from '../upload/session-store.ts';
+import { toSession, type Session } from '../upload/session-state.ts';
 import type { SweepRun } from './run.ts';
 
 /** Greatest number of entries that are read from the catalog at once. */

@@ -1,5 +1,5 @@
 import { SNIFF_BYTES } from '../content-type.ts';
-import type { FileScan } from '../scan.ts';
+import type { FileScan } from './scan.ts';
 import { summed, type Chunk, type ContentEnd, type UploadContent } from './chunk.ts';
 import { sizeMismatch } from '../../errors/uploads.ts';
 

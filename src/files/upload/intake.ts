@@ -7,7 +7,7 @@ import { cleanDescription } from '../names.ts';
 import { authorizeUpload } from '../policy/guard.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
 import type { QuotaHold, Wanted } from '../quota.ts';
-import { assertScannable } from '../scan.ts';
+import { assertScannable } from './scan.ts';
 
 /** A file that a caller wants to store. */
 export interface NewFile {

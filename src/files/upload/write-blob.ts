@@ -1,6 +1,6 @@
 import type { BlobStore } from '../../storage/blob-store.ts';
 import type { MemoryShare } from '../../storage/memory-share.ts';
-import { Digest } from '../digest.ts';
+import { Digest } from './digest.ts';
 import { summed, type UploadContent } from './chunk.ts';
 import { Inflow } from './inflow.ts';
 import { storeBlob } from './store-blob.ts';

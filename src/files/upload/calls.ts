@@ -1,11 +1,11 @@
 import type { Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
-import type { ExpectedChecksums } from '../upload/chunk.ts';
-import { receiptFor, type Receipt, type Uploaded } from '../receipt.ts';
+import type { ExpectedChecksums } from './chunk.ts';
+import { receiptFor, type Receipt, type Uploaded } from './receipt.ts';
 import { appendToUpload, type Appendix, type UploadProgress } from './append.ts';
 import { completeDirect } from './direct.ts';
 import { abandonSession, loadSession, loadUpload, loadUploadToWrite } from './session-store.ts';
-import { persistedSize, type Session } from './state.ts';
+import { persistedSize, type Session } from './session-state.ts';
 import { uploadTakenOver } from '../../errors/uploads.ts';
 
 /** Goes on with an upload. A finished one answers with its file, whatever is sent. */

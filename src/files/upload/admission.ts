@@ -1,5 +1,5 @@
-import { AssetError } from '../errors.ts';
-import { tooManyUploads } from '../errors/limits.ts';
+import { AssetError } from '../../errors.ts';
+import { tooManyUploads } from '../../errors/limits.ts';
 
 /** A place among the running uploads. Dispose it to give it back. */
 export type AdmissionSlot = Disposable;

@@ -1,7 +1,7 @@
-import { AssetError, isAssetError } from '../errors.ts';
-import { fileTooLarge } from '../errors/uploads.ts';
+import { AssetError, isAssetError } from '../../errors.ts';
+import { fileTooLarge } from '../../errors/uploads.ts';
 import type { Logger } from 'pino';
-import type { MalwareScan, MalwareScanner } from '../scanning/scanner.ts';
+import type { MalwareScan, MalwareScanner } from '../../scanning/scanner.ts';
 
 /** How files are scanned for malware before they become visible. */
 export interface Scanning {

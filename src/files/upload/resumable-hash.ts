@@ -1,5 +1,5 @@
 import { combineCrc32c } from '../../crc32c.ts';
-import type { Chunk } from '../upload/chunk.ts';
+import type { Chunk } from './chunk.ts';
 import { loadOpenSslSha256 } from './sha256-openssl.ts';
 import { STATE_BYTES, type OpenSha256, type ResumableSha256 } from './sha256-state.ts';
 

@@ -5,19 +5,19 @@ import type { BlobPart } from '../../storage/blob-store.ts';
 import { allowedContentType } from '../content-type.ts';
 import type { Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
-import { digestOf } from '../digest.ts';
-import type { ExpectedChecksums } from '../upload/chunk.ts';
+import { digestOf } from './digest.ts';
+import type { ExpectedChecksums } from './chunk.ts';
 import { grantId, recordGrant } from '../grants.ts';
 import { readHead } from '../head.ts';
 import { blobKey } from '../bytes.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
-import { FileScan } from '../scan.ts';
+import { FileScan } from './scan.ts';
 import { assertExpected, commitSession, readBlob } from './finish.ts';
 import { holdSession } from '../quota.ts';
-import type { Uploaded } from '../receipt.ts';
+import type { Uploaded } from './receipt.ts';
 import { abandonIfRefused, saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
-import { addExpected, type Finished, type Session } from './state.ts';
+import { addExpected, type Finished, type Session } from './session-state.ts';
 
 /** Lifetime of the URL of a part, in seconds: they are asked for shortly before they are used. */
 const PART_URL_SECONDS = 15 * 60;

@@ -1,15 +1,15 @@
 import { writeOffsetMismatch, wrongTransport } from '../../errors/uploads.ts';
 import type { FilesContext } from '../context.ts';
 import { holdSession, type QuotaHold } from '../quota.ts';
-import type { Uploaded } from '../receipt.ts';
-import { assertScannable } from '../scan.ts';
-import type { UploadContent } from '../upload/chunk.ts';
-import { Inflow } from '../upload/inflow.ts';
+import type { Uploaded } from './receipt.ts';
+import { assertScannable } from './scan.ts';
+import type { UploadContent } from './chunk.ts';
+import { Inflow } from './inflow.ts';
 import { finishSession, finishStored } from './finish.ts';
 import { PartWriter } from './part-writer.ts';
 import { ResumableHash } from './resumable-hash.ts';
 import { removeStale, saveSession } from './session-store.ts';
-import { addExpected, persistedSize, type Session } from './state.ts';
+import { addExpected, persistedSize, type Session } from './session-state.ts';
 import { reached } from '../../points.ts';
 
 /** Bytes that a caller sends on an upload that goes on over several calls. */

@@ -3,10 +3,10 @@ import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey } from '../bytes.ts';
 import { newFileId, openerKey } from '../ids.ts';
-import { admitFile, takeRoom, type NewFile } from '../upload/intake.ts';
-import { partSizeFor } from '../upload/part-size.ts';
+import { admitFile, takeRoom, type NewFile } from './intake.ts';
+import { partSizeFor } from './part-size.ts';
 import { expiry } from './session-store.ts';
-import { NO_PARTS, toJson, toSession, type Session, type SessionState } from './state.ts';
+import { NO_PARTS, toJson, toSession, type Session, type SessionState } from './session-state.ts';
 import { reached } from '../../points.ts';
 
 /** A session that a caller wants to begin. */

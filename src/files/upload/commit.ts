@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CreateFence, FileRecord, NewFileRecord } from '../catalog/file-catalog.ts';
-import { AssetError, isAssetError } from '../errors.ts';
-import { concurrentChange } from '../errors/records.ts';
-import { tryRemoveBlob } from './bytes.ts';
-import type { FilesContext } from './context.ts';
+import type { CreateFence, FileRecord, NewFileRecord } from '../../catalog/file-catalog.ts';
+import { AssetError, isAssetError } from '../../errors.ts';
+import { concurrentChange } from '../../errors/records.ts';
+import { tryRemoveBlob } from '../bytes.ts';
+import type { FilesContext } from '../context.ts';
 import type { Uploaded } from './receipt.ts';
 import type { SlotOutcome } from './reservations.ts';
 

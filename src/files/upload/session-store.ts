@@ -4,8 +4,8 @@ import { removeBytes } from '../bytes.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { authorizeUpload } from '../policy/guard.ts';
-import { receiptFor, type Receipt, type Uploaded } from '../receipt.ts';
-import { claimedBytes, toJson, toSession, type Session, type SessionState } from './state.ts';
+import { receiptFor, type Receipt, type Uploaded } from './receipt.ts';
+import { claimedBytes, toJson, toSession, type Session, type SessionState } from './session-state.ts';
 import { reached } from '../../points.ts';
 
 /** An upload is either still going on or a file; `T` stands for the file. */

@@ -1,20 +1,20 @@
-import type { FileRecord } from '../catalog/file-catalog.ts';
-import { isAssetError } from '../errors.ts';
-import { reached } from '../points.ts';
-import { blobKey, removeBytes, spareBlobs } from './bytes.ts';
-import type { Caller } from '../identity/caller.ts';
+import type { FileRecord } from '../../catalog/file-catalog.ts';
+import { isAssetError } from '../../errors.ts';
+import { reached } from '../../points.ts';
+import { blobKey, removeBytes, spareBlobs } from '../bytes.ts';
+import type { Caller } from '../../identity/caller.ts';
 import { assertSameContent, commitUpload } from './commit.ts';
-import { allowedContentType } from './content-type.ts';
-import type { FilesContext } from './context.ts';
+import { allowedContentType } from '../content-type.ts';
+import type { FilesContext } from '../context.ts';
 import { Digest, verifyChecksums } from './digest.ts';
-import type { QuotaHold } from './quota.ts';
+import type { QuotaHold } from '../quota.ts';
 import { receiptFor, type Receipt, type Uploaded } from './receipt.ts';
 import type { ReservedId, SlotOutcome } from './reservations.ts';
 import { FileScan } from './scan.ts';
-import type { UploadContent } from './upload/chunk.ts';
-import { Inflow } from './upload/inflow.ts';
-import { admitFile, memoryOf, takeRoom, type Intake, type NewFile } from './upload/intake.ts';
-import { storeBlob } from './upload/store-blob.ts';
+import type { UploadContent } from './chunk.ts';
+import { Inflow } from './inflow.ts';
+import { admitFile, memoryOf, takeRoom, type Intake, type NewFile } from './intake.ts';
+import { storeBlob } from './store-blob.ts';
 
 /** Up to this size a file is stored as fast as the catalog tells whether it was stored before. */
 const SMALL_BYTES = 256 * 1024;

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { combineCrc32c } from '../crc32c.ts';
-import { checksumMismatch } from '../errors/uploads.ts';
+import { combineCrc32c } from '../../crc32c.ts';
+import { checksumMismatch } from '../../errors/uploads.ts';
 import type { FileScan } from './scan.ts';
-import { summed, type Chunk, type ExpectedChecksums } from './upload/chunk.ts';
+import { summed, type Chunk, type ExpectedChecksums } from './chunk.ts';
 
 /** Size and checksums of bytes that went by. */
 export class Digest {

@@ -2,13 +2,13 @@ import { isAssetError } from '../../errors.ts';
 import { sizeMismatch, uploadExpired } from '../../errors/uploads.ts';
 import type { BlobBody, BlobPart } from '../../storage/blob-store.ts';
 import { blobKey, readBytes, removeBytes, sizeOfBytes } from '../bytes.ts';
-import { commitUpload } from '../commit.ts';
+import { commitUpload } from './commit.ts';
 import type { FilesContext } from '../context.ts';
-import { digestOf, verifyChecksums } from '../digest.ts';
-import type { ExpectedChecksums } from '../upload/chunk.ts';
+import { digestOf, verifyChecksums } from './digest.ts';
+import type { ExpectedChecksums } from './chunk.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
-import type { Uploaded } from '../receipt.ts';
-import { FileScan } from '../scan.ts';
+import type { Uploaded } from './receipt.ts';
+import { FileScan } from './scan.ts';
 import type { PartWriter } from './part-writer.ts';
 import {
   abandonIfRefused,
@@ -26,7 +26,7 @@ import {
   type Finished,
   type Session,
   type SessionState,
-} from './state.ts';
+} from './session-state.ts';
 import { reached } from '../../points.ts';
 
 /**

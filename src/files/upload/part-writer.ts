@@ -4,16 +4,16 @@ import { blobKey, pieceKey, spareBlobs } from '../bytes.ts';
 import { callerKey } from '../../identity/caller.ts';
 import { allowedContentType } from '../content-type.ts';
 import type { FilesContext } from '../context.ts';
-import { digestOf } from '../digest.ts';
+import { digestOf } from './digest.ts';
 import { headOf } from '../head.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
-import type { Inflow } from '../upload/inflow.ts';
-import type { OpenPart } from '../upload/open-part.ts';
-import { Parts } from '../upload/parts.ts';
+import type { Inflow } from './inflow.ts';
+import type { OpenPart } from './open-part.ts';
+import { Parts } from './parts.ts';
 import type { ResumableHash } from './resumable-hash.ts';
 import { saveSession } from './session-store.ts';
 import { beginMultipart } from './start.ts';
-import { persistedSize, withPart, type Piece, type Session, type SessionState } from './state.ts';
+import { persistedSize, withPart, type Piece, type Session, type SessionState } from './session-state.ts';
 import { uploadTakenOver } from '../../errors/uploads.ts';
 
 /** Least time between two notes in the catalog of how far a running upload has come, in milliseconds. */

@@ -1,6 +1,6 @@
-import type { FileRecord } from '../catalog/file-catalog.ts';
-import type { Caller } from '../identity/caller.ts';
-import { may, type GuardContext } from './policy/guard.ts';
+import type { FileRecord } from '../../catalog/file-catalog.ts';
+import type { Caller } from '../../identity/caller.ts';
+import { may, type GuardContext } from '../policy/guard.ts';
 
 /** The file of a finished upload. */
 export interface Uploaded {

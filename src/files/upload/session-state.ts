@@ -5,8 +5,8 @@ import type { UploadSession } from '../../catalog/uploads.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import type { CallerIds } from '../../identity/caller.ts';
-import { mergeExpected } from '../digest.ts';
-import type { ExpectedChecksums } from '../upload/chunk.ts';
+import { mergeExpected } from './digest.ts';
+import type { ExpectedChecksums } from './chunk.ts';
 
 /** Bytes behind the last whole part, in a blob of their own until there are enough for a part. */
 export interface Piece {
