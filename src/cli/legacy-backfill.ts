@@ -10,6 +10,7 @@ import {
   type BackfillState,
 } from '../legacy/backfill-state.ts';
 import type { MoveOutcome } from '../legacy/move-file.ts';
+import { confirmed } from './confirm.ts';
 import { sizeAsText } from './progress.ts';
 import { endProgress, say, showProgress } from './terminal.ts';
 
@@ -17,6 +18,7 @@ import { endProgress, say, showProgress } from './terminal.ts';
 export interface BackfillFlags {
   readonly json?: true;
   readonly dryRun?: true;
+  readonly yes?: true;
   readonly rate?: number;
   readonly workers: number;
   /** Path of a report with one JSON line for each file that could not be moved. */
@@ -29,11 +31,13 @@ const OUTCOMES: readonly MoveOutcome[] = [
 
 /** Runs `legacy backfill` to its end, or until it is interrupted. Resolves with the exit code. */
 export async function runBackfill(config: Config, flags: BackfillFlags): Promise<number> {
-  const { moveMemory, recordStep, withOldSystem } = await import('../app/legacy.ts');
+  const dryRun = flags.dryRun ?? false;
+  const what = 'copies the bytes of old files into the store of the service and changes their records';
+  if (!dryRun && !(await confirmed(what, flags.yes ?? false))) return 1;
+  const { moveMemory, operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  const dryRun = flags.dryRun ?? false;
   let file: FileHandle | undefined;
   try {
     if (flags.report !== undefined) file = await open(flags.report, 'a', 0o600);
@@ -43,7 +47,7 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
       backfill(
         system,
         {
-          ...{ dryRun, holder: randomUUID(), workers: flags.workers, rate: flags.rate },
+          ...{ dryRun, holder: holderName(operator()), workers: flags.workers, rate: flags.rate },
           ...moveMemory(config),
           onTrouble(id, { outcome, why = '' }) {
             void file?.write(`${JSON.stringify({ id, outcome, why })}\n`);
@@ -59,7 +63,7 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
     );
     endProgress();
     if (state === undefined) {
-      say('another process runs the backfill: nothing was done');
+      say(await withOldSystem(config, async ({ catalog }) => whoRuns(await backfillState(catalog.legacy))));
       return 1;
     }
     if (!dryRun) await recordStep(config, 'legacy.backfill', numbersOf(state));
@@ -93,8 +97,23 @@ export async function runControl(
   });
 }
 
+/** Names this process for people; unique, and within the 64 characters that a lease allows. */
+function holderName(operator: string): string {
+  return `${operator.slice(0, 40)} ${process.pid} ${randomUUID().slice(0, 8)}`;
+}
+
+function whoRuns(state: BackfillState | undefined): string {
+  const holder = state === undefined ? '' : `: ${state.holder}, last heard of at ${state.updateTime}`;
+  return `another process runs the backfill${holder}; nothing was done`;
+}
+
 /** Writes down that the damage of a file is known. Resolves with the exit code. */
-export async function runAcknowledge(config: Config, id: string, reason: string): Promise<number> {
+export async function runAcknowledge(
+  config: Config,
+  id: string,
+  { reason, yes = false }: { readonly reason: string; readonly yes?: boolean },
+): Promise<number> {
+  if (!(await confirmed(`lets file ${JSON.stringify(id)} stay unmoved`, yes))) return 1;
   const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
   return withOldSystem(config, async ({ catalog }) => {
     if (!(await catalog.get([id])).has(id)) {

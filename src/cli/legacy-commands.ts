@@ -31,7 +31,7 @@ export function addLegacyCommands(root: Command): void {
     .option('--rate <files>', 'greatest number of files a second; 0 for any number', numberFrom(0))
     .option('--workers <number>', 'files under way at once', numberFrom(1), 8)
     .option('--report <file>', 'add one JSON line for each file that could not be moved to this file')
-    .option('--yes', 'accepted for scripts: nothing is asked')
+    .option('--yes', 'ask nothing; required without a terminal, except with --dry-run')
     .option('--json', 'print the result as JSON')
     .action(async (action: string | undefined, value: string | undefined, flags: BackfillFlags) => {
       const asked = action === undefined ? undefined : controlOf(action, value);
@@ -49,10 +49,11 @@ export function addLegacyCommands(root: Command): void {
     .description('write down that the damage of a file is known, so that it holds nothing up')
     .argument('<id>', 'id of the file')
     .requiredOption('--reason <text>', 'why it may stay as it is')
-    .action(async (id: string, { reason }: { reason: string }) => {
+    .option('--yes', 'ask nothing; required without a terminal')
+    .action(async (id: string, flags: { reason: string; yes?: true }) => {
       const config = quietConfiguration();
       const { runAcknowledge } = await import('./legacy-backfill.ts');
-      process.exitCode = await explained(config, () => runAcknowledge(config, id, reason));
+      process.exitCode = await explained(config, () => runAcknowledge(config, id, flags));
     });
 }
 

@@ -3,6 +3,7 @@ import type { LegacyUse } from '../catalog/legacy-records.ts';
 import { AUDIT_STATE } from './audit.ts';
 import { problemsOf, type AuditState } from './audit-report.ts';
 import { backfillState, type BackfillState } from './backfill-state.ts';
+import { whyNotVerified } from './verification.ts';
 import { verifyState, type VerifyState } from './verify.ts';
 
 /** Use of old paths: one entry per caller and form, the latest first. */
@@ -39,16 +40,9 @@ type States = Pick<MoveStatus, 'audit' | 'backfill' | 'verify'>;
 
 function stateOf({ audit, backfill, verify }: States): MoveStatus['state'] {
   if (backfill?.state === 'done' && isMoved(backfill))
-    return isVerified(backfill, verify) ? 'verified' : 'moved';
+    return whyNotVerified(backfill, verify) === undefined ? 'verified' : 'moved';
   if (backfill !== undefined && backfill.state !== 'cancelled') return 'moving';
   return audit?.phase === 'done' ? 'audited' : 'serving';
-}
-
-/** A verification before the last file was moved does not cover it. */
-function isVerified(backfill: BackfillState, verify: VerifyState | undefined): boolean {
-  if (verify === undefined || verify.state !== 'done' || verify.startTime < backfill.updateTime) return false;
-  const isWhole = verify.sample >= 100 && verify.since === '';
-  return isWhole && verify.damagedCount === 0 && verify.unknown === 0;
 }
 
 function isMoved({ counts }: BackfillState): boolean {
@@ -66,13 +60,13 @@ function nextSteps(states: States): readonly string[] {
       return [
         ...(problemsOf(audit!) > 0 ? [`${run} audit --restart`] : []),
         `${run} backfill --dry-run`,
-        `${run} backfill`,
+        `${run} backfill --yes`,
       ];
     case 'moving':
       if (backfill!.state === 'running') return [`${run} backfill pause`, `${run} status`];
       if (backfill!.state === 'paused') return [`${run} backfill resume`];
-      if (backfill!.state === 'stopped') return [`${run} backfill`];
-      return [`${run} backfill --report trouble.jsonl`, `${run} acknowledge ID --reason TEXT`];
+      if (backfill!.state === 'stopped') return [`${run} backfill --yes`];
+      return [`${run} backfill --report trouble.jsonl --yes`, `${run} acknowledge ID --reason TEXT --yes`];
     case 'moved':
       return ['asset-service verify'];
     case 'verified':

@@ -110,7 +110,10 @@ describe('legacy backfill', () => {
   });
 
   it('obeys from any machine, and goes on after it was killed', async () => {
-    const child = startCli(['legacy', 'backfill', '--rate', '20', '--json'], { cwd: dir, env: legacy.env });
+    const child = startCli(['legacy', 'backfill', '--rate', '20', '--json', '--yes'], {
+      cwd: dir,
+      env: legacy.env,
+    });
     const state = () => within(({ catalog }) => backfillState(catalog.legacy));
     await eventually(async () => expect((await state())?.state).toBe('running'), 20_000);
     expect((await cli('backfill', 'pause')).code).toBe(0);
@@ -134,7 +137,7 @@ describe('legacy backfill', () => {
       );
     const before = await views();
     const traffic = readAll();
-    const done = await cli('backfill', '--json', '--rate', '60');
+    const done = await cli('backfill', '--json', '--rate', '60', '--yes');
     const { reads, failures } = await traffic.stop();
     expect(failures).toEqual([]);
     expect(reads).toBeGreaterThan(50);
@@ -175,8 +178,12 @@ describe('legacy backfill', () => {
   });
 
   it('holds up for no damage that somebody acknowledged', async () => {
-    expect((await cli('acknowledge', 'nosuchfile00000', '--reason', 'x')).code).toBe(1);
-    expect((await cli('acknowledge', legacy.file('missing').id, '--reason', 'lost in 2019')).code).toBe(0);
+    const acknowledge = (id: string, ...more: string[]) =>
+      cli('acknowledge', id, '--reason', 'lost in 2019', ...more);
+    expect((await acknowledge('nosuchfile00000', '--yes')).code).toBe(1);
+    const { id } = legacy.file('missing');
+    expect(await acknowledge(id)).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') });
+    expect((await acknowledge(id, '--yes')).code).toBe(0);
     const state = await run();
     expect(state?.counts).toEqual({ already: movable.length, mismatch: 3, refused: 1, acknowledged: 1 });
   });
