@@ -66,6 +66,7 @@ const CODES: Record<Reason, Code> = {
   QUOTA_EXCEEDED: Code.ResourceExhausted,
   MALWARE_FOUND: Code.InvalidArgument,
   SCANNER_UNAVAILABLE: Code.Unavailable,
+  CURSOR_EXPIRED: Code.OutOfRange,
 };
 
 /** Maximum size of a request message, in bytes. A piece of a file has at most 2 MiB; other messages are smaller. */

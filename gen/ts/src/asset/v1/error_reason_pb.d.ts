@@ -395,8 +395,8 @@ export enum ErrorReason {
   SCANNER_UNAVAILABLE = 49,
 
   /**
-   * RESOURCE_EXHAUSTED. The caller makes too many calls (metadata: limit, one of reads, writes, downloads and
-   * refusals). Retry after the delay in RetryInfo.
+   * RESOURCE_EXHAUSTED. The caller makes too many calls (metadata: limit, one of reads, writes, downloads,
+   * watches and refusals). Retry after the delay in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 51;
    */
@@ -418,6 +418,14 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_IDENTITY_UNAVAILABLE = 53;
    */
   IDENTITY_UNAVAILABLE = 53,
+
+  /**
+   * OUT_OF_RANGE. The changes after the cursor are not kept any more, or the catalog was restored or replaced. Start
+   * again with WATCH_START_EXISTING.
+   *
+   * @generated from enum value: ERROR_REASON_CURSOR_EXPIRED = 54;
+   */
+  CURSOR_EXPIRED = 54,
 }
 
 /**
