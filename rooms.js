@@ -31,7 +31,7 @@ export const ROOMS = [
     files: 'src/cli/**',
     about: 'the command line; `serve` is one of its commands',
     imports: [
-      ...['errors', 'redaction', 'log', 'blob-store', 'file-catalog', 'files', 'caller', 'legacy', 'rpc'],
+      ...['errors', 'telemetry', 'blob-store', 'file-catalog', 'files', 'caller', 'legacy', 'rpc'],
       ...['config', 'app'],
     ],
     packages: ['@asset-service/contract', '@asset-service/!(contract)', 'commander', 'jose'],
@@ -41,41 +41,22 @@ export const ROOMS = [
     files: 'src/config/**',
     about:
       'all settings; parses the environment into a typed configuration; explains setup faults by the names of settings',
-    imports: ['errors', 'redaction', 'audit', 'policy', 'identity', 'pocketbase-fields', 'legacy'],
+    imports: ['errors', 'audit', 'policy', 'identity', 'pocketbase-fields', 'legacy'],
   },
   {
     name: 'errors',
-    files: ['src/errors.ts', 'src/setup-fault.ts', 'src/errors/**'],
-    about: '`AssetError`, the error of use cases and drivers; `SetupFault`, what an operator must correct',
-    imports: ['redaction'],
+    files: 'src/errors/**',
+    about:
+      '`AssetError`, the error of use cases and drivers; `SetupFault`, what an operator must correct; removes passwords from texts',
+    imports: [],
     packages: ['@asset-service/contract'],
   },
   {
-    name: 'redaction',
-    files: 'src/redaction.ts',
-    about: 'removes passwords from texts',
-    imports: [],
-  },
-  { name: 'log', files: 'src/log.ts', about: 'the log of the service', imports: ['errors', 'redaction'] },
-  {
-    name: 'health',
-    files: 'src/health.ts',
-    about: 'checks the dependencies of the service',
-    imports: ['errors'],
-  },
-  {
-    name: 'points',
-    files: 'src/points.ts',
-    about: 'points at which tests kill the service',
-    imports: [],
-  },
-  {
     name: 'system',
-    files: ['src/watch-files.ts', 'src/private-files.ts', 'src/disk-space.ts', 'src/garbage-collection.ts'],
-    about: 'files, disks and memory of the machine',
+    files: 'src/system/**',
+    about: 'files, disks and memory of the machine; the crash points of the fault tests',
     imports: [],
   },
-  { name: 'crc32c', files: 'src/crc32c.ts', about: 'CRC32C of bytes, combined from parts', imports: [] },
   {
     name: 'audit',
     files: 'src/audit/**',
@@ -86,7 +67,7 @@ export const ROOMS = [
   {
     name: 'telemetry',
     files: 'src/telemetry/**',
-    about: 'decorators that observe stores and catalogs',
+    about: 'the log, the health of the dependencies, decorators that observe stores and catalogs',
     imports: ['errors', 'blob-store', 'file-catalog'],
   },
   {
@@ -117,20 +98,20 @@ export const ROOMS = [
     name: 's3',
     files: ['src/storage/s3.ts', 'src/storage/s3/**'],
     about: 'the driver for any S3',
-    imports: ['errors', 'crc32c', 'blob-store', 'storage'],
+    imports: ['errors', 'blob-store', 'storage'],
     packages: ['@aws-sdk/*', '@smithy/*'],
   },
   {
     name: 'filesystem',
     files: ['src/storage/filesystem.ts', 'src/storage/filesystem/**'],
     about: 'the driver for a directory',
-    imports: ['errors', 'points', 'system', 'blob-store', 'storage', 'signed-url'],
+    imports: ['errors', 'system', 'blob-store', 'storage', 'signed-url'],
   },
   {
     name: 'storage',
     files: 'src/storage/**',
     about: 'shared by the stores: parts, memory budget',
-    imports: ['errors', 'crc32c', 'blob-store'],
+    imports: ['errors', 'blob-store'],
   },
   {
     name: 'file-catalog',
@@ -187,7 +168,7 @@ export const ROOMS = [
     files: 'src/files/**',
     about: 'the use cases: upload, read, describe, delete, sweep',
     imports: [
-      ...['errors', 'points', 'audit', 'crc32c', 'blob-store', 'file-catalog', 'scanner', 'storage'],
+      ...['errors', 'system', 'audit', 'blob-store', 'file-catalog', 'scanner', 'storage'],
       ...['catalog', 'caller', 'media-types', 'policy'],
     ],
     packages: ['hash-wasm', 'file-type'],
@@ -235,8 +216,8 @@ export const ROOMS = [
     about:
       'the only room that knows Connect: handlers, interceptors, conversion, errors, limits, the routes of signed URLs',
     imports: [
-      ...['errors', 'audit', 'crc32c', 'blob-store', 'file-catalog', 'files', 'policy', 'caller', 'identity'],
-      ...['legacy', 'health', 'signed-url', 'system', 'grpc', 'listener'],
+      ...['errors', 'audit', 'blob-store', 'file-catalog', 'files', 'policy', 'caller', 'identity'],
+      ...['legacy', 'telemetry', 'signed-url', 'system', 'grpc', 'listener'],
     ],
     packages: ['@connectrpc/*', '@asset-service/contract', 'node:http2', 'rate-limiter-flexible'],
   },

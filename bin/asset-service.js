@@ -23,7 +23,7 @@ const MIN_NODE_MAJOR = 24;
  *   live as long as a call.
  * - V8 scans the whole heap when it has grown by 150 %. It counts the buffers of an upload as growth, although they
  *   are short-lived: by default it scans the heap ten times a second, for half of the CPU time of a large upload.
- * - The program may request a collection of new objects (src/garbage-collection.ts).
+ * - The program may request a collection of new objects (src/system/garbage-collection.ts).
  */
 const FLAGS = JSON.parse(readFileSync(new URL('./flags.json', import.meta.url), 'utf8'));
 

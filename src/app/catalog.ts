@@ -3,7 +3,7 @@ import { openCatalog } from './drivers.ts';
 import type { CatalogFinding, FileCatalog, PolicyNames } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
 import type { UsagePolicies } from '../files/policy/usage-policies.ts';
-import type { Dependency } from '../health.ts';
+import type { Dependency } from '../telemetry/health-monitor.ts';
 
 /** Migrates the schema of the configured catalog; returns what it did, one line each. */
 export function migrateCatalog(config: Config): Promise<readonly string[]> {

@@ -4,8 +4,8 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { SettingsError } from '../config/options/environment.ts';
-import { directoryFault } from '../setup-fault.ts';
-import { isOpenToOthers, makePrivate, makePrivateDir, makePrivateFile } from '../private-files.ts';
+import { directoryFault } from '../errors/setup-fault.ts';
+import { isOpenToOthers, makePrivate, makePrivateDir, makePrivateFile } from '../system/private-files.ts';
 
 /**
  * The lock file of the data directory. It is an SQLite database that its holder keeps locked: the system releases

@@ -7,12 +7,12 @@ import type { FilesContext } from '../files/context.ts';
 import type { Authenticator } from '../identity/authenticator.ts';
 import { NO_IDENTITY } from '../identity/none.ts';
 import { CallLimits } from '../rpc/call-limits.ts';
-import { makePrivateDir } from '../private-files.ts';
+import { makePrivateDir } from '../system/private-files.ts';
 import { InboundBudget } from '../rpc/inbound-budget.ts';
 import type { RequestHandler } from '../rpc/listener.ts';
 import type { PartBounds } from '../rpc/part-route.ts';
 import { SettingsError } from '../config/options/environment.ts';
-import { directoryFault } from '../setup-fault.ts';
+import { directoryFault } from '../errors/setup-fault.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 
 // A driver is loaded only if it is chosen: the modules of the others would take a tenth of the process's memory.

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { deepSweep, type DeepSweepOptions, type DeepSweepReport } from '../files/sweep/deep.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../telemetry/log.ts';
 import { addressUrl, openCatalog, openStore } from './drivers.ts';
 
 /** Runs {@link deepSweep} on the configured store and catalog. */

@@ -1,5 +1,5 @@
 import { catalogUnavailable } from '../errors/dependencies.ts';
-import { SetupFault } from '../setup-fault.ts';
+import { SetupFault } from '../errors/setup-fault.ts';
 
 /** Maximum time of one call, in milliseconds; below the 15 s of the contract. */
 export const CALL_TIMEOUT_MS = 12_000;

@@ -1,4 +1,4 @@
-import type { AssetError } from '../errors.ts';
+import type { AssetError } from '../errors/asset-error.ts';
 import { valueRefused } from '../errors/dependencies.ts';
 import { attributeInvalid } from '../errors/fields.ts';
 import type { FileDescription, FileFilter, JsonValue } from './file-catalog.ts';

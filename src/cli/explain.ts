@@ -1,5 +1,5 @@
 import { ExplainedError } from '../config/explain.ts';
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 import { SettingsError } from '../config/options/environment.ts';
 
 /** The parts of a client error that are shown. The clients are loaded only by commands that call a service. */

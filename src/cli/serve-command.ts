@@ -1,6 +1,6 @@
 import type { App } from '../app/app.ts';
 import { ExplainedError } from '../config/explain.ts';
-import { isText, openLog, type LogFormat } from '../log.ts';
+import { isText, openLog, type LogFormat } from '../telemetry/log.ts';
 import { SettingsError } from '../config/options/environment.ts';
 import { configuration, explained } from './configuration.ts';
 import { explain } from './explain.ts';

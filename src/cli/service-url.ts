@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { isIP } from 'node:net';
-import { shownValue } from '../redaction.ts';
+import { shownValue } from '../errors/redaction.ts';
 
 /** Address of a service with the default settings. */
 const DEFAULT_URL = 'http://127.0.0.1:8080';

@@ -1,4 +1,4 @@
-import { withoutSecrets } from '../redaction.ts';
+import { withoutSecrets } from '../errors/redaction.ts';
 
 /** Characters that are not shown on a terminal: control characters and bidirectional controls. */
 const CONTROL = /(?![\n\t])[\p{Cc}\p{Cs}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;

@@ -10,7 +10,7 @@ import { s3Config, type S3Config } from './s3.ts';
 import { tlsConfig, type TlsConfig } from './tls.ts';
 import { unknownNames, unknownNameText } from './unknown-names.ts';
 import { UsagePolicies } from '../files/policy/usage-policies.ts';
-import { shownValue } from '../redaction.ts';
+import { shownValue } from '../errors/redaction.ts';
 import { readSettings, SettingsError } from './options/environment.ts';
 import type { Settings } from './options.ts';
 

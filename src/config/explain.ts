@@ -1,8 +1,8 @@
 import type { Config } from './config.ts';
 import { OPTIONS, type Settings } from './options.ts';
 import type { Option } from './options/types.ts';
-import { shownValue } from '../redaction.ts';
-import { causes, causeText, setupFaultIn, type SetupPart } from '../setup-fault.ts';
+import { shownValue } from '../errors/redaction.ts';
+import { causes, causeText, setupFaultIn, type SetupPart } from '../errors/setup-fault.ts';
 
 /** A failure that the operator sees as one line without a stack. */
 export class ExplainedError extends Error {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { SettingsError } from './options/environment.ts';
-import { shownValue } from '../redaction.ts';
+import { shownValue } from '../errors/redaction.ts';
 import type { Settings } from './options.ts';
 
 /** Collects the mistakes in the settings, so that all are reported together. */

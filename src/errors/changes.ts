@@ -1,4 +1,4 @@
-import { AssetError } from '../errors.ts';
+import { AssetError } from './asset-error.ts';
 
 // Errors of the change log and of those who follow it.
 

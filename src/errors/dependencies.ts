@@ -1,5 +1,5 @@
-import { AssetError } from '../errors.ts';
-import { connectionFault, setupFaultIn } from '../setup-fault.ts';
+import { AssetError } from './asset-error.ts';
+import { connectionFault, setupFaultIn } from './setup-fault.ts';
 
 // Errors of the blob store and the file catalog.
 

@@ -1,4 +1,4 @@
-import { AssetError } from '../errors.ts';
+import { AssetError } from './asset-error.ts';
 
 // Errors about what callers may have or do at once.
 

@@ -1,4 +1,4 @@
-import { AssetError } from '../errors.ts';
+import { AssetError } from './asset-error.ts';
 
 // Errors about the bytes of uploads and their order.
 

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { FileRecord, JsonValue } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 
 /**
  * Maximum size of the items in a response, in bytes: the default limit of gRPC and the official clients, 4 MiB,

@@ -1,10 +1,10 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 import { assertEtag } from './describe.ts';
 import { assertLive, fileFor } from './read.ts';
-import { reached } from '../points.ts';
+import { reached } from '../system/crash-points.ts';
 
 /**
  * Deletes a file softly: it stays until the retention of its usage is over.

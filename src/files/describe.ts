@@ -1,5 +1,5 @@
 import type { FileChange, FileDescription, FileRecord } from '../catalog/file-catalog.ts';
-import { AssetError, isAssetError } from '../errors.ts';
+import { AssetError, isAssetError } from '../errors/asset-error.ts';
 import { contentTypeMismatch } from '../errors/records.ts';
 import type { Caller } from '../identity/caller.ts';
 import { allowedContentType } from './content-type.ts';
@@ -12,7 +12,7 @@ import { cleanContentType } from './content-type/media-type.ts';
 import { cleanName } from './names.ts';
 import { authorizeChange } from './policy/guard.ts';
 import { assertLive, fileFor } from './read.ts';
-import { reached } from '../points.ts';
+import { reached } from '../system/crash-points.ts';
 import { changeFromMask } from './update-mask.ts';
 
 /** What to change in which file. */

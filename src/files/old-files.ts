@@ -1,5 +1,5 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { fieldInvalid } from '../errors/fields.ts';
 import { storedBytes, type FileBytes } from './bytes.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { FileFilter, ListCursor } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 
 /** The last millisecond of year 9999: catalogs that compare times as text know no later one. */
 const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z');

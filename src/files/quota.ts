@@ -1,4 +1,4 @@
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 import { tooManyUploads } from '../errors/limits.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import { Holds, type Bound, type Hold, type Used } from './holds.ts';

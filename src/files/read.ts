@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { FileRecord } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 import { permissionDenied } from '../errors/callers.ts';
 import { fileNotFound, readOffsetOutOfRange } from '../errors/records.ts';
 import type { FileBytes } from './bytes.ts';

@@ -1,5 +1,5 @@
 import type { FileChange, FileDescription, JsonValue } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 import { fieldUnknown } from '../errors/fields.ts';
 
 const WRITABLE = ['name', 'content_type', 'owner', 'usage', 'relations', 'attributes'] as const;

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
 import type { Logger } from 'pino';
-import { AssetError } from '../errors.ts';
-import { causeText } from '../setup-fault.ts';
+import { AssetError } from '../errors/asset-error.ts';
+import { causeText } from '../errors/setup-fault.ts';
 import type { KeySource } from './key-source.ts';
 
 /** How a {@link KeySet} refreshes its keys. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { JSONWebKeySet } from 'jose';
-import { connectionFault, SetupFault } from '../setup-fault.ts';
-import { watchFiles } from '../watch-files.ts';
+import { connectionFault, SetupFault } from '../errors/setup-fault.ts';
+import { watchFiles } from '../system/watch-files.ts';
 
 /** Source of an issuer's public keys. */
 export interface KeySource {

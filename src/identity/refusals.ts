@@ -1,4 +1,4 @@
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 import type { Expiry } from './caller.ts';
 
 /** The credential that an error is about. */

@@ -1,6 +1,6 @@
 import { errors, jwtVerify, type JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
-import { isAssetError } from '../errors.ts';
+import { isAssetError } from '../errors/asset-error.ts';
 import type { Principal } from './caller.ts';
 import { isAccessToken, principalOf } from './claims.ts';
 import type { KeySet } from './key-set.ts';

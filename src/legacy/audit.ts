@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { FieldValues, LegacyRecord } from '../catalog/legacy-records.ts';
-import { isAssetError } from '../errors.ts';
+import { isAssetError } from '../errors/asset-error.ts';
 import { sizeOfBytes } from '../files/bytes.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { ListedObject } from '../storage/object-reader.ts';

@@ -1,5 +1,5 @@
 import type { CatalogCall } from '../catalog/file-catalog.ts';
-import { SetupFault } from '../setup-fault.ts';
+import { SetupFault } from '../errors/setup-fault.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { ObjectReader } from '../storage/object-reader.ts';
 import { storeUnavailable } from '../errors/dependencies.ts';

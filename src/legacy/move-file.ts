@@ -1,4 +1,4 @@
-import { isAssetError, type AssetError } from '../errors.ts';
+import { isAssetError, type AssetError } from '../errors/asset-error.ts';
 import { storeUnavailable } from '../errors/dependencies.ts';
 import type { LegacyRecord } from '../catalog/legacy-records.ts';
 import { blobKey } from '../files/bytes.ts';

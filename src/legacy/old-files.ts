@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import type { FieldValues, LegacyRecords } from '../catalog/legacy-records.ts';
-import type { AssetError } from '../errors.ts';
+import type { AssetError } from '../errors/asset-error.ts';
 import { blobMissing } from '../errors/records.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { FileBytes } from '../files/bytes.ts';

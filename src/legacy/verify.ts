@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import pLimit from 'p-limit';
 import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
-import { isAssetError } from '../errors.ts';
+import { isAssetError } from '../errors/asset-error.ts';
 import { Digest } from '../files/upload/digest.ts';
 import { blobKey } from '../files/bytes.ts';
 import { summed } from '../files/upload/chunk.ts';

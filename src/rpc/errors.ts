@@ -8,7 +8,7 @@ import {
 } from '@asset-service/contract/google/rpc/error_details_pb.js';
 import { fieldPathToString } from './field-path.ts';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { isAssetError, type Reason } from '../errors.ts';
+import { isAssetError, type Reason } from '../errors/asset-error.ts';
 
 /** `domain` of every `google.rpc.ErrorInfo`. */
 const ERROR_DOMAIN = 'asset.v1';

@@ -2,7 +2,7 @@ import { createContextKey, type ContextValues, type HandlerContext } from '@conn
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contract/grpc/reflection/v1alpha/reflection_pb.js';
-import { isAssetError } from '../errors.ts';
+import { isAssetError } from '../errors/asset-error.ts';
 import { permissionDenied } from '../errors/callers.ts';
 import { ANONYMOUS, callerIds, callerKey, type Caller, type Principal } from '../identity/caller.ts';
 import type { Authenticator, Credentials } from '../identity/authenticator.ts';

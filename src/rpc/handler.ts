@@ -7,7 +7,7 @@ import { file_google_rpc_error_details } from '@asset-service/contract/google/rp
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import type { Logger } from 'pino';
 import type { FilesContext } from '../files/context.ts';
-import type { HealthMonitor } from '../health.ts';
+import type { HealthMonitor } from '../telemetry/health-monitor.ts';
 import { assetServiceRoutes } from './asset-service.ts';
 import { presentedBy } from './credentials.ts';
 import { Gate, type GateOptions } from './gate.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isAssetError } from '../errors.ts';
+import { isAssetError } from '../errors/asset-error.ts';
 import { withProgress } from '../files/upload/stall-timeout.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { PartGrant } from '../storage/signed-url.ts';

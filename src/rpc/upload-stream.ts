@@ -4,14 +4,14 @@ import type {
   UploadSpec,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import type { Checksums } from '@asset-service/contract/asset/v1/file_pb.js';
-import { crc32c } from '../crc32c.ts';
-import { AssetError } from '../errors.ts';
+import { crc32c } from '../files/upload/crc32c.ts';
+import { AssetError } from '../errors/asset-error.ts';
 import { checksumMismatch, uploadMessageOrder, writeOffsetMismatch } from '../errors/uploads.ts';
 import { mergeExpected } from '../files/upload/digest.ts';
 import type { Appendix } from '../files/upload/append.ts';
 import type { Upload } from '../files/upload/upload-file.ts';
 import type { Chunk, ContentEnd, ExpectedChecksums } from '../files/upload/chunk.ts';
-import { uploadBytesCame } from '../garbage-collection.ts';
+import { uploadBytesCame } from '../system/garbage-collection.ts';
 import { toDescription } from './convert.ts';
 
 /** What the first message of an Upload stream asks for. */

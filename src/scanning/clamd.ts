@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
-import { AssetError } from '../errors.ts';
+import { AssetError } from '../errors/asset-error.ts';
 import { fileTooLarge } from '../errors/uploads.ts';
-import { connectionFault, directoryFault, SetupFault } from '../setup-fault.ts';
+import { connectionFault, directoryFault, SetupFault } from '../errors/setup-fault.ts';
 import type { MalwareScan, MalwareScanner } from './scanner.ts';
 
 /** Address of clamd: a Unix socket or a port. */

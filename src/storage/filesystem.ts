@@ -1,7 +1,7 @@
 import { open, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
-import { DiskSpace } from '../disk-space.ts';
+import { DiskSpace } from '../system/disk-space.ts';
 import {
   assertBlobKey,
   type BlobBody,
@@ -23,8 +23,8 @@ import { FilesystemMultipart } from './filesystem/multipart.ts';
 import { assertNoLink, isThere, openFile, sizeOfFile } from './filesystem/paths.ts';
 import { readRange } from './filesystem/read.ts';
 import { PartWriters } from './filesystem/writers.ts';
-import { reached } from '../points.ts';
-import { PRIVATE_FILE } from '../private-files.ts';
+import { reached } from '../system/crash-points.ts';
+import { PRIVATE_FILE } from '../system/private-files.ts';
 import type { SignedUrls } from './signed-url.ts';
 import { storeUnavailable } from '../errors/dependencies.ts';
 import { blobMissing } from '../errors/records.ts';

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
-import { isAssetError, type Reason } from '../errors.ts';
+import { isAssetError, type Reason } from '../errors/asset-error.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 
 /** A finished call of a store or a catalog. */

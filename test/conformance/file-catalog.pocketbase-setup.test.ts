@@ -4,7 +4,7 @@ import { catalogDependency } from '../../src/app/catalog.ts';
 import type { CatalogFinding, FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openPocketBaseCatalog, type PocketBaseOptions } from '../../src/catalog/pocketbase.ts';
 import { UsagePolicies } from '../../src/files/policy/usage-policies.ts';
-import { openLog } from '../../src/log.ts';
+import { openLog } from '../../src/telemetry/log.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
 import { createFile, getFile } from './file-catalog/subject.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { POINTS, type Point } from '../../src/points.ts';
+import { POINTS, type Point } from '../../src/system/crash-points.ts';
 import { checkEverything } from './support/check.ts';
 import { Ledger } from './support/ledger.ts';
 import { startLoad, type Load } from './support/load.ts';

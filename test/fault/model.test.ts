@@ -14,7 +14,7 @@ import { startUpload } from '../../src/files/upload/start.ts';
 import { sweep } from '../../src/files/sweep.ts';
 import { uploadFile } from '../../src/files/upload/upload-file.ts';
 import { summed, type Chunk, type ContentEnd } from '../../src/files/upload/chunk.ts';
-import { isAssetError } from '../../src/errors.ts';
+import { isAssetError } from '../../src/errors/asset-error.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { FULL } from './support/report.ts';
 import {

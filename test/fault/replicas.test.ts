@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Point } from '../../src/points.ts';
+import type { Point } from '../../src/system/crash-points.ts';
 import {
   crc32c,
   download,

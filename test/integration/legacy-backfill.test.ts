@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { migrateCatalog } from '../../src/app/catalog.ts';
 import { moveMemory, withOldSystem } from '../../src/app/legacy.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { crc32c } from '../../src/crc32c.ts';
+import { crc32c } from '../../src/files/upload/crc32c.ts';
 import { blobKey } from '../../src/files/bytes.ts';
 import type { OldSystem } from '../../src/legacy/audit.ts';
 import { backfill, type BackfillOptions } from '../../src/legacy/backfill.ts';

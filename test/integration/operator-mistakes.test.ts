@@ -17,7 +17,7 @@ import {
   sharedVersityGW,
   type TestBucket,
 } from '../support/shared-servers.ts';
-import { openLog } from '../../src/log.ts';
+import { openLog } from '../../src/telemetry/log.ts';
 import { sweepOnce } from '../../src/app/app.ts';
 
 type Env = Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { combineCrc32c, crc32c } from '../../src/crc32c.ts';
+import { combineCrc32c, crc32c } from '../../src/files/upload/crc32c.ts';
 
 describe('CRC32C', () => {
   it('of two ranges follows from that of each', () => {

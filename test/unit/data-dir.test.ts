@@ -10,7 +10,7 @@ import { sweepOnce } from '../../src/app/app.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { explainFailure } from '../../src/config/explain.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { openLog } from '../../src/log.ts';
+import { openLog } from '../../src/telemetry/log.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
 import { loadSigningKey } from '../../src/storage/filesystem/signing-key.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';

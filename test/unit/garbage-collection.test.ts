@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { FLAGS } from '../support/install.ts';
 
 const MiB = 2 ** 20;
-const MODULE = new URL('../../src/garbage-collection.ts', import.meta.url).href;
+const MODULE = new URL('../../src/system/garbage-collection.ts', import.meta.url).href;
 
 /** What a program prints that is started with these flags. */
 async function run(flags: readonly string[], program: string): Promise<number> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { AssetError } from '../../src/errors.ts';
-import { openLog, readable } from '../../src/log.ts';
-import { causeText } from '../../src/setup-fault.ts';
+import { AssetError } from '../../src/errors/asset-error.ts';
+import { openLog, readable } from '../../src/telemetry/log.ts';
+import { causeText } from '../../src/errors/setup-fault.ts';
 
 describe('the log', () => {
   it('removes credentials that are passed to it', () => {

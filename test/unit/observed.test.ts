@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
-import { openLog } from '../../src/log.ts';
+import { openLog } from '../../src/telemetry/log.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';

@@ -6,7 +6,7 @@ import { auditTo } from '../../src/audit/audit-log.ts';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { concurrentChange } from '../../src/errors/records.ts';
-import { AssetError } from '../../src/errors.ts';
+import { AssetError } from '../../src/errors/asset-error.ts';
 import { Admission } from '../../src/files/upload/admission.ts';
 import type { FilesContext } from '../../src/files/context.ts';
 import { UsagePolicies } from '../../src/files/policy/usage-policies.ts';

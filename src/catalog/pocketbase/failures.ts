@@ -1,6 +1,6 @@
-import { isAssetError, type AssetError } from '../../errors.ts';
+import { isAssetError, type AssetError } from '../../errors/asset-error.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
-import { SetupFault } from '../../setup-fault.ts';
+import { SetupFault } from '../../errors/setup-fault.ts';
 import { HELPERS } from './own-collections.ts';
 
 /** PocketBase's message for a request to a missing collection. */

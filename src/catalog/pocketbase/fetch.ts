@@ -1,6 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
-import { SetupFault } from '../../setup-fault.ts';
+import { SetupFault } from '../../errors/setup-fault.ts';
 
 /** Shorter than a server keeps idle connections, so that no request is sent on one that is being closed. */
 const IDLE_TIMEOUT_MS = 4_000;

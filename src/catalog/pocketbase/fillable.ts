@@ -1,4 +1,4 @@
-import type { AssetError } from '../../errors.ts';
+import type { AssetError } from '../../errors/asset-error.ts';
 import { setupRefused } from '../../errors/dependencies.ts';
 import type { JsonValue } from '../file-catalog.ts';
 import { isEmpty, matchesPattern } from './defaults.ts';

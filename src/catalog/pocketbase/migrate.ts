@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AssetError } from '../../errors.ts';
+import type { AssetError } from '../../errors/asset-error.ts';
 import { setupRefused } from '../../errors/dependencies.ts';
 import { stepDone } from '../migration-step.ts';
 import { Refusal, type PocketBaseClient } from './client.ts';

@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors.ts';
+import { AssetError } from '../../errors/asset-error.ts';
 import { idTaken, refusedByRule, valueRefused } from '../../errors/dependencies.ts';
 import { attributeInvalid } from '../../errors/fields.ts';
 import type { RawRecord } from './client.ts';

@@ -1,6 +1,6 @@
-import type { AssetError } from '../../errors.ts';
+import type { AssetError } from '../../errors/asset-error.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
-import { SetupFault } from '../../setup-fault.ts';
+import { SetupFault } from '../../errors/setup-fault.ts';
 import { readSchema, type Collection, type FieldMap, type PocketBaseSetup, type Schema } from './schema.ts';
 
 const MAX_AGE_MS = 60_000;

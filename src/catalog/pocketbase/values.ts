@@ -1,4 +1,4 @@
-import type { AssetError } from '../../errors.ts';
+import type { AssetError } from '../../errors/asset-error.ts';
 import { attributeInvalid } from '../../errors/fields.ts';
 import type { JsonValue } from '../file-catalog.ts';
 import { isMultiple, type CollectionField } from './schema.ts';

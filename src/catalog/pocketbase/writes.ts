@@ -1,4 +1,4 @@
-import { isAssetError } from '../../errors.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
 import { concurrentChange, fileNotFound } from '../../errors/records.ts';
 import { uploadExpired } from '../../errors/uploads.ts';

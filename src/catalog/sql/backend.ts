@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dialect, Kysely, RawBuilder } from 'kysely';
 import type { MigratorProps } from 'kysely/migration';
-import { isAssetError } from '../../errors.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
-import type { SetupFault } from '../../setup-fault.ts';
+import type { SetupFault } from '../../errors/setup-fault.ts';
 import type { CatalogFinding } from '../file-catalog.ts';
 import type { Tables } from './tables.ts';
 

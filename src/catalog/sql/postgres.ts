@@ -1,5 +1,5 @@
 import { PostgresAdapter, PostgresDialect, sql, type Kysely } from 'kysely';
-import { SetupFault, type SetupPart } from '../../setup-fault.ts';
+import { SetupFault, type SetupPart } from '../../errors/setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
 import { openPostgresPool, sqlState } from './postgres-pool.ts';

@@ -3,11 +3,11 @@ import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { sql, SqliteAdapter, SqliteDialect, type SqliteDatabase } from 'kysely';
 import { LRUCache } from 'lru-cache';
-import { directoryFault, SetupFault } from '../../setup-fault.ts';
+import { directoryFault, SetupFault } from '../../errors/setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
-import { DiskSpace } from '../../disk-space.ts';
-import { makePrivate, makePrivateFile } from '../../private-files.ts';
+import { DiskSpace } from '../../system/disk-space.ts';
+import { makePrivate, makePrivateFile } from '../../system/private-files.ts';
 import { SqlCatalog } from '../sql.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
 

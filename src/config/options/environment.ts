@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Option } from './types.ts';
-import { shownValue } from '../../redaction.ts';
+import { shownValue } from '../../errors/redaction.ts';
 import { OPTIONS, type Settings } from '../options.ts';
 
 /** All mistakes in the settings, each with the name of its variable. */

@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors.ts';
+import { AssetError } from '../../errors/asset-error.ts';
 import { fileTooLarge } from '../../errors/uploads.ts';
 import { essence, isSameType } from '../content-type/families.ts';
 import type { AccessRules } from './access-rules.ts';

@@ -5,7 +5,7 @@ import type {
   SweepCall,
   SweepCursor,
 } from '../../catalog/file-catalog.ts';
-import { reached } from '../../points.ts';
+import { reached } from '../../system/crash-points.ts';
 import { removeBytes } from '../bytes.ts';
 import { pieceCount, removeStored } from '../upload/session-store.ts';
 import { toSession, type Session } from '../upload/session-state.ts';

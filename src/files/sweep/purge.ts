@@ -1,5 +1,5 @@
 import type { PurgeableFile, SweepCursor } from '../../catalog/file-catalog.ts';
-import { reached } from '../../points.ts';
+import { reached } from '../../system/crash-points.ts';
 import type { Pace } from '../pace.ts';
 import { cleanReservation } from './leftovers.ts';
 import type { SweepRun } from './run.ts';

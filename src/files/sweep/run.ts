@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import { isAssetError } from '../../errors.ts';
-import { causeText } from '../../setup-fault.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
+import { causeText } from '../../errors/setup-fault.ts';
 import type { FilesContext } from '../context.ts';
 import { sizeOfBytes } from '../bytes.ts';
 

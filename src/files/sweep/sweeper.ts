@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { AssetError } from '../../errors.ts';
+import { AssetError } from '../../errors/asset-error.ts';
 import { underLease } from '../lease.ts';
 import { paceOf, type Pace } from '../pace.ts';
 import { sweep } from '../sweep.ts';

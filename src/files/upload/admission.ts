@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors.ts';
+import { AssetError } from '../../errors/asset-error.ts';
 import { tooManyUploads } from '../../errors/limits.ts';
 
 /** A place among the running uploads. Dispose it to give it back. */

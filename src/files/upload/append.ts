@@ -10,7 +10,7 @@ import { PartWriter } from './part-writer.ts';
 import { ResumableHash } from './resumable-hash.ts';
 import { removeStale, saveSession } from './session-store.ts';
 import { addExpected, persistedSize, type Session } from './session-state.ts';
-import { reached } from '../../points.ts';
+import { reached } from '../../system/crash-points.ts';
 
 /** Bytes that a caller sends on an upload that goes on over several calls. */
 export interface Appendix {

@@ -1,4 +1,4 @@
-import { crc32c } from '../../crc32c.ts';
+import { crc32c } from './crc32c.ts';
 
 /** Some bytes with their checksum, which is computed once for all who need it. */
 export interface Chunk {

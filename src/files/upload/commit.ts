@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CreateFence, FileRecord, NewFileRecord } from '../../catalog/file-catalog.ts';
-import { AssetError, isAssetError } from '../../errors.ts';
+import { AssetError, isAssetError } from '../../errors/asset-error.ts';
 import { concurrentChange } from '../../errors/records.ts';
 import { tryRemoveBlob } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';

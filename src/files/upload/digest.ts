@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { combineCrc32c } from '../../crc32c.ts';
+import { combineCrc32c } from './crc32c.ts';
 import { checksumMismatch } from '../../errors/uploads.ts';
 import type { FileScan } from './scan.ts';
 import { summed, type Chunk, type ExpectedChecksums } from './chunk.ts';

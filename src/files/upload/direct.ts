@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors.ts';
+import { AssetError } from '../../errors/asset-error.ts';
 import { wrongTransport } from '../../errors/uploads.ts';
 import { fieldInvalid } from '../../errors/fields.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';

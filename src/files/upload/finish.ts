@@ -1,4 +1,4 @@
-import { isAssetError } from '../../errors.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
 import { sizeMismatch, uploadExpired } from '../../errors/uploads.ts';
 import type { BlobBody, BlobPart } from '../../storage/blob-store.ts';
 import { blobKey, readBytes, removeBytes, sizeOfBytes } from '../bytes.ts';
@@ -27,7 +27,7 @@ import {
   type Session,
   type SessionState,
 } from './session-state.ts';
-import { reached } from '../../points.ts';
+import { reached } from '../../system/crash-points.ts';
 
 /**
  * Makes a file of an upload whose last bytes a writer holds.

@@ -1,5 +1,5 @@
 import type { FileDescription, FileRecord } from '../../catalog/file-catalog.ts';
-import { isAssetError } from '../../errors.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
 import { callerIds, callerKey, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { requestKey } from '../ids.ts';

@@ -1,4 +1,4 @@
-import { combineCrc32c } from '../../crc32c.ts';
+import { combineCrc32c } from './crc32c.ts';
 import type { BlobBody, BlobStore } from '../../storage/blob-store.ts';
 import { BLOCK_BYTES } from '../../storage/memory-blocks.ts';
 import type { MemoryShare, PartMemory } from '../../storage/memory-share.ts';

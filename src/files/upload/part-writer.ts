@@ -1,4 +1,4 @@
-import { reached } from '../../points.ts';
+import { reached } from '../../system/crash-points.ts';
 import type { BlobPart } from '../../storage/blob-store.ts';
 import { blobKey, pieceKey, spareBlobs } from '../bytes.ts';
 import { callerKey } from '../../identity/caller.ts';

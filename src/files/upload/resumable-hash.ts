@@ -1,4 +1,4 @@
-import { combineCrc32c } from '../../crc32c.ts';
+import { combineCrc32c } from './crc32c.ts';
 import type { Chunk } from './chunk.ts';
 import { loadOpenSslSha256 } from './sha256-openssl.ts';
 import { STATE_BYTES, type OpenSha256, type ResumableSha256 } from './sha256-state.ts';

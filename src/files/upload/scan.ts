@@ -1,4 +1,4 @@
-import { AssetError, isAssetError } from '../../errors.ts';
+import { AssetError, isAssetError } from '../../errors/asset-error.ts';
 import { fileTooLarge } from '../../errors/uploads.ts';
 import type { Logger } from 'pino';
 import type { MalwareScan, MalwareScanner } from '../../scanning/scanner.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAssetError } from '../../errors.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
 import type { BlobBody } from '../../storage/blob-store.ts';
 import type { MemoryShare } from '../../storage/memory-share.ts';
 

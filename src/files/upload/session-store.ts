@@ -1,4 +1,4 @@
-import { AssetError, isAssetError } from '../../errors.ts';
+import { AssetError, isAssetError } from '../../errors/asset-error.ts';
 import { uploadTakenOver, uploadNotFound } from '../../errors/uploads.ts';
 import { removeBytes } from '../bytes.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
@@ -6,7 +6,7 @@ import type { FilesContext } from '../context.ts';
 import { authorizeUpload } from '../policy/guard.ts';
 import { receiptFor, type Receipt, type Uploaded } from './receipt.ts';
 import { claimedBytes, toJson, toSession, type Session, type SessionState } from './session-state.ts';
-import { reached } from '../../points.ts';
+import { reached } from '../../system/crash-points.ts';
 
 /** An upload is either still going on or a file; `T` stands for the file. */
 export type SessionOrFile<T = Uploaded> = { readonly session: Session } | T;

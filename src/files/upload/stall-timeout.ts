@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors.ts';
+import { AssetError } from '../../errors/asset-error.ts';
 
 /**
  * Passes `source` on; fails with UPLOAD_STALLED if the next item takes longer than `timeoutMs`. Only the wait for

@@ -7,7 +7,7 @@ import { admitFile, takeRoom, type NewFile } from './intake.ts';
 import { partSizeFor } from './part-size.ts';
 import { expiry } from './session-store.ts';
 import { NO_PARTS, toJson, toSession, type Session, type SessionState } from './session-state.ts';
-import { reached } from '../../points.ts';
+import { reached } from '../../system/crash-points.ts';
 
 /** A session that a caller wants to begin. */
 export interface NewSession extends NewFile {

@@ -1,6 +1,6 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
-import { isAssetError } from '../../errors.ts';
-import { reached } from '../../points.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
+import { reached } from '../../system/crash-points.ts';
 import { blobKey, removeBytes, spareBlobs } from '../bytes.ts';
 import type { Caller } from '../../identity/caller.ts';
 import { assertSameContent, commitUpload } from './commit.ts';

@@ -1,6 +1,6 @@
 import type { Interceptor } from '@connectrpc/connect';
 import type { AuditLog } from '../../audit/audit-log.ts';
-import { isAssetError, type Reason } from '../../errors.ts';
+import { isAssetError, type Reason } from '../../errors/asset-error.ts';
 import { auditedCaller } from '../../identity/caller.ts';
 import { callKey, type Call } from '../call-context.ts';
 import { atEnd } from './ends.ts';

@@ -2,7 +2,7 @@ import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { reflect, type ReflectMessage } from '@bufbuild/protobuf/reflect';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor } from '@connectrpc/connect';
-import type { AssetError } from '../../errors.ts';
+import type { AssetError } from '../../errors/asset-error.ts';
 import { fieldInvalid } from '../../errors/fields.ts';
 
 /** Maximum number of elements of a list in the contract; also for lists without a rule, such as a mask. */

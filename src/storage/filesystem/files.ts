@@ -1,9 +1,9 @@
 import { crc32c } from '@node-rs/crc32';
 import { open, type FileHandle } from 'node:fs/promises';
-import { AssetError } from '../../errors.ts';
+import { AssetError } from '../../errors/asset-error.ts';
 import { storeUnavailable } from '../../errors/dependencies.ts';
 import { checksumMismatch, sizeMismatch } from '../../errors/uploads.ts';
-import { directoryFault } from '../../setup-fault.ts';
+import { directoryFault } from '../../errors/setup-fault.ts';
 import type { BlobBody } from '../blob-store.ts';
 
 /** True if the error has one of these system codes. */

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { assertBlobKey } from '../blob-store.ts';
 import { hasErrno, syncDir } from './files.ts';
 import { assertNoLink, isThere, makeDirs } from './paths.ts';
-import { makePrivate, makePrivateDir } from '../../private-files.ts';
+import { makePrivate, makePrivateDir } from '../../system/private-files.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
 
 /**

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { isAssetError } from '../../errors.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
 import type { BlobBody, BlobPart } from '../blob-store.ts';
 import { hasErrno, syncDir, writeBody } from './files.ts';
 import { assertNoLink, isThere, openFile } from './paths.ts';
-import { PRIVATE_DIR, PRIVATE_FILE } from '../../private-files.ts';
+import { PRIVATE_DIR, PRIVATE_FILE } from '../../system/private-files.ts';
 
 /** File with the properties of the blob. */
 const DESCRIPTION = 'multipart.json';

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { lstat, mkdir, open, realpath, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { PRIVATE_DIR } from '../../private-files.ts';
+import { PRIVATE_DIR } from '../../system/private-files.ts';
 import { hasErrno, syncDir } from './files.ts';
 
 // Without O_NONBLOCK, opening a named pipe would block a thread until somebody writes to it.

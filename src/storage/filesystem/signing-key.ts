@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { makePrivate, PRIVATE_FILE } from '../../private-files.ts';
+import { makePrivate, PRIVATE_FILE } from '../../system/private-files.ts';
 
 /**
  * The key that signs URLs of the filesystem store. It is kept in a file that only the service can read, so that

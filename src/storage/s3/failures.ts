@@ -1,7 +1,7 @@
-import { AssetError } from '../../errors.ts';
+import { AssetError } from '../../errors/asset-error.ts';
 import { storeUnavailable } from '../../errors/dependencies.ts';
 import { checksumMismatch, uploadExpired } from '../../errors/uploads.ts';
-import { connectionFault, SetupFault, type SetupPart } from '../../setup-fault.ts';
+import { connectionFault, SetupFault, type SetupPart } from '../../errors/setup-fault.ts';
 
 /** The used properties of an SDK error. Inside test runners it need not be an instance of Error. */
 interface S3Error {

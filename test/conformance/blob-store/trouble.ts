@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { AssetError } from '../../../src/errors.ts';
+import type { AssetError } from '../../../src/errors/asset-error.ts';
 import type { BlobStore } from '../../../src/storage/blob-store.ts';
 import {
   bufferedBody,
@@ -10,8 +10,9 @@ import {
   readAll,
   rejection,
   streamedBody,
+  type Driver,
+  type OpenedStore,
 } from './driver.ts';
-import type { Driver, OpenedStore } from './driver.ts';
 
 const TYPE = { contentType: 'text/plain' };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { AssetError } from '../../../src/errors.ts';
+import type { AssetError } from '../../../src/errors/asset-error.ts';
 import type { FileCatalog, Reservation } from '../../../src/catalog/file-catalog.ts';
 import { createFile, getFile, newFile, newId, outcomes, reserve, type CatalogSubject } from './subject.ts';
 

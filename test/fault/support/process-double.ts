@@ -9,7 +9,7 @@ import type { FilesContext } from '../../../src/files/context.ts';
 import { UsagePolicies } from '../../../src/files/policy/usage-policies.ts';
 import { RecordLoader } from '../../../src/files/record-loader.ts';
 import { ReservationPool } from '../../../src/files/upload/reservations.ts';
-import { FILESYSTEM_POINTS, POINTS } from '../../../src/points.ts';
+import { FILESYSTEM_POINTS, POINTS } from '../../../src/system/crash-points.ts';
 import type { BlobStore } from '../../../src/storage/blob-store.ts';
 import { FilesystemBlobStore } from '../../../src/storage/filesystem.ts';
 import { Quotas } from '../../../src/files/quota.ts';

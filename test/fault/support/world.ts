@@ -11,7 +11,7 @@ import { makeDir, removeDir, type Server } from '../../support/process.ts';
 import { startSeaweedFS, type SeaweedFS } from '../../support/seaweedfs.ts';
 import { startService, type Service } from '../../support/service.ts';
 import { createDatabase } from '../../support/shared-servers.ts';
-import type { Point } from '../../../src/points.ts';
+import type { Point } from '../../../src/system/crash-points.ts';
 import { postgresInspector, pocketbaseInspector, type CatalogInspector } from './catalog-inspector.ts';
 
 /** Which file catalog a world has. */

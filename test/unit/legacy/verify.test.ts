@@ -4,7 +4,7 @@ import { migrateCatalog } from '../../../src/app/catalog.ts';
 import { withStoreAndCatalog } from '../../../src/app/legacy.ts';
 import type { FileCatalog } from '../../../src/catalog/file-catalog.ts';
 import { loadConfig } from '../../../src/config/config.ts';
-import { crc32c } from '../../../src/crc32c.ts';
+import { crc32c } from '../../../src/files/upload/crc32c.ts';
 import { blobKey } from '../../../src/files/bytes.ts';
 import { verify, type VerifyOptions } from '../../../src/legacy/verify.ts';
 import type { BlobStore } from '../../../src/storage/blob-store.ts';

@@ -8,9 +8,9 @@ import {
   type Level,
   type Logger,
 } from 'pino';
-import { isAssetError } from './errors.ts';
-import { withoutSecrets } from './redaction.ts';
-import { causes, causeText } from './setup-fault.ts';
+import { isAssetError } from '../errors/asset-error.ts';
+import { withoutSecrets } from '../errors/redaction.ts';
+import { causes, causeText } from '../errors/setup-fault.ts';
 
 /** Header fields that are removed from log lines. */
 const REDACTED = ['authorization', '["asset-user-token"]', 'cookie'].flatMap((name) => {

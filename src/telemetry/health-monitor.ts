@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { causeText } from './setup-fault.ts';
+import { causeText } from '../errors/setup-fault.ts';
 
 /** A dependency of the service. */
 export interface Dependency {

@@ -7,10 +7,10 @@ const POLYNOMIAL = 0x82f63b78;
 export { crc32c };
 
 /**
- * CRC32C of two stretches of bytes one after the other, from that of each. A CRC is a remainder, so the
- * first one is multiplied by the power of x that the second stretch is long.
+ * CRC32C of two byte sequences one after the other, from the CRC32C of each. A CRC is the remainder of a polynomial
+ * division: the first one is multiplied by x to the power of the bits of the second sequence.
  *
- * @param secondBytes - length of the second stretch
+ * @param secondBytes - length of the second sequence
  */
 export function combineCrc32c(first: number, second: number, secondBytes: number): number {
   if (first === 0) return second;

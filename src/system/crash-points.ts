@@ -1,8 +1,8 @@
 import { channel } from 'node:diagnostics_channel';
 
 /**
- * The moments between two durable steps, in the order in which they are reached. A crash at any of them
- * must lose nothing and leave nothing for good; `test/fault` kills the service at each.
+ * Points between two durable steps, in the order in which they are reached. A crash at any of them must lose nothing,
+ * and what it leaves behind must be removed later. `test/fault` kills the service at each.
  */
 export const POINTS = [
   'upload.reserved',
@@ -29,7 +29,7 @@ export const POINTS = [
   'sweep.forgotten',
 ] as const;
 
-/** Further such moments, which only the filesystem store reaches: between two steps of the end of a multipart blob. */
+/** Further points, which only the filesystem store has: between two steps of completing a multipart blob. */
 export const FILESYSTEM_POINTS = ['filesystem.sealed', 'filesystem.published'] as const;
 
 /** The name of one of the {@link POINTS} or {@link FILESYSTEM_POINTS}. */
@@ -39,10 +39,7 @@ const channels = new Map(
   [...POINTS, ...FILESYSTEM_POINTS].map((point) => [point, channel(`asset-service:${point}`)]),
 );
 
-/**
- * Says that a point is reached, on the diagnostics channel `asset-service:<point>`. Costs next to nothing while
- * nobody listens.
- */
+/** Publishes on the diagnostics channel `asset-service:<point>` that a point is reached, if anybody listens. */
 export function reached(point: Point, facts: Readonly<Record<string, unknown>> = {}): void {
   const one = channels.get(point);
   if (one?.hasSubscribers) one.publish(facts);

@@ -1,13 +1,13 @@
-/** So many bytes of uploads may come in between two collections. */
+/** Uploaded bytes between two collections of young objects. */
 const BETWEEN_BYTES = 8 * 1024 * 1024;
 
-/** After so many bytes the whole heap is collected once no more come. */
+/** Uploaded bytes after which an idle process collects its whole heap. */
 const MANY_BYTES = 4 * BETWEEN_BYTES;
 
-/** How long no bytes have to come for that, in milliseconds. */
+/** Time without uploaded bytes after which the process counts as idle, in milliseconds. */
 const IDLE_MS = 3_000;
 
-/** There with the flag `--expose-gc`, which bin/flags.json has the service started with. */
+/** Defined with the flag `--expose-gc`, which is in bin/flags.json. */
 const collect = (
   globalThis as { gc?: (options: { type: 'minor' | 'major'; execution?: 'async' }) => Promise<void> | void }
 ).gc;
@@ -16,14 +16,13 @@ let bytesSince = 0;
 let bytesSinceIdle = 0;
 let idle: NodeJS.Timeout | undefined;
 
-/** True if the process was started with the flags of bin/flags.json; without them it works, and uploads cost more CPU time and memory. */
+/** True if the process was started with the flags of bin/flags.json. Without them uploads cost more CPU time and memory. */
 export const isTuned = collect !== undefined;
 
 /**
- * Tells of bytes of an upload that have come in. Has the new objects looked through for what is dead behind every few MiB:
- * the buffers of an upload lie outside the heap, and to V8 they are small objects, which it would let pile up by
- * the hundred, and then look through the whole heap for memory. Buffers that have become old by then are freed when no more
- * bytes come: V8 does not collect what an idle process holds.
+ * Counts uploaded bytes, and collects young objects after every few MiB. The buffers of uploads are outside the heap, so
+ * V8 takes them for small objects: it would keep hundreds of them and then collect the whole heap. Buffers that have
+ * become old are freed when the process is idle, because V8 does not collect in an idle process by itself.
  */
 export function uploadBytesCame(bytes: number): void {
   bytesSince += bytes;
