@@ -1,10 +1,12 @@
 import type { CatalogCall, SweepCall } from './catalog-call.ts';
+import type { Changes } from './changes.ts';
 import type { FileChange, FileRecord, NewFileRecord } from './file-record.ts';
 import type { LegacyRecords } from './legacy-records.ts';
 import type { Transfer } from './transfer.ts';
 import type { Uploads } from './uploads.ts';
 
 export type { CatalogCall, JsonValue, SweepCall, SweepCursor } from './catalog-call.ts';
+export type { Change, ChangePage, Changes, ChangeType } from './changes.ts';
 export type { FileChange, FileDescription, FileRecord, NewFileRecord } from './file-record.ts';
 export type { Transfer, TransferredFile } from './transfer.ts';
 export type {
@@ -181,6 +183,9 @@ export interface FileCatalog extends FileRecords, Transfer, Leases {
 
   /** Promises of file ids to uploads. */
   readonly uploads: Uploads;
+
+  /** The change log. */
+  readonly changes: Changes;
 
   /** The records of files that are older than the service. */
   readonly legacy: LegacyRecords;

@@ -3,6 +3,7 @@ import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS } from './bounded.ts';
 import type {
   CatalogCall,
   CatalogFinding,
+  Changes,
   CreateFence,
   FileCatalog,
   FileChange,
@@ -68,6 +69,7 @@ class PocketBaseCatalog implements FileCatalog {
   readonly kind = 'pocketbase';
   readonly uploads: PocketBaseUploads;
   readonly legacy: LegacyRecords;
+  readonly changes: Changes = noChanges;
   readonly #client: PocketBaseClient;
   readonly #collection: string;
   readonly #map: FieldMap;
@@ -206,6 +208,18 @@ class PocketBaseCatalog implements FileCatalog {
       throw error instanceof Refusal ? refusedByRule(error) : error;
     }
   }
+}
+
+/** This catalog keeps no change log yet. */
+const noChanges: Changes = {
+  position: refuse,
+  read: refuse,
+  trim: () => Promise.resolve(0),
+  lag: () => Promise.resolve(0),
+};
+
+async function refuse(): Promise<never> {
+  throw setupRefused('The catalog in a PocketBase keeps no change log.');
 }
 
 /** @throws TypeError for invalid names, and for two fields with one name */

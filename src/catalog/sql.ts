@@ -3,6 +3,8 @@ import { bounded, CHECK_TIMEOUT_MS } from './bounded.ts';
 import type {
   CatalogCall,
   CatalogFinding,
+  Changes,
+  ChangeType,
   CreateFence,
   FileCatalog,
   FileChange,
@@ -14,6 +16,7 @@ import type {
   SweepCall,
 } from './file-catalog.ts';
 import { withRetries, type SqlBackend } from './sql/backend.ts';
+import { appendChange, SqlChanges, typeOfUpdate } from './sql/changes.ts';
 import * as leases from './sql/leases.ts';
 import { listQuery, purgeableQuery, totalsQuery, type ListQuery } from './sql/list.ts';
 import { SqlLegacyRecords } from './sql/legacy.ts';
@@ -44,6 +47,7 @@ const IDS_PER_QUERY = 200;
 export class SqlCatalog implements FileCatalog {
   readonly kind: string;
   readonly uploads: SqlUploads;
+  readonly changes: Changes;
   readonly legacy: LegacyRecords;
   readonly #backend: SqlBackend;
   readonly #db: Kysely<Tables>;
@@ -61,8 +65,13 @@ export class SqlCatalog implements FileCatalog {
       run: (call, work) => this.#run(call, () => work(this.#db)),
       select: async (db, where) => (await where(this.#select(db)).orderBy('id').execute()).map(toRecord),
       change: (id, call, work) =>
-        this.#transaction(call, async (trx) => work(trx, await this.#lock(trx, id))),
+        this.#transaction(call, async (trx) => {
+          const changed = await work(trx, await this.#lock(trx, id));
+          await this.#log(trx, 'updated', changed);
+          return changed;
+        }),
     });
+    this.changes = new SqlChanges(backend, (call, work) => this.#run(call, () => work(this.#db)));
   }
 
   migrate(): Promise<readonly string[]> {
@@ -104,8 +113,12 @@ export class SqlCatalog implements FileCatalog {
       if ('upload' in options) await removeSession(trx, record.id);
       const relations = relationRows(row, record.relations);
       await insertRelations(trx, relations);
-      const stored = { ...row, relations: JSON.stringify(relations.map((r) => [r.name, r.target])) };
-      return { status: 'created', record: toRecord(stored) } as const;
+      const created = toRecord({
+        ...row,
+        relations: JSON.stringify(relations.map((r) => [r.name, r.target])),
+      });
+      await this.#log(trx, 'created', created);
+      return { status: 'created', record: created } as const;
     });
   }
 
@@ -143,7 +156,9 @@ export class SqlCatalog implements FileCatalog {
           relationRows({ id, create_time: old.createTime.getTime(), owner }, change.relations ?? {}),
         );
       }
-      return toRecord(await this.#select(trx).where('id', '=', id).executeTakeFirstOrThrow());
+      const updated = toRecord(await this.#select(trx).where('id', '=', id).executeTakeFirstOrThrow());
+      await this.#log(trx, typeOfUpdate(old, updated), updated);
+      return updated;
     });
   }
 
@@ -172,9 +187,11 @@ export class SqlCatalog implements FileCatalog {
 
   purge(id: string, revision: string, call?: CatalogCall): Promise<boolean> {
     return this.#transaction(call, async (trx) => {
-      if ((await this.#lock(trx, id))?.revision !== revision) return false;
+      const last = await this.#lock(trx, id);
+      if (last?.revision !== revision) return false;
       await trx.deleteFrom('files').where('id', '=', id).execute();
       await addClosedReservation(trx, id, new Date());
+      await this.#log(trx, 'purged', last);
       return true;
     });
   }
@@ -211,6 +228,10 @@ export class SqlCatalog implements FileCatalog {
 
   #transaction<T>(call: CatalogCall | undefined, work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> {
     return this.#run(call, () => this.#db.transaction().execute(work));
+  }
+
+  #log(trx: Transaction<Tables>, type: ChangeType, record: FileRecord): Promise<void> {
+    return appendChange(trx, this.#backend.now, type, record);
   }
 
   #select(db: Kysely<Tables>) {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
+import { changeTests } from './file-catalog/changes.ts';
 import { leaseTests } from './file-catalog/leases.ts';
 import { legacyTests } from './file-catalog/legacy.ts';
 import { listTests } from './file-catalog/lists.ts';
@@ -92,6 +93,12 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => catalog,
       () => subject,
     );
+    if (kind !== 'pocketbase') {
+      changeTests(
+        () => catalog,
+        () => subject,
+      );
+    }
     visibilityTests(
       () => catalog,
       () => subject,

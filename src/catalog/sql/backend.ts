@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Dialect, Kysely, RawBuilder } from 'kysely';
+import type { Dialect, Kysely, RawBuilder, SqlBool } from 'kysely';
 import type { MigratorProps } from 'kysely/migration';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
@@ -12,6 +12,21 @@ export type MigrationTables = Pick<
   MigratorProps,
   'migrationTableName' | 'migrationLockTableName' | 'migrationTableSchema'
 >;
+
+/** How the change log is kept in the order of commits. */
+export interface SqlChangeLog {
+  /** The columns of a position, in order. */
+  readonly position: readonly ('xid' | 'seq')[];
+  /** Creates the table `file_changes` without rows. */
+  createTable(db: Kysely<Tables>): Promise<void>;
+  /** True for a row if no change can still be committed before it. */
+  readonly readable: RawBuilder<SqlBool>;
+  /**
+   * True for a row whose position was given by another server and may be ahead of this one's: the log was restored
+   * there from a dump. Omitted if that cannot be.
+   */
+  readonly foreign?: RawBuilder<SqlBool>;
+}
 
 /** The differences between SQL databases; everything else is one query layer. */
 export interface SqlBackend {
@@ -39,6 +54,8 @@ export interface SqlBackend {
   readonly types: { readonly text: RawBuilder<unknown>; readonly json: RawBuilder<unknown> } & {
     readonly bytes: RawBuilder<unknown>;
   };
+  /** The change log. */
+  readonly changes: SqlChangeLog;
   /** True if a transaction must lock the rows it depends on; false if there is only one writer at a time. */
   readonly locksRows: boolean;
   /** Rejects with CATALOG_UNAVAILABLE if the disk is almost full. */

@@ -3,6 +3,7 @@ import { Migrator, type Migration } from 'kysely/migration';
 import { setupRefused } from '../../errors/dependencies.ts';
 import { stepDone, stepPlanned, type MigrationStep } from '../migration-step.ts';
 import type { SqlBackend } from './backend.ts';
+import { beginLog } from './changes.ts';
 import type { Tables } from './tables.ts';
 
 /** Migrates the schema; safe to run in several replicas at once. Returns a line for each step. */
@@ -68,7 +69,14 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
     '0007_upload_claims': { up: (db) => addUploadClaims(db as Kysely<Tables>, backend) },
     '0008_legacy': { up: (db) => createLegacy(db as Kysely<Tables>, backend) },
     '0009_imported_revisions': { up: (db) => addImportedRevision(db as Kysely<Tables>, backend) },
+    '0010_changes': { up: (db) => createChanges(db as Kysely<Tables>, backend) },
   };
+}
+
+/** The change log. What is there already is not in it. */
+async function createChanges(db: Kysely<Tables>, { changes, now }: SqlBackend): Promise<void> {
+  await changes.createTable(db);
+  await beginLog(db, changes, now);
 }
 
 /** Revision of an imported record. */

@@ -4,7 +4,7 @@ import type { MigrationTables } from './backend.ts';
 import { quoteName } from './postgres-url.ts';
 import type { Tables } from './tables.ts';
 
-const TABLES = ['files', 'file_relations', 'reservations', 'uploads', 'leases'] as const;
+const TABLES = ['files', 'file_relations', 'reservations', 'uploads', 'leases', 'file_changes'] as const;
 
 /** Kysely's default migration table, which another product in the same schema may use. */
 const SHARED_TABLE = 'kysely_migration';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { sql, SqliteAdapter, SqliteDialect, type SqliteDatabase } from 'kysely';
+import { sql, SqliteAdapter, SqliteDialect, type SqlBool, type SqliteDatabase } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import { directoryFault, SetupFault } from '../../errors/setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
@@ -48,6 +48,21 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
       ) r
     )`,
     types: { text: sql`text`, json: sql`text`, bytes: sql`blob` },
+    changes: {
+      position: ['seq'],
+      // AUTOINCREMENT, so that the number of a removed row is never given again.
+      createTable: async (db) =>
+        void (await sql`
+          create table file_changes (
+            seq integer primary key autoincrement,
+            id text not null,
+            type text not null,
+            time integer not null,
+            record text not null
+          )`.execute(db)),
+      // There is one writer at a time, so rows are committed in their order.
+      readable: sql<SqlBool>`true`,
+    },
     locksRows: false,
     async assertRoom() {
       // SQLite itself reports a missing directory.

@@ -1,3 +1,5 @@
+import type { ChangeType } from '../changes.ts';
+
 /** Names and types of the tables. Times are in milliseconds since 1970. */
 export interface Tables {
   files: FilesTable;
@@ -5,6 +7,7 @@ export interface Tables {
   reservations: ReservationsTable;
   uploads: UploadsTable;
   leases: LeasesTable;
+  file_changes: FileChangesTable;
   legacy_uses: LegacyUsesTable;
   legacy_state: LegacyStateTable;
 }
@@ -85,6 +88,20 @@ export interface LeasesTable {
   name: string;
   holder: string;
   expire_time: number | string;
+}
+
+/** The change log: one row per change, and one of type `begin` that marks the start. */
+export interface FileChangesTable {
+  /** PostgreSQL alone: the transaction that wrote the row. Text, because it has 64 bits. */
+  xid: string;
+  /** In the order of writing. */
+  seq: number | string;
+  /** Unique. */
+  id: string;
+  type: ChangeType | 'begin';
+  time: number | string;
+  /** See `recordToJson`; empty in the first row. */
+  record: string;
 }
 
 /** One row per caller, form of path and day; see `LegacyUse`. */
