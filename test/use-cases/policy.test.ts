@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Code } from '@connectrpc/connect';
 import type { AssetClient } from '../e2e/support/calls.ts';
 import { download, randomContent, upload, urlOf } from '../e2e/support/calls.ts';
 import { failureOf } from '../e2e/support/failures.ts';
@@ -80,6 +81,19 @@ describe('a usage policy', () => {
     expect(files.map(({ id }) => id)).toEqual([seen.id]);
     const all = await reader!.listFiles({ filter: { usage } });
     expect(all.files.length).toBeGreaterThan(1);
+  });
+
+  it('gives a person in a batch what that person may read, and tells missing and forbidden alike', async () => {
+    const mine = await make(ben!);
+    const theirs = await make(ann!);
+    const fileIds = [theirs.id, mine.id, 'missing00000000'];
+    const { files, missingFileIds } = await ben!.batchGetFiles({ fileIds });
+    expect(files.map(({ id }) => id)).toEqual([mine.id]);
+    expect(missingFileIds).toEqual([theirs.id, 'missing00000000']);
+    const requests = fileIds.map((value) => ({ source: { case: 'fileId' as const, value } }));
+    const { results } = await ben!.batchGetFileUrls({ requests });
+    const told = results.map(({ result }) => result.case === 'error' && Code[result.value.code]);
+    expect(told).toEqual(['PermissionDenied', false, 'PermissionDenied']);
   });
 
   it('goes by the person that a service acts for', async () => {

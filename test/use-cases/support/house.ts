@@ -37,6 +37,8 @@ export interface House {
   sweep(): ReturnType<typeof sweepOnce>;
   /** Names of all that lies in the store, finished or not. */
   blobs(): Promise<string[]>;
+  /** Their paths. */
+  blobPaths(): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -96,18 +98,21 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     return createClient(AssetService, transport);
   }
 
+  async function blobEntries() {
+    const entries = await readdir(data, { recursive: true, withFileTypes: true });
+    return entries.filter(
+      (entry) => entry.isFile() && !/^(catalog\.sqlite|url-signing\.key)/.test(entry.name),
+    );
+  }
+
   return {
     client: issuer ? await as({ sub: 'operator', scope: 'asset:admin asset:act-for-user' }) : clientWith({}),
     url: app.url,
     as,
     lines,
     sweep: () => sweepOnce(config, { dryRun: false }, log),
-    async blobs() {
-      const entries = await readdir(data, { recursive: true, withFileTypes: true });
-      return entries
-        .filter((entry) => entry.isFile() && !/^(catalog\.sqlite|url-signing\.key)/.test(entry.name))
-        .map((entry) => entry.name);
-    },
+    blobs: async () => (await blobEntries()).map(({ name }) => name),
+    blobPaths: async () => (await blobEntries()).map(({ parentPath, name }) => join(parentPath, name)),
     async close() {
       await app.close();
       await issuer?.dispose();
