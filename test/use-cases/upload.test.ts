@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createClient } from '@connectrpc/connect';
+import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import {
   crc32c,
   download,
@@ -7,6 +9,7 @@ import {
   send,
   sha256,
   spec,
+  TRANSPORTS,
   upload,
   type AssetClient,
   type UploadMessage,
@@ -194,3 +197,18 @@ describe('an upload in one call', () => {
     expect((await send(client, say('', randomContent(0)))).contentType).toBe('application/octet-stream');
   });
 });
+
+it.each(['gRPC', 'Connect over HTTP/2'])(
+  'an upload that is refused in the middle over %s does not delay the stop of the service',
+  async (transport) => {
+    // Whatever stays open for ten minutes exceeds the time of this test.
+    const env = { ASSET_DRAIN_TIMEOUT: '600', ASSET_LIMIT_BODY_TIME: '600' };
+    const house = await openHouse({ env: { ...env, ASSET_UPLOAD_PART_SIZE: String(PART) } });
+    const messages = [...messagesOf(randomContent(4 * PART))];
+    messages[15]!.data!.crc32c = 1;
+    const client = createClient(AssetService, TRANSPORTS[transport]!(house.url));
+    expect(await failureOf(send(client, messages))).toMatchObject({ reason: 'CHECKSUM_MISMATCH' });
+    await house.close();
+  },
+  30_000,
+);
