@@ -205,21 +205,45 @@ export const ROOMS = [
   },
   {
     name: 'listener',
-    files: ['src/rpc/listener.ts', 'src/rpc/listener/**'],
+    files: 'src/rpc/listener/**',
     about: 'HTTP/1.1 and HTTP/2 on one port; limits of connections and time',
     imports: ['grpc'],
     packages: ['@connectrpc/*', 'node:http2'],
   },
   {
-    name: 'rpc',
-    files: 'src/rpc/**',
-    about:
-      'the only room that knows Connect: handlers, interceptors, conversion, errors, limits, the routes of signed URLs',
-    imports: [
-      ...['errors', 'audit', 'blob-store', 'file-catalog', 'files', 'policy', 'caller', 'identity'],
-      ...['legacy', 'telemetry', 'signed-url', 'system', 'grpc', 'listener'],
-    ],
+    name: 'gate',
+    files: 'src/rpc/gate/**',
+    about: 'before a message is decoded: identifies the caller, counts calls and bytes, bounds messages',
+    imports: ['errors', 'caller', 'identity', 'listener'],
     packages: ['@connectrpc/*', '@asset-service/contract', 'node:http2', 'rate-limiter-flexible'],
+  },
+  {
+    name: 'interceptors',
+    files: 'src/rpc/interceptors/**',
+    about: 'what concerns every call, one concern each: id, log line, errors, audit, limits',
+    imports: ['errors', 'audit', 'caller', 'identity', 'gate'],
+    packages: ['@connectrpc/*', '@asset-service/contract'],
+  },
+  {
+    name: 'rpc-service',
+    files: 'src/rpc/service/**',
+    about: 'the handlers of the RPC services: convert, call the use case, convert',
+    imports: ['errors', 'caller', 'file-catalog', 'files', 'system', 'telemetry', 'interceptors'],
+    packages: ['@connectrpc/*', '@asset-service/contract'],
+  },
+  {
+    name: 'signed-url-routes',
+    files: 'src/rpc/signed-urls/**',
+    about: 'serves the signed URLs of the filesystem store: GET of a blob, PUT of a part',
+    imports: ['errors', 'blob-store', 'signed-url', 'files', 'gate', 'listener'],
+  },
+  {
+    name: 'rpc',
+    files: 'src/rpc/*',
+    about:
+      'connects the rooms of `src/rpc`, the only ones that know Connect; the client of the health service',
+    imports: [...['files', 'telemetry', 'grpc', 'listener', 'gate', 'interceptors', 'rpc-service']],
+    packages: ['@connectrpc/*', '@asset-service/contract'],
   },
   {
     name: 'core',

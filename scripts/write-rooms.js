@@ -20,7 +20,9 @@ const table = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.j
 
 const page = readFileSync(path, 'utf8');
 const [from, to] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
-const text = `${page.slice(0, from)}\n\n${table}\n\n${page.slice(to)}`;
+// Without the padding that Prettier adds, so that a change of one row changes one line.
+const unpadded = `<!-- prettier-ignore-start -->\n\n${table}\n\n<!-- prettier-ignore-end -->`;
+const text = `${page.slice(0, from)}\n\n${unpadded}\n\n${page.slice(to)}`;
 const wanted = await format(text, { ...(await resolveConfig(path)), filepath: path });
 if (!process.argv.includes('--check')) writeFileSync(path, wanted);
 else if (page !== wanted) {

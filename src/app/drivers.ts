@@ -6,11 +6,11 @@ import type { Config } from '../config/config.ts';
 import type { FilesContext } from '../files/context.ts';
 import type { Authenticator } from '../identity/authenticator.ts';
 import { NO_IDENTITY } from '../identity/none.ts';
-import { CallLimits } from '../rpc/call-limits.ts';
+import { CallLimits } from '../rpc/gate/call-limits.ts';
 import { makePrivateDir } from '../system/private-files.ts';
-import { InboundBudget } from '../rpc/inbound-budget.ts';
-import type { RequestHandler } from '../rpc/listener.ts';
-import type { PartBounds } from '../rpc/part-route.ts';
+import { InboundBudget } from '../rpc/gate/inbound-budget.ts';
+import type { RequestHandler } from '../rpc/listener/listener.ts';
+import type { PartBounds } from '../rpc/signed-urls/part-route.ts';
 import { SettingsError } from '../config/options/environment.ts';
 import { directoryFault } from '../errors/setup-fault.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
@@ -93,7 +93,7 @@ export async function openStore(
     import('../storage/filesystem.ts'),
     import('../storage/filesystem/signing-key.ts'),
     import('../storage/signed-url.ts'),
-    import('../rpc/blob-route.ts'),
+    import('../rpc/signed-urls/blob-route.ts'),
   ]);
   makeDataDir(settings.ASSET_DATA_DIR);
   const given = settings.ASSET_URL_SIGNING_KEY;

@@ -15,7 +15,7 @@ export interface AssetErrorOptions {
 
 /**
  * The only error that use cases and drivers throw on purpose. The message is for the caller: what is wrong and what
- * to do. `rpc/errors.ts` gives every reason its canonical code; every other error becomes INTERNAL without details.
+ * to do. `rpc/interceptors/error-mapping.ts` gives every reason its canonical code; every other error becomes INTERNAL without details.
  */
 export class AssetError extends Error {
   readonly reason: Reason;

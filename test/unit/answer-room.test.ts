@@ -3,7 +3,7 @@ import { FileSchema } from '@asset-service/contract/asset/v1/file_pb.js';
 import { describe, expect, it } from '@jest/globals';
 import type { FileRecord, JsonValue } from '../../src/catalog/file-catalog.ts';
 import { AnswerRoom, MAX_ANSWER_BYTES, recordBytes } from '../../src/files/answer-room.ts';
-import { toFile } from '../../src/rpc/convert.ts';
+import { toFile } from '../../src/rpc/service/convert.ts';
 
 const RECORD: FileRecord = {
   ...{ id: 'abcdefghijklmno', name: 'report.pdf', contentType: 'application/pdf', sizeBytes: 2 ** 52 },

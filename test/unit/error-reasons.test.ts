@@ -26,7 +26,7 @@ const MADE_WHERE_THROWN: Readonly<Record<string, string>> = {
   SCANNER_UNAVAILABLE: 'src/scanning/clamd.ts',
   SHUTTING_DOWN: 'src/files/upload/admission.ts',
   UPLOAD_FINISHED: 'src/files/upload/session-store.ts',
-  UPLOAD_NOT_FINISHED: 'src/rpc/upload-stream.ts',
+  UPLOAD_NOT_FINISHED: 'src/rpc/service/upload-stream.ts',
   UPLOAD_PARTS_MISSING: 'src/files/upload/direct.ts',
   UPLOAD_STALLED: 'src/files/upload/stall-timeout.ts',
   USAGE_UNKNOWN: 'src/files/policy/usage-policies.ts',

@@ -6,7 +6,7 @@ import {
   StartUploadRequestSchema,
   UploadRequestSchema,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import { assertFewElements } from '../../src/rpc/message-elements.ts';
+import { assertFewElements } from '../../src/rpc/gate/message-elements.ts';
 
 const { startUpload, upload, batchGetFileUrls, updateMetadata } = AssetService.method;
 const TOO_MANY = 'too many elements';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { reasonOf, toConnectError } from '../../src/rpc/errors.ts';
+import { reasonOf } from '../../src/rpc/interceptors/error-details.ts';
+import { toConnectError } from '../../src/rpc/interceptors/error-mapping.ts';
 
 describe('errors of the RPC framework', () => {
   it.each([

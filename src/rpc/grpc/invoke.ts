@@ -19,27 +19,27 @@ import {
 } from '@connectrpc/connect';
 import type { GrpcStream } from './grpc-stream.ts';
 
-/** A method that can be called here: in each direction one message or a stream, not streams in both. */
+/** A method that this room serves: any but those with streams in both directions. */
 export type GrpcMethod = Exclude<MethodImplSpec, { kind: 'bidi_streaming' }>;
 
-/** Throws if a message is not to be decoded. */
+/** Throws to refuse a message before it is decoded. */
 export type InspectMessage = (method: DescMethod, message: Uint8Array) => void;
 
 type AnyFn = Parameters<Interceptor>[0];
 type AnyResponse = UnaryResponse | StreamResponse;
 
-/** What a method answered. */
+/** The response of a method. */
 export interface Answer {
   readonly header: Headers;
   readonly trailer: Headers;
-  /** The messages in their binary form: one, or a stream of them. */
+  /** The encoded messages: one, or a stream of them. */
   readonly content: Uint8Array | AsyncIterable<Uint8Array>;
 }
 
 /**
- * Calls the implementation of a method through the interceptors, the first of which is the outermost.
+ * Calls the implementation of a method through the interceptors; the first is the outermost.
  *
- * @throws whatever they throw; ConnectError if the messages that come in are not what the method asks for
+ * @throws whatever they throw; ConnectError if the request messages do not fit the method
  */
 export async function invoke(
   spec: GrpcMethod,
@@ -50,7 +50,7 @@ export async function invoke(
 ): Promise<Answer> {
   const { input, output } = spec.method;
   const requests = new Messages(stream, input, (message) => inspect(spec.method, message));
-  // Only a unary call is shown to the interceptors as a message; the others are streams in both directions.
+  // Interceptors see the message of a unary call; every other call is for them a stream in both directions.
   const first =
     spec.kind === 'unary'
       ? { stream: false as const, method: spec.method, message: await onlyMessage(requests) }
@@ -102,7 +102,7 @@ async function callImplementation(
   }
 }
 
-/** The messages of a call, taken from its stream when they are asked for. */
+/** The messages of a call, read from its stream on demand. */
 class Messages<Desc extends DescMessage> implements AsyncIterableIterator<MessageShape<Desc>> {
   readonly #stream: GrpcStream;
   readonly #desc: Desc;
@@ -138,7 +138,7 @@ class Messages<Desc extends DescMessage> implements AsyncIterableIterator<Messag
   }
 }
 
-/** @throws ConnectError UNIMPLEMENTED if there is no message, or more than one, as gRPC wants it */
+/** @throws ConnectError UNIMPLEMENTED, as gRPC specifies, if there is no message or more than one */
 async function onlyMessage<T>(messages: AsyncIterable<T>): Promise<T> {
   const iterator = messages[Symbol.asyncIterator]();
   const first = await iterator.next();
@@ -152,7 +152,7 @@ async function* once<T>(message: T): AsyncGenerator<T> {
   yield message;
 }
 
-/** Fills in what an implementation left out of its messages. */
+/** Sets the fields that an implementation left out of its messages to their defaults. */
 async function* whole(
   output: DescMessage,
   answers: ReturnType<Extract<GrpcMethod, { kind: 'server_streaming' }>['impl']>,

@@ -1,13 +1,14 @@
-import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+import { Code, ConnectError, type ContextValues, type Interceptor } from '@connectrpc/connect';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { causeText } from '../../errors/setup-fault.ts';
-import { callKey } from '../call-context.ts';
-import { remoteAddressOf } from '../credentials.ts';
-import { codeName, isFault, reasonOf } from '../errors.ts';
-import { atEnd } from './ends.ts';
+import { callKey } from './call-context.ts';
+import { remoteAddressOf } from '../gate/credentials.ts';
+import { codeName, reasonOf } from './error-details.ts';
+import { isFault } from './error-mapping.ts';
+import { atEnd } from './call-end.ts';
 
 /** Reasons of errors of a catalog whose cause is logged. */
 const BY_CATALOG = ['CATALOG_REFUSED', 'ATTRIBUTE_INVALID', 'RELATION_TARGET_MISSING'] as const;
@@ -29,14 +30,11 @@ export function logCalls(log: Logger): Interceptor {
       canceled: () => log[level](lineOf('CANCELED'), 'call'),
       failed: (thrown) => {
         const error = ConnectError.from(thrown);
-        const reason = reasonOf(error);
-        const line = {
-          ...lineOf(codeName(error.code)),
-          ...{ reason, remote_address: remoteAddressOf(contextValues) },
-        };
+        const failure = failureFields(error, contextValues);
+        const line = { ...lineOf(failure.code), ...failure };
         const { cause } = error;
         if (isFault(error) && error.code === Code.Unavailable) {
-          outages.report(reason, cause);
+          outages.report(failure.reason, cause);
           log[level](line, 'call');
         } else if (isFault(error)) log.error({ ...line, err: cause ?? error }, 'call failed');
         // The text of a product's hook or rule is for the operators; the caller learns only that it refuses.
@@ -47,6 +45,11 @@ export function logCalls(log: Logger): Interceptor {
       },
     };
   });
+}
+
+/** Fields of the log line of a call that failed with a mapped error. */
+export function failureFields(error: ConnectError, values: ContextValues) {
+  return { code: codeName(error.code), reason: reasonOf(error), remote_address: remoteAddressOf(values) };
 }
 
 /**

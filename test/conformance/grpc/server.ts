@@ -8,8 +8,8 @@ import { create, createFileRegistry, fromBinary, toBinary } from '@bufbuild/prot
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { readFileSync } from 'node:fs';
-import { grpcHandler } from '../../../src/rpc/grpc/handler.ts';
-import { listen } from '../../../src/rpc/listener.ts';
+import { grpcHandler } from '../../../src/rpc/grpc/grpc-handler.ts';
+import { listen } from '../../../src/rpc/listener/listener.ts';
 import { conformanceRoutes } from './conformance-service.ts';
 
 interface ServerCompatRequest {

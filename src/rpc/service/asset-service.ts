@@ -2,15 +2,14 @@ import { create } from '@bufbuild/protobuf';
 import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
 import { crc32c } from '@node-rs/crc32';
 import { AssetService, FileUrlResultSchema } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import { fileUrls, getFiles } from '../files/batch.ts';
-import type { FilesContext } from '../files/context.ts';
-import { deleteFile, undeleteFile } from '../files/delete.ts';
-import { updateMetadata } from '../files/describe.ts';
-import { listFiles } from '../files/list.ts';
-import { fileUrl, getFile, openFile } from '../files/read.ts';
-import { callOf, type Call } from './call-context.ts';
-import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter } from './convert.ts';
-import { toStatus } from './status.ts';
+import { fileUrls, getFiles } from '../../files/batch.ts';
+import type { FilesContext } from '../../files/context.ts';
+import { deleteFile, undeleteFile } from '../../files/delete.ts';
+import { updateMetadata } from '../../files/describe.ts';
+import { listFiles } from '../../files/list.ts';
+import { fileUrl, getFile, openFile } from '../../files/read.ts';
+import { callOf, type Call } from '../interceptors/call-context.ts';
+import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter, toStatus } from './convert.ts';
 import { uploadHandlers } from './upload-handlers.ts';
 
 /** Serves asset.v1.AssetService with the use cases. Handlers only convert. */

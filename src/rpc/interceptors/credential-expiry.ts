@@ -1,7 +1,7 @@
 import type { Interceptor } from '@connectrpc/connect';
 import type { Caller, Expiry } from '../../identity/caller.ts';
 import { invalidCredentials } from '../../identity/refusals.ts';
-import { callKey } from '../call-context.ts';
+import { callKey } from './call-context.ts';
 
 /** Maximum delay of a timer: about 24 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

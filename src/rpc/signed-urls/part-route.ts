@@ -1,10 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isAssetError } from '../errors/asset-error.ts';
-import { withProgress } from '../files/upload/stall-timeout.ts';
-import type { BlobStore } from '../storage/blob-store.ts';
-import type { PartGrant } from '../storage/signed-url.ts';
-import { holdUnread } from './hold-unread.ts';
-import type { InboundBudget } from './inbound-budget.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
+import { withProgress } from '../../files/upload/stall-timeout.ts';
+import type { BlobStore } from '../../storage/blob-store.ts';
+import type { PartGrant } from '../../storage/signed-url.ts';
+import { holdUnread, type InboundBudget } from '../gate/inbound-budget.ts';
 
 /** Limits for parts while they are received. */
 export interface PartBounds {

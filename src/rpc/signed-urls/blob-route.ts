@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Logger } from 'pino';
 import parseRange from 'range-parser';
-import type { BlobStore } from '../storage/blob-store.ts';
-import { SIGNED_PATH, type ReadGrant, type SignedUrls } from '../storage/signed-url.ts';
-import type { RequestHandler } from './listener.ts';
+import type { BlobStore } from '../../storage/blob-store.ts';
+import { SIGNED_PATH, type ReadGrant, type SignedUrls } from '../../storage/signed-url.ts';
+import type { RequestHandler } from '../listener/listener.ts';
 import { takePart, type PartBounds } from './part-route.ts';
 
 const POLICY =

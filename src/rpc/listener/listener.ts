@@ -3,13 +3,13 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
-import { ConnectionCount, type ConnectionBounds } from './listener/connection-count.ts';
-import { boundControlFrames } from './listener/control-frames.ts';
-import type { StreamHandler } from './grpc/handler.ts';
-import { lingerIfUnread } from './listener/lingering-close.ts';
-import { handOver } from './listener/protocol-detection.ts';
-import { StreamWindows } from './listener/stream-windows.ts';
-import { limitRequest, limitStream, type TimeLimits } from './listener/time-limits.ts';
+import { ConnectionCount, type ConnectionBounds } from './connection-count.ts';
+import { boundControlFrames, closeIfVanished } from './http2-connection.ts';
+import type { StreamHandler } from '../grpc/grpc-handler.ts';
+import { lingerIfUnread } from './lingering-close.ts';
+import { handOver } from './protocol-detection.ts';
+import { StreamWindows } from './stream-windows.ts';
+import { limitRequest, limitStream, type TimeLimits } from './time-limits.ts';
 
 /** Answers an HTTP/1.1 or HTTP/2 request. */
 export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
@@ -101,11 +101,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     boundControlFrames(session);
     const { times } = options;
     if (times) session.on('stream', (stream, headers) => limitStream(stream, headers, times));
-    const stop = keepAlive(session);
-    session.once('close', () => {
-      stop();
-      sessions.delete(session);
-    });
+    closeIfVanished(session, KEEP_ALIVE_MS);
+    session.once('close', () => sessions.delete(session));
     // A caller that breaks the protocol loses its connection; that is no fault of the service.
     session.on('error', () => undefined);
   };
@@ -201,18 +198,6 @@ function askFirst(server: http2.Http2Server, handler: StreamHandler): void {
   server.on('stream', (stream, headers, flags, rawHeaders) => {
     if (!handler(stream, headers, rawHeaders)) toRequest?.call(server, stream, headers, flags, rawHeaders);
   });
-}
-
-/** Pings an HTTP/2 connection, so that one with a vanished peer is closed. */
-function keepAlive(session: http2.ServerHttp2Session): () => void {
-  let answered = true;
-  const timer = setInterval(() => {
-    if (!answered) return session.destroy();
-    answered = false;
-    session.ping(() => (answered = true));
-  }, KEEP_ALIVE_MS);
-  timer.unref();
-  return () => clearInterval(timer);
 }
 
 /** A malformed request, for example without a host, fails alone. */

@@ -27,30 +27,30 @@ export interface GrpcOptions {
   readonly routes: (router: ConnectRouter) => void;
   /** The first is the outermost. */
   readonly interceptors: readonly Interceptor[];
-  /** Greatest length of a message of a method that is read, in bytes. */
+  /** Maximum length of a request message of a method, in bytes. */
   readonly maxMessageBytes: (method: DescMethod) => number;
-  /** Is shown each message before it is decoded, and throws if it is not to be. */
+  /** Called with each message before it is decoded; throws to refuse it. */
   readonly inspect?: InspectMessage;
-  /** Is asked before anything of a call is read. */
+  /** Called before anything of a call is read. */
   readonly gate?: GrpcGate;
-  /** What a caller is told of an error that no interceptor has seen; the error itself where left out. */
+  /** Converts an error that no interceptor has seen into the caller's error; default: the same error. */
   readonly explain?: (thrown: unknown, context: HandlerContext) => unknown;
-  /** Makes the context values of a call; none where left out. */
+  /** Creates the context values of a call; default: none. */
   readonly contextValues?: (request: Pick<Http2ServerRequest, 'stream' | 'rawHeaders'>) => ContextValues;
 }
 
-/** Stands before the reading of calls. */
+/** Admits calls before they are read. */
 export interface GrpcGate {
-  /** Rejects if nothing of the call is to be read. */
+  /** Rejects if the call is refused. */
   admit(context: HandlerContext): Promise<void>;
-  /** Counts the bytes of a message that comes in; `set` throws if they are too many. */
+  /** Counts the bytes of a message while it arrives; `set` throws if they are too many. */
   hold(values: ContextValues): { set(bytes: number): void };
 }
 
 /**
- * Takes a request of HTTP/2.
+ * Takes an HTTP/2 request.
  *
- * @returns false, with nothing touched, if the request is for somebody else
+ * @returns false, without having touched the stream, if it does not serve this request
  */
 export type StreamHandler = (
   stream: ServerHttp2Stream,
@@ -59,13 +59,13 @@ export type StreamHandler = (
 ) => boolean;
 
 const CONTENT_TYPES: readonly unknown[] = ['application/grpc', 'application/grpc+proto'];
-/** A longer time than a timer can wait is none. */
+/** Maximum delay of a timer; a longer deadline is none. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Serves gRPC straight on the streams of HTTP/2, for a small part of what it costs through the request and response
- * of Node and the general pipeline of Connect. Takes what nearly all callers of gRPC send: binary messages that
- * are not compressed. Passes everything else by: other protocols, JSON, compression, streams in both directions.
+ * Serves gRPC on HTTP/2 streams directly, which takes a fraction of the CPU time that Node.js's request and response
+ * objects and Connect take. It serves what nearly all gRPC callers send: uncompressed binary messages. Not served are
+ * other protocols, JSON, compression, and streams in both directions.
  */
 export function grpcHandler(options: GrpcOptions): StreamHandler {
   const { maxMessageBytes, contextValues = createContextValues } = options;
@@ -138,7 +138,7 @@ async function serve(
   try {
     if (badTimeout !== undefined) throw badTimeout;
     await gate?.admit(context);
-    // A stream of messages is held back by its reader.
+    // The reader slows a stream of messages.
     if (gate && spec.kind !== 'client_streaming') stream.holdBy(gate.hold(request.values));
     const { header, trailer, content } = await invoke(spec, context, interceptors, stream, inspect);
     if (content instanceof Uint8Array) {
@@ -187,13 +187,13 @@ function contextOf(
   };
 }
 
-/** Ends a call with an error: in the trailers, or in the headers where there is nothing else to send. */
+/** Ends a call with an error: in the trailers, or in the headers if there is nothing else to send. */
 function fail(stream: GrpcStream, context: HandlerContext, explain: () => unknown): void {
   stream.stop();
   try {
     answerError(stream, context, explain());
   } catch {
-    // Such as a header of an implementation that HTTP/2 does not allow.
+    // For example because the implementation set a header that HTTP/2 does not allow.
     stream.break();
   }
 }
@@ -222,7 +222,7 @@ function okTrailers(trailer: Headers): OutgoingHttpHeaders {
   return { ...toNodeHeaders(trailer), 'grpc-status': '0' };
 }
 
-/** Undefined if there is a header that the web does not know. */
+/** Undefined if a header is not valid for `Headers`. */
 function toWebHeaders(from: IncomingHttpHeaders): Headers | undefined {
   const headers = new Headers();
   try {

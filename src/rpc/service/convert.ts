@@ -1,5 +1,5 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
-import { timestampFromDate, type Duration, type Timestamp } from '@bufbuild/protobuf/wkt';
+import { timestampFromDate, type Duration, type Timestamp, anyPack, type Any } from '@bufbuild/protobuf/wkt';
 import {
   Disposition,
   GetFileUrlResponseSchema,
@@ -8,9 +8,11 @@ import {
   type GetFileUrlResponse,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
-import type { FileDescription, FileFilter, FileRecord } from '../catalog/file-catalog.ts';
-import { fieldInvalid } from '../errors/fields.ts';
-import type { FileUrl, FileUrlRequest } from '../files/read.ts';
+import type { FileDescription, FileFilter, FileRecord } from '../../catalog/file-catalog.ts';
+import { fieldInvalid } from '../../errors/fields.ts';
+import type { FileUrl, FileUrlRequest } from '../../files/read.ts';
+import { StatusSchema, type Status } from '@asset-service/contract/google/rpc/status_pb.js';
+import { toConnectError } from '../interceptors/error-mapping.ts';
 
 /** The message of a record. */
 export function toFile(record: FileRecord): File {
@@ -102,4 +104,14 @@ export function toFileUrlResponse(fileUrl: FileUrl): GetFileUrlResponse {
 /** Whole seconds, rounded down: a signed URL must not outlive the requested lifetime. */
 function toSeconds(duration: Duration): number {
   return Number(duration.seconds);
+}
+
+/** The error of a call as a message, for one item of a batch. */
+export function toStatus(thrown: unknown, requestId: string): Status {
+  const error = toConnectError(thrown, requestId);
+  const details: Any[] = [];
+  for (const detail of error.details) {
+    if ('desc' in detail) details.push(anyPack(detail.desc, create(detail.desc, detail.value)));
+  }
+  return create(StatusSchema, { code: error.code, message: error.rawMessage, details });
 }

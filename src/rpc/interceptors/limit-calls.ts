@@ -3,9 +3,9 @@ import type { Interceptor, StreamResponse } from '@connectrpc/connect';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { callerIds, callerKey } from '../../identity/caller.ts';
-import { callKey } from '../call-context.ts';
-import type { CallLimits } from '../call-limits.ts';
-import { addressKey } from '../gate.ts';
+import { callKey } from './call-context.ts';
+import type { CallLimits } from '../gate/call-limits.ts';
+import { addressKey } from '../gate/gate.ts';
 
 const { upload, uploadChunk, completeUpload, downloadFile } = AssetService.method;
 /** RPCs whose cost depends on their bytes. */

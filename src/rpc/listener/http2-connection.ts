@@ -27,3 +27,15 @@ export function boundControlFrames(session: ServerHttp2Session): void {
   session.on('ping', () => count(1));
   session.on('remoteSettings', () => count(SETTINGS_COST));
 }
+
+/** Pings a connection every `intervalMs` milliseconds; ends it if its peer has not answered by the next ping. */
+export function closeIfVanished(session: ServerHttp2Session, intervalMs: number): void {
+  let answered = true;
+  const timer = setInterval(() => {
+    if (!answered) return session.destroy();
+    answered = false;
+    session.ping(() => (answered = true));
+  }, intervalMs);
+  timer.unref();
+  session.once('close', () => clearInterval(timer));
+}

@@ -2,8 +2,8 @@ import { type ContextValues, createContextKey, createContextValues } from '@conn
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Socket } from 'node:net';
-import { certificateOf } from '../identity/client-certificate.ts';
-import type { Credentials } from '../identity/authenticator.ts';
+import { certificateOf } from '../../identity/client-certificate.ts';
+import type { Credentials } from '../../identity/authenticator.ts';
 
 /** The parts of a request that identify its sender. */
 export interface Presented {

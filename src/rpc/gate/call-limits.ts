@@ -1,5 +1,5 @@
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import { rateLimited, tooManyUploads, type CallLimit } from '../errors/limits.ts';
+import { rateLimited, tooManyUploads, type CallLimit } from '../../errors/limits.ts';
 
 /** Limits of one caller; 0 for no limit. */
 export interface CallBounds {

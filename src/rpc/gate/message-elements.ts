@@ -2,19 +2,19 @@ import { ScalarType, type DescField, type DescMessage, type DescMethod } from '@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 
-/** Fields, list elements and map entries of one message, at any depth: more than any message of the contract needs. */
+/** Maximum number of fields, list elements and map entries of a message, at any depth; no message needs more. */
 const MAX_ELEMENTS = 20_000;
 
-/** The same where there are attributes: 64 KiB of them hold some 32,000 values, each of two fields. */
+/** The same for messages with attributes: 64 KiB of them can be some 32,000 values, each of two fields. */
 const MAX_DESCRIBED = 100_000;
 
 const { upload, startUpload, updateMetadata } = AssetService.method;
 const DESCRIBING: ReadonlySet<DescMethod> = new Set<DescMethod>([upload, startUpload, updateMetadata]);
 
-/** How deep messages are looked into; a decoder refuses deeper ones. */
+/** Maximum depth of the scan; a decoder refuses deeper messages. */
 const MAX_DEPTH = 100;
 
-/** How the bytes of a field are read. As a decoder does, whatever wire type the sender gave it. */
+/** How the bytes of a field are read: as the decoder does it, whatever the wire type. */
 type Reading =
   | { readonly kind: 'bytes'; readonly message?: DescMessage | undefined; readonly entryOf?: DescField }
   | { readonly kind: 'varint' | 'fixed32' | 'fixed64'; readonly mayBePacked: boolean };
@@ -22,8 +22,8 @@ type Reading =
 const readings = new WeakMap<DescMessage, ReadonlyMap<number, Reading>>();
 
 /**
- * Refuses a message that would take long to decode, and much memory, for its many small elements. Looks at each element once and
- * creates none, so it stops early where a decoder would go on. What is no message at all is left to the decoder.
+ * Refuses a message with so many small elements that it would take long to decode and much memory. Visits each
+ * element once, allocates nothing, and stops at the limit. Bytes that are no message are left to the decoder.
  *
  * @param bytes - a whole message
  * @throws ConnectError INVALID_ARGUMENT if it has too many elements
@@ -34,7 +34,7 @@ export function assertFewElements(
   format: 'binary' | 'json' = 'binary',
 ): void {
   const budget = new Budget(DESCRIBING.has(method) ? MAX_DESCRIBED : MAX_ELEMENTS);
-  // Every element takes a byte or more.
+  // Every element takes at least one byte.
   if (bytes.length <= budget.left) return;
   if (format === 'json') scanJson(bytes, budget);
   else new Scan(bytes, budget).message(method.input, 0, bytes.length, 0);
@@ -62,7 +62,7 @@ function scanJson(bytes: Uint8Array, budget: Budget): void {
     const byte = text[at]!;
     if (byte === COMMA || byte === BRACE || byte === BRACKET) budget.take(1);
     if (byte !== QUOTE) continue;
-    // To the end of the text, past quotes behind an odd number of backslashes.
+    // Skips the string; a quote after an odd number of backslashes does not end it.
     for (;;) {
       at = text.indexOf(QUOTE, at + 1);
       if (at < 0) return;
@@ -116,7 +116,7 @@ class Scan {
   #skip(kind: Reading['kind'] | undefined, wireType: number): void {
     if (kind === 'fixed64' || (kind === undefined && wireType === 1)) this.#at += 8;
     else if (kind === 'fixed32' || (kind === undefined && wireType === 5)) this.#at += 4;
-    // The tags of a group stand alone.
+    // The tags of a group have no content.
     else if (kind === 'varint' || wireType === 0) this.#varint();
   }
 

@@ -7,14 +7,14 @@ import { maxMessageBytes } from './message-limits.ts';
 
 const PREFIX_BYTES = 5;
 
-/** Messages up to this size hold too little to take long. */
+/** Messages up to this size, in bytes, are decoded quickly whatever they contain. */
 const SMALL_BYTES = 16 * 1024;
 
 const COMPRESSIONS = new Map([compressionGzip, compressionBrotli].map((one) => [one.name, one]));
 
-/** Has the handlers of a router look at messages before they decode them: Connect has no place for that. */
+/** Makes the handlers of a router check messages before they decode them; Connect has no option for that. */
 export function scanMessages(router: ConnectRouter): void {
-  // The router keeps this very array.
+  // The router uses this array, so that replacing its elements is enough.
   const { handlers } = router;
   for (const [at, handler] of handlers.entries()) {
     const { method } = handler;
@@ -27,7 +27,7 @@ export function scanMessages(router: ConnectRouter): void {
   }
 }
 
-/** The same request, whose messages are looked at, and inflated for it, as they are read. */
+/** The same request; its messages are decompressed and checked when they are read. */
 function scanned(request: UniversalServerRequest, method: DescMethod): UniversalServerRequest {
   const { body, header } = request;
   if (typeof body !== 'object' || body === null || !(Symbol.asyncIterator in body)) return request;
@@ -38,7 +38,7 @@ function scanned(request: UniversalServerRequest, method: DescMethod): Universal
     return { ...request, body: envelopes(body, { ...message, encoding: encoding ?? 'identity' }) };
   }
   const encoding = header.get('content-encoding') ?? 'identity';
-  // What nobody knows is refused by the handler.
+  // The handler refuses an unknown encoding.
   if (encoding !== 'identity' && !COMPRESSIONS.has(encoding)) return request;
   const plain = new Headers(header);
   plain.delete('content-encoding');
@@ -51,27 +51,27 @@ interface Message {
   readonly encoding: string;
 }
 
-/** A message as it is decoded: inflated, and with few elements. */
+/** A message, decompressed. Throws if it has too many elements. */
 async function checked(bytes: Uint8Array, { method, isJson, encoding }: Message): Promise<Uint8Array> {
   const plain = (await COMPRESSIONS.get(encoding)?.decompress(bytes, maxMessageBytes(method))) ?? bytes;
   assertFewElements(method, plain, isJson ? 'json' : 'binary');
   return plain;
 }
 
-/** Of Connect's unary calls the body is the message. */
+/** A unary call of Connect: the body is the message. */
 async function* whole(body: AsyncIterable<Uint8Array>, message: Message): AsyncGenerator<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let length = 0;
   for await (const piece of body) {
     pieces.push(piece);
     length += piece.length;
-    // The handler refuses it by its length.
+    // The handler refuses it because of its length.
     if (length > maxMessageBytes(message.method)) return yield* handOver(pieces, body);
   }
   yield checked(Buffer.concat(pieces), message);
 }
 
-/** The messages of all other calls stand in envelopes. */
+/** All other calls: each message is in an envelope. */
 async function* envelopes(body: AsyncIterable<Uint8Array>, message: Message): AsyncGenerator<Uint8Array> {
   const maxBytes = PREFIX_BYTES + maxMessageBytes(message.method);
   let pieces: Uint8Array[] = [];
@@ -84,7 +84,7 @@ async function* envelopes(body: AsyncIterable<Uint8Array>, message: Message): As
       const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
       pieces = [bytes];
       wanted = envelopeBytes(bytes);
-      // The handler refuses it by its length.
+      // The handler refuses it because of its length.
       if (wanted > maxBytes) return yield* handOver(pieces, body);
       if (length < wanted) break;
       yield* envelope(bytes.subarray(0, wanted), message);
@@ -99,7 +99,7 @@ async function* envelopes(body: AsyncIterable<Uint8Array>, message: Message): As
 async function* envelope(bytes: Uint8Array, message: Message): AsyncGenerator<Uint8Array> {
   const [flags] = bytes;
   const isCompressed = flags === 1;
-  // Ends of streams, and what nobody knows, are the handler's.
+  // The handler processes ends of streams and unknown flags.
   if ((flags !== 0 && !isCompressed) || (isCompressed && !COMPRESSIONS.has(message.encoding))) {
     yield bytes;
     return;
@@ -124,7 +124,7 @@ async function* handOver(
   for await (const piece of rest) yield piece;
 }
 
-/** Length of the envelope that begins here, with its prefix. */
+/** Length of the envelope at the start of `bytes`, with its prefix. */
 function envelopeBytes(bytes: Uint8Array): number {
   return PREFIX_BYTES + new DataView(bytes.buffer, bytes.byteOffset).getUint32(1);
 }

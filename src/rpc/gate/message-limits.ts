@@ -1,9 +1,11 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import { MAX_MESSAGE_BYTES } from './errors.ts';
 
 const KIBIBYTE = 1024;
+
+/** Maximum size of a request message, in bytes. A piece of a file has at most 2 MiB; other messages are smaller. */
+export const MAX_MESSAGE_BYTES = 4096 * KIBIBYTE;
 
 /** Enough for every message that holds ids, an etag, a filter or a page token. */
 const SMALL_BYTES = 16 * KIBIBYTE;
@@ -25,8 +27,8 @@ const LONGER: ReadonlyMap<DescMethod, number> = new Map<DescMethod, number>([
 ]);
 
 /**
- * Greatest length of a message of an RPC, in bytes, uncompressed. Each has its own: a message is held while it comes in and
- * costs time to decode, so one that can only be refused is not read.
+ * Maximum length of an uncompressed message of an RPC, in bytes. Each RPC has its own limit, because a message takes
+ * memory while it arrives and time to decode: one that can only be refused is not read.
  */
 export function maxMessageBytes(method: DescMethod): number {
   return LONGER.get(method) ?? SMALL_BYTES;
@@ -35,7 +37,7 @@ export function maxMessageBytes(method: DescMethod): number {
 /**
  * A router that registers each RPC with its own options.
  *
- * @param optionsOf - such as `readMaxBytes`
+ * @param optionsOf - options for Connect, such as `readMaxBytes`
  */
 export function withOptions(router: ConnectRouter, optionsOf: (method: DescMethod) => object): ConnectRouter {
   const limited: ConnectRouter = {

@@ -2,17 +2,17 @@ import { createContextKey, type ContextValues, type HandlerContext } from '@conn
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contract/grpc/reflection/v1alpha/reflection_pb.js';
-import { isAssetError } from '../errors/asset-error.ts';
-import { permissionDenied } from '../errors/callers.ts';
-import { ANONYMOUS, callerIds, callerKey, type Caller, type Principal } from '../identity/caller.ts';
-import type { Authenticator, Credentials } from '../identity/authenticator.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
+import { permissionDenied, WRONG_HOST } from '../../errors/callers.ts';
+import { ANONYMOUS, callerIds, callerKey, type Caller, type Principal } from '../../identity/caller.ts';
+import type { Authenticator, Credentials } from '../../identity/authenticator.ts';
 import type { CallLimits } from './call-limits.ts';
 import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';
-import { claimedSubject } from '../identity/end-user.ts';
-import { isForAllowedHost, type AllowedHosts } from './host-check.ts';
+import { claimedSubject } from '../../identity/end-user.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
-import { networkOf } from './listener/connection-count.ts';
+import { networkOf } from '../listener/connection-count.ts';
 import { maxMessageBytes } from './message-limits.ts';
+import type { RequestHandler } from '../listener/listener.ts';
 
 /**
  * RPC services without authentication: health probes have no identity, and reflection returns the published
@@ -145,4 +145,33 @@ function told(caller: Caller | undefined): Caller | undefined {
 
 function principalKey({ id, isService }: Principal): string {
   return `${isService ? 'service' : 'person'} ${JSON.stringify(id)}`;
+}
+
+/** True for a host name, without port, under which the service may be called. */
+type AllowedHosts = (name: string) => boolean;
+
+const AUTHORITY = /^(\[[^\]]*\]|[^:]+)(?::\d*)?$/;
+
+/**
+ * True if a request is for an allowed name: checks every `host` and `:authority`, of which there must be at least
+ * one.
+ */
+function isForAllowedHost(isAllowed: AllowedHosts, rawHeaders: readonly string[]): boolean {
+  let found = false;
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (!/^(host|:authority)$/i.test(rawHeaders[i]!)) continue;
+    const name = AUTHORITY.exec(rawHeaders[i + 1]!)?.[1];
+    if (name === undefined || !isAllowed(name)) return false;
+    found = true;
+  }
+  return found;
+}
+
+/** Answers 403 to requests for other names; `handler` answers the others. */
+export function onAllowedHosts(isAllowed: AllowedHosts, handler: RequestHandler): RequestHandler {
+  return (request, response) => {
+    if (isForAllowedHost(isAllowed, request.rawHeaders)) return handler(request, response);
+    response.writeHead(403, { 'content-type': 'text/plain' });
+    response.end(`${WRONG_HOST}\n`);
+  };
 }

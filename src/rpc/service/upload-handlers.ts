@@ -3,20 +3,19 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { UploadTransport, type AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
-import { auditedCaller } from '../identity/caller.ts';
-import type { FilesContext } from '../files/context.ts';
-import type { Receipt } from '../files/upload/receipt.ts';
-import type { UploadProgress } from '../files/upload/append.ts';
-import { cancelUpload, completeUpload, getUpload, resumeUpload } from '../files/upload/calls.ts';
-import { signUploadParts } from '../files/upload/direct.ts';
-import { loadSessionToWrite } from '../files/upload/session-store.ts';
-import { startUpload } from '../files/upload/start.ts';
-import { withStallTimeout } from '../files/upload/stall-timeout.ts';
-import { uploadFile } from '../files/upload/upload-file.ts';
-import { callOf, type Call } from './call-context.ts';
+import { auditedCaller } from '../../identity/caller.ts';
+import type { FilesContext } from '../../files/context.ts';
+import type { Receipt } from '../../files/upload/receipt.ts';
+import type { UploadProgress } from '../../files/upload/append.ts';
+import { cancelUpload, completeUpload, getUpload, resumeUpload } from '../../files/upload/calls.ts';
+import { signUploadParts } from '../../files/upload/direct.ts';
+import { loadSessionToWrite } from '../../files/upload/session-store.ts';
+import { startUpload } from '../../files/upload/start.ts';
+import { withStallTimeout } from '../../files/upload/stall-timeout.ts';
+import { uploadFile } from '../../files/upload/upload-file.ts';
+import { callOf, type Call } from '../interceptors/call-context.ts';
 import { toFile } from './convert.ts';
-import { smallPiecesPacer } from './small-pieces.ts';
-import { checkedChunk, openUpload, toExpected, toNewUpload } from './upload-stream.ts';
+import { smallPiecesPacer, checkedChunk, openUpload, toExpected, toNewUpload } from './upload-stream.ts';
 
 type UploadRpc =
   | 'upload'
@@ -27,7 +26,7 @@ type UploadRpc =
   | 'completeUpload'
   | 'cancelUpload';
 
-/** The RPCs that bring bytes. */
+/** Implements the RPCs that upload. */
 export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof AssetService>, UploadRpc> {
   const paced = smallPiecesPacer();
   return {
@@ -126,7 +125,7 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
   };
 }
 
-/** Takes down that an upload is answered with its file: only now has it an id that others know. */
+/** Records in the audit log that an upload is answered with its file. */
 function acknowledged({ audit }: FilesContext, call: Call, receipt: Receipt): Receipt {
   const { file } = receipt;
   call.note({ file_id: file.id, bytes: file.sizeBytes });
@@ -145,7 +144,7 @@ function toWriteStatus(call: Call, uploadId: string, progress: UploadProgress<Re
   return { case: 'file' as const, value: toReceipt(progress) };
 }
 
-/** The message of a file for whoever uploaded it: the id alone of one that its caller may not read. */
+/** The message of a file for its uploader; only the id if the caller may not read the file. */
 function toReceipt({ file, isReadable }: Receipt): File {
   return isReadable ? toFile(file) : create(FileSchema, { id: file.id });
 }

@@ -8,26 +8,26 @@ import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import type { Logger } from 'pino';
 import type { FilesContext } from '../files/context.ts';
 import type { HealthMonitor } from '../telemetry/health-monitor.ts';
-import { assetServiceRoutes } from './asset-service.ts';
-import { presentedBy } from './credentials.ts';
-import { Gate, type GateOptions } from './gate.ts';
-import { grpcHandler } from './grpc/handler.ts';
-import { healthRoutes } from './health.ts';
-import { onAllowedHosts } from './host-check.ts';
+import { assetServiceRoutes } from './service/asset-service.ts';
+import { presentedBy } from './gate/credentials.ts';
+import { Gate, type GateOptions, onAllowedHosts } from './gate/gate.ts';
+import { grpcHandler } from './grpc/grpc-handler.ts';
+import { healthRoutes } from './service/health-service.ts';
 import { auditRefusals } from './interceptors/audit-refusals.ts';
-import { giveCallId } from './interceptors/call-id.ts';
+import { giveCallId, identify } from './interceptors/call-context.ts';
 import { logCalls } from './interceptors/call-log.ts';
-import { endWithCredential } from './interceptors/credential-end.ts';
+import { endWithCredential } from './interceptors/credential-expiry.ts';
 import { mapErrors } from './interceptors/error-mapping.ts';
-import { identify } from './interceptors/identity.ts';
-import { limitCalls } from './interceptors/limits.ts';
+import { limitCalls } from './interceptors/limit-calls.ts';
 import { boundLists } from './interceptors/list-bounds.ts';
-import type { Handlers, RequestHandler } from './listener.ts';
-import { assertFewElements } from './message-elements.ts';
-import { maxMessageBytes, withOptions } from './message-limits.ts';
-import { scanMessages } from './message-scan.ts';
-import { reflectionRoutes } from './reflection.ts';
-import { UnseenCalls } from './unseen-calls.ts';
+import type { Handlers, RequestHandler } from './listener/listener.ts';
+import { assertFewElements } from './gate/message-elements.ts';
+import { maxMessageBytes, withOptions } from './gate/message-limits.ts';
+import { scanMessages } from './gate/message-scan.ts';
+import { reflectionRoutes } from './service/reflection-service.ts';
+import { UnseenCalls } from './interceptors/unseen-calls.ts';
+import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
+import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contract/grpc/reflection/v1alpha/reflection_pb.js';
 
 /** Full names of the RPC services that need the store and the catalog. */
 export const RPC_SERVICES = [AssetService.typeName];
@@ -85,4 +85,17 @@ export function rpcHandlers(
       ...(fallback && { fallback: allowedHosts ? onAllowedHosts(allowedHosts, fallback) : fallback }),
     }),
   };
+}
+
+const PATHS: ReadonlySet<string> = new Set(
+  [AssetService, ServerReflection, ServerReflectionAlpha].flatMap((service) =>
+    service.methods
+      .filter(({ methodKind }) => methodKind === 'client_streaming' || methodKind === 'bidi_streaming')
+      .map(({ name }) => `/${service.typeName}/${name}`),
+  ),
+);
+
+/** True for a request with a streamed body: client-streaming RPCs, and a PUT of a part. */
+export function isStreamingCall(method: string | undefined, path: string | undefined): boolean {
+  return method === 'PUT' || PATHS.has(path ?? '');
 }

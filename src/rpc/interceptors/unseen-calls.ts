@@ -1,12 +1,12 @@
 import { base64Decode } from '@bufbuild/protobuf/wire';
 import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
-import type { AuditLog } from '../audit/audit-log.ts';
-import { auditRefusal } from './interceptors/audit-refusals.ts';
-import { callOf, requestIdOf } from './call-context.ts';
-import { knownKey, type Gate } from './gate.ts';
-import { remoteAddressOf } from './credentials.ts';
-import { codeName, reasonOf, toConnectError } from './errors.ts';
+import type { AuditLog } from '../../audit/audit-log.ts';
+import { auditRefusal } from './audit-refusals.ts';
+import { callerFields, callOf, requestIdOf } from './call-context.ts';
+import { failureFields } from './call-log.ts';
+import { knownKey, type Gate } from '../gate/gate.ts';
+import { toConnectError, withChallenge } from './error-mapping.ts';
 
 /** Codes of calls whose sender is unknown or does not follow the contract. */
 const REFUSALS: ReadonlySet<Code> = new Set([Code.Unauthenticated, Code.InvalidArgument]);
@@ -42,27 +42,15 @@ export class UnseenCalls {
     if (thrown instanceof ConnectError && thrown.details.length > 0) return thrown;
     const requestId = requestIdOf(context.requestHeader);
     const { log, audit, gate, challenge } = this.#options;
-    const error = toConnectError(thrown, requestId);
+    const error = withChallenge(toConnectError(thrown, requestId), challenge);
     error.metadata.set('x-request-id', requestId);
-    if (error.code === Code.Unauthenticated && challenge) error.metadata.set('www-authenticate', challenge);
     const known = context.values.get(knownKey);
     const call = { ...callOf(context), requestId, ...(known && { caller: { ...known, requestId } }) };
     auditRefusal(audit, context.method.name, call, thrown);
     if (REFUSALS.has(error.code)) gate.countRefusal(context.values);
-    log.info(
-      {
-        ...{
-          rpc: context.method.name,
-          code: codeName(error.code),
-          reason: reasonOf(error),
-          request_id: requestId,
-          ...(known && { principal: known.principal.id }),
-          ...(known?.endUser && { end_user: known.endUser.id }),
-        },
-        remote_address: remoteAddressOf(context.values),
-      },
-      'call',
-    );
+    const who = known && callerFields(known);
+    const failure = failureFields(error, context.values);
+    log.info({ rpc: context.method.name, ...failure, request_id: requestId, ...who }, 'call');
     return error;
   }
 

@@ -4,7 +4,7 @@ import {
   HealthCheckResponse_ServingStatus as Status,
 } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { HealthMonitor } from '../telemetry/health-monitor.ts';
+import type { HealthMonitor } from '../../telemetry/health-monitor.ts';
 
 /**
  * Serves grpc.health.v1.Health: the whole process under the empty name, the AssetService under its full name, and

@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto';
+import { ConnectError, createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
+import { ANONYMOUS, type Caller } from '../../identity/caller.ts';
+import { atEnd } from './call-end.ts';
+import { admittedKey } from '../gate/gate.ts';
+
+/** What is known about the current call. */
+export interface Call {
+  /** Id of this call in the log; returned as the header `x-request-id`. */
+  readonly requestId: string;
+  readonly caller: Caller;
+  /** Further fields of the call's log line. */
+  readonly fields: Readonly<Record<string, string | number>>;
+  /** Adds to {@link fields}: ids and counts, never content. */
+  note(fields: Readonly<Record<string, string | number>>): void;
+}
+
+/** Context key with which interceptors pass the {@link Call} to handlers. */
+export const callKey = createContextKey<Call>(
+  { requestId: '', caller: ANONYMOUS, fields: {}, note: () => undefined },
+  { description: 'the call in hand' },
+);
+
+/** The call of a handler. */
+export function callOf(context: Pick<HandlerContext, 'values'>): Call {
+  return context.values.get(callKey);
+}
+
+/** Request ids of callers that cannot break a log line or a header. */
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/** Id of the call: the caller's, or a new one. */
+export function requestIdOf(header: Headers): string {
+  const sent = header.get('x-request-id') ?? '';
+  return REQUEST_ID.test(sent) ? sent : randomUUID();
+}
+
+/** Gives each call its id, and returns it to the caller in the header `x-request-id`, also with errors. */
+export function giveCallId(): Interceptor {
+  const onErrors = atEnd(({ contextValues }) => ({
+    failed: (thrown) => {
+      if (thrown instanceof ConnectError)
+        thrown.metadata.set('x-request-id', contextValues.get(callKey).requestId);
+      return thrown;
+    },
+  }));
+  return (next) => {
+    const inner = onErrors(next);
+    return async (request) => {
+      const requestId = requestIdOf(request.header);
+      const fields: Record<string, string | number> = {};
+      request.contextValues.set(callKey, {
+        requestId,
+        caller: { ...ANONYMOUS, requestId },
+        fields,
+        note: (more) => void Object.assign(fields, more),
+      });
+      const response = await inner(request);
+      response.header.set('x-request-id', requestId);
+      return response;
+    };
+  };
+}
+
+/** Copies the caller, whom the gate has identified, into the {@link Call}. */
+export function identify(): Interceptor {
+  return (next) => async (request) => {
+    const { contextValues } = request;
+    const caller = contextValues.get(admittedKey);
+    if (caller === undefined) return next(request);
+    const call = contextValues.get(callKey);
+    call.note(callerFields(caller));
+    contextValues.set(callKey, { ...call, caller: { ...caller, requestId: call.requestId } });
+    return next(request);
+  };
+}
+
+/** Fields of a log line that name the caller. */
+export function callerFields({ principal, endUser }: Caller): Readonly<Record<string, string>> {
+  return { principal: principal.id, ...(endUser && { end_user: endUser.id }) };
+}
