@@ -14,6 +14,7 @@ import type {
   PurgeableFile,
   SweepCall,
 } from './file-catalog.ts';
+import { PocketBaseChanges } from './pocketbase/changes.ts';
 import { PocketBaseClient, Refusal } from './pocketbase/client.ts';
 import { PocketBaseFiles } from './pocketbase/files.ts';
 import { superuserOnly } from './pocketbase/filter.ts';
@@ -69,7 +70,7 @@ class PocketBaseCatalog implements FileCatalog {
   readonly kind = 'pocketbase';
   readonly uploads: PocketBaseUploads;
   readonly legacy: LegacyRecords;
-  readonly changes: Changes = noChanges;
+  readonly changes: Changes;
   readonly #client: PocketBaseClient;
   readonly #collection: string;
   readonly #map: FieldMap;
@@ -91,6 +92,7 @@ class PocketBaseCatalog implements FileCatalog {
     const at = { collection: this.#collection, map: this.#map, schemas: this.#schemas };
     this.#files = new PocketBaseFiles(this.#client, at);
     this.#writes = new PocketBaseWrites(this.#client, at, this.#files);
+    this.changes = new PocketBaseChanges(this.#client, this.#files, (call, work) => this.#run(call, work));
     this.legacy = new PocketBaseLegacyRecords(this.#client, this.#files, this.#writes, (call, work) =>
       this.#run(call, work),
     );
@@ -208,18 +210,6 @@ class PocketBaseCatalog implements FileCatalog {
       throw error instanceof Refusal ? refusedByRule(error) : error;
     }
   }
-}
-
-/** This catalog keeps no change log yet. */
-const noChanges: Changes = {
-  position: refuse,
-  read: refuse,
-  trim: () => Promise.resolve(0),
-  lag: () => Promise.resolve(0),
-};
-
-async function refuse(): Promise<never> {
-  throw setupRefused('The catalog in a PocketBase keeps no change log.');
 }
 
 /** @throws TypeError for invalid names, and for two fields with one name */

@@ -90,6 +90,8 @@ describe('file catalog: pocketbase with a collection that exists', () => {
         'made files.document optional: new files have no location',
         'made files.url optional: new files have no location',
         'created collection asset_revisions',
+        'created collection asset_changes',
+        'created view asset_change_log',
         'created collection asset_legacy_uses',
         'created collection asset_legacy_state',
         'enabled batch requests in the settings',
@@ -114,6 +116,8 @@ describe('file catalog: pocketbase with a collection that exists', () => {
       'asset_leftovers',
       'asset_uploads',
       'asset_revisions',
+      'asset_changes',
+      'asset_change_log',
       'asset_legacy_state',
     ]) {
       const { listRule, viewRule, createRule, updateRule, deleteRule } = await admin.collections.getOne(name);

@@ -280,7 +280,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
           ),
           expect.stringMatching('^would enable batch requests in the settings'),
           expect.stringMatching(
-            '^would raise the limit of batch requests in the settings: .* 32 .*before 5$',
+            '^would raise the limit of batch requests in the settings: .* 33 .*before 5$',
           ),
         ]),
       );
@@ -294,7 +294,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       expect(planned.map(asDone)).toEqual(did);
       expect(await catalog.planMigration()).toEqual([]);
       const { batch } = await admin.settings.getAll();
-      expect(batch).toMatchObject({ enabled: true, maxRequests: 32, timeout: 3 });
+      expect(batch).toMatchObject({ enabled: true, maxRequests: 33, timeout: 3 });
     });
   });
 

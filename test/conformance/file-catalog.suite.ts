@@ -93,12 +93,10 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => catalog,
       () => subject,
     );
-    if (kind !== 'pocketbase') {
-      changeTests(
-        () => catalog,
-        () => subject,
-      );
-    }
+    changeTests(
+      () => catalog,
+      () => subject,
+    );
     visibilityTests(
       () => catalog,
       () => subject,

@@ -3,19 +3,18 @@ import type { CreateFence } from '../file-catalog.ts';
 import { Refusal, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
 import { isBadRequest, leftOut } from './failures.ts';
 import { idFilters } from './filter.ts';
+import { logCreated } from './change-entries.ts';
 import { requireOpen } from './reservations.ts';
 import { takeSession } from './sessions.ts';
 
 /** Maximum time that others wait for a batch, in milliseconds: one that hangs must not block all. */
 const TURN_MS = 250;
 
-/**
- * Maximum number of files in one batch; more gains little. With reservations it has up to twice as many requests.
- */
+/** Maximum number of files in one batch; more gains little. */
 const MAX_FILES = 16;
 
-/** Maximum number of requests in a batch of files. */
-export const MAX_FILE_REQUESTS = 2 * MAX_FILES;
+/** Maximum number of requests in a batch of files: each may have its own reservation, and one logs them all. */
+export const MAX_FILE_REQUESTS = 2 * MAX_FILES + 1;
 
 interface Creation {
   readonly reservationId: string;
@@ -46,7 +45,7 @@ export class PocketBaseCreations {
   async create(fence: CreateFence, file: BatchRequest, signal: AbortSignal): Promise<RawRecord> {
     if ('upload' in fence) {
       const before = takeSession(idOf(file), fence.upload.revision);
-      return createdBy(await this.#client.batch([...before, file], signal), before.length);
+      return createdBy(await this.#client.batch([...before, file, logOf([file])], signal), before.length);
     }
     const { reservationId } = fence;
     return new Promise((resolve, reject) => {
@@ -77,7 +76,9 @@ export class PocketBaseCreations {
   async #send(creations: readonly Creation[]): Promise<void> {
     if (creations.length === 1) return this.#sendAlone(creations[0]!);
     const reservations = [...new Set(creations.map(({ reservationId }) => reservationId))];
-    const requests = [...reservations.map(requireOpen), ...creations.map(({ file }) => file)];
+    const files = creations.map(({ file }) => file);
+    // One record of the log for all, because each request of a batch costs about the same.
+    const requests = [...reservations.map(requireOpen), ...files, logOf(files)];
     // Shared by all waiting requests, so it must not end when one of them is cancelled.
     const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
     try {
@@ -124,11 +125,16 @@ export class PocketBaseCreations {
 
   async #sendAlone({ reservationId, file, signal, resolve, reject }: Creation): Promise<void> {
     try {
-      resolve(createdBy(await this.#client.batch([requireOpen(reservationId), file], signal), 1));
+      const requests = [requireOpen(reservationId), file, logOf([file])];
+      resolve(createdBy(await this.#client.batch(requests, signal), 1));
     } catch (error) {
       reject(error);
     }
   }
+}
+
+function logOf(files: readonly BatchRequest[]): BatchRequest {
+  return logCreated(files.map(idOf));
 }
 
 function idOf(file: BatchRequest): string {

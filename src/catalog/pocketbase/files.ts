@@ -21,7 +21,7 @@ import {
   type PageFilter,
 } from './filter.ts';
 import { assertWhole, type FilesCollection } from './kept.ts';
-import { revisionOf, toFile } from './records.ts';
+import { countOf, revisionOf, toFile } from './records.ts';
 import { timeOf } from './reservations.ts';
 import type { FieldMap, Schema } from './schema.ts';
 import type { SchemaCache } from './schema-cache.ts';
@@ -149,6 +149,11 @@ export class PocketBaseFiles {
         return { record, ...(requestKey !== '' && { requestKey }) };
       }),
     );
+  }
+
+  /** How often the service has changed a record. */
+  countOf(raw: RawRecord): number {
+    return countOf(raw, this.#map);
   }
 
   /** The file in a record. */

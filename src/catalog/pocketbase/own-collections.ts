@@ -15,6 +15,12 @@ export const LEASES = 'asset_leases';
 /** Collection for compare-and-set: of several changes one succeeds. */
 export const REVISIONS = 'asset_revisions';
 
+/** Collection of the change log: one record per batch that changed files. */
+export const CHANGES = 'asset_changes';
+
+/** View of the change log that adds `seq`, the position of a record: a number by one higher than that before it. */
+export const CHANGE_LOG = 'asset_change_log';
+
 /** Collection of use counts of old paths. */
 export const LEGACY_USES = 'asset_legacy_uses';
 
@@ -30,6 +36,12 @@ const idField = {
 /** PocketBase checks ids case-insensitively; without this index it would read the whole collection. */
 const byAnyCase = (name: string) => `create index idx_${name}_id on ${name} (id collate nocase)`;
 
+/**
+ * An id that PocketBase makes. It has no capital letters, so that PocketBase does not look for one that differs in
+ * case alone.
+ */
+const madeIdField = { ...idField, pattern: '^[a-z0-9]+$' };
+
 /** Room for a state of 1 MiB with all its characters escaped. */
 const MAX_STATE_BYTES = 8 * 2 ** 20;
 
@@ -38,6 +50,8 @@ export interface Helper {
   readonly name: string;
   readonly fields: readonly CollectionField[];
   readonly indexes: readonly string[];
+  /** Only of a view, whose fields follow from it. */
+  readonly viewQuery?: string;
 }
 
 /** The collections that the catalog needs besides that of the files. */
@@ -90,6 +104,29 @@ export const HELPERS: readonly Helper[] = [
     indexes: [`create unique index idx_${LEASES}_name on ${LEASES} (name)`],
   },
   { name: REVISIONS, fields: [idField], indexes: [byAnyCase(REVISIONS)] },
+  {
+    name: CHANGES,
+    fields: [
+      madeIdField,
+      // See `LogEntry`.
+      { name: 'entries', type: 'json' },
+      // `<file>-<count>`: the state of the file that an update or purge replaced.
+      { name: 'follows', type: 'text', max: 160 },
+      // The record in that state.
+      { name: 'before', type: 'json', maxSize: MAX_STATE_BYTES },
+      { name: 'created', type: 'autodate', onCreate: true },
+    ],
+    indexes: [
+      `create index idx_${CHANGES} on ${CHANGES} (created)`,
+      `create index idx_${CHANGES}_follows on ${CHANGES} (follows) where follows is not ''`,
+    ],
+  },
+  {
+    name: CHANGE_LOG,
+    fields: ['id', 'seq', 'entries', 'before', 'created'].map((name) => ({ name, type: 'view' })),
+    indexes: [],
+    viewQuery: `select id, rowid as seq, entries, before, created from ${CHANGES}`,
+  },
   {
     name: LEGACY_USES,
     fields: [

@@ -54,9 +54,9 @@ export function setupMistakes(
 ): readonly Mistake[] {
   const files = collectionOf(collections, setup.collection);
   const found = collectionMistakes(collections, setup);
-  const foreign = HELPERS.flatMap(({ name }) => {
-    const collection = collectionOf(collections, name);
-    return !collection || isOurs(collection) ? [] : [foreignHelper(name)];
+  const foreign = HELPERS.flatMap((helper) => {
+    const collection = collectionOf(collections, helper.name);
+    return !collection || isOurs(collection, helper) ? [] : [foreignHelper(helper.name)];
   });
   const renamed = renamedMistakes(collections, setup);
   if (!files || found.length > 0) return [...found, ...renamed, ...foreign];
@@ -113,6 +113,12 @@ function relaxed({ fields }: Pick<Collection, 'fields'>, setup: PocketBaseSetup)
 }
 
 function planHelper(found: Collection | undefined, helper: Helper): Part {
+  const { viewQuery } = helper;
+  if (viewQuery !== undefined) {
+    const { name } = helper;
+    const step = { verb: 'create', what: `view ${name}`, detail: `${viewQuery}; ${SUPERUSERS}` } as const;
+    return { steps: found ? [] : [step], body: { name, type: 'view', viewQuery } };
+  }
   const present = new Set(found?.indexes.map(indexName));
   const indexes = helper.indexes.filter((index) => !present.has(indexName(index)));
   const fields = helper.fields.filter(({ name }) => !found?.fields.some((one) => one.name === name));
@@ -163,8 +169,12 @@ function planBatch(batch: PocketBaseState['batch']): Part {
   };
 }
 
-/** Recognises the service's collections by their ids, which are longer than PocketBase's. */
-function isOurs({ type, fields }: Collection): boolean {
+/** Recognises the service's collections by their ids, which are longer than PocketBase's, and its view by its fields. */
+function isOurs({ type, fields }: Collection, helper: Helper): boolean {
+  if (helper.viewQuery !== undefined) {
+    const names = new Set(fields.map(({ name }) => name));
+    return type === 'view' && helper.fields.every(({ name }) => names.has(name));
+  }
   return type === 'base' && fields.some(({ name, max }) => name === 'id' && max === 128);
 }
 

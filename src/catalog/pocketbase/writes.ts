@@ -5,12 +5,13 @@ import { uploadExpired } from '../../errors/uploads.ts';
 import type { CreateFence, FileCatalog, FileChange, FileRecord, NewFileRecord } from '../file-catalog.ts';
 import type { MovedBytes } from '../legacy-records.ts';
 import type { BatchRequest, PocketBaseClient, RawRecord } from './client.ts';
+import { logPurged, logUpdated } from './change-entries.ts';
 import { PocketBaseCreations } from './creations.ts';
 import { isBadRequest, Refusal } from './failures.ts';
 import type { PocketBaseFiles } from './files.ts';
 import { setupError } from './fillable.ts';
 import { assertKept, assertTaken, type FilesCollection, type Sent } from './kept.ts';
-import { countOf, revisionOf, toBody, withoutGenerated } from './records.ts';
+import { countOf, parseTime, revisionOf, toBody, withoutGenerated } from './records.ts';
 import { isTaken, toAssetError } from './refusals.ts';
 import { replaceFile } from './reservations.ts';
 import { compareAndSet } from './revisions.ts';
@@ -67,7 +68,8 @@ export class PocketBaseWrites {
     } catch (error) {
       // Without the session nothing else would refer to the blob.
       const remove = replaceFile(collection, record.id).slice(0, 'upload' in options ? 2 : 1);
-      await this.#undo(error, () => this.#client.batch(remove, signal));
+      const log = logPurged(raw, countOf(raw, map));
+      await this.#undo(error, () => this.#client.batch([...remove, log], signal));
       throw error;
     }
     return { status: 'created', record: await this.#files.toFile(raw, signal) };
@@ -114,13 +116,15 @@ export class PocketBaseWrites {
     const sent: Sent = { body: { ...body, ...more, [map.revision]: count + 1 }, isNew: false, schema };
     assertTaken(sent, before, this.#at);
     const patch = { method: 'PATCH', collection, id } as const;
-    const [raw] = await this.#change(id, count, [{ ...patch, body: sent.body }], sent, signal);
+    const write = { change: [{ ...patch, body: sent.body }], log: this.#logOf(before, change) };
+    const [raw] = await this.#change(id, count, write, sent, signal);
     if (!raw) throw concurrentChange(id);
     try {
       assertKept(sent, raw, this.#at);
     } catch (error) {
       const old = { ...valuesOf(before, sent), [map.revision]: count + 2 };
-      const requests = { change: [{ ...patch, body: old }], removesFile: false };
+      const log = this.#logOf(raw, { deleteTime: parseTime(before[map.deleteTime]) ?? null });
+      const requests = { change: [{ ...patch, body: old }], log, removesFile: false };
       await this.#undo(error, () => compareAndSet(this.#client, id, count + 1, requests, signal));
       throw error;
     }
@@ -132,9 +136,10 @@ export class PocketBaseWrites {
     const { collection, map } = this.#at;
     const raw = await this.#files.read(id, signal);
     if (!raw || revisionOf(raw, map) !== revision) return false;
-    const requests = replaceFile(collection, id);
+    const count = countOf(raw, map);
+    const write = { change: replaceFile(collection, id), log: logPurged(raw, count) };
     try {
-      return (await this.#change(id, countOf(raw, map), requests, undefined, signal)).length > 0;
+      return (await this.#change(id, count, write, undefined, signal)).length > 0;
     } catch (error) {
       if (isAssetError(error, 'FILE_NOT_FOUND')) return false;
       throw error;
@@ -150,13 +155,13 @@ export class PocketBaseWrites {
   async #change(
     id: string,
     count: number,
-    change: readonly BatchRequest[],
+    write: { readonly change: readonly BatchRequest[]; readonly log: BatchRequest },
     sent: Sent | undefined,
     signal: AbortSignal,
   ): Promise<readonly RawRecord[]> {
     const { map, schemas } = this.#at;
     try {
-      const requests = { change, removesFile: sent === undefined };
+      const requests = { ...write, removesFile: sent === undefined };
       const result = await compareAndSet(this.#client, id, count, requests, signal);
       return result.won ? result.records : [];
     } catch (error) {
@@ -170,6 +175,15 @@ export class PocketBaseWrites {
       if (error.status === 404 && !(await this.#files.read(id, signal))) throw fileNotFound(id);
       throw toAssetError(error, map, sent?.schema ?? (await schemas.get([], signal)));
     }
+  }
+
+  /** The request for the log of a change of `before`. */
+  #logOf(before: RawRecord, { deleteTime }: Pick<FileChange, 'deleteTime'>): BatchRequest {
+    const { map } = this.#at;
+    const wasDeleted = parseTime(before[map.deleteTime]) !== undefined;
+    const isDeleted = deleteTime === undefined ? wasDeleted : deleteTime !== null;
+    const type = wasDeleted === isDeleted ? 'updated' : isDeleted ? 'deleted' : 'undeleted';
+    return logUpdated(before, countOf(before, map), type);
   }
 
   /** Undoes a write, or throws CATALOG_UNAVAILABLE, because then it is unknown whether the write stays. */
