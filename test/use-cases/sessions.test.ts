@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { UploadTransport } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { AssetService, UploadTransport } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32c, download, randomContent, sha256, type AssetClient } from '../e2e/support/calls.ts';
 import { failureOf } from '../e2e/support/failures.ts';
@@ -19,8 +21,8 @@ describe('an upload over several calls', () => {
 
   afterAll(() => house?.close());
 
-  async function start(sizeBytes?: number, requestId = '', file = {}) {
-    const uploadSpec = { file, requestId, ...(sizeBytes !== undefined && { sizeBytes: BigInt(sizeBytes) }) };
+  async function start(sizeBytes?: number, file = {}) {
+    const uploadSpec = { file, ...(sizeBytes !== undefined && { sizeBytes: BigInt(sizeBytes) }) };
     return (await client.startUpload({ uploadSpec })).uploadId;
   }
 
@@ -38,7 +40,7 @@ describe('an upload over several calls', () => {
 
   it('takes chunks and streams in turn, over the borders of parts, and becomes one file', async () => {
     const content = randomContent(17 * MiB + 77);
-    const uploadId = await start(content.length, '', { name: 'turns.bin' });
+    const uploadId = await start(content.length, { name: 'turns.bin' });
     await client.uploadChunk({ uploadId, data: { content: bytes(content.subarray(0, 1)) } });
     await client.upload(messages(uploadId, content, 1, 9 * MiB, false));
     const piece = bytes(content.subarray(9 * MiB, 10 * MiB));
@@ -93,6 +95,60 @@ describe('an upload over several calls', () => {
     });
   });
 
+  it('answers a finished upload with its file, whatever is sent', async () => {
+    const content = randomContent(1000);
+    const uploadId = await start();
+    await client.uploadChunk({ uploadId, data: { content: bytes(content) }, finishWrite: true });
+    const answers = [
+      await client.uploadChunk({ uploadId, writeOffset: 5n, data: { content: bytes(content) } }),
+      await client.getUpload({ uploadId }),
+      await client.upload(messages(uploadId, content, 0, 1000, true)),
+    ];
+    for (const { writeStatus } of answers)
+      expect(writeStatus).toMatchObject({ case: 'file', value: { id: uploadId } });
+    expect((await client.completeUpload({ uploadId })).file?.id).toBe(uploadId);
+    expect(await failureOf(client.cancelUpload({ uploadId }))).toMatchObject({ reason: 'UPLOAD_FINISHED' });
+  });
+
+  it('lets one of several writers go on and aborts the others', async () => {
+    const content = randomContent(2 * MiB);
+    const uploadId = await start();
+    const race = await Promise.allSettled(
+      Array.from({ length: 4 }, () =>
+        client.uploadChunk({ uploadId, data: { content: bytes(content.subarray(0, MiB)) } }),
+      ),
+    );
+    const lost = race.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []));
+    expect(lost.length).toBeLessThan(4);
+    for (const error of lost) {
+      expect(['ABORTED', 'OUT_OF_RANGE']).toContain((await failureOf(Promise.reject(error))).code);
+    }
+    const { writeStatus } = await client.getUpload({ uploadId });
+    expect(writeStatus).toMatchObject({ case: 'persistedSize', value: BigInt(MiB) });
+    await client.upload(messages(uploadId, content, MiB, content.length, true));
+    expect((await download(client, uploadId)).content.equals(content)).toBe(true);
+  });
+
+  it('works by unary calls in JSON over HTTP/1.1, as a browser makes them', async () => {
+    const transport = createConnectTransport({
+      baseUrl: house.url,
+      httpVersion: '1.1',
+      useBinaryFormat: false,
+    });
+    const browser = createClient(AssetService, transport);
+    const { uploadId } = await browser.startUpload({ uploadSpec: { file: { name: 'b.txt' } } });
+    const data = { content: bytes(Buffer.from('from a browser')) };
+    const { writeStatus } = await browser.uploadChunk({ uploadId, data, finishWrite: true });
+    expect(writeStatus).toMatchObject({ case: 'file', value: { contentType: 'text/plain', sizeBytes: 14n } });
+  });
+
+  it('refuses to sign parts that the file does not have', async () => {
+    const uploadSpec = { file: {}, sizeBytes: 10n };
+    const { uploadId } = await client.startUpload({ uploadSpec, transport: UploadTransport.DIRECT });
+    const failure = await failureOf(client.signUploadParts({ uploadId, partNumbers: [2] }));
+    expect(failure).toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   it.each([
     ['a wrong checksum', { checksums: { crc32c: 1 } }, 'CHECKSUM_MISMATCH'],
     ['too few bytes', {}, 'SIZE_MISMATCH'],
@@ -108,7 +164,7 @@ describe('an upload over several calls', () => {
   it('detects the type of a file that arrives byte by byte', async () => {
     const tar = Buffer.alloc(MiB / 2);
     tar.write('ustar', 257);
-    const uploadId = await start(tar.length, '', { contentType: 'image/png' });
+    const uploadId = await start(tar.length, { contentType: 'image/png' });
     async function* byteByByte() {
       yield { firstMessage: { case: 'uploadId' as const, value: uploadId } };
       for (let at = 0; at < 300; at++) {
