@@ -149,7 +149,7 @@ export const ROOMS = [
     name: 'caller',
     files: 'src/identity/caller.ts',
     about: 'the caller of a call: principal and end user',
-    imports: [],
+    imports: ['errors'],
   },
   {
     name: 'media-types',

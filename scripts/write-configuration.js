@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { optionsAsMarkdown } from '../src/cli/options-table.ts';
-import { OPTIONS } from '../src/config/options.ts';
+import { OPTIONS } from '../src/config/options/options.ts';
 
 const path = join(import.meta.dirname, '..', 'docs', 'configuration.md');
 const page = await format(optionsAsMarkdown(OPTIONS), { ...(await resolveConfig(path)), filepath: path });

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { openAudit } from '../audit/open-audit.ts';
 import { holdDataDir } from './data-dir.ts';
 import type { Config } from '../config/config.ts';
-import { allowedHosts } from '../config/allowed-hosts.ts';
+import { allowedHosts } from '../config/loopback.ts';
 import { explainFailure } from '../config/explain.ts';
 import { reloadTls, TLS_FILES } from '../config/tls.ts';
 import { Admission } from '../files/upload/admission.ts';
@@ -12,13 +12,11 @@ import { withClockReport } from '../files/store-clock.ts';
 import { reloadPolicies } from '../files/policy/policy-reload.ts';
 import { RecordLoader } from '../files/record-loader.ts';
 import { ReservationPool } from '../files/upload/reservations.ts';
-import { previewSweep } from '../files/sweep/preview.ts';
-import type { SweepReport } from '../files/sweep/run.ts';
 import { Sweeper } from '../files/sweep/sweeper.ts';
 import { sha256Name } from '../files/upload/resumable-hash.ts';
 import { isTuned } from '../system/garbage-collection.ts';
 import { HealthMonitor } from '../telemetry/health-monitor.ts';
-import { isText, openLog, readable } from '../telemetry/log.ts';
+import { isText, readable } from '../telemetry/log.ts';
 import { InboundBudget } from '../rpc/gate/inbound-budget.ts';
 import { RPC_SERVICES, rpcHandlers, isStreamingCall } from '../rpc/rpc-handlers.ts';
 import { listen, type Listener } from '../rpc/listener/listener.ts';
@@ -36,6 +34,7 @@ import {
   addressUrl,
   openCallLimits,
   memoryShare,
+  createLogger,
 } from './drivers.ts';
 
 /** Ids of one reservation: one write to the catalog for this many uploads. */
@@ -157,7 +156,12 @@ async function open(config: Config, log: Logger): Promise<App> {
   });
   const policyFile = settings.ASSET_POLICY_FILE;
   const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);
-  const gate = { authenticator, limits: openCallLimits(config), allowedHosts: allowedHosts(config), inbound };
+  const gate = {
+    authenticator,
+    limits: openCallLimits(config),
+    allowedHosts: allowedHosts(settings),
+    inbound,
+  };
   listener.serve(rpcHandlers(files, health, gate, route, log));
   await health.check();
   if (!isTuned)
@@ -180,40 +184,6 @@ async function open(config: Config, log: Logger): Promise<App> {
       log.info('stopped');
     },
   };
-}
-
-/**
- * Sweeps once, or returns what a sweep would do.
- *
- * @returns undefined if another process is sweeping
- */
-export async function sweepOnce(
-  config: Config,
-  options: { readonly dryRun: boolean },
-  log: Logger = createLogger(config),
-): Promise<SweepReport | undefined> {
-  const catalog = await openCatalog(config, { mustExist: true });
-  try {
-    if (options.dryRun) return await previewSweep({ catalog });
-    // No URLs are signed, so their address does not matter.
-    const { store } = await openStore(config, addressUrl(config, 0), log);
-    const deletionsPerSecond = config.settings.ASSET_SWEEP_RATE;
-    const sweeper = new Sweeper({ store, catalog, log }, { intervalMs: 0, deletionsPerSecond });
-    try {
-      return await sweeper.sweepNow();
-    } finally {
-      await sweeper.close();
-      await store.close();
-    }
-  } finally {
-    await catalog.close();
-  }
-}
-
-/** The log in the configuration. */
-export function createLogger(config: Config): Logger {
-  const { ASSET_LOG_LEVEL: level, ASSET_LOG_FORMAT: format } = config.settings;
-  return openLog(level, undefined, format);
 }
 
 /** Reloads the TLS files when they change; returns a function that stops it. */

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { openCatalog } from './drivers.ts';
+import { withCatalog } from './drivers.ts';
 import type { CatalogFinding, FileCatalog, PolicyNames } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
 import type { UsagePolicies } from '../files/policy/usage-policies.ts';
@@ -81,17 +81,4 @@ async function migrate(catalog: FileCatalog, log: Logger): Promise<readonly stri
   const done = await catalog.migrate();
   for (const line of done) log.info({ catalog: catalog.kind }, line);
   return done;
-}
-
-async function withCatalog<T>(
-  config: Config,
-  options: { readonly readOnly?: boolean },
-  work: (catalog: FileCatalog) => Promise<T>,
-): Promise<T> {
-  const catalog = await openCatalog(config, options);
-  try {
-    return await work(catalog);
-  } finally {
-    await catalog.close();
-  }
 }

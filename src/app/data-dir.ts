@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import { SettingsError } from '../config/options/environment.ts';
+import { SettingsError } from '../config/settings.ts';
 import { directoryFault } from '../errors/setup-fault.ts';
 import { isOpenToOthers, makePrivate, makePrivateDir, makePrivateFile } from '../system/private-files.ts';
 

@@ -4,15 +4,15 @@ import type { Logger } from 'pino';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
 import type { FilesContext } from '../files/context.ts';
-import type { Authenticator } from '../identity/authenticator.ts';
-import { NO_IDENTITY } from '../identity/none.ts';
+import { type Authenticator, NO_IDENTITY } from '../identity/authenticator.ts';
 import { CallLimits } from '../rpc/gate/call-limits.ts';
 import { makePrivateDir } from '../system/private-files.ts';
 import { InboundBudget } from '../rpc/gate/inbound-budget.ts';
 import type { RequestHandler } from '../rpc/listener/listener.ts';
 import type { PartBounds } from '../rpc/signed-urls/part-route.ts';
-import { SettingsError } from '../config/options/environment.ts';
+import { SettingsError } from '../config/settings.ts';
 import { directoryFault } from '../errors/setup-fault.ts';
+import { openLog } from '../telemetry/log.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 
 // A driver is loaded only if it is chosen: the modules of the others would take a tenth of the process's memory.
@@ -104,6 +104,12 @@ export async function openStore(
   return { store, route: blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS, parts }) };
 }
 
+/** The log in the configuration. */
+export function createLogger(config: Config): Logger {
+  const { ASSET_LOG_LEVEL: level, ASSET_LOG_FORMAT: format } = config.settings;
+  return openLog(level, undefined, format);
+}
+
 /** URL of the service. */
 export function addressUrl({ tls, settings }: Config, port: number): string {
   const { host } = settings.ASSET_LISTEN;
@@ -148,5 +154,33 @@ function tryDirectory(work: () => unknown): void {
     work();
   } catch (error) {
     throw directoryFault(error) ?? error;
+  }
+}
+
+/** Opens the catalog, runs `work`, and closes it. */
+export async function withCatalog<T>(
+  config: Config,
+  options: Parameters<typeof openCatalog>[1],
+  work: (catalog: FileCatalog) => Promise<T>,
+): Promise<T> {
+  const catalog = await openCatalog(config, options);
+  try {
+    return await work(catalog);
+  } finally {
+    await catalog.close();
+  }
+}
+
+/** Opens the store, runs `work`, which must sign no URL of the filesystem store, and closes it. */
+export async function withStore<T>(
+  config: Config,
+  log: Logger,
+  work: (store: BlobStore) => Promise<T>,
+): Promise<T> {
+  const { store } = await openStore(config, addressUrl(config, 0), log);
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
   }
 }

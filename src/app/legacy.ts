@@ -1,7 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import type { Logger } from 'pino';
 import { openAudit } from '../audit/open-audit.ts';
-import { addressUrl, openCatalog, openStore } from './drivers.ts';
+import { addressUrl, openStore, withCatalog, withStore } from './drivers.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
 import type { RecordLoader } from '../files/record-loader.ts';
@@ -12,7 +12,7 @@ import type { OldBucket } from '../legacy/locate.ts';
 import type { MoveTools } from '../legacy/move-file.ts';
 import type { ServedOldFiles } from '../legacy/old-files.ts';
 import { openLog } from '../telemetry/log.ts';
-import { SettingsError } from '../config/options/environment.ts';
+import { SettingsError } from '../config/settings.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { MemoryBudget } from '../storage/memory-budget.ts';
 
@@ -130,16 +130,10 @@ export async function withStoreAndCatalog<T>(
   config: Config,
   work: (parts: { readonly catalog: FileCatalog; readonly store: BlobStore }) => Promise<T>,
 ): Promise<T> {
-  const catalog = await openCatalog(config, { mustExist: true });
-  try {
-    const { store } = await openStore(config, addressUrl(config, 0), openLog('silent'));
-    try {
+  return withCatalog(config, { mustExist: true }, (catalog) =>
+    withStore(config, openLog('silent'), async (store) => {
       await catalog.check();
-      return await work({ catalog, store });
-    } finally {
-      await store.close();
-    }
-  } finally {
-    await catalog.close();
-  }
+      return work({ catalog, store });
+    }),
+  );
 }

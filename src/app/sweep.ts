@@ -2,11 +2,38 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { deepSweep, type DeepSweepOptions, type DeepSweepReport } from '../files/sweep/deep.ts';
+import { previewSweep } from '../files/sweep/preview.ts';
+import type { SweepReport } from '../files/sweep/run.ts';
+import { Sweeper } from '../files/sweep/sweeper.ts';
 import { openLog } from '../telemetry/log.ts';
-import { addressUrl, openCatalog, openStore } from './drivers.ts';
+import { createLogger, withCatalog, withStore } from './drivers.ts';
+
+/**
+ * Sweeps once, or returns what a sweep would do.
+ *
+ * @returns undefined if another process is sweeping
+ */
+export function sweepOnce(
+  config: Config,
+  options: { readonly dryRun: boolean },
+  log: Logger = createLogger(config),
+): Promise<SweepReport | undefined> {
+  return withCatalog(config, { mustExist: true }, (catalog) => {
+    if (options.dryRun) return previewSweep({ catalog });
+    return withStore(config, log, async (store) => {
+      const deletionsPerSecond = config.settings.ASSET_SWEEP_RATE;
+      const sweeper = new Sweeper({ store, catalog, log }, { intervalMs: 0, deletionsPerSecond });
+      try {
+        return await sweeper.sweepNow();
+      } finally {
+        await sweeper.close();
+      }
+    });
+  });
+}
 
 /** Runs {@link deepSweep} on the configured store and catalog. */
-export async function deepSweepOnce(
+export function deepSweepOnce(
   config: Config,
   options: Omit<DeepSweepOptions, 'graceMs' | 'holder' | 'deletionsPerSecond'> & {
     /** Like {@link DeepSweepOptions.graceMs}; default ASSET_RESERVATION_TTL. */
@@ -15,19 +42,10 @@ export async function deepSweepOnce(
   signal: AbortSignal,
   log: Logger = openLog(config.settings.ASSET_LOG_LEVEL),
 ): Promise<DeepSweepReport> {
-  const { settings } = config;
-  const catalog = await openCatalog(config, { mustExist: true });
-  try {
-    // No URLs are signed, so their address does not matter.
-    const { store } = await openStore(config, addressUrl(config, 0), log);
-    try {
-      const graceMs = options.graceMs ?? settings.ASSET_RESERVATION_TTL;
-      const more = { graceMs, holder: randomUUID(), deletionsPerSecond: settings.ASSET_SWEEP_RATE };
-      return await deepSweep({ store, catalog, log }, { ...options, ...more }, signal);
-    } finally {
-      await store.close();
-    }
-  } finally {
-    await catalog.close();
-  }
+  const { ASSET_RESERVATION_TTL, ASSET_SWEEP_RATE: deletionsPerSecond } = config.settings;
+  const graceMs = options.graceMs ?? ASSET_RESERVATION_TTL;
+  const more = { graceMs, holder: randomUUID(), deletionsPerSecond };
+  return withCatalog(config, { mustExist: true }, (catalog) =>
+    withStore(config, log, (store) => deepSweep({ store, catalog, log }, { ...options, ...more }, signal)),
+  );
 }

@@ -1,10 +1,9 @@
-import type { WorkerClient } from '@asset-service/worker';
+import type { AssetClientError, TokenSource, WorkerClient } from '@asset-service/worker';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { explain } from './explain.ts';
 import { serviceUrl } from './service-url.ts';
 import { endProgress, say } from './terminal.ts';
-import { tokenFrom } from './token.ts';
 
 /** Flags for certificates. */
 export interface TlsFlags {
@@ -23,7 +22,7 @@ export interface ConnectionFlags extends TlsFlags {
 }
 
 /** Certificates in PEM. */
-export interface Certificates {
+interface Certificates {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
@@ -151,4 +150,28 @@ async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): P
   }
   // The parent process, such as a shell loop, must see which signal ended this one.
   if (cause !== undefined) process.kill(process.pid, cause);
+}
+
+/**
+ * The token to send: from the command line, `ASSET_TOKEN`, or the file that `ASSET_TOKEN_FILE` names. The file is
+ * read for each call, because another program may renew the token. Undefined if none is set.
+ */
+function tokenFrom(given: string | undefined): TokenSource | undefined {
+  const { ASSET_TOKEN: inEnvironment, ASSET_TOKEN_FILE: path } = process.env;
+  return given || inEnvironment || (path ? () => tokenIn(path) : undefined);
+}
+
+async function tokenIn(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(async (cause: NodeJS.ErrnoException) => {
+    throw await unusable(path, `cannot be read (${cause.code ?? 'unknown'})`, cause);
+  });
+  const token = text.trim();
+  if (token === '') throw await unusable(path, 'is empty');
+  return token;
+}
+
+async function unusable(path: string, why: string, cause?: unknown): Promise<AssetClientError> {
+  const { AssetClientError } = await import('@asset-service/worker');
+  const message = `the file ${path} ${why}: write an access token into it, let ASSET_TOKEN_FILE name another, or use --token or ASSET_TOKEN`;
+  return new AssetClientError('UNAUTHENTICATED', message, { reason: 'TOKEN_UNAVAILABLE', cause });
 }

@@ -1,10 +1,9 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { join, resolve } from 'node:path';
-import { DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER } from '../config/development.ts';
-import { isLoopback } from '../config/loopback.ts';
+import { DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, isLoopback } from '../config/loopback.ts';
 import { loadSettings } from '../config/config.ts';
 import { ROLES } from '../identity/caller.ts';
-import type { Settings } from '../config/options.ts';
+import type { Settings } from '../config/options/options.ts';
 import { collect } from './description-flags.ts';
 import { print } from './terminal.ts';
 

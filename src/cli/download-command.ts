@@ -2,8 +2,7 @@ import type { WorkerClient } from '@asset-service/worker';
 import { InvalidArgumentError } from 'commander';
 import { forEachId } from './each-id.ts';
 import { isFolder } from './find-files.ts';
-import { fileProgress } from './progress.ts';
-import { endProgress, isReaderGone, print, printable } from './terminal.ts';
+import { fileProgress, endProgress, isReaderGone, print, printable } from './terminal.ts';
 
 /** Flags of `download`. */
 export interface DownloadFlags {

@@ -1,6 +1,6 @@
 import { ExplainedError } from '../config/explain.ts';
 import { AssetError } from '../errors/asset-error.ts';
-import { SettingsError } from '../config/options/environment.ts';
+import { SettingsError } from '../config/settings.ts';
 
 /** The parts of a client error that are shown. The clients are loaded only by commands that call a service. */
 interface ClientError extends Error {

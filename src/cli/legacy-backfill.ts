@@ -11,8 +11,7 @@ import {
 } from '../legacy/backfill-state.ts';
 import type { MoveOutcome } from '../legacy/move-file.ts';
 import { confirmed } from './confirm.ts';
-import { sizeAsText } from './progress.ts';
-import { endProgress, say, showProgress } from './terminal.ts';
+import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
 
 /** Options of `legacy backfill`. */
 export interface BackfillFlags {

@@ -1,7 +1,6 @@
 import type { AssetFile } from '@asset-service/worker';
 import stringWidth from 'string-width';
-import { sizeAsText } from './progress.ts';
-import { print, printable } from './terminal.ts';
+import { sizeAsText, print, printable } from './terminal.ts';
 
 /** Flags for the output of records. */
 export interface RecordFlags {

@@ -1,7 +1,7 @@
 import type { App } from '../app/app.ts';
 import { ExplainedError } from '../config/explain.ts';
 import { isText, openLog, type LogFormat } from '../telemetry/log.ts';
-import { SettingsError } from '../config/options/environment.ts';
+import { SettingsError } from '../config/settings.ts';
 import { configuration, explained } from './configuration.ts';
 import { explain } from './explain.ts';
 import { say } from './terminal.ts';
@@ -40,7 +40,8 @@ export async function serve(): Promise<void> {
 }
 
 async function start(): Promise<App> {
-  const { createLogger, startApp } = await import('../app/app.ts');
+  const { createLogger } = await import('../app/drivers.ts');
+  const { startApp } = await import('../app/app.ts');
   const config = configuration();
   const log = createLogger(config);
   // By default Node.js prints both to standard error instead of the log.

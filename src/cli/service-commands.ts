@@ -3,7 +3,7 @@ import { explainFailure } from '../config/explain.ts';
 import { checkConfig } from '../config/config.ts';
 import { failureCount, type SweepReport } from '../files/sweep/run.ts';
 import { numberFrom, runDeepSweep, type DeepFlags } from './deep-sweep.ts';
-import { OPTIONS } from '../config/options.ts';
+import { OPTIONS } from '../config/options/options.ts';
 import { configuration, explained } from './configuration.ts';
 import { serve } from './serve-command.ts';
 import { optionsAsMarkdown, optionsAsText } from './options-table.ts';
@@ -51,7 +51,7 @@ export function addServiceCommands(root: Command): void {
         if (failures.length > 0) process.exitCode = 1;
         return;
       }
-      const { sweepOnce } = await import('../app/app.ts');
+      const { sweepOnce } = await import('../app/sweep.ts');
       const report = await explained(config, () => sweepOnce(config, { dryRun }));
       if (!report) {
         process.stderr.write('asset-service: another process is sweeping; nothing was done\n');

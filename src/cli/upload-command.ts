@@ -7,8 +7,7 @@ import { basename, normalize } from 'node:path';
 import { descriptionFrom, type DescriptionFlags } from './description-flags.ts';
 import { explain } from './explain.ts';
 import { findFiles, isFolder, type FoundFile } from './find-files.ts';
-import { fileProgress, filesProgress } from './progress.ts';
-import { endProgress, print, say } from './terminal.ts';
+import { fileProgress, filesProgress, endProgress, print, say } from './terminal.ts';
 
 /** Flags of `upload`. */
 export interface UploadFlags extends DescriptionFlags {

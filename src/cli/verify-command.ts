@@ -2,8 +2,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { configuration, explained } from './configuration.ts';
 import type { Config } from '../config/config.ts';
 import type { VerifyState } from '../legacy/verify.ts';
-import { sizeAsText } from './progress.ts';
-import { endProgress, say, showProgress } from './terminal.ts';
+import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
 
 interface VerifyFlags {
   readonly sample: number;

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
+import { shownValue } from '../errors/redaction.ts';
+import { SettingsError } from './settings.ts';
 
 /** Content of a configuration file. */
 export interface ConfigFile {
@@ -8,6 +11,23 @@ export interface ConfigFile {
 }
 
 const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=[ \t]*(.*)$/s;
+
+/**
+ * Reads the configuration file; without a path it is empty.
+ *
+ * @throws SettingsError if it cannot be read
+ */
+export function readConfigFile(path: string | undefined): ConfigFile {
+  if (!path) return { values: {}, faults: [] };
+  try {
+    return parseConfigFile(readFileSync(path, 'utf8'));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'error';
+    throw new SettingsError([
+      `ASSET_CONFIG_FILE: cannot be read: ${code} (it is ${JSON.stringify(shownValue(path))})`,
+    ]);
+  }
+}
 
 /**
  * Parses lines NAME=value like Node.js parses an `.env` file: `#` starts a comment, and a quoted value may span

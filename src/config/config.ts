@@ -1,18 +1,14 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { AuditConfig } from '../audit/open-audit.ts';
-import { parseConfigFile } from './config-file.ts';
+import { readConfigFile } from './config-file.ts';
 import { readFieldMap } from '../catalog/pocketbase/field-map.ts';
 import { identityConfig, type IdentityConfig } from './identity.ts';
 import { legacyConfig, type LegacyConfig } from './legacy.ts';
-import { Mistakes } from './mistakes.ts';
+import { Mistakes, unknownNames, unknownNameText, readSettings, SettingsError } from './settings.ts';
 import { s3Config, type S3Config } from './s3.ts';
 import { tlsConfig, type TlsConfig } from './tls.ts';
-import { unknownNames, unknownNameText } from './unknown-names.ts';
 import { UsagePolicies } from '../files/policy/usage-policies.ts';
-import { shownValue } from '../errors/redaction.ts';
-import { readSettings, SettingsError } from './options/environment.ts';
-import type { Settings } from './options.ts';
+import type { Settings } from './options/options.ts';
 
 /** OpenTelemetry variables that set where logs are sent. */
 const OTLP_ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_LOGS_ENDPOINT'];
@@ -120,18 +116,6 @@ export function checkConfig(environment: Readonly<Record<string, string | undefi
 
 function doubtsOf(fileFaults: readonly string[], unknown: readonly string[]): string[] {
   return [...fileFaults.map((fault) => `ASSET_CONFIG_FILE: ${fault}`), ...unknown.map(unknownNameText)];
-}
-
-function readConfigFile(path: string | undefined) {
-  if (!path) return { values: {}, faults: [] };
-  try {
-    return parseConfigFile(readFileSync(path, 'utf8'));
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'error';
-    throw new SettingsError([
-      `ASSET_CONFIG_FILE: cannot be read: ${code} (it is ${JSON.stringify(shownValue(path))})`,
-    ]);
-  }
 }
 
 function catalogConfig(

@@ -1,6 +1,6 @@
 import type { Config } from './config.ts';
-import { OPTIONS, type Settings } from './options.ts';
-import type { Option } from './options/types.ts';
+import { OPTIONS, type Settings } from './options/options.ts';
+import type { Option } from './options/option.ts';
 import { shownValue } from '../errors/redaction.ts';
 import { causes, causeText, setupFaultIn, type SetupPart } from '../errors/setup-fault.ts';
 

@@ -1,12 +1,11 @@
 import { z } from 'zod';
-import { DEVELOPMENT_ISSUER } from './development.ts';
-import { isLoopback } from './loopback.ts';
-import type { Mistakes } from './mistakes.ts';
+import { DEVELOPMENT_ISSUER, isLoopback } from './loopback.ts';
+import type { Mistakes } from './settings.ts';
 import { TLS_FILES } from './tls.ts';
-import { CertificatePrincipals } from '../identity/certificate-principals.ts';
+import { CertificatePrincipals } from '../identity/client-certificates.ts';
 import type { MtlsOptions } from '../identity/mtls.ts';
 import type { OidcOptions } from '../identity/oidc.ts';
-import type { Settings } from './options.ts';
+import type { Settings } from './options/options.ts';
 
 /** How callers prove their identity. */
 export type IdentityConfig =

@@ -1,6 +1,6 @@
 import { parseLayouts, RECORD_FIELDS, type Layout } from '../legacy/layout.ts';
-import type { Settings } from './options.ts';
-import type { Mistakes } from './mistakes.ts';
+import type { Settings } from './options/options.ts';
+import type { Mistakes } from './settings.ts';
 import type { S3Config } from './s3.ts';
 
 /** The old system, whose files are served as they lie. */

@@ -1,5 +1,5 @@
-import type { Settings } from './options.ts';
-import type { Mistakes } from './mistakes.ts';
+import type { Settings } from './options/options.ts';
+import type { Mistakes } from './settings.ts';
 
 /** The S3 bucket of the blobs. */
 export interface S3Config {

@@ -1,6 +1,6 @@
 import { createSecureContext } from 'node:tls';
-import { Mistakes } from './mistakes.ts';
-import type { Settings } from './options.ts';
+import { Mistakes } from './settings.ts';
+import type { Settings } from './options/options.ts';
 
 /** Certificate, key and trusted authorities of the port, in PEM. */
 export interface TlsConfig {

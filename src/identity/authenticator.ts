@@ -1,4 +1,4 @@
-import type { Principal } from './caller.ts';
+import { type Principal, ANONYMOUS } from './caller.ts';
 
 /** The credentials of a call, as received and not yet verified. */
 export interface Credentials {
@@ -63,3 +63,12 @@ export interface Authenticator {
   /** Stops background work. */
   close(): void;
 }
+
+/** Does not identify callers; for a service that only its own machine can reach. */
+export const NO_IDENTITY: Authenticator = {
+  challenge: undefined,
+  principalOf: async () => ANONYMOUS.principal,
+  endUserOf: async () => undefined,
+  check: async () => undefined,
+  close: () => undefined,
+};

@@ -1,3 +1,5 @@
+import type { CredentialPlace } from '../errors/callers.ts';
+
 /** Roles for files of others; `policy/decide.ts` says what each permits. */
 export const ROLES = ['read', 'write', 'delete', 'admin', 'act-for-user'] as const;
 
@@ -25,7 +27,7 @@ export interface Expiry {
   /** In milliseconds since 1970, including the permitted clock skew. */
   readonly at: number;
   /** Which credential of the call it is. */
-  readonly place: 'authorization' | 'asset-user-token' | 'certificate';
+  readonly place: CredentialPlace;
 }
 
 /** The caller of a call: the principal, and the end user it acts for. */

@@ -1,8 +1,7 @@
 import type { Authenticator } from './authenticator.ts';
-import { endUserOf } from './end-user.ts';
-import { openIssuer, type OidcOptions } from './oidc.ts';
-import type { CertificatePrincipals } from './certificate-principals.ts';
-import { invalidCredentials, missingCredentials } from './refusals.ts';
+import { endUserOf, openIssuer, type OidcOptions } from './oidc.ts';
+import type { CertificatePrincipals } from './client-certificates.ts';
+import { invalidCredentials, missingCredentials } from '../errors/callers.ts';
 import type { Logger } from 'pino';
 
 /** Options for client certificates. */

@@ -1,11 +1,14 @@
 import type { Logger } from 'pino';
 import type { Authenticator } from './authenticator.ts';
-import { bearerToken } from './bearer.ts';
-import { endUserOf } from './end-user.ts';
+import type { Principal } from './caller.ts';
+import { bearerToken, onlyToken } from './header-tokens.ts';
 import { KeySet } from './key-set.ts';
 import { keysAt, keysByDiscovery, keysInFile, type KeySource } from './key-source.ts';
-import { invalidCredentials } from './refusals.ts';
+import { endUserNotAllowed, invalidCredentials } from '../errors/callers.ts';
 import { type TokenRules, TokenVerifier } from './token-verifier.ts';
+
+/** The header of end users' tokens. */
+const PLACE = 'asset-user-token';
 
 /** An issuer of access tokens. */
 export interface OidcOptions extends TokenRules {
@@ -32,7 +35,7 @@ export function openOidc(options: OidcOptions, log: Logger): Authenticator {
     async endUserOf(principal, { userToken }) {
       const endUser = await endUserOf(principal, userToken, verifier);
       // With its own token as a user's, a service would get what is open to persons but not to its roles.
-      if (endUser?.id === principal.id) throw invalidCredentials('asset-user-token', 'service-account');
+      if (endUser?.id === principal.id) throw invalidCredentials(PLACE, 'service-account');
       return endUser;
     },
     async check() {
@@ -40,6 +43,29 @@ export function openOidc(options: OidcOptions, log: Logger): Authenticator {
     },
     close: () => keys.close(),
   };
+}
+
+/**
+ * The end user that a principal acts for.
+ *
+ * @param values - all values of the header `asset-user-token`
+ * @param verifier - undefined if no issuer of end users' tokens is configured
+ * @returns undefined if it acts for itself
+ * @throws AssetError END_USER_NOT_ALLOWED, CREDENTIALS_INVALID or IDENTITY_UNAVAILABLE
+ */
+export async function endUserOf(
+  principal: Principal,
+  values: readonly string[],
+  verifier: TokenVerifier | undefined,
+): Promise<Principal | undefined> {
+  if (values.length === 0) return undefined;
+  // Checked first, so that a principal without the role learns nothing about the token.
+  if (!principal.roles.has('act-for-user')) throw endUserNotAllowed(PLACE, 'role');
+  if (verifier === undefined) throw endUserNotAllowed(PLACE, 'issuer');
+  const endUser = await verifier.verify(onlyToken(values, PLACE), PLACE);
+  // Permissions of a person must not come from the roles of a service.
+  if (endUser.isService) throw invalidCredentials(PLACE, 'service-account');
+  return endUser;
 }
 
 function sourceOf({ issuer, jwks }: OidcOptions): KeySource {

@@ -4,7 +4,7 @@ import { isAssetError } from '../errors/asset-error.ts';
 import type { Principal } from './caller.ts';
 import { isAccessToken, principalOf } from './claims.ts';
 import type { KeySet } from './key-set.ts';
-import { type CredentialPlace, type CredentialProblem, invalidCredentials } from './refusals.ts';
+import { type CredentialPlace, type CredentialProblem, invalidCredentials } from '../errors/callers.ts';
 
 /** Rules for valid tokens. */
 export interface TokenRules {

@@ -18,7 +18,7 @@ import {
   type TestBucket,
 } from '../support/shared-servers.ts';
 import { openLog } from '../../src/telemetry/log.ts';
-import { sweepOnce } from '../../src/app/app.ts';
+import { sweepOnce } from '../../src/app/sweep.ts';
 
 type Env = Readonly<Record<string, string>>;
 const log = openLog('silent');

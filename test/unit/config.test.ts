@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { checkConfig, loadConfig } from '../../src/config/config.ts';
-import type { Option } from '../../src/config/options/types.ts';
-import { OPTIONS } from '../../src/config/options.ts';
+import type { Option } from '../../src/config/options/option.ts';
+import { OPTIONS } from '../../src/config/options/options.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'asset-config-'));
 afterAll(() => rmSync(dir, { recursive: true }));

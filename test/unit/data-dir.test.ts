@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { checkCatalog } from '../../src/app/catalog.ts';
 import { deepSweepOnce } from '../../src/app/sweep.ts';
-import { sweepOnce } from '../../src/app/app.ts';
+import { sweepOnce } from '../../src/app/sweep.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { explainFailure } from '../../src/config/explain.ts';
 import { loadConfig } from '../../src/config/config.ts';

@@ -7,8 +7,6 @@ const ROOT = join(import.meta.dirname, '..', '..');
 /** Reasons that are thrown in one place alone, and made there. All others are made in src/errors. */
 const MADE_WHERE_THROWN: Readonly<Record<string, string>> = {
   CONTENT_TYPE_NOT_ALLOWED: 'src/files/policy/usage-policies.ts',
-  CREDENTIALS_INVALID: 'src/identity/refusals.ts',
-  CREDENTIALS_MISSING: 'src/identity/refusals.ts',
   DISPOSITION_NOT_ALLOWED: 'src/files/read.ts',
   ETAG_MISMATCH: 'src/files/describe.ts',
   FIELD_NOT_WRITABLE: 'src/files/update-mask.ts',

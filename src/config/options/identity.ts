@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { names, option, seconds, text, url, type Option } from './types.ts';
+import { names, option, seconds, text, url, type Option } from './option.ts';
 
 /** Settings for identity and TLS. */
 export const IDENTITY_OPTIONS = {

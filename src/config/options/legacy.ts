@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { flag, http, option, text, type Option } from './types.ts';
+import { flag, http, option, text, type Option } from './option.ts';
 
 /** The settings of the old system, whose files the service serves as they lie until they are moved. */
 export const LEGACY_OPTIONS = {

@@ -1,4 +1,4 @@
-import { count, option, seconds, type Option } from './types.ts';
+import { count, option, seconds, type Option } from './option.ts';
 
 /**
  * Limits that protect callers from each other. They apply per replica. Limits per caller have no effect with

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { http, jsonObject, names, option, text, type Option } from './types.ts';
+import { http, jsonObject, names, option, text, type Option } from './option.ts';
 
 const FIELDS_EXAMPLE = '{"name":"title","owner":"user"}';
 

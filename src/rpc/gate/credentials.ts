@@ -2,7 +2,7 @@ import { type ContextValues, createContextKey, createContextValues } from '@conn
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Socket } from 'node:net';
-import { certificateOf } from '../../identity/client-certificate.ts';
+import { certificateOf } from '../../identity/client-certificates.ts';
 import type { Credentials } from '../../identity/authenticator.ts';
 
 /** The parts of a request that identify its sender. */

@@ -8,7 +8,7 @@ import { ANONYMOUS, callerIds, callerKey, type Caller, type Principal } from '..
 import type { Authenticator, Credentials } from '../../identity/authenticator.ts';
 import type { CallLimits } from './call-limits.ts';
 import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';
-import { claimedSubject } from '../../identity/end-user.ts';
+import { claimedSubject } from '../../identity/header-tokens.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
 import { networkOf } from '../listener/connection-count.ts';
 import { maxMessageBytes } from './message-limits.ts';

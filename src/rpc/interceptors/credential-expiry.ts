@@ -1,6 +1,6 @@
 import type { Interceptor } from '@connectrpc/connect';
 import type { Caller, Expiry } from '../../identity/caller.ts';
-import { invalidCredentials } from '../../identity/refusals.ts';
+import { invalidCredentials } from '../../errors/callers.ts';
 import { callKey } from './call-context.ts';
 
 /** Maximum delay of a timer: about 24 days. */

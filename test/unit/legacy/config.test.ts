@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { loadConfig } from '../../../src/config/config.ts';
-import { SettingsError } from '../../../src/config/options/environment.ts';
+import { SettingsError } from '../../../src/config/settings.ts';
 
 const STORE = { ASSET_STORE: 's3', ASSET_S3_ENDPOINT: 'http://localhost:8333', ASSET_S3_BUCKET: 'own' };
 const OLD = { ...STORE, ASSET_LEGACY_S3_BUCKET: 'old' };

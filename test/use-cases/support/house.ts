@@ -4,7 +4,8 @@ import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { startApp, sweepOnce } from '../../../src/app/app.ts';
+import { startApp } from '../../../src/app/app.ts';
+import { sweepOnce } from '../../../src/app/sweep.ts';
 import { checkConfig } from '../../../src/config/config.ts';
 import type { AssetClient } from '../../e2e/support/calls.ts';
 import { AUDIENCE, startIssuer } from '../../support/issuer.ts';

@@ -1,4 +1,5 @@
-import { type CredentialPlace, invalidCredentials, missingCredentials } from './refusals.ts';
+import { decodeJwt } from 'jose';
+import { type CredentialPlace, invalidCredentials, missingCredentials } from '../errors/callers.ts';
 
 /** Maximum length of a token, in characters. Keycloak's have 1,000 to 3,000. */
 const MAX_TOKEN_LENGTH = 8192;
@@ -37,4 +38,19 @@ export function onlyToken(values: readonly string[], place: CredentialPlace): st
   if (token === undefined || more.length > 0) throw invalidCredentials(place, 'malformed');
   if (token.length > MAX_TOKEN_LENGTH || !TOKEN.test(token)) throw invalidCredentials(place, 'malformed');
   return token;
+}
+
+/** Maximum length of a subject that is counted, in characters. */
+const MAX_SUBJECT_LENGTH = 255;
+
+/**
+ * The unverified subject of an end user's token; empty if there is none. Use it only to count refusals: nobody may
+ * be refused because of a token that others sent in their name.
+ */
+export function claimedSubject([token = '']: readonly string[]): string {
+  try {
+    return (decodeJwt(token).sub ?? '').slice(0, MAX_SUBJECT_LENGTH);
+  } catch {
+    return '';
+  }
 }

@@ -11,12 +11,12 @@ import {
   text,
   url,
   type Option,
-} from './options/types.ts';
-import { IDENTITY_OPTIONS } from './options/identity.ts';
-import { LEGACY_OPTIONS } from './options/legacy.ts';
-import { LIMIT_OPTIONS } from './options/limits.ts';
-import { POCKETBASE_OPTIONS } from './options/pocketbase.ts';
-import { SCANNING_OPTIONS } from './options/scanning.ts';
+  socketAddress,
+} from './option.ts';
+import { IDENTITY_OPTIONS } from './identity.ts';
+import { LEGACY_OPTIONS } from './legacy.ts';
+import { LIMIT_OPTIONS } from './limits.ts';
+import { POCKETBASE_OPTIONS } from './pocketbase.ts';
 
 /**
  * All settings of the service: the only place that names, parses and explains them. `asset-service config` and
@@ -131,7 +131,26 @@ export const OPTIONS = {
     '*',
     'Origins, separated by commas, whose pages may read the responses of URLs of the filesystem store, such as https://app.example. * allows every page. For S3 use a CORS rule of the bucket.',
   ),
-  ...SCANNING_OPTIONS,
+  ASSET_CLAMD_ADDRESS: option(
+    socketAddress().optional(),
+    '',
+    'Address of clamd (ClamAV): host:port, or the path of a Unix socket. It scans every new file before the file becomes visible. By default nothing is scanned.',
+  ),
+  ASSET_CLAMD_ON_FAILURE: option(
+    z.enum(['fail-closed', 'fail-open']),
+    'fail-closed',
+    'What happens to a file that cannot be scanned because clamd is not available or the file is too large: fail-closed refuses it, fail-open stores it with a warning in the log.',
+  ),
+  ASSET_CLAMD_MAX_SIZE: option(
+    bytes(1, 2 ** 32 - 1),
+    '25MiB',
+    'Maximum size of a file that clamd accepts: its StreamMaxLength or less.',
+  ),
+  ASSET_CLAMD_TIMEOUT: option(
+    seconds(0.1, 3600),
+    '150',
+    'Seconds that clamd may accept no bytes or take to respond: more than its MaxScanTime.',
+  ),
   ASSET_MAX_UPLOADS: option(
     count(1, 100_000),
     '256',
