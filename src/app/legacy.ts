@@ -1,3 +1,4 @@
+import { isSameServer } from '../config/legacy.ts';
 import { hostname, userInfo } from 'node:os';
 import type { Logger } from 'pino';
 import { openAudit } from '../audit/open-audit.ts';
@@ -9,12 +10,13 @@ import type { Dependency } from '../telemetry/health-monitor.ts';
 import type { OldSystem } from '../legacy/audit.ts';
 import { checkOldBucket } from '../legacy/check.ts';
 import type { OldBucket } from '../legacy/locate.ts';
-import type { MoveTools } from '../legacy/move-file.ts';
+import type { CopyTools } from '../legacy/copy-bytes.ts';
 import type { ServedOldFiles } from '../legacy/old-files.ts';
 import { openLog } from '../telemetry/log.ts';
 import { SettingsError } from '../config/settings.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { MemoryBudget } from '../storage/memory-budget.ts';
+import type { ObjectCopier } from '../storage/object-copier.ts';
 
 /** The configured old bucket, if any, not connected yet. */
 export async function openOldBucket({ legacy }: Config): Promise<OldBucket | undefined> {
@@ -80,11 +82,23 @@ export async function withOldSystem<T>(config: Config, work: (system: OldSystem)
       const findings = await catalog.inspect({ relations: [], usages: [] });
       const mistakes = findings.filter(({ level }) => level === 'mistake');
       if (mistakes.length > 0) throw new SettingsError(mistakes.map(({ text }) => text));
-      return work({ bucket, catalog, store });
+      const copier = await openCopier(config);
+      try {
+        return await work({ bucket, catalog, store, copier });
+      } finally {
+        copier?.close();
+      }
     });
   } finally {
     bucket.reader.close();
   }
+}
+
+/** Copies from the old bucket to that of the service, if both are on one server. */
+async function openCopier({ legacy, store }: Config): Promise<ObjectCopier | undefined> {
+  if (legacy === undefined || store.kind !== 's3' || !isSameServer(legacy.s3, store.s3)) return undefined;
+  const { S3ObjectCopier } = await import('../storage/s3/object-copier.ts');
+  return new S3ObjectCopier(store.s3, legacy.s3.bucket);
 }
 
 /** Records a step of the move and its operator in the audit log, if that is a file or goes to OpenTelemetry. */
@@ -118,7 +132,7 @@ export function operator(): string {
 }
 
 /** Memory for copying the bytes of files between the stores. */
-export function moveMemory({ settings }: Config): Pick<MoveTools, 'budget' | 'partSizeBytes'> {
+export function moveMemory({ settings }: Config): Pick<CopyTools, 'budget' | 'partSizeBytes'> {
   return {
     budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY).of(''),
     partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,

@@ -32,6 +32,8 @@ export interface MovedBytes {
   /** 32 bytes. */
   readonly sha256: Uint8Array;
   readonly crc32c: number;
+  /** Content type of the record from then on; if omitted it stays. */
+  readonly contentType?: string;
 }
 
 /**

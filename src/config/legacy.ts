@@ -88,6 +88,11 @@ function isOwnBucket({ bucket, endpoint }: S3Config, settings: Settings): boolea
   return serverOf(endpoint) === serverOf(settings.ASSET_S3_ENDPOINT);
 }
 
+/** True if two buckets are on one server, as far as their addresses tell. */
+export function isSameServer(one: Pick<S3Config, 'endpoint'>, other: Pick<S3Config, 'endpoint'>): boolean {
+  return serverOf(one.endpoint) === serverOf(other.endpoint);
+}
+
 /** The server of an address: names of this machine are one. */
 function serverOf(endpoint: string | undefined): string {
   if (endpoint === undefined) return '';

@@ -34,6 +34,8 @@ export function idOfKey(kind: keyof typeof PATTERNS, key: string): string | unde
 /** The bytes of a file, wherever they lie. */
 export interface FileBytes {
   readonly sizeBytes: number;
+  /** Content type of the file, if the bytes know it better than the record. */
+  readonly contentType?: string;
   read(range: BlobRange, call: StoreCall): Promise<Readable>;
   signUrl(options: SignedUrlOptions): Promise<SignedUrl>;
   /** The time that signed URLs live by. */

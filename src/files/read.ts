@@ -154,7 +154,7 @@ async function signFor(
   const windowSeconds = Math.max(1, Math.floor(ttlSeconds / 2));
   const issued = Math.floor(bytes.now().getTime() / 1000 / windowSeconds) * windowSeconds;
   const inline = request.inline && mayShowInline(file.contentType);
-  const contentType = servedType(file.contentType);
+  const contentType = servedType(bytes.contentType ?? file.contentType);
   const downloadName = cleanName(request.downloadName, 'download_name');
   const contentDisposition = dispositionOf(inline, [downloadName, file.name, file.id]);
   const id = grantId([file.id, issued, ttlSeconds, contentType, contentDisposition]);

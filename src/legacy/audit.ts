@@ -4,6 +4,7 @@ import type { FieldValues, LegacyRecord } from '../catalog/legacy-records.ts';
 import { isAssetError } from '../errors/asset-error.ts';
 import { sizeOfBytes } from '../files/bytes.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import type { ObjectCopier } from '../storage/object-copier.ts';
 import type { ListedObject } from '../storage/object-reader.ts';
 import type { AuditLine, AuditReport, AuditState, ObjectStatus, RecordStatus } from './audit-report.ts';
 import { keysOf } from './layout.ts';
@@ -15,6 +16,8 @@ export interface OldSystem {
   readonly bucket: OldBucket;
   readonly catalog: FileCatalog;
   readonly store: BlobStore;
+  /** Copies within the server that both buckets are on; undefined if they are on different ones. */
+  readonly copier?: ObjectCopier | undefined;
 }
 
 /** How an audit is run. */

@@ -23,6 +23,10 @@ export interface BackfillState {
   readonly total: { readonly files: number; readonly bytes: number };
   readonly counts: Readonly<Partial<Record<MoveOutcome, number>>>;
   readonly movedBytes: number;
+  /** Files of these that the store copied itself. */
+  readonly serverSide?: number;
+  /** Moved files whose readers get other headers than from the old bucket. */
+  readonly differing?: number;
   /** Maximum number of files per second; 0 for no limit. */
   readonly rate: number;
   readonly slowedBy: SlowedBy | null;

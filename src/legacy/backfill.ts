@@ -13,18 +13,23 @@ import {
   type BackfillState,
 } from './backfill-state.ts';
 import { moveFile, type Moved, type MoveOutcome, type MoveTools } from './move-file.ts';
+import { BytesCopy, type CopyTools } from './copy-bytes.ts';
 import { Throttle } from './throttle.ts';
 
 /** Options of a backfill. */
-export interface BackfillOptions extends Pick<MoveTools, 'budget' | 'partSizeBytes' | 'dryRun'> {
+export interface BackfillOptions extends Pick<CopyTools, 'budget' | 'partSizeBytes'> {
+  /** True to find out what would come of every file, and to write nothing. */
+  readonly dryRun: boolean;
   /** Unique to this process. */
   readonly holder: string;
   /** Number of concurrently moved files. */
   readonly workers: number;
   /** Maximum number of files per second; 0 for no limit, undefined for the rate of the previous run. */
   readonly rate: number | undefined;
-  /** Called for every file that could not be moved. */
+  /** Called for every file that could not be moved, or whose readers get other headers than before. */
   readonly onTrouble?: (id: string, moved: Moved) => void;
+  /** Called once if the store copies nothing itself, though both buckets are on one server. */
+  readonly onStreaming?: () => void;
   readonly onProgress?: (state: BackfillState) => void;
   /** Time after which another process may take over from a killed one, in milliseconds; default 10,000. */
   readonly leaseMs?: number;
@@ -104,6 +109,8 @@ async function beginning(
       total: { files, bytes },
       counts: {},
       movedBytes: 0,
+      serverSide: 0,
+      differing: 0,
       rate: options.rate ?? 0,
       slowedBy: null,
       lastError: '',
@@ -117,6 +124,7 @@ class Backfill {
   readonly #options: BackfillOptions;
   readonly #signal: AbortSignal;
   readonly #throttle = new Throttle();
+  readonly #bytes: BytesCopy;
   #state: BackfillState;
   #acknowledged: Readonly<Record<string, Acknowledgement>> = {};
   #unreadable = 0;
@@ -126,6 +134,9 @@ class Backfill {
   constructor(system: OldSystem, options: BackfillOptions, state: BackfillState, signal: AbortSignal) {
     [this.#system, this.#options, this.#state, this.#signal] = [system, options, state, signal];
     this.#throttle.setRate(state.rate);
+    const { budget, partSizeBytes, onStreaming = () => undefined } = options;
+    const { store, copier, bucket } = system;
+    this.#bytes = new BytesCopy({ reader: bucket.reader, store, copier, budget, partSizeBytes, onStreaming });
   }
 
   async run(): Promise<BackfillState> {
@@ -165,13 +176,15 @@ class Backfill {
     // Another run repeats what was cancelled.
     if (this.#cancelled) return true;
     const counts = new Map(Object.entries(this.#state.counts) as [MoveOutcome, number][]);
-    let { movedBytes } = this.#state;
-    for (const { outcome, sizeBytes = 0 } of outcomes) {
+    let { movedBytes, serverSide = 0, differing = 0 } = this.#state;
+    for (const { outcome, way, differs, sizeBytes = 0 } of outcomes) {
+      if (way === 'server-side') serverSide += 1;
+      if (differs !== undefined) differing += 1;
       if (outcome !== 'gone') counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
       movedBytes += sizeBytes;
     }
     const cursor = page.at(-1)?.file.id ?? this.#state.cursor;
-    await this.#keep({ cursor, counts: Object.fromEntries(counts), movedBytes });
+    await this.#keep({ cursor, counts: Object.fromEntries(counts), movedBytes, serverSide, differing });
     return page.length < PAGE;
   }
 
@@ -182,9 +195,11 @@ class Backfill {
     const { id, sha256 } = record.file;
     if (sha256 === undefined) await this.#throttle.next(signal);
     const onTime: MoveTools['onTime'] = (of, ms) => this.#throttle.observe(of, ms);
-    const moved = await moveFile(this.#system, record, { ...this.#options, onTime }, signal);
+    const tools = { bytes: this.#bytes, dryRun: this.#options.dryRun, onTime };
+    const moved = await moveFile(this.#system, record, tools, signal);
     this.#unreadable = moved.outcome === 'unreadable' ? this.#unreadable + 1 : 0;
     if (this.#unreadable >= MAX_UNREADABLE) throw new Error('the old bucket does not answer any more');
+    if (moved.differs !== undefined) this.#options.onTrouble?.(id, moved);
     if (['moved', 'already', 'gone'].includes(moved.outcome)) return moved;
     if (id in this.#acknowledged) return { outcome: 'acknowledged' };
     this.#options.onTrouble?.(id, moved);

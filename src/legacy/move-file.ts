@@ -1,11 +1,11 @@
-import { isAssetError, type AssetError } from '../errors/asset-error.ts';
-import { storeUnavailable } from '../errors/dependencies.ts';
 import type { LegacyRecord } from '../catalog/legacy-records.ts';
+import { isAssetError, type AssetError } from '../errors/asset-error.ts';
 import { blobKey } from '../files/bytes.ts';
-import { writeBlob } from '../files/upload/write-blob.ts';
-import type { MemoryShare } from '../storage/memory-share.ts';
 import type { OldSystem } from './audit.ts';
+import { reasonOf, type BytesCopy } from './copy-bytes.ts';
+import { contentTypeOf, differencesOf, type HeaderDifferences } from './headers.ts';
 import { locate, type OldPlace } from './locate.ts';
+import type { Timed } from './throttle.ts';
 
 /** What came of one file. */
 export type MoveOutcome =
@@ -26,12 +26,11 @@ export type MoveOutcome =
 
 /** What files are moved with. */
 export interface MoveTools {
-  readonly budget: MemoryShare;
-  readonly partSizeBytes: number;
+  readonly bytes: BytesCopy;
   /** True to find out what would come of a file, and to write nothing. */
   readonly dryRun: boolean;
   /** Is told how long the store or the catalog took, in milliseconds. */
-  readonly onTime: (of: 'store' | 'catalog', ms: number) => void;
+  readonly onTime: (of: Timed, ms: number) => void;
 }
 
 /** What came of a file, and why where it was not moved. */
@@ -39,7 +38,14 @@ export interface Moved {
   readonly outcome: MoveOutcome | 'gone';
   readonly why?: string;
   readonly sizeBytes?: number;
+  /** How the bytes were copied. */
+  readonly way?: 'server-side' | 'streamed';
+  /** Headers of the old object that readers get otherwise from the service. */
+  readonly differs?: HeaderDifferences;
 }
+
+/** Largest file whose copy tells how quick the store is, in bytes: of larger ones it tells the size. */
+const TIMED_BYTES = 256 * 1024;
 
 /** Times that a file is begun anew, since something else changed it meanwhile. */
 const ATTEMPTS = 3;
@@ -100,14 +106,28 @@ async function tryToMove(
     const isMissing = place.damage === 'missing' || place.damage === 'no-key';
     return { outcome: isMissing ? 'missing' : 'mismatch', why: place.damage };
   }
-  if (tools.dryRun) return { outcome: 'moved', sizeBytes: place.info.sizeBytes };
-  const bytes = await copy(system, { id: file.id, contentType: file.contentType, ...place }, tools, signal);
-  if ('outcome' in bytes) return bytes;
-  const { linkField } = system.bucket;
+  const { info } = place;
+  const { keepsHeaders } = system.store;
+  const { contentEncoding } = info.headers;
+  if (contentEncoding !== undefined && !keepsHeaders) {
+    const why = `the store of the service cannot keep its Content-Encoding (${contentEncoding})`;
+    return { outcome: 'refused', why };
+  }
+  const differs = differencesOf(file, info, keepsHeaders);
+  const told = { sizeBytes: info.sizeBytes, ...(Object.keys(differs).length > 0 && { differs }) };
+  if (tools.dryRun) return { outcome: 'moved', ...told };
+  const copying = performance.now();
+  const copied = await tools.bytes.copy(file, place, signal);
+  if ('unreadable' in copied) return { outcome: 'unreadable', why: copied.unreadable };
   const began = performance.now();
+  if (info.sizeBytes <= TIMED_BYTES) tools.onTime('copy', began - copying);
+  const { way, ...bytes } = copied;
+  const contentType = contentTypeOf(file, info);
+  const { linkField } = system.bucket;
   try {
     const emptied = fields[linkField] === undefined ? [] : [linkField];
-    await system.catalog.legacy.setBytes(file.id, file.revision, bytes, emptied, { signal });
+    const known = { ...bytes, ...(contentType !== file.contentType && { contentType }) };
+    await system.catalog.legacy.setBytes(file.id, file.revision, known, emptied, { signal });
   } catch (error) {
     // Until the record says so, nobody reads the copy.
     if (isAssetError(error, 'CONCURRENT_CHANGE')) return 'changed';
@@ -117,50 +137,5 @@ async function tryToMove(
     return isGone ? { outcome: 'gone' } : { outcome: 'refused', why: (error as AssetError).message };
   }
   tools.onTime('catalog', performance.now() - began);
-  return { outcome: 'moved', sizeBytes: bytes.sizeBytes };
-}
-
-async function copy(
-  { bucket, store }: OldSystem,
-  from: { readonly id: string; readonly contentType: string; readonly key: string } & Extract<
-    OldPlace,
-    { info: object }
-  >,
-  { budget, partSizeBytes }: MoveTools,
-  signal: AbortSignal,
-): Promise<{ readonly sizeBytes: number; readonly sha256: Uint8Array; readonly crc32c: number } | Moved> {
-  const key = blobKey(from.id);
-  for (let attempt = 1; ; attempt++) {
-    let failure: unknown;
-    const read = async function* () {
-      try {
-        for await (const chunk of await bucket.reader.read(from.key, from.info.etag, undefined, { signal })) {
-          yield chunk as Uint8Array;
-        }
-      } catch (error) {
-        failure = error;
-        throw error;
-      }
-    };
-    // A type is a header of the store.
-    const contentType = /^[ -~]+$/.test(from.contentType) ? from.contentType : 'application/octet-stream';
-    const { sizeBytes } = from.info;
-    try {
-      const options = { sizeBytes, contentType, partSizeBytes, budget, signal };
-      const { status, ...bytes } = await writeBlob(store, key, read(), options);
-      if (status === 'created') return bytes;
-    } catch (error) {
-      if (failure === undefined || !isAssetError(failure, 'STORE_UNAVAILABLE', 'BLOB_MISSING')) throw error;
-      return { outcome: 'unreadable', why: reasonOf(failure) };
-    }
-    // A run that was killed left it before the record was written: nobody can say what is in it.
-    if (attempt === ATTEMPTS) throw storeUnavailable(new Error('a copy of another run is in the way'));
-    await store.delete(key, { signal });
-  }
-}
-
-function reasonOf(error: AssetError): string {
-  return error.reason === 'BLOB_MISSING'
-    ? 'the object was replaced while it was read'
-    : 'the old bucket does not answer';
+  return { outcome: 'moved', ...told, way };
 }

@@ -8,6 +8,7 @@ import type { Caller } from '../identity/caller.ts';
 import type { FileBytes } from '../files/bytes.ts';
 import type { OldFiles } from '../files/old-files.ts';
 import type { RecordLoader } from '../files/record-loader.ts';
+import { contentTypeOf } from './headers.ts';
 import { keysOf } from './layout.ts';
 import { locate, type OldBucket, type OldDamage, type OldPlace } from './locate.ts';
 import { readOldPath } from './old-path.ts';
@@ -57,6 +58,7 @@ export class ServedOldFiles implements OldFiles {
     const { key, info } = place;
     return {
       sizeBytes: info.sizeBytes,
+      contentType: contentTypeOf(file, info),
       read: (range, call) => bucket.reader.read(key, info.etag, range, call),
       signUrl: (options) => bucket.reader.signUrl(key, options),
       now: () => bucket.reader.now(),

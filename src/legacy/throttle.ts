@@ -4,6 +4,9 @@ import { paceOf, type Pace } from '../files/pace.ts';
 /** What slows a move down. */
 export type SlowedBy = 'rate' | 'store' | 'catalog';
 
+/** What takes time: a question to the old bucket, a copy of a small file, a change of a record. */
+export type Timed = 'store' | 'copy' | 'catalog';
+
 /** How much a new time counts against those before it. */
 const WEIGHT = 0.2;
 
@@ -21,7 +24,7 @@ const MAX_WAIT_MS = 2_000;
 
 /** Holds a move back: to the rate that was asked for, and by as much as store or catalog take longer than they usually do. */
 export class Throttle {
-  readonly #latencies = { store: new Latency(), catalog: new Latency() };
+  readonly #latencies = { store: new Latency(), copy: new Latency(), catalog: new Latency() };
   #rate = 0;
   #pace: Pace | undefined;
   #slowedBy: SlowedBy | undefined;
@@ -39,13 +42,14 @@ export class Throttle {
   }
 
   /** Takes down how long something took, in milliseconds. */
-  observe(of: 'store' | 'catalog', ms: number): void {
+  observe(of: Timed, ms: number): void {
     this.#latencies[of].observe(ms);
   }
 
   /** How long the next file is to wait for store and catalog, in milliseconds, and for which of them. */
   get wait(): { readonly ms: number; readonly for: SlowedBy | undefined } {
-    const [store, catalog] = [this.#latencies.store.excessMs, this.#latencies.catalog.excessMs];
+    const { store: question, copy, catalog: records } = this.#latencies;
+    const [store, catalog] = [Math.max(question.excessMs, copy.excessMs), records.excessMs];
     const ms = Math.min(MAX_WAIT_MS, Math.max(store, catalog));
     return { ms, for: ms === 0 ? undefined : store >= catalog ? 'store' : 'catalog' };
   }

@@ -14,10 +14,23 @@ export interface BlobBody {
   readonly crc32c?: number;
 }
 
+/** HTTP headers stored with a blob beside its media type. Printable ASCII. */
+export interface BlobHeaders {
+  /** How the bytes are encoded, such as `gzip`: readers of a URL get it with them. */
+  readonly contentEncoding?: string;
+  readonly contentLanguage?: string;
+  readonly contentDisposition?: string;
+  readonly cacheControl?: string;
+  /** Metadata of users, by names in lower case; at most 1,900 characters together. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
 /** Properties stored with a blob. */
 export interface BlobProperties {
   /** Media type, ASCII. */
   readonly contentType: string;
+  /** Only for a store that keeps them: see {@link BlobStore.keepsHeaders}. */
+  readonly headers?: BlobHeaders;
 }
 
 /** One stored part of an unfinished multipart blob. */
@@ -120,6 +133,9 @@ export interface StoreCall {
 export interface BlobStore {
   /** Name of the driver, for logs and health: `s3` or `filesystem`. */
   readonly kind: string;
+
+  /** True if the store keeps the headers of a blob and returns them by its URLs. A store that does not ignores them. */
+  readonly keepsHeaders: boolean;
 
   /** Limits of a multipart blob. All parts except the last have one size within these limits. */
   readonly partLimits: {

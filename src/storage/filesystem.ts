@@ -35,6 +35,7 @@ import { blobMissing } from '../errors/records.ts';
  */
 export class FilesystemBlobStore implements BlobStore {
   readonly kind = 'filesystem';
+  readonly keepsHeaders = false;
   readonly partLimits = { minBytes: 1, maxBytes: 5 * 1024 ** 3, maxParts: 10_000 };
   readonly #layout: FilesystemLayout;
   readonly #urls: SignedUrls;

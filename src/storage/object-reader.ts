@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from './blob-store.ts';
+import type { BlobHeaders, BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from './blob-store.ts';
 
 /** An object of a bucket that is not the service's own. */
 export interface ObjectInfo {
@@ -8,6 +8,8 @@ export interface ObjectInfo {
   readonly etag: string;
   /** Media type with its parameters, as it was stored; empty if none was. */
   readonly contentType: string;
+  /** Further headers of the object that another store can keep. */
+  readonly headers: BlobHeaders;
 }
 
 /** An object as a list names it. */

@@ -22,6 +22,7 @@ import { createObject, newWriteId, sendBody } from './s3/create.ts';
 import { isMissingKey, isPastEnd, setupFaultOf } from './s3/failures.ts';
 import { listMultipartKeys, listObjects } from './s3/list.ts';
 import { S3Multiparts, splitMultipartId } from './s3/multipart.ts';
+import { propertyHeaders } from './s3/properties.ts';
 import { S3UrlSigner } from './s3/presign.ts';
 import { bodyHeaders, isRepeatable, withChecksum } from './s3/upload-body.ts';
 
@@ -30,6 +31,7 @@ const CHECK_TIMEOUT_MS = 5_000;
 /** Blobs in a bucket of any S3-compatible store. */
 export class S3BlobStore implements BlobStore {
   readonly kind = 's3';
+  readonly keepsHeaders = true;
   readonly partLimits = { minBytes: 5 * 1024 ** 2, maxBytes: 5 * 1024 ** 3, maxParts: 10_000 };
   readonly #bucket: S3Bucket;
   readonly #multiparts: S3Multiparts;
@@ -54,7 +56,7 @@ export class S3BlobStore implements BlobStore {
     const headers = {
       ...bodyHeaders(summed),
       ...this.#bucket.encryptionHeaders,
-      'content-type': properties.contentType,
+      ...propertyHeaders(properties),
       'if-none-match': '*',
       'x-amz-meta-write-id': writeId,
     };

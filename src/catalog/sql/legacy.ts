@@ -1,7 +1,7 @@
 import { sql, type Kysely, type SelectQueryBuilder, type Transaction } from 'kysely';
 import type { CatalogCall, FileRecord, JsonValue } from '../file-catalog.ts';
 import type { FieldValues, LegacyRecord, LegacyRecords, LegacyUse, MovedBytes } from '../legacy-records.ts';
-import type { FileRow } from './rows.ts';
+import { contentTypeColumns, type FileRow } from './rows.ts';
 import type { Tables } from './tables.ts';
 import { nextRevision } from './transfer.ts';
 import type { SqlRun } from './sessions.ts';
@@ -52,7 +52,7 @@ export class SqlLegacyRecords implements LegacyRecords {
   setBytes(
     id: string,
     revision: string,
-    { sizeBytes, sha256, crc32c }: MovedBytes,
+    { sizeBytes, sha256, crc32c, contentType }: MovedBytes,
     emptied: readonly string[],
     call?: CatalogCall,
   ): Promise<FileRecord> {
@@ -68,12 +68,20 @@ export class SqlLegacyRecords implements LegacyRecords {
           size_bytes: sizeBytes,
           sha256,
           crc32c,
+          ...(contentType !== undefined && contentTypeColumns(contentType)),
           attributes: JSON.stringify(attributes),
           ...next,
         })
         .where('id', '=', id)
         .execute();
-      return { ...old, sizeBytes, sha256, crc32c, attributes, revision: String(next.revision) };
+      const changed = {
+        sizeBytes,
+        sha256,
+        crc32c,
+        attributes,
+        ...(contentType !== undefined && { contentType }),
+      };
+      return { ...old, ...changed, revision: String(next.revision) };
     });
   }
 

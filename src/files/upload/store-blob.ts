@@ -1,4 +1,4 @@
-import type { BlobStore } from '../../storage/blob-store.ts';
+import type { BlobProperties, BlobStore } from '../../storage/blob-store.ts';
 import type { Inflow } from './inflow.ts';
 import { partSizeFor } from './part-size.ts';
 import { Parts, type PartsOptions } from './parts.ts';
@@ -7,10 +7,8 @@ import { Parts, type PartsOptions } from './parts.ts';
 const CLEANUP_TIMEOUT_MS = 5_000;
 
 /** What is decided of a blob when its first bytes can be looked at. */
-export interface BlobTarget {
+export interface BlobTarget extends BlobProperties {
   readonly key: string;
-  /** Media type, ASCII. */
-  readonly contentType: string;
 }
 
 /** How {@link storeBlob} writes. */
@@ -56,8 +54,8 @@ export async function storeBlob(inflow: Inflow, options: StoreBlobOptions): Prom
     begin: (_part, { signal: sending }) => {
       hasBegun = true;
       options.onSend?.();
-      const { key, contentType } = target!;
-      return store.startMultipart(key, { contentType, partSizeBytes }, { signal: sending });
+      const { key, ...properties } = target!;
+      return store.startMultipart(key, { ...properties, partSizeBytes }, { signal: sending });
     },
     mark: () => undefined,
   });
@@ -82,11 +80,11 @@ export async function storeBlob(inflow: Inflow, options: StoreBlobOptions): Prom
 
 async function assemble(
   store: BlobStore,
-  { key, contentType }: BlobTarget,
+  { key, ...properties }: BlobTarget,
   parts: Parts,
 ): Promise<'created' | 'exists'> {
   const call = { signal: parts.signal };
-  if (parts.isOne) return parts.sendOpen((body) => store.put(key, body, { contentType }, call), call);
+  if (parts.isOne) return parts.sendOpen((body) => store.put(key, body, properties, call), call);
   const stored = parts.takeStored().map(({ part }) => part);
   return store.completeMultipart(key, parts.multipartId!, stored, call);
 }

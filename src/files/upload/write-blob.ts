@@ -1,4 +1,4 @@
-import type { BlobStore } from '../../storage/blob-store.ts';
+import type { BlobProperties, BlobStore } from '../../storage/blob-store.ts';
 import type { MemoryShare } from '../../storage/memory-share.ts';
 import { Digest } from './digest.ts';
 import { summed, type UploadContent } from './chunk.ts';
@@ -6,11 +6,9 @@ import { Inflow } from './inflow.ts';
 import { storeBlob } from './store-blob.ts';
 
 /** How {@link writeBlob} writes. */
-export interface WriteBlobOptions {
+export interface WriteBlobOptions extends BlobProperties {
   /** Number of bytes that `chunks` must bring, where known. */
   readonly sizeBytes?: number;
-  /** Media type, ASCII. */
-  readonly contentType: string;
   /** Wanted size of a part. It is kept within the store's limits, and grows with a known size. */
   readonly partSizeBytes: number;
   /** Greatest number of parts in memory at once, the one being filled included; 4 where left out. */
@@ -31,14 +29,14 @@ export async function writeBlob(
   store: BlobStore,
   key: string,
   chunks: AsyncIterable<Uint8Array>,
-  { contentType, budget, partSizeBytes, concurrency = 4, ...rest }: WriteBlobOptions,
+  { contentType, headers, budget, partSizeBytes, concurrency = 4, ...rest }: WriteBlobOptions,
 ): Promise<{ readonly status: 'created' | 'exists' } & ReturnType<Digest['finish']>> {
   const { signal = new AbortController().signal, sizeBytes } = rest;
   const hash = new Digest();
   const rules = { sizeBytes, isWhole: true, admit: () => undefined, hash, signal };
   const { status } = await storeBlob(new Inflow(contentOf(chunks), rules), {
     ...{ store, signal, sizeBytes, partSizeBytes, concurrency, memory: budget, spare: undefined },
-    begin: () => Promise.resolve({ key, contentType }),
+    begin: () => Promise.resolve({ key, contentType, ...(headers && { headers }) }),
   });
   return { status, ...hash.finish() };
 }

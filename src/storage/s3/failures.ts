@@ -65,6 +65,8 @@ export function isTransient(error: unknown): boolean {
   const status = statusOf(error);
   // No response: the connection failed.
   if (status === undefined) return true;
+  // A request that the store does not know.
+  if (status === 501) return false;
   // 409: another conditional request for the key is running.
   if (status >= 500 || status === 429 || status === 408 || status === 409) return true;
   // Codes with status 400, or in the body of a 200.

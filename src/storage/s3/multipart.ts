@@ -17,6 +17,7 @@ import {
 import { abortBy, type S3Bucket } from './bucket.ts';
 import { createObject, newWriteId, sendBody } from './create.ts';
 import { hasCode } from './failures.ts';
+import { propertyFields } from './properties.ts';
 import { sendRequest } from './requests.ts';
 import { bodyHeaders, encodeChecksum, isRepeatable, withChecksum } from './upload-body.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
@@ -45,10 +46,9 @@ export class S3Multiparts implements Pick<
     const command = new CreateMultipartUploadCommand({
       ...this.#bucket.object(key),
       ...this.#bucket.encryption,
-      ContentType: properties.contentType,
+      ...propertyFields(properties, writeId),
       // AWS refuses parts without a checksum if one was announced.
       ...(properties.bySignedUrl !== true && { ChecksumAlgorithm: 'CRC32C', ChecksumType: 'FULL_OBJECT' }),
-      Metadata: { 'write-id': writeId },
     });
     const { UploadId } = await this.#bucket.send(signal, (attempt) =>
       this.#bucket.client.send(command, abortBy(attempt)),

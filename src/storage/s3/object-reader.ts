@@ -6,6 +6,7 @@ import type { ListedObject, ObjectInfo, ObjectReader, PublicAccess } from '../ob
 import { abortBy, S3Bucket, type S3Options } from './bucket.ts';
 import { isMissingKey, isTaken, setupFaultOf } from './failures.ts';
 import { S3UrlSigner } from './presign.ts';
+import { headersOf } from './properties.ts';
 import { publicAccessOf } from './public-access.ts';
 import { escapePath } from './signature.ts';
 import { storeUnavailable } from '../../errors/dependencies.ts';
@@ -92,6 +93,7 @@ export class S3ObjectReader implements ObjectReader {
   }
 }
 
-function infoOf({ ContentLength = 0, ETag = '', ContentType = '' }: HeadObjectCommandOutput): ObjectInfo {
-  return { sizeBytes: ContentLength, etag: ETag, contentType: ContentType };
+function infoOf(head: HeadObjectCommandOutput): ObjectInfo {
+  const { ContentLength = 0, ETag = '', ContentType = '' } = head;
+  return { sizeBytes: ContentLength, etag: ETag, contentType: ContentType, headers: headersOf(head) };
 }

@@ -9,6 +9,8 @@ import type { TcpProxy } from '../../support/tcp-proxy.ts';
 export type Capability =
   /** The store itself serves signed URLs. */
   | 'serves-signed-urls'
+  /** Stores headers with a blob and returns them by its URLs. */
+  | 'keeps-headers'
   /** A URL signed for GET also answers HEAD. */
   | 'head-by-signed-url'
   /** One key may be a prefix of another: `a` and `a/b`. */

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
+import { gzipSync } from 'node:zlib';
 import type { BlobStore, SignedUrlOptions } from '../../../src/storage/blob-store.ts';
 import { bufferedBody, bytes, itNeeds, newKey } from './driver.ts';
 import type { Driver, OpenedStore } from './driver.ts';
@@ -60,6 +61,35 @@ export function describeSignedUrls(driver: Driver, opened: () => OpenedStore): v
       expect(answer.headers.get('content-disposition')).toBe(contentDisposition);
       expect(answer.headers.get('cache-control')).toBe(cacheControl);
       expect(Buffer.from(await answer.arrayBuffer()).equals(data)).toBe(true);
+    });
+
+    itNeeds(driver, 'keeps-headers', 'serve the headers that a blob was stored with', async () => {
+      const headers = {
+        ...{ contentEncoding: 'gzip', contentLanguage: 'de', cacheControl: 'no-store' },
+        contentDisposition: `attachment; filename="two  blanks (1)'*.css"`,
+        metadata: { 'original-filename': 'a b.css', sum: '1' },
+      };
+      const packed = gzipSync('body {}');
+      const [whole, inParts] = [newKey(), newKey()];
+      await store().put(whole, bufferedBody(packed), { contentType: 'text/css', headers });
+      const partSizeBytes = driver.partSizeBytes;
+      const id = await store().startMultipart(inParts, { contentType: 'text/css', headers, partSizeBytes });
+      const part = await store().putPart(inParts, id, 1, bufferedBody(packed));
+      await store().completeMultipart(inParts, id, [part]);
+      for (const one of [whole, inParts]) {
+        const answer = await fetch(await signed(one, options({ contentType: 'text/css' })));
+        // fetch undoes the encoding, as browsers do.
+        expect(await answer.text()).toBe('body {}');
+        const names = [
+          'content-encoding',
+          'content-language',
+          'x-amz-meta-original-filename',
+          'x-amz-meta-sum',
+        ];
+        expect(names.map((name) => answer.headers.get(name))).toEqual(['gzip', 'de', 'a b.css', '1']);
+        // Those of the URL win.
+        expect(answer.headers.get('cache-control')).toBe(options().cacheControl);
+      }
     });
 
     itNeeds(driver, 'serves-signed-urls', 'serve byte ranges', async () => {

@@ -52,6 +52,16 @@ export function legacyTests(catalog: () => FileCatalog): void {
     expect(await outcomes([catalog().legacy.setBytes(newId(), '1', bytes, [])])).toEqual(['FILE_NOT_FOUND']);
   });
 
+  it('completes the content type with what the object says, and keeps it otherwise', async () => {
+    const file = await createFile(catalog(), { contentType: 'text/plain' });
+    const contentType = 'text/plain; charset=iso-8859-1';
+    const moved = await catalog().legacy.setBytes(file.id, file.revision, { ...bytes, contentType }, []);
+    expect(moved.contentType).toBe(contentType);
+    expect((await getFile(catalog(), file.id)).contentType).toBe(contentType);
+    const again = await catalog().legacy.setBytes(file.id, moved.revision, bytes, []);
+    expect(again.contentType).toBe(contentType);
+  });
+
   it('adds up the uses of old paths, also of several replicas at once', async () => {
     const caller = `bff-${randomBytes(4).toString('hex')}`;
     const use = { caller, kind: 'api', day: '2026-11-29', count: 2 };
