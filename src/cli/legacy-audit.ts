@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { audit } from '../legacy/audit.ts';
+import { OTHER_HEADERS } from './legacy-backfill.ts';
 import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
 
 /** Options of `legacy audit`. */
@@ -52,9 +53,9 @@ export async function runAudit(config: Config, flags: AuditFlags): Promise<numbe
 }
 
 function toJson(report: AuditReport): object {
-  const { records, objects, access, findings, startTime, resumedFrom, lastOldWrite } = report;
+  const { records, objects, headers = {}, access, findings, startTime, resumedFrom, lastOldWrite } = report;
   return {
-    ...{ problems: problemsOf(report), records, objects, access, findings },
+    ...{ problems: problemsOf(report), records, objects, headers, access, findings },
     ...{ start_time: startTime, resumed_from: resumedFrom, last_old_write: lastOldWrite ?? null },
   };
 }
@@ -76,7 +77,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 };
 
 function asText(report: AuditReport): string {
-  const { records, objects, access, findings, lastOldWrite } = report;
+  const { records, objects, headers = {}, access, findings, lastOldWrite } = report;
   const rows = (counts: Readonly<Record<string, number>>) =>
     Object.entries(counts).map(
       ([status, count]) => `  ${String(count).padStart(9)}  ${MEANINGS[status] ?? status}`,
@@ -89,6 +90,7 @@ function asText(report: AuditReport): string {
   };
   return [
     ...['records', ...rows(records), 'objects', ...rows(objects)],
+    ...(Object.keys(headers).length > 0 ? [OTHER_HEADERS, ...rows(headers)] : []),
     `public access: ${Object.entries(ways)
       .map(([way, is]) => `${way} ${is}`)
       .join(', ')}`,

@@ -28,6 +28,9 @@ const OUTCOMES: readonly MoveOutcome[] = [
   ...(['moved', 'already', 'missing', 'mismatch', 'unreadable', 'refused', 'acknowledged'] as const),
 ];
 
+/** What the reports say of files with headers that the service does not give. */
+export const OTHER_HEADERS = 'files whose readers get other headers than from the old bucket';
+
 /** Runs `legacy backfill` to its end, or until it is interrupted. Resolves with the exit code. */
 export async function runBackfill(config: Config, flags: BackfillFlags): Promise<number> {
   const dryRun = flags.dryRun ?? false;
@@ -48,10 +51,12 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
         {
           ...{ dryRun, holder: holderName(operator()), workers: flags.workers, rate: flags.rate },
           ...moveMemory(config),
-          onTrouble(id, { outcome, why = '' }) {
-            void file?.write(`${JSON.stringify({ id, outcome, why })}\n`);
-            if (!flags.json) say(`${id}: ${outcome}: ${why}`);
+          onTrouble(id, { outcome, why = '', differs }) {
+            void file?.write(`${JSON.stringify({ id, outcome, why, ...(differs && { differs }) })}\n`);
+            if (!flags.json && outcome !== 'moved') say(`${id}: ${outcome}: ${why}`);
           },
+          onStreaming: () =>
+            say('the store does not copy from the old bucket: the bytes go through this machine'),
           onProgress(now) {
             from ||= doneOf(now);
             showProgress(progressText(now, doneOf(now) - from, (performance.now() - started) / 1_000));
@@ -164,6 +169,7 @@ export function toJson(state: BackfillState, dryRun = false): object {
       total: total.files,
       total_bytes: total.bytes,
     },
+    ...{ server_side: state.serverSide ?? 0, other_headers: state.differing ?? 0 },
     ...{ moved_bytes: movedBytes, cursor, rate, slowed_by: slowedBy, last_error: lastError },
     ...{ start_time: startTime, update_time: updateTime, holder: state.holder },
   };
@@ -176,6 +182,7 @@ function asText(state: BackfillState, dryRun: boolean): string {
     head,
     ...rows,
     `  ${String(doneOf(state)).padStart(9)}  in all, ${sizeAsText(state.movedBytes)}`,
+    ...(state.differing ? [`  ${String(state.differing).padStart(9)}  ${OTHER_HEADERS} (--report)`] : []),
     '',
   ].join('\n');
 }

@@ -1,5 +1,6 @@
 import type { CatalogFinding } from '../catalog/file-catalog.ts';
 import type { PublicAccess } from '../storage/object-reader.ts';
+import type { HeaderDifference, HeaderDifferences } from './headers.ts';
 import type { OldDamage } from './locate.ts';
 
 /** State of a record and its bytes. */
@@ -28,7 +29,14 @@ export type ObjectStatus =
 
 /** One line of the report. Ids and keys are only for operators. */
 export type AuditLine =
-  | { readonly kind: 'file'; readonly id: string; readonly status: RecordStatus; readonly key?: string }
+  | {
+      readonly kind: 'file';
+      readonly id: string;
+      readonly status: RecordStatus;
+      readonly key?: string;
+      /** Headers of the object that readers of the service get otherwise. */
+      readonly differs?: HeaderDifferences;
+    }
   | { readonly kind: 'object'; readonly key: string; readonly status: ObjectStatus };
 
 /** Progress of an audit, stored in the catalog, so that another run continues. */
@@ -40,6 +48,8 @@ export interface AuditState {
   readonly cursor: string;
   readonly records: Readonly<Partial<Record<RecordStatus, number>>>;
   readonly objects: Readonly<Partial<Record<ObjectStatus, number>>>;
+  /** Old files with a header that readers of the service get otherwise, by header. */
+  readonly headers?: Readonly<Partial<Record<HeaderDifference, number>>>;
   /** The newest old records: somebody still writes without the service. */
   readonly lastOldWrite?: { readonly id: string; readonly time: string };
   /** Size of the report up to this position, in bytes. */

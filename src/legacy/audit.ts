@@ -6,7 +6,8 @@ import { sizeOfBytes } from '../files/bytes.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { ObjectCopier } from '../storage/object-copier.ts';
 import type { ListedObject } from '../storage/object-reader.ts';
-import type { AuditLine, AuditReport, AuditState, ObjectStatus, RecordStatus } from './audit-report.ts';
+import type { AuditLine, AuditReport, AuditState, ObjectStatus } from './audit-report.ts';
+import { differencesOf, type HeaderDifference } from './headers.ts';
 import { keysOf } from './layout.ts';
 import { locate, type OldBucket } from './locate.ts';
 import { readOldPath } from './old-path.ts';
@@ -126,6 +127,10 @@ async function lookAtRecords(
         state.records,
         lines.map(({ status }) => status),
       ),
+      headers: added(
+        state.headers ?? {},
+        lines.flatMap(({ differs = {} }) => Object.keys(differs) as HeaderDifference[]),
+      ),
     },
   };
 }
@@ -134,13 +139,15 @@ async function statusOf(
   { bucket, store }: OldSystem,
   { file, fields }: LegacyRecord,
   signal: AbortSignal,
-): Promise<{ readonly status: RecordStatus; readonly key?: string }> {
+): Promise<Omit<AuditLine & { kind: 'file' }, 'kind' | 'id'>> {
   if (file.sha256 !== undefined) {
     const sizeBytes = await sizeOfBytes(store, file.id, { signal });
     return { status: sizeBytes === file.sizeBytes ? 'moved' : 'moved-damaged' };
   }
   const place = await locate(bucket, file, fields, signal);
-  return { status: place.damage ?? 'whole', ...(place.key !== undefined && { key: place.key }) };
+  if (place.damage !== undefined) return { status: place.damage, ...(place.key && { key: place.key }) };
+  const differs = differencesOf(file, place.info, store.keepsHeaders);
+  return { status: 'whole', key: place.key, ...(Object.keys(differs).length > 0 && { differs }) };
 }
 
 /** Objects whose record cannot be asked for fail the step: the catalog is one, and answers or does not. */
