@@ -1,11 +1,17 @@
+import { cp, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
 import { startPocketBase } from '../support/pocketbase.ts';
+import { makeDir, removeDir } from '../support/process.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { describeFileCatalog } from './file-catalog.suite.ts';
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
 
 describeFileCatalog('pocketbase', async () => {
-  const server = await startPocketBase();
+  const dir = await makeDir('pocketbase');
+  const data = join(dir, 'pb_data');
+  const server = await startPocketBase({ dir });
   const proxy = await startTcpProxy(server.url);
   const admin = await adminOf(server);
   const project = await addTargets(admin, 'projects');
@@ -25,6 +31,23 @@ describeFileCatalog('pocketbase', async () => {
   const login = { email: server.email, password: server.password };
   return {
     open: () => openPocketBaseCatalog({ url: server.url, ...login }),
+    dump: async () => {
+      const copy = join(dir, 'copy');
+      await server.stop();
+      await cp(data, copy, { recursive: true });
+      await server.start();
+      return async () => {
+        await server.stop();
+        await rm(data, { recursive: true });
+        await rename(copy, data);
+        await server.start();
+      };
+    },
+    vacuum: async () => {
+      const database = new DatabaseSync(join(data, 'data.db'), { timeout: 10_000 });
+      database.exec('vacuum');
+      database.close();
+    },
     targets: { project: project.ids, tags: tags.ids },
     outage: {
       open: () => openPocketBaseCatalog({ url: `http://${proxy.address}`, ...login }),
@@ -41,6 +64,7 @@ describeFileCatalog('pocketbase', async () => {
     dispose: async () => {
       await proxy.close();
       await server.dispose();
+      await removeDir(dir);
     },
   };
 });

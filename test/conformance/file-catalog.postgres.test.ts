@@ -1,13 +1,30 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openPostgresCatalog, postgresBackend } from '../../src/catalog/sql/postgres.ts';
 import { eventually } from '../support/eventually.ts';
-import { startPostgres, type Postgres } from '../support/postgres.ts';
+import { query, startPostgres, type Postgres } from '../support/postgres.ts';
 import { createDatabase } from '../support/shared-servers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { describeFileCatalog } from './file-catalog.suite.ts';
+import { readAll } from './file-catalog/changes.ts';
 import { explainTests } from './file-catalog/sql-plans.ts';
-import { createFile, getFile, newFile, newId, reserve } from './file-catalog/subject.ts';
+import { createFile, getFile, newFile, newId, outcomes, reserve } from './file-catalog/subject.ts';
+
+const TABLES = ['files', 'file_relations', 'reservations', 'uploads', 'file_changes'];
+
+/** Copies the tables as pg_dump would; the returned function restores them. */
+async function dumpOf(url: string): Promise<() => Promise<void>> {
+  const seq = `pg_get_serial_sequence('file_changes', 'seq')`;
+  await query(url, 'create schema dump');
+  for (const table of TABLES) await query(url, `create table dump.${table} as table public.${table}`);
+  return async () => {
+    const restore = TABLES.map((table) => `insert into public.${table} table dump.${table}`);
+    const count = `select setval(${seq}, (select max(seq) + 1 from file_changes))`;
+    await query(url, ['begin', `truncate ${TABLES.join(', ')}`, ...restore, count, 'commit'].join('; '));
+    await query(url, 'drop schema dump cascade');
+  };
+}
 
 describeFileCatalog('postgres', async () => {
   const url = await createDatabase();
@@ -16,6 +33,8 @@ describeFileCatalog('postgres', async () => {
   proxied.host = proxy.address;
   return {
     open: () => openPostgresCatalog({ url }),
+    dump: () => dumpOf(url),
+    vacuum: () => query(url, 'vacuum full'),
     targets: { project: Array.from({ length: 10 }, newId), tags: Array.from({ length: 10 }, newId) },
     outage: {
       open: () => openPostgresCatalog({ url: proxied.href }),
@@ -98,6 +117,85 @@ describe('file catalog: postgres', () => {
       await client.end();
       await catalog.close();
     }
+  });
+
+  describe('the change log', () => {
+    let catalog: FileCatalog;
+    let client: pg.Client;
+    let start: string;
+    beforeEach(async () => {
+      const url = await createDatabase(server.url);
+      catalog = openPostgresCatalog({ url });
+      client = new pg.Client({ connectionString: url });
+      await client.connect();
+      await catalog.migrate();
+      start = await catalog.changes.position('now');
+    });
+    afterEach(async () => {
+      await client.end();
+      await catalog.close();
+    });
+    const seen = async (from = start) =>
+      (await readAll(catalog.changes, from)).map(({ type, fileId }) => `${type} ${fileId}`);
+
+    it('gives nothing past a transaction that is open, says how far it lags, and loses nothing', async () => {
+      const slow = newFile({ relations: { project: ['x'] } });
+      const { id: reservationId } = await reserve(catalog, [slow.id]);
+      await client.query('begin; lock table file_relations in exclusive mode');
+      // Has its place in the log before the others, and is committed after them.
+      const creating = catalog.create(slow, { reservationId });
+      await eventually(async () => {
+        await client.query('select pg_stat_clear_snapshot()');
+        const { rows } = await client.query(
+          "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        );
+        expect(rows).toHaveLength(1);
+      });
+      const fast = await createFile(catalog);
+      expect(await seen()).toEqual([]);
+      const now = await catalog.changes.position('now');
+      expect(await catalog.changes.trim(new Date(Date.now() + 3_600_000), 10)).toBe(0);
+      await eventually(async () => expect(await catalog.changes.lag()).toBeGreaterThan(0));
+      await client.query('commit');
+      await creating;
+      const expected = [`created ${slow.id}`, `created ${fast.id}`];
+      expect((await seen()).toSorted()).toEqual(expected.toSorted());
+      expect(await seen(now)).toEqual(await seen());
+      expect(await catalog.changes.lag()).toBe(0);
+    });
+
+    it('has the changes of writers whose connections were cut exactly if they happened', async () => {
+      const files = Array.from({ length: 200 }, () => newFile());
+      const { id: reservationId } = await reserve(
+        catalog,
+        files.map(({ id }) => id),
+      );
+      const calls = files.map((file) => catalog.create(file, { reservationId }));
+      await Promise.race(calls);
+      await client.query(
+        'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid != pg_backend_pid()',
+      );
+      expect((await outcomes(calls)).filter((one) => one !== 'ok')).not.toEqual([]);
+      await catalog.uploads.release(reservationId, []);
+      const there = await catalog.get(files.map(({ id }) => id));
+      expect((await seen()).toSorted()).toEqual([...there.keys()].map((id) => `created ${id}`).toSorted());
+    });
+
+    it('begins anew in another server, whose transactions have lower numbers', async () => {
+      await createFile(catalog);
+      const there = await catalog.changes.position('now');
+      // As after a restore of a dump of a server that is older.
+      await client.query(
+        `update file_changes set xid = (xid::text::bigint + 1000000)::text::xid8 where seq > 0`,
+      );
+      const moved = there.replace(/\.(\d+)\./, (_, xid) => `.${Number(xid) + 1_000_000}.`);
+      await expect(catalog.changes.read(moved, 10)).rejects.toMatchObject({ reason: 'CURSOR_EXPIRED' });
+      const file = await createFile(catalog);
+      for (const from of [start, there, moved]) {
+        await expect(catalog.changes.read(from, 10)).rejects.toMatchObject({ reason: 'CURSOR_EXPIRED' });
+      }
+      expect(await seen(await catalog.changes.position('earliest'))).toEqual([`created ${file.id}`]);
+    });
   });
 
   it('tells a database that was not migrated, or a wrong password, as an outage', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { backup, DatabaseSync } from 'node:sqlite';
 import { openSqliteCatalog, sqliteBackend } from '../../src/catalog/sql/sqlite.ts';
 import { describeFileCatalog } from './file-catalog.suite.ts';
 import { newId } from './file-catalog/subject.ts';
@@ -10,8 +10,20 @@ import { explainTests } from './file-catalog/sql-plans.ts';
 
 describeFileCatalog('sqlite', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'catalog-'));
+  const path = join(dir, 'catalog.db');
+  const withDatabase = async (work: (database: DatabaseSync) => unknown, file = path) => {
+    const database = new DatabaseSync(file, { timeout: 10_000 });
+    await work(database);
+    database.close();
+  };
   return {
-    open: () => openSqliteCatalog({ path: join(dir, 'catalog.db') }),
+    open: () => openSqliteCatalog({ path }),
+    dump: async () => {
+      const copy = join(dir, 'copy.db');
+      await withDatabase((database) => backup(database, copy));
+      return () => withDatabase((database) => backup(database, path), copy);
+    },
+    vacuum: () => withDatabase((database) => database.exec('vacuum')),
     targets: { project: Array.from({ length: 10 }, newId), tags: Array.from({ length: 10 }, newId) },
     outage: { impossible: 'the database is a file of this process: there is no server to lose' },
     exceptions: { hasNoSchema: 'relations and attributes are stored under any name' },

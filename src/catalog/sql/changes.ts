@@ -69,8 +69,8 @@ export class SqlChanges implements Changes {
     return this.#run(call, async (db) => {
       const find = () => this.#rows(db, { limit: 1, newestFirst: at === 'now' });
       let [row] = await find();
-      if (row?.is_foreign) await this.#restart(db);
       if (!row || row.is_foreign) {
+        await this.#restartIfForeign(db);
         await beginLog(db, this.#log, this.#backend.now);
         [row] = await find();
       }
@@ -84,8 +84,10 @@ export class SqlChanges implements Changes {
       const from = decodeCursor(kind, this.#log.position.length, cursor);
       // The row of the cursor comes first, if it is still there.
       const [last, ...rows] = await this.#rows(db, { from, limit: limit + 1 });
-      if (last?.is_foreign) await this.#restart(db);
-      if (last?.id !== from.id || last.is_foreign) throw cursorExpired();
+      if (last?.id !== from.id || last.is_foreign) {
+        await this.#restartIfForeign(db);
+        throw cursorExpired();
+      }
       const changes = rows.map((row) => {
         const record = recordFromJson(row.record);
         return {
@@ -133,14 +135,11 @@ export class SqlChanges implements Changes {
       readonly withoutRecord?: boolean;
     },
   ): Promise<readonly Row[]> {
-    const { position, readable, foreign } = this.#log;
-    const isForeign = foreign
-      ? sql`(select exists (select 1 from file_changes where ${foreign}))`
-      : sql`false`;
+    const { position, readable } = this.#log;
     const record = query.withoutRecord ? sql`''` : sql.ref('record');
     const direction = query.newestFirst ? sql`desc` : sql`asc`;
     const { rows } = await sql<Row>`
-      select ${columns(position)}, id, type, time, ${record} as record, ${isForeign} as is_foreign
+      select ${columns(position)}, id, type, time, ${record} as record, ${this.#isForeign} as is_foreign
       from file_changes
       where ${readable} and ${query.from ? this.#compare('>=', query.from.at) : sql`true`}
       order by ${sql.join(position.map((name) => sql`${sql.ref(name)} ${direction}`))}
@@ -163,12 +162,23 @@ export class SqlChanges implements Changes {
     return encodeCursor(this.#backend.kind, { at: this.#positionOf(row), id: row.id });
   }
 
+  /** Whether the log has rows of another server. */
+  get #isForeign(): RawBuilder<unknown> {
+    const { foreign } = this.#log;
+    return foreign ? sql`(select exists (select 1 from file_changes where ${foreign}))` : sql`false`;
+  }
+
   /**
-   * Begins the log anew. A log that was restored from a dump into another server has numbers of transactions that
-   * this one has yet to reach: new changes would stand before old ones.
+   * Begins the log anew if it was restored from a dump into another server. Its numbers of transactions are then some
+   * that this server has yet to reach: new changes would stand before old ones.
    */
-  async #restart(db: Kysely<Tables>): Promise<void> {
+  async #restartIfForeign(db: Kysely<Tables>): Promise<void> {
+    if (!this.#log.foreign) return;
     await db.transaction().execute(async (trx) => {
+      const { rows } = await sql<Pick<Row, 'is_foreign'>>`select ${this.#isForeign} as is_foreign`.execute(
+        trx,
+      );
+      if (!rows[0]!.is_foreign) return;
       await trx.deleteFrom('file_changes').execute();
       await beginLog(trx, this.#log, this.#backend.now);
     });

@@ -14,6 +14,10 @@ export interface CatalogSubject {
   readonly targets: { readonly project: readonly string[]; readonly tags: readonly string[] };
   /** How to make the catalog unreachable. */
   readonly outage: CatalogOutage | { readonly impossible: string };
+  /** Copies the whole database; the returned function puts the copy back. Catalogs may be open. */
+  dump(): Promise<() => Promise<void>>;
+  /** Rewrites the database to free disk space. */
+  vacuum(): Promise<void>;
   /** Differences from the other catalogs, each with the reason. */
   readonly exceptions: CatalogExceptions;
   /** Stops what was started. */
