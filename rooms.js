@@ -174,6 +174,12 @@ export const ROOMS = [
     packages: ['hash-wasm', 'file-type'],
   },
   {
+    name: 'events',
+    files: 'src/events/**',
+    about: 'watches of changes: existing files, then the change log, held to what the caller may read',
+    imports: ['errors', 'audit', 'file-catalog', 'caller', 'media-types', 'policy', 'files'],
+  },
+  {
     name: 'identity',
     files: 'src/identity/**',
     about: 'identifies callers: access tokens, client certificates; knows neither Connect nor gRPC',
@@ -228,7 +234,7 @@ export const ROOMS = [
     name: 'rpc-service',
     files: 'src/rpc/service/**',
     about: 'the handlers of the RPC services: convert, call the use case, convert',
-    imports: ['errors', 'caller', 'file-catalog', 'files', 'system', 'telemetry', 'interceptors'],
+    imports: ['errors', 'caller', 'file-catalog', 'files', 'events', 'system', 'telemetry', 'interceptors'],
     packages: ['@connectrpc/*', '@asset-service/contract'],
   },
   {
@@ -242,7 +248,7 @@ export const ROOMS = [
     files: 'src/rpc/*',
     about:
       'connects the rooms of `src/rpc`, the only ones that know Connect; the client of the health service',
-    imports: [...['files', 'telemetry', 'grpc', 'listener', 'gate', 'interceptors', 'rpc-service']],
+    imports: ['files', 'events', 'telemetry', 'grpc', 'listener', 'gate', 'interceptors', 'rpc-service'],
     packages: ['@connectrpc/*', '@asset-service/contract'],
   },
   {

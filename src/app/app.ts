@@ -3,6 +3,8 @@ import { openAudit } from '../audit/open-audit.ts';
 import { holdDataDir } from './data-dir.ts';
 import type { Config } from '../config/config.ts';
 import { allowedHosts } from '../config/loopback.ts';
+import { ChangeFeed } from '../events/change-feed.ts';
+import { Watches } from '../events/watches.ts';
 import { explainFailure } from '../config/explain.ts';
 import { reloadTls, TLS_FILES } from '../config/tls.ts';
 import { Admission } from '../files/upload/admission.ts';
@@ -162,7 +164,12 @@ async function open(config: Config, log: Logger): Promise<App> {
     allowedHosts: allowedHosts(settings),
     inbound,
   };
-  listener.serve(rpcHandlers(files, health, gate, route, log));
+  const watching = {
+    ...{ catalog, records, policies: files.policies, audit },
+    feed: new ChangeFeed(catalog.changes),
+    watches: new Watches(settings.ASSET_MAX_WATCHES),
+  };
+  listener.serve(rpcHandlers(files, watching, health, gate, route, log));
   await health.check();
   if (!isTuned)
     log.warn('V8 was started without the flags of bin/flags.json: uploads take more CPU time and memory');
@@ -175,6 +182,7 @@ async function open(config: Config, log: Logger): Promise<App> {
       health.drain();
       stopWatching();
       files.admission.close();
+      watching.watches.close();
       await Promise.all([sweeper.close(), listener.close(settings.ASSET_DRAIN_TIMEOUT)]);
       health.close();
       endReload?.();

@@ -125,6 +125,7 @@ export function openCallLimits({ identity, settings }: Config): CallLimits {
     refusalsPerSecond: bound(settings.ASSET_LIMIT_REFUSALS),
     uploads: bound(settings.ASSET_LIMIT_UPLOADS),
     downloads: bound(settings.ASSET_LIMIT_DOWNLOADS),
+    watches: bound(settings.ASSET_LIMIT_WATCHES),
   });
 }
 

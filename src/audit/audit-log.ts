@@ -1,7 +1,7 @@
 /** One decision of the service. */
 export interface AuditEvent {
   /**
-   * What was requested: `authenticate`, `read`, `list`, `upload`, `update`, `delete`; `store` for a file made from
+   * What was requested: `authenticate`, `read`, `list`, `watch`, `upload`, `update`, `delete`; `store` for a file made from
    * an upload; `grant` for a signed URL; `limit` for a refusal because of a limit; `scan` for a scanner's finding.
    */
   readonly action: string;

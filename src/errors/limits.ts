@@ -23,7 +23,7 @@ export function tooManyUploads(held: string, limit?: number): AssetError {
 }
 
 /** Limits of calls, by their names in `metadata`. */
-export type CallLimit = 'reads' | 'writes' | 'downloads' | 'refusals' | 'unfinished-messages';
+export type CallLimit = 'reads' | 'writes' | 'downloads' | 'watches' | 'refusals' | 'unfinished-messages';
 
 /**
  * The error of a caller that makes too many calls.
@@ -35,5 +35,12 @@ export function rateLimited(limit: CallLimit, excess: string, retryAfterMs: numb
   return new AssetError('RATE_LIMITED', `${excess}: wait as long as RetryInfo says`, {
     metadata: { limit },
     retryAfterMs: Math.max(1, Math.ceil(retryAfterMs)),
+  });
+}
+
+/** The error of a call on a process that is about to end. */
+export function shuttingDown(): AssetError {
+  return new AssetError('SHUTTING_DOWN', 'this replica is shutting down: try again, another one answers', {
+    retryAfterMs: 500,
   });
 }

@@ -13,11 +13,24 @@ const id = z
   .max(64)
   .refine((text) => text.isWellFormed() && !text.includes('\0'));
 
-const tokenSchema = z.tuple([z.int().min(0).max(LAST_TIME), id, z.string()]);
+/** Schema of a {@link ListCursor} in a token: time in milliseconds, and id. */
+export const listPosition = z.tuple([z.int().min(0).max(LAST_TIME), id]);
+
+/** A {@link ListCursor} as in a token. */
+export function fromListPosition({ createTime, id }: ListCursor): z.infer<typeof listPosition> {
+  return [createTime.getTime(), id];
+}
+
+/** The {@link ListCursor} in a token. */
+export function toListPosition([time, id]: z.infer<typeof listPosition>): ListCursor {
+  return { createTime: new Date(time), id };
+}
+
+const tokenSchema = z.tuple([...listPosition.def.items, z.string()]);
 
 /** The token of the page after `cursor`, bound to its list. */
 export function encodePageToken(cursor: ListCursor, filter: FileFilter, showDeleted: boolean): string {
-  const token = [cursor.createTime.getTime(), cursor.id, listHash(filter, showDeleted)];
+  const token = [...fromListPosition(cursor), listHash(filter, showDeleted)];
   return Buffer.from(JSON.stringify(token)).toString('base64url');
 }
 
@@ -45,7 +58,8 @@ export function decodePageToken(
       'the page token is damaged or was given for another filter: start again without one',
     );
   }
-  return { createTime: new Date(parsed.data[0]), id: parsed.data[1] };
+  const [time, id] = parsed.data;
+  return toListPosition([time, id]);
 }
 
 function listHash(filter: FileFilter, showDeleted: boolean): string {

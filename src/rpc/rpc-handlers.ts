@@ -6,6 +6,7 @@ import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.
 import { file_google_rpc_error_details } from '@asset-service/contract/google/rpc/error_details_pb.js';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import type { Logger } from 'pino';
+import type { WatchContext } from '../events/context.ts';
 import type { FilesContext } from '../files/context.ts';
 import type { HealthMonitor } from '../telemetry/health-monitor.ts';
 import { assetServiceRoutes } from './service/asset-service.ts';
@@ -39,6 +40,7 @@ export const RPC_SERVICES = [AssetService.typeName];
  */
 export function rpcHandlers(
   files: FilesContext,
+  watching: WatchContext,
   health: HealthMonitor,
   gateOptions: GateOptions,
   fallback: RequestHandler | undefined,
@@ -52,7 +54,7 @@ export function rpcHandlers(
       const limited = withOptions(router, (method) => ({
         readMaxBytes: maxMessageBytes(method),
       }));
-      assetServiceRoutes(files)(limited);
+      assetServiceRoutes(files, watching)(limited);
       healthRoutes(health)(limited);
       reflectionRoutes([AssetService, Health])(limited);
       scanMessages(router);
@@ -80,10 +82,22 @@ export function rpcHandlers(
       ...{ ...options, maxMessageBytes, inspect: assertFewElements, gate },
       explain: (thrown, context) => unseen.explain(thrown, context),
     }),
-    onRequest: connectNodeAdapter({
-      ...{ ...options, requestGate: unseen.requestGate },
-      ...(fallback && { fallback: allowedHosts ? onAllowedHosts(allowedHosts, fallback) : fallback }),
-    }),
+    onRequest: mutedWhenGone(
+      connectNodeAdapter({
+        ...{ ...options, requestGate: unseen.requestGate },
+        ...(fallback && { fallback: allowedHosts ? onAllowedHosts(allowedHosts, fallback) : fallback }),
+      }),
+    ),
+  };
+}
+
+/** Drops what is written to a caller that is gone. Connect would print an error for every watch that a caller ends. */
+function mutedWhenGone(handler: RequestHandler): RequestHandler {
+  return (request, response) => {
+    response.once('close', () => {
+      response.write = () => true;
+    });
+    handler(request, response);
   };
 }
 

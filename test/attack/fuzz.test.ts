@@ -31,6 +31,7 @@ const TYPES = [
 ];
 
 const methods = Object.values(AssetService.method);
+const WATCH = `/${AssetService.typeName}/${AssetService.method.watchFiles.name}`;
 
 const SCALARS = new Map<ScalarType, unknown>([
   [ScalarType.STRING, 'abcdefghijklmno'],
@@ -73,7 +74,11 @@ function ask(
     let text = '';
     stream.on('response', (answer) => Object.assign(got, answer));
     stream.on('trailers', (trailers) => Object.assign(got, trailers));
-    stream.on('data', (data: Buffer) => (text += data.toString('latin1')));
+    stream.on('data', (data: Buffer) => {
+      text += data.toString('latin1');
+      // A watch that began goes on until its caller ends it.
+      if (headers[':path'] === WATCH) stream.close();
+    });
     stream.on('error', () => undefined);
     stream.on('close', () => {
       clearTimeout(timer);

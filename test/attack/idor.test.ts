@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { CallOptions } from '@connectrpc/connect';
-import { AssetService, Disposition } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { AssetService, Disposition, WatchStart } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { create } from '@bufbuild/protobuf';
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -20,6 +20,7 @@ import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
+import { existing } from '../support/watching.ts';
 
 /** The callers. `alice` owns the files; the others have access only through roles. */
 const CALLERS: Record<string, { readonly sub: string; readonly scope?: string; readonly endUser?: string }> =
@@ -171,6 +172,21 @@ describe('a file of alice, over every RPC', () => {
       false,
       (fileId, name) => outcome(client.getFile({ fileId }, as(name))),
       told('read', {}),
+    ));
+
+  it('WatchFiles', () =>
+    matrix(
+      'watchFiles',
+      false,
+      (fileId, name) =>
+        outcome(
+          existing(client, { start: { case: 'from', value: WatchStart.EXISTING } }, as(name)),
+          (messages) =>
+            messages.some(({ kind }) => kind.case === 'event' && kind.value.file!.id === fileId)
+              ? 'ok'
+              : 'nothing',
+        ),
+      (name, target) => (target === 'live' && MAY.read.includes(name) ? 'ok' : 'nothing'),
     ));
 
   it('GetFileUrl', () =>

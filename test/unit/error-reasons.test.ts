@@ -22,7 +22,6 @@ const MADE_WHERE_THROWN: Readonly<Record<string, string>> = {
   RELATION_TARGET_MISSING: 'src/catalog/pocketbase/refusals.ts',
   REQUEST_ID_REUSED: 'src/files/upload/commit.ts',
   SCANNER_UNAVAILABLE: 'src/scanning/clamd.ts',
-  SHUTTING_DOWN: 'src/files/upload/admission.ts',
   UPLOAD_FINISHED: 'src/files/upload/session-store.ts',
   UPLOAD_NOT_FINISHED: 'src/rpc/service/upload-stream.ts',
   UPLOAD_PARTS_MISSING: 'src/files/upload/direct.ts',

@@ -35,6 +35,16 @@ export const LIMIT_OPTIONS = {
     '200',
     'Maximum number of running downloads of one caller through the service. 0, or ASSET_AUTH=none: no limit.',
   ),
+  ASSET_LIMIT_WATCHES: option(
+    count(0, 100_000),
+    '256',
+    'Maximum number of running WatchFiles calls of one caller; one more gets RESOURCE_EXHAUSTED (RATE_LIMITED). 0, or ASSET_AUTH=none: only ASSET_MAX_WATCHES applies.',
+  ),
+  ASSET_MAX_WATCHES: option(
+    count(0, 100_000),
+    '1000',
+    'Maximum number of running WatchFiles calls of all callers. A watch whose caller reads slowly holds up to half a MiB. 0: no limit.',
+  ),
   ASSET_LIMIT_MEMORY_SHARE: option(
     count(1, 100),
     '75',

@@ -7,7 +7,7 @@ import { actingFor, decide, decideChange, decideUpload, type FileAction } from '
 import type { UsagePolicies } from './usage-policies.ts';
 
 /** What a caller wanted to do. */
-export type Action = FileAction | 'upload' | 'list';
+export type Action = FileAction | 'upload' | 'list' | 'watch';
 
 /** What a decision needs, and where it is taken down. */
 export interface GuardContext {
@@ -100,7 +100,7 @@ export function authorizeChange(
 /**
  * Takes a decision down, and returns whether it allows.
  *
- * @param fileId - the file that it was about, also where there is none of this id; empty for a new one and for a list
+ * @param fileId - the file that it was about, also where there is none of this id; empty for a new one, a list and a watch
  */
 export function tell(
   { audit }: GuardContext,

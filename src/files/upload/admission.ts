@@ -1,5 +1,4 @@
-import { AssetError } from '../../errors/asset-error.ts';
-import { tooManyUploads } from '../../errors/limits.ts';
+import { shuttingDown, tooManyUploads } from '../../errors/limits.ts';
 
 /** A place among the running uploads. Dispose it to give it back. */
 export type AdmissionSlot = Disposable;
@@ -39,11 +38,7 @@ export class Admission {
    * @throws AssetError TOO_MANY_UPLOADS if all are taken, SHUTTING_DOWN if the process is about to end
    */
   enter(): AdmissionSlot {
-    if (this.#closed) {
-      throw new AssetError('SHUTTING_DOWN', 'this replica is shutting down: try again, another one answers', {
-        retryAfterMs: 500,
-      });
-    }
+    if (this.#closed) throw shuttingDown();
     if (this.#inHand >= this.#max) {
       throw tooManyUploads('this replica takes no more now');
     }

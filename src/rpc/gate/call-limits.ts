@@ -9,13 +9,17 @@ export interface CallBounds {
   readonly refusalsPerSecond: number;
   readonly uploads: number;
   readonly downloads: number;
+  readonly watches: number;
 }
+
+/** What callers may have running at once. */
+export type Running = 'uploads' | 'downloads' | 'watches';
 
 /** Calls of this many seconds may come in one burst per {@link BURST_WINDOW_SECONDS}. */
 const BURST_SECONDS = 5;
 const BURST_WINDOW_SECONDS = 60;
 
-/** Retry delay while a caller's own downloads are running, in milliseconds; only the caller knows how long they take. */
+/** Retry delay while a caller's own downloads or watches are running, in milliseconds; only the caller knows how long they take. */
 const BUSY_RETRY_MS = 1000;
 
 /** Number of persons with bad tokens that one principal may send at the full rate of refusals. */
@@ -27,7 +31,11 @@ type Counted = 'reads' | 'writes' | 'refusals' | 'personRefusals';
 export class CallLimits {
   readonly #rates: Readonly<Record<Counted, Rate | undefined>>;
   readonly #bounds: CallBounds;
-  readonly #inHand = { uploads: new Map<string, number>(), downloads: new Map<string, number>() };
+  readonly #inHand: Readonly<Record<Running, Map<string, number>>> = {
+    uploads: new Map(),
+    downloads: new Map(),
+    watches: new Map(),
+  };
 
   constructor(bounds: CallBounds) {
     this.#bounds = bounds;
@@ -95,24 +103,21 @@ export class CallLimits {
   }
 
   /**
-   * Takes one of a caller's places for uploads or downloads. Returns a function that gives it back and may be
-   * called more than once.
+   * Takes one of a caller's places. Returns a function that gives it back and may be called more than once.
    *
-   * @throws AssetError TOO_MANY_UPLOADS, or RATE_LIMITED for downloads
+   * @throws AssetError TOO_MANY_UPLOADS, or RATE_LIMITED for downloads and watches
    */
-  enter(kind: 'uploads' | 'downloads', caller: string): () => void {
+  enter(kind: Running, caller: string): () => void {
     const inHand = this.#inHand[kind];
     const mine = inHand.get(caller) ?? 0;
     const bound = this.#bounds[kind];
     if (bound > 0 && mine >= bound) {
-      if (kind === 'downloads') {
-        throw rateLimited(
-          kind,
-          `you have ${mine} downloads in progress, as many as one caller may`,
-          BUSY_RETRY_MS,
-        );
-      }
-      throw tooManyUploads(`you have ${mine} in progress, as many as one caller may`);
+      if (kind === 'uploads') throw tooManyUploads(`you have ${mine} in progress, as many as one caller may`);
+      throw rateLimited(
+        kind,
+        `you have ${mine} ${kind} in progress, as many as one caller may`,
+        BUSY_RETRY_MS,
+      );
     }
     inHand.set(caller, mine + 1);
     let held = true;

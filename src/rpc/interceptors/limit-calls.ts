@@ -1,15 +1,22 @@
+import type { DescMethod } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
 import type { Interceptor, StreamResponse } from '@connectrpc/connect';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import { callerIds, callerKey } from '../../identity/caller.ts';
 import { callKey } from './call-context.ts';
-import type { CallLimits } from '../gate/call-limits.ts';
+import type { CallLimits, Running } from '../gate/call-limits.ts';
 import { addressKey } from '../gate/gate.ts';
 
-const { upload, uploadChunk, completeUpload, downloadFile } = AssetService.method;
-/** RPCs whose cost depends on their bytes. */
-const UPLOADS: ReadonlySet<unknown> = new Set([upload, uploadChunk, completeUpload]);
+const { upload, uploadChunk, completeUpload, downloadFile, watchFiles } = AssetService.method;
+/** RPCs that last or whose cost depends on their bytes. */
+const RUNNING: ReadonlyMap<DescMethod, Running> = new Map<DescMethod, Running>([
+  [upload, 'uploads'],
+  [uploadChunk, 'uploads'],
+  [completeUpload, 'uploads'],
+  [downloadFile, 'downloads'],
+  [watchFiles, 'watches'],
+]);
 
 /**
  * Applies the limits of each caller (a principal with its end user), or of each address if callers are not
@@ -24,7 +31,7 @@ export function limitCalls(limits: CallLimits): Interceptor {
     const key = isKnown ? callerKey(callerIds(caller)) : addressKey(contextValues);
     const isRead = !isKnown || method.idempotency === Idempotency.NO_SIDE_EFFECTS;
     await limits.count(isRead ? 'reads' : 'writes', key);
-    const kind = UPLOADS.has(method) ? 'uploads' : method === downloadFile ? 'downloads' : undefined;
+    const kind = RUNNING.get(method);
     if (kind === undefined) return next(request);
 
     const leave = limits.enter(kind, key);

@@ -60,6 +60,8 @@ export class UnseenCalls {
    */
   readonly requestGate = async (context: HandlerContext): Promise<void> => {
     const onAbort = () => {
+      // The interceptors have the call: it is read, and they tell its end.
+      if (callOf(context).requestId !== '') return;
       const reason: unknown = context.signal.reason;
       if (!(reason instanceof ConnectError) || reason.details.length > 0 || ENDS.includes(reason.code))
         return;

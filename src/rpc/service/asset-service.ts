@@ -10,13 +10,19 @@ import { listFiles } from '../../files/list.ts';
 import { fileUrl, getFile, openFile } from '../../files/read.ts';
 import { callOf, type Call } from '../interceptors/call-context.ts';
 import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter, toStatus } from './convert.ts';
+import type { WatchContext } from '../../events/context.ts';
 import { uploadHandlers } from './upload-handlers.ts';
+import { watchHandlers } from './watch-handlers.ts';
 
 /** Serves asset.v1.AssetService with the use cases. Handlers only convert. */
-export function assetServiceRoutes(files: FilesContext): (router: ConnectRouter) => void {
+export function assetServiceRoutes(
+  files: FilesContext,
+  watching: WatchContext,
+): (router: ConnectRouter) => void {
   return (router) =>
     router.service(AssetService, {
       ...uploadHandlers(files),
+      ...watchHandlers(watching),
 
       async getFileUrl(request, context) {
         const wanted = toFileUrlRequest(request);

@@ -1215,6 +1215,156 @@ export declare type UndeleteFileResponse = Message<"asset.v1.UndeleteFileRespons
 export declare const UndeleteFileResponseSchema: GenMessage<UndeleteFileResponse>;
 
 /**
+ * WatchFilesRequest says which changes to send.
+ *
+ * @generated from message asset.v1.WatchFilesRequest
+ */
+export declare type WatchFilesRequest = Message<"asset.v1.WatchFilesRequest"> & {
+  /**
+   * Where to start; changes after the call if unset.
+   *
+   * @generated from oneof asset.v1.WatchFilesRequest.start
+   */
+  start: {
+    /**
+     * `cursor` of the last message of an earlier watch with the same filter: continues after it.
+     *
+     * @generated from field: string cursor = 1;
+     */
+    value: string;
+    case: "cursor";
+  } | {
+    /**
+     * Starts a new watch.
+     *
+     * @generated from field: asset.v1.WatchStart from = 2;
+     */
+    value: WatchStart;
+    case: "from";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Only events of files that meet these conditions as the event describes them; all if unset. As in ListFiles.
+   *
+   * @generated from field: asset.v1.FileFilter filter = 3;
+   */
+  filter?: FileFilter | undefined;
+};
+
+/**
+ * Describes the message asset.v1.WatchFilesRequest.
+ * Use `create(WatchFilesRequestSchema)` to create a new message.
+ */
+export declare const WatchFilesRequestSchema: GenMessage<WatchFilesRequest>;
+
+/**
+ * WatchFilesResponse is one message of a watch.
+ *
+ * @generated from message asset.v1.WatchFilesResponse
+ */
+export declare type WatchFilesResponse = Message<"asset.v1.WatchFilesResponse"> & {
+  /**
+   * An event, or a sign that there is none.
+   *
+   * @generated from oneof asset.v1.WatchFilesResponse.kind
+   */
+  kind: {
+    /**
+     * A change of a file.
+     *
+     * @generated from field: asset.v1.FileEvent event = 1;
+     */
+    value: FileEvent;
+    case: "event";
+  } | {
+    /**
+     * Nothing happened, or nothing that the filter and the permissions let through.
+     *
+     * @generated from field: asset.v1.Checkpoint checkpoint = 2;
+     */
+    value: Checkpoint;
+    case: "checkpoint";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Opaque. Continues after this message, with any replica, until the changes after it are no longer kept.
+   *
+   * @generated from field: string cursor = 3;
+   */
+  cursor: string;
+};
+
+/**
+ * Describes the message asset.v1.WatchFilesResponse.
+ * Use `create(WatchFilesResponseSchema)` to create a new message.
+ */
+export declare const WatchFilesResponseSchema: GenMessage<WatchFilesResponse>;
+
+/**
+ * FileEvent is one change of one file.
+ *
+ * @generated from message asset.v1.FileEvent
+ */
+export declare type FileEvent = Message<"asset.v1.FileEvent"> & {
+  /**
+   * Id of the event: the same whenever and to whomever it is sent. At most 200 characters of
+   * `[A-Za-z0-9_-]`.
+   *
+   * @generated from field: string event_id = 1;
+   */
+  eventId: string;
+
+  /**
+   * What happened.
+   *
+   * @generated from field: asset.v1.FileEventType type = 2;
+   */
+  type: FileEventType;
+
+  /**
+   * The record of the file right after the change; of a purged file the last one. Later changes may have
+   * happened already: GetFile returns the current record.
+   *
+   * @generated from field: asset.v1.File file = 3;
+   */
+  file?: File | undefined;
+
+  /**
+   * When it happened. For an existing file, when its record last changed.
+   *
+   * @generated from field: google.protobuf.Timestamp event_time = 4;
+   */
+  eventTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message asset.v1.FileEvent.
+ * Use `create(FileEventSchema)` to create a new message.
+ */
+export declare const FileEventSchema: GenMessage<FileEvent>;
+
+/**
+ * Checkpoint says that the caller has every event up to the cursor of this message. Sent at least every 15
+ * seconds while there is no event to send, also when filter or permissions let none through.
+ *
+ * @generated from message asset.v1.Checkpoint
+ */
+export declare type Checkpoint = Message<"asset.v1.Checkpoint"> & {
+  /**
+   * True once in a watch with WATCH_START_EXISTING: every existing file was sent.
+   *
+   * @generated from field: bool existing_done = 1;
+   */
+  existingDone: boolean;
+};
+
+/**
+ * Describes the message asset.v1.Checkpoint.
+ * Use `create(CheckpointSchema)` to create a new message.
+ */
+export declare const CheckpointSchema: GenMessage<Checkpoint>;
+
+/**
  * UploadTransport says how the bytes of an upload are sent.
  *
  * @generated from enum asset.v1.UploadTransport
@@ -1281,6 +1431,102 @@ export enum Disposition {
  * Describes the enum asset.v1.Disposition.
  */
 export declare const DispositionSchema: GenEnum<Disposition>;
+
+/**
+ * WatchStart says which events a watch begins with.
+ *
+ * @generated from enum asset.v1.WatchStart
+ */
+export enum WatchStart {
+  /**
+   * The same as WATCH_START_NOW.
+   *
+   * @generated from enum value: WATCH_START_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Changes after the call.
+   *
+   * @generated from enum value: WATCH_START_NOW = 1;
+   */
+  NOW = 1,
+
+  /**
+   * The oldest change that is kept; the operators set how long that is, seven days by default.
+   *
+   * @generated from enum value: WATCH_START_EARLIEST = 2;
+   */
+  EARLIEST = 2,
+
+  /**
+   * First every file there is, except soft-deleted ones, newest first, as an event of type CREATED; then a
+   * checkpoint with `existing_done`; then every change made since the call. Nothing is missed between them.
+   * A change whose result was already sent as an existing file gives no further event.
+   *
+   * @generated from enum value: WATCH_START_EXISTING = 3;
+   */
+  EXISTING = 3,
+}
+
+/**
+ * Describes the enum asset.v1.WatchStart.
+ */
+export declare const WatchStartSchema: GenEnum<WatchStart>;
+
+/**
+ * FileEventType is the kind of a change.
+ *
+ * @generated from enum asset.v1.FileEventType
+ */
+export enum FileEventType {
+  /**
+   * Not sent.
+   *
+   * @generated from enum value: FILE_EVENT_TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The file was created, or is there already (WATCH_START_EXISTING).
+   *
+   * @generated from enum value: FILE_EVENT_TYPE_CREATED = 1;
+   */
+  CREATED = 1,
+
+  /**
+   * The record of the file was changed.
+   *
+   * @generated from enum value: FILE_EVENT_TYPE_UPDATED = 2;
+   */
+  UPDATED = 2,
+
+  /**
+   * The file was soft-deleted.
+   *
+   * @generated from enum value: FILE_EVENT_TYPE_DELETED = 3;
+   */
+  DELETED = 3,
+
+  /**
+   * The file was restored.
+   *
+   * @generated from enum value: FILE_EVENT_TYPE_UNDELETED = 4;
+   */
+  UNDELETED = 4,
+
+  /**
+   * The file was removed permanently.
+   *
+   * @generated from enum value: FILE_EVENT_TYPE_PURGED = 5;
+   */
+  PURGED = 5,
+}
+
+/**
+ * Describes the enum asset.v1.FileEventType.
+ */
+export declare const FileEventTypeSchema: GenEnum<FileEventType>;
 
 /**
  * AssetService stores, reads and describes files. Only the service knows where their bytes are stored.
@@ -1555,6 +1801,33 @@ export declare const AssetService: GenService<{
     methodKind: "unary";
     input: typeof UndeleteFileRequestSchema;
     output: typeof UndeleteFileResponseSchema;
+  },
+  /**
+   * Streams changes of files as events, until the caller ends the call. Every committed change of a file gives
+   * one event, in commit order per file; the event comes after the change can be read. Resume with the
+   * `cursor` of the last message: it works on every replica and after a restart. After a lost connection
+   * an event whose message did not arrive comes again: use `event_id` to tell.
+   *
+   * Without a role the caller gets events of the files that it may read when the event is sent, and that it
+   * might read as the event describes them.
+   *
+   * The stream does not end by itself. It ends with UNAVAILABLE when the replica shuts down, and when the
+   * catalog does not answer for 30 seconds: call again with the last cursor. It ends with UNAUTHENTICATED when
+   * the caller's token expires: call again with a new one. Set no deadline, or a long one.
+   *
+   * Role: asset:read. A service needs it, also to watch a part of the files only.
+   *
+   * Errors: INVALID_ARGUMENT (a cursor that this service did not give; a filter that ListFiles refuses),
+   * OUT_OF_RANGE (CURSOR_EXPIRED: the changes after the cursor are not kept any more; start with
+   * WATCH_START_EXISTING), RESOURCE_EXHAUSTED (too many watches; retry), PERMISSION_DENIED (a caller that can
+   * read no file).
+   *
+   * @generated from rpc asset.v1.AssetService.WatchFiles
+   */
+  watchFiles: {
+    methodKind: "server_streaming";
+    input: typeof WatchFilesRequestSchema;
+    output: typeof WatchFilesResponseSchema;
   },
 }>;
 

@@ -1,0 +1,144 @@
+import type { ChangePage, Changes } from '../catalog/file-catalog.ts';
+import { isAssetError } from '../errors/asset-error.ts';
+import { readMany, recordBytes } from '../files/answer-room.ts';
+
+/** Time between two looks for new changes, in milliseconds. */
+const POLL_MS = 250;
+
+/** The same while the catalog cannot be reached. */
+const DOWN_MS = 1_000;
+
+/** Most changes in a page. */
+const MAX_CHANGES = 100;
+
+/** Most bytes of a page, unless a single change has more. */
+const MAX_PAGE_BYTES = 256 * 1024;
+
+/** Assumed size of a change before the first page. */
+const FIRST_BYTES = 16 * 1024;
+
+/** Number of newest pages that are shared. */
+const SHARED_PAGES = 8;
+
+/** How long the catalog may be down before watches end, in milliseconds. */
+export const MAX_OUTAGE_MS = 30_000;
+
+interface Waiter {
+  readonly wake: () => void;
+  readonly fail: (error: Error) => void;
+}
+
+/**
+ * The change log for all watches of a process. One poller looks for new changes while at least one watch waits for
+ * them. Watches that have everything share the newest pages; each of the others reads its own.
+ */
+export class ChangeFeed {
+  readonly #changes: Changes;
+  readonly #waiters = new Set<Waiter>();
+  #shared: { readonly from: string; readonly page: ChangePage }[] = [];
+  #head: string | undefined;
+  #meanBytes = FIRST_BYTES;
+  #version = 0;
+
+  /** @param changes - the log */
+  constructor(changes: Changes) {
+    this.#changes = changes;
+  }
+
+  /** Number of times that new changes were seen; for {@link changed}. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** The changes after a cursor, as many as fit into a page; none if there are no more. */
+  read(cursor: string, signal: AbortSignal): Promise<ChangePage> {
+    const shared = this.#shared.find(({ from }) => from === cursor);
+    if (shared) return Promise.resolve(shared.page);
+    return readMany(signal, () => this.#read(cursor, signal));
+  }
+
+  /**
+   * Resolves when there may be changes after `cursor`, or after `ms` milliseconds.
+   *
+   * @param cursor - where the caller stands, with everything before it
+   * @param version - {@link version} before the caller last read
+   * @throws the error of a catalog that has been down for {@link MAX_OUTAGE_MS}; `signal.reason`
+   */
+  async changed(cursor: string, version: number, ms: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (version !== this.#version) return;
+    await new Promise<void>((resolve, reject) => {
+      const settle = (end: () => void) => {
+        clearTimeout(timer);
+        this.#waiters.delete(waiter);
+        signal.removeEventListener('abort', abort);
+        end();
+      };
+      const waiter: Waiter = {
+        wake: () => settle(resolve),
+        fail: (error) => settle(() => reject(error)),
+      };
+      const abort = () => waiter.fail(signal.reason as Error);
+      const timer = setTimeout(waiter.wake, Math.max(0, ms));
+      signal.addEventListener('abort', abort, { once: true });
+      this.#waiters.add(waiter);
+      if (this.#head !== undefined) return;
+      this.#head = cursor;
+      void this.#poll();
+    });
+  }
+
+  /** Looks for changes until nobody waits for them. */
+  async #poll(): Promise<void> {
+    let downSince: number | undefined;
+    let hasMore = false;
+    while (await this.#isWanted(hasMore ? 0 : downSince === undefined ? POLL_MS : DOWN_MS)) {
+      try {
+        const page = await this.#read(this.#head!);
+        downSince = undefined;
+        hasMore = page.changes.length > 0;
+        if (!hasMore) continue;
+        this.#shared = [...this.#shared, { from: this.#head!, page }].slice(-SHARED_PAGES);
+        this.#head = page.cursor;
+        this.#wakeAll();
+      } catch (error) {
+        hasMore = false;
+        if (!isAssetError(error, 'CATALOG_UNAVAILABLE')) {
+          // Each watch reads for itself and learns why.
+          this.#wakeAll();
+          break;
+        }
+        downSince ??= performance.now();
+        if (performance.now() - downSince < MAX_OUTAGE_MS) continue;
+        for (const waiter of [...this.#waiters]) waiter.fail(error);
+      }
+    }
+    this.#head = undefined;
+  }
+
+  /** Waits; false if nobody waits for changes then. */
+  async #isWanted(ms: number): Promise<boolean> {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    return this.#waiters.size > 0;
+  }
+
+  #wakeAll(): void {
+    this.#version += 1;
+    for (const waiter of [...this.#waiters]) waiter.wake();
+  }
+
+  async #read(cursor: string, signal?: AbortSignal): Promise<ChangePage> {
+    const limit = Math.min(MAX_CHANGES, Math.max(1, Math.ceil(MAX_PAGE_BYTES / this.#meanBytes)));
+    const { changes, cursor: next } = await this.#changes.read(cursor, limit, signal && { signal });
+    let bytes = 0;
+    let kept = 0;
+    for (const { record } of changes) {
+      bytes += recordBytes(record);
+      if (kept > 0 && bytes > MAX_PAGE_BYTES) break;
+      kept += 1;
+    }
+    if (kept > 0) this.#meanBytes = bytes / kept;
+    if (kept === changes.length) return { changes, cursor: next };
+    return { changes: changes.slice(0, kept), cursor: changes[kept - 1]!.cursor };
+  }
+}

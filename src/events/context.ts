@@ -1,0 +1,32 @@
+import type { AuditLog } from '../audit/audit-log.ts';
+import type { FileCatalog, FileFilter } from '../catalog/file-catalog.ts';
+import type { UsagePolicies } from '../files/policy/usage-policies.ts';
+import type { RecordLoader } from '../files/record-loader.ts';
+import type { Caller } from '../identity/caller.ts';
+import type { ChangeFeed } from './change-feed.ts';
+import type { Patience } from './patience.ts';
+import type { SentFiles } from './sent-files.ts';
+import type { Watches } from './watches.ts';
+
+/** Dependencies of watches, created once by the composition root. */
+export interface WatchContext {
+  readonly catalog: FileCatalog;
+  readonly records: RecordLoader;
+  readonly policies: UsagePolicies;
+  readonly audit: AuditLog;
+  readonly feed: ChangeFeed;
+  readonly watches: Watches;
+}
+
+/** One running watch. */
+export interface Watch {
+  readonly context: WatchContext;
+  readonly caller: Caller;
+  readonly filter: FileFilter;
+  readonly sent: SentFiles;
+  readonly patience: Patience;
+  /** When the watch of existing files began, in milliseconds since 1970; 0 for other watches. */
+  readonly begun: number;
+  /** Aborted when the caller ends the call or the process is about to end. */
+  readonly signal: AbortSignal;
+}

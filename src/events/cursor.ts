@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import type { ListCursor } from '../catalog/file-catalog.ts';
+import { fieldInvalid } from '../errors/fields.ts';
+import { fromListPosition, listPosition, toListPosition } from '../files/page-token.ts';
+
+/** A file that was sent as an existing one although it may have changed since the watch began. */
+export interface SentFile {
+  /** Short hash of the id. */
+  readonly key: string;
+  /** Short hash of the revision that was sent. */
+  readonly revision: string;
+  /** `updateTime` of the record that was sent, in milliseconds. */
+  readonly updateTime: number;
+}
+
+/** Where a watch stands. */
+export interface WatchPosition {
+  /** Cursor of the change log: what comes after it is still to be sent. */
+  readonly log: string;
+  /** While existing files are sent: the last one; `start` before the first. Undefined afterwards. */
+  readonly scan?: ListCursor | 'start' | undefined;
+  /** When a watch of existing files began, in milliseconds since 1970; 0 for other watches. */
+  readonly begun: number;
+  /** Files whose changes in the log may be older than what was sent. */
+  readonly sent: readonly SentFile[];
+}
+
+/** Most {@link SentFile}s in a cursor. */
+export const MAX_SENT = 32;
+
+const hash = z.string().min(1).max(16);
+const time = z.int().min(0);
+const schema = z.tuple([
+  z.literal(1),
+  z.string().min(1).max(512),
+  z.union([z.literal(0), z.literal('start'), listPosition]),
+  time,
+  z.array(z.tuple([hash, hash, time])).max(MAX_SENT),
+]);
+
+/** The cursor for callers. It depends on nothing in this process. */
+export function encodeCursor({ log, scan, begun, sent }: WatchPosition): string {
+  const place = scan === undefined ? 0 : scan === 'start' ? scan : fromListPosition(scan);
+  const entries = sent.map(({ key, revision, updateTime }) => [key, revision, updateTime]);
+  return Buffer.from(JSON.stringify([1, log, place, begun, entries])).toString('base64url');
+}
+
+/**
+ * The position in a caller's cursor.
+ *
+ * @throws AssetError FIELD_INVALID if it is not one
+ */
+export function decodeCursor(cursor: string): WatchPosition {
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+  } catch {
+    json = undefined;
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    throw fieldInvalid('cursor', 'it was not given by this service: send the cursor of a message, unchanged');
+  }
+  const [, log, place, begun, entries] = parsed.data;
+  return {
+    log,
+    scan: place === 0 ? undefined : place === 'start' ? place : toListPosition(place),
+    begun,
+    sent: entries.map(([key, revision, updateTime]) => ({ key, revision, updateTime })),
+  };
+}

@@ -1,0 +1,52 @@
+import { rateLimited, shuttingDown } from '../errors/limits.ts';
+
+/** Delay before another try of a watch that was refused, in milliseconds. */
+const RETRY_MS = 5_000;
+
+/** A place among the watches of this process. Dispose it to give it back. */
+export interface WatchSlot extends Disposable {
+  /** Aborted with SHUTTING_DOWN when the process is about to end. */
+  readonly drained: AbortSignal;
+}
+
+/** The running watches of this process. */
+export class Watches {
+  readonly #max: number;
+  readonly #drain = new AbortController();
+  #running = 0;
+
+  /** @param max - maximum number of running watches; 0 for no limit */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /**
+   * Takes a place.
+   *
+   * @throws AssetError RATE_LIMITED if all are taken, SHUTTING_DOWN if the process is about to end
+   */
+  enter(): WatchSlot {
+    this.#drain.signal.throwIfAborted();
+    if (this.#max > 0 && this.#running >= this.#max) {
+      throw rateLimited(
+        'watches',
+        `this replica has ${this.#running} watches, as many as it takes`,
+        RETRY_MS,
+      );
+    }
+    this.#running += 1;
+    let held = true;
+    return {
+      drained: this.#drain.signal,
+      [Symbol.dispose]: () => {
+        if (held) this.#running -= 1;
+        held = false;
+      },
+    };
+  }
+
+  /** Ends all watches and refuses later ones, because the process is about to end. */
+  close(): void {
+    this.#drain.abort(shuttingDown());
+  }
+}
