@@ -60,6 +60,11 @@ export interface SqlBackend {
   readonly locksRows: boolean;
   /** Rejects with CATALOG_UNAVAILABLE if the disk is almost full. */
   assertRoom(): Promise<void>;
+  /**
+   * Lets the process do other work before a query. Omitted if every query waits for the network anyway: a loop over
+   * an embedded database would otherwise block timers, signals and all other calls until its end.
+   */
+  readonly giveTurn?: () => Promise<void>;
   /** The kind of a database error. */
   classify(error: unknown): SqlFault;
   /** What in the setup causes an error, if known. */
@@ -80,6 +85,7 @@ export async function withRetries<T>(backend: SqlBackend, work: () => Promise<T>
   const end = Date.now() + ATTEMPTS_MS;
   for (let attempt = 1; ; attempt++) {
     try {
+      await backend.giveTurn?.();
       return await work();
     } catch (error) {
       if (isAssetError(error)) throw error;

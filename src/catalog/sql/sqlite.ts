@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { setImmediate } from 'node:timers/promises';
 import { sql, SqliteAdapter, SqliteDialect, type SqlBool, type SqliteDatabase } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import { directoryFault, SetupFault } from '../../errors/setup-fault.ts';
@@ -69,6 +70,7 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
       const shortage = await space.shortage().catch(() => undefined);
       if (shortage) throw catalogUnavailable(shortage, 'full');
     },
+    giveTurn: () => setImmediate(),
     classify,
     setupFault: (error) => setupFault(error, options.path),
   };
