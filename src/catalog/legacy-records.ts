@@ -62,6 +62,18 @@ export interface LegacyRecords {
     call?: CatalogCall,
   ): Promise<FileRecord>;
 
+  /**
+   * Takes back {@link setBytes}: removes the checksums, and restores size, content type and the fields `restored` (by the
+   * catalog's own names), if the record's revision is still `revision`. Rejects like `FileCatalog.update`.
+   */
+  unsetBytes(
+    id: string,
+    revision: string,
+    before: { readonly sizeBytes: number; readonly contentType: string },
+    restored: Readonly<Record<string, string>>,
+    call?: CatalogCall,
+  ): Promise<FileRecord>;
+
   /** Adds to the use counts. */
   addUses(uses: readonly LegacyUse[], call?: CatalogCall): Promise<void>;
 

@@ -9,6 +9,7 @@ import {
   type BackfillControl,
   type BackfillState,
 } from '../legacy/backfill-state.ts';
+import { undoBackfill } from '../legacy/undo.ts';
 import type { MoveOutcome } from '../legacy/move-file.ts';
 import { confirmed } from './confirm.ts';
 import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
@@ -79,6 +80,36 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     await file?.close();
   }
+}
+
+/** Serves moved files from the old bucket again. Resolves with the exit code. */
+export async function runUndo(
+  config: Config,
+  { json, yes, workers }: Pick<BackfillFlags, 'json' | 'yes' | 'workers'>,
+): Promise<number> {
+  const what = 'serves moved files from the old bucket again and restores their links';
+  if (!(await confirmed(what, yes ?? false))) return 1;
+  const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
+  const done = await withOldSystem(config, (system) =>
+    undoBackfill(
+      system,
+      {
+        ...{ holder: holderName(operator()), workers },
+        onKept: (id, why) => say(`${id}: stays in the store of the service: ${why}`),
+        onProgress: (undone) => showProgress(`${undone} files`),
+      },
+      new AbortController().signal,
+    ),
+  );
+  endProgress();
+  if (done === undefined) {
+    say(await withOldSystem(config, async ({ catalog }) => whoRuns(await backfillState(catalog.legacy))));
+    return 1;
+  }
+  await recordStep(config, 'legacy.backfill.undo', { ...done });
+  const text = `undone: ${done.undone} files, ${done.kept} stay in the store of the service\n`;
+  process.stdout.write(json ? `${JSON.stringify(done)}\n` : text);
+  return done.kept > 0 ? 1 : 0;
 }
 
 /** Asks something of a backfill that runs anywhere. Resolves with the exit code. */

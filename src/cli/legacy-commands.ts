@@ -25,7 +25,10 @@ export function addLegacyCommands(root: Command): void {
   legacy
     .command('backfill')
     .description('move the bytes of old files into the store of the service; the originals stay')
-    .argument('[action]', 'of a backfill that runs, on whatever machine: pause, resume, rate or cancel')
+    .argument(
+      '[action]',
+      'of a backfill that runs, on whatever machine: pause, resume, rate or cancel; or undo',
+    )
     .argument('[value]', 'with rate: files a second, 0 for any number')
     .option('--dry-run', 'say what would come of every file, and write nothing')
     .option('--rate <files>', 'greatest number of files a second; 0 for any number', numberFrom(0))
@@ -34,13 +37,16 @@ export function addLegacyCommands(root: Command): void {
     .option('--yes', 'ask nothing; required without a terminal, except with --dry-run')
     .option('--json', 'print the result as JSON')
     .action(async (action: string | undefined, value: string | undefined, flags: BackfillFlags) => {
-      const asked = action === undefined ? undefined : controlOf(action, value);
+      const isUndo = action === 'undo' && value === undefined;
+      const asked = action === undefined || isUndo ? undefined : controlOf(action, value);
       const config = quietConfiguration();
-      const { runBackfill, runControl } = await import('./legacy-backfill.ts');
+      const { runBackfill, runControl, runUndo } = await import('./legacy-backfill.ts');
       process.exitCode = await explained(config, () =>
         asked
           ? runControl(config, asked, `asked for: ${action} ${value ?? ''}`.trim())
-          : runBackfill(config, flags),
+          : isUndo
+            ? runUndo(config, flags)
+            : runBackfill(config, flags),
       );
     });
 
@@ -89,6 +95,6 @@ function controlOf(action: string, value: string | undefined) {
     case 'cancel':
       return { cancelled: true };
     default:
-      throw new InvalidArgumentError(`"${action}" is none of pause, resume, rate and cancel`);
+      throw new InvalidArgumentError(`"${action}" is none of pause, resume, rate, cancel and undo`);
   }
 }

@@ -12,7 +12,7 @@ const ACKNOWLEDGED = 'legacy-acknowledged';
 /** Progress of a backfill, stored in the catalog, so that another process on any machine continues. */
 export interface BackfillState {
   /** `stopped` if a run ended early; the next one continues. */
-  readonly state: 'running' | 'paused' | 'stopped' | 'done' | 'cancelled';
+  readonly state: 'running' | 'paused' | 'stopped' | 'done' | 'cancelled' | 'undone';
   readonly startTime: string;
   readonly updateTime: string;
   /** Who runs it, or ran it last. */
@@ -23,6 +23,8 @@ export interface BackfillState {
   readonly total: { readonly files: number; readonly bytes: number };
   readonly counts: Readonly<Partial<Record<MoveOutcome, number>>>;
   readonly movedBytes: number;
+  /** Pages of the undo journal that were written since the last undo. */
+  readonly journal?: number;
   /** Files of these that the store copied itself. */
   readonly serverSide?: number;
   /** Moved files whose readers get other headers than from the old bucket. */
@@ -83,4 +85,36 @@ export async function acknowledgements(
 /** Records that the damage of a file is known. */
 export async function acknowledge(legacy: LegacyRecords, id: string, what: Acknowledgement): Promise<void> {
   await legacy.putState(ACKNOWLEDGED, { ...(await acknowledgements(legacy)), [id]: { ...what } });
+}
+
+/** The state of a new run. Counts before anything is moved, so that the remaining time is right. */
+export async function newBackfill(
+  legacy: LegacyRecords,
+  options: { readonly holder: string; readonly rate: number | undefined },
+  journal: number,
+  signal: AbortSignal,
+): Promise<BackfillState> {
+  let [files, bytes] = [0, 0];
+  for (let after = ''; ;) {
+    const page = await legacy.scan(after, 500, { signal });
+    files += page.length;
+    for (const { file } of page) if (file.sha256 === undefined) bytes += file.sizeBytes;
+    if (page.length < 500) break;
+    after = page.at(-1)!.file.id;
+  }
+  const now = new Date().toISOString();
+  return {
+    ...{ state: 'running', startTime: now, updateTime: now, holder: options.holder, cursor: '' },
+    ...{
+      total: { files, bytes },
+      counts: {},
+      movedBytes: 0,
+      journal,
+      serverSide: 0,
+      differing: 0,
+      rate: options.rate ?? 0,
+      slowedBy: null,
+      lastError: '',
+    },
+  };
 }

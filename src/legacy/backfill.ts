@@ -9,11 +9,13 @@ import {
   backfillControl,
   backfillState,
   controlBackfill,
+  newBackfill,
   type Acknowledgement,
   type BackfillState,
 } from './backfill-state.ts';
 import { moveFile, type Moved, type MoveOutcome, type MoveTools } from './move-file.ts';
 import { BytesCopy, type CopyTools } from './copy-bytes.ts';
+import { writeBefore } from './undo-journal.ts';
 import { Throttle } from './throttle.ts';
 
 /** Options of a backfill. */
@@ -55,7 +57,12 @@ export async function backfill(
   signal: AbortSignal,
 ): Promise<BackfillState | undefined> {
   if (options.dryRun)
-    return new Backfill(system, options, await beginning(system, options, signal), signal).run();
+    return new Backfill(
+      system,
+      options,
+      await newBackfill(system.catalog.legacy, options, 0, signal),
+      signal,
+    ).run();
   const { holder, leaseMs = LEASE_MS } = options;
   const lease = { name: BACKFILL, holder, ttlMs: leaseMs };
   const deadline = Date.now() + leaseMs * 1.5;
@@ -77,44 +84,14 @@ async function goOn(
 ): Promise<BackfillState> {
   const kept = await backfillState(system.catalog.legacy, { signal });
   await controlBackfill(system.catalog.legacy, { cancelled: false, paused: false, rate: null });
-  if (kept === undefined || kept.state === 'done' || kept.state === 'cancelled')
-    return beginning(system, options, signal);
+  if (kept === undefined || ['done', 'cancelled', 'undone'].includes(kept.state))
+    return newBackfill(system.catalog.legacy, options, kept?.journal ?? 0, signal);
   return {
     ...kept,
     state: 'running',
     holder: options.holder,
     rate: options.rate ?? kept.rate,
     lastError: '',
-  };
-}
-
-/** Counts before anything is moved, so that the remaining time is right. */
-async function beginning(
-  { catalog }: OldSystem,
-  options: BackfillOptions,
-  signal: AbortSignal,
-): Promise<BackfillState> {
-  let [files, bytes] = [0, 0];
-  for (let after = ''; ;) {
-    const page = await catalog.legacy.scan(after, 500, { signal });
-    files += page.length;
-    for (const { file } of page) if (file.sha256 === undefined) bytes += file.sizeBytes;
-    if (page.length < 500) break;
-    after = page.at(-1)!.file.id;
-  }
-  const now = new Date().toISOString();
-  return {
-    ...{ state: 'running', startTime: now, updateTime: now, holder: options.holder, cursor: '' },
-    ...{
-      total: { files, bytes },
-      counts: {},
-      movedBytes: 0,
-      serverSide: 0,
-      differing: 0,
-      rate: options.rate ?? 0,
-      slowedBy: null,
-      lastError: '',
-    },
   };
 }
 
@@ -158,6 +135,7 @@ class Backfill {
   /** Moves one page of files; true if it was the last. */
   async #step(): Promise<boolean> {
     const page = await this.#system.catalog.legacy.scan(this.#state.cursor, PAGE, { signal: this.#signal });
+    await this.#noteBefore(page.filter(({ file }) => file.sha256 === undefined));
     const limit = pLimit(this.#options.workers);
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#signal, ended.signal]);
@@ -186,6 +164,15 @@ class Backfill {
     const cursor = page.at(-1)?.file.id ?? this.#state.cursor;
     await this.#keep({ cursor, counts: Object.fromEntries(counts), movedBytes, serverSide, differing });
     return page.length < PAGE;
+  }
+
+  /** Before any of them is changed, so that each can be undone. */
+  async #noteBefore(records: readonly LegacyRecord[]): Promise<void> {
+    if (this.#options.dryRun || records.length === 0) return;
+    const { journal = 0 } = this.#state;
+    const { catalog, bucket } = this.#system;
+    await writeBefore(catalog.legacy, journal, records, bucket.linkField, { signal: this.#signal });
+    await this.#keep({ journal: journal + 1 });
   }
 
   async #one(record: LegacyRecord, signal: AbortSignal): Promise<Moved | undefined> {

@@ -41,7 +41,7 @@ type States = Pick<MoveStatus, 'audit' | 'backfill' | 'verify'>;
 function stateOf({ audit, backfill, verify }: States): MoveStatus['state'] {
   if (backfill?.state === 'done' && isMoved(backfill))
     return whyNotVerified(backfill, verify) === undefined ? 'verified' : 'moved';
-  if (backfill !== undefined && backfill.state !== 'cancelled') return 'moving';
+  if (backfill !== undefined && !['cancelled', 'undone'].includes(backfill.state)) return 'moving';
   return audit?.phase === 'done' ? 'audited' : 'serving';
 }
 

@@ -1,4 +1,4 @@
-import { HeadObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
@@ -25,6 +25,8 @@ describe('legacy backfill', () => {
   let dir: string;
   let service: Service;
   let movable: LegacyFile[];
+  /** Link, type and size of every record before the move. */
+  let original: Map<string, readonly unknown[]>;
 
   beforeAll(async () => {
     [legacy, dir] = await Promise.all([startLegacySystem({ size: 130 }), makeDir('backfill')]);
@@ -100,6 +102,7 @@ describe('legacy backfill', () => {
 
   it('says in a dry run what would come of every file, and writes nothing', async () => {
     const before = await records();
+    original = new Map(before.map(({ id, link, mime, size }) => [id, [link, mime, size]] as const));
     const state = await run({ dryRun: true });
     // What PocketBase will refuse is known when it does.
     expect(state?.counts).toEqual({ moved: movable.length + 1, missing: 1, mismatch: 3 });
@@ -186,6 +189,29 @@ describe('legacy backfill', () => {
     expect((await acknowledge(id, '--yes')).code).toBe(0);
     const state = await run();
     expect(state?.counts).toEqual({ already: movable.length, mismatch: 3, refused: 1, acknowledged: 1 });
+  });
+
+  it('is undone, and done again', async () => {
+    const values = async () =>
+      new Map((await records()).map(({ id, link, mime, size }) => [id, [link, mime, size]] as const));
+    const [lost] = movable;
+    const at = { Bucket: legacy.bucket.bucket, Key: lost!.key };
+    await legacy.bucket.client.send(new DeleteObjectCommand(at));
+    const undone = await cli('backfill', 'undo', '--json', '--yes');
+    expect([undone.code, JSON.parse(undone.stdout)]).toEqual([1, { undone: movable.length - 1, kept: 1 }]);
+    expect(undone.stderr).toContain(`${lost!.id}: stays in the store of the service`);
+    const now = await values();
+    const other = movable.filter(({ id }) => id !== lost!.id).map(({ id }) => id);
+    expect(other.filter((id) => String(now.get(id)) !== String(original.get(id)))).toEqual([]);
+    expect((await download(clientOf(service.url), other[0]!)).content).toEqual(movable[1]!.content);
+    await legacy.bucket.put(lost!.key, lost!.content, lost!.contentType);
+    expect(JSON.parse((await cli('backfill', 'undo', '--json', '--yes')).stdout)).toEqual({
+      undone: 1,
+      kept: 0,
+    });
+    expect((await values()).get(lost!.id)).toEqual(original.get(lost!.id));
+    const again = await run();
+    expect(again?.counts).toEqual({ moved: movable.length, mismatch: 3, refused: 1, acknowledged: 1 });
   });
 
   it('puts right what a run left that was killed between copy and record', async () => {

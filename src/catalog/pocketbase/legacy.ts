@@ -52,6 +52,18 @@ export class PocketBaseLegacyRecords implements LegacyRecords {
     return this.#run(call, (signal) => this.#writes.update(id, revision, bytes, signal, empty));
   }
 
+  unsetBytes(
+    id: string,
+    revision: string,
+    before: Parameters<LegacyRecords['unsetBytes']>[2],
+    restored: Readonly<Record<string, string>>,
+    call?: CatalogCall,
+  ): Promise<FileRecord> {
+    const { sha256, crc32c } = this.#writes.fieldNames;
+    const values = { ...restored, [sha256]: '', [crc32c]: '' };
+    return this.#run(call, (signal) => this.#writes.update(id, revision, before, signal, values));
+  }
+
   addUses(uses: readonly LegacyUse[], call?: CatalogCall): Promise<void> {
     return this.#run(call, async (signal) => {
       for (const use of uses) await this.#addUse(use, signal);

@@ -34,6 +34,11 @@ export class PocketBaseWrites {
     this.#creations = new PocketBaseCreations(client);
   }
 
+  /** The collection's names of the fields that the service needs. */
+  get fieldNames(): FilesCollection['map'] {
+    return this.#at.map;
+  }
+
   /** {@link FileCatalog.create} */
   async create(
     record: NewFileRecord,

@@ -22,6 +22,8 @@ interface SqlLegacyOptions {
   ): Promise<FileRecord>;
 }
 
+type Changed = Pick<FileRecord, 'sizeBytes' | 'sha256' | 'crc32c' | 'attributes'>;
+
 const MAX_USES = 10_000;
 
 /**
@@ -52,36 +54,53 @@ export class SqlLegacyRecords implements LegacyRecords {
   setBytes(
     id: string,
     revision: string,
-    { sizeBytes, sha256, crc32c, contentType }: MovedBytes,
+    bytes: MovedBytes,
     emptied: readonly string[],
     call?: CatalogCall,
+  ): Promise<FileRecord> {
+    return this.#change(id, revision, call, (old) => {
+      const kept = Object.entries(old.attributes).filter(([name]) => !emptied.includes(name));
+      return { ...bytes, attributes: Object.fromEntries(kept) };
+    });
+  }
+
+  unsetBytes(
+    id: string,
+    revision: string,
+    before: Parameters<LegacyRecords['unsetBytes']>[2],
+    restored: Readonly<Record<string, string>>,
+    call?: CatalogCall,
+  ): Promise<FileRecord> {
+    return this.#change(id, revision, call, ({ attributes }) => {
+      return { ...before, sha256: undefined, crc32c: undefined, attributes: { ...attributes, ...restored } };
+    });
+  }
+
+  #change(
+    id: string,
+    revision: string,
+    call: CatalogCall | undefined,
+    change: (old: FileRecord) => Changed & { readonly contentType?: string },
   ): Promise<FileRecord> {
     return this.#options.change(id, call, async (trx, old) => {
       if (!old) throw fileNotFound(id);
       if (old.revision !== revision) throw concurrentChange(id);
-      const kept = Object.entries(old.attributes).filter(([name]) => !emptied.includes(name));
-      const attributes = Object.fromEntries(kept);
+      const { contentType = old.contentType, ...changed } = change(old);
+      const { sizeBytes, sha256, crc32c, attributes } = changed;
       const next = nextRevision(revision);
       await trx
         .updateTable('files')
         .set({
           size_bytes: sizeBytes,
-          sha256,
-          crc32c,
-          ...(contentType !== undefined && contentTypeColumns(contentType)),
+          sha256: sha256 ?? null,
+          crc32c: crc32c ?? null,
+          ...contentTypeColumns(contentType),
           attributes: JSON.stringify(attributes),
           ...next,
         })
         .where('id', '=', id)
         .execute();
-      const changed = {
-        sizeBytes,
-        sha256,
-        crc32c,
-        attributes,
-        ...(contentType !== undefined && { contentType }),
-      };
-      return { ...old, ...changed, revision: String(next.revision) };
+      return { ...old, ...changed, contentType, revision: String(next.revision) };
     });
   }
 

@@ -52,6 +52,23 @@ export function legacyTests(catalog: () => FileCatalog): void {
     expect(await outcomes([catalog().legacy.setBytes(newId(), '1', bytes, [])])).toEqual(['FILE_NOT_FOUND']);
   });
 
+  it('takes back what was written down, and restores a field, if nobody changed it meanwhile', async () => {
+    const before = await createFile(catalog(), {
+      ...{ attributes: { note: 'link', count: 7 }, sha256: undefined, crc32c: undefined },
+    });
+    const moved = await catalog().legacy.setBytes(before.id, before.revision, bytes, ['note']);
+    const unset = (revision: string) =>
+      catalog().legacy.unsetBytes(before.id, revision, before, { note: 'link' });
+    expect(await outcomes([unset(before.revision)])).toEqual(['CONCURRENT_CHANGE']);
+    const after = await unset(moved.revision);
+    expect(plain(await getFile(catalog(), before.id))).toEqual(plain(after));
+    const { revision, updateTime } = after;
+    expect(plain(after)).toEqual(plain({ ...before, revision, updateTime }));
+    expect(await outcomes([catalog().legacy.unsetBytes(newId(), '1', before, {})])).toEqual([
+      'FILE_NOT_FOUND',
+    ]);
+  });
+
   it('completes the content type with what the object says, and keeps it otherwise', async () => {
     const file = await createFile(catalog(), { contentType: 'text/plain' });
     const contentType = 'text/plain; charset=iso-8859-1';
