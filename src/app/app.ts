@@ -153,6 +153,7 @@ async function open(config: Config, log: Logger): Promise<App> {
   const sweeper = new Sweeper(files, {
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
+    changesRetentionMs: settings.ASSET_CHANGES_RETENTION,
     // The first sweep adds its status to health, whether it succeeds or not.
     onFirstSweep: () => health.add({ name: 'sweep', optional: true, check: () => sweeper.check() }),
   });

@@ -19,10 +19,12 @@ export function sweepOnce(
   log: Logger = createLogger(config),
 ): Promise<SweepReport | undefined> {
   return withCatalog(config, { mustExist: true }, (catalog) => {
-    if (options.dryRun) return previewSweep({ catalog });
+    const { ASSET_SWEEP_RATE: deletionsPerSecond, ASSET_CHANGES_RETENTION: changesRetentionMs } =
+      config.settings;
+    if (options.dryRun) return previewSweep({ catalog }, { changesRetentionMs });
     return withStore(config, log, async (store) => {
-      const deletionsPerSecond = config.settings.ASSET_SWEEP_RATE;
-      const sweeper = new Sweeper({ store, catalog, log }, { intervalMs: 0, deletionsPerSecond });
+      const how = { intervalMs: 0, deletionsPerSecond, changesRetentionMs };
+      const sweeper = new Sweeper({ store, catalog, log }, how);
       try {
         return await sweeper.sweepNow();
       } finally {

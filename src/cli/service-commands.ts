@@ -92,12 +92,13 @@ async function check({ offline }: { readonly offline: boolean }): Promise<void> 
 }
 
 function reportAsText(report: SweepReport, mood: string): string {
-  const { purged, uploads, reservations, cleaned, failed } = report;
+  const { purged, uploads, reservations, cleaned, trimmed, failed } = report;
   const left = `${failed.file} files, ${failed.upload} uploads, ${failed.reservation} reservations, ${failed.id} ids`;
   return [
     `deleted files whose retention is over: ${purged} ${mood}purged`,
     `uploads that were given up or expired: ${uploads} ${mood}removed`,
     `reservations that are over: ${reservations} ${mood}removed, with ${cleaned} ids that are no file`,
+    `changes whose retention is over: ${trimmed} ${mood}removed from the log`,
     ...(failureCount(report) > 0 ? [`could not be removed: ${left}`] : []),
   ].join('\n');
 }

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Kysely, sql } from 'kysely';
 import pg from 'pg';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openPostgresCatalog, postgresBackend } from '../../src/catalog/sql/postgres.ts';
@@ -123,8 +124,9 @@ describe('file catalog: postgres', () => {
     let catalog: FileCatalog;
     let client: pg.Client;
     let start: string;
+    let url: string;
     beforeEach(async () => {
-      const url = await createDatabase(server.url);
+      url = await createDatabase(server.url);
       catalog = openPostgresCatalog({ url });
       client = new pg.Client({ connectionString: url });
       await client.connect();
@@ -156,12 +158,33 @@ describe('file catalog: postgres', () => {
       const now = await catalog.changes.position('now');
       expect(await catalog.changes.trim(new Date(Date.now() + 3_600_000), 10)).toBe(0);
       await eventually(async () => expect(await catalog.changes.lag()).toBeGreaterThan(0));
+      expect(await catalog.inspect({ relations: [], usages: [] })).toEqual([]);
       await client.query('commit');
       await creating;
       const expected = [`created ${slow.id}`, `created ${fast.id}`];
       expect((await seen()).toSorted()).toEqual(expected.toSorted());
       expect(await seen(now)).toEqual(await seen());
       expect(await catalog.changes.lag()).toBe(0);
+    });
+
+    it('tells the operator who has held it back for more than a minute', async () => {
+      const none = { relations: [], usages: [] };
+      const other = new pg.Client({ connectionString: server.url, application_name: 'the culprit' });
+      await other.connect();
+      await other.query('begin; select pg_current_xact_id()');
+      await createFile(catalog);
+      await client.query('update file_changes set time = time - 61000');
+      const [unknown] = await catalog.inspect(none);
+      expect(unknown).toMatchObject({ level: 'warning', text: expect.stringContaining('pg_prepared_xacts') });
+      await other.end();
+      expect(await catalog.inspect(none)).toEqual([]);
+    });
+
+    it('ends a transaction of its own that hangs', async () => {
+      const db = new Kysely<unknown>({ dialect: postgresBackend({ url }).openDialect() });
+      const { rows } = await sql`show idle_in_transaction_session_timeout`.execute(db);
+      expect(rows).toEqual([{ idle_in_transaction_session_timeout: '7s' }]);
+      await db.destroy();
     });
 
     it('has the changes of writers whose connections were cut exactly if they happened', async () => {

@@ -126,7 +126,7 @@ describe('over many records of an embedded catalog, the process does other work 
   it('a preview of a sweep', async () => {
     await fill();
     addReservations(newIds(COUNT), 0);
-    await expectTurns(() => previewSweep(context()));
+    await expectTurns(() => previewSweep(context(), { changesRetentionMs: 1_000 }));
   });
 
   it('the proof of a deep sweep that store and catalog belong together', async () => {

@@ -9,7 +9,9 @@ import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { blobKey, pieceKey } from '../../src/files/bytes.ts';
 import type { Pace } from '../../src/files/pace.ts';
 import { sweep } from '../../src/files/sweep.ts';
+import { previewSweep } from '../../src/files/sweep/preview.ts';
 import { KnownFailures } from '../../src/files/sweep/run.ts';
+import { Sweeper } from '../../src/files/sweep/sweeper.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { createFile, newId } from '../conformance/file-catalog/subject.ts';
@@ -211,5 +213,22 @@ describe('a sweep', () => {
     await run(async () => void stored.push(await isStored(file)));
     // One step for the file, then one for each leftover.
     expect(stored).toEqual([true, false, false]);
+  });
+
+  it('removes changes from the change log when their retention has ended', async () => {
+    const files = [await createFile(catalog), await createFile(catalog), await createFile(catalog)];
+    const database = new DatabaseSync(join(dir, 'catalog.db'));
+    database.exec('update file_changes set time = time - 120000 where seq <= 2');
+    database.close();
+    const changesRetentionMs = 60_000;
+    expect(await previewSweep({ catalog }, { changesRetentionMs })).toMatchObject({ trimmed: 2 });
+    const context = { store, catalog, log: pino({ level: 'silent' }) };
+    const options = { intervalMs: 0, deletionsPerSecond: 1_000, changesRetentionMs };
+    const sweeper = new Sweeper(context, options);
+    expect(await sweeper.sweepNow()).toMatchObject({ trimmed: 2, failures: [] });
+    expect(await sweeper.sweepNow()).toMatchObject({ trimmed: 0 });
+    await sweeper.close();
+    const { changes } = await catalog.changes.read(await catalog.changes.position('earliest'), 10);
+    expect(changes.map(({ fileId }) => fileId)).toEqual([files[2]!.id]);
   });
 });

@@ -6,7 +6,7 @@ import type { PostgresTarget } from './postgres-url.ts';
 export interface PoolOptions {
   /** Maximum number of connections. */
   readonly max: number;
-  /** Statement timeout in milliseconds; none if omitted. */
+  /** Statement timeout in milliseconds, also for a transaction without a statement; none if omitted. */
   readonly statementTimeoutMs?: number;
 }
 
@@ -79,7 +79,12 @@ class Pool implements PostgresPool {
       ...this.#target.ways[index],
       ...{ connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, max: this.#options.max },
       ...(statementTimeoutMs !== undefined && { query_timeout: statementTimeoutMs + GRACE_MS }),
-      ...(takesSettings && statementTimeoutMs !== undefined && { statement_timeout: statementTimeoutMs }),
+      ...(takesSettings &&
+        statementTimeoutMs !== undefined && {
+          statement_timeout: statementTimeoutMs,
+          // A process that hangs in a transaction would hold back the change log.
+          idle_in_transaction_session_timeout: statementTimeoutMs,
+        }),
       ...(takesSettings && options.length > 0 && { options: options.join(' ') }),
     });
     // An unhandled error of an idle connection would end the process; the next call opens another.
@@ -105,7 +110,11 @@ class Pool implements PostgresPool {
   #begin(): string {
     const { statementTimeoutMs } = this.#options;
     const settings = new Map(this.#target.settings);
-    if (statementTimeoutMs !== undefined) settings.set('statement_timeout', String(statementTimeoutMs));
+    if (statementTimeoutMs !== undefined) {
+      for (const name of ['statement_timeout', 'idle_in_transaction_session_timeout']) {
+        settings.set(name, String(statementTimeoutMs));
+      }
+    }
     const set = [...settings].map(
       ([name, value]) => `set_config(${quoteText(name)}, ${quoteText(value)}, true)`,
     );
@@ -159,7 +168,7 @@ function wrap(client: pg.PoolClient, begin: string, alone: boolean): PostgresPoo
 /** True if the connection is unusable: broken, ended by the server, or the server is now a replica. */
 function isLost(error: unknown): boolean {
   const state = sqlState(error);
-  return state === undefined || /^(08|57P0|25006)/.test(state);
+  return state === undefined || /^(08|57P0|25006|25P03)/.test(state);
 }
 
 /** The code of a server error; undefined for a connection error. */

@@ -69,11 +69,38 @@ export async function inspectPostgres(
     );
   }
   const closed = await closedTables(db, schema, present);
-  if (closed.length === 0) return [];
+  if (closed.length === 0) return present.includes('file_changes') ? heldBack(db) : [];
   return mistake(
     `the role ${role} may not read and write ${closed.join(', ')} in the schema ${quoteName(schema)}. Run: ` +
       `grant select, insert, update, delete on all tables in schema ${quoteName(schema)} to ${role};`,
   );
+}
+
+/** Age of unreadable changes that the operator is told of, in seconds. */
+const LAG_SECONDS = 60;
+
+/** Who holds the change log back, if somebody has for long. */
+async function heldBack(db: Kysely<Tables>): Promise<readonly CatalogFinding[]> {
+  const { rows: late } = await sql`
+    select 1 from file_changes where xid >= pg_snapshot_xmin(pg_current_snapshot())
+      and time < extract(epoch from now()) * 1000 - ${LAG_SECONDS * 1_000} limit 1`.execute(db);
+  if (late.length === 0) return [];
+  // Of other roles PostgreSQL shows nothing, unless this one is in pg_monitor.
+  const { rows } = await sql<{ pid: number; role: string; application: string; since: string }>`
+    select pid, usename as role, application_name as application,
+      to_char(xact_start at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since
+    from pg_stat_activity
+    where backend_xid is not null and xact_start < now() - interval '1 second' * ${LAG_SECONDS}
+    order by xact_start limit 1`.execute(db);
+  const who = rows.map(
+    ({ pid, role, application, since }) =>
+      `since ${since}: process ${pid}, role ${quoteName(role)}, application ${quoteName(application)}`,
+  );
+  const look = 'find it in pg_stat_activity or pg_prepared_xacts as a superuser';
+  const text =
+    'The change log is held back: whoever follows changes gets none until a transaction that has written ends. It is ' +
+    `open ${who[0] ?? `for more than ${LAG_SECONDS} s: ${look}`}.`;
+  return [{ level: 'warning', text }];
 }
 
 /**

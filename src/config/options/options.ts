@@ -197,6 +197,11 @@ export const OPTIONS = {
     '100',
     'Maximum number of blobs that a sweep deletes per second.',
   ),
+  ASSET_CHANGES_RETENTION: option(
+    seconds(1, 365 * 86_400),
+    '604800',
+    'Seconds for which the catalog keeps each change for those who follow the changes of files. Who was away for longer starts again.',
+  ),
   ASSET_HEALTH_INTERVAL: option(
     seconds(0.1, 25),
     '5',

@@ -1,5 +1,7 @@
 import type { FilesContext } from '../context.ts';
+import { countTrimmable } from './changes.ts';
 import type { SweepReport } from './run.ts';
+import type { SweeperOptions } from './sweeper.ts';
 
 /** Maximum number of entries to read of each list of the catalog. */
 const PREVIEW_LIMIT = 1_000;
@@ -8,7 +10,10 @@ const PREVIEW_LIMIT = 1_000;
  * What a sweep would do now, by the first {@link PREVIEW_LIMIT} entries of each list of the catalog. Changes
  * nothing.
  */
-export async function previewSweep({ catalog }: Pick<FilesContext, 'catalog'>): Promise<SweepReport> {
+export async function previewSweep(
+  { catalog }: Pick<FilesContext, 'catalog'>,
+  { changesRetentionMs }: Pick<SweeperOptions, 'changesRetentionMs'>,
+): Promise<SweepReport> {
   const now = new Date();
   const [purgeable, holds] = await Promise.all([
     catalog.listPurgeable(now, PREVIEW_LIMIT),
@@ -27,6 +32,7 @@ export async function previewSweep({ catalog }: Pick<FilesContext, 'catalog'>): 
     reservations: reservations.length + purged,
     uploads: holds.length - reservations.length,
     cleaned: cleaned + purged,
+    trimmed: await countTrimmable(catalog, changesRetentionMs),
     failed: { file: 0, reservation: 0, id: 0, upload: 0 },
     failures: [],
   };

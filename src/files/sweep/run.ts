@@ -30,6 +30,8 @@ export interface SweepReport {
   readonly uploads: number;
   /** File ids without a record whose bytes, if there were any, were removed. */
   readonly cleaned: number;
+  /** Changes removed from the change log, because their retention has ended. */
+  readonly trimmed: number;
   /** What could not be removed, by kind. The next sweep tries it again. */
   readonly failed: Readonly<Record<SweepKind, number>>;
   /** The first {@link MAX_FAILURES} of it. */
@@ -77,7 +79,7 @@ export class SweepRun {
   readonly context: SweepContext;
   readonly signal: AbortSignal;
   /** How much was done. */
-  readonly done = { purged: 0, reservations: 0, uploads: 0, cleaned: 0 };
+  readonly done = { purged: 0, reservations: 0, uploads: 0, cleaned: 0, trimmed: 0 };
   readonly #known: KnownFailures;
   readonly #failed: Record<SweepKind, Set<string>> = {
     ...{ file: new Set(), reservation: new Set(), id: new Set(), upload: new Set() },

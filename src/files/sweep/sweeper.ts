@@ -3,6 +3,7 @@ import { AssetError } from '../../errors/asset-error.ts';
 import { underLease } from '../lease.ts';
 import { paceOf, type Pace } from '../pace.ts';
 import { sweep } from '../sweep.ts';
+import { trimChanges } from './changes.ts';
 import { failureCount, KnownFailures, type SweepContext, type SweepReport } from './run.ts';
 
 /** Options of a {@link Sweeper}. */
@@ -11,6 +12,8 @@ export interface SweeperOptions {
   readonly intervalMs: number;
   /** Maximum number of blobs deleted per second. */
   readonly deletionsPerSecond: number;
+  /** Age from which changes are removed from the change log, in milliseconds. */
+  readonly changesRetentionMs: number;
   /** Called once, after the first sweep of this process; from then on {@link Sweeper.check} has a result. */
   readonly onFirstSweep?: () => void;
 }
@@ -21,6 +24,7 @@ export class Sweeper {
   readonly #holder = randomUUID();
   readonly #leaseMs: number;
   readonly #pace: Pace;
+  readonly #changesRetentionMs: number;
   readonly #abort = new AbortController();
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #known = new KnownFailures();
@@ -35,6 +39,7 @@ export class Sweeper {
     this.#context = context;
     this.#leaseMs = leaseTime(intervalMs);
     this.#pace = paceOf(deletionsPerSecond);
+    this.#changesRetentionMs = options.changesRetentionMs;
     this.#onFirstSweep = options.onFirstSweep;
     if (intervalMs === 0) return;
     this.#timer = setInterval(() => {
@@ -54,7 +59,8 @@ export class Sweeper {
     return underLease(catalog, lease, this.#abort.signal, async (signal) => {
       log.debug({ holder: this.#holder }, 'sweeping');
       try {
-        return await sweep(this.#context, signal, this.#pace, this.#known);
+        const report = await sweep(this.#context, signal, this.#pace, this.#known);
+        return { ...report, trimmed: await trimChanges(catalog, this.#changesRetentionMs, signal) };
       } finally {
         log.debug({ holder: this.#holder }, 'the sweep is over');
       }
@@ -92,7 +98,8 @@ export class Sweeper {
     const { log } = this.#context;
     const { failures, ...counts } = report;
     const failed = failureCount(report);
-    if (report.purged + report.uploads + report.reservations + report.cleaned > 0) log.info(counts, 'swept');
+    const sum = report.purged + report.uploads + report.reservations + report.cleaned + report.trimmed;
+    if (sum > 0) log.info(counts, 'swept');
     if (failed > 0 && failed !== this.#failed) log.warn(counts, 'the sweeper could not remove everything');
     this.#failed = failed;
     this.#trouble = failed > 0 ? incomplete(failed, failures[0]?.error) : undefined;
