@@ -88,10 +88,11 @@ export async function openStore(
   { inbound = new InboundBudget(), onChange = () => undefined }: Partial<PartBounds> = {},
 ): Promise<{ store: BlobStore; route?: RequestHandler }> {
   const { store: choice, settings } = config;
-  if (choice.kind === 's3') return { store: new (await import('../storage/s3.ts')).S3BlobStore(choice.s3) };
+  if (choice.kind === 's3')
+    return { store: new (await import('../storage/s3/s3-store.ts')).S3BlobStore(choice.s3) };
   const [{ FilesystemBlobStore }, { loadSigningKey }, { SignedUrls }, { blobRoute }] = await Promise.all([
-    import('../storage/filesystem.ts'),
-    import('../storage/filesystem/signing-key.ts'),
+    import('../storage/filesystem/filesystem-store.ts'),
+    import('../storage/signed-url.ts'),
     import('../storage/signed-url.ts'),
     import('../rpc/signed-urls/blob-route.ts'),
   ]);

@@ -21,7 +21,7 @@ import type { ObjectCopier } from '../storage/object-copier.ts';
 /** The configured old bucket, if any, not connected yet. */
 export async function openOldBucket({ legacy }: Config): Promise<OldBucket | undefined> {
   if (legacy === undefined) return undefined;
-  const { S3ObjectReader } = await import('../storage/s3/object-reader.ts');
+  const { S3ObjectReader } = await import('../storage/s3/s3-object-reader.ts');
   return { reader: new S3ObjectReader(legacy.s3), layouts: legacy.layouts, linkField: legacy.linkField };
 }
 
@@ -97,7 +97,7 @@ export async function withOldSystem<T>(config: Config, work: (system: OldSystem)
 /** Copies from the old bucket to that of the service, if both are on one server. */
 async function openCopier({ legacy, store }: Config): Promise<ObjectCopier | undefined> {
   if (legacy === undefined || store.kind !== 's3' || !isSameServer(legacy.s3, store.s3)) return undefined;
-  const { S3ObjectCopier } = await import('../storage/s3/object-copier.ts');
+  const { S3ObjectCopier } = await import('../storage/s3/s3-object-copier.ts');
   return new S3ObjectCopier(store.s3, legacy.s3.bucket);
 }
 

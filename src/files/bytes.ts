@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
-import type { BlobRange, BlobStore, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
+import type { BlobRange } from '../storage/blob.ts';
+import type { BlobStore, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
 import type { ReservationPool, SlotOutcome } from './upload/reservations.ts';
 import type { SpareBlob } from './upload/segment.ts';
 

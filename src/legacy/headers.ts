@@ -1,7 +1,7 @@
 import { parse as parseContentDisposition } from 'content-disposition';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { essence, isGeneric } from '../files/content-type/families.ts';
-import type { BlobProperties } from '../storage/blob-store.ts';
+import type { BlobProperties } from '../storage/blob.ts';
 import type { ObjectInfo } from '../storage/object-reader.ts';
 
 /** A header of an old object that readers of the service do not get as readers of the old bucket do. */

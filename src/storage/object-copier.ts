@@ -1,4 +1,5 @@
-import type { BlobProperties, StoreCall } from './blob-store.ts';
+import type { BlobProperties } from './blob.ts';
+import type { StoreCall } from './blob-store.ts';
 
 /** An object of another bucket. */
 export interface CopySource {

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
-import type { BlobHeaders, BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from './blob-store.ts';
+import type { BlobHeaders, BlobRange } from './blob.ts';
+import type { SignedUrl, SignedUrlOptions, StoreCall } from './blob-store.ts';
 
 /** An object of a bucket that is not the service's own. */
 export interface ObjectInfo {

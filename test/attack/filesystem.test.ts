@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:f
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
+import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { SignedUrls, type BlobGrant } from '../../src/storage/signed-url.ts';
 import { clientOf, download, randomContent, upload, urlOf, type AssetClient } from '../e2e/support/calls.ts';
 import { failureOf } from '../e2e/support/failures.ts';

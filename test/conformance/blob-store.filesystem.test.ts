@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { blobRoute } from '../../src/rpc/signed-urls/blob-route.ts';
 import { InboundBudget } from '../../src/rpc/gate/inbound-budget.ts';
 import { listen } from '../../src/rpc/listener/listener.ts';
-import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
+import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import type { OpenedStore } from './blob-store/driver.ts';

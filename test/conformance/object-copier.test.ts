@@ -1,9 +1,9 @@
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { S3BlobStore } from '../../src/storage/s3.ts';
+import { S3BlobStore } from '../../src/storage/s3/s3-store.ts';
 import type { S3Options } from '../../src/storage/s3/bucket.ts';
-import { S3ObjectCopier } from '../../src/storage/s3/object-copier.ts';
-import { S3ObjectReader } from '../../src/storage/s3/object-reader.ts';
+import { S3ObjectCopier } from '../../src/storage/s3/s3-object-copier.ts';
+import { S3ObjectReader } from '../../src/storage/s3/s3-object-reader.ts';
 import { startFailingProxy, type FailingProxy } from '../support/legacy/failing-proxy.ts';
 import { ODD_NAMES } from '../support/legacy/contents.ts';
 import { createBucket, sharedS3, sharedVersityGW } from '../support/shared-servers.ts';

@@ -5,15 +5,13 @@ import { chmod, mkdir, readdir, stat, statfs, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { checkCatalog } from '../../src/app/catalog.ts';
-import { deepSweepOnce } from '../../src/app/sweep.ts';
-import { sweepOnce } from '../../src/app/sweep.ts';
+import { deepSweepOnce, sweepOnce } from '../../src/app/sweep.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { explainFailure } from '../../src/config/explain.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { openLog } from '../../src/telemetry/log.ts';
-import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
-import { loadSigningKey } from '../../src/storage/filesystem/signing-key.ts';
-import { SignedUrls } from '../../src/storage/signed-url.ts';
+import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
+import { loadSigningKey, SignedUrls } from '../../src/storage/signed-url.ts';
 import { createFile, getFile, newId } from '../conformance/file-catalog/subject.ts';
 import { ROOT } from '../support/install.ts';
 import { makeDir, removeDir } from '../support/process.ts';
@@ -153,7 +151,7 @@ describe('the data directory', () => {
         script,
         `
         const root = ${JSON.stringify(pathToFileURL(join(ROOT, 'src', 'storage')).href)};
-        const { FilesystemBlobStore } = await import(root + '/filesystem.ts');
+        const { FilesystemBlobStore } = await import(root + '/filesystem/filesystem-store.ts');
         const { SignedUrls } = await import(root + '/signed-url.ts');
         const store = new FilesystemBlobStore(process.argv[2], new SignedUrls('http://x', Buffer.alloc(32)));
         const body = (size) => ({ sizeBytes: size, chunks: Array(size / 2 ** 20).fill(Buffer.alloc(2 ** 20)) });

@@ -27,16 +27,20 @@ function importing(file: string, target: string): string {
 }
 
 const WRONG = [
-  ['a driver, another driver of its room', 'src/storage/s3.ts', 'src/storage/filesystem.ts'],
+  [
+    'a driver, another driver of its room',
+    'src/storage/s3/s3-store.ts',
+    'src/storage/filesystem/filesystem-store.ts',
+  ],
   ['a part of a driver, another driver', 'src/catalog/pocketbase/page.ts', 'src/catalog/sql.ts'],
   ['a driver, a part of another driver', 'src/catalog/pocketbase.ts', 'src/catalog/sql/tables.ts'],
-  ['a driver, the other interface', 'src/storage/s3.ts', 'src/catalog/file-catalog.ts'],
-  ['a driver, a use case', 'src/storage/s3.ts', 'src/files/upload/upload-file.ts'],
+  ['a driver, the other interface', 'src/storage/s3/s3-store.ts', 'src/catalog/file-catalog.ts'],
+  ['a driver, a use case', 'src/storage/s3/s3-store.ts', 'src/files/upload/upload-file.ts'],
   ['a driver, rpc', 'src/catalog/sql.ts', 'src/rpc/interceptors/error-mapping.ts'],
   ['a driver, the contract', 'src/catalog/sql.ts', '@asset-service/contract/asset/v1/file_pb.js'],
-  ['an interface, a driver', 'src/storage/blob-store.ts', 'src/storage/s3.ts'],
-  ['shared logic, a driver', 'src/storage/memory-budget.ts', 'src/storage/s3.ts'],
-  ['a use case, a driver', 'src/files/upload/upload-file.ts', 'src/storage/s3.ts'],
+  ['an interface, a driver', 'src/storage/blob-store.ts', 'src/storage/s3/s3-store.ts'],
+  ['shared logic, a driver', 'src/storage/memory-budget.ts', 'src/storage/s3/s3-store.ts'],
+  ['a use case, a driver', 'src/files/upload/upload-file.ts', 'src/storage/s3/s3-store.ts'],
   ['a use case, rpc', 'src/files/upload/upload-file.ts', 'src/rpc/interceptors/error-mapping.ts'],
   ['a use case, Connect', 'src/files/upload/upload-file.ts', '@connectrpc/connect'],
   [
@@ -45,7 +49,7 @@ const WRONG = [
     '@asset-service/contract/asset/v1/file_pb.js',
   ],
   ['rpc, a driver', 'src/rpc/handlers.ts', 'src/catalog/sql.ts'],
-  ['cli, a driver', 'src/cli/program.ts', 'src/storage/filesystem.ts'],
+  ['cli, a driver', 'src/cli/program.ts', 'src/storage/filesystem/filesystem-store.ts'],
   ['cli, Connect', 'src/cli/program.ts', '@connectrpc/connect'],
   ['app.ts, Connect', 'src/app/app.ts', '@connectrpc/connect-node'],
   ['identity, rpc', 'src/identity/oidc.ts', 'src/rpc/interceptors/error-mapping.ts'],
@@ -61,7 +65,7 @@ const WRONG = [
   ['a use case, the SDK of AWS', 'src/files/upload/upload-file.ts', '@aws-sdk/client-s3'],
   ['what is shared by stores, the SDK of AWS', 'src/storage/memory-budget.ts', '@aws-sdk/client-s3'],
   ['the composition root, the SDK of AWS', 'src/app/app.ts', '@aws-sdk/s3-request-presigner'],
-  ['a driver of stores, PocketBase', 'src/storage/s3.ts', 'pocketbase'],
+  ['a driver of stores, PocketBase', 'src/storage/s3/s3-store.ts', 'pocketbase'],
   ['the SQL driver, PocketBase', 'src/catalog/sql.ts', 'pocketbase'],
   ['the PocketBase driver, PostgreSQL', 'src/catalog/pocketbase.ts', 'pg'],
   ['what is shared by catalogs, Kysely', 'src/catalog/storable.ts', 'kysely'],
@@ -73,9 +77,9 @@ const WRONG = [
 ] as const;
 
 const RIGHT = [
-  ['a driver, its interface', 'src/storage/s3.ts', 'src/storage/blob-store.ts'],
+  ['a driver, its interface', 'src/storage/s3/s3-store.ts', 'src/storage/blob-store.ts'],
   ['a driver, its own part', 'src/catalog/sql.ts', 'src/catalog/sql/tables.ts'],
-  ['a driver, errors.ts', 'src/storage/s3.ts', 'src/errors/asset-error.ts'],
+  ['a driver, errors.ts', 'src/storage/s3/s3-store.ts', 'src/errors/asset-error.ts'],
   [
     'errors.ts, the contract',
     'src/errors/asset-error.ts',
@@ -87,14 +91,14 @@ const RIGHT = [
   ['rpc, a use case', 'src/rpc/handlers.ts', 'src/files/upload/upload-file.ts'],
   ['rpc, Connect', 'src/rpc/handlers.ts', '@connectrpc/connect'],
   ['rpc, the contract', 'src/rpc/handlers.ts', '@asset-service/contract/asset/v1/file_pb.js'],
-  ['app.ts, a driver', 'src/app/app.ts', 'src/storage/s3.ts'],
+  ['app.ts, a driver', 'src/app/app.ts', 'src/storage/s3/s3-store.ts'],
   ['a client, the contract', 'clients/worker/src/upload.ts', '@asset-service/contract/asset/v1/file_pb.js'],
   ['a client, Connect', 'clients/worker/src/upload.ts', '@connectrpc/connect'],
   ['the listener, node:http2', 'src/rpc/listener/time-limits.ts', 'node:http2'],
   ['the S3 driver, the SDK of AWS', 'src/storage/s3/put.ts', '@aws-sdk/client-s3'],
   ['the SQL driver, Kysely', 'src/catalog/sql/list.ts', 'kysely'],
   ['a use case, policy', 'src/files/upload/upload-file.ts', 'src/files/policy/decide.ts'],
-  ['a test, anything', 'test/unit/some.test.ts', 'src/storage/s3.ts'],
+  ['a test, anything', 'test/unit/some.test.ts', 'src/storage/s3/s3-store.ts'],
 ] as const;
 
 describe('the import directions', () => {
@@ -107,9 +111,9 @@ describe('the import directions', () => {
   });
 
   it.each([
-    ['types', `import type { S3 } from '../storage/s3.ts';`],
-    ['exports of another file', `export * from '../storage/s3.ts';`],
-    ['what is loaded later', `await import('../storage/s3.ts');`],
+    ['types', `import type { S3 } from '../../storage/s3/s3-store.ts';`],
+    ['exports of another file', `export * from '../../storage/s3/s3-store.ts';`],
+    ['what is loaded later', `await import('../../storage/s3/s3-store.ts');`],
   ])('hold for %s', async (_, text) => {
     expect(await lint('src/files/upload/upload-file.ts', `${text}\n`)).toContain(DIRECTION);
   });

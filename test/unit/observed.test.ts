@@ -6,7 +6,7 @@ import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { openLog } from '../../src/telemetry/log.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
-import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
+import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import {
   driverCallLog,

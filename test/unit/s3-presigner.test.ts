@@ -2,9 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { GetObjectCommand, S3Client, UploadPartCommand } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import fc from 'fast-check';
-import { S3BlobStore } from '../../src/storage/s3.ts';
-import { S3UrlSigner, signerKindOf } from '../../src/storage/s3/presign.ts';
-import { SdkPresigner } from '../../src/storage/s3/sdk-presigner.ts';
+import { S3BlobStore } from '../../src/storage/s3/s3-store.ts';
+import { S3UrlSigner, signerKindOf, SdkPresigner } from '../../src/storage/s3/presign.ts';
 import { S3Signer } from '../../src/storage/s3/signature.ts';
 
 const ACCESS_POINT = 'arn:aws:s3:eu-west-1:123456789012:accesspoint/files';

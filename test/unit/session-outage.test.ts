@@ -17,7 +17,7 @@ import { completeUpload, getUpload, resumeUpload } from '../../src/files/upload/
 import { startUpload } from '../../src/files/upload/start.ts';
 import { summed, type Chunk, type ContentEnd } from '../../src/files/upload/chunk.ts';
 import { ANONYMOUS } from '../../src/identity/caller.ts';
-import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
+import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { makeDir, removeDir } from '../support/process.ts';

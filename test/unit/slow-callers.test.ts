@@ -17,7 +17,7 @@ import { resumeUpload } from '../../src/files/upload/calls.ts';
 import { startUpload } from '../../src/files/upload/start.ts';
 import { uploadFile } from '../../src/files/upload/upload-file.ts';
 import { summed, type UploadContent } from '../../src/files/upload/chunk.ts';
-import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
+import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { eventually } from '../support/eventually.ts';

@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeBlob } from '../../src/files/upload/write-blob.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
-import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
+import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
 import type { MemoryShare } from '../../src/storage/memory-share.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';

@@ -6,7 +6,7 @@ import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { blobKey, pieceKey } from '../../src/files/bytes.ts';
 import { deepSweep, type DeepSweepOptions } from '../../src/files/sweep/deep.ts';
-import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
+import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { createFile, newId, reserve } from '../conformance/file-catalog/subject.ts';
 import { makeDir, removeDir } from '../support/process.ts';

@@ -12,7 +12,7 @@ import { sweep } from '../../src/files/sweep.ts';
 import { previewSweep } from '../../src/files/sweep/preview.ts';
 import { KnownFailures } from '../../src/files/sweep/run.ts';
 import { Sweeper } from '../../src/files/sweep/sweeper.ts';
-import { FilesystemBlobStore } from '../../src/storage/filesystem.ts';
+import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { createFile, newId } from '../conformance/file-catalog/subject.ts';
 import { makeDir, removeDir } from '../support/process.ts';

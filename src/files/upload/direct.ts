@@ -1,7 +1,7 @@
 import { AssetError } from '../../errors/asset-error.ts';
 import { wrongTransport } from '../../errors/uploads.ts';
 import { fieldInvalid } from '../../errors/fields.ts';
-import type { BlobPart } from '../../storage/blob-store.ts';
+import type { BlobPart } from '../../storage/blob.ts';
 import { allowedContentType } from '../content-type.ts';
 import type { Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';

@@ -1,6 +1,6 @@
 import { isAssetError } from '../../errors/asset-error.ts';
 import { sizeMismatch, uploadExpired } from '../../errors/uploads.ts';
-import type { BlobBody, BlobPart } from '../../storage/blob-store.ts';
+import type { BlobBody, BlobPart } from '../../storage/blob.ts';
 import { blobKey, readBytes, removeBytes, sizeOfBytes } from '../bytes.ts';
 import { commitUpload } from './commit.ts';
 import type { FilesContext } from '../context.ts';

@@ -1,5 +1,6 @@
 import { combineCrc32c } from './crc32c.ts';
-import type { BlobBody, BlobStore } from '../../storage/blob-store.ts';
+import type { BlobBody } from '../../storage/blob.ts';
+import type { BlobStore } from '../../storage/blob-store.ts';
 import { BLOCK_BYTES } from '../../storage/memory-blocks.ts';
 import type { MemoryShare, PartMemory } from '../../storage/memory-share.ts';
 import type { Chunk } from './chunk.ts';

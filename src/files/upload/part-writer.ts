@@ -1,5 +1,5 @@
 import { reached } from '../../system/crash-points.ts';
-import type { BlobPart } from '../../storage/blob-store.ts';
+import type { BlobPart } from '../../storage/blob.ts';
 import { blobKey, pieceKey, spareBlobs } from '../bytes.ts';
 import { callerKey } from '../../identity/caller.ts';
 import { allowedContentType } from '../content-type.ts';

@@ -1,4 +1,4 @@
-import type { BlobBody, BlobPart } from '../../storage/blob-store.ts';
+import type { BlobBody, BlobPart } from '../../storage/blob.ts';
 import type { Chunk } from './chunk.ts';
 import { OpenPart, type OpenPartOptions } from './open-part.ts';
 import { fileTooLarge } from '../../errors/uploads.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAssetError } from '../../errors/asset-error.ts';
-import type { BlobBody } from '../../storage/blob-store.ts';
+import type { BlobBody } from '../../storage/blob.ts';
 import type { MemoryShare } from '../../storage/memory-share.ts';
 
 /** How often a body that is read from blobs is sent. The store repeats by itself what lies in memory. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { FileDescription, JsonValue } from '../../catalog/file-catalog.ts';
 import type { UploadSession } from '../../catalog/uploads.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
-import type { BlobPart } from '../../storage/blob-store.ts';
+import type { BlobPart } from '../../storage/blob.ts';
 import type { CallerIds } from '../../identity/caller.ts';
 import { mergeExpected } from './digest.ts';
 import type { ExpectedChecksums } from './chunk.ts';

@@ -1,4 +1,5 @@
-import type { BlobProperties, BlobStore } from '../../storage/blob-store.ts';
+import type { BlobProperties } from '../../storage/blob.ts';
+import type { BlobStore } from '../../storage/blob-store.ts';
 import type { Inflow } from './inflow.ts';
 import { partSizeFor } from './part-size.ts';
 import { Parts, type PartsOptions } from './parts.ts';

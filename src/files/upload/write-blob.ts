@@ -1,4 +1,5 @@
-import type { BlobProperties, BlobStore } from '../../storage/blob-store.ts';
+import type { BlobProperties } from '../../storage/blob.ts';
+import type { BlobStore } from '../../storage/blob-store.ts';
 import type { MemoryShare } from '../../storage/memory-share.ts';
 import { Digest } from './digest.ts';
 import { summed, type UploadContent } from './chunk.ts';

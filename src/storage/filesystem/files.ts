@@ -4,7 +4,10 @@ import { AssetError } from '../../errors/asset-error.ts';
 import { storeUnavailable } from '../../errors/dependencies.ts';
 import { checksumMismatch, sizeMismatch } from '../../errors/uploads.ts';
 import { directoryFault } from '../../errors/setup-fault.ts';
-import type { BlobBody } from '../blob-store.ts';
+import type { BlobBody, BlobRange } from '../blob.ts';
+import { Readable } from 'node:stream';
+import { readOffsetOutOfRange } from '../../errors/records.ts';
+import { BlobReader } from '../blob-reader.ts';
 
 /** True if the error has one of these system codes. */
 export function hasErrno(error: unknown, ...codes: string[]): boolean {
@@ -92,4 +95,32 @@ export async function syncDir(path: string): Promise<void> {
   } finally {
     await dir.close();
   }
+}
+
+const STALL_TIMEOUT_MS = 10_000;
+
+/**
+ * Reads an open file or a range, and closes it at the end. Rejects with READ_OFFSET_OUT_OF_RANGE; then the caller
+ * must close the file.
+ */
+export async function readRange(
+  file: FileHandle,
+  { offset, length = Infinity }: BlobRange,
+  signal: AbortSignal | undefined,
+): Promise<Readable> {
+  const { size } = await file.stat();
+  if (offset > 0 && offset >= size) {
+    throw readOffsetOutOfRange(size);
+  }
+  const sizeBytes = Math.min(length, size - offset);
+  if (sizeBytes === 0) {
+    await file.close();
+    return Readable.from([]);
+  }
+  const source = file.createReadStream({
+    start: offset,
+    end: offset + sizeBytes - 1,
+    highWaterMark: 256 * 1024,
+  });
+  return new BlobReader(source, { sizeBytes, stallTimeoutMs: STALL_TIMEOUT_MS, signal });
 }

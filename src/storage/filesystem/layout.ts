@@ -2,8 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { link, readdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { assertBlobKey } from '../blob-store.ts';
-import { hasErrno, syncDir } from './files.ts';
+import { assertBlobKey } from '../blob.ts';
+import { storeUnavailable } from '../../errors/dependencies.ts';
+import { DiskSpace } from '../../system/disk-space.ts';
+import { hasErrno, onDisk, syncDir } from './files.ts';
 import { assertNoLink, isThere, makeDirs } from './paths.ts';
 import { makePrivate, makePrivateDir } from '../../system/private-files.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
@@ -20,10 +22,16 @@ import { uploadExpired } from '../../errors/uploads.ts';
 export class FilesystemLayout {
   readonly #blobs: string;
   readonly #unfinished: string;
+  readonly #space: DiskSpace;
 
-  /** Creates the directories if they do not exist. */
-  constructor(dir: string) {
+  /**
+   * Creates the directories if they do not exist.
+   *
+   * @param minFreeBytes - disk space that must stay free: see {@link DiskSpace}
+   */
+  constructor(dir: string, minFreeBytes?: number) {
     makePrivateDir(dir);
+    this.#space = new DiskSpace(dir, minFreeBytes);
     const root = realpathSync(dir);
     this.#blobs = join(root, 'blobs');
     this.#unfinished = join(root, 'unfinished');
@@ -105,6 +113,32 @@ export class FilesystemLayout {
    */
   async assertThere(): Promise<undefined> {
     await assertNoLink(this.#blobs);
+  }
+
+  /** Runs work on an existing file; undefined if the file does not exist. */
+  async ifThere<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!hasErrno(error, 'ENOENT')) throw error;
+      return this.assertThere();
+    }
+  }
+
+  /** Rejects with STORE_UNAVAILABLE if `sizeBytes` more would leave too little room on the disk. */
+  async assertRoom(sizeBytes: number): Promise<void> {
+    const shortage = await this.#space.shortage(sizeBytes);
+    if (shortage) throw storeUnavailable(shortage, 'full');
+  }
+
+  /** Like {@link onDisk}; also distinguishes a missing disk from a missing file. */
+  async onDisk<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await onDisk(work);
+    } catch (error) {
+      await onDisk(() => this.assertThere());
+      throw error;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isBlobKey, type ListedBlob, type ListPage } from '../blob-store.ts';
+import { isBlobKey } from '../blob.ts';
+import type { ListedBlob, ListPage } from '../blob-store.ts';
 import { hasErrno } from './files.ts';
 import { FilesystemMultipart } from './multipart.ts';
 

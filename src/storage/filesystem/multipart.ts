@@ -3,7 +3,7 @@ import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
-import type { BlobBody, BlobPart } from '../blob-store.ts';
+import type { BlobBody, BlobPart } from '../blob.ts';
 import { hasErrno, syncDir, writeBody } from './files.ts';
 import { assertNoLink, isThere, openFile } from './paths.ts';
 import { PRIVATE_DIR, PRIVATE_FILE } from '../../system/private-files.ts';

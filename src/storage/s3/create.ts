@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAssetError } from '../../errors/asset-error.ts';
-import type { BlobBody } from '../blob-store.ts';
+import type { BlobBody } from '../blob.ts';
 import type { S3Bucket } from './bucket.ts';
 import { hasCode, isBadChecksum, isTaken } from './failures.ts';
 import { sendRequest, type Attempt } from './requests.ts';

@@ -1,5 +1,6 @@
 import { ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
-import { isBlobKey, type ListedBlob, type ListPage } from '../blob-store.ts';
+import { isBlobKey } from '../blob.ts';
+import type { ListedBlob, ListPage } from '../blob-store.ts';
 import { abortBy, type S3Bucket } from './bucket.ts';
 
 /** Objects of a bucket that are blobs; see `BlobStore.listBlobs`. */

@@ -7,13 +7,8 @@ import {
   type CompletedPart,
   type Part,
 } from '@aws-sdk/client-s3';
-import {
-  assertBlobKey,
-  type BlobBody,
-  type BlobPart,
-  type BlobStore,
-  type StoreCall,
-} from '../blob-store.ts';
+import { assertBlobKey, type BlobBody, type BlobPart } from '../blob.ts';
+import type { BlobStore, StoreCall } from '../blob-store.ts';
 import { abortBy, type S3Bucket } from './bucket.ts';
 import { createObject, newWriteId, sendBody } from './create.ts';
 import { hasCode } from './failures.ts';

@@ -1,4 +1,4 @@
-import type { BlobHeaders, BlobProperties } from '../blob-store.ts';
+import type { BlobHeaders, BlobProperties } from '../blob.ts';
 
 /** Longest metadata of users, in characters: S3 takes 2 KiB, with our write id. */
 const MAX_METADATA = 1_900;

@@ -4,7 +4,7 @@ import https from 'node:https';
 import type { StoreClock } from './clock.ts';
 import { S3Failure } from './failures.ts';
 import { S3Signer, toText } from './signature.ts';
-import { resolveTarget } from './target.ts';
+import { resolvedOnce, resolveTarget } from './target.ts';
 
 const CONNECT_TIMEOUT_MS = 3_000;
 /** Maximum number of bytes read from a response; the error is at its start. */
@@ -46,7 +46,7 @@ export class S3Putter {
     'http:': new http.Agent({ keepAlive: true, maxFreeSockets: 256 }),
     'https:': new https.Agent({ keepAlive: true, maxFreeSockets: 256 }),
   };
-  #target: Promise<Target> | undefined;
+  readonly #target = resolvedOnce(() => this.#resolve());
 
   constructor(client: S3Client, bucket: string, clock: StoreClock) {
     this.#client = client;
@@ -61,7 +61,7 @@ export class S3Putter {
    * @throws S3Failure if the store responds with an error; otherwise the error of the connection
    */
   async put(put: Put, write: (request: http.ClientRequest) => void): Promise<string> {
-    const { server, host, path, signer } = await this.#resolved();
+    const { server, host, path, signer } = await this.#target();
     // Keys have no characters that need escaping.
     const unsigned = {
       ...{ method: 'PUT', path: path + put.key, query: put.query },
@@ -82,16 +82,6 @@ export class S3Putter {
   /** Closes connections. */
   close(): void {
     for (const agent of Object.values(this.#agents)) agent.destroy();
-  }
-
-  async #resolved(): Promise<Target> {
-    this.#target ??= this.#resolve();
-    try {
-      return await this.#target;
-    } catch (error) {
-      this.#target = undefined;
-      throw error;
-    }
   }
 
   async #resolve(): Promise<Target> {

@@ -42,3 +42,17 @@ export async function resolveTarget(client: S3Client, bucket: string, endpoint?:
 function toEndpoint({ protocol, hostname, port, pathname }: URL) {
   return { protocol, hostname, ...(port !== '' && { port: Number(port) }), path: pathname };
 }
+
+/** Calls `resolve` once and keeps its result; calls it again after a failure. */
+export function resolvedOnce<T>(resolve: () => Promise<T>): () => Promise<T> {
+  let resolved: Promise<T> | undefined;
+  return async () => {
+    resolved ??= resolve();
+    try {
+      return await resolved;
+    } catch (error) {
+      resolved = undefined;
+      throw error;
+    }
+  };
+}

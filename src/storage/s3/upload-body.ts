@@ -1,6 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import { Readable, type Writable } from 'node:stream';
-import type { BlobBody } from '../blob-store.ts';
+import type { BlobBody } from '../blob.ts';
 import type { StallTimer } from '../stall-timer.ts';
 import { sizeMismatch } from '../../errors/uploads.ts';
 

@@ -2,7 +2,8 @@ import { it } from '@jest/globals';
 import { crc32c } from '@node-rs/crc32';
 import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import type { BlobBody, BlobStore } from '../../../src/storage/blob-store.ts';
+import type { BlobBody } from '../../../src/storage/blob.ts';
+import type { BlobStore } from '../../../src/storage/blob-store.ts';
 import type { TcpProxy } from '../../support/tcp-proxy.ts';
 
 /** Optional capabilities; a test names the one it needs. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { BlobPart, BlobStore } from '../../../src/storage/blob-store.ts';
+import type { BlobPart } from '../../../src/storage/blob.ts';
+import type { BlobStore } from '../../../src/storage/blob-store.ts';
 import { bufferedBody, bytes, itNeeds, newKey, readAll, rejection, streamedBody } from './driver.ts';
 import type { Driver, OpenedStore } from './driver.ts';
 

@@ -4,7 +4,7 @@ import {
   PutBucketCorsCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { S3BlobStore } from '../../../src/storage/s3.ts';
+import { S3BlobStore } from '../../../src/storage/s3/s3-store.ts';
 import type { S3Options } from '../../../src/storage/s3/bucket.ts';
 import { createBucket } from '../../support/shared-servers.ts';
 import type { S3Address } from '../../support/seaweedfs.ts';

@@ -11,7 +11,7 @@ import { RecordLoader } from '../../../src/files/record-loader.ts';
 import { ReservationPool } from '../../../src/files/upload/reservations.ts';
 import { FILESYSTEM_POINTS, POINTS } from '../../../src/system/crash-points.ts';
 import type { BlobStore } from '../../../src/storage/blob-store.ts';
-import { FilesystemBlobStore } from '../../../src/storage/filesystem.ts';
+import { FilesystemBlobStore } from '../../../src/storage/filesystem/filesystem-store.ts';
 import { Quotas } from '../../../src/files/quota.ts';
 import { MemoryBudget } from '../../../src/storage/memory-budget.ts';
 import { SignedUrls } from '../../../src/storage/signed-url.ts';

@@ -1,30 +1,26 @@
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { Readable } from 'node:stream';
-import { storeUnavailable } from '../errors/dependencies.ts';
-import { blobMissing, readOffsetOutOfRange } from '../errors/records.ts';
-import { BlobReader } from './blob-reader.ts';
-import {
-  assertBlobKey,
-  type BlobBody,
-  type BlobPart,
-  type BlobProperties,
-  type BlobRange,
-  type BlobStore,
-  type ListedBlob,
-  type ListPage,
-  type SignedPut,
-  type SignedUrl,
-  type SignedUrlOptions,
-  type StoreCall,
-} from './blob-store.ts';
-import { abortBy, S3Bucket, type S3Options } from './s3/bucket.ts';
-import { createObject, newWriteId, sendBody } from './s3/create.ts';
-import { isMissingKey, isPastEnd, setupFaultOf } from './s3/failures.ts';
-import { listMultipartKeys, listObjects } from './s3/list.ts';
-import { S3Multiparts, splitMultipartId } from './s3/multipart.ts';
-import { propertyHeaders } from './s3/properties.ts';
-import { S3UrlSigner } from './s3/presign.ts';
-import { bodyHeaders, isRepeatable, withChecksum } from './s3/upload-body.ts';
+import { storeUnavailable } from '../../errors/dependencies.ts';
+import { blobMissing, readOffsetOutOfRange } from '../../errors/records.ts';
+import { BlobReader } from '../blob-reader.ts';
+import { assertBlobKey, type BlobBody, type BlobPart, type BlobProperties, type BlobRange } from '../blob.ts';
+import type {
+  BlobStore,
+  ListedBlob,
+  ListPage,
+  SignedPut,
+  SignedUrl,
+  SignedUrlOptions,
+  StoreCall,
+} from '../blob-store.ts';
+import { abortBy, S3Bucket, type S3Options } from './bucket.ts';
+import { createObject, newWriteId, sendBody } from './create.ts';
+import { isMissingKey, isPastEnd, setupFaultOf } from './failures.ts';
+import { listMultipartKeys, listObjects } from './list.ts';
+import { S3Multiparts, splitMultipartId } from './multipart.ts';
+import { propertyHeaders } from './properties.ts';
+import { S3UrlSigner } from './presign.ts';
+import { bodyHeaders, isRepeatable, withChecksum } from './upload-body.ts';
 
 const CHECK_TIMEOUT_MS = 5_000;
 

@@ -1,7 +1,8 @@
 import { GetObjectCommand, ListObjectsV2Command, type HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import type { Readable } from 'node:stream';
 import { BlobReader } from '../blob-reader.ts';
-import type { BlobRange, SignedUrl, SignedUrlOptions, StoreCall } from '../blob-store.ts';
+import type { BlobRange } from '../blob.ts';
+import type { SignedUrl, SignedUrlOptions, StoreCall } from '../blob-store.ts';
 import type { ListedObject, ObjectInfo, ObjectReader, PublicAccess } from '../object-reader.ts';
 import { abortBy, S3Bucket, type S3Options } from './bucket.ts';
 import { isMissingKey, isTaken, setupFaultOf } from './failures.ts';

@@ -1,33 +1,26 @@
 import { open, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
-import { DiskSpace } from '../system/disk-space.ts';
-import {
-  assertBlobKey,
-  type BlobBody,
-  type BlobPart,
-  type BlobProperties,
-  type BlobRange,
-  type BlobStore,
-  type ListedBlob,
-  type ListPage,
-  type SignedPut,
-  type SignedUrl,
-  type SignedUrlOptions,
-  type StoreCall,
-} from './blob-store.ts';
-import { hasErrno, onDisk, syncDir, writeBody } from './filesystem/files.ts';
-import { FilesystemLayout, unfinishedName } from './filesystem/layout.ts';
-import { listBlobFiles, listMultipartDirs } from './filesystem/list.ts';
-import { FilesystemMultipart } from './filesystem/multipart.ts';
-import { assertNoLink, isThere, openFile, sizeOfFile } from './filesystem/paths.ts';
-import { readRange } from './filesystem/read.ts';
-import { PartWriters } from './filesystem/writers.ts';
-import { reached } from '../system/crash-points.ts';
-import { PRIVATE_FILE } from '../system/private-files.ts';
-import type { SignedUrls } from './signed-url.ts';
-import { storeUnavailable } from '../errors/dependencies.ts';
-import { blobMissing } from '../errors/records.ts';
+import { assertBlobKey, type BlobBody, type BlobPart, type BlobProperties, type BlobRange } from '../blob.ts';
+import type {
+  BlobStore,
+  ListedBlob,
+  ListPage,
+  SignedPut,
+  SignedUrl,
+  SignedUrlOptions,
+  StoreCall,
+} from '../blob-store.ts';
+import { readRange, syncDir, writeBody } from './files.ts';
+import { FilesystemLayout, unfinishedName } from './layout.ts';
+import { listBlobFiles, listMultipartDirs } from './list.ts';
+import { FilesystemMultipart } from './multipart.ts';
+import { assertNoLink, isThere, openFile, sizeOfFile } from './paths.ts';
+import { PartWriters } from './writers.ts';
+import { reached } from '../../system/crash-points.ts';
+import { PRIVATE_FILE } from '../../system/private-files.ts';
+import type { SignedUrls } from '../signed-url.ts';
+import { blobMissing } from '../../errors/records.ts';
 
 /**
  * Blobs as files in one directory, used by one process at a time. A blob is written to a temporary file, made
@@ -39,19 +32,17 @@ export class FilesystemBlobStore implements BlobStore {
   readonly partLimits = { minBytes: 1, maxBytes: 5 * 1024 ** 3, maxParts: 10_000 };
   readonly #layout: FilesystemLayout;
   readonly #urls: SignedUrls;
-  readonly #space: DiskSpace;
   readonly #writers = new PartWriters();
 
   /**
    * Creates `dir` if it does not exist.
    *
    * @param urls - signs URLs of the route on which the service serves the blobs
-   * @param minFreeBytes - disk space that must stay free: see {@link DiskSpace}
+   * @param minFreeBytes - disk space that must stay free: see `DiskSpace`
    */
   constructor(dir: string, urls: SignedUrls, minFreeBytes?: number) {
-    this.#layout = new FilesystemLayout(dir);
+    this.#layout = new FilesystemLayout(dir, minFreeBytes);
     this.#urls = urls;
-    this.#space = new DiskSpace(dir, minFreeBytes);
   }
 
   async put(
@@ -62,8 +53,8 @@ export class FilesystemBlobStore implements BlobStore {
   ): Promise<'created' | 'exists'> {
     const path = this.#layout.blobPath(key);
     signal?.throwIfAborted();
-    return this.#onDisk(async () => {
-      await this.#assertRoom(body.sizeBytes);
+    return this.#layout.onDisk(async () => {
+      await this.#layout.assertRoom(body.sizeBytes);
       const temporary = await this.#layout.temporaryPath(key);
       const file = await open(temporary, 'wx', PRIVATE_FILE);
       try {
@@ -84,8 +75,8 @@ export class FilesystemBlobStore implements BlobStore {
     const multipartId = unfinishedName(key);
     const dir = this.#layout.multipartDir(key, multipartId);
     signal?.throwIfAborted();
-    await this.#onDisk(async () => {
-      await this.#assertRoom(0);
+    await this.#layout.onDisk(async () => {
+      await this.#layout.assertRoom(0);
       await FilesystemMultipart.start(dir, key, partSizeBytes);
     });
     return multipartId;
@@ -101,9 +92,9 @@ export class FilesystemBlobStore implements BlobStore {
     signal?.throwIfAborted();
     const dir = this.#layout.multipartDir(key, multipartId);
     return this.#writers.write(multipartId, partNumber, signal, (either) =>
-      this.#onDisk(async () => {
+      this.#layout.onDisk(async () => {
         const multipart = await FilesystemMultipart.open(dir);
-        await this.#assertRoom(body.sizeBytes);
+        await this.#layout.assertRoom(body.sizeBytes);
         return multipart.put(partNumber, body, either);
       }),
     );
@@ -119,7 +110,7 @@ export class FilesystemBlobStore implements BlobStore {
     signal?.throwIfAborted();
     const dir = this.#layout.multipartDir(key, multipartId);
     return this.#writers.finish(multipartId, () =>
-      this.#onDisk(async () => {
+      this.#layout.onDisk(async () => {
         if (await isThere(path)) return 'exists';
         const multipart = await FilesystemMultipart.open(dir);
         await multipart.seal(parts);
@@ -134,7 +125,7 @@ export class FilesystemBlobStore implements BlobStore {
 
   async abortMultiparts(key: string): Promise<void> {
     assertBlobKey(key);
-    await this.#onDisk(async () => {
+    await this.#layout.onDisk(async () => {
       const unfinished = await this.#layout.unfinishedOf(key);
       await Promise.all(
         unfinished.map(({ name, path }) =>
@@ -146,24 +137,16 @@ export class FilesystemBlobStore implements BlobStore {
 
   async stat(key: string): Promise<{ readonly sizeBytes: number } | undefined> {
     const path = this.#layout.blobPath(key);
-    return this.#onDisk(async () => {
-      try {
-        return { sizeBytes: await sizeOfFile(path) };
-      } catch (error) {
-        if (hasErrno(error, 'ENOENT')) return this.#layout.assertThere();
-        throw error;
-      }
-    });
+    return this.#layout.onDisk(() =>
+      this.#layout.ifThere(async () => ({ sizeBytes: await sizeOfFile(path) })),
+    );
   }
 
   async read(key: string, range?: BlobRange, { signal }: StoreCall = {}): Promise<Readable> {
     const path = this.#layout.blobPath(key);
     signal?.throwIfAborted();
-    return this.#onDisk(async () => {
-      const file = await openFile(path, 'read').catch(async (error: unknown) => {
-        if (hasErrno(error, 'ENOENT')) return this.#layout.assertThere();
-        throw error;
-      });
+    return this.#layout.onDisk(async () => {
+      const file = await this.#layout.ifThere(() => openFile(path, 'read'));
       if (!file) throw blobMissing();
       try {
         return await readRange(file, range ?? { offset: 0 }, signal);
@@ -176,16 +159,13 @@ export class FilesystemBlobStore implements BlobStore {
 
   async delete(key: string): Promise<void> {
     const path = this.#layout.blobPath(key);
-    await this.#onDisk(async () => {
-      try {
+    await this.#layout.onDisk(() =>
+      this.#layout.ifThere(async () => {
         await assertNoLink(dirname(path));
         await unlink(path);
         await syncDir(dirname(path));
-      } catch (error) {
-        if (!hasErrno(error, 'ENOENT')) throw error;
-        await this.#layout.assertThere();
-      }
-    });
+      }),
+    );
   }
 
   now(): Date {
@@ -218,21 +198,21 @@ export class FilesystemBlobStore implements BlobStore {
   ): Promise<readonly BlobPart[]> {
     signal?.throwIfAborted();
     const dir = this.#layout.multipartDir(key, multipartId);
-    return this.#onDisk(async () => (await FilesystemMultipart.open(dir)).list());
+    return this.#layout.onDisk(async () => (await FilesystemMultipart.open(dir)).list());
   }
 
   listBlobs(page: ListPage): Promise<readonly ListedBlob[]> {
-    return this.#onDisk(async () => listBlobFiles(await this.#layout.blobsDir(), page));
+    return this.#layout.onDisk(async () => listBlobFiles(await this.#layout.blobsDir(), page));
   }
 
   listMultiparts(page: ListPage): Promise<readonly ListedBlob[]> {
-    return this.#onDisk(async () => listMultipartDirs(await this.#layout.unfinishedDir(), page));
+    return this.#layout.onDisk(async () => listMultipartDirs(await this.#layout.unfinishedDir(), page));
   }
 
   async check(): Promise<void> {
-    await this.#onDisk(async () => {
+    await this.#layout.onDisk(async () => {
       await this.#layout.assertThere();
-      await this.#assertRoom(0);
+      await this.#layout.assertRoom(0);
       const probe = await this.#layout.temporaryPath('check');
       const file = await open(probe, 'wx', PRIVATE_FILE);
       await file.close();
@@ -242,20 +222,5 @@ export class FilesystemBlobStore implements BlobStore {
 
   close(): Promise<void> {
     return Promise.resolve();
-  }
-
-  async #assertRoom(sizeBytes: number): Promise<void> {
-    const shortage = await this.#space.shortage(sizeBytes);
-    if (shortage) throw storeUnavailable(shortage, 'full');
-  }
-
-  /** Like {@link onDisk}; also distinguishes a missing disk from a missing file. */
-  async #onDisk<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await onDisk(work);
-    } catch (error) {
-      await onDisk(() => this.#layout.assertThere());
-      throw error;
-    }
   }
 }
