@@ -34,6 +34,7 @@ import {
   type UploadStatus,
 } from './upload-sessions.ts';
 import { resumeUpload, type ResumeOptions, uploadFile, type UploadOptions } from './upload.ts';
+import { type FileEvent, watchFiles, type WatchOptions } from './watch.ts';
 
 /** Precondition of a change. */
 export interface ChangeOptions extends CallOptions {
@@ -158,6 +159,15 @@ export class AssetClient {
     const request = toListRequest(options);
     const page = await this.call(options, (call) => this.rpc.listFiles(request, call));
     return { files: page.files.map(toAssetFile), nextPageToken: page.nextPageToken || undefined };
+  }
+
+  /**
+   * Changes of files as they happen, without end: leave the loop or abort the signal to stop. Connects again by
+   * itself with the last cursor. Fails with CURSOR_EXPIRED if the changes after a cursor are not kept any more: start
+   * again with `from: 'existing'`.
+   */
+  watchFiles(options: WatchOptions = {}): AsyncGenerator<FileEvent, void, undefined> {
+    return watchFiles(this.connection, options);
   }
 
   /** Changes the record of a file; fields that `changes` omits stay. */

@@ -147,7 +147,7 @@ async function* readPieces(connection: Connection, id: string, options: ReadOpti
  * Passes a response on and ends its call if the response is not read to the end. The call's deadline timer is
  * cleared only when the response is read past its end; until then it would keep the process alive.
  */
-async function* endedWith<T>(stop: AbortController, answer: AsyncIterable<T>): AsyncGenerator<T> {
+export async function* endedWith<T>(stop: AbortController, answer: AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = answer[Symbol.asyncIterator]();
   try {
     for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value;

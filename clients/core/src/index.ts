@@ -11,7 +11,7 @@ export {
 } from './errors.ts';
 export type { FileUrl, FileUrlOptions } from './file-url.ts';
 export { httpStatus } from './http-status.ts';
-export type { FilePage, ListOptions, PageOptions } from './list.ts';
+export type { FileFilter, FilePage, ListOptions, PageOptions } from './list.ts';
 export type { FileResult, ManyOptions } from './many.ts';
 export type { AssetFile, FileChanges, FileDescription } from './records.ts';
 export type { CallOptions, RetryPolicy } from './retry.ts';
@@ -33,4 +33,5 @@ export type {
   UploadParts,
   UploadStatus,
 } from './upload-sessions.ts';
+export type { FileEvent, WatchCheckpoint, WatchOptions } from './watch.ts';
 export type { UploadFilesOptions, UploadItem, UploadResult } from './upload-many.ts';

@@ -1,13 +1,16 @@
-import type { ListFilesRequestSchema } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import type {
+  FileFilterSchema,
+  ListFilesRequestSchema,
+} from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { assertWhole, fromArguments } from './arguments.ts';
+import { assertText, assertWhole, fromArguments } from './arguments.ts';
 import { invalidOption } from './errors.ts';
 import type { AssetFile } from './records.ts';
 import type { CallOptions } from './retry.ts';
 
-/** Which files to list; a file must meet every condition that is set. */
-export interface ListOptions extends CallOptions {
+/** Which files; a file must meet every condition that is set. */
+export interface FileFilter {
   readonly owner?: string | undefined;
   readonly usage?: string | undefined;
   readonly relation?: { readonly name: string; readonly id: string } | undefined;
@@ -17,6 +20,10 @@ export interface ListOptions extends CallOptions {
   readonly createTimeFrom?: Date | undefined;
   /** Exclusive. */
   readonly createTimeTo?: Date | undefined;
+}
+
+/** Which files to list. */
+export interface ListOptions extends CallOptions, FileFilter {
   /** True to list soft-deleted files as well. */
   readonly showDeleted?: boolean | undefined;
   /** Maximum number of files in a page; 50 if omitted, 1,000 at most. */
@@ -39,22 +46,38 @@ export interface FilePage {
 
 /** The message that asks for a page. */
 export function toListRequest(options: PageOptions): MessageInitShape<typeof ListFilesRequestSchema> {
-  const { createTimeFrom, createTimeTo, relation, showDeleted = false } = options;
+  return fromArguments(() => ({
+    filter: toFilterMessage(options),
+    pageSize: assertWhole('pageSize', options.pageSize) ?? 0,
+    pageToken: options.pageToken ?? '',
+    showDeleted: options.showDeleted ?? false,
+  }));
+}
+
+/**
+ * The message of a filter.
+ *
+ * @throws AssetClientError OPTION_INVALID
+ */
+export function toFilterMessage(filter: FileFilter): MessageInitShape<typeof FileFilterSchema> {
+  const { createTimeFrom, createTimeTo, relation } = filter;
   const time = (name: string, date: Date) => {
     if (Number.isNaN(date.getTime())) throw invalidOption(`${name} is no valid date`);
     return timestampFromDate(date);
   };
-  return fromArguments(() => ({
-    filter: {
-      owner: options.owner ?? '',
-      usage: options.usage ?? '',
-      contentType: options.contentType ?? '',
-      ...(relation === undefined ? {} : { relation }),
-      ...(createTimeFrom === undefined ? {} : { createTimeFrom: time('createTimeFrom', createTimeFrom) }),
-      ...(createTimeTo === undefined ? {} : { createTimeTo: time('createTimeTo', createTimeTo) }),
-    },
-    pageSize: assertWhole('pageSize', options.pageSize) ?? 0,
-    pageToken: options.pageToken ?? '',
-    showDeleted,
-  }));
+  return {
+    owner: assertText('owner', filter.owner),
+    usage: assertText('usage', filter.usage),
+    contentType: assertText('contentType', filter.contentType),
+    ...(relation === undefined
+      ? {}
+      : {
+          relation: {
+            name: assertText('relation.name', relation.name),
+            id: assertText('relation.id', relation.id),
+          },
+        }),
+    ...(createTimeFrom === undefined ? {} : { createTimeFrom: time('createTimeFrom', createTimeFrom) }),
+    ...(createTimeTo === undefined ? {} : { createTimeTo: time('createTimeTo', createTimeTo) }),
+  };
 }
