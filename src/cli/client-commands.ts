@@ -3,9 +3,11 @@ import type { WorkerClient } from '@asset-service/worker';
 import { withClient, withConnectionOptions, type ConnectionFlags } from './connect.ts';
 import { changesFrom, collect, type DescriptionFlags } from './description-flags.ts';
 import type { DownloadFlags } from './download-command.ts';
+import { filterFrom, withFilterOptions, type FilterFlags } from './filter-flags.ts';
 import type { RecordFlags } from './records.ts';
 import { print } from './terminal.ts';
 import type { UploadFlags } from './upload-command.ts';
+import { addWatchCommand } from './watch-command.ts';
 
 /** Adds the commands that call a running service. They load their modules when they run. */
 export function addClientCommands(root: Command): void {
@@ -58,21 +60,21 @@ export function addClientCommands(root: Command): void {
       changing(ids, flags, (client, id, signal) => client.getFile(id, { signal })),
     );
 
-  showing(
-    command(
-      'list',
-      'print the records of files, newest first: a table on a terminal, otherwise one line of JSON each',
+  withFilterOptions(
+    showing(
+      command(
+        'list',
+        'print the records of files, newest first: a table on a terminal, otherwise one line of JSON each',
+      ),
     ),
   )
-    .option('--owner <id>', 'only files of this owner')
-    .option('--usage <usage>', 'only files of this usage')
-    .option('--relation <name=id>', 'only files with this relation target')
-    .option('--type <type>', 'only files of this type, such as image/png or image/*')
     .option('--deleted', 'include soft-deleted files')
     .option('--limit <count>', 'print at most this many', positive)
     .action((flags: ConnectionFlags & ListFlags) =>
       withClient(flags, (client, signal) => list(client, flags, signal)),
     );
+
+  addWatchCommand(command);
 
   describing(showing(command('describe <id>', 'change the record of a file')))
     .option(
@@ -117,11 +119,7 @@ interface UrlFlags {
   readonly json?: true;
 }
 
-interface ListFlags extends RecordFlags {
-  readonly owner?: string;
-  readonly usage?: string;
-  readonly relation?: string;
-  readonly type?: string;
+interface ListFlags extends RecordFlags, FilterFlags {
   readonly deleted?: true;
   readonly limit?: number;
 }
@@ -149,13 +147,9 @@ async function urls(
 
 async function list(client: WorkerClient, flags: ListFlags, signal: AbortSignal): Promise<void> {
   const { printRecords } = await import('./records.ts');
-  const [name = '', ...id] = (flags.relation ?? '').split('=');
   const files = client.listFiles({
-    owner: flags.owner,
-    usage: flags.usage,
-    contentType: flags.type,
+    ...filterFrom(flags),
     showDeleted: flags.deleted,
-    relation: flags.relation === undefined ? undefined : { name, id: id.join('=') },
     // A page has at most 1,000 files.
     pageSize: Math.min(flags.limit ?? 0, 1000),
     signal,

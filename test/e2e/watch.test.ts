@@ -131,6 +131,10 @@ describe('a watch over the wire', () => {
         reason: 'SHUTTING_DOWN',
       });
     }
+    // The stop is nobody's fault.
+    expect(
+      service.logLines().filter(({ level, reason }) => Number(level) > 30 && reason === 'SHUTTING_DOWN'),
+    ).toEqual([]);
     await service.start();
     client = clientOf(service.url);
     await client.deleteFile({ fileId: id });

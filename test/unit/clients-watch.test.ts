@@ -158,7 +158,6 @@ describe('a watch of the client', () => {
     ] as const;
     for (const [code, reason, name] of cases) {
       const { client, requests } = await start([
-        // eslint-disable-next-line require-yield
         async function* () {
           throw serviceError(code, reason);
         },

@@ -113,6 +113,7 @@ export function toConnectError(thrown: unknown, requestId: string): ConnectError
 /** True for an error of {@link toConnectError} that is a fault of the service, its store or its catalog. */
 export function isFault(error: ConnectError): boolean {
   if (!isAssetError(error.cause)) return error.code === Code.Internal && reasonOf(error) === 'INTERNAL';
+  if (isAssetError(error.cause, 'SHUTTING_DOWN')) return false;
   return error.code === Code.Unavailable || error.code === Code.DataLoss;
 }
 
