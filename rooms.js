@@ -54,7 +54,7 @@ export const ROOMS = [
   {
     name: 'system',
     files: 'src/system/**',
-    about: 'files, disks and memory of the machine; the crash points of the fault tests',
+    about: 'files, disks and memory of the machine; work per second; the crash points of the fault tests',
     imports: [],
   },
   {
@@ -153,7 +153,7 @@ export const ROOMS = [
   },
   {
     name: 'media-types',
-    files: ['src/files/content-type/families.ts', 'src/files/content-type/media-type.ts'],
+    files: 'src/files/content-type/media-types.ts',
     about: 'media types and their aliases',
     imports: ['errors'],
   },
@@ -192,6 +192,7 @@ export const ROOMS = [
     about: 'files of the old system: their keys in the old bucket, and who still uses old paths',
     imports: [
       'errors',
+      'system',
       'blob-store',
       'file-catalog',
       'storage',

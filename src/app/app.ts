@@ -10,8 +10,7 @@ import { reloadTls, TLS_FILES } from '../config/tls.ts';
 import { Admission } from '../files/upload/admission.ts';
 import type { FilesContext } from '../files/context.ts';
 import { Quotas } from '../files/quota.ts';
-import { withClockReport } from '../files/store-clock.ts';
-import { reloadPolicies } from '../files/policy/policy-reload.ts';
+import { reloadPolicies } from '../files/policy/usage-policies.ts';
 import { RecordLoader } from '../files/record-loader.ts';
 import { ReservationPool } from '../files/upload/reservations.ts';
 import { Sweeper } from '../files/sweep/sweeper.ts';
@@ -26,7 +25,7 @@ import { Senders } from '../rpc/listener/stream-windows.ts';
 import { MemoryBudget } from '../storage/memory-budget.ts';
 import { driverCallLog, observedCatalog, observedStore } from '../telemetry/observed.ts';
 import { watchFiles } from '../system/watch-files.ts';
-import { catalogDependency } from './catalog.ts';
+import { dependenciesOf } from './dependencies.ts';
 import { openOldFiles } from './legacy.ts';
 import {
   openAuthenticator,
@@ -132,21 +131,7 @@ async function open(config: Config, log: Logger): Promise<App> {
       graceMs: settings.ASSET_RESERVATION_TTL,
     },
   };
-  const dependencies = [
-    { name: 'store', check: withClockReport(store, log) },
-    catalogDependency(catalog, { policies: files.policies, migrates: settings.ASSET_MIGRATE }, log),
-    ...(old ? [old.dependency] : []),
-    ...(config.identity.kind === 'none' ? [] : [{ name: 'identity', check: () => authenticator.check() }]),
-    ...(scanning
-      ? [
-          {
-            name: 'scanner',
-            optional: scanning.failOpen,
-            check: scanning.scanner.check.bind(scanning.scanner),
-          },
-        ]
-      : []),
-  ];
+  const dependencies = dependenciesOf(config, { files, authenticator, oldBucket: old?.dependency, log });
   const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log, (error) =>
     explainFailure(error, config),
   );

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { deepSweep, type DeepSweepOptions, type DeepSweepReport } from '../files/sweep/deep.ts';
-import { previewSweep } from '../files/sweep/preview.ts';
+import { previewSweep } from '../files/sweep/sweep.ts';
 import type { SweepReport } from '../files/sweep/run.ts';
 import { Sweeper } from '../files/sweep/sweeper.ts';
 import { openLog } from '../telemetry/log.ts';

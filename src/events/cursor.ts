@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ListCursor } from '../catalog/file-catalog.ts';
 import { fieldInvalid } from '../errors/fields.ts';
-import { fromListPosition, listPosition, toListPosition } from '../files/page-token.ts';
+import { fromListPosition, listPosition, toListPosition } from '../files/list.ts';
 
 /** A file that was sent as an existing one although it may have changed since the watch began. */
 export interface SentFile {

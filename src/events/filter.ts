@@ -1,5 +1,5 @@
 import type { FileFilter, FileRecord } from '../catalog/file-catalog.ts';
-import { essence } from '../files/content-type/families.ts';
+import { essence } from '../files/content-type/media-types.ts';
 
 /** True if a record meets the conditions of a filter, as `FileCatalog.list` applies them. */
 export function meets(filter: FileFilter, file: FileRecord): boolean {

@@ -2,8 +2,8 @@ import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors/asset-error.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
-import { assertEtag } from './describe.ts';
-import { assertLive, fileFor } from './read.ts';
+import { assertEtag } from './records.ts';
+import { assertLive, fileFor } from './records.ts';
 import { reached } from '../system/crash-points.ts';
 
 /**

@@ -1,7 +1,4 @@
-import type { FileDescription } from '../catalog/file-catalog.ts';
 import { fieldInvalid } from '../errors/fields.ts';
-import { cleanContentType } from './content-type/media-type.ts';
-import { afterChange, assertFits } from './record-bounds.ts';
 
 const MAX_CHARACTERS = 255;
 const MAX_BYTES = 1024;
@@ -41,22 +38,6 @@ export function cleanName(name: string, field: string): string {
       `a name has at most ${MAX_CHARACTERS} characters and ${MAX_BYTES} bytes: send a shorter one`,
     );
   }
-  return clean;
-}
-
-/**
- * The description of a new file with {@link cleanName} and {@link cleanContentType} applied, and without empty
- * relations and attributes.
- *
- * @throws AssetError FIELD_INVALID, ATTRIBUTE_INVALID
- */
-export function cleanDescription(description: FileDescription): FileDescription {
-  const clean = {
-    ...{ ...description, ...afterChange({ relations: {}, attributes: {} }, description) },
-    name: cleanName(description.name, 'upload_spec.file.name'),
-    contentType: cleanContentType(description.contentType, 'upload_spec.file.content_type'),
-  };
-  assertFits(clean);
   return clean;
 }
 

@@ -1,7 +1,7 @@
 import { AssetError } from '../errors/asset-error.ts';
 import { tooManyUploads } from '../errors/limits.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
-import { Holds, type Bound, type Hold, type Used } from './holds.ts';
+import { Holds, type Bound, type Hold, type Used } from './quota-holds.ts';
 import type { Quota } from './policy/policy-file.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
 import { claimedBytes, type Session } from './upload/session-state.ts';

@@ -1,6 +1,6 @@
 import { parse as parseContentDisposition } from 'content-disposition';
 import type { FileRecord } from '../catalog/file-catalog.ts';
-import { essence, isGeneric } from '../files/content-type/families.ts';
+import { essence, isGeneric } from '../files/content-type/media-types.ts';
 import type { BlobProperties } from '../storage/blob.ts';
 import type { ObjectInfo } from '../storage/object-reader.ts';
 

@@ -1,6 +1,6 @@
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import type { FieldValues } from '../catalog/legacy-records.ts';
-import { essence, isGeneric, isSameType } from '../files/content-type/families.ts';
+import { essence, isGeneric, isSameType } from '../files/content-type/media-types.ts';
 import type { ObjectInfo, ObjectReader } from '../storage/object-reader.ts';
 import { keysOf, type Layout } from './layout.ts';
 import { readOldPath } from './old-path.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { paceOf, type Pace } from '../files/pace.ts';
+import { paceOf, type Pace } from '../system/rate.ts';
 
 /** What slows a move down. */
 export type SlowedBy = 'rate' | 'store' | 'catalog';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import http2 from 'node:http2';
 import { brotliCompressSync, constants, deflateRawSync, gzipSync } from 'node:zlib';
-import { decideContentType, SNIFF_BYTES } from '../../src/files/content-type.ts';
+import { decideContentType, SNIFF_BYTES } from '../../src/files/content-type/content-type.ts';
 import { clientOf, download, upload } from '../e2e/support/calls.ts';
 import { startService, type Service } from '../support/service.ts';
 import { residentMiB, whileOthersWork } from './support/others.ts';

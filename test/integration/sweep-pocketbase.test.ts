@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import type PocketBase from 'pocketbase';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
-import { sweep } from '../../src/files/sweep.ts';
+import { sweep } from '../../src/files/sweep/sweep.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { adminOf } from '../conformance/file-catalog/pocketbase-admin.ts';

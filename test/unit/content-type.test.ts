@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { decideContentType } from '../../src/files/content-type.ts';
+import { decideContentType } from '../../src/files/content-type/content-type.ts';
 
 const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex');
 const ZIP = Buffer.from('504b03040a0000000000000000000000000000000000000000000000000001000000610000', 'hex');

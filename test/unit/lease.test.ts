@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { underLease } from '../../src/files/lease.ts';
-import { paceOf } from '../../src/files/pace.ts';
+import { paceOf } from '../../src/system/rate.ts';
 
 describe('work under a lease', () => {
   const lease = { name: 'work', holder: 'me', ttlMs: 1_500 };

@@ -87,7 +87,7 @@ const RIGHT = [
   ],
   ['a use case, an interface', 'src/files/upload/upload-file.ts', 'src/storage/blob-store.ts'],
   ['a use case, shared logic', 'src/files/upload/upload-file.ts', 'src/storage/memory-budget.ts'],
-  ['a use case, a use case', 'src/files/sweep.ts', 'src/files/upload/upload-file.ts'],
+  ['a use case, a use case', 'src/files/sweep/sweep.ts', 'src/files/upload/upload-file.ts'],
   ['rpc, a use case', 'src/rpc/handlers.ts', 'src/files/upload/upload-file.ts'],
   ['rpc, Connect', 'src/rpc/handlers.ts', '@connectrpc/connect'],
   ['rpc, the contract', 'src/rpc/handlers.ts', '@asset-service/contract/asset/v1/file_pb.js'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { detectMarkup } from '../../src/files/markup.ts';
+import { detectMarkup } from '../../src/files/content-type/markup.ts';
 
 const utf8 = (text: string) => Buffer.from(text, 'utf8');
 const utf16le = (text: string) => Buffer.from(text, 'utf16le');

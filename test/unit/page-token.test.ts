@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { decodePageToken, encodePageToken } from '../../src/files/page-token.ts';
+import { decodePageToken, encodePageToken } from '../../src/files/list.ts';
 
 const cursor = { createTime: new Date('2026-01-02T03:04:05.678Z'), id: 'abc' };
 

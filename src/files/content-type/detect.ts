@@ -1,5 +1,5 @@
 import { fileTypeFromBuffer } from 'file-type';
-import { detectMarkup } from '../markup.ts';
+import { detectMarkup } from './markup.ts';
 
 /**
  * The type of the first bytes of a file, in the names of `file-type`; undefined if unknown.

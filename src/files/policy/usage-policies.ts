@@ -1,6 +1,6 @@
 import { AssetError } from '../../errors/asset-error.ts';
 import { fileTooLarge } from '../../errors/uploads.ts';
-import { essence, isSameType } from '../content-type/families.ts';
+import { essence, isSameType } from '../content-type/media-types.ts';
 import type { AccessRules } from './access-rules.ts';
 import {
   parsePolicyFile,
@@ -9,21 +9,25 @@ import {
   type Quota,
   type UsagePolicy,
 } from './policy-file.ts';
+import { readFile } from 'node:fs/promises';
+import { watchFiles } from '../../system/watch-files.ts';
+import type { Logger } from 'pino';
+import { z } from 'zod';
 
 /** What every usage allows. */
 export class UsagePolicies {
   #file: PolicyFile;
 
   /**
-   * @param content - of a policy file. Without `default` only the usages that it names are allowed. Left
-   *   out, every usage allows every type up to 5 TiB, and its files are their owners'.
+   * @param content - content of a policy file. Without `default` only the usages that it names are allowed. By default
+   *   every usage allows every type up to 5 TiB, and owners may read and write their files.
    * @throws ZodError if it is not of that form
    */
   constructor(content: unknown = { default: {} }) {
     this.#file = parsePolicyFile(content);
   }
 
-  /** Goes on with another policy file, from the next call on. Throws ZodError, and goes on as before. */
+  /** Uses another policy file from the next call on. Throws ZodError, without a change, if it is invalid. */
   replace(content: unknown): void {
     this.#file = parsePolicyFile(content);
   }
@@ -41,7 +45,7 @@ export class UsagePolicies {
     );
   }
 
-  /** What holds for the files of a usage that exist: they may have one that the policy has no more. */
+  /** The policy of the existing files of a usage, which may be missing in the policy file by now. */
   ofExisting(usage: string): UsagePolicy {
     return this.#file.usages.get(usage) ?? this.#others;
   }
@@ -51,7 +55,7 @@ export class UsagePolicies {
     return { usages: this.#file.usages, others: this.#others };
   }
 
-  /** What one owner may have of all usages together; undefined for any number. */
+  /** Quota of one owner over all usages; undefined for no limit. */
   get ownerQuota(): Quota | undefined {
     return this.#file.quota;
   }
@@ -60,12 +64,12 @@ export class UsagePolicies {
     return this.#file.others ?? PLAIN_POLICY;
   }
 
-  /** Seconds until a file of this usage, deleted now, is purged. A usage that is gone keeps for 30 days. */
+  /** Seconds from the deletion of a file to its purge; 30 days for a usage that the policy file does not have. */
   retentionSeconds(usage: string): number {
     return this.ofExisting(usage).retentionSeconds;
   }
 
-  /** What a usage allows its files to be, for one call. Throws USAGE_UNKNOWN if there is none of this name. */
+  /** The rules of a usage for the bytes of its files. Throws USAGE_UNKNOWN. */
   rulesOf(usage: string): ContentRules {
     return new ContentRules(usage, this.of(usage));
   }
@@ -100,14 +104,14 @@ export class ContentRules {
     );
   }
 
-  /** True if the usage allows some types only. */
+  /** True if the usage does not allow every type. */
   get restrictsTypes(): boolean {
     return this.#policy.contentTypes !== undefined;
   }
 
   /**
-   * What it takes to believe a declared type: nothing where every type is allowed. A type that is allowed by a
-   * wildcard alone has to be shown by the bytes, since anybody can invent a subtype.
+   * How a declared type must be proved: not at all if every type is allowed. If only a wildcard allows it, the bytes
+   * must show it, because anybody can invent a subtype.
    */
   proofOf(declared: string): 'none' | 'mark' | 'any' {
     const { contentTypes } = this.#policy;
@@ -120,4 +124,25 @@ export class ContentRules {
 
 function matches(rule: string, type: string): boolean {
   return rule.endsWith('/*') ? type.startsWith(rule.slice(0, -1)) : isSameType(rule, type);
+}
+
+/**
+ * Reads a policy file again when it changes. If it is invalid or missing, only logs that.
+ *
+ * @returns a function that stops it
+ */
+export function reloadPolicies(path: string, policies: UsagePolicies, log: Logger): () => void {
+  const reload = async () => {
+    try {
+      policies.replace(JSON.parse(await readFile(path, 'utf8')));
+      log.info({ path }, 'goes by the new usage policies');
+    } catch (error) {
+      const mistakes = error instanceof z.ZodError ? { mistakes: z.prettifyError(error) } : { err: error };
+      log.error(
+        { path, ...mistakes },
+        'the usage policies changed and cannot be used: goes on with those before',
+      );
+    }
+  };
+  return watchFiles([path], () => void reload());
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ListedBlob } from '../../storage/blob-store.ts';
 import { idOfKey, sizeOfBytes } from '../bytes.ts';
 import { underLease } from '../lease.ts';
-import { paceOf, type Pace } from '../pace.ts';
+import { paceOf, type Pace } from '../../system/rate.ts';
 import { assertPaired, NotProven, unknownIds } from './proof.ts';
 import { PROBE_ID, type SweepContext, type SweepFailure } from './run.ts';
 

@@ -1,6 +1,6 @@
 import type { PurgeableFile, SweepCursor } from '../../catalog/file-catalog.ts';
 import { reached } from '../../system/crash-points.ts';
-import type { Pace } from '../pace.ts';
+import type { Pace } from '../../system/rate.ts';
 import { cleanReservation } from './leftovers.ts';
 import type { SweepRun } from './run.ts';
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { AssetError } from '../../errors/asset-error.ts';
 import { underLease } from '../lease.ts';
-import { paceOf, type Pace } from '../pace.ts';
-import { sweep } from '../sweep.ts';
+import { paceOf, type Pace } from '../../system/rate.ts';
+import { sweep } from './sweep.ts';
 import { trimChanges } from './changes.ts';
 import { failureCount, KnownFailures, type SweepContext, type SweepReport } from './run.ts';
 

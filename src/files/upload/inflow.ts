@@ -1,4 +1,4 @@
-import { SNIFF_BYTES } from '../content-type.ts';
+import { SNIFF_BYTES } from '../content-type/content-type.ts';
 import type { FileScan } from './scan.ts';
 import { summed, type Chunk, type ContentEnd, type UploadContent } from './chunk.ts';
 import { sizeMismatch } from '../../errors/uploads.ts';

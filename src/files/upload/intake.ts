@@ -2,8 +2,8 @@ import type { FileDescription, FileRecord } from '../../catalog/file-catalog.ts'
 import { isAssetError } from '../../errors/asset-error.ts';
 import { callerIds, callerKey, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
-import { requestKey } from '../ids.ts';
-import { cleanDescription } from '../names.ts';
+import { requestKey } from './ids.ts';
+import { cleanDescription } from '../description.ts';
 import { authorizeUpload } from '../policy/guard.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
 import type { QuotaHold, Wanted } from '../quota.ts';

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Uploads } from '../../catalog/file-catalog.ts';
-import { newFileId } from '../ids.ts';
+import { newFileId } from './ids.ts';
 
 /** State of a file id after its upload. */
 export type SlotOutcome =

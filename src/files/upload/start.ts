@@ -2,7 +2,7 @@ import { fieldInvalid } from '../../errors/fields.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { blobKey } from '../bytes.ts';
-import { newFileId, openerKey } from '../ids.ts';
+import { newFileId, openerKey } from './ids.ts';
 import { admitFile, takeRoom, type NewFile } from './intake.ts';
 import { partSizeFor } from './part-size.ts';
 import { expiry } from './session-store.ts';

@@ -4,7 +4,7 @@ import { reached } from '../../system/crash-points.ts';
 import { blobKey, removeBytes, spareBlobs } from '../bytes.ts';
 import type { Caller } from '../../identity/caller.ts';
 import { assertSameContent, commitUpload } from './commit.ts';
-import { allowedContentType } from '../content-type.ts';
+import { allowedContentType } from '../content-type/content-type.ts';
 import type { FilesContext } from '../context.ts';
 import { Digest, verifyChecksums } from './digest.ts';
 import type { QuotaHold } from '../quota.ts';

@@ -10,7 +10,7 @@ import {
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
 import type { FileDescription, FileFilter, FileRecord } from '../../catalog/file-catalog.ts';
 import { fieldInvalid } from '../../errors/fields.ts';
-import type { FileUrl, FileUrlRequest } from '../../files/read.ts';
+import type { FileUrl, FileUrlRequest } from '../../files/urls.ts';
 import { StatusSchema, type Status } from '@asset-service/contract/google/rpc/status_pb.js';
 import { toConnectError } from '../interceptors/error-mapping.ts';
 

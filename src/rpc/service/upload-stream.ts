@@ -13,7 +13,7 @@ import type { Upload } from '../../files/upload/upload-file.ts';
 import type { Chunk, ContentEnd, ExpectedChecksums } from '../../files/upload/chunk.ts';
 import { uploadBytesCame } from '../../system/garbage-collection.ts';
 import { toDescription } from './convert.ts';
-import { paceOf } from '../../files/pace.ts';
+import { paceOf } from '../../system/rate.ts';
 
 /** What the first message of an Upload stream asks for. */
 type OpenedUpload =

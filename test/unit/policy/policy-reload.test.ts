@@ -3,8 +3,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { reloadPolicies } from '../../../src/files/policy/policy-reload.ts';
-import { UsagePolicies } from '../../../src/files/policy/usage-policies.ts';
+import { reloadPolicies, UsagePolicies } from '../../../src/files/policy/usage-policies.ts';
 
 it('a policy file holds when it has changed, and one that is wrong changes nothing but the log', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'policies-'));

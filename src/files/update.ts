@@ -1,17 +1,16 @@
 import type { FileChange, FileDescription, FileRecord } from '../catalog/file-catalog.ts';
-import { AssetError, isAssetError } from '../errors/asset-error.ts';
+import { isAssetError } from '../errors/asset-error.ts';
 import { contentTypeMismatch } from '../errors/records.ts';
 import type { Caller } from '../identity/caller.ts';
-import { allowedContentType } from './content-type.ts';
+import { allowedContentType, readHead, readHeadOf } from './content-type/content-type.ts';
 import type { FilesContext } from './context.ts';
 import type { QuotaHold } from './quota.ts';
-import { afterChange, assertFits } from './record-bounds.ts';
-import { readHead, readHeadOf } from './head.ts';
+import { afterChange, assertFits } from './description.ts';
 import { bytesOf } from './old-files.ts';
-import { cleanContentType } from './content-type/media-type.ts';
+import { cleanContentType } from './content-type/media-types.ts';
 import { cleanName } from './names.ts';
 import { authorizeChange } from './policy/guard.ts';
-import { assertLive, fileFor } from './read.ts';
+import { assertEtag, assertLive, fileFor } from './records.ts';
 import { reached } from '../system/crash-points.ts';
 import { changeFromMask } from './update-mask.ts';
 
@@ -132,12 +131,4 @@ async function assertOldType(
 ): Promise<void> {
   if (!(await oldFiles?.contradictsType(file, signal))) return;
   throw contentTypeMismatch(file.contentType, { fileId: file.id });
-}
-
-/** Throws ETAG_MISMATCH if an etag is given and is not that of the record. */
-export function assertEtag(file: FileRecord, etag: string): void {
-  if (etag === '' || etag === file.revision) return;
-  throw new AssetError('ETAG_MISMATCH', 'the file has changed since it was read: read it again and repeat', {
-    metadata: { file_id: file.id },
-  });
 }

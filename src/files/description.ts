@@ -1,5 +1,7 @@
 import type { FileChange, FileDescription } from '../catalog/file-catalog.ts';
 import { attributeInvalid, fieldInvalid } from '../errors/fields.ts';
+import { cleanContentType } from './content-type/media-types.ts';
+import { cleanName } from './names.ts';
 
 /** Maximum size of a file's attributes as JSON, in bytes of UTF-8. */
 const MAX_ATTRIBUTES_BYTES = 64 * 1024;
@@ -63,4 +65,20 @@ function relationsBytes({ relations }: Bounded): number {
     for (const id of ids) bytes += Buffer.byteLength(id);
   }
   return bytes;
+}
+
+/**
+ * The description of a new file with {@link cleanName} and {@link cleanContentType} applied, and without empty
+ * relations and attributes.
+ *
+ * @throws AssetError FIELD_INVALID, ATTRIBUTE_INVALID
+ */
+export function cleanDescription(description: FileDescription): FileDescription {
+  const clean = {
+    ...{ ...description, ...afterChange({ relations: {}, attributes: {} }, description) },
+    name: cleanName(description.name, 'upload_spec.file.name'),
+    contentType: cleanContentType(description.contentType, 'upload_spec.file.content_type'),
+  };
+  assertFits(clean);
+  return clean;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { afterChange, assertFits } from '../../src/files/record-bounds.ts';
+import { afterChange, assertFits } from '../../src/files/description.ts';
 
 const KiB = 1024;
 const record = (attributes: Record<string, string>, relations: Record<string, string[]> = {}) => ({

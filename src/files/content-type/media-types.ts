@@ -1,3 +1,5 @@
+import { fieldInvalid } from '../../errors/fields.ts';
+
 /** The media type without parameters, in lower case. */
 export function essence(contentType: string): string {
   return contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
@@ -146,7 +148,7 @@ const FAMILIES: readonly Family[] = [
  * - `contradiction`: the same container, but another format
  * - `unrelated`
  */
-export type Relation = 'same' | 'member' | 'contradiction' | 'unrelated';
+type Relation = 'same' | 'member' | 'contradiction' | 'unrelated';
 
 /** Relation of `declared` to `detected`, both without parameters. */
 export function relationOf(declared: string, detected: string): Relation {
@@ -183,4 +185,23 @@ export function isText(type: string): boolean {
 
 function topOf(type: string): string {
   return type.slice(0, type.indexOf('/'));
+}
+
+/** A media type of RFC 9110. Parameters may have all characters permitted in a header. */
+const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+(?:[ \t]*;[\t -~]*)?$/;
+
+/**
+ * A content type as stored: trimmed; empty stays empty. Other text is refused: line ends in a header would start
+ * another one.
+ *
+ * @param field - where it came from, for the error
+ * @throws AssetError FIELD_INVALID
+ */
+export function cleanContentType(contentType: string, field: string): string {
+  const clean = contentType.replaceAll(/^[ \t]+|[ \t]+$/g, '');
+  if (clean === '' || MEDIA_TYPE.test(clean)) return clean;
+  throw fieldInvalid(
+    field,
+    'a media type is written like image/png or text/plain; charset=utf-8: send one, or none',
+  );
 }

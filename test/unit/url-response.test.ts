@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'content-disposition';
-import { dispositionOf, mayShowInline, servedType } from '../../src/files/serving.ts';
+import { dispositionOf, mayShowInline, servedType } from '../../src/files/url-response.ts';
 
 describe('a URL', () => {
   it.each([

@@ -1,25 +1,25 @@
-import type { Readable } from 'node:stream';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors/asset-error.ts';
 import { permissionDenied } from '../errors/callers.ts';
-import { fileNotFound, readOffsetOutOfRange } from '../errors/records.ts';
-import type { FileBytes } from './bytes.ts';
+import { fileNotFound } from '../errors/records.ts';
 import type { Caller } from '../identity/caller.ts';
+import { AnswerRoom, ERROR_BYTES, noRoom } from './answer-room.ts';
+import type { FileBytes } from './bytes.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
 import { cleanName } from './names.ts';
 import { bytesOf, lookUp, noteUse, type FileName } from './old-files.ts';
-import type { FileAction } from './policy/decide.ts';
-import { authorize, tell, verdictOn } from './policy/guard.ts';
-import { dispositionOf, mayShowInline, servedType } from './serving.ts';
+import { tell, tellUnknown, verdictOn } from './policy/guard.ts';
+import { assertLive, getMany } from './records.ts';
+import { dispositionOf, mayShowInline, servedType } from './url-response.ts';
 
 /** What a caller wants a URL for. */
 export interface FileUrlRequest extends FileName {
-  /** Lifetime in whole seconds, which the usage bounds; undefined for that of the usage. */
+  /** Lifetime in whole seconds, limited by the usage policy; undefined for its default. */
   readonly ttlSeconds: number | undefined;
-  /** True to let a browser show the file where its type is safe. */
+  /** True to let a browser show the file, if its type is safe. */
   readonly inline: boolean;
-  /** Name to save the file under; the file's own where empty. */
+  /** Name under which a browser saves the file; empty for the file's own. */
   readonly downloadName: string;
 }
 
@@ -31,48 +31,7 @@ export interface FileUrl {
   readonly sizeBytes: number;
 }
 
-/** The record of a file, deleted or not. Throws PERMISSION_DENIED or FILE_NOT_FOUND. */
-export async function getFile(
-  context: FilesContext,
-  caller: Caller,
-  name: FileName,
-  signal: AbortSignal,
-): Promise<FileRecord> {
-  const found = await lookUp(context, name, signal);
-  const file = permitted(context, caller, 'read', found?.id ?? name.fileId, found);
-  noteUse(context, caller, name);
-  return file;
-}
-
-/**
- * The record of a file with which the caller may do something, deleted or not.
- *
- * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND
- */
-export async function fileFor(
-  context: FilesContext,
-  caller: Caller,
-  action: FileAction,
-  fileId: string,
-  signal: AbortSignal,
-): Promise<FileRecord> {
-  const file = await context.records.get(fileId, signal);
-  return permitted(context, caller, action, fileId, file);
-}
-
-function permitted(
-  context: FilesContext,
-  caller: Caller,
-  action: FileAction,
-  fileId: string,
-  file: FileRecord | undefined,
-): FileRecord {
-  authorize(context, caller, action, fileId, file);
-  if (file === undefined) throw fileNotFound(fileId);
-  return file;
-}
-
-/** Signs a URL for one file. Throws PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, DISPOSITION_NOT_ALLOWED. */
+/** Signs a URL for one file. Throws like {@link urlFor}. */
 export async function fileUrl(
   context: FilesContext,
   caller: Caller,
@@ -83,42 +42,60 @@ export async function fileUrl(
 }
 
 /**
- * Opens a file's bytes.
- *
- * @param offset - first byte; the size of the file is allowed and reads nothing
- * @param limit - greatest number of bytes; 0 for all
- * @returns the record, and the bytes unless there are none to read
- * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, READ_OFFSET_OUT_OF_RANGE, FILE_NOT_MOVED,
- *   BLOB_MISSING
+ * Signs URLs for many files; the results are in the order of the requests. Those that do not fit into the response are
+ * rejected with MESSAGE_TOO_LARGE.
  */
-export async function openFile(
+export async function fileUrls(
   context: FilesContext,
   caller: Caller,
-  name: FileName,
-  offset: number,
-  limit: number,
+  requests: readonly FileUrlRequest[],
   signal: AbortSignal,
-): Promise<{ readonly file: FileRecord; readonly content: Readable | undefined }> {
-  const record = assertLive(await getFile(context, caller, name, signal));
-  const bytes = await bytesOf(context, record, signal);
-  // An old record may not say how large the file is.
-  const { sizeBytes } = bytes;
-  const file = sizeBytes === record.sizeBytes ? record : { ...record, sizeBytes };
-  if (offset > file.sizeBytes) {
-    throw readOffsetOutOfRange(file.sizeBytes);
+): Promise<readonly PromiseSettledResult<FileUrl>[]> {
+  const room = new AnswerRoom();
+  const results: PromiseSettledResult<FileUrl>[] = [];
+  let isFull = false;
+  const unknown: string[] = [];
+  using _told = { [Symbol.dispose]: () => tellUnknown(context, caller, unknown) };
+  while (results.length < requests.length && !isFull) {
+    const asked = requests.slice(
+      results.length,
+      results.length + room.next(requests.length - results.length),
+    );
+    const files = await getMany(
+      context,
+      asked.flatMap(({ fileId }) => (fileId === '' ? [] : [fileId])),
+      signal,
+    );
+    const signed = await Promise.allSettled(
+      asked.map(async (request) => {
+        const isKnown = request.fileId !== '';
+        const file = isKnown ? files.get(request.fileId) : await lookUp(context, request, signal);
+        if (file !== undefined || !isKnown) return urlFor(context, caller, file, request, signal);
+        unknown.push(request.fileId);
+        throw verdictOn(context, caller, 'read', file).allowed
+          ? fileNotFound(request.fileId)
+          : permissionDenied('read');
+      }),
+    );
+    for (const result of signed) {
+      // Each later item must have room for at least an error.
+      const others = (requests.length - results.length - 1) * ERROR_BYTES;
+      isFull ||= !room.take(result.status === 'fulfilled' ? urlBytes(result.value) : ERROR_BYTES, others);
+      if (isFull) break;
+      results.push(result);
+    }
   }
-  if (offset === file.sizeBytes) return { file, content: undefined };
-  const range = { offset, ...(limit > 0 && { length: limit }) };
-  return { file, content: await bytes.read(range, { signal }) };
+  const reason = noRoom('this URL does not fit with those before it: ask for it again');
+  return [...results, ...requests.slice(results.length).map(() => ({ status: 'rejected', reason }) as const)];
 }
 
 /**
- * Signs a URL for a file whose record was read. What lets the caller read the file is taken down with the grant, and alone
- * if nothing does.
+ * Signs a URL for a file whose record was read. Records the rule that permits it with the grant; a refusal is recorded
+ * alone.
  *
  * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, DISPOSITION_NOT_ALLOWED, FILE_NOT_MOVED, BLOB_MISSING
  */
-export async function urlFor(
+async function urlFor(
   context: FilesContext,
   caller: Caller,
   file: FileRecord | undefined,
@@ -137,8 +114,8 @@ export async function urlFor(
 }
 
 /**
- * The URL starts to live at the beginning of a window of half its ttl, so that all calls of one window
- * get the same URL. A cache may keep the answer for what is left at least: the other half.
+ * The lifetime starts at the beginning of a window of half the ttl, so that all calls within one window get the same
+ * URL. A cache may keep the response for the other half, which is the least that is left.
  */
 async function signFor(
   context: FilesContext,
@@ -184,10 +161,7 @@ function attachmentOnly(usage: string): AssetError {
   );
 }
 
-/** The record, if the file is not deleted. Throws FILE_DELETED. */
-export function assertLive(file: FileRecord): FileRecord {
-  if (file.deleteTime === undefined) return file;
-  throw new AssetError('FILE_DELETED', 'the file is deleted: UndeleteFile brings it back while it is kept', {
-    metadata: { file_id: file.id },
-  });
+/** Maximum size of a URL in a response, with all fields, in bytes. */
+function urlBytes({ url, contentType }: FileUrl): number {
+  return 256 + Buffer.byteLength(url) + Buffer.byteLength(contentType);
 }

@@ -1,5 +1,5 @@
 import { create as createContentDisposition } from 'content-disposition';
-import { essence } from './content-type.ts';
+import { essence } from './content-type/content-type.ts';
 import { downloadNameOf } from './names.ts';
 
 /**

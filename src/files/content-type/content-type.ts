@@ -1,24 +1,19 @@
 import { supportedMimeTypes } from 'file-type';
 import mime from 'mime';
-import { contentTypeMismatch } from '../errors/records.ts';
-import { detectType, zipEntries } from './content-type/detect.ts';
-import {
-  essence,
-  hasContainer,
-  isContainer,
-  isGeneric,
-  isText,
-  relationOf,
-} from './content-type/families.ts';
-import type { ContentRules } from './policy/usage-policies.ts';
+import { contentTypeMismatch } from '../../errors/records.ts';
+import { detectType, zipEntries } from './detect.ts';
+import { essence, hasContainer, isContainer, isGeneric, isText, relationOf } from './media-types.ts';
+import type { ContentRules } from '../policy/usage-policies.ts';
+import type { BlobStore } from '../../storage/blob-store.ts';
+import { readBytes, type FileBytes } from '../bytes.ts';
 
-export { essence } from './content-type/families.ts';
+export { essence } from './media-types.ts';
 
 /** How many bytes of a file are looked at to find its type: what `file-type` asks for. */
 export const SNIFF_BYTES = 4100;
 
 /** How a type has to be proved: not at all, by the bytes if it has a mark, or by the bytes in any case. */
-export type Proof = 'none' | 'mark' | 'any';
+type Proof = 'none' | 'mark' | 'any';
 
 /**
  * Decides the media type of a file from what the caller says, its name and its first bytes.
@@ -114,4 +109,27 @@ function mayBeInContainer(type: string, container: string, head: Uint8Array): bo
 function looksLikeText(head: Uint8Array): boolean {
   const isWide = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
   return isWide || !head.includes(0);
+}
+
+/** The bytes at the beginning of some content that tell its type, or all of a shorter one. */
+export async function headOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const head: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    if (length >= SNIFF_BYTES) break;
+    head.push(chunk);
+    length += chunk.byteLength;
+  }
+  return (head.length === 1 ? head[0]! : Buffer.concat(head)).subarray(0, SNIFF_BYTES);
+}
+
+/** The same of a file that is not empty, from the store. */
+export async function readHead(store: BlobStore, fileId: string, signal: AbortSignal): Promise<Uint8Array> {
+  return readHeadOf({ read: (range, call) => readBytes(store, fileId, call, range) }, signal);
+}
+
+/** The same of a file that is not empty, wherever it lies. */
+export async function readHeadOf(bytes: Pick<FileBytes, 'read'>, signal: AbortSignal): Promise<Uint8Array> {
+  const content = await bytes.read({ offset: 0, length: SNIFF_BYTES }, { signal });
+  return Buffer.concat((await content.toArray()) as Uint8Array[]);
 }

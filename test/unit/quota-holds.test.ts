@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Holds, type Bound, type Used } from '../../src/files/holds.ts';
+import { Holds, type Bound, type Used } from '../../src/files/quota-holds.ts';
 
 const none: Used = { files: 0, bytes: 0 };
 

@@ -1,5 +1,5 @@
 import { createHash, randomInt } from 'node:crypto';
-import { callerIds, type Caller } from '../identity/caller.ts';
+import { callerIds, type Caller } from '../../identity/caller.ts';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
