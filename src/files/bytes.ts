@@ -7,6 +7,8 @@ import type { SpareBlob } from './upload/segment.ts';
 /** How long it may take to remove what a call left behind, in milliseconds. */
 const CLEANUP_TIMEOUT_MS = 10_000;
 
+const PIECES_PER_PAGE = 1_000;
+
 /**
  * The key of a file's blob. It follows from the id alone, so that nothing has to remember it, and its
  * first segment keeps it apart from whatever else the bucket holds.
@@ -103,6 +105,21 @@ export async function removeBytes(
   const failures: unknown[] = [];
   for (const work of works) await work().catch((error: unknown) => failures.push(error));
   if (failures.length > 0) throw failures[0];
+}
+
+/**
+ * Revisions of the pieces that lie under an upload, for one whose state cannot be read. Lists the keys of this upload
+ * alone.
+ */
+export async function findPieces(store: BlobStore, uploadId: string, call: StoreCall): Promise<number[]> {
+  const prefix = pieceKey(uploadId, 0).slice(0, -1);
+  const revisions: number[] = [];
+  for (let after: string | undefined; ;) {
+    const page = await store.listBlobs({ prefix, limit: PIECES_PER_PAGE, ...(after && { after }) }, call);
+    revisions.push(...page.map(({ key }) => Number(key.slice(prefix.length))));
+    if (page.length < PIECES_PER_PAGE) return revisions.filter((revision) => Number.isSafeInteger(revision));
+    after = page.at(-1)!.key;
+  }
 }
 
 /** Tries to remove the blob of an id that never became a file; tells what to release the id with. */

@@ -40,18 +40,22 @@ describe(`gRPC as connectrpc.com/conformance has it${runner ? '' : ' (no Go to b
         await writeFile(config, JSON.stringify({ features: FEATURES }));
         const server = join(import.meta.dirname, 'grpc', 'server.ts');
         const descriptors = join(dirname(program), 'conformance.binpb');
-        const said = await promisify(execFile)(
-          program,
-          [
-            ...['--mode', 'server', '--conf', config, '--parallel', '4'],
-            ...Object.keys(EXCEPTIONS).flatMap((name) => ['--known-failing', name]),
-            ...['--', process.execPath, server, descriptors],
-          ],
-          { timeout: TIMEOUT_MS - 10_000 },
-        ).then(
-          ({ stdout, stderr }) => stdout + stderr,
-          ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr,
-        );
+        const run = () =>
+          promisify(execFile)(
+            program,
+            [
+              ...['--mode', 'server', '--conf', config, '--parallel', '4', '--max-servers', '2'],
+              ...Object.keys(EXCEPTIONS).flatMap((name) => ['--known-failing', name]),
+              ...['--', process.execPath, server, descriptors],
+            ],
+            { timeout: TIMEOUT_MS / 2 },
+          ).then(
+            ({ stdout, stderr }) => stdout + stderr,
+            ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr,
+          );
+        let said = await run();
+        // The runner gives a server five seconds to start, which cannot be changed. On a busy machine that may be short.
+        if (said.includes('timed out waiting for result from server')) said = await run();
         expect(said).not.toContain('FAILED');
         const [, passed] = /(\d+) passed, 0 failed/.exec(said) ?? [said];
         expect(Number(passed)).toBeGreaterThan(400);

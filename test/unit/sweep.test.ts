@@ -150,10 +150,36 @@ describe('a sweep', () => {
     expect(report.failures.map(({ kind, id }) => [kind, id])).toEqual([
       ['file', file],
       ['reservation', reservation],
-      ['upload', broken],
     ]);
-    expect(report).toMatchObject({ purged: 1, uploads: 1, reservations: 2 });
+    expect(report).toMatchObject({ purged: 1, uploads: 2, reservations: 2 });
     expect(await isStored(other)).toBe(false);
+  });
+
+  it('removes an upload whose state is damaged, with all that it stored, and says so', async () => {
+    const newer = newId();
+    const damaged = [newId(), newId()];
+    const expireTime = new Date(1_000);
+    for (const id of [newer, ...damaged]) {
+      await catalog.uploads.open({ id, state: sessionState(), expireTime });
+      await store.startMultipart(blobKey(id), { contentType: 'text/plain', partSizeBytes: 10 });
+      for (const revision of [1, 2, 30]) await put(pieceKey(id, revision));
+    }
+    const database = new DatabaseSync(join(dir, 'catalog.db'));
+    database.exec(`update uploads set state = '{' where id = '${damaged[0]}'`);
+    database.exec(`update uploads set state = '{"direct":7}' where id = '${damaged[1]}'`);
+    // This release cannot know what a later one stored.
+    database.exec(`update uploads set state = '{"version":99}' where id = '${newer}'`);
+    database.close();
+    const report = await run();
+    expect(report).toMatchObject({ uploads: 2, failed: { upload: 1 }, failures: [{ id: newer }] });
+    expect((await closed()).map(({ id }) => id)).toEqual([newer]);
+    const kept = await store.listBlobs({ prefix: 'uploads/', limit: 100 });
+    expect(new Set(kept.map(({ key }) => key.split('/')[2]))).toEqual(new Set([newer]));
+    const unfinished = await store.listMultiparts({ prefix: '', limit: 100 });
+    expect(unfinished.map(({ key }) => key)).toEqual([blobKey(newer)]);
+    const told = warnings().filter(({ msg }) => String(msg).startsWith('removing an upload'));
+    expect(told.map(({ upload_id }) => upload_id).sort()).toEqual(damaged.toSorted());
+    expect((await run()).uploads).toBe(0);
   });
 
   it('stops soon when the store is down, and is finished by the next', async () => {

@@ -5,10 +5,11 @@ import type {
   SweepCall,
   SweepCursor,
 } from '../../catalog/file-catalog.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
 import { reached } from '../../system/crash-points.ts';
-import { removeBytes } from '../bytes.ts';
-import { pieceCount, removeStored } from '../upload/session-store.ts';
-import { toSession, type Session } from '../upload/session-state.ts';
+import { findPieces, removeBytes } from '../bytes.ts';
+import { pieceRevisions } from '../upload/session-store.ts';
+import { toSession } from '../upload/session-state.ts';
 import type { SweepRun } from './run.ts';
 
 /** Greatest number of entries that are read from the catalog at once. */
@@ -33,20 +34,36 @@ async function cleanUpload(
 ): Promise<void> {
   const { context, signal, done } = run;
   const { id } = closed;
-  let session: Session | undefined;
-  let blobs = 0;
+  let pieces: readonly number[] | undefined;
   await run.attempt('upload', id, async () => {
-    session = toSession(closed);
-    blobs = 1 + pieceCount(session);
+    pieces = await piecesOf(run, closed);
   });
-  if (session === undefined || blobs === 0) return;
-  const over: Session = session;
-  await step(blobs);
+  if (pieces === undefined) return;
+  await step(1 + pieces.length);
+  const remains = { unfinished: true, blob: true, pieces };
   const isDone = await run.attempt('upload', id, async () => {
-    await removeStored(context, over, signal);
+    await removeBytes(context.store, id, remains, { signal });
     await context.catalog.uploads.forget(closed, { signal });
   });
   if (isDone) done.uploads++;
+}
+
+/**
+ * Revisions of the pieces of a closed session. If its state is damaged, the store is asked for them: nobody can
+ * continue such an upload, and it must not stay forever. The state of a later release is left to that release.
+ */
+async function piecesOf(
+  { context, signal }: SweepRun,
+  closed: ClosedHold & { readonly kind: 'upload' },
+): Promise<readonly number[]> {
+  try {
+    return pieceRevisions(toSession(closed));
+  } catch (error) {
+    if (isAssetError(error)) throw error;
+    const pieces = await findPieces(context.store, closed.id, { signal });
+    context.log.warn({ upload_id: closed.id, err: error }, 'removing an upload whose state cannot be read');
+    return pieces;
+  }
 }
 
 /**

@@ -175,11 +175,6 @@ export async function removeIfGone(context: FilesContext, session: Session): Pro
   }
 }
 
-/** Number of pieces that {@link removeStored} removes. */
-export function pieceCount(session: Session): number {
-  return pieceRevisions(session).length;
-}
-
 /** Revisions of the pieces of a session that are no longer needed, or may exist unrecorded. */
 export function pieceRevisions({ state: { tail, stale, pending } }: Session): readonly number[] {
   return [...tail.map((piece) => piece.revision), ...stale, ...pending];
