@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { withCatalog } from './drivers.ts';
 import type { CatalogFinding, FileCatalog, PolicyNames } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
+import { SettingsError } from '../config/settings.ts';
 import type { UsagePolicies } from '../files/policy/usage-policies.ts';
 import type { Dependency } from '../telemetry/health-monitor.ts';
 
@@ -25,6 +26,17 @@ export function checkCatalog(config: Config): Promise<readonly CatalogFinding[]>
     const text = `ASSET_MIGRATE: is false, and the schema of the catalog is not up to date. Run \`asset-service migrate\`, which ${steps.join('; ')}.`;
     return [...findings, { level: 'mistake', text }];
   });
+}
+
+/**
+ * Refuses work on a catalog whose settings do not fit it, such as a misspelt field.
+ *
+ * @throws SettingsError with what is wrong
+ */
+export async function assertFits(catalog: FileCatalog, { policies }: Config): Promise<void> {
+  const findings = await catalog.inspect(namesIn(policies));
+  const mistakes = findings.filter(({ level }) => level === 'mistake');
+  if (mistakes.length > 0) throw new SettingsError(mistakes.map(({ text }) => text));
 }
 
 /** Time between two inspections of a catalog, in milliseconds: people change it while the service runs. */

@@ -6,19 +6,22 @@ import { previewSweep } from '../files/sweep/sweep.ts';
 import type { SweepReport } from '../files/sweep/run.ts';
 import { Sweeper } from '../files/sweep/sweeper.ts';
 import { openLog } from '../telemetry/log.ts';
+import { assertFits } from './catalog.ts';
 import { createLogger, withCatalog, withStore } from './drivers.ts';
 
 /**
  * Sweeps once, or returns what a sweep would do.
  *
  * @returns undefined if another process is sweeping
+ * @throws SettingsError if the settings do not fit the catalog
  */
 export function sweepOnce(
   config: Config,
   options: { readonly dryRun: boolean },
   log: Logger = createLogger(config),
 ): Promise<SweepReport | undefined> {
-  return withCatalog(config, { mustExist: true }, (catalog) => {
+  return withCatalog(config, { mustExist: true }, async (catalog) => {
+    await assertFits(catalog, config);
     const { ASSET_SWEEP_RATE: deletionsPerSecond, ASSET_CHANGES_RETENTION: changesRetentionMs } =
       config.settings;
     if (options.dryRun) return previewSweep({ catalog }, { changesRetentionMs });
@@ -47,7 +50,10 @@ export function deepSweepOnce(
   const { ASSET_RESERVATION_TTL, ASSET_SWEEP_RATE: deletionsPerSecond } = config.settings;
   const graceMs = options.graceMs ?? ASSET_RESERVATION_TTL;
   const more = { graceMs, holder: randomUUID(), deletionsPerSecond };
-  return withCatalog(config, { mustExist: true }, (catalog) =>
-    withStore(config, log, (store) => deepSweep({ store, catalog, log }, { ...options, ...more }, signal)),
-  );
+  return withCatalog(config, { mustExist: true }, async (catalog) => {
+    await assertFits(catalog, config);
+    return withStore(config, log, (store) =>
+      deepSweep({ store, catalog, log }, { ...options, ...more }, signal),
+    );
+  });
 }

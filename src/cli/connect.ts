@@ -95,12 +95,13 @@ export async function withClient(
   const baseUrl = serviceUrl(flags.url, Object.keys(tls).length > 0);
   const token = tokenFrom(flags.token);
   const userToken = flags.userToken || process.env['ASSET_USER_TOKEN'];
+  const { transport = 'grpc' } = flags;
   const { createWorkerClient } = await import('@asset-service/worker');
   const { assertReachable } = await import('./reach.ts');
   await untilInterrupted(async (signal) => {
     const open = () =>
       createWorkerClient({
-        ...{ baseUrl, tls, transport: flags.transport ?? 'grpc' },
+        ...{ baseUrl, tls, transport },
         ...(token !== undefined && { token }),
         ...(userToken && { userToken }),
         allowTokensOverHttp: flags.allowTokensOverHttp === true,
@@ -111,7 +112,7 @@ export async function withClient(
       });
     const client = named(open);
     try {
-      await assertReachable(baseUrl, tls, signal);
+      await assertReachable(baseUrl, { tls, signal, isHttp2: transport === 'grpc' });
       await work(client, signal);
     } finally {
       endProgress();

@@ -31,7 +31,7 @@ export async function program(args: readonly string[]): Promise<number> {
   const root = new Command('asset-service')
     .description('Runs the Asset Service, and calls a running one.')
     .version(version(), '-V, --version', 'print the version')
-    .showHelpAfterError('(see --help)')
+    .configureOutput({ outputError: sayMisuse })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', ENVIRONMENT)
     .exitOverride();
@@ -48,13 +48,23 @@ export async function program(args: readonly string[]): Promise<number> {
   } catch (error) {
     // Commander prints its own errors, but not those of our argument checks.
     if (error instanceof InvalidArgumentError) {
-      say(error.message);
+      sayMisuse(error.message);
       return 2;
     }
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     say(explain(error));
     return 1;
   }
+}
+
+/** Says on one line what is wrong with the use of a command. Commander begins its texts with `error:`. */
+function sayMisuse(text: string): void {
+  say(
+    `${text
+      .replace(/^error: /, '')
+      .trim()
+      .replaceAll(/\s*\n\s*/g, ' ')} (see --help)`,
+  );
 }
 
 /** The version in package.json, which has the same relative path from src and dist. */

@@ -18,7 +18,8 @@ import {
   type TestBucket,
 } from '../support/shared-servers.ts';
 import { openLog } from '../../src/telemetry/log.ts';
-import { sweepOnce } from '../../src/app/sweep.ts';
+import { migrateCatalog } from '../../src/app/catalog.ts';
+import { deepSweepOnce, sweepOnce } from '../../src/app/sweep.ts';
 
 type Env = Readonly<Record<string, string>>;
 const log = openLog('silent');
@@ -218,6 +219,24 @@ describe('an operator who names the wrong PocketBase', () => {
 
   it('is told nothing where all is right', async () => {
     expect(await catalog({})).toBe('fine');
+  });
+
+  it('is told of a misspelt field before anything is swept', async () => {
+    const fields = JSON.stringify({ name: 'nmae' });
+    const config = loadConfig({ ...env, ASSET_DATA_DIR: dir, ASSET_POCKETBASE_FIELDS: fields });
+    await migrateCatalog(loadConfig({ ...env, ASSET_DATA_DIR: dir }));
+    const deep = { dryRun: true, graceMs: 0, ratePerSecond: 1_000 };
+    const told = { onFound: () => undefined, onRemoved: () => undefined, onDone: () => undefined };
+    for (const work of [
+      () => sweepOnce(config, { dryRun: false }, log),
+      () => sweepOnce(config, { dryRun: true }, log),
+      () => deepSweepOnce(config, { ...deep, ...told }, new AbortController().signal, log),
+    ]) {
+      await expect(work()).rejects.toMatchObject({
+        name: 'SettingsError',
+        message: expect.stringMatching(/ASSET_POCKETBASE_FIELDS: "name".*"nmae"/) as unknown,
+      });
+    }
   });
 });
 

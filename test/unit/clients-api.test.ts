@@ -9,6 +9,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Code } from '@connectrpc/connect';
 import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
@@ -300,4 +301,21 @@ describe('a failure of a client', () => {
     expect(outcome).toMatchObject(refused);
     bff.close();
   });
+});
+
+it('recognizes errors of the other build of the clients in the same process', () => {
+  const require = createRequire(import.meta.url);
+  const other = require('@asset-service/worker') as typeof import('@asset-service/worker');
+  expect(other.AssetClientError).not.toBe(AssetClientError);
+  const [ours, theirs] = [AssetClientError, other.AssetClientError].map((type) => new type('ABORTED', 'x'));
+  for (const type of [AssetClientError, other.AssetClientError]) {
+    for (const error of [ours, theirs]) expect(error instanceof type).toBe(true);
+    for (const value of [new Error('x'), { code: 'ABORTED', message: 'x' }, null, undefined, 'x'])
+      expect(value instanceof type).toBe(false);
+  }
+  class Mine extends AssetClientError {}
+  expect(new Mine('ABORTED', 'x') instanceof Mine).toBe(true);
+  expect(new Mine('ABORTED', 'x') instanceof other.AssetClientError).toBe(true);
+  expect(ours instanceof Mine).toBe(false);
+  expect(Object.keys(ours!)).toEqual(Object.keys(theirs!));
 });

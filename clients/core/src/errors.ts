@@ -50,7 +50,10 @@ export interface AssetClientErrorOptions {
   readonly cause?: unknown;
 }
 
-/** The only error that the clients reject with. */
+/** Marks an {@link AssetClientError} of any copy of this module: a process may load its ES and its CommonJS build. */
+const BRAND = Symbol.for('@asset-service/client-core.AssetClientError');
+
+/** The only error that the clients reject with. `instanceof` also recognizes one of another copy of this module. */
 export class AssetClientError extends Error {
   readonly code: ErrorCode;
   /** Why the call failed; undefined if unknown. */
@@ -80,7 +83,15 @@ export class AssetClientError extends Error {
     this.tokenRenewed = options.tokenRenewed ?? false;
     this.requestId = options.requestId;
   }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // A subclass inherits this method, but only its own instances are its own.
+    if (this !== AssetClientError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
 }
+
+Object.defineProperty(AssetClientError.prototype, BRAND, { value: true });
 
 /** The error of a call on a closed client. */
 export function clientClosed(): AssetClientError {
