@@ -101,7 +101,10 @@ function ticksOf(pid: number | undefined): number {
     } catch {
       continue;
     }
-    const fields = stat.replace(/^.*\) /s, '').split(' ').map(Number);
+    const fields = stat
+      .replace(/^.*\) /s, '')
+      .split(' ')
+      .map(Number);
     const isOwn = Number(entry) === pid;
     if (!isOwn && fields[1] !== pid) continue;
     // The server's own time, and that of its processes that have ended.

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Kysely, Transaction } from 'kysely';
+import type { Kysely } from 'kysely';
 import type { Reservation } from '../file-catalog.ts';
 import type { Tables } from './tables.ts';
 
@@ -15,21 +15,17 @@ export async function openReservation(
   return { id, fileIds: [...fileIds], expireTime };
 }
 
-/** Prevents a reservation from being closed until the transaction ends; false if it is closed or does not exist. */
-export async function holdReservation(
-  trx: Transaction<Tables>,
-  id: string,
-  locksRows: boolean,
-): Promise<boolean> {
-  const open = await trx
-    .selectFrom('reservations')
-    .select('id')
-    .where('id', '=', id)
-    .where('closed', '=', 0)
-    // A shared lock: other files of the reservation need not wait.
-    .$if(locksRows, (query) => query.forShare())
-    .executeTakeFirst();
-  return open !== undefined;
+/** An open reservation, which cannot be closed until the transaction ends; no row if it is not open. */
+export function heldReservation(db: Kysely<Tables>, id: string, locksRows: boolean) {
+  return (
+    db
+      .selectFrom('reservations')
+      .select('id')
+      .where('id', '=', id)
+      .where('closed', '=', 0)
+      // A shared lock: other files of the reservation need not wait.
+      .$if(locksRows, (query) => query.forShare())
+  );
 }
 
 /** Extends an open reservation; false if it is not open. */

@@ -128,22 +128,15 @@ export class SqlSessions {
   }
 }
 
-/** Locks an open session until the transaction ends; false if there is none at this revision. */
-export async function holdSession(
-  trx: Transaction<Tables>,
-  id: string,
-  revision: number,
-  locksRows: boolean,
-): Promise<boolean> {
-  const open = await trx
+/** An open session, locked until the transaction ends; no row if there is none at this revision. */
+export function heldSession(db: Kysely<Tables>, id: string, revision: number, locksRows: boolean) {
+  return db
     .selectFrom('uploads')
     .select('id')
     .where('id', '=', id)
     .where('revision', '=', revision)
     .where('closed', '=', 0)
-    .$if(locksRows, (query) => query.forUpdate())
-    .executeTakeFirst();
-  return open !== undefined;
+    .$if(locksRows, (query) => query.forUpdate());
 }
 
 /** Removes a session that the transaction has locked. */

@@ -51,11 +51,11 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
     types: { text: sql`text`, json: sql`text`, bytes: sql`blob` },
     changes: {
       position: ['seq'],
-      // AUTOINCREMENT, so that the number of a removed row is never given again.
+      // Without AUTOINCREMENT, which writes one more page: the last row always stays, so no number is given twice.
       createTable: async (db) =>
         void (await sql`
           create table file_changes (
-            seq integer primary key autoincrement,
+            seq integer primary key,
             id text not null,
             type text not null,
             time integer not null,
