@@ -7,7 +7,7 @@ import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
 import type { RecordLoader } from '../files/record-loader.ts';
 import type { Dependency } from '../telemetry/health-monitor.ts';
-import type { OldSystem } from '../legacy/audit.ts';
+import type { OldSystem } from '../legacy/old-system.ts';
 import { checkOldBucket } from '../legacy/check.ts';
 import type { OldBucket } from '../legacy/locate.ts';
 import type { CopyTools } from '../legacy/copy-bytes.ts';

@@ -10,6 +10,7 @@ export interface AuditFlags {
   /** Path of the report, one JSON line for each file. */
   readonly report?: string;
   readonly restart?: true;
+  readonly full?: true;
 }
 
 /** Runs `legacy audit` and prints what it found. Resolves with the exit code. */
@@ -26,6 +27,7 @@ export async function runAudit(config: Config, flags: AuditFlags): Promise<numbe
         system,
         {
           restart: flags.restart ?? false,
+          full: flags.full ?? false,
           async begin(reportBytes) {
             if (flags.report === undefined) return;
             // A run that goes on writes behind what the last one had kept.
@@ -56,6 +58,11 @@ function toJson(report: AuditReport): object {
   const { records, objects, headers = {}, access, findings, startTime, resumedFrom, lastOldWrite } = report;
   return {
     ...{ problems: problemsOf(report), records, objects, headers, access, findings },
+    past_service: {
+      ...{ since: report.since ?? null, records: report.recordsPastService ?? 0 },
+      ...{ objects: report.objectsPastService ?? 0, last_object_time: report.lastOldObject ?? null },
+    },
+    full: report.full ?? false,
     ...{ start_time: startTime, resumed_from: resumedFrom, last_old_write: lastOldWrite ?? null },
   };
 }
@@ -69,6 +76,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   'size-mismatch': 'objects of another size than the record says',
   'type-mismatch': 'objects of another type than the record says',
   'foreign-link': 'links to an object of another record',
+  'checksum-mismatch': 'objects whose bytes contradict a checksum',
   unknown: 'not known: the store did not answer',
   known: 'objects of records',
   thumb: 'thumbs of such objects',
@@ -95,7 +103,16 @@ function asText(report: AuditReport): string {
       .map(([way, is]) => `${way} ${is}`)
       .join(', ')}`,
     ...findings.map(({ level, text }) => `${level}: ${text}`),
+    ...pastService(report),
     ...(lastOldWrite ? [`last file written past the service: ${lastOldWrite.id}, ${lastOldWrite.time}`] : []),
     '',
   ].join('\n');
+}
+
+function pastService({ since, recordsPastService = 0, objectsPastService = 0, lastOldObject }: AuditReport) {
+  if (since === undefined) return [];
+  const last = lastOldObject === undefined ? '' : `, the last object at ${lastOldObject}`;
+  return [
+    `past the service since ${since}: ${recordsPastService} records, ${objectsPastService} objects${last}`,
+  ];
 }

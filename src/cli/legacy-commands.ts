@@ -16,6 +16,7 @@ export function addLegacyCommands(root: Command): void {
     .option('--json', 'print the result as JSON')
     .option('--report <file>', 'write one JSON line for each file to this file')
     .option('--restart', 'begin at the beginning, also where the last run was interrupted')
+    .option('--full', 'read all bytes, and compare them with the checksums of objects and records')
     .action(async (flags: AuditFlags) => {
       const config = quietConfiguration();
       const { runAudit } = await import('./legacy-audit.ts');

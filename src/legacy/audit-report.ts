@@ -12,6 +12,8 @@ export type RecordStatus =
   /** A file of the service whose bytes are missing or have another size. */
   | 'moved-damaged'
   | OldDamage
+  /** The bytes contradict a checksum of the object or the record. */
+  | 'checksum-mismatch'
   /** The store did not answer. */
   | 'unknown';
 
@@ -34,6 +36,8 @@ export type AuditLine =
       readonly id: string;
       readonly status: RecordStatus;
       readonly key?: string;
+      /** What a checksum contradicts. */
+      readonly why?: string;
       /** Headers of the object that readers of the service get otherwise. */
       readonly differs?: HeaderDifferences;
     }
@@ -52,8 +56,23 @@ export interface AuditState {
   readonly headers?: Readonly<Partial<Record<HeaderDifference, number>>>;
   /** The newest old records: somebody still writes without the service. */
   readonly lastOldWrite?: { readonly id: string; readonly time: string };
+  /** Whether all bytes are read. */
+  readonly full?: boolean;
+  /** When the service began to serve old files; undefined if it never did. */
+  readonly since?: string;
+  /** Old records created since then, and objects of the old bucket written since then: past the service. */
+  readonly recordsPastService?: number;
+  readonly objectsPastService?: number;
+  /** When the last of these objects was written. */
+  readonly lastOldObject?: string;
   /** Size of the report up to this position, in bytes. */
   readonly reportBytes: number;
+}
+
+/** What one step of an audit found, and where it ended. */
+export interface AuditStep {
+  readonly state: AuditState;
+  readonly lines: readonly AuditLine[];
 }
 
 /** Results of an audit. */
@@ -70,4 +89,14 @@ export function problemsOf({ records, objects }: AuditState): number {
   const { whole: _, moved: __, ...bad } = records;
   const { known: ___, thumb: ____, ...lost } = objects;
   return [...Object.values(bad), ...Object.values(lost)].reduce((sum, count) => sum + count, 0);
+}
+
+/** Adds one to the count of each status. */
+export function counted<Status extends string>(
+  counts: Readonly<Partial<Record<Status, number>>>,
+  statuses: readonly Status[],
+): Readonly<Partial<Record<Status, number>>> {
+  const sums = new Map(Object.entries(counts) as [Status, number][]);
+  for (const status of statuses) sums.set(status, (sums.get(status) ?? 0) + 1);
+  return Object.fromEntries(sums) as Partial<Record<Status, number>>;
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { LegacyRecord } from '../catalog/legacy-records.ts';
 import { underLease } from '../files/lease.ts';
-import type { OldSystem } from './audit.ts';
+import type { OldSystem } from './old-system.ts';
 import {
   acknowledgements,
   BACKFILL,

@@ -1,7 +1,7 @@
 import type { LegacyRecord } from '../catalog/legacy-records.ts';
 import { isAssetError, type AssetError } from '../errors/asset-error.ts';
 import { blobKey } from '../files/bytes.ts';
-import type { OldSystem } from './audit.ts';
+import type { OldSystem } from './old-system.ts';
 import { reasonOf, type BytesCopy } from './copy-bytes.ts';
 import { contentTypeOf, differencesOf, type HeaderDifferences } from './headers.ts';
 import { locate, type OldPlace } from './locate.ts';

@@ -12,6 +12,7 @@ import { contentTypeOf } from './headers.ts';
 import { keysOf } from './layout.ts';
 import { locate, type OldBucket, type OldDamage, type OldPlace } from './locate.ts';
 import { readOldPath } from './old-path.ts';
+import { noteServing } from './serving-since.ts';
 import { UseCounter } from './use-counter.ts';
 
 /** Questions to the catalog and the bucket about old files that are under way at once. */
@@ -29,11 +30,13 @@ export interface ServedOldFilesOptions {
 export class ServedOldFiles implements OldFiles {
   readonly #options: ServedOldFilesOptions;
   readonly #uses: UseCounter;
+  readonly #noted: Promise<void>;
   readonly #limit = pLimit(CONCURRENCY);
 
   constructor(options: ServedOldFilesOptions) {
     this.#options = options;
     this.#uses = new UseCounter(options.legacy, options.log);
+    this.#noted = noteServing(options.legacy, options.log);
   }
 
   async find(path: string, signal: AbortSignal): Promise<FileRecord | undefined> {
@@ -75,7 +78,7 @@ export class ServedOldFiles implements OldFiles {
 
   /** Writes down what was counted, and lets go of the bucket. */
   async close(): Promise<void> {
-    await this.#uses.close();
+    await Promise.all([this.#uses.close(), this.#noted]);
     this.#options.bucket.reader.close();
   }
 

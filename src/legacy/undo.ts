@@ -5,7 +5,7 @@ import type { FieldValues } from '../catalog/legacy-records.ts';
 import { isAssetError } from '../errors/asset-error.ts';
 import { underLease } from '../files/lease.ts';
 import { digestOf } from '../files/upload/digest.ts';
-import type { OldSystem } from './audit.ts';
+import type { OldSystem } from './old-system.ts';
 import { BACKFILL, backfillState, type BackfillState } from './backfill-state.ts';
 import { locate } from './locate.ts';
 import { readBefore, type BeforeMove } from './undo-journal.ts';

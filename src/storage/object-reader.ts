@@ -18,6 +18,16 @@ export interface ListedObject {
   readonly key: string;
   readonly sizeBytes: number;
   readonly etag: string;
+  /** When it was written, by the store's clock, in whole seconds or finer. */
+  readonly modifyTime: Date;
+}
+
+/** Checksums of a whole object that the store knows, as lower-case hexadecimal. */
+export interface ObjectChecksums {
+  readonly md5?: string;
+  readonly sha1?: string;
+  readonly sha256?: string;
+  readonly crc32c?: string;
 }
 
 type Openness = 'open' | 'closed' | 'unknown';
@@ -40,6 +50,9 @@ export interface PublicAccess {
 export interface ObjectReader {
   /** What is known of an object; undefined if the bucket says that there is none. */
   stat(key: string, call?: StoreCall): Promise<ObjectInfo | undefined>;
+
+  /** The checksums that the store has of an object; none if it has none, or the object is gone. */
+  checksums(key: string, call?: StoreCall): Promise<ObjectChecksums>;
 
   /** Opens an object. Rejects with BLOB_MISSING if it is gone, or is not the one of this etag any more. */
   read(key: string, etag: string, range?: BlobRange, call?: StoreCall): Promise<Readable>;

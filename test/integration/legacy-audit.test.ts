@@ -1,4 +1,4 @@
-import { PutBucketPolicyCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,6 +6,8 @@ import { withOldSystem } from '../../src/app/legacy.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { audit, type AuditOptions } from '../../src/legacy/audit.ts';
 import { problemsOf, type AuditLine, type AuditReport } from '../../src/legacy/audit-report.ts';
+import { noteServing } from '../../src/legacy/serving-since.ts';
+import { openLog } from '../../src/telemetry/log.ts';
 import { runCli } from '../e2e/support/cli.ts';
 import { startFailingProxy, type FailingProxy } from '../support/legacy/failing-proxy.ts';
 import { startLegacySystem, type LegacySystem } from '../support/legacy/system.ts';
@@ -95,12 +97,33 @@ describe('legacy audit', () => {
 
   it('says of an object that the store gives no answer about that nothing is known', async () => {
     const { id, key } = legacy.file('without-link');
-    for (const status of [500, 503, 403]) {
+    for (const status of [500, 503, 403, 0]) {
       proxy.fail = (method, path) => (method === 'HEAD' && path.includes(key) ? status : undefined);
       const { records } = await run();
       expect([status, records]).toEqual([status, { whole: whole - 1, ...DAMAGES, unknown: 1 }]);
       expect(lines).toContainEqual({ kind: 'file', id, status: 'unknown' });
     }
+  });
+
+  it('reads all bytes if asked, and names those that contradict a checksum of the store', async () => {
+    const changed = legacy.file('without-link');
+    proxy.alter = (path, body) => {
+      if (!path.includes(changed.key)) return undefined;
+      return Buffer.from(body.map((byte, index) => (index === 3 ? byte ^ 1 : byte)));
+    };
+    const { records } = await run({ full: true });
+    expect(records).toEqual({ whole: whole - 1, ...DAMAGES, 'checksum-mismatch': 1 });
+    const { id, key } = changed;
+    expect(lines).toContainEqual({
+      kind: 'file',
+      id,
+      status: 'checksum-mismatch',
+      key,
+      why: "the store's md5",
+    });
+    expect((await run()).records).toEqual({ whole, ...DAMAGES });
+    proxy.alter = undefined;
+    expect((await run({ full: true })).records).toEqual({ whole, ...DAMAGES });
   });
 
   it('gives up where the store answers nothing at all, and goes on behind what it had looked at', async () => {
@@ -130,6 +153,24 @@ describe('legacy audit', () => {
     await run();
     expect(await legacy.admin.collection('files').getFullList({ sort: 'id' })).toEqual(before);
     expect(proxy.passed.filter((one) => !/^(GET|HEAD) /.test(one))).toEqual([]);
+  });
+
+  it('counts what is written past the service since it serves old files', async () => {
+    const before = await run();
+    expect([before.since, before.recordsPastService, before.objectsPastService]).toEqual([undefined, 0, 0]);
+    await withOldSystem(loadConfig(env), ({ catalog }) => noteServing(catalog.legacy, openLog('silent')));
+    // Objects have whole seconds.
+    await new Promise((resolve) => setTimeout(resolve, 1_000 - (Date.now() % 1_000)));
+    const { since } = await run();
+    const id = await legacy.bff.write('late.txt', Buffer.from('late'));
+    const report = await run();
+    expect(report).toMatchObject({ since, recordsPastService: 1, objectsPastService: expect.any(Number) });
+    expect(report.lastOldObject! >= since!.slice(0, 19)).toBe(true);
+    expect(report.lastOldWrite?.id).toBe(id);
+    await legacy.admin.collection('files').delete(id);
+    await legacy.bucket.client.send(
+      new DeleteObjectCommand({ Bucket: legacy.bucket.bucket, Key: `${id}/late.txt` }),
+    );
   });
 
   it('prints a table or JSON at the command line, and a line for each file to a report', async () => {

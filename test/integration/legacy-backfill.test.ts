@@ -7,7 +7,7 @@ import { moveMemory, withOldSystem } from '../../src/app/legacy.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { crc32c } from '../../src/files/upload/crc32c.ts';
 import { blobKey } from '../../src/files/bytes.ts';
-import type { OldSystem } from '../../src/legacy/audit.ts';
+import type { OldSystem } from '../../src/legacy/old-system.ts';
 import { backfill, type BackfillOptions } from '../../src/legacy/backfill.ts';
 import { acknowledge, backfillState, controlBackfill } from '../../src/legacy/backfill-state.ts';
 import { moveStatus } from '../../src/legacy/status.ts';

@@ -150,10 +150,17 @@ export class S3Bucket {
   }
 
   /** Metadata of an object; undefined if it does not exist. */
-  async head(key: string, signal: AbortSignal | undefined): Promise<HeadObjectCommandOutput | undefined> {
+  async head(
+    key: string,
+    signal: AbortSignal | undefined,
+    more: { readonly ChecksumMode?: 'ENABLED' } = {},
+  ): Promise<HeadObjectCommandOutput | undefined> {
     return this.send(signal, async (attempt) => {
       try {
-        return await this.client.send(new HeadObjectCommand(this.object(key)), abortBy(attempt));
+        return await this.client.send(
+          new HeadObjectCommand({ ...this.object(key), ...more }),
+          abortBy(attempt),
+        );
       } catch (error) {
         if (!isMissingKey(error)) throw error;
         // A response to HEAD has no body that says whether the object or the bucket is missing.

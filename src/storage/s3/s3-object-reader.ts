@@ -3,7 +3,13 @@ import type { Readable } from 'node:stream';
 import { BlobReader } from '../blob-reader.ts';
 import type { BlobRange } from '../blob.ts';
 import type { SignedUrl, SignedUrlOptions, StoreCall } from '../blob-store.ts';
-import type { ListedObject, ObjectInfo, ObjectReader, PublicAccess } from '../object-reader.ts';
+import type {
+  ListedObject,
+  ObjectChecksums,
+  ObjectInfo,
+  ObjectReader,
+  PublicAccess,
+} from '../object-reader.ts';
 import { abortBy, S3Bucket, type S3Options } from './bucket.ts';
 import { isMissingKey, isTaken, setupFaultOf } from './failures.ts';
 import { S3UrlSigner } from './presign.ts';
@@ -31,6 +37,11 @@ export class S3ObjectReader implements ObjectReader {
   async stat(key: string, { signal }: StoreCall = {}): Promise<ObjectInfo | undefined> {
     const head = await this.#bucket.head(key, signal);
     return head && infoOf(head);
+  }
+
+  async checksums(key: string, { signal }: StoreCall = {}): Promise<ObjectChecksums> {
+    const head = await this.#bucket.head(key, signal, { ChecksumMode: 'ENABLED' });
+    return head === undefined ? {} : checksumsOf(head);
   }
 
   async read(key: string, etag: string, range?: BlobRange, { signal }: StoreCall = {}): Promise<Readable> {
@@ -72,8 +83,8 @@ export class S3ObjectReader implements ObjectReader {
     );
     // A response without the bucket's name is not from an S3 and does not prove that the object is missing.
     if (page.Name === undefined) throw storeUnavailable(new Error('the answer is no list of a bucket'));
-    return (page.Contents ?? []).map(({ Key = '', Size = 0, ETag = '' }) => {
-      return { key: Key, sizeBytes: Size, etag: ETag };
+    return (page.Contents ?? []).map(({ Key = '', Size = 0, ETag = '', LastModified = new Date(0) }) => {
+      return { key: Key, sizeBytes: Size, etag: ETag, modifyTime: LastModified };
     });
   }
 
@@ -97,4 +108,22 @@ export class S3ObjectReader implements ObjectReader {
 function infoOf(head: HeadObjectCommandOutput): ObjectInfo {
   const { ContentLength = 0, ETag = '', ContentType = '' } = head;
   return { sizeBytes: ContentLength, etag: ETag, contentType: ContentType, headers: headersOf(head) };
+}
+
+/** An etag is the MD5 of an object that was stored whole and not encrypted by KMS or a key of the caller. */
+function checksumsOf(head: HeadObjectCommandOutput): ObjectChecksums {
+  const { ETag = '', ChecksumType, ChecksumSHA1, ChecksumSHA256, ChecksumCRC32C } = head;
+  const { ServerSideEncryption, SSECustomerAlgorithm } = head;
+  const isPlain = !ServerSideEncryption?.startsWith('aws:kms') && SSECustomerAlgorithm === undefined;
+  const [, md5] = /^"?([0-9a-f]{32})"?$/.exec(ETag) ?? [];
+  // Of parts, there is a checksum of checksums.
+  const ofWhole = (text: string | undefined) =>
+    text === undefined || ChecksumType === 'COMPOSITE' || text.includes('-')
+      ? undefined
+      : Buffer.from(text, 'base64').toString('hex');
+  const found = {
+    ...{ md5: isPlain ? md5 : undefined, sha1: ofWhole(ChecksumSHA1) },
+    ...{ sha256: ofWhole(ChecksumSHA256), crc32c: ofWhole(ChecksumCRC32C) },
+  };
+  return Object.fromEntries(Object.entries(found).filter(([, hex]) => hex !== undefined));
 }
