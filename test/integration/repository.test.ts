@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { appendFile, chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { ROOT } from '../support/install.ts';
@@ -35,6 +36,45 @@ async function contractDir(): Promise<string> {
   }
   return dir;
 }
+
+describe('the documents', () => {
+  const folders = (dir: string) =>
+    readdirSync(join(ROOT, dir), { withFileTypes: true }).flatMap((one) =>
+      one.isDirectory() ? one.name : [],
+    );
+  const documents = ['CONTRIBUTING.md', 'README.md', ...globSync('docs/*.md', { cwd: ROOT })];
+
+  /** The paths that braces stand for: `{a,b}.ts` for `a.ts` and `b.ts`. */
+  const alternatives = (path: string): string[] => {
+    const [braces, names = ''] = /\{([^}]*)\}/.exec(path) ?? [];
+    if (braces === undefined) return [path];
+    return names.split(',').flatMap((name) => alternatives(path.replace(braces, name)));
+  };
+
+  it.each(documents)('name only files that exist: %s', (document) => {
+    const [ofRoot, ofSource] = [new Set(folders('.')), new Set(folders('src'))];
+    const spans = readFileSync(join(ROOT, document), 'utf8').match(/`[\w.@*{},-]+(\/[\w.@*{},-]*)+`/g) ?? [];
+    const missing = spans
+      .flatMap((span) => alternatives(span.slice(1, -1)))
+      .filter((path) => {
+        const [first = ''] = path.split('/');
+        // A driver that does not exist is the example of how to add one.
+        const isPath = ofRoot.has(first) || ofSource.has(first) || path.endsWith('.ts');
+        if (!isPath || path.includes('azure')) return false;
+        const cwd = join(ROOT, ofRoot.has(first) ? '.' : 'src');
+        return globSync(path.replace(/\/$/, ''), { cwd }).length === 0;
+      });
+    expect(missing).toEqual([]);
+  });
+
+  it('list no room without files', async () => {
+    const { ROOMS } = (await import(join(ROOT, 'rooms.js'))) as {
+      readonly ROOMS: readonly { readonly files: string | readonly string[] }[];
+    };
+    const patterns = ROOMS.flatMap(({ files }) => [files].flat());
+    expect(patterns.filter((pattern) => globSync(pattern, { cwd: ROOT }).length === 0)).toEqual([]);
+  });
+});
 
 describe('the check of compatibility', () => {
   let dir: string;
