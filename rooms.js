@@ -134,7 +134,7 @@ export const ROOMS = [
   },
   {
     name: 'sql',
-    files: ['src/catalog/sql.ts', 'src/catalog/sql/**'],
+    files: 'src/catalog/sql/**',
     about: 'the driver for PostgreSQL and SQLite, over one query layer',
     imports: ['errors', 'system', 'file-catalog', 'catalog'],
     packages: ['kysely', 'pg', 'pg-connection-string', 'node:sqlite'],

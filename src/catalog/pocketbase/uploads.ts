@@ -1,5 +1,5 @@
 import type { CatalogCall, ClosedHold, Hold, SweepCall, UploadChange, Uploads } from '../file-catalog.ts';
-import { oldestOf } from '../oldest.ts';
+import { oldestOf } from '../catalog-call.ts';
 import type { PocketBaseClient } from './client.ts';
 import * as reservations from './reservations.ts';
 import { PocketBaseSessions, type PocketBaseRun } from './sessions.ts';

@@ -4,8 +4,8 @@ import { cursorExpired } from '../../errors/changes.ts';
 import { decodeCursor, encodeCursor, type ChangePosition } from '../change-cursor.ts';
 import type { ChangePage, Changes, ChangeType } from '../changes.ts';
 import type { CatalogCall, FileRecord } from '../file-catalog.ts';
-import { recordFromJson, recordToJson } from '../record-json.ts';
 import type { SqlBackend, SqlChangeLog } from './backend.ts';
+import { recordFromJson, recordToJson } from './rows.ts';
 import type { SqlRun } from './sessions.ts';
 import type { Tables } from './tables.ts';
 

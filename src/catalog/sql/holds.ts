@@ -1,6 +1,6 @@
 import { sql, type Kysely } from 'kysely';
 import type { ClosedHold, Hold, JsonValue, SweepCursor } from '../file-catalog.ts';
-import { oldestOf } from '../oldest.ts';
+import { oldestOf } from '../catalog-call.ts';
 import { behind } from './rows.ts';
 import type { Tables } from './tables.ts';
 

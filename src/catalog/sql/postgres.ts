@@ -5,7 +5,7 @@ import type { SqlBackend, SqlFault } from './backend.ts';
 import { openPostgresPool, sqlState } from './postgres-pool.ts';
 import { inspectPostgres, schemaForMigrations } from './postgres-schema.ts';
 import { readPostgresUrl } from './postgres-url.ts';
-import { SqlCatalog } from '../sql.ts';
+import { SqlCatalog } from './sql-catalog.ts';
 
 /** Options of {@link postgresBackend}. */
 export interface PostgresOptions {

@@ -4,11 +4,11 @@ import type {
   CatalogCall,
   JsonValue,
   UploadChange,
+  UploadClaim,
   Uploads,
   UploadSession,
   UsageClaim,
 } from '../file-catalog.ts';
-import { claimColumns, countSessions, sumClaims } from './claims.ts';
 import type { Tables } from './tables.ts';
 import { isStorable } from '../storable.ts';
 import { catalogUnavailable, idTaken } from '../../errors/dependencies.ts';
@@ -22,23 +22,23 @@ export type SqlRun = <T>(
 /** How often to try to open a session whose request key is taken by one that is closed at each look. */
 const ATTEMPTS = 10;
 
-/** The upload sessions in an SQL database. */
+/** The upload sessions in an SQL database; a part of `SqlUploads`. */
 export class SqlSessions {
-  readonly #run: SqlRun;
-  readonly #assertRoom: () => Promise<void>;
+  protected readonly run: SqlRun;
+  protected readonly assertRoom: () => Promise<void>;
 
   /**
    * @param run - of the catalog
    * @param assertRoom - rejects if there is no room for new sessions
    */
   constructor(run: SqlRun, assertRoom: () => Promise<void>) {
-    this.#run = run;
-    this.#assertRoom = assertRoom;
+    this.run = run;
+    this.assertRoom = assertRoom;
   }
 
   open(session: Parameters<Uploads['open']>[0], call?: CatalogCall) {
-    return this.#run(call, async (db) => {
-      await this.#assertRoom();
+    return this.run(call, async (db) => {
+      await this.assertRoom();
       const { id, requestKey = null } = session;
       const row = {
         ...{ id, revision: 1, state: JSON.stringify(session.state), closed: 0 },
@@ -70,7 +70,7 @@ export class SqlSessions {
   }
 
   get(id: string, call?: CatalogCall): Promise<UploadSession | undefined> {
-    return this.#run(call, async (db) => {
+    return this.run(call, async (db) => {
       if (!isStorable(id)) return undefined;
       const row = await db
         .selectFrom('uploads')
@@ -83,7 +83,7 @@ export class SqlSessions {
   }
 
   find(requestKey: string, call?: CatalogCall): Promise<UploadSession | undefined> {
-    return this.#run(call, async (db) => {
+    return this.run(call, async (db) => {
       const open = db.selectFrom('uploads').select(COLUMNS).where('closed', '=', 0);
       const row = await open.where('request_key', '=', requestKey).executeTakeFirst();
       return row && toSession(row);
@@ -91,11 +91,11 @@ export class SqlSessions {
   }
 
   claimsOf(owner: string, call?: CatalogCall): Promise<readonly UsageClaim[]> {
-    return this.#run(call, async (db) => (isStorable(owner) ? sumClaims(db, owner) : []));
+    return this.run(call, async (db) => (isStorable(owner) ? sumClaims(db, owner) : []));
   }
 
   countOf(caller: string, limit: number, call?: CatalogCall): Promise<number> {
-    return this.#run(call, (db) => countSessions(db, caller, limit));
+    return this.run(call, (db) => countSessions(db, caller, limit));
   }
 
   update(
@@ -104,7 +104,7 @@ export class SqlSessions {
     change: UploadChange,
     call?: CatalogCall,
   ): Promise<UploadSession | undefined> {
-    return this.#run(call, async (db) => {
+    return this.run(call, async (db) => {
       const row = await openAt(db, id, revision)
         .set({
           state: JSON.stringify(change.state),
@@ -119,7 +119,7 @@ export class SqlSessions {
   }
 
   close(id: string, revision: number, sweepTime: Date, call?: CatalogCall): Promise<boolean> {
-    return this.#run(call, async (db) => {
+    return this.run(call, async (db) => {
       const { numUpdatedRows } = await openAt(db, id, revision)
         .set({ closed: 1, expire_time: sweepTime.getTime(), request_key: null })
         .executeTakeFirst();
@@ -166,4 +166,29 @@ function toSession(row: {
     state: JSON.parse(row.state) as JsonValue,
     expireTime: new Date(Number(row.expire_time)),
   };
+}
+
+/** The columns of a session's claim. */
+function claimColumns(claim: UploadClaim | undefined) {
+  const { caller = '', owner = '', usage = '', sizeBytes = 0 } = claim ?? {};
+  return { caller, owner, usage, size_bytes: sizeBytes };
+}
+
+/** The claims of an owner's open sessions, one element per usage. */
+async function sumClaims(db: Kysely<Tables>, owner: string): Promise<readonly UsageClaim[]> {
+  const rows = await db
+    .selectFrom('uploads')
+    .select(({ fn }) => ['usage', fn.countAll().as('files'), fn.sum('size_bytes').as('bytes')])
+    .where('owner', '=', owner)
+    .where('closed', '=', 0)
+    .where('caller', '!=', '')
+    .groupBy('usage')
+    .execute();
+  return rows.map(({ usage, files, bytes }) => ({ usage, files: Number(files), bytes: Number(bytes) }));
+}
+
+/** Number of a caller's open sessions, counted up to `limit`. */
+async function countSessions(db: Kysely<Tables>, caller: string, limit: number): Promise<number> {
+  const mine = db.selectFrom('uploads').select('id').where('caller', '=', caller).where('closed', '=', 0);
+  return (await mine.limit(limit).execute()).length;
 }

@@ -9,7 +9,7 @@ import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
 import { DiskSpace } from '../../system/disk-space.ts';
 import { makePrivate, makePrivateFile } from '../../system/private-files.ts';
-import { SqlCatalog } from '../sql.ts';
+import { SqlCatalog } from './sql-catalog.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
 
 /** Options of {@link sqliteBackend}. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Kysely, type CompiledQuery } from 'kysely';
-import { SqlCatalog } from '../../../src/catalog/sql.ts';
+import { SqlCatalog } from '../../../src/catalog/sql/sql-catalog.ts';
 import type { FileFilter } from '../../../src/catalog/file-catalog.ts';
 import type { SqlBackend } from '../../../src/catalog/sql/backend.ts';
 import { migrateSql } from '../../../src/catalog/sql/migrations.ts';

@@ -1,5 +1,5 @@
 import { Kysely, type Transaction } from 'kysely';
-import { bounded, CHECK_TIMEOUT_MS } from './bounded.ts';
+import { bounded, CHECK_TIMEOUT_MS } from '../bounded.ts';
 import type {
   CatalogCall,
   CatalogFinding,
@@ -13,21 +13,20 @@ import type {
   PolicyNames,
   PurgeableFile,
   SweepCall,
-} from './file-catalog.ts';
-import type { LegacyRecords } from './legacy-records.ts';
-import { withRetries, type SqlBackend } from './sql/backend.ts';
-import { SqlChanges } from './sql/changes.ts';
-import * as leases from './sql/leases.ts';
-import { SqlLegacyRecords } from './sql/legacy.ts';
-import { listQuery, purgeableQuery, totalsQuery, type ListQuery } from './sql/list.ts';
-import { migrateSql, planSql } from './sql/migrations.ts';
-import { toRecord } from './sql/rows.ts';
-import type { Tables } from './sql/tables.ts';
-import { exportFiles, importFile } from './sql/transfer.ts';
-import { SqlUploads } from './sql/uploads.ts';
-import { selectFiles, SqlWrites } from './sql/writes.ts';
-import { canMatch, isStorable } from './storable.ts';
-import type { TransferredFile } from './transfer.ts';
+} from '../file-catalog.ts';
+import type { LegacyRecords } from '../legacy-records.ts';
+import { withRetries, type SqlBackend } from './backend.ts';
+import { SqlChanges } from './changes.ts';
+import { SqlLegacyRecords } from './legacy.ts';
+import { listQuery, purgeableQuery, totalsQuery, type ListQuery } from './list.ts';
+import { migrateSql, planSql } from './migrations.ts';
+import { toRecord } from './rows.ts';
+import type { Tables } from './tables.ts';
+import { exportFiles, importFile } from './transfer.ts';
+import { SqlUploads } from './uploads.ts';
+import { selectFiles, SqlWrites } from './writes.ts';
+import { canMatch, isStorable } from '../storable.ts';
+import type { TransferredFile } from '../transfer.ts';
 
 const IDS_PER_QUERY = 200;
 
@@ -138,12 +137,29 @@ export class SqlCatalog implements FileCatalog {
   }
 
   acquireLease(name: string, holder: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
-    const lease = { name, holder, expireTime };
-    return this.#run(call, () => leases.acquireLease(this.#db, lease, this.#backend.now));
+    const expire_time = expireTime.getTime();
+    return this.#run(call, async () => {
+      // One statement, which changes nothing while another holder has it.
+      const taken = await this.#db
+        .insertInto('leases')
+        .values({ name, holder, expire_time })
+        .onConflict((conflict) =>
+          conflict
+            .column('name')
+            .doUpdateSet({ holder, expire_time })
+            .where((row) =>
+              row.or([row('leases.holder', '=', holder), row('leases.expire_time', '<=', this.#backend.now)]),
+            ),
+        )
+        .returning('name')
+        .executeTakeFirst();
+      return taken !== undefined;
+    });
   }
 
   releaseLease(name: string, holder: string, call?: CatalogCall): Promise<void> {
-    return this.#run(call, () => leases.releaseLease(this.#db, name, holder));
+    const own = this.#db.deleteFrom('leases').where('name', '=', name).where('holder', '=', holder);
+    return this.#run(call, async () => void (await own.execute()));
   }
 
   async check(call?: CatalogCall): Promise<void> {
