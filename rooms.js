@@ -281,6 +281,12 @@ export const ROOMS = [
     ],
   },
   {
+    name: 'python',
+    files: 'clients/python/**',
+    about: 'the client for Python; `_gen` is generated from the contract, `_sync` from `_async`',
+    imports: [],
+  },
+  {
     name: 'outside',
     files: ['test/**', 'bench/**', 'examples/**', 'scripts/**'],
     about: 'tests, benchmarks, examples, scripts: nothing imports them',

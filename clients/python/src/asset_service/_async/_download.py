@@ -1,0 +1,256 @@
+"""Reads of one file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from asset_service._arguments import check_whole
+from asset_service._async._caller import Caller
+from asset_service._async._io import Stream, aclosing, run_blocking, sleep
+from asset_service._download_target import PathTarget, target_failed
+from asset_service._gen import asset_service_pb2 as pb
+from asset_service._gen import methods
+from asset_service._hash import crc32c
+from asset_service._lean import read_download
+from asset_service.errors import AssetError, damaged, make_error, no_answer
+from asset_service.progress import ProgressReporter, ProgressTarget
+from asset_service.records import AssetFile, FileRef, set_ref, to_file
+from asset_service.retry import CallOptions
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+class AsyncDownload:
+    """A file opened for reading: an iterator over its bytes.
+
+    Every piece is checked against its CRC32C, and a whole file against its SHA-256: then the end of the iteration raises
+    DOWNLOAD_DAMAGED. A broken download resumes. Close it, or use it as a context manager, unless you read it to its end.
+    """
+
+    def __init__(self, pieces: Stream[tuple[AssetFile, bytes]], file: AssetFile, first: bytes) -> None:
+        self.file = file
+        """The record of the file."""
+        self._pieces = pieces
+        self._first: bytes | None = first
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            piece = await self._next()
+            if piece is None:
+                raise StopAsyncIteration
+            if len(piece) > 0:
+                return piece
+
+    async def _next(self) -> bytes | None:
+        first, self._first = self._first, None
+        if first is not None:
+            return first
+        found = await anext(self._pieces, None)
+        return None if found is None else found[1]
+
+    async def read(self) -> bytes:
+        """All bytes that are left."""
+        return b"".join([piece async for piece in self])
+
+    async def aclose(self) -> None:
+        """Ends the download."""
+        await self._pieces.aclose()
+
+    async def __aenter__(self) -> AsyncDownload:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Range:
+    """The range of a file to read."""
+
+    def __init__(self, offset: int, length: int | None) -> None:
+        check_whole("offset", offset)
+        check_whole("length", length, 1)
+        self.offset, self.length = offset, length
+
+    def size(self, file: AssetFile) -> int:
+        """Number of bytes of the range that the file has."""
+        left = file.size_bytes - self.offset
+        return left if self.length is None else min(self.length, left)
+
+    def is_whole(self, file: AssetFile) -> bool:
+        """True if the range is all of the file."""
+        return self.offset == 0 and self.size(file) == file.size_bytes
+
+
+async def open_download(caller: Caller, ref: FileRef, wanted: Range, options: CallOptions) -> AsyncDownload:
+    """Opens a file. Raises if it cannot be read at all; later failures come with the bytes."""
+    pieces = _read_pieces(caller, ref, wanted, options)
+    first = await anext(pieces, None)
+    if first is None:
+        raise no_answer()
+    return AsyncDownload(pieces, *first)
+
+
+async def download_bytes(
+    caller: Caller,
+    ref: FileRef,
+    wanted: Range,
+    max_bytes: int | None,
+    progress: ProgressTarget | None,
+    options: CallOptions,
+) -> bytes:
+    """Reads a file into memory."""
+    check_whole("max_bytes", max_bytes)
+    limit = MAX_BYTES if max_bytes is None else max_bytes
+    async with await open_download(caller, ref, wanted, options) as download:
+        size = wanted.size(download.file)
+        if size > limit:
+            raise make_error(
+                "FAILED_PRECONDITION",
+                f"the file has {size} bytes to read, and no more than {limit} are taken into memory: download it to a path",
+                reason="DOWNLOAD_TOO_LARGE",
+                metadata={"size_bytes": str(size), "max_bytes": str(limit)},
+            )
+        content = bytearray()
+        await _pass_on(download, _Memory(content), size, progress)
+        return bytes(content)
+
+
+class _Memory:
+    def __init__(self, content: bytearray) -> None:
+        self._content = content
+
+    def write(self, piece: bytes) -> None:
+        self._content += piece
+
+
+async def download_to_path(
+    caller: Caller,
+    ref: FileRef,
+    path: str | os.PathLike[str],
+    wanted: Range,
+    progress: ProgressTarget | None,
+    options: CallOptions,
+) -> tuple[AssetFile, Path]:
+    """Downloads a file to a path, which gets all of it or stays as it is."""
+    target = await run_blocking(PathTarget, path)
+    try:
+        async with await open_download(caller, ref, wanted, options) as download:
+            while not await run_blocking(target.open, download.file):
+                # Opening a pipe that nobody reads would block.
+                await sleep(0.05)
+            await _pass_on(download, target, wanted.size(download.file), progress)
+            await run_blocking(target.commit)
+            return download.file, target.path
+    finally:
+        await run_blocking(target.discard)
+
+
+async def download_to_file(
+    caller: Caller,
+    ref: FileRef,
+    file: BinaryIO | Any,
+    wanted: Range,
+    progress: ProgressTarget | None,
+    options: CallOptions,
+) -> AssetFile:
+    """Downloads a file into a file object, which stays open."""
+    async with await open_download(caller, ref, wanted, options) as download:
+        await _pass_on(download, _FileObject(file), wanted.size(download.file), progress)
+        return download.file
+
+
+class _FileObject:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, piece: bytes) -> Any:
+        """Writes a whole piece; a raw file may take less at once."""
+        at = 0
+        while at < len(piece):
+            try:
+                written = self._file.write(memoryview(piece)[at:] if at else piece)
+            except Exception as error:
+                raise target_failed("the destination", error) from error
+            if hasattr(written, "__await__"):
+                return written
+            at += written if isinstance(written, int) else len(piece)
+        return None
+
+
+async def _pass_on(download: AsyncDownload, target: Any, size: int, progress: ProgressTarget | None) -> None:
+    """Writes every piece."""
+    reporter = ProgressReporter(progress, size, download.file.name or None)
+    done = 0
+    try:
+        while True:
+            piece = await download._next()
+            if piece is None:
+                return
+            if len(piece) == 0:
+                continue
+            pending = await run_blocking(target.write, piece)
+            if pending is not None:
+                _ = await pending
+            done += len(piece)
+            reporter.at(done, 1)
+    finally:
+        reporter.close()
+
+
+async def _read_pieces(
+    caller: Caller, ref: FileRef, wanted: Range, options: CallOptions
+) -> Stream[tuple[AssetFile, bytes]]:
+    """The bytes of a file, checked. A broken download resumes where it stopped, because the bytes of a file never change.
+    There is always a first piece, possibly empty."""
+    request = pb.DownloadFileRequest()
+    set_ref(request, ref)
+    retries = caller.retries(options, float("inf"))
+    sha256: hashlib._Hash | None = None
+    file: AssetFile | None = None
+    got = 0
+    while True:
+        attempt = retries.next()
+        request.read_offset = wanted.offset + got
+        request.read_limit = 0 if wanted.length is None else wanted.length - got
+        try:
+            async with aclosing(caller.stream(methods.DOWNLOAD_FILE, request, attempt, read_download)) as messages:
+                async for message in messages:
+                    is_first = file is None
+                    if file is None:
+                        if message.file is None:
+                            raise no_answer()
+                        file = to_file(message.file)
+                        if wanted.is_whole(file) and file.sha256 is not None:
+                            sha256 = hashlib.sha256()
+                    content = message.content
+                    if message.crc32c is not None and crc32c(content) != message.crc32c:
+                        raise damaged(file.id, "a piece of the download does not have its checksum")
+                    if sha256 is not None:
+                        sha256.update(content)
+                    got += len(content)
+                    retries.progressed()
+                    if is_first or len(content) > 0:
+                        yield file, content
+            if file is None:
+                raise no_answer()
+            if got != wanted.size(file):
+                raise damaged(file.id, f"the download ended after {got} of {wanted.size(file)} bytes")
+            break
+        except AssetError as error:
+            # All bytes have arrived; only the end of the response was lost.
+            if file is not None and got > 0 and got == wanted.size(file):
+                break
+            delay = retries.delay(error)
+        await sleep(delay)
+    if sha256 is not None and sha256.hexdigest() != file.sha256:
+        raise damaged(file.id, "the downloaded file does not have its SHA-256")

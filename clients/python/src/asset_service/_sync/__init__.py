@@ -1,0 +1,1 @@
+"""The synchronous client. Made from `_async` by `tools/generate_sync.py`, except `_io.py`."""

@@ -1,0 +1,21 @@
+"""The snippets of the README, as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from support import REPOSITORY
+
+
+def test_the_snippets_run(service: Any, tmp_path: Path) -> None:
+    text = (REPOSITORY / "clients" / "python" / "README.md").read_text()
+    snippets = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(snippets) >= 4
+    env = {**os.environ, "ASSET_SERVICE_URL": service.url, "CLIENT_SECRET": "secret"}
+    for snippet in snippets:
+        subprocess.run([sys.executable, "-W", "error", "-c", snippet], check=True, cwd=tmp_path, env=env, timeout=60)
