@@ -2,14 +2,14 @@ import { AssetError } from './asset-error.ts';
 
 // Errors about who callers are and what they may do.
 
-/** The text of the answer to a call under a name that the service does not have. */
+/** The message for a call under a host name that is not allowed. */
 export const WRONG_HOST =
   'the service asks nobody who they are, and so answers under names of the loopback alone: its operators may allow another by ASSET_PUBLIC_URL';
 
 /**
- * The error of a call that its caller may not make. It names nothing of the file, not even the id.
+ * The error of a call without permission. It contains nothing about the file, not even the id.
  *
- * @param action - what the caller wanted to do; undefined if the call came under another name than the service's
+ * @param action - the requested action; undefined if the host name is not allowed
  */
 export function permissionDenied(action?: string): AssetError {
   if (action === undefined) return denied(WRONG_HOST, {});
@@ -23,17 +23,17 @@ function denied(message: string, metadata: Readonly<Record<string, string>>): As
   return new AssetError('PERMISSION_DENIED', message, { metadata });
 }
 
-/** What it takes to act for an end user. */
+/** Requirements for acting for an end user. */
 const FOR_END_USERS = {
   role: 'takes the role asset:act-for-user: leave the header out, or have the role given to the service that calls',
   issuer: 'takes an issuer of tokens for end users: the operators of this service have to name one',
 } as const;
 
 /**
- * The error of a token of an end user that is not accepted whatever it says.
+ * The error of an end user's token that is refused without being verified.
  *
- * @param header - where it came
- * @param missing - the role of the service that calls, or the issuer in the settings
+ * @param header - the header with the token
+ * @param missing - what is missing: the role of the calling service, or the issuer in the settings
  */
 export function endUserNotAllowed(header: string, missing: keyof typeof FOR_END_USERS): AssetError {
   return new AssetError('END_USER_NOT_ALLOWED', `${header} is refused: it ${FOR_END_USERS[missing]}`);

@@ -32,7 +32,7 @@ const CATALOG_PROBLEMS = {
   newer: 'the upload was begun by a later release of the service',
 } as const;
 
-/** The error of a catalog that does not answer, takes no new files, or has what this release cannot read. */
+/** The error of a catalog that does not answer, has no room, or has data of a later release. */
 export function catalogUnavailable(
   cause: unknown,
   problem: keyof typeof CATALOG_PROBLEMS = 'down',
@@ -43,12 +43,12 @@ export function catalogUnavailable(
   });
 }
 
-/** The error of a value that the catalog does not take; `problem` is for the caller. */
+/** The error of a value that the catalog refuses; `problem` is for the caller. */
 export function valueRefused(field: string, problem: string, cause?: unknown): AssetError {
   return refused(`the catalog refuses ${field}: ${problem}`, field, cause);
 }
 
-/** The error of a file, or of the session of an upload, under an id that another one has. */
+/** The error of an id that another file or upload has. */
 export function idTaken(what: 'file' | 'upload', cause?: unknown): AssetError {
   return valueRefused(
     'id',
@@ -57,14 +57,14 @@ export function idTaken(what: 'file' | 'upload', cause?: unknown): AssetError {
   );
 }
 
-/** The error for a refusal without a field: its text is for the log. */
+/** The error for a refusal that names no field; its text is for the log. */
 export function refusedByRule(cause: unknown): AssetError {
   const problem =
     'a rule of the product does not allow it; the operators find the rule in their log by the request id';
   return refused(`the catalog refuses the call: ${problem}`, undefined, cause);
 }
 
-/** The error of a catalog that is not set up as the service needs it; `message` is for its operator. */
+/** The error of a catalog with a wrong setup; `message` is for its operator. */
 export function setupRefused(message: string, field?: string, cause?: unknown): AssetError {
   return refused(message, field, cause);
 }

@@ -1,14 +1,14 @@
 import { AssetError } from './asset-error.ts';
 
-// Errors about what callers may have or do at once.
+// Errors about limits of concurrent calls and of rates.
 
-/** Delay before the next try of an upload, in milliseconds. Only the caller knows how long the others take. */
+/** Retry delay of an upload, in milliseconds; only the caller knows how long its other uploads take. */
 const UPLOADS_RETRY_MS = 1_000;
 
 /**
- * The error of an upload beside too many others.
+ * The error of an upload while too many are running.
  *
- * @param held - who has how many, for the caller
+ * @param held - how many there are and whose, for the caller
  * @param limit - the limit of open uploads of one caller; undefined for other limits
  */
 export function tooManyUploads(held: string, limit?: number): AssetError {
@@ -28,7 +28,7 @@ export type CallLimit = 'reads' | 'writes' | 'downloads' | 'watches' | 'refusals
 /**
  * The error of a caller that makes too many calls.
  *
- * @param excess - what is too much, for the caller
+ * @param excess - which limit was exceeded, for the caller
  * @param retryAfterMs - rounded up; at least 1
  */
 export function rateLimited(limit: CallLimit, excess: string, retryAfterMs: number): AssetError {

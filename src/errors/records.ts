@@ -2,7 +2,7 @@ import { AssetError } from './asset-error.ts';
 
 // Errors about files and their records.
 
-/** The error for an id that names no file, or for an old path that does: the id is empty then. */
+/** The error for an id without a file; an empty id for an old path without a file. */
 export function fileNotFound(fileId: string): AssetError {
   const what = fileId === '' ? 'path' : 'id';
   return new AssetError('FILE_NOT_FOUND', `there is no file with this ${what}`, {
@@ -11,9 +11,9 @@ export function fileNotFound(fileId: string): AssetError {
 }
 
 /**
- * The error of a call that lost against another one.
+ * The error of a call that lost against a concurrent one.
  *
- * @param fileId - of the record whose revision differs; undefined if the file of a request_id was removed
+ * @param fileId - the file whose record changed; undefined if the file of a request_id was removed
  */
 export function concurrentChange(fileId?: string): AssetError {
   const [what, advice] =
@@ -25,14 +25,14 @@ export function concurrentChange(fileId?: string): AssetError {
   });
 }
 
-/** What is known of bytes that are not of the type in the record or the request. */
+/** The actual type of bytes that do not have the type in the record or request. */
 export type OtherType =
-  /** The type that the bytes have; undefined if they have no known one. */
+  /** The detected type; undefined if unknown. */
   | { readonly detected: string | undefined }
   /** The file whose bytes are stored as another type. */
   | { readonly fileId: string };
 
-/** The error of bytes that are not of a media type. */
+/** The error of bytes that do not have the stated media type. */
 export function contentTypeMismatch(contentType: string, other: OtherType): AssetError {
   const [found, metadata] =
     'fileId' in other
@@ -49,7 +49,7 @@ export function contentTypeMismatch(contentType: string, other: OtherType): Asse
 }
 
 /**
- * The error of a read from beyond the end.
+ * The error of a read after the end of a file.
  *
  * @param sizeBytes - the size of the file; undefined if the store does not say it
  */
@@ -65,12 +65,12 @@ export function readOffsetOutOfRange(sizeBytes?: number, cause?: unknown): Asset
 /** Properties of the error of lost bytes. */
 export interface MissingBlob {
   readonly damage?: 'missing' | 'changed';
-  /** For the caller; undefined if the thrower knows only keys of the store. */
+  /** For the caller; undefined if only the key is known. */
   readonly fileId?: string;
   readonly cause?: unknown;
 }
 
-/** The error of bytes that are not in the store, or are not those of the record. */
+/** The error of bytes that are missing in the store or differ from the record. */
 export function blobMissing({ damage = 'missing', fileId, cause }: MissingBlob = {}): AssetError {
   const problem =
     damage === 'missing'

@@ -2,7 +2,7 @@ import { AssetError } from './asset-error.ts';
 
 // Errors about the bytes of uploads and their order.
 
-/** The error of an upload whose reservation, session or multipart is closed or gone. */
+/** The error of an upload whose reservation, session or multipart blob is closed or was removed. */
 export function uploadExpired(cause?: unknown): AssetError {
   return new AssetError('UPLOAD_EXPIRED', 'the upload is not open any more: upload again', { cause });
 }
@@ -10,7 +10,7 @@ export function uploadExpired(cause?: unknown): AssetError {
 /**
  * The error of bytes that do not have their declared size.
  *
- * @param cameBytes - how many came, or how many more than declared in words
+ * @param cameBytes - the received number, or `more`
  */
 export function sizeMismatch(saidBytes: number, cameBytes: number | string): AssetError {
   return new AssetError(
@@ -21,9 +21,9 @@ export function sizeMismatch(saidBytes: number, cameBytes: number | string): Ass
 }
 
 /**
- * The error of bytes that do not have a checksum that was given for them.
+ * The error of bytes that do not match their checksum.
  *
- * @param of - the bytes, for the caller
+ * @param of - name of the bytes, for the caller
  */
 export function checksumMismatch(checksum: 'sha256' | 'crc32c', of: string, cause?: unknown): AssetError {
   return new AssetError(
@@ -45,7 +45,7 @@ export interface TooLarge {
 /**
  * The error of a file with too many bytes.
  *
- * @param kind - the files that have this limit, such as `that is scanned for malware`
+ * @param kind - which files have this limit, such as `that is scanned for malware`
  */
 export function fileTooLarge(
   maxBytes: number,
@@ -59,9 +59,9 @@ export function fileTooLarge(
 }
 
 /**
- * The error of bytes for another place than the next one.
+ * The error of bytes with a wrong offset.
  *
- * @param nextOffset - where the upload goes on
+ * @param nextOffset - the expected offset
  */
 export function writeOffsetMismatch(writeOffset: number | bigint, nextOffset: number): AssetError {
   return new AssetError(
@@ -71,12 +71,12 @@ export function writeOffsetMismatch(writeOffset: number | bigint, nextOffset: nu
   );
 }
 
-/** The error of a message at the wrong place in an Upload stream; `rule` is the one it breaks. */
+/** The error of a message at the wrong place in an Upload stream; `rule` is the broken rule. */
 export function uploadMessageOrder(rule: string): AssetError {
   return new AssetError('UPLOAD_MESSAGE_ORDER', `the messages of an upload are in the wrong order: ${rule}`);
 }
 
-/** The error for an id that names no upload, or one of somebody else. */
+/** The error for an id without an upload, or with one of another caller. */
 export function uploadNotFound(uploadId: string): AssetError {
   return new AssetError(
     'UPLOAD_NOT_FOUND',
@@ -85,7 +85,7 @@ export function uploadNotFound(uploadId: string): AssetError {
   );
 }
 
-/** The error for a call that lost an upload to another one. */
+/** The error of a call whose upload was continued by another call. */
 export function uploadTakenOver(uploadId: string): AssetError {
   return new AssetError(
     'UPLOAD_TAKEN_OVER',
@@ -94,7 +94,7 @@ export function uploadTakenOver(uploadId: string): AssetError {
   );
 }
 
-/** The error for bytes of a DIRECT upload, or parts of one that is not. */
+/** The error of bytes for a DIRECT upload, or of URLs for one that is not. */
 export function wrongTransport(uploadId: string): AssetError {
   return new AssetError(
     'UPLOAD_TRANSPORT',

@@ -10,14 +10,14 @@ const CLEANUP_TIMEOUT_MS = 10_000;
 const PIECES_PER_PAGE = 1_000;
 
 /**
- * The key of a file's blob. It follows from the id alone, so that nothing has to remember it, and its
- * first segment keeps it apart from whatever else the bucket holds.
+ * The key of a file's blob. It depends on the id only, so it is stored nowhere. Its first segment distinguishes it from
+ * other objects in the bucket.
  */
 export function blobKey(fileId: string): string {
   return `assets/${fileId.slice(0, 2)}/${fileId}`;
 }
 
-/** The key of a piece of an upload. It lies apart from the blobs of files. */
+/** The key of a piece of an upload; its first segment differs from that of files. */
 export function pieceKey(uploadId: string, revision: number): string {
   return `uploads/${uploadId.slice(0, 2)}/${uploadId}/${revision}`;
 }
@@ -27,21 +27,21 @@ const PATTERNS = {
   piece: /^uploads\/[a-z0-9]{2}\/([a-z0-9]{15})\/(\d+)$/,
 };
 
-/** The id that a key belongs to; undefined for one that is not of this kind, which may be of somebody else. */
+/** The id of a key; undefined for a key in another format, which may belong to somebody else. */
 export function idOfKey(kind: keyof typeof PATTERNS, key: string): string | undefined {
   const [, id = '', revision] = PATTERNS[kind].exec(key) ?? [];
   const expected = kind === 'blob' ? blobKey(id) : pieceKey(id, Number(revision));
   return key === expected ? id : undefined;
 }
 
-/** The bytes of a file, wherever they lie. */
+/** The bytes of a file, in the store or in the old system. */
 export interface FileBytes {
   readonly sizeBytes: number;
-  /** Content type of the file, if the bytes know it better than the record. */
+  /** Content type stored with the bytes, if it counts instead of the record's. */
   readonly contentType?: string;
   read(range: BlobRange, call: StoreCall): Promise<Readable>;
   signUrl(options: SignedUrlOptions): Promise<SignedUrl>;
-  /** The time that signed URLs live by. */
+  /** The clock for the lifetime of signed URLs. */
   now(): Date;
 }
 
@@ -59,7 +59,7 @@ export function storedBytes(
   };
 }
 
-/** Reads the bytes that lie under an id. Rejects like {@link BlobStore.read}. */
+/** Reads the blob of an id. Rejects like {@link BlobStore.read}. */
 export function readBytes(
   store: BlobStore,
   id: string,
@@ -69,7 +69,7 @@ export function readBytes(
   return store.read(blobKey(id), range, call);
 }
 
-/** Number of bytes that lie under an id; undefined if there are none. */
+/** Size of the blob of an id; undefined if there is none. */
 export async function sizeOfBytes(
   store: BlobStore,
   id: string,
@@ -78,9 +78,9 @@ export async function sizeOfBytes(
   return (await store.stat(blobKey(id), call))?.sizeBytes;
 }
 
-/** What of an id is to be removed. */
+/** Which data of an id to remove. */
 export interface Remains {
-  /** Multipart blobs that were begun and not completed. */
+  /** Unfinished multipart blobs. */
   readonly unfinished?: boolean;
   readonly blob?: boolean;
   /** Revisions of pieces. */
@@ -88,8 +88,7 @@ export interface Remains {
 }
 
 /**
- * Removes what lies under an id. What cannot be removed keeps nothing else from being removed; rejects with the first
- * failure then.
+ * Removes data of an id. After a failure it still tries the rest, and then rejects with the first failure.
  */
 export async function removeBytes(
   store: BlobStore,
@@ -108,8 +107,7 @@ export async function removeBytes(
 }
 
 /**
- * Revisions of the pieces that lie under an upload, for one whose state cannot be read. Lists the keys of this upload
- * alone.
+ * Revisions of the pieces of an upload whose state cannot be read. Lists only the keys of this upload.
  */
 export async function findPieces(store: BlobStore, uploadId: string, call: StoreCall): Promise<number[]> {
   const prefix = pieceKey(uploadId, 0).slice(0, -1);
@@ -122,7 +120,7 @@ export async function findPieces(store: BlobStore, uploadId: string, call: Store
   }
 }
 
-/** Tries to remove the blob of an id that never became a file; tells what to release the id with. */
+/** Tries to remove the blob of an id that did not become a file; returns what to release the id with. */
 export async function tryRemoveBlob(store: BlobStore, id: string): Promise<SlotOutcome> {
   return removeBytes(store, id, { blob: true }).then(
     () => 'settled',
@@ -131,8 +129,8 @@ export async function tryRemoveBlob(store: BlobStore, id: string): Promise<SlotO
 }
 
 /**
- * Gives blobs for bytes that others need the memory of. Each lies under an id that was reserved for it and never becomes a
- * file, so that the sweeper removes what a crash leaves.
+ * Provides blobs for bytes that must leave memory. Each has a reserved id that never becomes a file, so the sweeper
+ * removes what a crash leaves.
  */
 export function spareBlobs({
   store,

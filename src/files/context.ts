@@ -15,7 +15,7 @@ import type { Scanning } from './upload/scan.ts';
 export interface FilesContext {
   readonly store: BlobStore;
   readonly catalog: FileCatalog;
-  /** Loads single records, for several calls at a time. */
+  /** Loads single records; concurrent calls share one request. */
   readonly records: RecordLoader;
   /** Files older than the service; undefined without an old system. */
   readonly oldFiles?: OldFiles | undefined;

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { auditedCaller, type Caller } from '../identity/caller.ts';
 import type { FilesContext } from './context.ts';
 
-/** Leave that the service gave by signing URLs. Whoever holds such a URL has it. */
+/** A permission that the service gave by signing URLs; everybody who has such a URL has it. */
 export interface Grant {
-  /** The name that the URLs show; see {@link grantId}. */
+  /** The id in the URLs; see {@link grantId}. */
   readonly id: string;
   /** The file to read, or the upload that parts may be sent to. */
   readonly of: { readonly fileId: string } | { readonly uploadId: string };
@@ -16,16 +16,16 @@ export interface Grant {
 }
 
 /**
- * The name of a grant: the same for everybody who asks for the same thing within one time window, since the URL is
- * the same then and caches share it. Who asked is told by what {@link recordGrant} takes down.
+ * The id of a grant. Equal for equal requests within one time window, because their URLs are equal and caches share
+ * them; the records of {@link recordGrant} say who requested it.
  *
- * @param what - everything that makes the URL what it is
+ * @param what - everything that the URL depends on
  */
 export function grantId(what: readonly (string | number)[]): string {
   return createHash('sha256').update(JSON.stringify(what)).digest('base64url').slice(0, 22);
 }
 
-/** Takes down that a caller was given a grant, so that an access log of the store can be held against it. */
+/** Records in the audit log that a caller got a grant. The store's access log has the same id. */
 export function recordGrant({ audit }: Pick<FilesContext, 'audit'>, caller: Caller, grant: Grant): void {
   const { id, of, expireTime, why, facts } = grant;
   const fileId = 'fileId' in of ? of.fileId : '';

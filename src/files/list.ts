@@ -23,9 +23,8 @@ interface ListRequest {
 }
 
 /**
- * A page of the files that the caller may see, newest first; it ends early where more records would not fit into an answer.
- * A token says no more than where a page begins, and every page is of its own caller: with somebody else's token one sees
- * nothing that is not one's own to see.
+ * A page of the files that the caller may read, newest first. It ends early if more records would not fit into a
+ * response. A token only says where a page begins, so another caller's token gives access to nothing more.
  *
  * @throws AssetError PAGE_TOKEN_INVALID, RELATION_UNKNOWN
  */
@@ -45,7 +44,7 @@ export async function listFiles(
     Math.min(request.pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE),
     signal,
   );
-  // What the catalog finds is held to the rules themselves: one whose field holds several owners finds a file by any.
+  // Checked again by the rules themselves: a catalog whose owner field has several values matches any of them.
   const { policies } = context;
   const files = page.filter((file) => decide(caller, 'read', file, policies.ofExisting(file.usage)).allowed);
   return { files, nextPageToken: last ? encodePageToken(last, filter, showDeleted) : '' };
@@ -53,7 +52,7 @@ export async function listFiles(
 
 type Query = Omit<Parameters<FilesContext['catalog']['list']>[0], 'limit'>;
 
-/** Reads a page, some records at a time. `last` is the last record of the page where there are more. */
+/** Reads a page, some records at a time. `last` is the last record of the page if there are more. */
 async function readPage(
   { catalog }: FilesContext,
   query: Query,

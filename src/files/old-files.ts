@@ -6,33 +6,33 @@ import { storedBytes, type FileBytes } from './bytes.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { RecordLoader } from './record-loader.ts';
 
-/** Files that are older than the service, as long as their bytes lie where the old system put them. */
+/** Files older than the service whose bytes are still where the old system stored them. */
 export interface OldFiles {
-  /** The record of the file that a path of the old system names; undefined if it names none. */
+  /** The record of the file with this path of the old system; undefined if there is none. */
   find(path: string, signal: AbortSignal): Promise<FileRecord | undefined>;
 
   /**
    * The bytes of a file that was not moved.
    *
-   * @throws AssetError BLOB_MISSING if they are not there, or contradict the record
+   * @throws AssetError BLOB_MISSING if they are missing or do not fit the record
    */
   open(file: FileRecord, signal: AbortSignal): Promise<FileBytes>;
 
-  /** True if the object of a file that was not moved has a type that contradicts that of the record. */
+  /** True if the type of a file's object in the old bucket contradicts that of the record. */
   contradictsType(file: FileRecord, signal: AbortSignal): Promise<boolean>;
 
-  /** Counts that a caller named a file by a path of the old system. */
+  /** Counts a use of a path of the old system. */
   noteUse(caller: Caller, path: string): void;
 }
 
-/** What reads files wherever their bytes lie. */
+/** Where the bytes of files may be. */
 interface Sources {
   readonly store: BlobStore;
   readonly records: RecordLoader;
   readonly oldFiles?: OldFiles | undefined;
 }
 
-/** Which file a caller names: exactly one of the two is not empty. */
+/** The file that a caller names; exactly one of the two is not empty. */
 export interface FileName {
   readonly fileId: string;
   /** A path of the old system. */
@@ -40,10 +40,10 @@ export interface FileName {
 }
 
 /**
- * The record of the file that a caller names; undefined if there is none. Nothing may be told of it before the caller's
- * permission is decided.
+ * The record of the file that a caller names; undefined if there is none. Check the caller's permission before anything
+ * depends on it.
  *
- * @throws AssetError FIELD_INVALID for a path where the service has no old system
+ * @throws AssetError FIELD_INVALID for a path if the service has no old system
  */
 export async function lookUp(
   { records, oldFiles }: Pick<Sources, 'records' | 'oldFiles'>,
@@ -55,7 +55,7 @@ export async function lookUp(
   throw fieldInvalid('legacy_path', 'this service serves no old system: name the file by its file_id');
 }
 
-/** Counts the use of a path of the old system, where it was one. */
+/** Counts the use of a path of the old system; does nothing for an id. */
 export function noteUse(
   { oldFiles }: Pick<Sources, 'oldFiles'>,
   caller: Caller,
@@ -65,8 +65,8 @@ export function noteUse(
 }
 
 /**
- * The bytes of a file that is not deleted. A record without a checksum was made before the service: its bytes were never
- * stored through it.
+ * The bytes of a file that is not deleted. A record without a checksum is older than the service, which has not stored
+ * its bytes.
  *
  * @throws AssetError FILE_NOT_MOVED, BLOB_MISSING
  */

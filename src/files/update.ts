@@ -14,10 +14,10 @@ import { assertEtag, assertLive, fileFor } from './records.ts';
 import { reached } from '../system/crash-points.ts';
 import { changeFromMask } from './update-mask.ts';
 
-/** What to change in which file. */
+/** A change of a record. */
 export interface UpdateRequest {
   readonly fileId: string;
-  /** Empty to change whatever the record is now. */
+  /** Revision that the change is for; empty for any. */
   readonly etag: string;
   readonly wanted: FileDescription;
   /** Paths of the update mask; empty for every field of `wanted` that is not empty. */
@@ -55,7 +55,7 @@ export async function updateMetadata(
   return updated;
 }
 
-/** Room for the file in the quotas of its new owner or usage; undefined where neither changes. */
+/** Room for the file in the quotas of its new owner or usage; undefined if neither changes. */
 async function holdChange(
   context: FilesContext,
   file: FileRecord,
@@ -68,7 +68,7 @@ async function holdChange(
   return context.quotas.hold(context, { owner, usage }, wanted, signal);
 }
 
-/** A name or a type that is older than the service may stay as it is; a new one may not be like that. */
+/** Cleans a new name and type. Those of files older than the service may be invalid and stay as they are. */
 function cleanChange(file: FileRecord, change: FileChange): FileChange {
   const { name = file.name, contentType = file.contentType } = change;
   return {
@@ -81,9 +81,9 @@ function cleanChange(file: FileRecord, change: FileChange): FileChange {
 }
 
 /**
- * Holds a new usage or type to the same rules as that of an upload, with the bytes that are stored.
+ * Checks a new usage or type by the rules for uploads, with the stored bytes.
  *
- * @returns the type to write down; undefined if it stays
+ * @returns the type to store; undefined if it stays
  */
 async function allowedType(
   context: FilesContext,
@@ -105,7 +105,7 @@ async function allowedType(
   return decided === file.contentType && !isChanged ? undefined : decided;
 }
 
-/** The first bytes of a file; none of one that nobody can read now. */
+/** The first bytes of a file; empty if the file cannot be read. */
 async function headOfStored(
   context: FilesContext,
   file: FileRecord,
@@ -123,7 +123,7 @@ async function headOfStored(
   }
 }
 
-/** Keeps a new type from making an old file unreadable: its object has the type that it was stored with. */
+/** Refuses a type that contradicts the one with which an old file's object is stored: the file would become unreadable. */
 async function assertOldType(
   { oldFiles }: FilesContext,
   file: FileRecord,

@@ -2,18 +2,18 @@ import { Readable } from 'node:stream';
 import { StallTimer } from './stall-timer.ts';
 import { storeUnavailable } from '../errors/dependencies.ts';
 
-/** How {@link BlobReader} watches over its source. */
+/** Options of {@link BlobReader}. */
 export interface BlobReaderOptions {
-  /** Number of bytes that the source must bring. */
+  /** Number of bytes that the source must provide. */
   readonly sizeBytes: number;
-  /** How long the source may bring nothing while it is asked, in milliseconds. */
+  /** How long the source may provide nothing while it is read, in milliseconds. */
   readonly stallTimeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * The bytes of a blob on their way to the reader. Ends well only after every promised byte; a source that
- * fails, stalls or ends early makes it fail with STORE_UNAVAILABLE.
+ * A stream of the bytes of a blob. It ends without an error only after all bytes. If the source fails, stalls or ends
+ * early, it fails with STORE_UNAVAILABLE.
  */
 export class BlobReader extends Readable {
   readonly #source: Readable;
@@ -54,7 +54,7 @@ export class BlobReader extends Readable {
     this.#leftBytes -= chunk.length;
     if (this.#leftBytes < 0) return this.#fail(new Error('the store sent more than it said'));
     if (this.push(chunk)) return;
-    // Now it is the reader's turn.
+    // The reader is slower than the store.
     this.#source.pause();
     this.#stall.stop();
   }

@@ -5,15 +5,15 @@ import type { SignedUrl, SignedUrlOptions, StoreCall } from './blob-store.ts';
 /** An object of a bucket that is not the service's own. */
 export interface ObjectInfo {
   readonly sizeBytes: number;
-  /** Names these bytes: other bytes under the same key have another one. */
+  /** Identifies the bytes: other bytes under the same key have another etag. */
   readonly etag: string;
-  /** Media type with its parameters, as it was stored; empty if none was. */
+  /** Stored media type with its parameters; empty if there is none. */
   readonly contentType: string;
   /** Further headers of the object that another store can keep. */
   readonly headers: BlobHeaders;
 }
 
-/** An object as a list names it. */
+/** An object in a list. */
 export interface ListedObject {
   readonly key: string;
   readonly sizeBytes: number;
@@ -32,48 +32,48 @@ export interface ObjectChecksums {
 
 type Openness = 'open' | 'closed' | 'unknown';
 
-/** Who can read a bucket without a key. */
+/** Who can access a bucket without credentials. */
 export interface PublicAccess {
-  /** Whether the policy of the bucket lets everybody do something; unknown where it cannot be read. */
+  /** `open` if the bucket's policy permits everybody anything; `unknown` if it cannot be read. */
   readonly policy: Openness;
   readonly acl: Openness;
-  /** What came of reading an object without a key; unknown where there is none. */
+  /** Result of reading an object without credentials; `unknown` if there is no object. */
   readonly anonymousGet: Openness;
-  /** What came of listing the bucket without a key. */
+  /** Result of listing the bucket without credentials. */
   readonly anonymousList: Openness;
 }
 
 /**
- * Reads a bucket that others fill: any key, as it is, and nothing is ever written. Every method rejects with
- * STORE_UNAVAILABLE if the bucket cannot be reached, and never takes that for an object that is missing.
+ * Reads a bucket that other programs write. Keys may have any form; nothing is written. Every method rejects with
+ * STORE_UNAVAILABLE if the bucket cannot be reached; that never counts as a missing object.
  */
 export interface ObjectReader {
-  /** What is known of an object; undefined if the bucket says that there is none. */
+  /** Properties of an object; undefined if it does not exist. */
   stat(key: string, call?: StoreCall): Promise<ObjectInfo | undefined>;
 
   /** The checksums that the store has of an object; none if it has none, or the object is gone. */
   checksums(key: string, call?: StoreCall): Promise<ObjectChecksums>;
 
-  /** Opens an object. Rejects with BLOB_MISSING if it is gone, or is not the one of this etag any more. */
+  /** Opens an object. Rejects with BLOB_MISSING if it does not exist or has another etag. */
   read(key: string, etag: string, range?: BlobRange, call?: StoreCall): Promise<Readable>;
 
   /** Signs a URL for GET; see `BlobStore.signUrl`. */
   signUrl(key: string, options: SignedUrlOptions): Promise<SignedUrl>;
 
-  /** The next objects behind a key, in the order of the list; at most 1,000. None mean that there are no more. */
+  /** The next objects after a key, at most 1,000; none if there are no more. */
   list(after: string, call?: StoreCall): Promise<readonly ListedObject[]>;
 
   /**
-   * Finds out who can read the bucket without a key, by its settings and by trying.
+   * Determines who can access the bucket without credentials, from its settings and by requests without credentials.
    *
-   * @param sampleKey - an object to try with; undefined where there is none
+   * @param sampleKey - an existing object to read; undefined if there is none
    */
   publicAccess(sampleKey: string | undefined, call?: StoreCall): Promise<PublicAccess>;
 
-  /** The time that signed URLs live by; see `BlobStore.now`. */
+  /** The clock for the lifetime of signed URLs; see `BlobStore.now`. */
   now(): Date;
 
-  /** Resolves if the bucket can be reached and read, within 5 seconds. */
+  /** Resolves within 5 seconds if the bucket can be read. */
   check(call?: StoreCall): Promise<void>;
 
   /** Releases connections. */

@@ -1,4 +1,4 @@
-/** Fires once nothing has moved for a while. It runs only while it is the store's turn. */
+/** Fires if a store makes no progress for a while. It must run only while the store has to act. */
 export class StallTimer {
   readonly #timeoutMs: number;
   readonly #onStall: (error: Error) => void;
@@ -9,7 +9,7 @@ export class StallTimer {
     this.#onStall = onStall;
   }
 
-  /** It is the store's turn, or the store has moved: counts from now. */
+  /** Starts counting: the store has to act, or has made progress. */
   restart(): void {
     if (this.#timer) {
       this.#timer.refresh();
@@ -21,7 +21,7 @@ export class StallTimer {
     }, this.#timeoutMs);
   }
 
-  /** It is not the store's turn. */
+  /** Stops counting: the store does not have to act. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -9,22 +9,22 @@ import { readBytes, type FileBytes } from '../bytes.ts';
 
 export { essence } from './media-types.ts';
 
-/** How many bytes of a file are looked at to find its type: what `file-type` asks for. */
+/** Number of bytes from which the type of a file is detected: what `file-type` needs. */
 export const SNIFF_BYTES = 4100;
 
-/** How a type has to be proved: not at all, by the bytes if it has a mark, or by the bytes in any case. */
+/** How a declared type must be proved: not at all, by the bytes if the type has a signature, or by the bytes always. */
 type Proof = 'none' | 'mark' | 'any';
 
 /**
- * Decides the media type of a file from what the caller says, its name and its first bytes.
+ * Decides the media type of a file from the declared type, the name and the first bytes.
  *
- * A `declared` type that is empty or says nothing (`application/octet-stream`) is found out: from the bytes if they tell,
- * else from the name if bytes of that type carry no mark of their own. Another name for what the bytes are
- * (`image/jpg`), or a format of the same kind, becomes what the bytes are. Any other declared type stands unless the bytes
- * contradict it (WHATWG MIME Sniffing calls the marks "byte patterns").
+ * - If the declared type is empty or generic (`application/octet-stream`), the type is detected from the bytes, or else
+ *   taken from the name if that type has no signature (WHATWG MIME Sniffing: "byte pattern").
+ * - If the declared type is another name of the detected one (`image/jpg`), or a related format, the detected type counts.
+ * - Any other declared type stays, unless the bytes contradict it.
  *
  * @param head - the first {@link SNIFF_BYTES} bytes, or all of a shorter file
- * @param proof - what it takes beside that; with more than `none` a type that the bytes show holds, whatever is declared
+ * @param proof - further requirement; with more than `none` the detected type counts whatever is declared
  * @throws AssetError CONTENT_TYPE_MISMATCH
  */
 export async function decideContentType(
@@ -57,16 +57,16 @@ export async function decideContentType(
     case 'contradiction':
       throw contentTypeMismatch(type, { detected: shown });
     case 'unrelated':
-      // A short mark such as `BM` may begin a text, so a text is contradicted only by bytes that no text has.
+      // A text may start with a short signature such as `BM`, so only bytes that no text has contradict a text type.
       if (isText(type) && looksLikeText(head)) return declared;
       if (hasMark(type) || isText(type)) throw contentTypeMismatch(type, { detected: shown });
-      // A format that an operator names may be kept in a container as well.
+      // A format that the policy names may be stored in a container.
       return proof === 'none' || (proof === 'mark' && isContainer(shown)) ? declared : detected;
   }
 }
 
 /**
- * Decides the media type of a file like {@link decideContentType}, and holds it to the policy of its usage.
+ * Decides the media type of a file like {@link decideContentType}, and checks it against the policy of its usage.
  *
  * @throws AssetError CONTENT_TYPE_MISMATCH, CONTENT_TYPE_NOT_ALLOWED, USAGE_UNKNOWN
  */
@@ -90,17 +90,17 @@ function fromName(name: string): string | undefined {
   return type !== undefined && !hasMark(type) ? type : undefined;
 }
 
-/** True if files of this type can be told by their first bytes. */
+/** True if files of this type have a signature in their first bytes. */
 function hasMark(type: string): boolean {
   return supportedMimeTypes.has(type) || hasContainer(type);
 }
 
-/** Entries with which the archive of an office document begins. */
+/** Entries at the start of the archive of an office document. */
 const OFFICE_ENTRY = /^(\[Content_Types\]\.xml|(_rels|docProps|word|xl|ppt|visio|customXml)\/)/;
 
-/** True if nothing speaks against a format in a container that does not say which it is. */
+/** True if the container may hold this format, which its first bytes do not tell. */
 function mayBeInContainer(type: string, container: string, head: Uint8Array): boolean {
-  // The library tells these by their root element, which stands in the first bytes.
+  // The library detects these by their root element, which is in the first bytes.
   if (/svg|html/.test(type)) return false;
   if (container !== 'application/zip' || !/officedocument|macroenabled/.test(type)) return true;
   return zipEntries(head).every((entry) => OFFICE_ENTRY.test(entry));
@@ -111,7 +111,7 @@ function looksLikeText(head: Uint8Array): boolean {
   return isWide || !head.includes(0);
 }
 
-/** The bytes at the beginning of some content that tell its type, or all of a shorter one. */
+/** The first {@link SNIFF_BYTES} bytes of some content, or all of shorter content. */
 export async function headOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const head: Uint8Array[] = [];
   let length = 0;
@@ -123,12 +123,12 @@ export async function headOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8A
   return (head.length === 1 ? head[0]! : Buffer.concat(head)).subarray(0, SNIFF_BYTES);
 }
 
-/** The same of a file that is not empty, from the store. */
+/** The first bytes of a stored file that is not empty. */
 export async function readHead(store: BlobStore, fileId: string, signal: AbortSignal): Promise<Uint8Array> {
   return readHeadOf({ read: (range, call) => readBytes(store, fileId, call, range) }, signal);
 }
 
-/** The same of a file that is not empty, wherever it lies. */
+/** The first bytes of a file that is not empty, in the store or in the old system. */
 export async function readHeadOf(bytes: Pick<FileBytes, 'read'>, signal: AbortSignal): Promise<Uint8Array> {
   const content = await bytes.read({ offset: 0, length: SNIFF_BYTES }, { signal });
   return Buffer.concat((await content.toArray()) as Uint8Array[]);

@@ -1,42 +1,42 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { ROLES, type Principal, type Role } from '../../identity/caller.ts';
 
-/** What was decided. */
+/** The result of a decision. */
 export interface Verdict {
   readonly allowed: boolean;
   /** Name of the rule that decided: `role:read`, `owner`, `usage:relation:team`, `nobody` and the like. */
   readonly rule: string;
 }
 
-/** What a decision looks at in a file. */
+/** The fields of a file that decisions use. */
 export type Subject = Pick<FileRecord, 'owner' | 'relations'>;
 
-/** One way in which a usage opens its files. A file carries out what the text of the rule says. */
+/** One access rule of a usage. */
 export type AccessRule = { readonly verdict: Verdict } & (
   | { readonly kind: 'owner' | 'authenticated' }
   | { readonly kind: 'role'; readonly role: Role }
   | { readonly kind: 'relation'; readonly relation: string }
 );
 
-/** Who may read and who may write the files of a usage, beside those whose role lets them. */
+/** Who may read and write the files of a usage, besides callers with a role for it. */
 export interface AccessRules {
   readonly read: readonly AccessRule[];
   readonly write: readonly AccessRule[];
 }
 
-/** How roles are written in a policy file: as in tokens. Acting for users opens no files. */
+/** Roles as written in a policy file, which is as in tokens. `act-for-user` gives access to no file. */
 const ROLE_RULES: ReadonlyMap<string, Role> = new Map(
   ROLES.filter((role) => role !== 'act-for-user').map((role) => [`asset:${role}`, role]),
 );
 
-/** Texts of rules that say whom, and not by which relation. */
+/** Texts of all rules except those for relations. */
 export const PLAIN_RULES: readonly string[] = ['owner', 'authenticated', ...ROLE_RULES.keys()];
 
 const RELATION_RULE = /^relation:([A-Za-z_][A-Za-z0-9_]{0,63})$/;
 
 /**
- * The rule that a text of a policy file says: `owner`, `authenticated`, a role as it stands in tokens, or
- * `relation:<name>` for those whose id the relation names. Undefined if it says none.
+ * Parses a rule of a policy file: `owner`, `authenticated`, a role as in tokens, or `relation:<name>` for callers whose
+ * id is in that relation. Undefined if it is not a rule.
  */
 export function parseAccessRule(text: string): AccessRule | undefined {
   const verdict = (name: string): Verdict => ({ allowed: true, rule: name });
@@ -50,7 +50,7 @@ export function parseAccessRule(text: string): AccessRule | undefined {
     : { kind: 'relation', relation, verdict: verdict(`usage:relation:${relation}`) };
 }
 
-/** True if the rule opens this file to this person or service. */
+/** True if the rule gives this person or service access to the file. */
 export function opens(rule: AccessRule, who: Principal, file: Subject): boolean {
   switch (rule.kind) {
     case 'owner':
@@ -68,7 +68,7 @@ export function opens(rule: AccessRule, who: Principal, file: Subject): boolean 
   }
 }
 
-/** True if the file has an owner, and this is the one. A service owns nothing. */
+/** True if this principal is the file's owner. A service owns nothing. */
 export function owns(who: Principal, file: Subject): boolean {
   return !who.isService && file.owner !== '' && file.owner === who.id;
 }

@@ -9,10 +9,10 @@ import {
   type Verdict,
 } from './access-rules.ts';
 
-/** What a caller may want to do with a file that there is: see it, change its record, delete it or bring it back. */
+/** What a caller may do with an existing file; `delete` includes restoring it. */
 export type FileAction = 'read' | 'update' | 'delete';
 
-/** The role that lets its holder do this with every file. */
+/** The role that permits this with every file. */
 const ROLE_FOR: Readonly<Record<FileAction, Role>> = { read: 'read', update: 'write', delete: 'delete' };
 
 const ADMIN: Verdict = { allowed: true, rule: 'role:admin' };
@@ -27,14 +27,14 @@ const OTHER_OWNER: Verdict = { allowed: false, rule: 'other-owner' };
 const OPENS: Verdict = { allowed: false, rule: 'opens-reading' };
 
 /**
- * Whose permission decides: that of the person a service acts for, where there is one. What the service itself may
- * do never widens it, so that nobody reaches through a service what they may not reach themselves.
+ * The principal whose permission decides: the end user, if the service acts for one. The permissions of the service
+ * are not added, so that nobody gets more through a service than by themselves.
  */
 export function actingFor({ principal, endUser }: Caller): Principal {
   return endUser ?? principal;
 }
 
-/** The verdict for a caller whose role lets them do this with every file; undefined for any other. */
+/** The verdict if a role of the caller permits this with every file; otherwise undefined. */
 export function mayAlways(caller: Caller, action: FileAction): Verdict | undefined {
   const { roles } = actingFor(caller);
   if (roles.has('admin')) return ADMIN;
@@ -44,7 +44,7 @@ export function mayAlways(caller: Caller, action: FileAction): Verdict | undefin
 /**
  * Decides whether a caller may do something with a file.
  *
- * @param file - undefined if there is none: who may do this with every file may be told so, and nobody else
+ * @param file - undefined if there is none; only a caller who may do this with every file is told so
  * @param access - the rules of the file's usage
  */
 export function decide(
@@ -63,7 +63,7 @@ export function decide(
     case 'update':
       return firstThatOpens(access.write, who, file);
     case 'delete':
-      // What its owner may not write, such as an invoice, its owner may not do away with either.
+      // An owner who may not write a file, such as an invoice, may not delete it either.
       return owns(who, file) && firstThatOpens(access.write, who, file).allowed ? OWNER : NOBODY;
   }
 }
@@ -81,13 +81,15 @@ export function decideUpload(caller: Caller, file: Subject, access: AccessRules)
 }
 
 /**
- * Decides whether a caller who may update a file may change it in this way. The owner is changed by role alone;
- * what else says who may read it, its usage and the relations that its policy reads, by its owner as well, who has to be
- * a reader before and after: else owners would let themselves in where their usage keeps them out. A file that changes its
- * usage has to be the caller's to write under both.
+ * Decides whether a caller who may update a file may change it in this way.
  *
- * @param before - the rules of the usage that the file has
- * @param after - those of the usage that it would have
+ * - Only a role permits a change of the owner.
+ * - The usage, and relations that the access rules use, decide who may read the file. The owner may change them too, but
+ *   must be a reader before and after: otherwise owners could give themselves access that their usage denies.
+ * - To change the usage, the caller must be allowed to write the file under both usages.
+ *
+ * @param before - the rules of the current usage
+ * @param after - the rules of the new usage
  */
 export function decideChange(
   caller: Caller,

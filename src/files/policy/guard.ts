@@ -6,17 +6,17 @@ import type { Verdict } from './access-rules.ts';
 import { actingFor, decide, decideChange, decideUpload, type FileAction } from './decide.ts';
 import type { UsagePolicies } from './usage-policies.ts';
 
-/** What a caller wanted to do. */
+/** A requested action. */
 export type Action = FileAction | 'upload' | 'list' | 'watch';
 
-/** What a decision needs, and where it is taken down. */
+/** What decisions need, and the audit log that records them. */
 export interface GuardContext {
   readonly policies: UsagePolicies;
   readonly audit: AuditLog;
 }
 
 /**
- * True if the caller may do this with the file.
+ * True if the caller may do this with the file. Records the decision.
  *
  * @param file - undefined if no file has the id
  */
@@ -30,7 +30,7 @@ export function may(
   return tell(context, caller, action, fileId, verdictOn(context, caller, action, file));
 }
 
-/** The same, for who takes the decision down with what came of it. */
+/** The same, without recording the decision: its caller records it together with the result. */
 export function verdictOn(
   context: Pick<GuardContext, 'policies'>,
   caller: Caller,
@@ -41,8 +41,8 @@ export function verdictOn(
 }
 
 /**
- * Holds a call on a file to what its caller may do. It is asked before anything else is made of the record, so that
- * whoever may not know of a file gets one answer whether there is none, it is deleted, or it is somebody else's.
+ * Checks and records whether the caller may do this with the file. Call it before anything else depends on the record:
+ * a caller without permission must not learn whether the file exists, is deleted, or belongs to somebody else.
  *
  * @param file - undefined if no file has the id
  * @throws AssetError PERMISSION_DENIED
@@ -58,9 +58,9 @@ export function authorize(
 }
 
 /**
- * Holds an upload to what its caller may do.
+ * Checks and records whether the caller may upload this.
  *
- * @returns the description, with the caller as the owner where it leaves out whom only a role may leave out
+ * @returns the description; the caller becomes the owner if none is given and no role permits a file without owner
  * @throws AssetError PERMISSION_DENIED
  */
 export function authorizeUpload(
@@ -80,7 +80,7 @@ export function authorizeUpload(
 }
 
 /**
- * Holds a change of a record, which the caller may update, to what of it the caller may change.
+ * Checks and records whether a caller who may update a file may make this change.
  *
  * @throws AssetError PERMISSION_DENIED
  */
@@ -98,9 +98,9 @@ export function authorizeChange(
 }
 
 /**
- * Takes a decision down, and returns whether it allows.
+ * Records a decision; returns whether it allows the action.
  *
- * @param fileId - the file that it was about, also where there is none of this id; empty for a new one, a list and a watch
+ * @param fileId - the requested id, even if there is no such file; empty for a new file and for a list
  */
 export function tell(
   { audit }: GuardContext,
@@ -114,7 +114,7 @@ export function tell(
   return verdict.allowed;
 }
 
-/** Takes down, in one line, what a caller was told of all ids of a batch that name no file. */
+/** Records, in one event, the decision about all ids of a batch that name no file. */
 export function tellUnknown(context: GuardContext, caller: Caller, fileIds: readonly string[]): void {
   if (fileIds.length === 0) return;
   const { allowed, rule } = verdictOn(context, caller, 'read', undefined);

@@ -3,15 +3,15 @@ import type { Caller } from '../../identity/caller.ts';
 import type { AccessRule, AccessRules } from './access-rules.ts';
 import { actingFor, mayAlways } from './decide.ts';
 
-/** Who may read the files of each usage that is named, and those of all others. */
+/** Access rules of each usage in the policy file, and of all others. */
 export interface AccessByUsage {
   readonly usages: ReadonlyMap<string, AccessRules>;
   readonly others: AccessRules;
 }
 
 /**
- * The files that a caller may read, as a condition for the catalog: the same rules that `decide` goes by, turned
- * round. A file is among them if it is among one of the parts; undefined stands for all files.
+ * The files that a caller may read, as a condition for the catalog. The rules are those of `decide`. A file is visible
+ * if one of the parts matches it; undefined means all files.
  */
 export function visibleTo(caller: Caller, access: AccessByUsage): readonly VisibleFiles[] | undefined {
   if (mayAlways(caller, 'read') !== undefined) return undefined;
@@ -24,7 +24,7 @@ export function visibleTo(caller: Caller, access: AccessByUsage): readonly Visib
   if (opened !== undefined && opened.usages === undefined && opened.notUsages === undefined) return undefined;
   const parts: VisibleFiles[] = opened ? [opened] : [];
   if (who.isService) return parts;
-  // Nobody owns the files that have no owner.
+  // A file without an owner is nobody's.
   const owned = who.id !== '' && usagesWith(access, (rule) => rule.kind === 'owner');
   if (owned) parts.push({ owner: who.id, ...owned });
   for (const name of relationsIn(access)) {
@@ -34,7 +34,7 @@ export function visibleTo(caller: Caller, access: AccessByUsage): readonly Visib
   return parts;
 }
 
-/** The usages that have such a rule: these, or all but these. Undefined for none. */
+/** The usages with such a rule: those listed, or all except those listed. Undefined for none. */
 function usagesWith(
   { usages, others }: AccessByUsage,
   isSuch: (rule: AccessRule) => boolean,

@@ -6,36 +6,36 @@ import { paceOf, type Pace } from '../../system/rate.ts';
 import { assertPaired, NotProven, unknownIds } from './proof.ts';
 import { PROBE_ID, type SweepContext, type SweepFailure } from './run.ts';
 
-/** What a deep sweep is to do. */
+/** Options of a deep sweep. */
 export interface DeepSweepOptions {
-  /** True to find and remove nothing. */
+  /** True to report only. */
   readonly dryRun: boolean;
-  /** How old something must be, and how long the catalog must not know it, before it is removed; in milliseconds. */
+  /** Minimum age of an item, and time between the two checks of the catalog, in milliseconds. */
   readonly graceMs: number;
-  /** Greatest number of blobs that are looked at in a second. */
+  /** Maximum number of blobs checked per second. */
   readonly ratePerSecond: number;
   readonly deletionsPerSecond: number;
-  /** Key behind which to go on; from the first where left out. */
+  /** Continues after this key; default from the first. */
   readonly after?: string;
-  /** Name of this process for the lease. */
+  /** Holder of the lease; unique to this process. */
   readonly holder: string;
-  /** Is told of everything that is found and, unless it is a dry run, of everything that was removed. */
+  /** Called for each item found and, unless it is a dry run, for each item removed. */
   readonly onFound: (found: Found) => void;
   readonly onRemoved: (found: Found) => void;
-  /** Is told where another run could go on: all up to this key is done. */
+  /** Called with the key up to which everything is done: another run may continue after it. */
   readonly onDone: (key: string) => void;
 }
 
 /** Something in the store that the catalog does not know. */
 export interface Found extends ListedBlob {
-  /** A blob of a file, a piece of an upload, or all that is unfinished under the key. */
+  /** A blob of a file, a piece of an upload, or the unfinished multipart blobs of a key. */
   readonly kind: 'blob' | 'piece' | 'multipart';
   readonly id: string;
 }
 
 /** What a deep sweep did. */
 export interface DeepSweepReport {
-  /** Things of the service that were looked at. */
+  /** Number of items checked. */
   listed: number;
   found: number;
   removed: number;
@@ -45,17 +45,17 @@ export interface DeepSweepReport {
 
 const PAGE = 500;
 const LEASE_MS = 120_000;
-/** How long to wait for the sweep of another process, before it is asked again, in milliseconds. */
+/** Interval between two requests for the lease while another process sweeps, in milliseconds. */
 const LEASE_WAIT_MS = 1_000;
 
 /**
- * Finds what lies in the store and is of no file, no upload and no reservation, and removes it. For work by hand: unlike
- * {@link sweep} it reads all keys of the store.
+ * Removes what is in the store and belongs to no file, upload or reservation. For operators: unlike {@link sweep} it
+ * lists the whole store.
  *
- * Only keys that the service itself gives are looked at, and only what is older than the grace time. The catalog has to say
- * twice, a grace time apart, that it does not know the id; the second time under the lease of the sweeper.
+ * Checks only keys in the format of the service, and only items older than the grace time. The catalog must twice not
+ * know the id, a grace time apart; the second check runs under the lease of the sweeper.
  *
- * @throws NotProven if the catalog seems not to be that of the store
+ * @throws NotProven if the catalog may not be that of the store
  */
 export async function deepSweep(
   context: SweepContext,
@@ -73,7 +73,7 @@ class DeepSweep {
   readonly #look: Pace;
   readonly #delete: Pace;
   readonly #report: DeepSweepReport = { listed: 0, found: 0, removed: 0, failures: [] };
-  /** What was found, a page at a time, and when the catalog was asked. */
+  /** Items found, by page, and when the catalog was first asked about them. */
   readonly #pages: { readonly found: readonly Found[]; readonly askedAt: number; readonly last: string }[] =
     [];
 
@@ -105,7 +105,7 @@ class DeepSweep {
     prefix: string,
     list: (page: { prefix: string; after?: string; limit: number }) => Promise<readonly ListedBlob[]>,
   ): Promise<void> {
-    // Keys of blobs stand before those of pieces; what is unfinished is so little that it is read as a whole.
+    // Keys of blobs sort before keys of pieces. There are so few unfinished blobs that all are read.
     let after = kind === 'multipart' ? undefined : this.#options.after;
     let earlier: readonly string[] = [];
     for (;;) {
@@ -133,7 +133,7 @@ class DeepSweep {
     }
   }
 
-  /** Keeps what was found until its grace time is over, and removes what is due meanwhile. */
+  /** Keeps items until their grace time has passed, and removes those that are due. */
   async #keep(found: readonly Found[], kind: Found['kind'], last: string): Promise<void> {
     this.#report.found += found.length;
     for (const one of found) this.#options.onFound(one);
@@ -178,7 +178,7 @@ class DeepSweep {
         } catch (error) {
           signal.throwIfAborted();
           this.#report.failures.push({ kind: kind === 'piece' ? 'upload' : 'id', id: one.id, error });
-          // If it is the store that is down, this rejects.
+          // Rejects if the store is down.
           await sizeOfBytes(store, PROBE_ID, { signal });
         }
       }
@@ -186,7 +186,7 @@ class DeepSweep {
   }
 }
 
-/** What a key of the service stands for; undefined for any other, which may be an object of somebody else. */
+/** The item of a key; undefined for a key in another format, which may belong to somebody else. */
 function toFound(kind: Found['kind'], listed: ListedBlob): Found | undefined {
   const id = idOfKey(kind === 'piece' ? 'piece' : 'blob', listed.key);
   return id === undefined ? undefined : { ...listed, kind, id };

@@ -12,13 +12,13 @@ import { pieceRevisions } from '../upload/session-store.ts';
 import { toSession } from '../upload/session-state.ts';
 import type { SweepRun } from './run.ts';
 
-/** Greatest number of entries that are read from the catalog at once. */
+/** Maximum number of entries read from the catalog at once. */
 const BATCH = 100;
 
-/** Waits until so many blobs may be deleted. */
+/** Waits until this many blobs may be deleted. */
 export type Step = (count: number) => Promise<void>;
 
-/** Removes what uploads left that were given up or expired: under ids that they had reserved, or in their sessions. */
+/** Removes what cancelled or expired uploads left, under reserved ids or in sessions. */
 export async function cleanLeftovers(run: SweepRun, step: Step): Promise<void> {
   for await (const hold of closedHolds(run)) {
     reached('sweep.closed');
@@ -26,7 +26,7 @@ export async function cleanLeftovers(run: SweepRun, step: Step): Promise<void> {
   }
 }
 
-/** Removes what the closed session of an upload left, and the session with it. */
+/** Removes what a closed session left, and then the session. */
 async function cleanUpload(
   run: SweepRun,
   closed: ClosedHold & { readonly kind: 'upload' },
@@ -67,8 +67,8 @@ async function piecesOf(
 }
 
 /**
- * Removes what lies under the ids of a closed reservation that are no file, and the reservation with it. Ids whose
- * bytes cannot be removed are what is left of it.
+ * Removes the data under those ids of a closed reservation that are no file, and then the reservation. Ids whose data
+ * could not be removed stay in it.
  */
 export async function cleanReservation(
   run: SweepRun,
@@ -104,15 +104,15 @@ export async function cleanReservation(
   done.reservations++;
 }
 
-/** Removes what is unfinished under an id, which may lie beside the blob of a file, too, and the blob where there is no file. */
+/** Removes unfinished data of an id, which a file may have too, and its blob unless there is a file. */
 async function cleanId({ context, signal }: SweepRun, fileId: string, isFile: boolean): Promise<void> {
   await removeBytes(context.store, fileId, { unfinished: true, blob: !isFile }, { signal });
   if (!isFile) reached('sweep.blob-removed');
 }
 
 /**
- * Every closed hold, page by page. What a page is asked for stands behind the last one of the page before, so that
- * holds which cannot be removed are passed over.
+ * Every closed hold, page by page. A page starts after the last hold of the page before, so that holds that cannot be
+ * removed do not block the others.
  */
 async function* closedHolds(run: SweepRun): AsyncGenerator<ClosedHold> {
   const { uploads } = run.context.catalog;

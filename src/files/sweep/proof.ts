@@ -2,18 +2,18 @@ import type { FileRecord, ListCursor, SweepCursor } from '../../catalog/file-cat
 import { sizeOfBytes } from '../bytes.ts';
 import type { SweepContext } from './run.ts';
 
-/** Why a deep sweep removes nothing: that the store and the catalog belong together is not certain. */
+/** Why a deep sweep removes nothing: the catalog may not be that of the store. */
 export class NotProven extends Error {
   readonly reason = 'NOT_PROVEN';
 }
 
-/** Files whose blobs are looked for, to see that the store is that of the catalog. */
+/** Number of files whose blobs are checked to prove that store and catalog belong together. */
 const SAMPLE = 20;
 const RECORDS_PER_PAGE = 500;
 const MAX_PAGES = 20;
 const ENTRIES_PER_PAGE = 500;
 
-/** A time that lies behind every expiry. */
+/** A time after every expiry. */
 const FAR = new Date('9999-12-31T23:59:59.999Z');
 
 /**
@@ -27,7 +27,7 @@ export async function assertPaired({ store, catalog }: SweepContext, signal: Abo
   for (let page = 0; page < MAX_PAGES && sample.length < SAMPLE; page++) {
     const query = { filter: {}, showDeleted: true, limit: RECORDS_PER_PAGE, ...(after && { after }) };
     const files = await catalog.list(query, { signal });
-    // Records that are older than the service have no blob of ours.
+    // Files older than the service have no blob in its store.
     sample.push(...files.filter(({ sha256 }) => sha256 !== undefined));
     const last = files.at(-1);
     if (last === undefined || files.length < RECORDS_PER_PAGE) break;
@@ -47,11 +47,11 @@ export async function assertPaired({ store, catalog }: SweepContext, signal: Abo
 }
 
 /**
- * Those of `ids`, of which something lies in the store, that the catalog does not know: no reservation or upload
- * session holds them and, if `records` is asked for, no record.
+ * Those of `ids` that the catalog does not know: they have no reservation and no session, and no record if `records`
+ * is true. The store has data under all of them.
  *
- * An id is reserved, or its session opened, before anything is stored under it. So one that is neither any more, and no file
- * when that is looked for afterwards, can never become a file.
+ * An id is reserved, or its session opened, before anything is stored under it. So an id without either, whose record is
+ * looked for afterwards and not found, can never become a file.
  */
 export async function unknownIds(
   context: SweepContext,
@@ -65,7 +65,7 @@ export async function unknownIds(
     const files = await catalog.get(some, { signal });
     return some.filter((id) => !files.has(id));
   };
-  // Most are files, and need no more work.
+  // Most ids are files and need no further check.
   const unknown = await without(ids);
   if (unknown.length === 0) return new Set();
   const held = await heldIds(context, signal);

@@ -4,16 +4,13 @@ import { causeText } from '../../errors/setup-fault.ts';
 import type { FilesContext } from '../context.ts';
 import { sizeOfBytes } from '../bytes.ts';
 
-/** What a sweep works with. */
+/** Dependencies of a sweep. */
 export type SweepContext = Pick<FilesContext, 'store' | 'catalog' | 'log'>;
 
-/**
- * What a sweep works on: a deleted file that is due, a reservation that is over, an id whose bytes are to go, an upload that is
- * over.
- */
+/** The items of a sweep: a deleted file that is due, a closed reservation, an id with bytes to remove, a closed upload. */
 export type SweepKind = 'file' | 'reservation' | 'id' | 'upload';
 
-/** Something that a sweep could not do. */
+/** An item that could not be removed. */
 export interface SweepFailure {
   readonly kind: SweepKind;
   readonly id: string;
@@ -22,42 +19,42 @@ export interface SweepFailure {
 
 /** What a sweep did. */
 export interface SweepReport {
-  /** Softly deleted files whose time was over and whose records were removed. */
+  /** Soft-deleted files whose retention had ended and whose records were removed. */
   readonly purged: number;
   /** Reservations whose leftovers were removed. */
   readonly reservations: number;
-  /** Uploads that were given up or expired, and whose bytes were removed. */
+  /** Cancelled or expired uploads whose bytes were removed. */
   readonly uploads: number;
   /** File ids without a record whose bytes, if there were any, were removed. */
   readonly cleaned: number;
   /** Changes removed from the change log, because their retention has ended. */
   readonly trimmed: number;
-  /** What could not be removed, by kind. The next sweep tries it again. */
+  /** Number of items that could not be removed, by kind. The next sweep tries them again. */
   readonly failed: Readonly<Record<SweepKind, number>>;
-  /** The first {@link MAX_FAILURES} of it. */
+  /** The first {@link MAX_FAILURES} of them. */
   readonly failures: readonly SweepFailure[];
 }
 
-/** Most failures that a report names. */
+/** Maximum number of failures in a report. */
 export const MAX_FAILURES = 100;
 
-/** After so many failures in a row that look like an outage it is asked whether there is one. */
+/** Number of consecutive failures that look like an outage, after which the store and the catalog are checked. */
 const OUTAGE_SUSPECTED = 5;
 
-/** The id of no file: to ask the store or the catalog whether it answers. */
+/** An id without a file, to check whether the store and the catalog answer. */
 export const PROBE_ID = '000000000000000';
 
-/** A sweep that takes longer says at this interval how far it is, in milliseconds. */
+/** Interval at which a long sweep logs its progress, in milliseconds. */
 const PROGRESS_MS = 30_000;
 
-/** How many failures are remembered, so that each is logged once. */
+/** Maximum number of remembered failures; a remembered one is not logged again. */
 const MAX_REMEMBERED = 10_000;
 
-/** What this process could not remove so far: a failure is logged when it is new or has another cause than before. */
+/** Failures of earlier sweeps of this process. A failure is logged if it is new or has another cause. */
 export class KnownFailures {
   readonly #known = new LRUCache<string, string>({ max: MAX_REMEMBERED });
 
-  /** True if this is the first time, or has changed. */
+  /** True if the failure is new or its cause has changed. */
   isNews({ kind, id, error }: SweepFailure): boolean {
     const [key, text] = [`${kind} ${id}`, causeText(error)];
     const isNews = this.#known.get(key) !== text;
@@ -65,7 +62,7 @@ export class KnownFailures {
     return isNews;
   }
 
-  /** Forgets what did not fail again in a whole sweep. */
+  /** Forgets what did not fail in this sweep. */
   forgetOthers(failed: Readonly<Record<SweepKind, ReadonlySet<string>>>): void {
     for (const key of [...this.#known.keys()]) {
       const [kind, id] = key.split(' ') as [SweepKind, string];
@@ -74,7 +71,7 @@ export class KnownFailures {
   }
 }
 
-/** One sweep: does the work on each item by itself, and counts. */
+/** One sweep: processes each item separately, and counts. */
 export class SweepRun {
   readonly context: SweepContext;
   readonly signal: AbortSignal;
@@ -95,11 +92,11 @@ export class SweepRun {
   }
 
   /**
-   * Does the work on one item. One that fails is counted, logged unless it is known, and passed over.
+   * Processes one item. A failure is counted, and logged unless it is known; the sweep continues.
    *
-   * Rejects if the sweep has to end: it was aborted, or the store or the catalog is down for all items.
+   * Rejects if the sweep must end: it was aborted, or the store or the catalog is down.
    *
-   * @returns whether it was done
+   * @returns whether it succeeded
    */
   async attempt(kind: SweepKind, id: string, work: () => Promise<unknown>): Promise<boolean> {
     this.signal.throwIfAborted();
@@ -128,12 +125,12 @@ export class SweepRun {
     );
   }
 
-  /** True if this sweep failed with it already. */
+  /** True if the item has already failed in this sweep. */
   hasFailed(kind: SweepKind, id: string): boolean {
     return this.#failed[kind].has(id);
   }
 
-  /** Tells now and then how far a long sweep is. `since` is the time from when on the item at hand could have gone. */
+  /** Logs the progress of a long sweep at an interval. `since` is when the current item became due. */
   tellProgress(since: Date): void {
     if (Date.now() - this.#toldAt < PROGRESS_MS) return;
     this.#toldAt = Date.now();
@@ -141,7 +138,7 @@ export class SweepRun {
     this.context.log.info({ ...this.done, behind_seconds: behindSeconds }, 'still sweeping');
   }
 
-  /** Ends the sweep. */
+  /** The report of the finished sweep. */
   report(): SweepReport {
     this.#known.forgetOthers(this.#failed);
     const { file, reservation, id, upload } = this.#failed;
@@ -152,14 +149,14 @@ export class SweepRun {
     };
   }
 
-  /** What one item fails with may be an outage, which would only be made worse by asking for all the others as well. */
+  /** Rejects if the store or the catalog is down, so that a sweep does not continue during an outage. */
   async #assertNoOutage(error: unknown): Promise<void> {
     if (!isAssetError(error, 'STORE_UNAVAILABLE', 'CATALOG_UNAVAILABLE')) return;
     this.#suspicions += 1;
     if (this.#suspicions % OUTAGE_SUSPECTED !== 0) return;
     const { store, catalog } = this.context;
     const call = { signal: this.signal };
-    // Reads, since a disk without room for anything new must not keep the sweeper from making some.
+    // Reads only: a full disk must not stop the sweeper, which frees space.
     await Promise.all([sizeOfBytes(store, PROBE_ID, call), catalog.get([PROBE_ID], call)]);
   }
 }

@@ -3,8 +3,7 @@ import type { Interceptor } from '@connectrpc/connect';
 type Request = Parameters<ReturnType<Interceptor>>[0];
 
 /**
- * Callbacks for the end of a call. A stream is over when its last message was read, or when nobody reads it any
- * more.
+ * Callbacks for the end of a call. A stream ends when its last message was read, or when its reader stops.
  */
 export interface Ends {
   readonly succeeded?: () => void;

@@ -1,14 +1,14 @@
 import { tooManyUploads } from '../../errors/limits.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
 
-/** Writers of one part at a time: one that writes, and those that wait for it, such as tries of a client that lost its connection. */
+/** Maximum number of writers of one part: one that writes, and others that wait, such as retries after a lost connection. */
 const MAX_WRITERS = 4;
 
 interface Writers {
   readonly ended: AbortController;
-  /** Completion of the current write, by part number. */
+  /** Promise of the end of the last write, by part number. */
   readonly byPart: Map<number, Promise<unknown>>;
-  /** How many write or wait, by part number. */
+  /** Number of writers that write or wait, by part number. */
   readonly counts: Map<number, number>;
 }
 

@@ -9,7 +9,7 @@ const TIMEOUT_MS = 10_000;
 
 const EVERYBODY = /\/groups\/global\/(AllUsers|AuthenticatedUsers)$/;
 
-/** Reads policy and ACL of a bucket, and tries to read and to list it without a key. */
+/** Reads policy and ACL of a bucket, and tries to read and list it without credentials. */
 export async function publicAccessOf(
   bucket: S3Bucket,
   publicEndpoint: string | undefined,
@@ -60,12 +60,12 @@ async function aclOf(bucket: S3Bucket, signal: AbortSignal | undefined): Promise
     );
     return Grants.some(({ Grantee }) => EVERYBODY.test(Grantee?.URI ?? '')) ? 'open' : 'closed';
   } catch (error) {
-    // Where buckets have no ACLs, nobody is let in by one.
+    // A store without ACLs permits nothing by them.
     return statusOf((error as { cause?: unknown }).cause) === 501 ? 'closed' : 'unknown';
   }
 }
 
-/** Whether a request without a key is answered: a refusal alone says no. */
+/** Result of a request without credentials; only a refusal means `closed`. */
 async function tried(url: string, signal: AbortSignal | undefined): Promise<PublicAccess['anonymousGet']> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
