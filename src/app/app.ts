@@ -14,7 +14,7 @@ import { reloadPolicies } from '../files/policy/usage-policies.ts';
 import { RecordLoader } from '../files/record-loader.ts';
 import { ReservationPool } from '../files/upload/reservations.ts';
 import { Sweeper } from '../files/sweep/sweeper.ts';
-import { sha256Name } from '../files/upload/resumable-hash.ts';
+import { sha256Name } from '../files/upload/checksums.ts';
 import { isTuned } from '../system/garbage-collection.ts';
 import { HealthMonitor } from '../telemetry/health-monitor.ts';
 import { isText, readable } from '../telemetry/log.ts';

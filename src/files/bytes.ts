@@ -2,7 +2,6 @@ import type { Readable } from 'node:stream';
 import type { BlobRange } from '../storage/blob.ts';
 import type { BlobStore, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
 import type { ReservationPool, SlotOutcome } from './upload/reservations.ts';
-import type { SpareBlob } from './upload/segment.ts';
 
 /** How long it may take to remove what a call left behind, in milliseconds. */
 const CLEANUP_TIMEOUT_MS = 10_000;
@@ -126,6 +125,13 @@ export async function tryRemoveBlob(store: BlobStore, id: string): Promise<SlotO
     () => 'settled',
     () => 'unsettled',
   );
+}
+
+/** A blob for the bytes of a slow part until it is sent. */
+export interface SpareBlob {
+  readonly key: string;
+  /** Removes the blob, if it was written, and gives back its id; `mayArrive`: it may yet be written. Never rejects. */
+  remove(mayArrive?: boolean): Promise<void>;
 }
 
 /**

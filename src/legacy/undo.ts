@@ -4,7 +4,7 @@ import type { FileRecord } from '../catalog/file-catalog.ts';
 import type { FieldValues } from '../catalog/legacy-records.ts';
 import { isAssetError } from '../errors/asset-error.ts';
 import { underLease } from '../files/lease.ts';
-import { digestOf } from '../files/upload/digest.ts';
+import { digestOf } from '../files/upload/checksums.ts';
 import type { OldSystem } from './old-system.ts';
 import { BACKFILL, backfillState, type BackfillState } from './backfill-state.ts';
 import { locate } from './locate.ts';
@@ -102,8 +102,7 @@ async function undoOne(
   if (place.damage !== undefined) return `the old bucket does not have its bytes any more (${place.damage})`;
   const content = await bucket.reader.read(place.key, place.info.etag, undefined, { signal });
   const { sha256 } = await digestOf(content);
-  if (sha256 !== Buffer.from(file.sha256).toString('hex'))
-    return 'the old bucket has other bytes under its key';
+  if (Buffer.compare(sha256, file.sha256) !== 0) return 'the old bucket has other bytes under its key';
   try {
     await catalog.legacy.unsetBytes(file.id, file.revision, { sizeBytes, contentType }, restored, { signal });
     return 'undone';

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import pLimit from 'p-limit';
 import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
 import { isAssetError } from '../errors/asset-error.ts';
-import { Digest } from '../files/upload/digest.ts';
+import { Digest, summed } from '../files/upload/checksums.ts';
 import { blobKey } from '../files/bytes.ts';
-import { summed } from '../files/upload/chunk.ts';
+
 import type { BlobStore } from '../storage/blob-store.ts';
 
 /** What is wrong with the bytes of a file. */

@@ -1,63 +1,44 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
-import { pino } from 'pino';
-import { auditTo } from '../../src/audit/audit-log.ts';
-import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
-import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { catalogUnavailable } from '../../src/errors/dependencies.ts';
 import { concurrentChange } from '../../src/errors/records.ts';
 import { AssetError } from '../../src/errors/asset-error.ts';
-import { Admission } from '../../src/files/upload/admission.ts';
-import type { FilesContext } from '../../src/files/context.ts';
-import { UsagePolicies } from '../../src/files/policy/usage-policies.ts';
-import { Quotas } from '../../src/files/quota.ts';
-import { RecordLoader } from '../../src/files/record-loader.ts';
-import { ReservationPool } from '../../src/files/upload/reservations.ts';
-import { completeUpload, getUpload, resumeUpload } from '../../src/files/upload/calls.ts';
+import { readBytes } from '../../src/files/bytes.ts';
+import { summed, type Chunk } from '../../src/files/upload/checksums.ts';
+import type { ContentEnd } from '../../src/files/upload/inflow.ts';
+import { completeUpload, getUpload, resumeUpload } from '../../src/files/upload/resume.ts';
 import { startUpload } from '../../src/files/upload/start.ts';
-import { summed, type Chunk, type ContentEnd } from '../../src/files/upload/chunk.ts';
 import { ANONYMOUS } from '../../src/identity/caller.ts';
-import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
-import { MemoryBudget } from '../../src/storage/memory-budget.ts';
-import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { makeDir, removeDir } from '../support/process.ts';
+import { openFilesContext } from './files-context.ts';
 
 const down = () => new AssetError('STORE_UNAVAILABLE', 'the store is down', { retryAfterMs: 1 });
 
-/** Content of one call that leaves the file open. */
-async function* contentOf(bytes: Uint8Array): AsyncGenerator<Chunk, ContentEnd, undefined> {
-  yield summed(bytes);
+/** Content of one call, which leaves the file open. `before` runs before each chunk. */
+async function* contentOf(
+  chunks: readonly Uint8Array[],
+  before: (index: number) => Promise<unknown> = () => Promise.resolve(),
+): AsyncGenerator<Chunk, ContentEnd, undefined> {
+  for (const [index, bytes] of chunks.entries()) {
+    await before(index);
+    yield summed(bytes);
+  }
   return { expected: {}, isComplete: false };
 }
 
-describe('a session whose end is met by an outage', () => {
+describe('a session that meets an outage', () => {
   let dir: string;
-  let store: FilesystemBlobStore;
-  let catalog: FileCatalog;
-  let context: FilesContext;
+  let context: Awaited<ReturnType<typeof openFilesContext>>;
   const signal = new AbortController().signal;
 
   beforeEach(async () => {
     dir = await makeDir('session-outage');
-    catalog = openSqliteCatalog({ path: join(dir, 'catalog.sqlite') });
-    await catalog.migrate();
-    const log = pino({ level: 'silent' });
-    store = new FilesystemBlobStore(join(dir, 'blobs'), new SignedUrls('http://x', Buffer.alloc(32)));
-    context = {
-      ...{ store, catalog, log, budget: new MemoryBudget(16 * 2 ** 20), records: new RecordLoader(catalog) },
-      ...{ audit: auditTo([]), policies: new UsagePolicies() },
-      reservations: new ReservationPool(catalog.uploads, log, { size: 64, ttlMs: 3_600_000 }),
-      ...{ admission: new Admission(1000), quotas: new Quotas() },
-      uploads: {
-        ...{ partSizeBytes: 5 * 2 ** 20, concurrency: 2, stallTimeoutMs: 600_000 },
-        ...{ sessionTtlMs: 3_600_000, graceMs: 3_600_000, maxOpenPerCaller: 0 },
-      },
-    };
+    context = await openFilesContext(dir, 200_000);
   });
 
   afterEach(async () => {
-    await context.reservations.close();
-    await Promise.all([store.close(), catalog.close()]);
+    await context.close();
     await removeDir(dir);
   });
 
@@ -68,24 +49,31 @@ describe('a session whose end is met by an outage', () => {
     Reflect.deleteProperty(object, method);
   }
 
-  /** Begins an upload and leaves some bytes in it, which are kept as a piece. */
-  async function begin(content: Buffer): Promise<string> {
+  /** Begins an upload. */
+  async function start(sizeBytes?: number): Promise<string> {
     const description = {
       ...{ name: 'a.bin', contentType: '', owner: '', usage: '', relations: {}, attributes: {} },
     };
-    const spec = { description, sizeBytes: content.length, requestId: 'request', direct: false };
-    const { uploadId } = await startUpload(context, ANONYMOUS, spec, signal);
-    const appendix = { writeOffset: 0, content: contentOf(content) };
-    expect(await resumeUpload(context, ANONYMOUS, uploadId, appendix, signal)).toEqual({
-      persistedSize: content.length,
-    });
+    const spec = { description, sizeBytes, requestId: 'request', direct: false };
+    return (await startUpload(context, ANONYMOUS, spec, signal)).uploadId;
+  }
+
+  async function append(uploadId: string, writeOffset: number, ...content: Parameters<typeof contentOf>) {
+    const appendix = { writeOffset, content: contentOf(...content) };
+    return resumeUpload(context, ANONYMOUS, uploadId, appendix, signal);
+  }
+
+  /** Begins an upload and leaves some bytes in it, which are kept as a piece. */
+  async function begin(content: Buffer): Promise<string> {
+    const uploadId = await start(content.length);
+    expect(await append(uploadId, 0, [content])).toEqual({ persistedSize: content.length });
     return uploadId;
   }
 
   it.each([
-    ['the store cannot be read', () => store, 'read', 'STORE_UNAVAILABLE', down],
-    ['the store takes nothing', () => store, 'put', 'STORE_UNAVAILABLE', down],
-    ['the catalog asks to try again', () => catalog, 'create', 'CONCURRENT_CHANGE', concurrentChange],
+    ['the store cannot be read', () => context.store, 'read', 'STORE_UNAVAILABLE', down],
+    ['the store takes nothing', () => context.store, 'put', 'STORE_UNAVAILABLE', down],
+    ['the catalog asks to try again', () => context.catalog, 'create', 'CONCURRENT_CHANGE', concurrentChange],
   ] as const)('keeps its bytes when %s', async (_name, object, method, reason, error) => {
     const content = randomBytes(100_000);
     const uploadId = await begin(content);
@@ -109,5 +97,36 @@ describe('a session whose end is met by an outage', () => {
     await expect(getUpload(context, ANONYMOUS, uploadId, signal)).rejects.toMatchObject({
       reason: 'UPLOAD_NOT_FOUND',
     });
+  });
+
+  it('loses no part when the catalog is away at a checkpoint', async () => {
+    const { partSizeBytes } = context.uploads;
+    const content = randomBytes(4 * partSizeBytes + 100);
+    const chunks = [0, 1, 2, 3, 4].map((part) =>
+      content.subarray(part * partSizeBytes).subarray(0, partSizeBytes),
+    );
+    const uploadId = await start();
+    const { catalog } = context;
+    let failed = 0;
+    const fail = () => {
+      failed++;
+      Reflect.deleteProperty(catalog.uploads, 'update');
+      return Promise.reject(catalogUnavailable(new Error('away'), 'down'));
+    };
+    const isFailing = append(uploadId, 0, chunks, async (index) => {
+      if (index !== 3) return;
+      // Checkpoints are at least a second apart.
+      await sleep(1_100);
+      Object.assign(catalog.uploads, { update: fail });
+    }).catch((error: unknown) => error);
+    expect(await isFailing).toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
+    expect(failed).toBe(1);
+    const progress = await getUpload(context, ANONYMOUS, uploadId, signal);
+    const persistedSize = 'persistedSize' in progress ? progress.persistedSize : NaN;
+    expect(persistedSize).toBeGreaterThanOrEqual(3 * partSizeBytes);
+    await append(uploadId, persistedSize, [content.subarray(persistedSize)]);
+    const { file } = await completeUpload(context, ANONYMOUS, uploadId, {}, signal);
+    const stored = Buffer.concat(await (await readBytes(context.store, file.id, { signal })).toArray());
+    expect(stored.equals(content)).toBe(true);
   });
 });

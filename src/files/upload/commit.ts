@@ -1,39 +1,74 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CreateFence, FileRecord, NewFileRecord } from '../../catalog/file-catalog.ts';
+import type { FileRecord, NewFileRecord } from '../../catalog/file-catalog.ts';
 import { AssetError, isAssetError } from '../../errors/asset-error.ts';
 import { concurrentChange } from '../../errors/records.ts';
+import type { Caller } from '../../identity/caller.ts';
 import { tryRemoveBlob } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';
-import type { Uploaded } from './receipt.ts';
+import { may, type GuardContext } from '../policy/guard.ts';
+import type { Content, Hold } from './hold.ts';
 import type { SlotOutcome } from './reservations.ts';
 
-/** A file whose bytes are stored and verified, and whose record is still to be written. */
-export interface StoredUpload {
-  /** What the upload was promised its id by. */
-  readonly fence: CreateFence;
-  readonly requestKey: string | undefined;
-  readonly record: NewFileRecord;
-  /** Looks once more whether its owner has room; left out for a session, whose claim the catalog counts. */
-  readonly confirmRoom?: () => Promise<void>;
+/** The file of a finished upload. */
+export interface Uploaded {
+  readonly file: FileRecord;
+  /** True if this call created the record; false if it was there before, and may have changed since. */
+  readonly isNew: boolean;
+}
+
+/** What the caller of an upload is told of its file. */
+export interface Receipt extends Uploaded {
+  /** False if the caller may not read the record: it is told the id alone. */
+  readonly isReadable: boolean;
 }
 
 /**
- * Writes the record of a stored file, which makes it visible. Throws QUOTA_EXCEEDED if its owner has too much by now.
- *
- * If another upload with the same request key was first, its file is returned and the bytes of this one are
- * removed. If the catalog fails without telling whether it wrote, it is asked; if it cannot
- * be asked either, CATALOG_UNAVAILABLE is thrown and the bytes are left to the sweeper.
+ * Decides what the caller of an upload is told of its file. Whoever creates a record knows all of it; a record that was there
+ * before may have another owner or usage by now, so today's policy decides.
  */
-export async function commitUpload(
+export function receiptFor(context: GuardContext, caller: Caller, uploaded: Uploaded): Receipt {
+  const { file, isNew } = uploaded;
+  return { ...uploaded, isReadable: isNew || may(context, caller, 'read', file.id, file) };
+}
+
+/** Creates the record of an upload whose blob is assembled and verified, which makes it visible. */
+export async function commit(
   context: FilesContext,
-  upload: StoredUpload,
-): Promise<Uploaded & { readonly outcome: SlotOutcome }> {
-  const { fence, requestKey, record } = upload;
+  hold: Hold,
+  content: Content,
+  call: { readonly signal: AbortSignal },
+): Promise<Uploaded> {
+  await hold.tidy(call);
+  const { description, caller } = hold.facts;
+  const creator = { createdBy: caller.principal, createdFor: caller.endUser };
+  let committed: Committed;
+  try {
+    committed = await create(context, hold, { ...description, id: hold.fileId, ...content, ...creator });
+  } catch (error) {
+    return hold.refused(error);
+  }
+  const { outcome, ...uploaded } = committed;
+  await hold.committed(uploaded, outcome);
+  return uploaded;
+}
+
+interface Committed extends Uploaded {
+  readonly outcome: SlotOutcome;
+}
+
+/**
+ * If another upload with the same request key was first, its file is returned and the bytes of this one are removed. If the
+ * catalog fails without telling whether it wrote, it is asked; if it cannot be asked either, CATALOG_UNAVAILABLE is
+ * thrown and the bytes stay for the sweeper.
+ */
+async function create(context: FilesContext, hold: Hold, record: NewFileRecord): Promise<Committed> {
+  const { catalog } = context;
+  const { requestKey } = hold.facts;
   let overQuota: AssetError | undefined;
   try {
-    await upload.confirmRoom?.();
-    const result = await context.catalog.create(record, {
-      ...fence,
+    await hold.confirmRoom();
+    const result = await catalog.create(record, {
+      ...hold.fence,
       ...(requestKey !== undefined && { requestKey }),
     });
     if (result.status === 'created') return { file: result.record, isNew: true, outcome: 'settled' };
@@ -45,16 +80,12 @@ export async function commitUpload(
     // The file that fills the quota may be the one of this very request.
     overQuota = error;
   }
-  const earlier = requestKey && (await context.catalog.findByRequestKey(requestKey));
-  if (!earlier) {
-    if (overQuota) throw overQuota;
-    throw concurrentChange();
-  }
+  const earlier = requestKey && (await catalog.findByRequestKey(requestKey));
+  if (!earlier) throw overQuota ?? concurrentChange();
   assertSameContent(earlier, record);
   // A call that finishes the same upload a second time must not remove what the first one committed.
   if (earlier.id === record.id) return { file: earlier, isNew: false, outcome: 'settled' };
-  const outcome = await tryRemoveBlob(context.store, record.id);
-  return { file: earlier, isNew: false, outcome };
+  return { file: earlier, isNew: false, outcome: await tryRemoveBlob(context.store, record.id) };
 }
 
 /** Throws REQUEST_ID_REUSED unless the bytes are those of the file that the request id stands for. */
@@ -62,15 +93,16 @@ export function assertSameContent(
   earlier: FileRecord,
   actual: { readonly sizeBytes: number; readonly sha256: Uint8Array | undefined },
 ): void {
-  const same =
-    earlier.sizeBytes === actual.sizeBytes &&
-    Buffer.compare(earlier.sha256 ?? new Uint8Array(), actual.sha256 ?? new Uint8Array()) === 0;
-  if (same) return;
+  if (earlier.sizeBytes === actual.sizeBytes && isSameHash(earlier.sha256, actual.sha256)) return;
   throw new AssetError(
     'REQUEST_ID_REUSED',
     'this request_id was used for an upload with other content: use a new id for a new upload',
     { metadata: { file_id: earlier.id } },
   );
+}
+
+function isSameHash(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  return Buffer.compare(one ?? new Uint8Array(), other ?? new Uint8Array()) === 0;
 }
 
 /** The record, if a commit that failed without an answer wrote it after all, with everything that matters in it. */
@@ -88,12 +120,12 @@ async function lookAgain(
   throw error;
 }
 
-/** True if whose a file is and what its bytes are was kept as it was sent. What was sent empty, a catalog may fill. */
+/** True if the owner, usage and bytes of a file were kept as sent. What was sent empty, a catalog may fill. */
 function isKept(record: NewFileRecord, file: FileRecord): boolean {
   const texts = ['contentType', 'owner', 'usage', 'createdBy', 'createdFor'] as const;
   return (
     texts.every((name) => record[name] === '' || file[name] === record[name]) &&
     file.sizeBytes === record.sizeBytes &&
-    Buffer.compare(file.sha256 ?? new Uint8Array(), record.sha256 ?? new Uint8Array()) === 0
+    isSameHash(file.sha256, record.sha256)
   );
 }

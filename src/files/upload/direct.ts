@@ -1,22 +1,20 @@
 import { AssetError } from '../../errors/asset-error.ts';
-import { wrongTransport } from '../../errors/uploads.ts';
 import { fieldInvalid } from '../../errors/fields.ts';
-import type { BlobPart } from '../../storage/blob.ts';
-import { allowedContentType, readHead } from '../content-type/content-type.ts';
+import { wrongTransport } from '../../errors/uploads.ts';
 import type { Caller } from '../../identity/caller.ts';
+import { blobKey, readBytes, sizeOfBytes } from '../bytes.ts';
+import { allowedContentType, readHead } from '../content-type/content-type.ts';
 import type { FilesContext } from '../context.ts';
-import { digestOf } from './digest.ts';
-import type { ExpectedChecksums } from './chunk.ts';
 import { grantId, recordGrant } from '../grants.ts';
-import { blobKey } from '../bytes.ts';
-import type { ContentRules } from '../policy/usage-policies.ts';
-import { FileScan } from './scan.ts';
-import { assertExpected, commitSession, readBlob } from './finish.ts';
 import { holdSession } from '../quota.ts';
-import type { Uploaded } from './receipt.ts';
-import { abandonIfRefused, saveSession } from './session-store.ts';
-import { beginMultipart } from './start.ts';
-import { addExpected, type Finished, type Session } from './session-state.ts';
+import { digestOf, type ExpectedChecksums } from './checksums.ts';
+import { commit, type Uploaded } from './commit.ts';
+import { OCTETS } from './open-part.ts';
+import { FileScan } from './scan.ts';
+import { SessionHold } from './session-hold.ts';
+import type { Session } from './session-state.ts';
+import { loadUpload, openSession, saveSession } from './session-store.ts';
+import { verify } from './transfer.ts';
 
 /** Lifetime of the URL of a part, in seconds: they are asked for shortly before they are used. */
 const PART_URL_SECONDS = 15 * 60;
@@ -36,27 +34,31 @@ export interface SignedUploadPart {
 export async function signUploadParts(
   context: FilesContext,
   caller: Caller,
-  session: Session,
+  uploadId: string,
   partNumbers: readonly number[],
   signal: AbortSignal,
 ): Promise<{ readonly parts: readonly SignedUploadPart[]; readonly expireTime: Date }> {
-  const { direct, description } = session.state;
+  const { store } = context;
+  const session = openSession(await loadUpload(context, caller, uploadId, true, signal));
+  const { direct, description, partSizeBytes } = session.state;
   if (!direct) throw wrongTransport(session.id);
   const sizes = partSizes(session);
   for (const number of partNumbers) {
     if (number <= sizes.length) continue;
     throw fieldInvalid('part_numbers', `there is no part ${number}: the file has ${sizes.length} parts`);
   }
-  const contentType = description.contentType || 'application/octet-stream';
-  const multipartId = await beginMultipart(context, session, contentType, signal);
+  const contentType = description.contentType || OCTETS.contentType;
+  const begin = () =>
+    store.startMultipart(blobKey(uploadId), { contentType, partSizeBytes, bySignedUrl: true }, { signal });
+  const multipartId = session.state.multipartId ?? (await begin());
   const saved = await saveSession(context, session, { ...session.state, multipartId });
-  const issuedAt = new Date(Math.floor(context.store.now().getTime() / 1000) * 1000);
+  const issuedAt = new Date(Math.floor(store.now().getTime() / 1000) * 1000);
   const lifetime = { issuedAt, ttlSeconds: PART_URL_SECONDS };
   const id = grantId([saved.id, multipartId, issuedAt.getTime(), ...partNumbers]);
   const signedParts = await Promise.all(
     partNumbers.map(async (partNumber) => {
       const options = { ...lifetime, sizeBytes: sizes[partNumber - 1]!, grantId: id };
-      const signed = await context.store.signPart(blobKey(saved.id), multipartId, partNumber, options);
+      const signed = await store.signPart(blobKey(saved.id), multipartId, partNumber, options);
       return { partNumber, ...signed };
     }),
   );
@@ -68,11 +70,11 @@ export async function signUploadParts(
 }
 
 /**
- * Puts the parts of a direct upload together and reads the whole once, to verify what the caller said. Nobody
- * can read the blob before, since it has no record.
+ * Assembles the parts of a direct upload and reads the blob once, to verify what the caller said. Nobody can read it before,
+ * because it has no record.
  *
- * @throws AssetError UPLOAD_PARTS_MISSING; SIZE_MISMATCH, CHECKSUM_MISMATCH, CONTENT_TYPE_MISMATCH and the like, and
- *   the session is gone then
+ * @throws AssetError UPLOAD_PARTS_MISSING; SIZE_MISMATCH, CHECKSUM_MISMATCH, CONTENT_TYPE_MISMATCH and the like, and the
+ *   session is given up then
  */
 export async function completeDirect(
   context: FilesContext,
@@ -80,43 +82,34 @@ export async function completeDirect(
   given: ExpectedChecksums,
   signal: AbortSignal,
 ): Promise<Uploaded> {
+  const { store } = context;
+  const { id } = session;
   using _quota = await holdSession(context, session, signal);
-  const key = blobKey(session.id);
-  if ((await context.store.stat(key, { signal })) === undefined) await putTogether(context, session, signal);
-  let current = session;
-  let finished: Finished;
-  using scan = new FileScan(context, signal);
-  try {
-    const rules = context.policies.rulesOf(session.state.description.usage);
-    const expected = addExpected(session.state, given);
-    current = await saveSession(context, session, { ...session.state, expected });
-    finished = {
-      ...(await digestOf(await readBlob(context, current, signal), scan)),
-      contentType: await typeOf(context, current, rules, signal),
-    };
-    assertExpected(rules, current.state, finished);
+  if ((await sizeOfBytes(store, id, { signal })) === undefined) await assemble(context, session, signal);
+  const hold = new SessionHold(context, session);
+  const content = await hold.check(async () => {
+    const { rules, facts } = hold;
+    const expected = await hold.saveExpected(given);
+    using scan = new FileScan(context, signal);
+    const digest = await digestOf(await readBytes(store, id, { signal }), (chunk) => scan.show(chunk));
+    const head = facts.sizeBytes === 0 ? new Uint8Array() : await readHead(store, id, signal);
+    const actual = { ...digest, contentType: await allowedContentType(rules, facts.description, head) };
+    verify(rules, facts, expected, actual);
     await scan.assertClean();
-  } catch (error) {
-    await abandonIfRefused(context, current, error);
-    throw error;
-  }
-  return await commitSession(context, current, finished, signal);
+    return actual;
+  });
+  return await commit(context, hold, content, { signal });
 }
 
-async function putTogether(context: FilesContext, session: Session, signal: AbortSignal): Promise<void> {
+async function assemble({ store }: FilesContext, session: Session, signal: AbortSignal): Promise<void> {
   const key = blobKey(session.id);
   const sizes = partSizes(session);
   const { multipartId } = session.state;
   if (sizes.length === 0) {
-    await context.store.put(
-      key,
-      { sizeBytes: 0, chunks: [] },
-      { contentType: 'application/octet-stream' },
-      { signal },
-    );
+    await store.put(key, { sizeBytes: 0, chunks: [] }, OCTETS, { signal });
     return;
   }
-  const stored = multipartId === undefined ? [] : await context.store.listParts(key, multipartId, { signal });
+  const stored = multipartId === undefined ? [] : await store.listParts(key, multipartId, { signal });
   const parts = new Map(stored.map((part) => [part.partNumber, part]));
   const missing = sizes.findIndex((size, index) => parts.get(index + 1)?.sizeBytes !== size) + 1;
   if (missing > 0) {
@@ -126,19 +119,8 @@ async function putTogether(context: FilesContext, session: Session, signal: Abor
       { metadata: { part_number: String(missing) } },
     );
   }
-  const all: BlobPart[] = sizes.map((_size, index) => parts.get(index + 1)!);
-  await context.store.completeMultipart(key, multipartId!, all, { signal });
-}
-
-async function typeOf(
-  { store }: FilesContext,
-  session: Session,
-  rules: ContentRules,
-  signal: AbortSignal,
-): Promise<string> {
-  const { description, sizeBytes } = session.state;
-  const head = sizeBytes === 0 ? new Uint8Array() : await readHead(store, session.id, signal);
-  return allowedContentType(rules, description, head);
+  const all = sizes.map((_size, index) => parts.get(index + 1)!);
+  await store.completeMultipart(key, multipartId!, all, { signal });
 }
 
 /** Sizes of the parts that a direct upload has: all alike but the last. */

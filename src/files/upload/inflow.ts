@@ -1,35 +1,51 @@
-import { SNIFF_BYTES } from '../content-type/content-type.ts';
-import type { FileScan } from './scan.ts';
-import { summed, type Chunk, type ContentEnd, type UploadContent } from './chunk.ts';
 import { sizeMismatch } from '../../errors/uploads.ts';
+import { SNIFF_BYTES } from '../content-type/content-type.ts';
+import {
+  summed,
+  type Checksums,
+  type Chunk,
+  type ExpectedChecksums,
+  type HashState,
+  type RunningHash,
+} from './checksums.ts';
+import type { FileScan } from './scan.ts';
 
-/** What sums the bytes up as they go by. */
-export interface RunningHash {
-  update(chunk: Chunk): void;
+/** What stands at the end of the bytes of a call. */
+export interface ContentEnd {
+  /** Checksums of the whole file that the caller gave with the bytes. */
+  readonly expected: ExpectedChecksums;
+  /** True if the caller said that the file is complete. */
+  readonly isComplete: boolean;
 }
 
-/** What the bytes of a call are held to. */
+/**
+ * The bytes of one call. It throws whatever ends them early: a source that ends without throwing is complete. It is asked for
+ * the next bytes only when there is room for them.
+ */
+export type UploadContent = AsyncIterator<Chunk, ContentEnd, undefined>;
+
+/** Limits and destination of the bytes of a call. */
 export interface InflowOptions {
-  /** Bytes of the file that are there already. */
+  /** Bytes of the file that are stored already. */
   readonly offset?: number;
   /** Size of the whole file that the caller gave. */
   readonly sizeBytes?: number | undefined;
-  /** True if the file has to be complete at the end of the bytes. */
+  /** True if the file must be complete at the end of the bytes. */
   readonly isWhole: boolean;
-  /** Refuses a file that has so many bytes or more: by its usage, by its owner's quota. */
+  /** Throws if a file of so many bytes, or more, is not allowed: by its usage, by the quota of its owner. */
   readonly admit: (sizeBytes: number) => Promise<void> | void;
   readonly hash: RunningHash;
   /** Ends the wait for bytes. */
   readonly signal: AbortSignal;
 }
 
-/** The bytes of one call on their way in: counted, held to size, policy and quota, hashed and scanned, once. */
+/** The bytes of one call on their way in: counted, checked against size, policy and quota, scanned and hashed, once. */
 export class Inflow {
   readonly #content: UploadContent;
   readonly #options: InflowOptions;
-  /** Is shown the bytes from here on. */
+  /** Is shown all bytes from here on; undefined for none. */
   scan: FileScan | undefined;
-  /** Chunks that were looked at and not handed on. */
+  /** Chunks that were looked at and not taken. */
   readonly #ahead: Chunk[] = [];
   #sizeBytes: number;
   #end: ContentEnd | undefined;
@@ -46,12 +62,12 @@ export class Inflow {
     options.signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  /** Bytes of the file that have come, those that were there included. */
+  /** Bytes of the file that have come, with those that were stored already. */
   get sizeBytes(): number {
     return this.#sizeBytes;
   }
 
-  /** What stood at the end of the bytes. There once they have ended. */
+  /** What stood at the end of the bytes. Call it after the last. */
   get end(): ContentEnd {
     if (this.#end === undefined) throw new Error('the bytes have not ended');
     return this.#end;
@@ -63,7 +79,7 @@ export class Inflow {
     this.#giveUp?.(reason);
   }
 
-  /** The first bytes, as many as tell the type of a file, or all of fewer. They are handed on all the same. */
+  /** The first bytes, as many as show the type of a file, or all if they are fewer. They remain to be taken. */
   async head(): Promise<Uint8Array> {
     let length = 0;
     while (length < SNIFF_BYTES) {
@@ -77,7 +93,7 @@ export class Inflow {
     return Buffer.concat(this.#ahead.map(({ bytes }) => bytes)).subarray(0, SNIFF_BYTES);
   }
 
-  /** Whether any bytes are left, which may mean to wait for them. */
+  /** Whether any bytes are left. May wait for them. */
   async hasMore(): Promise<boolean> {
     if (this.#ahead.length > 0) return true;
     const chunk = await this.#pull();
@@ -85,7 +101,7 @@ export class Inflow {
     return chunk !== undefined;
   }
 
-  /** The next bytes, at most so many; undefined at the end. */
+  /** The next bytes, at most so many; undefined at the end. Rejects with what ends them early. */
   async next(maxBytes: number): Promise<Chunk | undefined> {
     let chunk = this.#ahead.shift() ?? (await this.#pull());
     if (chunk === undefined) return undefined;
@@ -97,7 +113,7 @@ export class Inflow {
     return chunk;
   }
 
-  /** Takes bytes that were handed on into the checksums. */
+  /** Hashes bytes that were taken. */
   accept(chunk: Chunk): void {
     this.#options.hash.update(chunk);
   }
@@ -107,7 +123,17 @@ export class Inflow {
     for (let chunk; (chunk = await this.next(Infinity)) !== undefined;) this.accept(chunk);
   }
 
-  /** Tells the source that nothing more is wanted of it. Does not wait: it may hang. */
+  /** State of the hash after the bytes so far; undefined if it cannot be continued. */
+  hashState(): HashState | undefined {
+    return this.#options.hash.save();
+  }
+
+  /** Checksums of the whole file. Call it once, after the last byte. */
+  checksums(): Checksums {
+    return this.#options.hash.finish();
+  }
+
+  /** Tells the source that nothing more is wanted. Does not wait: the source may hang. */
   close(): void {
     this.#options.signal.removeEventListener('abort', this.#onAbort);
     void Promise.resolve(this.#content.return?.()).catch(() => undefined);

@@ -1,6 +1,6 @@
-import type { FileDescription, FileRecord } from '../../catalog/file-catalog.ts';
+import type { FileDescription } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
-import { callerIds, callerKey, type Caller } from '../../identity/caller.ts';
+import type { Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { requestKey } from './ids.ts';
 import { cleanDescription } from '../description.ts';
@@ -66,18 +66,4 @@ export async function takeRoom<T>(
     if (found === undefined) throw error;
     return { earlier: found };
   }
-}
-
-/** The file of an earlier upload with the same request id. */
-export async function earlierFile(
-  context: FilesContext,
-  { requestKey: key }: Intake,
-  signal: AbortSignal,
-): Promise<FileRecord | undefined> {
-  return key === undefined ? undefined : context.catalog.findByRequestKey(key, { signal });
-}
-
-/** What the uploads of a caller share the memory by. */
-export function memoryOf(context: FilesContext, caller: Caller) {
-  return context.budget.of(callerKey(callerIds(caller)));
 }

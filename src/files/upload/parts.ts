@@ -1,83 +1,82 @@
-import type { BlobBody, BlobPart } from '../../storage/blob.ts';
-import type { Chunk } from './chunk.ts';
-import { OpenPart, type OpenPartOptions } from './open-part.ts';
 import { fileTooLarge } from '../../errors/uploads.ts';
-import { sendAgain } from './send-again.ts';
+import type { BlobPart } from '../../storage/blob.ts';
+import type { BlobStore } from '../../storage/blob-store.ts';
+import type { HashState } from './checksums.ts';
+import type { Inflow } from './inflow.ts';
+import { OpenPart, type OpenPartOptions, type PartBody, type Sending } from './open-part.ts';
 
-/** Where the bytes of parts come from. */
-export interface PartSource {
-  /** The next bytes, at most so many; undefined at the end. Rejects with what ends them early. */
-  next(maxBytes: number): Promise<Chunk | undefined>;
-  /** Whether any bytes are left, which may mean to wait for them. */
-  hasMore(): Promise<boolean>;
-  /** Says that the part which is being filled has these bytes now. */
-  accept(chunk: Chunk): void;
-  /** Ends the wait for bytes. */
-  abort(reason: Error): void;
+const MEBIBYTE = 1024 * 1024;
+
+/**
+ * Part size of a file in bytes: the wanted size, within the limits of the store, and so large that the store's number of
+ * parts suffices for a file of known size.
+ */
+export function partSizeFor(
+  { partLimits }: Pick<BlobStore, 'partLimits'>,
+  wantedBytes: number,
+  sizeBytes = 0,
+): number {
+  const neededBytes = Math.ceil(sizeBytes / partLimits.maxParts / MEBIBYTE) * MEBIBYTE;
+  return Math.min(Math.max(wantedBytes, partLimits.minBytes, neededBytes), partLimits.maxBytes);
 }
 
-/** What parts are cut and sent with; `S` is what is noted at the end of each. */
-export interface PartsOptions<S> extends Pick<
+/** How bytes are cut into parts and sent. */
+export interface PartsOptions extends Pick<
   OpenPartOptions,
   'store' | 'memory' | 'partSizeBytes' | 'tail' | 'spare'
 > {
-  /** Key of the blob; asked for when something is sent. */
+  /** Key of the blob; called when something is sent. */
   readonly key: () => string;
-  /** Number of bytes that will come, where that is known. */
+  /** Greatest number of bytes that will come; undefined if unknown. */
   readonly restBytes?: number | undefined;
-  /** Greatest number of bytes that will come, where that is known. */
-  readonly maxBytes?: number | undefined;
-  /** Parts on their way to the store at once. */
+  /** Number of parts that are sent at once. */
   readonly concurrency: number;
-  /** Parts that are in the store already. */
+  /**
+   * Number of parts that earlier calls stored; undefined if the bytes come in one call. Parts of several calls are kept:
+   * each is sent as soon as it is full, and continues on its way when `signal` is aborted.
+   */
   readonly storedParts?: number;
-  /** True to send a part that is full before it is known whether more will come. */
-  readonly isEager?: boolean;
   /** Ends reading, and waiting for memory. */
   readonly signal: AbortSignal;
-  /** True if parts on their way go on when the signal is aborted. */
-  readonly outlivesCaller?: boolean;
-  /** Begins the multipart blob, or names the one there is; it begins with the bytes of `part`. */
+  /** Begins the multipart blob, or returns the id of an earlier one. `part` has the first bytes of this call. */
   readonly begin: (part: OpenPart, call: { readonly signal: AbortSignal }) => Promise<string>;
-  /** What to keep with a part: asked when all of its bytes have come, and none behind them. */
-  readonly mark: () => S;
-  /** Told when a part is stored. */
+  /** Called when a part is stored. */
   readonly onStored?: () => void;
 }
 
-/** A part that is stored. */
-export interface StoredPart<S> {
+/** A stored part, and the state of the hash after its bytes. */
+export interface StoredPart {
   readonly part: BlobPart;
-  readonly mark: S;
+  readonly hash: HashState | undefined;
 }
 
-/** Cuts the bytes of an upload into parts and sends these to the store side by side. */
-export class Parts<S = undefined> {
-  readonly #options: PartsOptions<S>;
+/** Cuts the bytes of a call into parts and sends them to the store, several at once. */
+export class Parts {
+  readonly #options: PartsOptions;
+  readonly inflow: Inflow;
   readonly #abort = new AbortController();
-  readonly #signal: AbortSignal;
+  /** Aborted when reading must end: by the caller, or by a part that failed. */
+  readonly signal: AbortSignal;
   readonly #sendSignal: AbortSignal;
   readonly #sending = new Set<Promise<void>>();
-  readonly #sent: { readonly mark: S; part?: BlobPart }[] = [];
+  readonly #sent: { readonly hash: HashState | undefined; part?: BlobPart }[] = [];
+  readonly #taken: BlobPart[] = [];
   #open: OpenPart;
   #partNumber: number;
   #multipartId: string | undefined;
+  #hasBegun = false;
   #addedBytes = 0;
 
-  constructor(options: PartsOptions<S>) {
+  constructor(inflow: Inflow, options: PartsOptions) {
+    this.inflow = inflow;
     this.#options = options;
-    this.#signal = AbortSignal.any([options.signal, this.#abort.signal]);
-    this.#sendSignal = options.outlivesCaller ? this.#abort.signal : this.#signal;
+    this.signal = AbortSignal.any([options.signal, this.#abort.signal]);
+    this.#sendSignal = options.storedParts === undefined ? this.signal : this.#abort.signal;
     this.#partNumber = options.storedParts ?? 0;
     this.#open = this.#newPart(false, options.tail);
   }
 
-  /** Aborted when reading is to end: by the caller, or by a part that failed. */
-  get signal(): AbortSignal {
-    return this.#signal;
-  }
-
-  /** What a part failed with, if one did. */
+  /** The failure of a part; undefined if none failed. */
   get failure(): Error | undefined {
     return this.#abort.signal.aborted ? (this.#abort.signal.reason as Error) : undefined;
   }
@@ -87,57 +86,43 @@ export class Parts<S = undefined> {
     return this.#multipartId;
   }
 
-  /** The part that is being filled; all of the file while none was sent. */
+  /** True once a multipart blob may have been begun. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  /** The part that is being filled. */
   get open(): OpenPart {
     return this.#open;
   }
 
-  /** True while no part was sent: the open one is all of the file. */
+  /** True while no part was sent: the open one is the whole file. */
   get isOne(): boolean {
     return this.#partNumber === 0;
   }
 
-  /** True unless a part that was sent has failed or is still on its way. What is behind a gap cannot be kept. */
+  /** True if every part that was sent is stored. Bytes behind a gap cannot be kept. */
   get areDurable(): boolean {
     return this.#sent.every(({ part }) => part !== undefined);
   }
 
-  /** Takes all bytes of a source. Rejects with the first failure. */
-  async pour(source: PartSource): Promise<void> {
-    const onAbort = () => source.abort(this.#signal.reason as Error);
-    this.#signal.addEventListener('abort', onAbort, { once: true });
+  /** Takes all bytes. Rejects with the first failure. */
+  async pour(): Promise<void> {
+    const onAbort = () => this.inflow.abort(this.signal.reason as Error);
+    this.signal.addEventListener('abort', onAbort, { once: true });
     try {
-      await this.#pour(source);
+      while (await this.#next());
     } finally {
-      this.#signal.removeEventListener('abort', onAbort);
+      this.signal.removeEventListener('abort', onAbort);
     }
   }
 
-  async #pour(source: PartSource): Promise<void> {
-    for (;;) {
-      this.#signal.throwIfAborted();
-      if (this.#open.room === 0) {
-        if (!(this.#isSentAtOnce || (await source.hasMore()))) return;
-        await this.#send();
-      }
-      while (this.#sending.size >= this.#options.concurrency) await Promise.race(this.#sending);
-      this.#signal.throwIfAborted();
-      if (this.#restBytes > 0) await this.#open.prepare(this.#signal);
-      const asked = performance.now();
-      const chunk = await source.next(this.#open.room);
-      this.#open.pace.waited(performance.now() - asked);
-      if (chunk === undefined) return;
-      await this.#open.add(chunk, this.#signal);
-      source.accept(chunk);
-      this.#addedBytes += chunk.bytes.length;
-    }
-  }
-
-  /** Sends the last part and waits until all are stored. Rejects with the first failure. */
+  /** Sends the last part, unless it is the whole file, and waits until all are stored. Rejects with the first failure. */
   async flush(): Promise<void> {
+    if (this.isOne) return;
     if (this.#open.sizeBytes > 0) await this.#send();
     await this.settle();
-    this.#signal.throwIfAborted();
+    this.signal.throwIfAborted();
   }
 
   /** Waits until no part is on its way. */
@@ -145,46 +130,68 @@ export class Parts<S = undefined> {
     await Promise.all(this.#sending);
   }
 
-  /** The parts that are stored without a gap and were not taken yet. */
-  takeStored(): readonly StoredPart<S>[] {
+  /** The parts that are stored without a gap and were not taken before. */
+  take(): readonly StoredPart[] {
     const gap = this.#sent.findIndex(({ part }) => part === undefined);
-    return this.#sent.splice(0, gap === -1 ? this.#sent.length : gap) as StoredPart<S>[];
+    const taken = this.#sent.splice(0, gap === -1 ? this.#sent.length : gap) as StoredPart[];
+    this.#taken.push(...taken.map(({ part }) => part));
+    return taken;
   }
 
-  /** Ends everything with `reason`, and waits until it has ended. */
+  /** The parts that were taken, in order. */
+  get taken(): readonly BlobPart[] {
+    return this.#taken;
+  }
+
+  /** Ends everything with `reason`, and waits until it has ended. Returns the first failure. */
   async fail(reason: unknown): Promise<Error> {
     this.#abort.abort(reason);
     await this.settle();
     return this.#abort.signal.reason as Error;
   }
 
-  /** Sends the bytes of the open part, which stays open, by `send`. */
+  /** Sends the open part, which stays open, by `send`. */
   async sendOpen<T>(
-    send: (body: BlobBody & { readonly crc32c: number }) => Promise<T>,
-    body: Parameters<OpenPart['body']>[0] = {},
+    send: (body: PartBody, call: { readonly signal: AbortSignal }) => Promise<T>,
+    { signal = this.#sendSignal, ...rest }: Partial<Sending> = {},
   ): Promise<T> {
-    await this.#open.seal();
-    return sendAgain(
-      this.#options.memory,
-      () => this.#open.body(body),
-      body.signal ?? this.#sendSignal,
-      send,
-    );
+    return this.#open.send({ signal, ...rest }, (body) => send(body, { signal }));
   }
 
-  /** Lets go of the open part. No part may be on its way. */
+  /** Drops the open part. No part may be on its way. */
   async close(): Promise<void> {
     await this.#open.drop(false);
   }
 
+  /** Takes the next bytes. Returns false at the end. */
+  async #next(): Promise<boolean> {
+    this.signal.throwIfAborted();
+    if (this.#open.room === 0) {
+      if (!(this.#isSentAtOnce || (await this.inflow.hasMore()))) return false;
+      await this.#send();
+    }
+    while (this.#sending.size >= this.#options.concurrency) await Promise.race(this.#sending);
+    this.signal.throwIfAborted();
+    if (this.#restBytes > 0) await this.#open.prepare(this.signal);
+    const asked = performance.now();
+    const chunk = await this.inflow.next(this.#open.room);
+    this.#open.pace.waited(performance.now() - asked);
+    if (chunk === undefined) return false;
+    await this.#open.add(chunk, this.signal);
+    this.inflow.accept(chunk);
+    this.#addedBytes += chunk.bytes.length;
+    return true;
+  }
+
   get #restBytes(): number {
-    const { restBytes = Infinity, maxBytes = Infinity } = this.#options;
-    return Math.min(restBytes, maxBytes) - this.#addedBytes;
+    return (this.#options.restBytes ?? Infinity) - this.#addedBytes;
   }
 
   get #isSentAtOnce(): boolean {
-    const { restBytes, isEager } = this.#options;
-    return isEager === true || this.#partNumber > 0 || (restBytes !== undefined && this.#restBytes > 0);
+    const { restBytes, storedParts } = this.#options;
+    return (
+      storedParts !== undefined || this.#partNumber > 0 || (restBytes !== undefined && this.#restBytes > 0)
+    );
   }
 
   #newPart(isQuick: boolean, tail?: OpenPartOptions['tail']): OpenPart {
@@ -202,9 +209,12 @@ export class Parts<S = undefined> {
       const maxBytes = this.#options.partSizeBytes * this.#partNumber;
       throw fileTooLarge(maxBytes, 'whose size is not given', { advice: 'give its size' });
     }
-    this.#multipartId ??= await this.#options.begin(part, { signal: this.#signal });
+    this.#hasBegun = true;
+    this.#multipartId ??= await this.#options.begin(part, { signal: this.signal });
     this.#partNumber += 1;
-    const entry: { readonly mark: S; part?: BlobPart } = { mark: this.#options.mark() };
+    const entry: { readonly hash: HashState | undefined; part?: BlobPart } = {
+      hash: this.inflow.hashState(),
+    };
     this.#sent.push(entry);
     const sent = this.#put(part, this.#multipartId, this.#partNumber)
       .then((stored) => {
@@ -218,13 +228,13 @@ export class Parts<S = undefined> {
   }
 
   async #put(part: OpenPart, multipartId: string, partNumber: number): Promise<BlobPart> {
-    const { store, key, memory } = this.#options;
-    const signal = this.#sendSignal;
+    const { store, key } = this.#options;
+    const call = { signal: this.#sendSignal };
     let isStored = false;
     try {
-      await part.seal();
-      const put = (body: BlobBody) => store.putPart(key(), multipartId, partNumber, body, { signal });
-      const stored = await sendAgain(memory, () => part.body({ signal }), signal, put);
+      const stored = await part.send(call, (body) =>
+        store.putPart(key(), multipartId, partNumber, body, call),
+      );
       isStored = true;
       return stored;
     } finally {

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { FileDescription, JsonValue } from '../../catalog/file-catalog.ts';
+import type { JsonValue } from '../../catalog/file-catalog.ts';
 import type { UploadSession } from '../../catalog/uploads.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
 import type { BlobPart } from '../../storage/blob.ts';
-import type { CallerIds } from '../../identity/caller.ts';
-import { mergeExpected } from './digest.ts';
-import type { ExpectedChecksums } from './chunk.ts';
+import { mergeExpected, type ExpectedChecksums, type HashState } from './checksums.ts';
+import type { Content, Cut, UploadFacts } from './hold.ts';
+import { pieceKey } from '../bytes.ts';
 
-/** Bytes behind the last whole part, in a blob of their own until there are enough for a part. */
+/** Bytes behind the last whole part, in a blob of their own. */
 export interface Piece {
   /** Revision of the session under which it was written; the piece's key follows from it. */
   readonly revision: number;
@@ -39,22 +39,11 @@ export function withPart({ count, sizeBytes, digest }: StoredParts, part: BlobPa
   };
 }
 
-/** What a whole file has. */
-export interface Finished {
-  readonly sizeBytes: number;
-  /** Hexadecimal. */
-  readonly sha256: string;
-  readonly crc32c: number;
-  readonly contentType: string;
-}
+/** Properties of a whole file, its SHA-256 in hexadecimal. */
+export type Finished = Omit<Content, 'sha256'> & { readonly sha256: string };
 
-/** What is remembered of an upload between two calls. */
-export interface SessionState {
-  readonly caller: CallerIds;
-  readonly description: FileDescription;
-  /** Size that the caller gave, in bytes. */
-  readonly sizeBytes?: number;
-  readonly requestKey?: string;
+/** What is remembered of an upload between two calls. Its hash is that of the durable bytes. */
+export interface SessionState extends UploadFacts, HashState {
   /** True if the catalog counts the session in the quotas of its owner; false for one of an earlier version. */
   readonly claimed?: boolean;
   /** True if callers send parts straight to the store. */
@@ -72,10 +61,6 @@ export interface SessionState {
   readonly stale: readonly number[];
   /** Revisions under which a piece may have been written that nothing else names. */
   readonly pending: readonly number[];
-  /** CRC32C of the durable bytes. */
-  readonly crc32c: number;
-  /** State of the SHA-256 after the durable bytes; see `resumable-hash.ts`. Empty before the first byte. */
-  readonly sha256State: string;
   /** Whole-file checksums that the caller gave so far. */
   readonly expected: { readonly sha256?: string; readonly crc32c?: number };
   /** Set before the blob is put together, with what it then has. */
@@ -169,16 +154,86 @@ export function claimedBytes(state: SessionState): number {
 }
 
 /**
- * Adds checksums of the whole file to those that came earlier.
+ * Adds checksums of the whole file to earlier ones.
  *
  * @throws AssetError CHECKSUM_MISMATCH if two of one kind differ
  */
 export function addExpected(state: SessionState, given: ExpectedChecksums): SessionState['expected'] {
-  const { sha256, crc32c } = state.expected;
-  const earlier = { sha256: sha256 === undefined ? undefined : Buffer.from(sha256, 'hex'), crc32c };
-  const merged = mergeExpected(earlier, given);
+  const { sha256, crc32c } = mergeExpected(expectedOf(state), given);
   return {
-    ...(merged.sha256 && { sha256: Buffer.from(merged.sha256).toString('hex') }),
-    ...(merged.crc32c !== undefined && { crc32c: merged.crc32c }),
+    ...(sha256 && { sha256: Buffer.from(sha256).toString('hex') }),
+    ...(crc32c !== undefined && { crc32c }),
+  };
+}
+
+/** The checksums of the whole file that the caller gave so far. */
+export function expectedOf({ expected: { sha256, crc32c } }: SessionState): ExpectedChecksums {
+  return { sha256: sha256 === undefined ? undefined : Buffer.from(sha256, 'hex'), crc32c };
+}
+
+/** The state with one more durable part. The first part of a call includes the pieces before it. */
+export function withStored(state: SessionState, part: BlobPart, hash: HashState | undefined): SessionState {
+  const stale = [...state.stale, ...state.tail.map(({ revision }) => revision)];
+  return { ...state, ...hash, stored: withPart(state.stored, part), tail: [], stale };
+}
+
+/** Number of pieces up to which they are not merged. */
+const FEW_PIECES = 16;
+
+/**
+ * Index of the first piece of a tail to merge into a new piece: only of many, and those that are not much larger than what
+ * follows. So their number stays small, and each byte is written again only a few times.
+ *
+ * @param addedBytes - size of the new piece without them
+ */
+export function firstMerged(tail: readonly Piece[], addedBytes: number): number {
+  let from = tail.length;
+  if (from < FEW_PIECES) return from;
+  for (let bytes = addedBytes; from > 0 && tail[from - 1]!.sizeBytes <= 2 * bytes; from--) {
+    bytes += tail[from - 1]!.sizeBytes;
+  }
+  return from;
+}
+
+/** The state with a new last piece, which includes the pieces from index `from` on. */
+export function withPiece(
+  state: SessionState,
+  { from, ...piece }: Piece & { readonly from: number },
+  hash: HashState | undefined,
+): SessionState {
+  const { tail, stale } = state;
+  const merged = tail.slice(from).map(({ revision }) => revision);
+  return { ...state, ...hash, tail: [...tail.slice(0, from), piece], stale: [...stale, ...merged] };
+}
+
+/** The state when a call that might have left a piece under this revision has ended. */
+export function withoutClaim(state: SessionState, claim: number): SessionState {
+  return { ...state, pending: state.pending.filter((revision) => revision !== claim) };
+}
+
+/** What a session saves of a whole file. */
+export function toFinished({ sizeBytes, sha256, crc32c, contentType }: Content): Finished {
+  return { sizeBytes, crc32c, contentType, sha256: Buffer.from(sha256).toString('hex') };
+}
+
+/** What {@link toFinished} made of it. */
+export function toContent({ sha256, ...finished }: Finished): Content {
+  return { ...finished, sha256: Buffer.from(sha256, 'hex') };
+}
+
+/** How a call cuts the bytes that it brings, at most `maxBytes`. */
+export function cutOf(session: Session, maxBytes: number): Cut {
+  const { sizeBytes = Infinity, stored, partSizeBytes, tail } = session.state;
+  const restBytes = Math.min(maxBytes, sizeBytes - persistedSize(session));
+  const blobs = tail.map(({ revision, sizeBytes, crc32c = 0 }) => {
+    return { key: pieceKey(session.id, revision), sizeBytes, crc32c };
+  });
+  return {
+    ...{
+      partSizeBytes,
+      storedParts: stored.count,
+      restBytes: restBytes === Infinity ? undefined : restBytes,
+    },
+    ...(blobs.length > 0 && { tail: blobs }),
   };
 }

@@ -1,36 +1,50 @@
 import { AssetError, isAssetError } from '../../errors/asset-error.ts';
 import { uploadTakenOver, uploadNotFound } from '../../errors/uploads.ts';
-import { removeBytes } from '../bytes.ts';
+import { pieceKey, removeBytes } from '../bytes.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { authorizeUpload } from '../policy/guard.ts';
-import { receiptFor, type Receipt, type Uploaded } from './receipt.ts';
-import { claimedBytes, toJson, toSession, type Session, type SessionState } from './session-state.ts';
+import { receiptFor, type Receipt, type Uploaded } from './commit.ts';
+import { digestOf } from './checksums.ts';
+import {
+  claimedBytes,
+  toJson,
+  toSession,
+  type Piece,
+  type Session,
+  type SessionState,
+} from './session-state.ts';
 import { reached } from '../../system/crash-points.ts';
 
 /** An upload is either still going on or a file; `T` stands for the file. */
 export type SessionOrFile<T = Uploaded> = { readonly session: Session } | T;
 
 /**
- * The upload of this id, if it belongs to the caller: to the same principal, acting for the same end user. A
- * finished one is there for whoever may read its file as well; its starter is told the id of a file that it may not read.
+ * The upload of this id, if it belongs to the caller: to the same principal, acting for the same end user. A finished one is
+ * also there for whoever may read its file; its starter is told the id of a file that it may not read.
  *
- * @throws AssetError UPLOAD_NOT_FOUND, the same and after the same work whether there is none or it is somebody else's
+ * @param isChange - true for calls that continue the upload: whoever began it must still be allowed to
+ * @throws AssetError UPLOAD_NOT_FOUND, the same and after the same work whether there is none or it is somebody else's;
+ *   PERMISSION_DENIED
  */
 export async function loadUpload(
   context: FilesContext,
   caller: Caller,
   uploadId: string,
+  isChange: boolean,
   signal: AbortSignal,
 ): Promise<SessionOrFile<Receipt>> {
   const { principal, endUser } = callerIds(caller);
   const found = await context.catalog.uploads.get(uploadId, { signal });
   if (found !== undefined) {
     const session = toSession(found);
-    const starter = session.state.caller;
-    if (starter.principal === principal && starter.endUser === endUser) return { session };
+    const { caller: starter, description } = session.state;
+    if (starter.principal === principal && starter.endUser === endUser) {
+      if (isChange) authorizeUpload(context, caller, description);
+      return { session };
+    }
   }
-  // Also looked for after a session of somebody else, which would be told by its quicker answer.
+  // Also looked for after a session of somebody else, which a quicker answer would reveal.
   const file = (await context.catalog.get([uploadId], { signal })).get(uploadId);
   if (file !== undefined) {
     const isMine = file.createdBy === principal && file.createdFor === endUser;
@@ -40,43 +54,8 @@ export async function loadUpload(
   throw uploadNotFound(uploadId);
 }
 
-/**
- * Like {@link loadUpload}, for calls that bring an upload on: whoever began it must be allowed to still.
- *
- * @throws AssetError UPLOAD_NOT_FOUND, PERMISSION_DENIED
- */
-export async function loadUploadToWrite(
-  context: FilesContext,
-  caller: Caller,
-  uploadId: string,
-  signal: AbortSignal,
-): Promise<SessionOrFile<Receipt>> {
-  const found = await loadUpload(context, caller, uploadId, signal);
-  if ('session' in found) authorizeUpload(context, caller, found.session.state.description);
-  return found;
-}
-
-/** Like {@link loadUpload}, for calls that need an upload that goes on. Throws UPLOAD_FINISHED for a file. */
-export async function loadSession(
-  context: FilesContext,
-  caller: Caller,
-  uploadId: string,
-  signal: AbortSignal,
-): Promise<Session> {
-  return goingOn(await loadUpload(context, caller, uploadId, signal));
-}
-
-/** Like {@link loadUploadToWrite}, for calls that need an upload that goes on. Throws UPLOAD_FINISHED for a file. */
-export async function loadSessionToWrite(
-  context: FilesContext,
-  caller: Caller,
-  uploadId: string,
-  signal: AbortSignal,
-): Promise<Session> {
-  return goingOn(await loadUploadToWrite(context, caller, uploadId, signal));
-}
-
-function goingOn(found: SessionOrFile): Session {
+/** The session of an upload. Throws UPLOAD_FINISHED for a file. */
+export function openSession(found: SessionOrFile): Session {
   if ('session' in found) return found.session;
   throw new AssetError('UPLOAD_FINISHED', 'the upload is finished and is a file now', {
     metadata: { file_id: found.file.id },
@@ -139,13 +118,38 @@ const REFUSALS = [
   'USAGE_UNKNOWN',
 ] as const;
 
-/** Gives a session up if its content was refused. A store or scanner that is down, or a caller that is gone, leaves it as it is. */
+/**
+ * Gives a session up if its content was refused. A store or scanner that is down, or a caller that is gone, leaves it as it
+ * is. Returns true if it was refused.
+ */
 export async function abandonIfRefused(
   context: FilesContext,
   session: Session,
   error: unknown,
-): Promise<void> {
-  if (isAssetError(error, ...REFUSALS)) await abandonSession(context, session);
+): Promise<boolean> {
+  const isRefused = isAssetError(error, ...REFUSALS);
+  if (isRefused) await abandonSession(context, session);
+  return isRefused;
+}
+
+/**
+ * Handles a record that could not be created. Of two calls that finish the same upload one commits; the other gets its
+ * file. Rejects with `error` in all other cases.
+ */
+export async function resolveRefused(
+  context: FilesContext,
+  session: Session,
+  error: unknown,
+): Promise<Uploaded> {
+  if (isAssetError(error, 'UPLOAD_EXPIRED')) {
+    const file = (await context.catalog.get([session.id])).get(session.id);
+    if (file !== undefined) return { file, isNew: false };
+    await removeIfGone(context, session);
+  } else if (isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE', 'CONCURRENT_CHANGE')) {
+    // What the catalog refuses stores no blob either. These two may succeed with the next try.
+    await abandonSession(context, session);
+  }
+  throw error;
 }
 
 /** Removes all that a closed session may have stored. What cannot be removed keeps nothing else from being removed. */
@@ -187,4 +191,18 @@ export async function removeStale(
   signal: AbortSignal,
 ): Promise<void> {
   await removeBytes(store, session.id, { pieces: session.state.stale }, { signal });
+}
+
+/** The session with the checksums of its pieces, which releases before 0.2 did not save. */
+export async function withPieceSums(
+  { store }: Pick<FilesContext, 'store'>,
+  session: Session,
+  signal: AbortSignal,
+): Promise<Session> {
+  const tail: Piece[] = [];
+  for (const piece of session.state.tail) {
+    const read = () => store.read(pieceKey(session.id, piece.revision), undefined, { signal });
+    tail.push({ ...piece, crc32c: piece.crc32c ?? (await digestOf(await read())).crc32c });
+  }
+  return { ...session, state: { ...session.state, tail } };
 }

@@ -1,10 +1,9 @@
 import { fieldInvalid } from '../../errors/fields.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
-import { blobKey } from '../bytes.ts';
 import { newFileId, openerKey } from './ids.ts';
 import { admitFile, takeRoom, type NewFile } from './intake.ts';
-import { partSizeFor } from './part-size.ts';
+import { partSizeFor } from './parts.ts';
 import { expiry } from './session-store.ts';
 import { NO_PARTS, toJson, toSession, type Session, type SessionState } from './session-state.ts';
 import { reached } from '../../system/crash-points.ts';
@@ -87,16 +86,4 @@ export async function startUpload(
 function started(session: Session): StartedSession {
   const { id, expireTime, state } = session;
   return { uploadId: id, expireTime, partSizeBytes: state.partSizeBytes };
-}
-
-/** The multipart blob of a session, begun if there is none yet. */
-export async function beginMultipart(
-  context: FilesContext,
-  session: Session,
-  contentType: string,
-  signal: AbortSignal,
-): Promise<string> {
-  const { multipartId, partSizeBytes, direct } = session.state;
-  const properties = { contentType, partSizeBytes, bySignedUrl: direct };
-  return multipartId ?? (await context.store.startMultipart(blobKey(session.id), properties, { signal }));
 }

@@ -1,23 +1,26 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
+import { callerIds, type Caller } from '../../identity/caller.ts';
 import { reached } from '../../system/crash-points.ts';
-import { blobKey, removeBytes, spareBlobs } from '../bytes.ts';
-import type { Caller } from '../../identity/caller.ts';
-import { assertSameContent, commitUpload } from './commit.ts';
+import { removeBytes, type Remains } from '../bytes.ts';
 import { allowedContentType } from '../content-type/content-type.ts';
 import type { FilesContext } from '../context.ts';
-import { Digest, verifyChecksums } from './digest.ts';
 import type { QuotaHold } from '../quota.ts';
-import { receiptFor, type Receipt, type Uploaded } from './receipt.ts';
+import { Digest, verifyChecksums } from './checksums.ts';
+import { assertSameContent, receiptFor, type Receipt, type Uploaded } from './commit.ts';
+import { Hold, type Call, type UploadFacts } from './hold.ts';
+import { Inflow, type UploadContent } from './inflow.ts';
+import { admitFile, takeRoom, type Intake, type NewFile } from './intake.ts';
+import { partSizeFor, type Parts } from './parts.ts';
 import type { ReservedId, SlotOutcome } from './reservations.ts';
 import { FileScan } from './scan.ts';
-import type { UploadContent } from './chunk.ts';
-import { Inflow } from './inflow.ts';
-import { admitFile, memoryOf, takeRoom, type Intake, type NewFile } from './intake.ts';
-import { storeBlob } from './store-blob.ts';
+import { finish, transfer } from './transfer.ts';
 
-/** Up to this size a file is stored as fast as the catalog tells whether it was stored before. */
+/** Up to this size, in bytes, storing a file takes no longer than asking the catalog whether it was stored before. */
 const SMALL_BYTES = 256 * 1024;
+
+/** Time limit of removing the parts of a failed upload, in milliseconds. */
+const CLEANUP_TIMEOUT_MS = 5_000;
 
 /** A file that comes in one call. */
 export interface Upload extends NewFile {
@@ -25,10 +28,8 @@ export interface Upload extends NewFile {
 }
 
 /**
- * Stores a file: exactly one, or nothing.
- *
- * The bytes go once through counting, hashing and type detection into the store. The record is committed
- * last, so the file is visible only when its bytes are durable and verified.
+ * Stores a file: exactly one, or nothing. The record is committed last, so the file is visible only when its bytes are
+ * durable and verified.
  *
  * @param signal - ends the upload, with nothing stored, until the record is being committed
  * @throws AssetError PERMISSION_DENIED, and what the usage policy, the store or the catalog refuses
@@ -42,16 +43,16 @@ export async function uploadFile(
   using _slot = context.admission.enter();
   const intake = admitFile(context, caller, wanted);
   const { sizeBytes, rules, requestKey: key } = intake;
-  const digest = new Digest();
   let quota: QuotaHold | undefined;
   const admit = (bytes: number) => {
     rules.checkSize(bytes);
     return quota?.grow(bytes);
   };
-  const inflow = new Inflow(wanted.content, { sizeBytes, isWhole: true, admit, hash: digest, signal });
+  const hash = new Digest();
+  const inflow = new Inflow(wanted.content, { sizeBytes, isWhole: true, admit, hash, signal });
   try {
     const find = (by: string) => context.catalog.findByRequestKey(by, { signal });
-    // The commit finds an earlier upload too; to look before spares a repeated one its bytes, which pays if they are many.
+    // The commit finds an earlier upload too. To look before saves a repeated one its bytes, which pays if they are many.
     const isLarge = (sizeBytes ?? Infinity) > SMALL_BYTES;
     let earlier = key !== undefined && isLarge ? await find(key) : undefined;
     if (earlier === undefined) {
@@ -60,120 +61,144 @@ export async function uploadFile(
       else earlier = taken.earlier;
     }
     const uploaded = earlier
-      ? await repeatOf(earlier, inflow, digest)
-      : await storeNew(context, intake, { inflow, digest, quota: quota! }, signal);
+      ? await repeatOf(earlier, inflow)
+      : await storeNew(context, intake, inflow, quota!, signal);
     return receiptFor(context, caller, uploaded);
   } finally {
     quota?.[Symbol.dispose]();
-    // Cuts off a caller that goes on sending after the upload has failed.
+    // Ends a caller that continues to send after the upload has failed.
     inflow.close();
   }
 }
 
 /** Answers an upload that was made before: the same content gets the same file. */
-async function repeatOf(earlier: FileRecord, inflow: Inflow, digest: Digest): Promise<Uploaded> {
+async function repeatOf(earlier: FileRecord, inflow: Inflow): Promise<Uploaded> {
   await inflow.drain();
-  const actual = digest.finish();
+  const actual = { sizeBytes: inflow.sizeBytes, ...inflow.checksums() };
   verifyChecksums(actual, inflow.end.expected);
   assertSameContent(earlier, actual);
   return { file: earlier, isNew: false };
 }
 
-/** The bytes of an upload, what sums them up, and the room that they have. */
-interface Incoming {
-  readonly inflow: Inflow;
-  readonly digest: Digest;
-  readonly quota: QuotaHold;
-}
-
 async function storeNew(
   context: FilesContext,
   intake: Intake,
-  { inflow, digest, quota }: Incoming,
+  inflow: Inflow,
+  quota: QuotaHold,
   signal: AbortSignal,
 ): Promise<Uploaded> {
-  const { store, uploads } = context;
-  const { caller, description, sizeBytes } = intake;
   using scan = new FileScan(context, signal);
   inflow.scan = scan;
-  let reserved: ReservedId | undefined;
-  let contentType = '';
-  let checksums: ReturnType<Digest['finish']> | undefined;
-  let left: 'nothing' | 'something' | 'all' = 'nothing';
-  let isMine = true;
-  try {
-    const stored = await storeBlob(inflow, {
-      ...{ store, sizeBytes, signal, memory: memoryOf(context, caller), spare: spareBlobs(context) },
-      ...{ partSizeBytes: uploads.partSizeBytes, concurrency: uploads.concurrency },
-      begin: async () => {
-        contentType = await allowedContentType(intake.rules, description, await inflow.head());
-        reserved = await context.reservations.take();
-        reached('upload.reserved');
-        return { key: blobKey(reserved.fileId), contentType };
-      },
-      onSend: () => (left = 'something'),
-      verify: async () => {
-        checksums = digest.finish();
-        verifyChecksums(checksums, inflow.end.expected);
-        await scan.assertClean();
-        reached('upload.verified');
-      },
-    });
-    left = 'all';
-    reached('upload.stored');
-    isMine = stored.status === 'created';
-    if (!isMine) throw new Error('a blob lies under the id of a new file');
-    signal.throwIfAborted();
-    const { fileId, reservationId } = reserved!;
-    // To begin a blob of several parts may have taken two tries; nobody knows what one whose answer was lost began.
-    const isTidy = !stored.inParts || (await removeBytes(store, fileId, { unfinished: true }).then(yes, no));
-    const { outcome, ...uploaded } = await commitUpload(context, {
-      fence: { reservationId },
-      requestKey: intake.requestKey,
-      confirmRoom: () => quota.confirm(),
-      record: {
-        ...{ ...description, id: fileId, contentType, ...checksums! },
-        ...{ createdBy: caller.principal.id, createdFor: caller.endUser?.id ?? '' },
-      },
-    });
-    reached('upload.committed');
-    reserved!.release(isTidy ? outcome : 'unsettled');
-    return uploaded;
-  } catch (error) {
-    if (reserved !== undefined) {
-      const cleaned = isMine
-        ? discard(context, reserved.fileId, left, error)
-        : Promise.resolve('unsettled' as const);
-      const released = cleaned.then((outcome) => reserved!.release(outcome));
-      // Nobody waits for the answer of a call that is over, and a store that hangs must not keep its place.
-      if (!signal.aborted) await released;
-    }
-    throw error;
-  }
+  const hold = new ReservationHold(context, intake, quota);
+  return await transfer(context, hold, inflow, (parts) => finish(context, hold, parts, signal), signal);
 }
 
-const yes = () => true;
-const no = () => false;
+/** Holds an id of a reservation. Notes nothing: an upload in one call that breaks begins again. */
+class ReservationHold extends Hold {
+  readonly facts: UploadFacts;
+  readonly rules: Intake['rules'];
+  readonly cut: Hold['cut'];
+  readonly #context: FilesContext;
+  readonly #quota: QuotaHold;
+  contentType: string | undefined;
+  readonly multipartId = undefined;
+  #reserved: ReservedId | undefined;
+  /** What the store may have under the id, besides parts. */
+  #stored: 'nothing' | 'something' | 'blob' | 'blob of another' = 'nothing';
+  #hasParts = false;
+  #isTidy = true;
 
-/**
- * Removes what a failed upload stored. What cannot be removed, or may still be on its way to the
- * store, is left to the sweeper.
- */
-async function discard(
-  context: FilesContext,
-  fileId: string,
-  left: 'nothing' | 'something' | 'all',
-  error: unknown,
-): Promise<SlotOutcome> {
-  if (left === 'nothing') return 'settled';
-  // After a commit whose outcome is unknown the file may exist: its blob must not be touched.
-  const isRefused = isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE');
-  if (left === 'all' && !isRefused) return 'unsettled';
-  try {
-    await removeBytes(context.store, fileId, { blob: true });
-    return left === 'all' ? 'settled' : 'unsettled';
-  } catch (cause) {
-    context.log.warn({ err: cause, fileId }, 'a failed upload could not be cleaned up; the sweeper will');
-    return 'unsettled';
+  constructor(context: FilesContext, intake: Intake, quota: QuotaHold) {
+    super();
+    const { caller, rules, sizeBytes } = intake;
+    this.#context = context;
+    this.#quota = quota;
+    this.facts = { ...intake, caller: callerIds(caller) };
+    this.rules = rules;
+    const partSizeBytes = partSizeFor(context.store, context.uploads.partSizeBytes, sizeBytes);
+    this.cut = { partSizeBytes, restBytes: sizeBytes };
+  }
+
+  get fileId(): string {
+    return this.#reserved!.fileId;
+  }
+
+  get fence() {
+    return { reservationId: this.#reserved!.reservationId };
+  }
+
+  override async open(inflow: Inflow): Promise<void> {
+    this.contentType = await allowedContentType(this.rules, this.facts.description, await inflow.head());
+    this.#reserved = await this.#context.reservations.take();
+    reached('upload.reserved');
+  }
+
+  override async noteBegun(): Promise<void> {
+    this.#hasParts = true;
+  }
+
+  override async noteFinishing(): Promise<void> {
+    this.#stored = 'something';
+    reached('upload.verified');
+  }
+
+  async assembled(status: 'created' | 'exists'): Promise<boolean> {
+    this.#stored = status === 'created' ? 'blob' : 'blob of another';
+    reached('upload.stored');
+    if (status === 'exists') throw new Error('a blob has the id of a new file');
+    return true;
+  }
+
+  async tidy({ signal }: Call): Promise<void> {
+    signal.throwIfAborted();
+    // The begin of the multipart blob may have taken two tries. A try whose response was lost may have begun another.
+    if (this.#hasParts) this.#isTidy = await this.#remove({ unfinished: true });
+  }
+
+  override confirmRoom(): Promise<void> {
+    return this.#quota.confirm();
+  }
+
+  async committed(_uploaded: Uploaded, outcome: SlotOutcome): Promise<void> {
+    reached('upload.committed');
+    this.#reserved!.release(this.#isTidy ? outcome : 'unsettled');
+    this.#reserved = undefined;
+  }
+
+  async broken(parts: Parts, error: unknown, { signal }: Call): Promise<unknown> {
+    // The first failure, not what followed from it.
+    const failure = await parts.fail(error);
+    const reserved = this.#reserved;
+    if (reserved === undefined) return failure;
+    if (parts.hasBegun && this.#stored !== 'blob')
+      await this.#remove({ unfinished: true }, CLEANUP_TIMEOUT_MS);
+    const released = this.#discard(parts, failure).then((outcome) => reserved.release(outcome));
+    // Nobody waits for the answer of a call that is over, and a store that hangs must not keep its place.
+    if (!signal.aborted) await released;
+    return failure;
+  }
+
+  /** Removes what is stored. What cannot be removed, or may still be on its way to the store, is left to the sweeper. */
+  async #discard(parts: Parts, error: Error): Promise<SlotOutcome> {
+    if (this.#stored === 'nothing' && !parts.hasBegun) return 'settled';
+    if (this.#stored === 'blob of another') return 'unsettled';
+    // After a commit with an unknown outcome the file may exist: its blob must stay.
+    const isRefused = isAssetError(error) && !isAssetError(error, 'CATALOG_UNAVAILABLE');
+    if (this.#stored === 'blob' && !isRefused) return 'unsettled';
+    const isRemoved = await this.#remove({ blob: true });
+    return isRemoved && this.#stored === 'blob' ? 'settled' : 'unsettled';
+  }
+
+  /** Removes something of the id. Returns false, with a line in the log, if that fails. */
+  async #remove(what: Remains, timeoutMs = 10_000): Promise<boolean> {
+    const { store, log } = this.#context;
+    const { fileId } = this;
+    try {
+      await removeBytes(store, fileId, what, { signal: AbortSignal.timeout(timeoutMs) });
+      return true;
+    } catch (err) {
+      log.warn({ err, fileId }, 'what an upload left could not be removed; the sweeper will');
+      return false;
+    }
   }
 }

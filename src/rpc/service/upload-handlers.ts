@@ -5,11 +5,10 @@ import { UploadTransport, type AssetService } from '@asset-service/contract/asse
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
 import { auditedCaller } from '../../identity/caller.ts';
 import type { FilesContext } from '../../files/context.ts';
-import type { Receipt } from '../../files/upload/receipt.ts';
-import type { UploadProgress } from '../../files/upload/append.ts';
-import { cancelUpload, completeUpload, getUpload, resumeUpload } from '../../files/upload/calls.ts';
+import type { Receipt } from '../../files/upload/commit.ts';
+import type { UploadProgress } from '../../files/upload/resume.ts';
+import { cancelUpload, completeUpload, getUpload, resumeUpload } from '../../files/upload/resume.ts';
 import { signUploadParts } from '../../files/upload/direct.ts';
-import { loadSessionToWrite } from '../../files/upload/session-store.ts';
 import { startUpload } from '../../files/upload/start.ts';
 import { withStallTimeout } from '../../files/upload/stall-timeout.ts';
 import { uploadFile } from '../../files/upload/upload-file.ts';
@@ -94,11 +93,10 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
     async signUploadParts({ uploadId, partNumbers }, context) {
       const call = callOf(context);
       call.note({ upload_id: uploadId });
-      const session = await loadSessionToWrite(files, call.caller, uploadId, context.signal);
       const { parts, expireTime } = await signUploadParts(
         files,
         call.caller,
-        session,
+        uploadId,
         partNumbers,
         context.signal,
       );

@@ -1,0 +1,190 @@
+import { uploadTakenOver, writeOffsetMismatch, wrongTransport } from '../../errors/uploads.ts';
+import type { Caller } from '../../identity/caller.ts';
+import { reached } from '../../system/crash-points.ts';
+import { blobKey, sizeOfBytes } from '../bytes.ts';
+import type { FilesContext } from '../context.ts';
+import { holdSession, type QuotaHold } from '../quota.ts';
+import { ResumableHash, type ExpectedChecksums } from './checksums.ts';
+import { commit, receiptFor, type Receipt, type Uploaded } from './commit.ts';
+import { completeDirect } from './direct.ts';
+import { Inflow, type UploadContent } from './inflow.ts';
+import { assertScannable } from './scan.ts';
+import { SessionHold } from './session-hold.ts';
+import { persistedSize, toContent, type Session } from './session-state.ts';
+import {
+  abandonSession,
+  loadUpload,
+  openSession,
+  removeStale,
+  saveSession,
+  withPieceSums,
+  type SessionOrFile,
+} from './session-store.ts';
+import { finish, scanBlob, transfer } from './transfer.ts';
+
+/** Bytes that a caller adds to an upload over several calls. */
+export interface Appendix {
+  /** Offset of the bytes in the file. */
+  readonly writeOffset: number;
+  readonly content: UploadContent;
+  /** Greatest number of bytes in `content`; undefined if unknown. */
+  readonly maxBytes?: number;
+}
+
+/** Progress of an upload; `T` is the file of a finished one. */
+export type UploadProgress<T> = { readonly persistedSize: number } | T;
+
+/**
+ * Adds bytes to an upload, and makes it a file if they are its last. A finished one answers with its file, whatever is
+ * sent.
+ *
+ * @throws AssetError WRITE_OFFSET_MISMATCH, UPLOAD_TAKEN_OVER, UPLOAD_TRANSPORT, and what verification refuses
+ */
+export async function resumeUpload(
+  context: FilesContext,
+  caller: Caller,
+  uploadId: string,
+  appendix: Appendix,
+  signal: AbortSignal,
+): Promise<UploadProgress<Receipt>> {
+  const found = await loadUpload(context, caller, uploadId, true, signal);
+  if ('file' in found) return found;
+  const progress = await append(context, found.session, appendix, signal);
+  return 'file' in progress ? receiptFor(context, caller, progress) : progress;
+}
+
+/** The progress of an upload. Throws UPLOAD_NOT_FOUND. */
+export async function getUpload(
+  context: FilesContext,
+  caller: Caller,
+  uploadId: string,
+  signal: AbortSignal,
+): Promise<UploadProgress<Receipt> & { readonly expireTime?: Date }> {
+  const found = await loadUpload(context, caller, uploadId, false, signal);
+  if ('file' in found) return found;
+  return { persistedSize: persistedSize(found.session), expireTime: found.session.expireTime };
+}
+
+/** Ends an upload whose bytes are all there. A finished one answers with its file. */
+export async function completeUpload(
+  context: FilesContext,
+  caller: Caller,
+  uploadId: string,
+  given: ExpectedChecksums,
+  signal: AbortSignal,
+): Promise<Receipt> {
+  const found = await loadUpload(context, caller, uploadId, true, signal);
+  if ('file' in found) return found;
+  const complete = found.session.state.direct ? completeDirect : completeAppended;
+  return receiptFor(context, caller, await complete(context, found.session, given, signal));
+}
+
+/** Gives an upload up and removes what it stored. Throws UPLOAD_NOT_FOUND, UPLOAD_FINISHED, UPLOAD_TAKEN_OVER. */
+export async function cancelUpload(
+  context: FilesContext,
+  caller: Caller,
+  uploadId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const session = openSession(await loadUpload(context, caller, uploadId, false, signal));
+  if (!(await abandonSession(context, session))) throw uploadTakenOver(uploadId);
+}
+
+/** Ends an upload whose bytes came through the service. */
+async function completeAppended(
+  context: FilesContext,
+  session: Session,
+  given: ExpectedChecksums,
+  signal: AbortSignal,
+): Promise<Uploaded> {
+  const end = { expected: given, isComplete: true };
+  const appendix: Appendix = {
+    // If it broke off while it was being finished, its last bytes may be lost: it must not end without them.
+    writeOffset: session.state.finishing?.sizeBytes ?? persistedSize(session),
+    content: { next: () => Promise.resolve({ done: true, value: end }) },
+  };
+  const result = await append(context, session, appendix, signal);
+  if ('file' in result) return result;
+  throw uploadTakenOver(session.id);
+}
+
+/**
+ * Whole parts become durable while the rest is still coming. What is behind them when the call ends, or breaks, is kept as a
+ * piece. So a caller loses little, and continues where GetUpload says.
+ */
+async function append(
+  context: FilesContext,
+  session: Session,
+  appendix: Appendix,
+  signal: AbortSignal,
+): Promise<UploadProgress<Uploaded>> {
+  using _slot = context.admission.enter();
+  if (session.state.direct) throw wrongTransport(session.id);
+  const current = await finishStored(context, session, signal);
+  if ('file' in current) return current;
+  const size = persistedSize(current.session);
+  if (appendix.writeOffset !== size) throw writeOffsetMismatch(appendix.writeOffset, size);
+
+  using quota = await holdSession(context, current.session, signal);
+  await removeStale(context, current.session, signal);
+  const { state, revision } = await withPieceSums(context, current.session, signal);
+  // Takes the session over from other calls, and saves under which name this one may leave a piece.
+  const pending = [...state.pending, revision + 1];
+  const claimed = await saveSession(context, current.session, { ...state, stale: [], pending });
+  reached('session.claimed');
+  return await receive(context, claimed, appendix, quota, signal);
+}
+
+async function receive(
+  context: FilesContext,
+  session: Session,
+  { content, maxBytes }: Appendix,
+  quota: QuotaHold | undefined,
+  signal: AbortSignal,
+): Promise<UploadProgress<Uploaded>> {
+  const hold = new SessionHold(context, session, maxBytes);
+  const { rules, facts } = hold;
+  const admit = async (bytes: number) => {
+    rules.checkSize(bytes);
+    await quota?.grow(bytes);
+    assertScannable(context, bytes);
+  };
+  const hash = await ResumableHash.from(facts);
+  const { sizeBytes } = facts;
+  const options = { offset: persistedSize(session), sizeBytes, isWhole: false, admit, hash, signal };
+  const inflow = new Inflow(content, options);
+  return transfer<UploadProgress<Uploaded>>(
+    context,
+    hold,
+    inflow,
+    async (parts) => {
+      const { expected, isComplete } = inflow.end;
+      if (isComplete) return finish(context, hold, parts, signal);
+      return { persistedSize: await hold.keep(parts, expected) };
+    },
+    signal,
+  );
+}
+
+/**
+ * Continues a session that ended while it was being finished: its blob becomes a file now. A session whose last bytes were
+ * lost with the process returns to where it stood before.
+ */
+async function finishStored(
+  context: FilesContext,
+  session: Session,
+  signal: AbortSignal,
+): Promise<SessionOrFile> {
+  const { store } = context;
+  const { finishing, multipartId, ...before } = session.state;
+  if (finishing === undefined) return { session };
+  const isStored = (await sizeOfBytes(store, session.id, { signal })) !== undefined;
+  if (!isStored && multipartId === undefined) return { session: await saveSession(context, session, before) };
+  const hold = new SessionHold(context, session);
+  if (!isStored) {
+    const parts = await hold.allParts([], multipartId!, { signal });
+    await store.completeMultipart(blobKey(session.id), multipartId!, parts, { signal });
+  }
+  await hold.check(() => scanBlob(context, session.id, signal));
+  return commit(context, hold, toContent(finishing), { signal });
+}
