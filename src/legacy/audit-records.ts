@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import type { LegacyRecord } from '../catalog/legacy-records.ts';
 import { isAssetError } from '../errors/asset-error.ts';
 import { blobKey, sizeOfBytes } from '../files/bytes.ts';
-import { digestOf } from '../files/upload/digest.ts';
+import { digestOf } from '../files/upload/checksums.ts';
 import type { OldSystem } from './old-system.ts';
 import { counted, type AuditLine, type AuditState, type AuditStep } from './audit-report.ts';
 import { checksumsOf, contradicted } from './checksums.ts';
