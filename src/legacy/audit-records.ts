@@ -105,5 +105,5 @@ async function isUnchanged(
   signal: AbortSignal,
 ): Promise<boolean> {
   const digest = await digestOf(await store.read(blobKey(id), undefined, { signal }));
-  return digest.sha256 === Buffer.from(sha256!).toString('hex');
+  return Buffer.compare(digest.sha256, sha256!) === 0;
 }
