@@ -115,8 +115,10 @@ export const ROOMS = [
   },
   {
     name: 'file-catalog',
-    files: 'src/catalog/{file-catalog,file-record,uploads,changes,transfer,legacy-records,catalog-call}.ts',
-    about: 'the interfaces of file catalogs: files, uploads, leases, changes, transfer, legacy records',
+    files:
+      'src/catalog/{file-catalog,file-record,uploads,changes,subscriptions,transfer,legacy-records,catalog-call}.ts',
+    about:
+      'the interfaces of file catalogs: files, uploads, leases, changes, subscriptions, transfer, legacy records',
     imports: ['errors'],
   },
   {

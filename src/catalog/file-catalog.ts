@@ -2,11 +2,13 @@ import type { CatalogCall, SweepCall } from './catalog-call.ts';
 import type { Changes } from './changes.ts';
 import type { FileChange, FileRecord, NewFileRecord } from './file-record.ts';
 import type { LegacyRecords } from './legacy-records.ts';
+import type { Subscriptions } from './subscriptions.ts';
 import type { Transfer } from './transfer.ts';
 import type { Uploads } from './uploads.ts';
 
 export type { CatalogCall, JsonValue, SweepCall, SweepCursor } from './catalog-call.ts';
 export type { Change, ChangePage, Changes, ChangeType } from './changes.ts';
+export type { StoredSubscription, Subscriptions } from './subscriptions.ts';
 export type { FileChange, FileDescription, FileRecord, NewFileRecord } from './file-record.ts';
 export type { Transfer, TransferredFile } from './transfer.ts';
 export type {
@@ -186,6 +188,9 @@ export interface FileCatalog extends FileRecords, Transfer, Leases {
 
   /** The change log. */
   readonly changes: Changes;
+
+  /** The subscriptions of callers to changes. */
+  readonly subscriptions: Subscriptions;
 
   /** The records of files that are older than the service. */
   readonly legacy: LegacyRecords;

@@ -27,11 +27,13 @@ import { migratePocketBase } from './pocketbase/migrate.ts';
 import { DEFAULT_COLLECTION } from './pocketbase/names.ts';
 import type { FieldMap, PocketBaseSetup } from './pocketbase/schema.ts';
 import { SchemaCache } from './pocketbase/schema-cache.ts';
+import { PocketBaseSubscriptions } from './pocketbase/subscriptions.ts';
 import { PocketBaseUploads } from './pocketbase/uploads.ts';
 import { sumFiles } from './pocketbase/totals.ts';
 import { PocketBaseWrites } from './pocketbase/writes.ts';
 import { assertStorable, canMatch } from './storable.ts';
 import type { LegacyRecords } from './legacy-records.ts';
+import type { Subscriptions } from './subscriptions.ts';
 
 /** Options of {@link openPocketBaseCatalog}. */
 export interface PocketBaseOptions {
@@ -71,6 +73,7 @@ class PocketBaseCatalog implements FileCatalog {
   readonly uploads: PocketBaseUploads;
   readonly legacy: LegacyRecords;
   readonly changes: Changes;
+  readonly subscriptions: Subscriptions;
   readonly #client: PocketBaseClient;
   readonly #collection: string;
   readonly #map: FieldMap;
@@ -82,6 +85,7 @@ class PocketBaseCatalog implements FileCatalog {
   constructor(options: PocketBaseOptions) {
     this.#client = new PocketBaseClient(options);
     this.uploads = new PocketBaseUploads(this.#client, (call, work) => this.#run(call, work));
+    this.subscriptions = new PocketBaseSubscriptions(this.#client, (call, work) => this.#run(call, work));
     this.#setup = setupOf(options);
     this.#collection = this.#setup.collection;
     this.#map = this.#setup.map;

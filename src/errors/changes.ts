@@ -14,3 +14,22 @@ export function cursorExpired(cause?: unknown): AssetError {
     { cause },
   );
 }
+
+/** The error of a delivery that is no longer the caller's. */
+export function deliveryLost(): AssetError {
+  return new AssetError(
+    'DELIVERY_LOST',
+    'the lease of this event has ended or it was settled before, and another worker may have it: give the work up',
+  );
+}
+
+/** The error of a name without a subscription. */
+export function subscriptionNotFound(name: string): AssetError {
+  return new AssetError(
+    'SUBSCRIPTION_NOT_FOUND',
+    'you have no subscription of this name: PullEvents begins one',
+    {
+      metadata: { subscription: name },
+    },
+  );
+}

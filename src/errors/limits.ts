@@ -23,7 +23,8 @@ export function tooManyUploads(held: string, limit?: number): AssetError {
 }
 
 /** Limits of calls, by their names in `metadata`. */
-export type CallLimit = 'reads' | 'writes' | 'downloads' | 'watches' | 'refusals' | 'unfinished-messages';
+export type CallLimit =
+  'reads' | 'writes' | 'downloads' | 'watches' | 'subscriptions' | 'refusals' | 'unfinished-messages';
 
 /**
  * The error of a caller that makes too many calls.

@@ -8,9 +8,9 @@ import { eventIdOf, type WatchItem } from './watch-item.ts';
 /** How long after the existing files the log may still have changes that they include, in milliseconds. */
 const SETTLED_MS = 60_000;
 
-/** Sends the changes after a position of the log, without end. */
+/** Sends the changes after a position of the log, without end unless the watch is to end at the last one. */
 export async function* changedFiles(watch: Watch, from: string): AsyncGenerator<WatchItem> {
-  const { context, sent, patience, begun, signal } = watch;
+  const { context, sent, patience, begun, once, signal } = watch;
   const { feed } = context;
   const settled = performance.now() + SETTLED_MS;
   let log = from;
@@ -24,6 +24,10 @@ export async function* changedFiles(watch: Watch, from: string): AsyncGenerator<
     const { changes, cursor } = yield* patience.until(() => feed.read(log, signal));
     for await (const item of eventsIn(watch, changes, standAt)) yield item;
     standAt(cursor);
+    if (once && changes.length === 0) {
+      yield { kind: 'checkpoint', existingDone: false, cursor: encodeCursor(patience.position!) };
+      return;
+    }
     yield* patience.checkpoint();
     if (changes.length > 0) continue;
     if (performance.now() > settled) sent.clear();

@@ -16,11 +16,13 @@ export interface WatchRequest {
   /** The cursor of a message of an earlier watch, or where a new one starts. */
   readonly start: { readonly cursor: string } | 'now' | 'earliest' | 'existing';
   readonly filter: FileFilter;
+  /** True to end when there is no more for now, with a checkpoint, instead of waiting for more. */
+  readonly once?: boolean;
 }
 
 /**
  * Watches the files that the caller may read: sends existing files if asked, then changes, and checkpoints while
- * there is nothing to send. Ends only with an error.
+ * there is nothing to send. Ends only with an error, unless it is to end when there is no more for now.
  *
  * @throws AssetError PERMISSION_DENIED for a caller that can read no file, FIELD_INVALID for a text that is no
  *   cursor, CURSOR_EXPIRED, RELATION_UNKNOWN, RATE_LIMITED, SHUTTING_DOWN, CATALOG_UNAVAILABLE
@@ -28,7 +30,7 @@ export interface WatchRequest {
 export async function* watchFiles(
   context: WatchContext,
   caller: Caller,
-  { start, filter }: WatchRequest,
+  { start, filter, once = false }: WatchRequest,
   signal: AbortSignal,
 ): AsyncGenerator<WatchItem> {
   authorizeWatch(context, caller);
@@ -38,10 +40,12 @@ export async function* watchFiles(
   const position = await positionOf(context, start, ended);
   const { begun } = position;
   const watch: Watch = {
-    ...{ context, caller, filter, begun, signal: ended },
+    ...{ context, caller, filter, begun, once, signal: ended },
     sent: new SentFiles(begun, position.sent),
     patience: new Patience(ended),
   };
+  // The first message of a lasting watch says that it has begun.
+  if (once) watch.patience.rest();
   let last: string | undefined;
   try {
     for await (const item of phases(watch, position)) {
@@ -57,6 +61,22 @@ export async function* watchFiles(
     if (cursor !== last) yield { kind: 'checkpoint', existingDone: false, cursor };
     throw slot.drained.reason as Error;
   }
+}
+
+/**
+ * The cursor with which a watch would begin.
+ *
+ * @throws AssetError like {@link watchFiles}
+ */
+export async function startCursor(
+  context: WatchContext,
+  caller: Caller,
+  { start, filter }: WatchRequest,
+  signal: AbortSignal,
+): Promise<string> {
+  authorizeWatch(context, caller);
+  await assertFilter(context, filter, signal);
+  return encodeCursor(await positionOf(context, start, signal));
 }
 
 async function* phases(watch: Watch, position: WatchPosition): AsyncGenerator<WatchItem> {

@@ -189,6 +189,51 @@ describe('a file of alice, over every RPC', () => {
       (name, target) => (target === 'live' && MAY.read.includes(name) ? 'ok' : 'nothing'),
     ));
 
+  it('PullEvents', () =>
+    matrix(
+      'pullEvents',
+      false,
+      (fileId, name) => {
+        const subscription = `s${name.length}-${fileId}`;
+        const pull = { subscription, from: WatchStart.EXISTING, maxEvents: 100 };
+        return outcome(client.pullEvents(pull, as(name)), ({ deliveries }) =>
+          deliveries.some(({ event }) => event!.file!.id === fileId) ? 'ok' : 'nothing',
+        );
+      },
+      (name, target) => (target === 'live' && MAY.read.includes(name) ? 'ok' : 'nothing'),
+    ));
+
+  describe('a subscription of alice', () => {
+    const subscription = 'of-alice';
+    const CALLS: Record<string, (deliveryToken: string, name: string) => Promise<unknown>> = {
+      ackEvent: (deliveryToken, name) => client.ackEvent({ subscription, deliveryToken }, as(name)),
+      rejectEvent: (deliveryToken, name) => client.rejectEvent({ subscription, deliveryToken }, as(name)),
+      extendEventLease: (deliveryToken, name) =>
+        client.extendEventLease({ subscription, deliveryToken }, as(name)),
+      listParkedEvents: (_token, name) => client.listParkedEvents({ subscription }, as(name)),
+      replayParkedEvents: (_token, name) => client.replayParkedEvents({ subscription }, as(name)),
+      deleteSubscription: (_token, name) => client.deleteSubscription({ subscription }, as(name)),
+    };
+
+    it('exists for nobody else', async () => {
+      const pull = { subscription, from: WatchStart.EXISTING };
+      const { deliveries } = await client.pullEvents(pull, as('alice'));
+      const { deliveryToken } = deliveries[0]!;
+      tested.add('listSubscriptions');
+      for (const name of NAMES.filter((one) => one !== 'alice')) {
+        const { subscriptions } = await client.listSubscriptions({}, as(name));
+        expect(subscriptions.filter((one) => one.name === subscription)).toEqual([]);
+        for (const [rpc, call] of Object.entries(CALLS)) {
+          tested.add(rpc);
+          expect({ name, rpc, ...(await failureOf(call(deliveryToken, name))) }).toMatchObject({
+            ...{ name, rpc, reason: 'SUBSCRIPTION_NOT_FOUND', metadata: { subscription } },
+          });
+        }
+      }
+      await client.ackEvent({ subscription, deliveryToken }, as('alice'));
+    });
+  });
+
   it('GetFileUrl', () =>
     matrix(
       'getFileUrl',

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { changeTests } from './file-catalog/changes.ts';
+import { subscriptionTests } from './file-catalog/subscriptions.ts';
 import { leaseTests } from './file-catalog/leases.ts';
 import { legacyTests } from './file-catalog/legacy.ts';
 import { listTests } from './file-catalog/lists.ts';
@@ -97,6 +98,7 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => catalog,
       () => subject,
     );
+    subscriptionTests(() => catalog);
     visibilityTests(
       () => catalog,
       () => subject,

@@ -21,6 +21,9 @@ export const CHANGES = 'asset_changes';
 /** View of the change log that adds `seq`, the position of a record: a number by one higher than that before it. */
 export const CHANGE_LOG = 'asset_change_log';
 
+/** Collection of subscriptions to changes. */
+export const SUBSCRIPTIONS = 'asset_subscriptions';
+
 /** Collection of use counts of old paths. */
 export const LEGACY_USES = 'asset_legacy_uses';
 
@@ -102,6 +105,19 @@ export const HELPERS: readonly Helper[] = [
       { name: 'expire_time', type: 'date' },
     ],
     indexes: [`create unique index idx_${LEASES}_name on ${LEASES} (name)`],
+  },
+  {
+    name: SUBSCRIPTIONS,
+    fields: [
+      madeIdField,
+      { name: 'name', type: 'text', required: true, max: 64 },
+      { name: 'owner', type: 'text', required: true, max: 64 },
+      { name: 'state', type: 'json', maxSize: MAX_STATE_BYTES },
+    ],
+    indexes: [
+      `create unique index idx_${SUBSCRIPTIONS}_name on ${SUBSCRIPTIONS} (name)`,
+      `create index idx_${SUBSCRIPTIONS}_owner on ${SUBSCRIPTIONS} (owner, name)`,
+    ],
   },
   { name: REVISIONS, fields: [idField], indexes: [byAnyCase(REVISIONS)] },
   {

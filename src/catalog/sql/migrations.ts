@@ -70,7 +70,19 @@ function migrations(backend: SqlBackend): Record<string, Migration> {
     '0008_legacy': { up: (db) => createLegacy(db as Kysely<Tables>, backend) },
     '0009_imported_revisions': { up: (db) => addImportedRevision(db as Kysely<Tables>, backend) },
     '0010_changes': { up: (db) => createChanges(db as Kysely<Tables>, backend) },
+    '0011_subscriptions': { up: (db) => createSubscriptions(db as Kysely<Tables>, backend) },
   };
+}
+
+async function createSubscriptions(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
+  await sql`
+    create table subscriptions (
+      key ${text} not null primary key,
+      owner ${text} not null,
+      revision bigint not null,
+      state ${text} not null
+    )`.execute(db);
+  await sql`create index subscriptions_by_owner on subscriptions (owner, key)`.execute(db);
 }
 
 /** The change log. What is there already is not in it. */

@@ -4,6 +4,7 @@ import type {
   CatalogCall,
   CatalogFinding,
   Changes,
+  Subscriptions,
   CreateFence,
   FileCatalog,
   FileChange,
@@ -23,6 +24,7 @@ import { migrateSql, planSql } from './migrations.ts';
 import { toRecord } from './rows.ts';
 import type { Tables } from './tables.ts';
 import { exportFiles, importFile } from './transfer.ts';
+import { SqlSubscriptions } from './subscriptions.ts';
 import { SqlUploads } from './uploads.ts';
 import { selectFiles, SqlWrites } from './writes.ts';
 import { canMatch, isStorable } from '../storable.ts';
@@ -35,6 +37,7 @@ export class SqlCatalog implements FileCatalog {
   readonly kind: string;
   readonly uploads: SqlUploads;
   readonly changes: Changes;
+  readonly subscriptions: Subscriptions;
   readonly legacy: LegacyRecords;
   readonly #backend: SqlBackend;
   readonly #db: Kysely<Tables>;
@@ -56,6 +59,7 @@ export class SqlCatalog implements FileCatalog {
       change: (id, call, work) =>
         this.#transaction(call, (trx) => this.#writes.change(trx, id, (old) => work(trx, old))),
     });
+    this.subscriptions = new SqlSubscriptions((call, work) => this.#run(call, () => work(this.#db)));
     this.changes = new SqlChanges(backend, (call, work) => this.#run(call, () => work(this.#db)));
   }
 

@@ -8,6 +8,7 @@ export interface Tables {
   uploads: UploadsTable;
   leases: LeasesTable;
   file_changes: FileChangesTable;
+  subscriptions: SubscriptionsTable;
   legacy_uses: LegacyUsesTable;
   legacy_state: LegacyStateTable;
 }
@@ -88,6 +89,14 @@ export interface LeasesTable {
   name: string;
   holder: string;
   expire_time: number | string;
+}
+
+/** A text of an owner, changed by compare-and-set. */
+export interface SubscriptionsTable {
+  key: string;
+  owner: string;
+  revision: number | string;
+  state: string;
 }
 
 /** The change log: one row per change, and one of type `begin` that marks the start. */

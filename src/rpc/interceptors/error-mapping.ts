@@ -59,6 +59,8 @@ const CODES: Record<Reason, Code> = {
   MALWARE_FOUND: Code.InvalidArgument,
   SCANNER_UNAVAILABLE: Code.Unavailable,
   CURSOR_EXPIRED: Code.OutOfRange,
+  DELIVERY_LOST: Code.Aborted,
+  SUBSCRIPTION_NOT_FOUND: Code.NotFound,
 };
 
 /** Default retry delay, in milliseconds. */

@@ -15,6 +15,7 @@ import { callOf, type Call } from '../interceptors/call-context.ts';
 import { toDescription, toFile, toFileUrlRequest, toFileUrlResponse, toFilter, toStatus } from './convert.ts';
 import type { WatchContext } from '../../events/context.ts';
 import { uploadHandlers } from './upload-handlers.ts';
+import { subscriptionHandlers } from './subscription-handlers.ts';
 import { watchHandlers } from './watch-handlers.ts';
 
 /** Serves asset.v1.AssetService with the use cases. Handlers only convert. */
@@ -26,6 +27,7 @@ export function assetServiceRoutes(
     router.service(AssetService, {
       ...uploadHandlers(files),
       ...watchHandlers(watching),
+      ...subscriptionHandlers(watching),
 
       async getFileUrl(request, context) {
         const wanted = toFileUrlRequest(request);

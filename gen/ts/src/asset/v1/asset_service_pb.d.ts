@@ -1365,6 +1365,543 @@ export declare type Checkpoint = Message<"asset.v1.Checkpoint"> & {
 export declare const CheckpointSchema: GenMessage<Checkpoint>;
 
 /**
+ * PullEventsRequest asks for events of a subscription.
+ *
+ * @generated from message asset.v1.PullEventsRequest
+ */
+export declare type PullEventsRequest = Message<"asset.v1.PullEventsRequest"> & {
+  /**
+   * Name of the subscription: 1 to 64 of letters, digits, "_", "." and "-".
+   *
+   * @generated from field: string subscription = 1;
+   */
+  subscription: string;
+
+  /**
+   * Where a new subscription starts; without effect on one that exists.
+   *
+   * @generated from field: asset.v1.WatchStart from = 2;
+   */
+  from: WatchStart;
+
+  /**
+   * Which files a new subscription is about; without effect on one that exists.
+   *
+   * @generated from field: asset.v1.FileFilter filter = 3;
+   */
+  filter?: FileFilter | undefined;
+
+  /**
+   * Maximum number of events; 0 means 1, the maximum is 100.
+   *
+   * @generated from field: int32 max_events = 4;
+   */
+  maxEvents: number;
+
+  /**
+   * How long the caller has each event before another worker gets it: 1 second to 1 hour; 60 seconds if unset.
+   *
+   * @generated from field: google.protobuf.Duration lease = 5;
+   */
+  lease?: Duration | undefined;
+
+  /**
+   * Number of deliveries after which an event is parked: 1 to 100; 0 means 5.
+   *
+   * @generated from field: int32 max_attempts = 6;
+   */
+  maxAttempts: number;
+
+  /**
+   * How long to wait for an event if there is none: at most 20 seconds; not at all if unset.
+   *
+   * @generated from field: google.protobuf.Duration wait = 7;
+   */
+  wait?: Duration | undefined;
+};
+
+/**
+ * Describes the message asset.v1.PullEventsRequest.
+ * Use `create(PullEventsRequestSchema)` to create a new message.
+ */
+export declare const PullEventsRequestSchema: GenMessage<PullEventsRequest>;
+
+/**
+ * PullEventsResponse has the events that the caller has now.
+ *
+ * @generated from message asset.v1.PullEventsResponse
+ */
+export declare type PullEventsResponse = Message<"asset.v1.PullEventsResponse"> & {
+  /**
+   * The events, in order: at most `max_events`; none if none came in time.
+   *
+   * @generated from field: repeated asset.v1.EventDelivery deliveries = 1;
+   */
+  deliveries: EventDelivery[];
+};
+
+/**
+ * Describes the message asset.v1.PullEventsResponse.
+ * Use `create(PullEventsResponseSchema)` to create a new message.
+ */
+export declare const PullEventsResponseSchema: GenMessage<PullEventsResponse>;
+
+/**
+ * EventDelivery is an event that is leased to the caller.
+ *
+ * @generated from message asset.v1.EventDelivery
+ */
+export declare type EventDelivery = Message<"asset.v1.EventDelivery"> & {
+  /**
+   * The event. If it was delivered before and its change is no longer kept, `file` is the current record.
+   *
+   * @generated from field: asset.v1.FileEvent event = 1;
+   */
+  event?: FileEvent | undefined;
+
+  /**
+   * Names this delivery in AckEvent, RejectEvent and ExtendEventLease.
+   *
+   * @generated from field: string delivery_token = 2;
+   */
+  deliveryToken: string;
+
+  /**
+   * Number of this delivery of the event, from 1.
+   *
+   * @generated from field: int32 attempt = 3;
+   */
+  attempt: number;
+
+  /**
+   * When the lease ends.
+   *
+   * @generated from field: google.protobuf.Timestamp lease_expire_time = 4;
+   */
+  leaseExpireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message asset.v1.EventDelivery.
+ * Use `create(EventDeliverySchema)` to create a new message.
+ */
+export declare const EventDeliverySchema: GenMessage<EventDelivery>;
+
+/**
+ * AckEventRequest acknowledges one event.
+ *
+ * @generated from message asset.v1.AckEventRequest
+ */
+export declare type AckEventRequest = Message<"asset.v1.AckEventRequest"> & {
+  /**
+   * Name of the subscription.
+   *
+   * @generated from field: string subscription = 1;
+   */
+  subscription: string;
+
+  /**
+   * From the delivery.
+   *
+   * @generated from field: string delivery_token = 2;
+   */
+  deliveryToken: string;
+};
+
+/**
+ * Describes the message asset.v1.AckEventRequest.
+ * Use `create(AckEventRequestSchema)` to create a new message.
+ */
+export declare const AckEventRequestSchema: GenMessage<AckEventRequest>;
+
+/**
+ * AckEventResponse is empty.
+ *
+ * @generated from message asset.v1.AckEventResponse
+ */
+export declare type AckEventResponse = Message<"asset.v1.AckEventResponse"> & {
+};
+
+/**
+ * Describes the message asset.v1.AckEventResponse.
+ * Use `create(AckEventResponseSchema)` to create a new message.
+ */
+export declare const AckEventResponseSchema: GenMessage<AckEventResponse>;
+
+/**
+ * RejectEventRequest gives one event back.
+ *
+ * @generated from message asset.v1.RejectEventRequest
+ */
+export declare type RejectEventRequest = Message<"asset.v1.RejectEventRequest"> & {
+  /**
+   * Name of the subscription.
+   *
+   * @generated from field: string subscription = 1;
+   */
+  subscription: string;
+
+  /**
+   * From the delivery.
+   *
+   * @generated from field: string delivery_token = 2;
+   */
+  deliveryToken: string;
+
+  /**
+   * Why, for who looks at parked events; at most 500 characters are kept.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message asset.v1.RejectEventRequest.
+ * Use `create(RejectEventRequestSchema)` to create a new message.
+ */
+export declare const RejectEventRequestSchema: GenMessage<RejectEventRequest>;
+
+/**
+ * RejectEventResponse says what becomes of the event.
+ *
+ * @generated from message asset.v1.RejectEventResponse
+ */
+export declare type RejectEventResponse = Message<"asset.v1.RejectEventResponse"> & {
+  /**
+   * True if it is parked, false if it will be delivered again.
+   *
+   * @generated from field: bool parked = 1;
+   */
+  parked: boolean;
+};
+
+/**
+ * Describes the message asset.v1.RejectEventResponse.
+ * Use `create(RejectEventResponseSchema)` to create a new message.
+ */
+export declare const RejectEventResponseSchema: GenMessage<RejectEventResponse>;
+
+/**
+ * ExtendEventLeaseRequest extends the lease of one event.
+ *
+ * @generated from message asset.v1.ExtendEventLeaseRequest
+ */
+export declare type ExtendEventLeaseRequest = Message<"asset.v1.ExtendEventLeaseRequest"> & {
+  /**
+   * Name of the subscription.
+   *
+   * @generated from field: string subscription = 1;
+   */
+  subscription: string;
+
+  /**
+   * From the delivery.
+   *
+   * @generated from field: string delivery_token = 2;
+   */
+  deliveryToken: string;
+
+  /**
+   * The new lease, from now: 1 second to 1 hour; 60 seconds if unset.
+   *
+   * @generated from field: google.protobuf.Duration lease = 3;
+   */
+  lease?: Duration | undefined;
+};
+
+/**
+ * Describes the message asset.v1.ExtendEventLeaseRequest.
+ * Use `create(ExtendEventLeaseRequestSchema)` to create a new message.
+ */
+export declare const ExtendEventLeaseRequestSchema: GenMessage<ExtendEventLeaseRequest>;
+
+/**
+ * ExtendEventLeaseResponse has the new end.
+ *
+ * @generated from message asset.v1.ExtendEventLeaseResponse
+ */
+export declare type ExtendEventLeaseResponse = Message<"asset.v1.ExtendEventLeaseResponse"> & {
+  /**
+   * When the lease ends.
+   *
+   * @generated from field: google.protobuf.Timestamp lease_expire_time = 1;
+   */
+  leaseExpireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message asset.v1.ExtendEventLeaseResponse.
+ * Use `create(ExtendEventLeaseResponseSchema)` to create a new message.
+ */
+export declare const ExtendEventLeaseResponseSchema: GenMessage<ExtendEventLeaseResponse>;
+
+/**
+ * ListSubscriptionsRequest asks for the caller's subscriptions.
+ *
+ * @generated from message asset.v1.ListSubscriptionsRequest
+ */
+export declare type ListSubscriptionsRequest = Message<"asset.v1.ListSubscriptionsRequest"> & {
+};
+
+/**
+ * Describes the message asset.v1.ListSubscriptionsRequest.
+ * Use `create(ListSubscriptionsRequestSchema)` to create a new message.
+ */
+export declare const ListSubscriptionsRequestSchema: GenMessage<ListSubscriptionsRequest>;
+
+/**
+ * ListSubscriptionsResponse has the subscriptions.
+ *
+ * @generated from message asset.v1.ListSubscriptionsResponse
+ */
+export declare type ListSubscriptionsResponse = Message<"asset.v1.ListSubscriptionsResponse"> & {
+  /**
+   * By name: at most 100.
+   *
+   * @generated from field: repeated asset.v1.Subscription subscriptions = 1;
+   */
+  subscriptions: Subscription[];
+};
+
+/**
+ * Describes the message asset.v1.ListSubscriptionsResponse.
+ * Use `create(ListSubscriptionsResponseSchema)` to create a new message.
+ */
+export declare const ListSubscriptionsResponseSchema: GenMessage<ListSubscriptionsResponse>;
+
+/**
+ * Subscription is a watch whose place the service keeps.
+ *
+ * @generated from message asset.v1.Subscription
+ */
+export declare type Subscription = Message<"asset.v1.Subscription"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Which files it is about.
+   *
+   * @generated from field: asset.v1.FileFilter filter = 2;
+   */
+  filter?: FileFilter | undefined;
+
+  /**
+   * When it began.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 3;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * Number of events that were taken from the log and are not acknowledged yet.
+   *
+   * @generated from field: int32 unacknowledged_events = 4;
+   */
+  unacknowledgedEvents: number;
+
+  /**
+   * Number of parked events.
+   *
+   * @generated from field: int32 parked_events = 5;
+   */
+  parkedEvents: number;
+
+  /**
+   * Cursor of WatchFiles behind the last event that was taken.
+   *
+   * @generated from field: string cursor = 6;
+   */
+  cursor: string;
+};
+
+/**
+ * Describes the message asset.v1.Subscription.
+ * Use `create(SubscriptionSchema)` to create a new message.
+ */
+export declare const SubscriptionSchema: GenMessage<Subscription>;
+
+/**
+ * ListParkedEventsRequest asks for the parked events of one subscription.
+ *
+ * @generated from message asset.v1.ListParkedEventsRequest
+ */
+export declare type ListParkedEventsRequest = Message<"asset.v1.ListParkedEventsRequest"> & {
+  /**
+   * Name of the subscription.
+   *
+   * @generated from field: string subscription = 1;
+   */
+  subscription: string;
+};
+
+/**
+ * Describes the message asset.v1.ListParkedEventsRequest.
+ * Use `create(ListParkedEventsRequestSchema)` to create a new message.
+ */
+export declare const ListParkedEventsRequestSchema: GenMessage<ListParkedEventsRequest>;
+
+/**
+ * ListParkedEventsResponse has the parked events.
+ *
+ * @generated from message asset.v1.ListParkedEventsResponse
+ */
+export declare type ListParkedEventsResponse = Message<"asset.v1.ListParkedEventsResponse"> & {
+  /**
+   * Oldest first: at most 500.
+   *
+   * @generated from field: repeated asset.v1.ParkedEvent events = 1;
+   */
+  events: ParkedEvent[];
+};
+
+/**
+ * Describes the message asset.v1.ListParkedEventsResponse.
+ * Use `create(ListParkedEventsResponseSchema)` to create a new message.
+ */
+export declare const ListParkedEventsResponseSchema: GenMessage<ListParkedEventsResponse>;
+
+/**
+ * ParkedEvent is an event that failed too often.
+ *
+ * @generated from message asset.v1.ParkedEvent
+ */
+export declare type ParkedEvent = Message<"asset.v1.ParkedEvent"> & {
+  /**
+   * Id of the event.
+   *
+   * @generated from field: string event_id = 1;
+   */
+  eventId: string;
+
+  /**
+   * What happened.
+   *
+   * @generated from field: asset.v1.FileEventType type = 2;
+   */
+  type: FileEventType;
+
+  /**
+   * Id of the file.
+   *
+   * @generated from field: string file_id = 3;
+   */
+  fileId: string;
+
+  /**
+   * Why it failed the last time.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * Number of deliveries.
+   *
+   * @generated from field: int32 attempts = 5;
+   */
+  attempts: number;
+
+  /**
+   * When it was parked.
+   *
+   * @generated from field: google.protobuf.Timestamp park_time = 6;
+   */
+  parkTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message asset.v1.ParkedEvent.
+ * Use `create(ParkedEventSchema)` to create a new message.
+ */
+export declare const ParkedEventSchema: GenMessage<ParkedEvent>;
+
+/**
+ * ReplayParkedEventsRequest names parked events.
+ *
+ * @generated from message asset.v1.ReplayParkedEventsRequest
+ */
+export declare type ReplayParkedEventsRequest = Message<"asset.v1.ReplayParkedEventsRequest"> & {
+  /**
+   * Name of the subscription.
+   *
+   * @generated from field: string subscription = 1;
+   */
+  subscription: string;
+
+  /**
+   * Ids of the events; all if empty. Ids of events that are not parked are ignored.
+   *
+   * @generated from field: repeated string event_ids = 2;
+   */
+  eventIds: string[];
+};
+
+/**
+ * Describes the message asset.v1.ReplayParkedEventsRequest.
+ * Use `create(ReplayParkedEventsRequestSchema)` to create a new message.
+ */
+export declare const ReplayParkedEventsRequestSchema: GenMessage<ReplayParkedEventsRequest>;
+
+/**
+ * ReplayParkedEventsResponse says how many.
+ *
+ * @generated from message asset.v1.ReplayParkedEventsResponse
+ */
+export declare type ReplayParkedEventsResponse = Message<"asset.v1.ReplayParkedEventsResponse"> & {
+  /**
+   * Number of events that will be delivered again.
+   *
+   * @generated from field: int32 replayed_events = 1;
+   */
+  replayedEvents: number;
+};
+
+/**
+ * Describes the message asset.v1.ReplayParkedEventsResponse.
+ * Use `create(ReplayParkedEventsResponseSchema)` to create a new message.
+ */
+export declare const ReplayParkedEventsResponseSchema: GenMessage<ReplayParkedEventsResponse>;
+
+/**
+ * DeleteSubscriptionRequest names one subscription.
+ *
+ * @generated from message asset.v1.DeleteSubscriptionRequest
+ */
+export declare type DeleteSubscriptionRequest = Message<"asset.v1.DeleteSubscriptionRequest"> & {
+  /**
+   * Name of the subscription.
+   *
+   * @generated from field: string subscription = 1;
+   */
+  subscription: string;
+};
+
+/**
+ * Describes the message asset.v1.DeleteSubscriptionRequest.
+ * Use `create(DeleteSubscriptionRequestSchema)` to create a new message.
+ */
+export declare const DeleteSubscriptionRequestSchema: GenMessage<DeleteSubscriptionRequest>;
+
+/**
+ * DeleteSubscriptionResponse is empty.
+ *
+ * @generated from message asset.v1.DeleteSubscriptionResponse
+ */
+export declare type DeleteSubscriptionResponse = Message<"asset.v1.DeleteSubscriptionResponse"> & {
+};
+
+/**
+ * Describes the message asset.v1.DeleteSubscriptionResponse.
+ * Use `create(DeleteSubscriptionResponseSchema)` to create a new message.
+ */
+export declare const DeleteSubscriptionResponseSchema: GenMessage<DeleteSubscriptionResponse>;
+
+/**
  * UploadTransport says how the bytes of an upload are sent.
  *
  * @generated from enum asset.v1.UploadTransport
@@ -1828,6 +2365,113 @@ export declare const AssetService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchFilesRequestSchema;
     output: typeof WatchFilesResponseSchema;
+  },
+  /**
+   * Takes events of a subscription, to be acknowledged one by one. A subscription is a watch whose place the
+   * service keeps: its workers share the events, and each event is delivered until one of them acknowledges
+   * it (at least once). The first call with a name begins the subscription.
+   *
+   * An event is leased to its taker. When the lease ends without AckEvent, or after RejectEvent, the event is
+   * delivered again; after `max_attempts` deliveries it is parked. Events of one file come in order: the next
+   * one only after the one before was acknowledged or parked.
+   *
+   * A subscription belongs to the principal (with its end user) that began it; others cannot see it.
+   *
+   * Role: asset:read, as for WatchFiles. Events of files that the caller may no longer read are dropped.
+   *
+   * Errors: as for WatchFiles. OUT_OF_RANGE (CURSOR_EXPIRED): delete the subscription and begin it again with
+   * WATCH_START_EXISTING. RESOURCE_EXHAUSTED (more than 100 subscriptions).
+   *
+   * @generated from rpc asset.v1.AssetService.PullEvents
+   */
+  pullEvents: {
+    methodKind: "unary";
+    input: typeof PullEventsRequestSchema;
+    output: typeof PullEventsResponseSchema;
+  },
+  /**
+   * Acknowledges an event: it is done and not delivered again.
+   *
+   * Errors: NOT_FOUND (no such subscription), ABORTED (DELIVERY_LOST: the lease has ended, and another worker may
+   * have the event).
+   *
+   * @generated from rpc asset.v1.AssetService.AckEvent
+   */
+  ackEvent: {
+    methodKind: "unary";
+    input: typeof AckEventRequestSchema;
+    output: typeof AckEventResponseSchema;
+  },
+  /**
+   * Gives an event back with the reason why it could not be done. It is delivered again after a delay that
+   * doubles with every attempt, from one second to five minutes, or parked after the last attempt.
+   *
+   * Errors: as for AckEvent.
+   *
+   * @generated from rpc asset.v1.AssetService.RejectEvent
+   */
+  rejectEvent: {
+    methodKind: "unary";
+    input: typeof RejectEventRequestSchema;
+    output: typeof RejectEventResponseSchema;
+  },
+  /**
+   * Extends the lease of an event, for work that takes long.
+   *
+   * Errors: as for AckEvent.
+   *
+   * @generated from rpc asset.v1.AssetService.ExtendEventLease
+   */
+  extendEventLease: {
+    methodKind: "unary";
+    input: typeof ExtendEventLeaseRequestSchema;
+    output: typeof ExtendEventLeaseResponseSchema;
+  },
+  /**
+   * Returns the caller's subscriptions, at most 100, by name.
+   *
+   * @generated from rpc asset.v1.AssetService.ListSubscriptions
+   */
+  listSubscriptions: {
+    methodKind: "unary";
+    input: typeof ListSubscriptionsRequestSchema;
+    output: typeof ListSubscriptionsResponseSchema;
+  },
+  /**
+   * Returns the parked events of a subscription, oldest first: at most 500.
+   *
+   * Errors: NOT_FOUND (no such subscription).
+   *
+   * @generated from rpc asset.v1.AssetService.ListParkedEvents
+   */
+  listParkedEvents: {
+    methodKind: "unary";
+    input: typeof ListParkedEventsRequestSchema;
+    output: typeof ListParkedEventsResponseSchema;
+  },
+  /**
+   * Delivers parked events again, with all their attempts before them.
+   *
+   * Errors: NOT_FOUND (no such subscription).
+   *
+   * @generated from rpc asset.v1.AssetService.ReplayParkedEvents
+   */
+  replayParkedEvents: {
+    methodKind: "unary";
+    input: typeof ReplayParkedEventsRequestSchema;
+    output: typeof ReplayParkedEventsResponseSchema;
+  },
+  /**
+   * Removes a subscription with its place, its leases and its parked events.
+   *
+   * Errors: NOT_FOUND (no such subscription).
+   *
+   * @generated from rpc asset.v1.AssetService.DeleteSubscription
+   */
+  deleteSubscription: {
+    methodKind: "unary";
+    input: typeof DeleteSubscriptionRequestSchema;
+    output: typeof DeleteSubscriptionResponseSchema;
   },
 }>;
 

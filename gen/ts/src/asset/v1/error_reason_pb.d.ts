@@ -396,7 +396,7 @@ export enum ErrorReason {
 
   /**
    * RESOURCE_EXHAUSTED. The caller makes too many calls (metadata: limit, one of reads, writes, downloads,
-   * watches and refusals). Retry after the delay in RetryInfo.
+   * watches, subscriptions and refusals). Retry after the delay in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 51;
    */
@@ -426,6 +426,21 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_CURSOR_EXPIRED = 54;
    */
   CURSOR_EXPIRED = 54,
+
+  /**
+   * ABORTED. The lease of an event has ended, or it was settled before; another worker may have the event now. Give
+   * the work up.
+   *
+   * @generated from enum value: ERROR_REASON_DELIVERY_LOST = 55;
+   */
+  DELIVERY_LOST = 55,
+
+  /**
+   * NOT_FOUND. The caller has no subscription of this name (metadata: subscription). PullEvents begins one.
+   *
+   * @generated from enum value: ERROR_REASON_SUBSCRIPTION_NOT_FOUND = 56;
+   */
+  SUBSCRIPTION_NOT_FOUND = 56,
 }
 
 /**

@@ -1,0 +1,175 @@
+import { isAssetError } from '../errors/asset-error.ts';
+import { rateLimited } from '../errors/limits.ts';
+import { AnswerRoom, recordBytes } from '../files/answer-room.ts';
+import { verdictOn } from '../files/policy/guard.ts';
+import type { Caller } from '../identity/caller.ts';
+import type { WatchContext } from './context.ts';
+import { decodeCursor } from './cursor.ts';
+import { changeSubscription, keyOf, MAX_SUBSCRIPTIONS, newToken, ownerOf } from './subscriptions.ts';
+import {
+  deliverable,
+  endLeases,
+  MAX_TAKEN,
+  type SubscriptionState,
+  type TakenEvent,
+} from './subscription-state.ts';
+import type { FileEvent } from './watch-item.ts';
+import { startCursor, watchFiles, type WatchRequest } from './watch.ts';
+
+/** Delay after which a subscription is looked at again while other workers have events of it, in milliseconds. */
+const LOOK_MS = 500;
+
+/** Delay before another try to begin a subscription beside too many, in milliseconds. */
+const RETRY_MS = 60_000;
+
+/** Which events to take. */
+export interface PullRequest {
+  readonly subscription: string;
+  /** Of a new subscription. */
+  readonly start: WatchRequest['start'];
+  /** Of a new subscription. */
+  readonly filter: WatchRequest['filter'];
+  readonly maxEvents: number;
+  readonly leaseMs: number;
+  readonly maxAttempts: number;
+  /** How long to wait for the first event, in milliseconds. */
+  readonly waitMs: number;
+}
+
+/** An event that is leased to a caller. */
+export interface Delivery {
+  readonly event: FileEvent;
+  readonly token: string;
+  readonly attempt: number;
+  readonly leaseExpireTime: Date;
+}
+
+/**
+ * Takes events of a subscription, which it begins if there is none.
+ *
+ * @throws AssetError like `watchFiles`; RATE_LIMITED if the caller has too many subscriptions
+ */
+export async function pullEvents(
+  context: WatchContext,
+  caller: Caller,
+  request: PullRequest,
+  signal: AbortSignal,
+): Promise<readonly Delivery[]> {
+  await begin(context, caller, request, signal);
+  const end = performance.now() + request.waitMs;
+  const { drained } = context.watches;
+  const ended = AbortSignal.any([signal, drained]);
+  for (;;) {
+    const { version } = context.feed;
+    let log = '';
+    let isShared = false;
+    const change = async (state: SubscriptionState) => {
+      const deliveries = await take(context, caller, state, request, signal);
+      log = decodeCursor(state.cursor).log;
+      isShared = state.taken.length > 0;
+      return deliveries;
+    };
+    const deliveries = await changeSubscription(context, caller, request.subscription, change, signal);
+    const left = end - performance.now();
+    if (deliveries.length > 0 || left <= 0) return deliveries;
+    try {
+      // What other workers settle is not in the log.
+      await context.feed.changed(log, version, isShared ? Math.min(left, LOOK_MS) : left, ended);
+    } catch (error) {
+      // Nothing came until the replica stops: the next call asks another one.
+      if (drained.aborted && !signal.aborted) return [];
+      throw error;
+    }
+  }
+}
+
+/** Adds the subscription if there is none. */
+async function begin(
+  context: WatchContext,
+  caller: Caller,
+  request: PullRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  const { subscriptions } = context.catalog;
+  const { subscription: name, filter } = request;
+  const key = keyOf(caller, name);
+  if ((await subscriptions.get(key, { signal })) !== undefined) return;
+  const cursor = await startCursor(context, caller, request, signal);
+  const owner = ownerOf(caller);
+  if ((await subscriptions.list(owner, MAX_SUBSCRIPTIONS, { signal })).length === MAX_SUBSCRIPTIONS) {
+    throw rateLimited('subscriptions', `you have ${MAX_SUBSCRIPTIONS} subscriptions: delete one`, RETRY_MS);
+  }
+  const state: SubscriptionState = { name, createdAt: Date.now(), filter, cursor, taken: [], parked: [] };
+  // If another worker was faster, its subscription counts.
+  await subscriptions.create(key, owner, JSON.stringify(state), { signal });
+}
+
+/** Leases the next events to the caller. */
+async function take(
+  context: WatchContext,
+  caller: Caller,
+  state: SubscriptionState,
+  request: PullRequest,
+  signal: AbortSignal,
+): Promise<readonly Delivery[]> {
+  const { maxEvents, maxAttempts, leaseMs } = request;
+  endLeases(state, Date.now());
+  const events = new Map<TakenEvent, FileEvent>();
+  const room = new AnswerRoom();
+  let isFull = false;
+  for (const taken of deliverable(state, Date.now(), maxEvents)) {
+    const event = await eventOf(context, caller, state, taken, signal);
+    isFull = event !== undefined && !room.take(recordBytes(event.file));
+    if (isFull) break;
+    if (event) events.set(taken, event);
+    // The caller may not read the file any more, or it is gone.
+    else state.taken = state.taken.filter((other) => other !== taken);
+  }
+  if (!isFull && events.size < maxEvents && state.taken.length < MAX_TAKEN) {
+    const watch = { start: { cursor: state.cursor }, filter: state.filter, once: true };
+    for await (const item of watchFiles(context, caller, watch, signal)) {
+      const before = state.cursor;
+      state.cursor = item.cursor;
+      if (item.kind !== 'event') continue;
+      const { id, type, file } = item.event;
+      const isFree = !state.taken.some(({ fileId }) => fileId === file.id);
+      const taken: TakenEvent = {
+        ...{ eventId: id, fileId: file.id, type, before, attempts: 0, until: 0, token: '' },
+        ...{ maxAttempts, reason: '' },
+      };
+      state.taken.push(taken);
+      // One without room waits for the next call.
+      if (isFree && !room.take(recordBytes(file))) break;
+      if (isFree) events.set(taken, item.event);
+      if (events.size === maxEvents || state.taken.length === MAX_TAKEN) break;
+    }
+  }
+  const until = Date.now() + leaseMs;
+  return [...events].map(([taken, event]) => {
+    Object.assign(taken, { token: newToken(), attempts: taken.attempts + 1, until, maxAttempts });
+    return { event, token: taken.token, attempt: taken.attempts, leaseExpireTime: new Date(until) };
+  });
+}
+
+/** The event that was taken earlier, if the caller may still have it. */
+async function eventOf(
+  context: WatchContext,
+  caller: Caller,
+  { filter }: SubscriptionState,
+  { before, eventId, fileId, type }: TakenEvent,
+  signal: AbortSignal,
+): Promise<FileEvent | undefined> {
+  try {
+    const watch = { start: { cursor: before }, filter, once: true };
+    for await (const item of watchFiles(context, caller, watch, signal)) {
+      if (item.kind === 'event') return item.event.id === eventId ? item.event : undefined;
+    }
+    return undefined;
+  } catch (error) {
+    if (!isAssetError(error, 'CURSOR_EXPIRED')) throw error;
+    // The change is no longer kept: the record as it is now stands for it.
+    const file = await context.records.get(fileId, signal);
+    if (!file || !verdictOn(context, caller, 'read', file).allowed) return undefined;
+    return { id: eventId, type, file, time: file.updateTime };
+  }
+}
