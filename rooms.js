@@ -209,14 +209,14 @@ export const ROOMS = [
     name: 'grpc',
     files: 'src/rpc/grpc/**',
     about: 'plain gRPC on HTTP/2 streams',
-    imports: ['errors'],
+    imports: ['errors', 'listener'],
     packages: ['@connectrpc/*', '@asset-service/contract', 'node:http2'],
   },
   {
     name: 'listener',
     files: 'src/rpc/listener/**',
     about: 'HTTP/1.1 and HTTP/2 on one port; limits of connections and time',
-    imports: ['grpc'],
+    imports: [],
     packages: ['@connectrpc/*', 'node:http2'],
   },
   {

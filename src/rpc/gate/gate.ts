@@ -10,7 +10,7 @@ import type { CallLimits } from './call-limits.ts';
 import { credentialsIn, presentedKey, remoteAddressOf } from './credentials.ts';
 import { claimedSubject } from '../../identity/header-tokens.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
-import { networkOf } from '../listener/connection-count.ts';
+import { networkOf } from '../listener/connection-limits.ts';
 import { maxMessageBytes } from './message-limits.ts';
 import type { RequestHandler } from '../listener/listener.ts';
 

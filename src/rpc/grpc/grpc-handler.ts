@@ -12,12 +12,8 @@ import {
 } from '@connectrpc/connect';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { parseTimeout, setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
-import type {
-  Http2ServerRequest,
-  IncomingHttpHeaders,
-  OutgoingHttpHeaders,
-  ServerHttp2Stream,
-} from 'node:http2';
+import type { Http2ServerRequest, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import type { StreamHandler } from '../listener/listener.ts';
 import { GrpcStream } from './grpc-stream.ts';
 import { invoke, type GrpcMethod, type InspectMessage } from './invoke.ts';
 
@@ -46,17 +42,6 @@ export interface GrpcGate {
   /** Counts the bytes of a message while it arrives; `set` throws if they are too many. */
   hold(values: ContextValues): { set(bytes: number): void };
 }
-
-/**
- * Takes an HTTP/2 request.
- *
- * @returns false, without having touched the stream, if it does not serve this request
- */
-export type StreamHandler = (
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  rawHeaders: string[],
-) => boolean;
 
 const CONTENT_TYPES: readonly unknown[] = ['application/grpc', 'application/grpc+proto'];
 /** Maximum delay of a timer; a longer deadline is none. */

@@ -1,12 +1,10 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { discardRest } from '../listener/lingering-close.ts';
 import { framed, FrameParser, prefixOf } from './frames.ts';
 
 /** Messages above this size are not copied behind their prefix. */
 const MAX_COPIED_BYTES = 16 * 1024;
-
-/** How long a caller whose request was not read to its end may take to end it, in milliseconds. */
-const LINGER_MS = 1_000;
 
 interface Waiter<T> {
   readonly resolve: (value: T) => void;
@@ -155,17 +153,11 @@ export class GrpcStream {
     return hasRoom;
   }
 
-  /**
-   * Discards what arrives after the response, and soon tells a caller that still sends to stop (RFC 9113, section
-   * 8.1). Not at once, because clients lose a response that is followed so closely by the end of its stream.
-   */
+  /** Reads no more of a request that was answered before its end. */
   #letGo(): void {
     if (this.#hasEnded) return;
     this.stop();
-    const stream = this.#stream;
-    stream.resume();
-    const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), LINGER_MS);
-    stream.once('close', () => clearTimeout(timer));
+    discardRest(this.#stream);
   }
 
   #onData(chunk: Buffer): void {

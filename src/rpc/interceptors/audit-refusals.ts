@@ -2,8 +2,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import type { AuditLog } from '../../audit/audit-log.ts';
 import { isAssetError, type Reason } from '../../errors/asset-error.ts';
 import { auditedCaller } from '../../identity/caller.ts';
-import { callKey, type Call } from './call-context.ts';
-import { atEnd } from './call-end.ts';
+import { callKey, type Call, atEnd } from './call-context.ts';
 
 /**
  * Refusals that are decisions, with their action. Permissions are not included: they are recorded where they are

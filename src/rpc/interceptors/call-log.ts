@@ -4,11 +4,10 @@ import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { causeText } from '../../errors/setup-fault.ts';
-import { callKey } from './call-context.ts';
+import { callKey, atEnd } from './call-context.ts';
 import { remoteAddressOf } from '../gate/credentials.ts';
 import { codeName, reasonOf } from './error-details.ts';
 import { isFault } from './error-mapping.ts';
-import { atEnd } from './call-end.ts';
 
 /** Reasons of errors of a catalog whose cause is logged. */
 const BY_CATALOG = ['CATALOG_REFUSED', 'ATTRIBUTE_INVALID', 'RELATION_TARGET_MISSING'] as const;

@@ -1,7 +1,6 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { isAssetError, type Reason } from '../../errors/asset-error.ts';
-import { callKey } from './call-context.ts';
-import { atEnd } from './call-end.ts';
+import { callKey, atEnd } from './call-context.ts';
 import { badRequest, cut, errorInfo, MAX_MESSAGE, reasonOf, retryInfo } from './error-details.ts';
 import { ended, fromFramework } from './framework-errors.ts';
 

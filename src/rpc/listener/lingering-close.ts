@@ -1,8 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 
-/** How long a caller whose request was not read to its end gets to read the response, in milliseconds. */
+/**
+ * How long a caller whose request was not read to its end gets to read the response, in milliseconds: over HTTP/1.1,
+ * where its connection ends, and over HTTP/2.
+ */
 const LINGER_MS = 5_000;
+const STREAM_LINGER_MS = 1_000;
 
 /**
  * Over HTTP/1.1 the rest of a request comes before the next one. If a handler abandons a request, nobody reads the
@@ -37,4 +42,15 @@ function linger(socket: Socket): void {
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once('close', () => clearTimeout(timer));
+}
+
+/**
+ * Discards the rest of an HTTP/2 request after its response, and soon tells a caller that still sends to stop (RFC
+ * 9113, section 8.1). Not at once, because clients lose a response that is followed so closely by the end of its
+ * stream. Without this the stream would stay open, and a stop of the service would wait for it.
+ */
+export function discardRest(stream: ServerHttp2Stream): void {
+  stream.removeAllListeners('data').resume();
+  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), STREAM_LINGER_MS);
+  stream.once('close', () => clearTimeout(timer));
 }

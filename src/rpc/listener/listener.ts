@@ -3,9 +3,12 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
-import { ConnectionCount, type ConnectionBounds } from './connection-count.ts';
-import { boundControlFrames, closeIfVanished } from './http2-connection.ts';
-import type { StreamHandler } from '../grpc/grpc-handler.ts';
+import {
+  ConnectionCount,
+  type ConnectionBounds,
+  boundControlFrames,
+  closeIfVanished,
+} from './connection-limits.ts';
 import { lingerIfUnread } from './lingering-close.ts';
 import { handOver } from './protocol-detection.ts';
 import { StreamWindows } from './stream-windows.ts';
@@ -13,6 +16,17 @@ import { limitRequest, limitStream, type TimeLimits } from './time-limits.ts';
 
 /** Answers an HTTP/1.1 or HTTP/2 request. */
 export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
+
+/**
+ * Takes an HTTP/2 request.
+ *
+ * @returns false, without having touched the stream, if it does not serve this request
+ */
+export type StreamHandler = (
+  stream: http2.ServerHttp2Stream,
+  headers: http2.IncomingHttpHeaders,
+  rawHeaders: string[],
+) => boolean;
 
 /** Handlers of incoming requests. */
 export interface Handlers {

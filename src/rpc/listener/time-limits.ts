@@ -1,8 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-
-/** How long to discard the rest of an HTTP/2 request that was answered early, in milliseconds. */
-const LINGER_MS = 1_000;
+import { discardRest } from './lingering-close.ts';
 
 /** Time limits for callers. */
 export interface TimeLimits {
@@ -52,23 +50,12 @@ export function limitStream(
     stream.once('end', stop).once('close', stop);
   }
   stream.once('finish', () => {
-    if (!stream.readableEnded && !stream.destroyed) linger(stream);
+    if (!stream.readableEnded && !stream.destroyed) discardRest(stream);
   });
   // Node.js also checks sent bytes before it reports a timeout.
   stream.setTimeout(limits.idleMs, () => {
     if (isWaiting({ complete: stream.readableEnded, readableLength: stream.readableLength }, stream)) cut();
   });
-}
-
-/**
- * Discards for a while what comes after the response, so that the caller reads the response before the stream is
- * closed (RFC 9113, section 8.1). Nobody else reads it: without this the stream would stay open, and a stop of the
- * service would wait for it.
- */
-function linger(stream: ServerHttp2Stream): void {
-  stream.removeAllListeners('data').resume();
-  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), LINGER_MS);
-  stream.once('close', () => clearTimeout(timer));
 }
 
 /**
