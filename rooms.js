@@ -129,7 +129,7 @@ export const ROOMS = [
   },
   {
     name: 'pocketbase',
-    files: ['src/catalog/pocketbase.ts', 'src/catalog/pocketbase/**'],
+    files: 'src/catalog/pocketbase/**',
     about: 'the driver for a PocketBase',
     imports: ['errors', 'file-catalog', 'catalog', 'pocketbase-fields'],
     packages: ['pocketbase'],

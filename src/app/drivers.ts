@@ -50,7 +50,9 @@ export async function openCatalog(
     case 'postgres':
       return openPostgres(catalog.url, settings.ASSET_POSTGRES_CONNECTIONS);
     case 'pocketbase':
-      return (await import('../catalog/pocketbase.ts')).openPocketBaseCatalog(catalog.pocketbase);
+      return (await import('../catalog/pocketbase/pocketbase-catalog.ts')).openPocketBaseCatalog(
+        catalog.pocketbase,
+      );
   }
 }
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
-import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
+import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { readAll } from './file-catalog/changes.ts';

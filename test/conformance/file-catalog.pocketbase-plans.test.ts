@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
+import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
 import { startPocketBase } from '../support/pocketbase.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 

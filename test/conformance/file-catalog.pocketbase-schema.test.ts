@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type PocketBase from 'pocketbase';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
-import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
+import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { adminOf, addTargets } from './file-catalog/pocketbase-admin.ts';
 import { createFile, getFile, newFile, newId, outcomes, plain, reserve } from './file-catalog/subject.ts';

@@ -2,7 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type PocketBase from 'pocketbase';
 import { catalogDependency } from '../../src/app/catalog.ts';
 import type { CatalogFinding, FileCatalog } from '../../src/catalog/file-catalog.ts';
-import { openPocketBaseCatalog, type PocketBaseOptions } from '../../src/catalog/pocketbase.ts';
+import {
+  openPocketBaseCatalog,
+  type PocketBaseOptions,
+} from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
 import { UsagePolicies } from '../../src/files/policy/usage-policies.ts';
 import { openLog } from '../../src/telemetry/log.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';

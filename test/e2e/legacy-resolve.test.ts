@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { checkCatalog } from '../../src/app/catalog.ts';
 import { checkLegacy } from '../../src/app/legacy.ts';
-import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
+import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
 import { explainFailure } from '../../src/config/explain.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { eventually } from '../support/eventually.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type PocketBase from 'pocketbase';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
-import { openPocketBaseCatalog } from '../../src/catalog/pocketbase.ts';
+import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
 import { sweep } from '../../src/files/sweep/sweep.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';

@@ -3,11 +3,17 @@ import { MAX_FILE_REQUESTS } from './creations.ts';
 import { FIELDS } from './field-map.ts';
 import { isRequiredLink, setupError, unfillableFields, type Mistake } from './fillable.ts';
 import { HELPERS, type Helper } from './own-collections.ts';
-import { indexName, missingIndexes } from './indexes.ts';
 import { collectionMistakes, collectionOf, fieldNameMistakes } from './names.ts';
 import { renamedMistakes } from './renamed.ts';
 import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
-import { describeField, typeMistakes, wantedField, type NewField } from './wanted.ts';
+import {
+  describeField,
+  indexName,
+  missingIndexes,
+  typeMistakes,
+  wantedField,
+  type NewField,
+} from './wanted.ts';
 
 /** The state of a PocketBase that a migration depends on. */
 export interface PocketBaseState {

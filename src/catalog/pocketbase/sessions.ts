@@ -31,20 +31,21 @@ const ATTEMPTS = 10;
 
 /**
  * The upload sessions in a PocketBase: one record each, and a token record that names its revision or that it is
- * closed. Every change is a batch that deletes the previous token; if that is gone, the batch fails.
+ * closed. Every change is a batch that deletes the previous token; if that is gone, the batch fails. A part of
+ * `PocketBaseUploads`.
  */
 export class PocketBaseSessions {
-  readonly #client: PocketBaseClient;
-  readonly #run: PocketBaseRun;
+  protected readonly client: PocketBaseClient;
+  protected readonly run: PocketBaseRun;
 
   /** @param run - of the catalog */
   constructor(client: PocketBaseClient, run: PocketBaseRun) {
-    this.#client = client;
-    this.#run = run;
+    this.client = client;
+    this.run = run;
   }
 
   open(session: Parameters<Uploads['open']>[0], call?: CatalogCall) {
-    return this.#run(call, async (signal) => {
+    return this.run(call, async (signal) => {
       const { id, state, expireTime, requestKey = '' } = session;
       const { caller = '', owner = '', usage = '', sizeBytes = 0 } = session.claim ?? {};
       const body = {
@@ -54,7 +55,7 @@ export class PocketBaseSessions {
       for (let attempt = 1; ; attempt++) {
         try {
           const record = { method: 'POST', collection: UPLOADS, body, onlyId: true } as const;
-          await this.#client.batch([record, token('POST', id, 1)], signal);
+          await this.client.batch([record, token('POST', id, 1)], signal);
           return { status: 'opened', session: { id, revision: 1, state, expireTime } } as const;
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
@@ -69,26 +70,26 @@ export class PocketBaseSessions {
   }
 
   get(id: string, call?: CatalogCall): Promise<UploadSession | undefined> {
-    return this.#run(call, async (signal) =>
+    return this.run(call, async (signal) =>
       isStorable(id) ? this.#first(`id=${quote(id)}&&closed=false`, signal) : undefined,
     );
   }
 
   find(requestKey: string, call?: CatalogCall): Promise<UploadSession | undefined> {
     // A closed one has no key.
-    return this.#run(call, (signal) =>
+    return this.run(call, (signal) =>
       this.#first(`request_key!=""&&request_key=${quote(requestKey)}`, signal),
     );
   }
 
   claimsOf(owner: string, call?: CatalogCall): Promise<readonly UsageClaim[]> {
-    return this.#run(call, async (signal) => {
+    return this.run(call, async (signal) => {
       if (!isStorable(owner)) return [];
       const claims = new Map<string, { usage: string; files: number; bytes: number }>();
       for (let after = ''; ;) {
         const filter = `owner=${quote(owner)}&&closed=false&&caller!=""&&id>${quote(after)}`;
         const query = { filter, sort: 'id', limit: PAGE, fields: 'id,usage,size_bytes' };
-        const rows = await this.#client.list(UPLOADS, query, signal);
+        const rows = await this.client.list(UPLOADS, query, signal);
         for (const row of rows) {
           const usage = row.usage as string;
           const claim = claims.get(usage) ?? { usage, files: 0, bytes: 0 };
@@ -104,9 +105,9 @@ export class PocketBaseSessions {
 
   countOf(caller: string, limit: number, call?: CatalogCall): Promise<number> {
     const filter = `caller=${quote(caller)}&&closed=false`;
-    return this.#run(
+    return this.run(
       call,
-      async (signal) => (await this.#client.list(UPLOADS, { filter, limit, fields: 'id' }, signal)).length,
+      async (signal) => (await this.client.list(UPLOADS, { filter, limit, fields: 'id' }, signal)).length,
     );
   }
 
@@ -116,7 +117,7 @@ export class PocketBaseSessions {
     { sizeBytes, ...change }: UploadChange,
     call?: CatalogCall,
   ): Promise<UploadSession | undefined> {
-    return this.#run(call, async (signal) => {
+    return this.run(call, async (signal) => {
       const next = { revision: revision + 1, ...change };
       const body = { ...bodyOf(next), ...(sizeBytes !== undefined && { size_bytes: sizeBytes }) };
       const won = await this.#move(id, revision, next.revision, body, signal);
@@ -126,13 +127,18 @@ export class PocketBaseSessions {
 
   close(id: string, revision: number, sweepTime: Date, call?: CatalogCall): Promise<boolean> {
     const body = { ...CLOSED, expire_time: sweepTime.toISOString() };
-    return this.#run(call, (signal) => this.#move(id, revision, 'closed', body, signal));
+    return this.run(call, (signal) => this.#move(id, revision, 'closed', body, signal));
   }
 
   /**
    * Closes the first `limit` that expired before `now`; returns due closed ones after `call.after`, oldest first.
    */
-  async takeClosed(now: Date, limit: number, call: SweepCall | undefined, signal: AbortSignal) {
+  protected async takeClosedSessions(
+    now: Date,
+    limit: number,
+    call: SweepCall | undefined,
+    signal: AbortSignal,
+  ) {
     await closeEach(
       'upload',
       limit,
@@ -142,28 +148,33 @@ export class PocketBaseSessions {
       ({ id, revision }) => this.#move(id, revision as number, 'closed', CLOSED, signal),
     );
     const filter = `closed=true&&expire_time<=${quoteTime(now)}${behind('expire_time', call?.after)}`;
-    const closed = await this.#client.list(UPLOADS, { filter, sort: IN_ORDER, limit }, signal);
+    const closed = await this.client.list(UPLOADS, { filter, sort: IN_ORDER, limit }, signal);
     return closed.map((raw) => ({ ...toSession(raw), ...toHold(raw) }));
   }
 
-  /** What {@link takeClosed} would return, without states. */
-  async listPast(now: Date, limit: number, after: SweepCursor | undefined, signal: AbortSignal) {
+  /** What {@link takeClosedSessions} would return, without states. */
+  protected async listPastSessions(
+    now: Date,
+    limit: number,
+    after: SweepCursor | undefined,
+    signal: AbortSignal,
+  ) {
     const filter = `closed=true&&expire_time<=${quoteTime(now)}${behind('expire_time', after)}`;
     const query = { filter, sort: IN_ORDER, limit, fields: WITHOUT_STATE };
-    const closed = await this.#client.list(UPLOADS, query, signal);
+    const closed = await this.client.list(UPLOADS, query, signal);
     const expired = await this.#listExpired(now, limit, after, signal);
     return [...closed, ...expired].map(toHold);
   }
 
   /** Removes a closed session. */
-  async forget(id: string, signal: AbortSignal): Promise<void> {
+  protected async forgetSession(id: string, signal: AbortSignal): Promise<void> {
     const requests = [token('DELETE', id, 'closed'), { method: 'DELETE', collection: UPLOADS, id } as const];
-    await unlessGone(this.#client.batch(requests, signal));
+    await unlessGone(this.client.batch(requests, signal));
   }
 
   #listExpired(now: Date, limit: number, after: SweepCursor | undefined, signal: AbortSignal) {
     const filter = `closed=false&&expire_time<${quoteTime(now)}${behind('expire_time', after)}`;
-    return this.#client.list(UPLOADS, { filter, sort: IN_ORDER, limit, fields: WITHOUT_STATE }, signal);
+    return this.client.list(UPLOADS, { filter, sort: IN_ORDER, limit, fields: WITHOUT_STATE }, signal);
   }
 
   /** Changes the record and moves the session from `from` to `to`; false if it is no longer at `from`. */
@@ -173,11 +184,11 @@ export class PocketBaseSessions {
       token('POST', id, to),
       { method: 'PATCH', collection: UPLOADS, id, body: { ...body }, onlyId: true },
     ];
-    return unlessGone(this.#client.batch(requests, signal));
+    return unlessGone(this.client.batch(requests, signal));
   }
 
   async #first(filter: string, signal: AbortSignal): Promise<UploadSession | undefined> {
-    const [raw] = await this.#client.list(UPLOADS, { filter, limit: 1 }, signal);
+    const [raw] = await this.client.list(UPLOADS, { filter, limit: 1 }, signal);
     return raw && toSession(raw);
   }
 }

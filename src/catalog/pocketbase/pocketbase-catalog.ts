@@ -1,5 +1,5 @@
-import { refusedByRule, setupRefused } from '../errors/dependencies.ts';
-import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS } from './bounded.ts';
+import { refusedByRule, setupRefused } from '../../errors/dependencies.ts';
+import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS } from '../bounded.ts';
 import type {
   CatalogCall,
   CatalogFinding,
@@ -13,27 +13,26 @@ import type {
   PolicyNames,
   PurgeableFile,
   SweepCall,
-} from './file-catalog.ts';
-import { PocketBaseChanges } from './pocketbase/changes.ts';
-import { PocketBaseClient, Refusal } from './pocketbase/client.ts';
-import { PocketBaseFiles } from './pocketbase/files.ts';
-import { superuserOnly } from './pocketbase/filter.ts';
-import { readFieldMap } from './pocketbase/field-map.ts';
-import { checkHelpers } from './pocketbase/own-collections-check.ts';
-import { inspectPocketBase, previewMigration, readFilesCollection } from './pocketbase/inspect.ts';
-import * as leases from './pocketbase/leases.ts';
-import { PocketBaseLegacyRecords } from './pocketbase/legacy.ts';
-import { migratePocketBase } from './pocketbase/migrate.ts';
-import { DEFAULT_COLLECTION } from './pocketbase/names.ts';
-import type { FieldMap, PocketBaseSetup } from './pocketbase/schema.ts';
-import { SchemaCache } from './pocketbase/schema-cache.ts';
-import { PocketBaseSubscriptions } from './pocketbase/subscriptions.ts';
-import { PocketBaseUploads } from './pocketbase/uploads.ts';
-import { sumFiles } from './pocketbase/totals.ts';
-import { PocketBaseWrites } from './pocketbase/writes.ts';
-import { assertStorable, canMatch } from './storable.ts';
-import type { LegacyRecords } from './legacy-records.ts';
-import type { Subscriptions } from './subscriptions.ts';
+} from '../file-catalog.ts';
+import { PocketBaseChanges } from './changes.ts';
+import { PocketBaseClient, Refusal } from './client.ts';
+import { PocketBaseFiles } from './files.ts';
+import { superuserOnly } from './filter.ts';
+import { readFieldMap } from './field-map.ts';
+import { checkHelpers, inspectPocketBase, previewMigration, readFilesCollection } from './inspect.ts';
+import * as leases from './leases.ts';
+import { PocketBaseLegacyRecords } from './legacy.ts';
+import { migratePocketBase } from './migrate.ts';
+import { DEFAULT_COLLECTION } from './names.ts';
+import type { FieldMap, PocketBaseSetup } from './schema.ts';
+import { SchemaCache } from './schema-cache.ts';
+import { PocketBaseSubscriptions } from './subscriptions.ts';
+import { PocketBaseUploads } from './uploads.ts';
+import { sumFiles } from './totals.ts';
+import { PocketBaseWrites } from './writes.ts';
+import { assertStorable, canMatch } from '../storable.ts';
+import type { LegacyRecords } from '../legacy-records.ts';
+import type { Subscriptions } from '../subscriptions.ts';
 
 /** Options of {@link openPocketBaseCatalog}. */
 export interface PocketBaseOptions {
