@@ -116,7 +116,7 @@ export const ROOMS = [
   {
     name: 'file-catalog',
     files:
-      'src/catalog/{file-catalog,file-record,uploads,changes,subscriptions,transfer,legacy-records,catalog-call}.ts',
+      'src/catalog/{file-catalog,file-record,uploads,changes,subscriptions,transfer,legacy-records,catalog-access,catalog-call}.ts',
     about:
       'the interfaces of file catalogs: files, uploads, leases, changes, subscriptions, transfer, legacy records',
     imports: ['errors'],
@@ -191,7 +191,7 @@ export const ROOMS = [
   {
     name: 'legacy',
     files: 'src/legacy/**',
-    about: 'files of the old system: their keys in the old bucket, and who still uses old paths',
+    about: 'the old system: serving its files, moving them, locking it, removing what it leaves',
     imports: [
       'errors',
       'system',

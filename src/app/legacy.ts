@@ -3,12 +3,14 @@ import { hostname, userInfo } from 'node:os';
 import type { Logger } from 'pino';
 import { openAudit } from '../audit/open-audit.ts';
 import { addressUrl, openStore, withCatalog, withStore } from './drivers.ts';
+import type { CatalogAccess } from '../catalog/catalog-access.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
 import type { RecordLoader } from '../files/record-loader.ts';
 import type { Dependency } from '../telemetry/health-monitor.ts';
 import type { OldSystem } from '../legacy/old-system.ts';
 import { checkOldBucket } from '../legacy/check.ts';
+import type { LockableSystem } from '../legacy/lock-journal.ts';
 import type { OldBucket } from '../legacy/locate.ts';
 import type { CopyTools } from '../legacy/copy-bytes.ts';
 import type { ServedOldFiles } from '../legacy/old-files.ts';
@@ -99,6 +101,29 @@ async function openCopier({ legacy, store }: Config): Promise<ObjectCopier | und
   if (legacy === undefined || store.kind !== 's3' || !isSameServer(legacy.s3, store.s3)) return undefined;
   const { S3ObjectCopier } = await import('../storage/s3/s3-object-copier.ts');
   return new S3ObjectCopier(store.s3, legacy.s3.bucket);
+}
+
+/** Like {@link withOldSystem}, for steps that change who can reach the old system. */
+export async function withLockableSystem<T>(
+  config: Config,
+  work: (system: LockableSystem) => Promise<T>,
+): Promise<T> {
+  return withOldSystem(config, async (system) => {
+    const { S3BucketAccess } = await import('../storage/s3/bucket-access.ts');
+    const bucketAccess = new S3BucketAccess(config.legacy!.s3);
+    const access = await openAccess(config);
+    try {
+      return await work({ ...system, access, bucketAccess });
+    } finally {
+      bucketAccess.close();
+      access?.close();
+    }
+  });
+}
+
+async function openAccess({ catalog }: Config): Promise<CatalogAccess | undefined> {
+  if (catalog.kind !== 'pocketbase') return undefined;
+  return (await import('../catalog/pocketbase/access.ts')).openPocketBaseAccess(catalog.pocketbase);
 }
 
 /** Records a step of the move and its operator in the audit log, if that is a file or goes to OpenTelemetry. */

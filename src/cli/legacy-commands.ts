@@ -3,12 +3,14 @@ import { configuration, explained } from './configuration.ts';
 import { numberFrom } from './deep-sweep.ts';
 import type { AuditFlags } from './legacy-audit.ts';
 import type { BackfillFlags } from './legacy-backfill.ts';
+import { addLockCommands } from './legacy-lock-commands.ts';
 
 /** Adds the commands that move the files of an old system; docs/migration.md has them in their order. */
 export function addLegacyCommands(root: Command): void {
   const legacy = root.command('legacy').description('move the files of an old system into the service');
 
   addStatus(legacy);
+  addLockCommands(legacy);
 
   legacy
     .command('audit')

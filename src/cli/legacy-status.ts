@@ -1,7 +1,9 @@
 import type { Config } from '../config/config.ts';
 import { problemsOf } from '../legacy/audit-report.ts';
+import type { LockJournal } from '../legacy/lock-journal.ts';
 import { moveStatus, type MoveStatus } from '../legacy/status.ts';
 import { toJson as backfillJson } from './legacy-backfill.ts';
+import { purgeJson } from './legacy-purge.ts';
 import { printable } from './terminal.ts';
 import { toJson as verifyJson } from './verify-command.ts';
 
@@ -13,13 +15,15 @@ export async function runStatus(config: Config, { json }: { readonly json?: true
   return 0;
 }
 
-function toJson({ state, audit, backfill, verify, uses, nextSteps }: MoveStatus): object {
+function toJson({ state, audit, backfill, verify, lock, purge, uses, nextSteps }: MoveStatus): object {
   const { moved = 0, already = 0 } = backfill?.counts ?? {};
   return {
     ...{ state, cursor: backfill?.cursor ?? '', copied: moved + already, rate: backfill?.rate ?? 0 },
     audit: audit ? { ...audit, problems: problemsOf(audit) } : null,
     backfill: backfill ? backfillJson(backfill) : null,
     verify: verify ? verifyJson(verify) : null,
+    lock: lock ? lockJson(lock) : null,
+    purge: purge ? purgeJson(purge) : null,
     legacy_paths: uses.map(({ caller, kind, count, lastDay }) => ({
       caller,
       kind,
@@ -30,7 +34,11 @@ function toJson({ state, audit, backfill, verify, uses, nextSteps }: MoveStatus)
   };
 }
 
-function asText({ state, audit, backfill, verify, uses, nextSteps }: MoveStatus): string {
+function lockJson({ phase, by, startTime, lockTime, notKnown, ...journal }: LockJournal): object {
+  return { phase, by, start_time: startTime, lock_time: lockTime, not_known: notKnown, ...journal };
+}
+
+function asText({ state, audit, backfill, verify, lock, purge, uses, nextSteps }: MoveStatus): string {
   return [
     `state: ${state}`,
     audit
@@ -44,6 +52,10 @@ function asText({ state, audit, backfill, verify, uses, nextSteps }: MoveStatus)
     verify
       ? `verify: ${verify.state}, ${verify.checked} files, ${verify.damagedCount} damaged, ${verify.endTime || verify.startTime}`
       : 'verify: never run',
+    lock ? `lock: ${lock.phase}, ${lock.lockTime || lock.startTime}, by ${lock.by}` : 'lock: not locked',
+    purge
+      ? `purge: ${purge.state}, ${JSON.stringify(purge.counts)} of ${purge.listed} objects, ${purge.endTime || purge.startTime}`
+      : 'purge: never run',
     uses.length === 0 ? 'old paths: never used' : 'old paths:',
     ...uses.map(
       ({ caller, kind, count, lastDay }) =>

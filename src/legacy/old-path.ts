@@ -57,6 +57,11 @@ export function readOldPath(path: string, layouts: readonly Layout[]): OldPath {
   };
 }
 
+/** The key of which a key is a PocketBase thumbnail; undefined if it is none. */
+export function originalOf(key: string): string | undefined {
+  return THUMB.test(key) ? key.replace(THUMB, '$1/$2') : undefined;
+}
+
 /** The possible readings of a text: escaped or not, with or without query. */
 function readings(text: string): readonly string[] {
   const cut = [text, text.replace(/[?#].*$/s, '')];

@@ -3,6 +3,8 @@ import type { LegacyUse } from '../catalog/legacy-records.ts';
 import { AUDIT_STATE } from './audit.ts';
 import { problemsOf, type AuditState } from './audit-report.ts';
 import { backfillState, type BackfillState } from './backfill-state.ts';
+import { lockJournal, type LockJournal } from './lock-journal.ts';
+import { purgeState, type PurgeState } from './purge-state.ts';
 import { whyNotVerified } from './verification.ts';
 import { verifyState, type VerifyState } from './verify.ts';
 
@@ -15,10 +17,15 @@ export interface UseSummary extends Pick<LegacyUse, 'caller' | 'kind' | 'count'>
 /** Status of a move. */
 export interface MoveStatus {
   /** The last step that is still valid. */
-  readonly state: 'serving' | 'audited' | 'moving' | 'moved' | 'verified';
+  readonly state: 'serving' | 'audited' | 'moving' | 'moved' | 'verified' | 'locked' | 'purged';
   readonly audit: AuditState | undefined;
   readonly backfill: BackfillState | undefined;
   readonly verify: VerifyState | undefined;
+  /** True if every file was moved, and then every byte was verified without damage. */
+  readonly isVerified: boolean;
+  /** The journal of the lock-down, also while it is not complete. */
+  readonly lock: LockJournal | undefined;
+  readonly purge: PurgeState | undefined;
   readonly uses: readonly UseSummary[];
   /** The next commands, in order. */
   readonly nextSteps: readonly string[];
@@ -26,23 +33,33 @@ export interface MoveStatus {
 
 /** Reads the status of a move from the catalog. Changes nothing. */
 export async function moveStatus(catalog: FileCatalog): Promise<MoveStatus> {
-  const [audited, backfill, verified, uses] = await Promise.all([
+  const [audited, backfill, verified, lock, purge, uses] = await Promise.all([
     catalog.legacy.getState(AUDIT_STATE),
     backfillState(catalog.legacy),
     verifyState(catalog),
+    lockJournal(catalog.legacy),
+    purgeState(catalog.legacy),
     catalog.legacy.listUses(),
   ]);
-  const states = { audit: audited as AuditState | undefined, backfill, verify: verified };
+  const audit = audited as AuditState | undefined;
+  const isVerified =
+    backfill?.state === 'done' && isMoved(backfill) && whyNotVerified(backfill, verified) === undefined;
+  const states = { audit, backfill, verify: verified, isVerified, lock, purge };
   return { ...states, state: stateOf(states), uses: summaryOf(uses), nextSteps: nextSteps(states) };
 }
 
-type States = Pick<MoveStatus, 'audit' | 'backfill' | 'verify'>;
+type States = Pick<MoveStatus, 'audit' | 'backfill' | 'verify' | 'isVerified' | 'lock' | 'purge'>;
 
-function stateOf({ audit, backfill, verify }: States): MoveStatus['state'] {
-  if (backfill?.state === 'done' && isMoved(backfill))
-    return whyNotVerified(backfill, verify) === undefined ? 'verified' : 'moved';
+function stateOf({ audit, backfill, isVerified, lock, purge }: States): MoveStatus['state'] {
+  if (lock?.phase === 'locked') return isPurged(purge) ? 'purged' : 'locked';
+  if (backfill?.state === 'done' && isMoved(backfill)) return isVerified ? 'verified' : 'moved';
   if (backfill !== undefined && !['cancelled', 'undone'].includes(backfill.state)) return 'moving';
   return audit?.phase === 'done' ? 'audited' : 'serving';
+}
+
+function isPurged(purge: PurgeState | undefined): boolean {
+  const { unproven = 0, differs = 0 } = purge?.counts ?? {};
+  return purge?.state === 'done' && unproven + differs === 0;
 }
 
 function isMoved({ counts }: BackfillState): boolean {
@@ -51,8 +68,10 @@ function isMoved({ counts }: BackfillState): boolean {
 }
 
 function nextSteps(states: States): readonly string[] {
-  const { audit, backfill } = states;
+  const { audit, backfill, isVerified, lock } = states;
   const run = 'asset-service legacy';
+  if (lock?.phase === 'locking') return [`${run} lock --enforce --yes`, `${run} unlock`];
+  if (lock?.phase === 'unlocking') return [`${run} unlock`];
   switch (stateOf(states)) {
     case 'serving':
       return [`${run} audit --report audit.jsonl`];
@@ -70,6 +89,15 @@ function nextSteps(states: States): readonly string[] {
     case 'moved':
       return ['asset-service verify'];
     case 'verified':
+      return [`${run} lock --shadow`, `${run} lock --enforce --yes`];
+    case 'locked':
+      if (!isVerified) return [`${run} backfill`, 'asset-service verify'];
+      return [
+        `${run} purge --dry-run --max-purge 100`,
+        `${run} purge --yes --max-purge 100`,
+        `${run} unlock`,
+      ];
+    case 'purged':
       return [];
   }
 }

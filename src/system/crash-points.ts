@@ -32,11 +32,27 @@ export const POINTS = [
 /** Further points, which only the filesystem store has: between two steps of completing a multipart blob. */
 export const FILESYSTEM_POINTS = ['filesystem.sealed', 'filesystem.published'] as const;
 
-/** The name of one of the {@link POINTS} or {@link FILESYSTEM_POINTS}. */
-export type Point = (typeof POINTS | typeof FILESYSTEM_POINTS)[number];
+/** Moments between two durable steps of the command line, not of the service: while an old system is locked, unlocked or purged. */
+export const LEGACY_POINTS = [
+  'lock.journaled',
+  'lock.gate-closed',
+  'lock.proven',
+  'unlock.begun',
+  'unlock.gate-opened',
+  'purge.planned',
+  'purge.object-deleted',
+  'views.link-journaled',
+  'views.link-removed',
+] as const;
+
+/** The name of one of the {@link POINTS}, {@link FILESYSTEM_POINTS} or {@link LEGACY_POINTS}. */
+export type Point = (typeof POINTS | typeof FILESYSTEM_POINTS | typeof LEGACY_POINTS)[number];
 
 const channels = new Map(
-  [...POINTS, ...FILESYSTEM_POINTS].map((point) => [point, channel(`asset-service:${point}`)]),
+  [...POINTS, ...FILESYSTEM_POINTS, ...LEGACY_POINTS].map((point) => [
+    point,
+    channel(`asset-service:${point}`),
+  ]),
 );
 
 /** Publishes on the diagnostics channel `asset-service:<point>` that a point is reached, if anybody listens. */

@@ -249,7 +249,10 @@ describe('legacy backfill', () => {
     await within((parts) =>
       verify(parts, { sample: 100, since: undefined, restart: true }, new AbortController().signal),
     );
-    expect(await status()).toMatchObject({ state: 'verified', nextSteps: [] });
+    expect(await status()).toMatchObject({
+      state: 'verified',
+      nextSteps: [expect.stringContaining('lock --shadow'), expect.anything()],
+    });
     await within(({ store }) => store.delete(blobKey(movable[0]!.id)));
     await within((parts) =>
       verify(parts, { sample: 100, since: undefined, restart: true }, new AbortController().signal),

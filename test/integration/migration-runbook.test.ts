@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { withOldSystem } from '../../src/app/legacy.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { moveStatus } from '../../src/legacy/status.ts';
+import { clientOf, download } from '../e2e/support/calls.ts';
 import { readRunbook, RunbookShell, type RunbookStep } from '../support/legacy/runbook.ts';
 import { startLegacySystem, type LegacySystem } from '../support/legacy/system.ts';
 import { Traffic } from '../support/legacy/traffic.ts';
@@ -138,7 +139,7 @@ it('4: verifies them', async () => {
 
 it('has no other step with commands', () => {
   const withCommands = steps.filter(({ commands, undo }) => commands.length + undo.length > 0);
-  expect(withCommands.map(({ title }) => title.slice(0, 2))).toEqual(['1.', '2.', '3.', '4.']);
+  expect(withCommands.map(({ title }) => title.slice(0, 2))).toEqual(['1.', '2.', '3.', '4.', '5.', '6.']);
 });
 
 it('has cost no reader and no writer anything', async () => {
@@ -147,6 +148,37 @@ it('has cost no reader and no writer anything', async () => {
   expect(reads).toBeGreaterThan(100);
   expect(writes).toBeGreaterThan(10);
 });
+
+it('5: locks it, unlocks it, and locks it again, while the service goes on', async () => {
+  const { commands, undo } = stepOf(5);
+  const rules = async () => {
+    const { createRule, updateRule, deleteRule } = await legacy.admin.collections.getOne('files');
+    return [createRule, updateRule, deleteRule];
+  };
+  const before = await rules();
+  await runAll(commands);
+  expect([await rules(), (await status()).state]).toEqual([[null, null, null], 'locked']);
+  await runAll(undo);
+  await runAll(undo);
+  expect([await rules(), (await status()).state]).toEqual([before, 'verified']);
+  await runAll(commands);
+  await serviceReads();
+});
+
+it('6: purges the originals, and the service goes on', async () => {
+  const { commands, undo } = stepOf(6);
+  expect(undo).toEqual([]);
+  await runAll(commands);
+  expect((await status()).state).toBe('purged');
+  await runAll(commands);
+  await serviceReads();
+});
+
+async function serviceReads(): Promise<void> {
+  const client = clientOf(service!.url);
+  for (const { id, content } of movable().filter((_, index) => index % 10 === 0))
+    expect((await download(client, id)).content.equals(content)).toBe(true);
+}
 
 async function linksOf(): Promise<Map<string, string>> {
   const records = await legacy.admin.collection('files').getFullList({ fields: 'id,link' });

@@ -1,13 +1,12 @@
 import { GetBucketAclCommand, GetBucketPolicyCommand } from '@aws-sdk/client-s3';
 import type { PublicAccess } from '../object-reader.ts';
+import { isPublicGrant, isPublicPolicy } from './access-settings.ts';
 import { abortBy, type S3Bucket } from './bucket.ts';
 import { hasCode, statusOf } from './failures.ts';
 import { escapePath } from './signature.ts';
 import { resolveTarget } from './target.ts';
 
 const TIMEOUT_MS = 10_000;
-
-const EVERYBODY = /\/groups\/global\/(AllUsers|AuthenticatedUsers)$/;
 
 /** Reads policy and ACL of a bucket, and tries to read and list it without credentials. */
 export async function publicAccessOf(
@@ -42,23 +41,13 @@ async function policyOf(bucket: S3Bucket, signal: AbortSignal | undefined): Prom
   }
 }
 
-function isPublicPolicy(text: string): boolean {
-  const { Statement = [] } = JSON.parse(text) as { Statement?: unknown };
-  const statements = [Statement].flat() as { Effect?: string; Principal?: unknown }[];
-  return statements.some(({ Effect, Principal }) => {
-    const named =
-      typeof Principal === 'object' && Principal !== null ? Object.values(Principal).flat() : [Principal];
-    return Effect === 'Allow' && named.includes('*');
-  });
-}
-
 async function aclOf(bucket: S3Bucket, signal: AbortSignal | undefined): Promise<PublicAccess['acl']> {
   try {
     const command = new GetBucketAclCommand({ Bucket: bucket.name });
     const { Grants = [] } = await bucket.send(signal, (attempt) =>
       bucket.client.send(command, abortBy(attempt)),
     );
-    return Grants.some(({ Grantee }) => EVERYBODY.test(Grantee?.URI ?? '')) ? 'open' : 'closed';
+    return Grants.some(isPublicGrant) ? 'open' : 'closed';
   } catch (error) {
     // A store without ACLs permits nothing by them.
     return statusOf((error as { cause?: unknown }).cause) === 501 ? 'closed' : 'unknown';

@@ -1,0 +1,38 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Leases } from '../catalog/file-catalog.ts';
+import { underLease } from '../files/lease.ts';
+import { StepRefused } from './refused.ts';
+
+/** Default time after which another process may take over from a killed one, in milliseconds. */
+const LEASE_MS = 10_000;
+
+/** Who runs a step that only one process may run at a time. */
+export interface StepHolder {
+  /** Unique to this process. */
+  readonly holder: string;
+  readonly leaseMs?: number;
+}
+
+/**
+ * Runs a step under its lease. Waits until the lease of a killed process has expired.
+ *
+ * @throws StepRefused BUSY if another process runs it
+ */
+export async function exclusively<T>(
+  catalog: Leases,
+  name: string,
+  { holder, leaseMs = LEASE_MS }: StepHolder,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = Date.now() + leaseMs * 1.5;
+  for (;;) {
+    const ended = await underLease(catalog, { name, holder, ttlMs: leaseMs }, signal, async (held) => {
+      return { value: await work(held) };
+    });
+    if (ended !== undefined) return ended.value;
+    if (Date.now() > deadline)
+      throw new StepRefused({ reason: 'BUSY', text: 'another process runs this step: nothing was done' });
+    await sleep(Math.min(1_000, leaseMs / 5), undefined, { signal });
+  }
+}

@@ -1,0 +1,120 @@
+import type { FileCatalog } from '../catalog/file-catalog.ts';
+import { acknowledgements } from './backfill-state.ts';
+import { keysOf } from './layout.ts';
+import type { LockableSystem } from './lock-journal.ts';
+import type { Refusal } from './refused.ts';
+import type { MoveStatus } from './status.ts';
+import { whyNotVerified } from './verification.ts';
+
+const PAGE = 500;
+
+/** Records whose keys are looked for, to tell the right bucket from another. */
+const SAMPLED_RECORDS = 100;
+
+/** Objects of each layout that are tried without a key. */
+const KEYS_PER_LAYOUT = 3;
+
+/** Ids in a message. */
+const SHOWN_IDS = 5;
+
+/** Records whose bytes are in the old bucket only, and that nobody acknowledged. */
+export interface NotMoved {
+  readonly count: number;
+  /** The first of them. */
+  readonly ids: readonly string[];
+}
+
+/**
+ * Why the old system may not be locked yet; none if it may. Changes nothing.
+ *
+ * @param maxAgeMs - greatest age of the verification
+ */
+export async function lockRefusals(
+  system: LockableSystem,
+  status: MoveStatus,
+  maxAgeMs: number,
+  signal: AbortSignal,
+): Promise<readonly Refusal[]> {
+  const [notMoved, { isWrongBucket }, publicFiles] = await Promise.all([
+    findNotMoved(system.catalog, signal),
+    sampleOldKeys(system, status, signal),
+    system.access?.publicFiles({ signal }) ?? [],
+  ]);
+  return [
+    ...(isWrongBucket ? [wrongBucket(system)] : []),
+    ...moveRefusals(status, notMoved),
+    ...verifyRefusals(status, maxAgeMs),
+    ...publicFiles.map((text) => ({ reason: 'PUBLIC_VIEW_RULE', text }) as const),
+  ];
+}
+
+/** Why files without a copy forbid a step; none if there are none. */
+export function moveRefusals({ state, backfill }: MoveStatus, { count, ids }: NotMoved): readonly Refusal[] {
+  const again =
+    'run "asset-service legacy backfill", or acknowledge the files, and then "asset-service verify"';
+  if (count > 0) {
+    const some = ids.slice(0, SHOWN_IDS).join(', ');
+    return [{ reason: 'NOT_MOVED', text: `${count} files are not moved (${some}): ${again}` }];
+  }
+  if (backfill === undefined || ['serving', 'audited', 'moving'].includes(state))
+    return [{ reason: 'NOT_MOVED', text: `the backfill has not ended with every file moved: ${again}` }];
+  return [];
+}
+
+/** Why the last verification forbids a step; none if it is full, clean, later than the move and not too old. */
+export function verifyRefusals({ backfill, verify }: MoveStatus, maxAgeMs: number): readonly Refusal[] {
+  const why = whyNotVerified(backfill, verify, { maxAgeMs });
+  return why === undefined ? [] : [{ reason: 'NOT_VERIFIED', text: `${why}: run "asset-service verify"` }];
+}
+
+/** Finds records whose bytes are in the old bucket only, and that nobody acknowledged. */
+export async function findNotMoved(catalog: FileCatalog, signal: AbortSignal): Promise<NotMoved> {
+  const known = await acknowledgements(catalog.legacy, { signal });
+  let count = 0;
+  const ids: string[] = [];
+  for (let after = ''; ;) {
+    const page = await catalog.legacy.scan(after, PAGE, { signal });
+    for (const { file } of page) {
+      if (file.sha256 !== undefined || file.id in known) continue;
+      count += 1;
+      if (ids.length < SHOWN_IDS) ids.push(file.id);
+    }
+    if (page.length < PAGE) return { count, ids };
+    after = page.at(-1)!.file.id;
+  }
+}
+
+/** Keys of old objects to try, by records and by the list; and whether no record has an object in the bucket. */
+export async function sampleOldKeys(
+  { catalog, bucket }: Pick<LockableSystem, 'catalog' | 'bucket'>,
+  { purge }: Pick<MoveStatus, 'purge'>,
+  signal: AbortSignal,
+): Promise<{ readonly keys: readonly string[]; readonly isWrongBucket: boolean }> {
+  const records = await catalog.legacy.scan('', SAMPLED_RECORDS, { signal });
+  const found: string[] = [];
+  let candidates = 0;
+  for (const layout of bucket.layouts) {
+    let left = KEYS_PER_LAYOUT;
+    for (const { fields } of records) {
+      const [key] = keysOf([layout], fields);
+      if (key === undefined || left === 0) continue;
+      candidates += 1;
+      if ((await bucket.reader.stat(key, { signal })) === undefined) continue;
+      found.push(key);
+      left -= 1;
+    }
+  }
+  const listed = await bucket.reader.list('', { signal });
+  return {
+    keys: [...new Set([...found, ...listed.slice(0, 1).map(({ key }) => key)])],
+    // Purged originals are gone for good.
+    isWrongBucket: candidates > 0 && found.length === 0 && purge === undefined,
+  };
+}
+
+/** The refusal of a bucket that has no object of any record. */
+export function wrongBucket({ bucket, bucketAccess }: LockableSystem): Refusal {
+  const layouts = bucket.layouts.map(({ template }) => template).join(',');
+  const text = `ASSET_LEGACY_S3_BUCKET, ASSET_LEGACY_LAYOUTS: the bucket ${JSON.stringify(bucketAccess.bucket)} has no object of any of the first ${SAMPLED_RECORDS} records by the layouts ${layouts}`;
+  return { reason: 'WRONG_BUCKET', text };
+}

@@ -1,0 +1,203 @@
+import type { JsonValue } from '../catalog/file-catalog.ts';
+import { reached } from '../system/crash-points.ts';
+import { exclusively, type StepHolder } from './exclusive.ts';
+import { lockRefusals, sampleOldKeys } from './lock-checks.ts';
+import {
+  gatesOf,
+  lockJournal,
+  putJournal,
+  type Gate,
+  type GateEntry,
+  type LockableSystem,
+  type LockJournal,
+} from './lock-journal.ts';
+import { proveLocked, type Proof, type ProofOptions } from './proofs.ts';
+import { StepRefused, type Refusal } from './refused.ts';
+import { moveStatus } from './status.ts';
+
+/** Options of a lock-down. */
+export interface LockOptions extends StepHolder, Omit<ProofOptions, 'keys'> {
+  /** Who locks, for the journal. */
+  readonly by: string;
+  /** Greatest age of the verification, in milliseconds. */
+  readonly maxAgeMs: number;
+  /** Gets a copy of the journal before anything is changed. */
+  readonly keepCopy?: (journal: LockJournal) => Promise<void>;
+}
+
+/** Result of a lock-down. */
+export interface LockResult {
+  readonly journal: LockJournal;
+  /** True if it was locked before. */
+  readonly wasLocked: boolean;
+  readonly proofs: readonly Proof[];
+  /** True if every proof holds. */
+  readonly isProven: boolean;
+}
+
+/** Result of an unlock. */
+export interface UnlockResult {
+  /** False if nothing was locked. */
+  readonly wasLocked: boolean;
+  /** Gates that were restored, and are as the journal has them. */
+  readonly restored: readonly string[];
+}
+
+/** Name of the lease of lock and unlock. */
+const LEASE = 'legacy-lock';
+
+/**
+ * Shuts everybody but the service out of the old system, and proves it by trying. What is changed is written down first, and
+ * the right to restore it is tried. May be repeated, also after a crash: a repetition goes on.
+ *
+ * @throws StepRefused before anything was changed, or CHANGED_BY_OTHERS
+ */
+export function lock(system: LockableSystem, options: LockOptions, signal: AbortSignal): Promise<LockResult> {
+  const { legacy } = system.catalog;
+  return exclusively(system.catalog, LEASE, options, signal, async (held) => {
+    const status = await moveStatus(system.catalog);
+    await checkToken(system, options, held);
+    const kept = await lockJournal(legacy, { signal: held });
+    if (kept) {
+      checkPlace(system, kept);
+      await options.keepCopy?.(kept);
+    }
+    let journal = kept ?? (await begin(system, options, held));
+    if (journal.phase === 'unlocking') {
+      journal = { ...journal, phase: 'locking' };
+      await putJournal(legacy, journal, { signal: held });
+    }
+    for (const gate of gatesOf(system)) {
+      const entry = journal.gates[gate.name];
+      if (entry && (await move(gate, entry, 'after', held))) reached('lock.gate-closed', { gate: gate.name });
+    }
+    const { keys } = await sampleOldKeys(system, status, held);
+    const proofs = await proveLocked(system, { ...options, keys }, held);
+    const isProven = proofs.every(({ ok }) => ok);
+    reached('lock.proven');
+    const wasLocked = kept?.phase === 'locked';
+    const phase = isProven ? 'locked' : 'locking';
+    const lockTime = isProven ? journal.lockTime || new Date().toISOString() : '';
+    journal = { ...journal, phase, lockTime };
+    await putJournal(legacy, journal, { signal: held });
+    return { journal, wasLocked, proofs, isProven };
+  });
+}
+
+/**
+ * Restores what the journal has, checks that it is so, and removes the journal. May be repeated, also after a crash.
+ *
+ * @param copy - a journal that was kept outside the catalog, for a catalog that has none
+ * @throws StepRefused CHANGED_BY_OTHERS
+ */
+export function unlock(
+  system: LockableSystem,
+  { copy, ...holder }: StepHolder & { readonly copy?: LockJournal },
+  signal: AbortSignal,
+): Promise<UnlockResult> {
+  const { legacy } = system.catalog;
+  return exclusively(system.catalog, LEASE, holder, signal, async (held) => {
+    const journal = (await lockJournal(legacy, { signal: held })) ?? copy;
+    if (journal === undefined) return { wasLocked: false, restored: [] };
+    checkPlace(system, journal);
+    if (journal.phase !== 'unlocking') {
+      await putJournal(legacy, { ...journal, phase: 'unlocking', lockTime: '' }, { signal: held });
+      reached('unlock.begun');
+    }
+    const entries = gatesOf(system)
+      .toReversed()
+      .flatMap((gate) => {
+        const entry = journal.gates[gate.name];
+        return entry ? [{ gate, entry }] : [];
+      });
+    for (const { gate, entry } of entries) {
+      if (await move(gate, entry, 'before', held)) reached('unlock.gate-opened', { gate: gate.name });
+    }
+    // The last one may have changed an earlier one.
+    for (const { gate, entry } of entries) await move(gate, entry, 'before', held);
+    await putJournal(legacy, undefined, { signal: held });
+    return { wasLocked: true, restored: entries.map(({ gate }) => gate.name) };
+  });
+}
+
+/** Checks everything, tries the right to restore, and writes the journal. */
+async function begin(
+  system: LockableSystem,
+  options: LockOptions,
+  signal: AbortSignal,
+): Promise<LockJournal> {
+  const [first, ...more] = await lockRefusals(
+    system,
+    await moveStatus(system.catalog),
+    options.maxAgeMs,
+    signal,
+  );
+  if (first) throw new StepRefused(first, ...more);
+  const gates: Record<string, GateEntry> = {};
+  const notKnown: string[] = [];
+  for (const gate of gatesOf(system)) {
+    const before = await gate.read(signal);
+    if (before === undefined) {
+      notKnown.push(gate.name);
+      continue;
+    }
+    const after = gate.closed(before);
+    gates[gate.name] = { before, after };
+    if (gate.isSame(before, after)) continue;
+    await gate.write(before, signal);
+    const again = await gate.read(signal);
+    if (again === undefined || !gate.isSame(before, again)) throw changed(gate, again ?? null);
+  }
+  const journal: LockJournal = {
+    ...{ phase: 'locking', by: options.by, startTime: new Date().toISOString(), lockTime: '' },
+    ...{ collection: system.access?.collection ?? '', bucket: system.bucketAccess.bucket, gates, notKnown },
+  };
+  await options.keepCopy?.(journal);
+  await putJournal(system.catalog.legacy, journal, { signal });
+  reached('lock.journaled');
+  return journal;
+}
+
+/** Brings a gate from one state of its entry to the other; false if it was there. */
+async function move(
+  gate: Gate,
+  entry: GateEntry,
+  to: keyof GateEntry,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const now = await gate.read(signal);
+  if (now !== undefined && gate.isSame(now, entry[to])) return false;
+  const from = entry[to === 'after' ? 'before' : 'after'];
+  if (now === undefined || !gate.isSame(now, from)) throw changed(gate, now ?? null);
+  await gate.write(entry[to], signal);
+  const written = await gate.read(signal);
+  if (written === undefined || !gate.isSame(written, entry[to])) throw changed(gate, written ?? null);
+  return true;
+}
+
+/** A journal is about one bucket and one collection. */
+function checkPlace({ access, bucketAccess }: LockableSystem, journal: LockJournal): void {
+  const [bucket, collection] = [bucketAccess.bucket, access?.collection ?? ''];
+  if (journal.bucket === bucket && journal.collection === collection) return;
+  const text = `ASSET_LEGACY_S3_BUCKET, ASSET_POCKETBASE_COLLECTION: the journal is about the bucket ${JSON.stringify(journal.bucket)} and the collection ${JSON.stringify(journal.collection)}`;
+  throw new StepRefused({ reason: 'BAD_JOURNAL', text });
+}
+
+async function checkToken(
+  { access }: LockableSystem,
+  { userToken }: LockOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  if (userToken === undefined || access === undefined) return;
+  if (await access.isUserToken(userToken, { signal })) return;
+  const text = '--user-token: PocketBase does not accept it, so it would be tried as a guest';
+  throw new StepRefused({ reason: 'BAD_USER_TOKEN', text });
+}
+
+function changed({ name }: Gate, now: JsonValue): StepRefused {
+  const refusal: Refusal = {
+    reason: 'CHANGED_BY_OTHERS',
+    text: `the ${name} was changed by somebody else: it is ${JSON.stringify(now)}, neither as before the lock nor as the lock left it. "asset-service legacy status --json" shows both: set it to one of them, and repeat the command`,
+  };
+  return new StepRefused(refusal);
+}

@@ -1,0 +1,266 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import pLimit from 'p-limit';
+import type { FileRecord } from '../catalog/file-catalog.ts';
+import { isAssetError } from '../errors/asset-error.ts';
+import { readBytes } from '../files/bytes.ts';
+import { reached } from '../system/crash-points.ts';
+import { exclusively, type StepHolder } from './exclusive.ts';
+import { findNotMoved, moveRefusals, sampleOldKeys, verifyRefusals, wrongBucket } from './lock-checks.ts';
+import type { LockableSystem } from './lock-journal.ts';
+import { SERVICE_PREFIX } from './proofs.ts';
+import { judge, type JudgedObject } from './purge-plan.ts';
+import { PURGE, type PurgeState, type PurgeStatus } from './purge-state.ts';
+import { StepRefused, type Refusal } from './refused.ts';
+import { moveStatus } from './status.ts';
+import { Throttle } from './throttle.ts';
+
+/** One line of the report: what became of an object (in a dry run: what would become). */
+export interface PurgeLine {
+  readonly key: string;
+  readonly status: PurgeStatus;
+  /** Ids of the files that it belongs to. */
+  readonly ids: readonly string[];
+  /** What was compared with the record: `sha256` of the bytes, or `name` and size alone. */
+  readonly proof: 'sha256' | 'name' | '';
+}
+
+/** Options of a purge. */
+export interface PurgeOptions extends StepHolder {
+  readonly by: string;
+  readonly dryRun: boolean;
+  /** Greatest share of the listed objects that may be deleted, in percent. */
+  readonly maxPercent: number;
+  /** Greatest age of the verification, in milliseconds. */
+  readonly maxAgeMs: number;
+  /** True to read every copy again before its original is deleted. */
+  readonly full: boolean;
+  /** Greatest number of objects deleted a second; 0 for no limit. */
+  readonly rate: number;
+  readonly onLine?: (line: PurgeLine) => void;
+  readonly onProgress?: (state: PurgeState) => void;
+}
+
+const CONCURRENCY = 8;
+
+/** Ids in a message. */
+const SHOWN = 5;
+
+/**
+ * Deletes the originals of moved files from the old bucket, with their thumbs, where the copy is proven at that moment: the
+ * store has it with the size of the record, it was verified after the move, and the bytes of the original have the record's
+ * SHA-256. Everything else stays. May be repeated, also after a crash.
+ *
+ * @throws StepRefused before anything was deleted
+ */
+export function purge(
+  system: LockableSystem,
+  options: PurgeOptions,
+  signal: AbortSignal,
+): Promise<PurgeState> {
+  return exclusively(system.catalog, PURGE, options, signal, async (held) => {
+    await check(system, options, held);
+    await removeLeftovers(system, held);
+    const sentinel = `${SERVICE_PREFIX}sentinel-${randomUUID()}`;
+    await system.bucketAccess.put(sentinel, Buffer.from('asset-service'), { signal: held });
+    try {
+      return await new Purge(system, options, sentinel, held).run();
+    } finally {
+      await system.bucketAccess.delete(sentinel, undefined, { signal: AbortSignal.timeout(10_000) });
+    }
+  });
+}
+
+/** Removes what a run that was killed stored in the old bucket. */
+async function removeLeftovers({ bucket, bucketAccess }: LockableSystem, signal: AbortSignal): Promise<void> {
+  const page = await bucket.reader.list(SERVICE_PREFIX, { signal });
+  for (const { key } of page.filter((one) => one.key.startsWith(SERVICE_PREFIX)))
+    await bucketAccess.delete(key, undefined, { signal });
+}
+
+async function check(system: LockableSystem, options: PurgeOptions, signal: AbortSignal): Promise<void> {
+  const status = await moveStatus(system.catalog);
+  const isLocked = status.lock?.phase === 'locked';
+  const notLocked: Refusal = {
+    reason: 'NOT_LOCKED',
+    text: 'the old system is not locked, so that others may still need or write originals: run "asset-service legacy lock --enforce"',
+  };
+  const { isWrongBucket } = await sampleOldKeys(system, status, signal);
+  const [first, ...more] = [
+    ...(isLocked || options.dryRun ? [] : [notLocked]),
+    ...(isWrongBucket ? [wrongBucket(system)] : []),
+    ...moveRefusals(status, await findNotMoved(system.catalog, signal)),
+    ...verifyRefusals(status, options.maxAgeMs),
+  ];
+  if (first) throw new StepRefused(first, ...more);
+}
+
+/** What came of comparing bytes; with the ETag of the original that was read. */
+interface Proven {
+  readonly outcome: 'proven' | 'differs' | 'unproven';
+  readonly etag?: string;
+}
+
+/** One run. */
+class Purge {
+  readonly #system: LockableSystem;
+  readonly #options: PurgeOptions;
+  readonly #sentinel: string;
+  readonly #signal: AbortSignal;
+  readonly #throttle = new Throttle();
+  /** Of the originals of one page, by key. */
+  readonly #proofs = new Map<string, Promise<Proven>>();
+  #state: PurgeState;
+
+  constructor(system: LockableSystem, options: PurgeOptions, sentinel: string, signal: AbortSignal) {
+    [this.#system, this.#options, this.#sentinel, this.#signal] = [system, options, sentinel, signal];
+    this.#throttle.setRate(options.rate);
+    this.#state = {
+      ...{ state: 'running', by: options.by, startTime: new Date().toISOString(), endTime: '' },
+      ...{ listed: 0, planned: 0, counts: {}, deletedBytes: 0, lastError: '' },
+    };
+  }
+
+  async run(): Promise<PurgeState> {
+    await this.#plan();
+    if (this.#options.dryRun) return this.#state;
+    try {
+      await this.#keep({ counts: {} });
+      reached('purge.planned');
+      await this.#eachPage(async (judged) => {
+        this.#proofs.clear();
+        const limit = pLimit(CONCURRENCY);
+        const lines = await Promise.all(judged.map((one) => limit(() => this.#remove(one))));
+        await this.#keep({ counts: this.#added(lines) });
+      });
+      return await this.#keep({ state: 'done', endTime: new Date().toISOString() });
+    } catch (error) {
+      const lastError = error instanceof Error ? error.message : String(error);
+      await this.#keep({ state: 'stopped', lastError }, AbortSignal.timeout(5_000)).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Judges every object without deleting any, and refuses where something is not as it must be. */
+  async #plan(): Promise<void> {
+    const { dryRun, maxPercent, onLine } = this.#options;
+    const unproven: string[] = [];
+    const seen = await this.#eachPage(async (judged) => {
+      const lines = judged.map((one) => lineOf(one, one.status));
+      unproven.push(...lines.filter(({ status }) => status === 'unproven').map(({ key }) => key));
+      if (dryRun) for (const line of lines) onLine?.(line);
+      this.#state = { ...this.#state, listed: this.#state.listed + lines.length, counts: this.#added(lines) };
+      this.#options.onProgress?.(this.#state);
+    });
+    const { original = 0, thumb = 0 } = this.#state.counts;
+    const planned = original + thumb;
+    this.#state = { ...this.#state, planned };
+    if (!seen) {
+      const text = `the list of the bucket does not show the object ${this.#sentinel} that was just stored there: it cannot be relied on, and nothing was deleted`;
+      throw new StepRefused({ reason: 'BAD_LISTING', text });
+    }
+    if (unproven.length > 0) {
+      const some = unproven.slice(0, SHOWN).join(', ');
+      const text = `the store of the service has no copy of the right size for ${unproven.length} objects (${some}): run "asset-service verify" and mend what it finds; nothing was deleted`;
+      throw new StepRefused({ reason: 'UNPROVEN', text });
+    }
+    const percent = this.#state.listed === 0 ? 0 : (planned * 100) / this.#state.listed;
+    if (percent > maxPercent && !dryRun) {
+      const text = `${planned} of ${this.#state.listed} objects would be deleted, which is ${percent.toFixed(1)} percent and more than ${maxPercent}: if that is meant, give --max-purge ${Math.ceil(percent)}; nothing was deleted`;
+      throw new StepRefused({ reason: 'ABOVE_MAX_PURGE', text });
+    }
+  }
+
+  /** Lists the bucket and judges its objects, page by page. Resolves with whether the list showed the sentinel. */
+  async #eachPage(work: (judged: readonly JudgedObject[]) => Promise<void>): Promise<boolean> {
+    let seen = false;
+    for (let after = ''; ;) {
+      this.#signal.throwIfAborted();
+      const page = await this.#system.bucket.reader.list(after, { signal: this.#signal });
+      if (page.length === 0) return seen;
+      seen ||= page.some(({ key }) => key === this.#sentinel);
+      await work(await judge(this.#system, page, this.#signal));
+      after = page.at(-1)!.key;
+    }
+  }
+
+  /** Deletes an object whose copy is proven now. */
+  async #remove(judged: JudgedObject): Promise<PurgeLine> {
+    const { object, status } = judged;
+    if (status !== 'original' && status !== 'thumb') return this.#told(lineOf(judged, status));
+    const proof = await this.#proofOf(judged);
+    if (proof.outcome !== 'proven') return this.#told(lineOf(judged, proof.outcome));
+    await this.#throttle.next(this.#signal);
+    // Of an original the bytes were read: they must be those still.
+    const etag = status === 'original' ? proof.etag : object.etag;
+    const isGone = await this.#system.bucketAccess.delete(object.key, etag, { signal: this.#signal });
+    if (!isGone) return this.#told(lineOf(judged, 'differs'));
+    reached('purge.object-deleted', { key: object.key });
+    this.#state = { ...this.#state, deletedBytes: this.#state.deletedBytes + object.sizeBytes };
+    return this.#told({ ...lineOf(judged, status), proof: 'sha256' });
+  }
+
+  /** An original and its thumbs share one proof: it must not be read while it is being deleted. */
+  #proofOf(judged: JudgedObject): Promise<Proven> {
+    const known = this.#proofs.get(judged.originalKey) ?? this.#prove(judged);
+    this.#proofs.set(judged.originalKey, known);
+    return known;
+  }
+
+  /** Compares the bytes of the original with the records, and with `full` those of the copies too. */
+  async #prove({ files, originalKey }: JudgedObject): Promise<Proven> {
+    const { bucket, store } = this.#system;
+    const signal = this.#signal;
+    if (this.#options.full) {
+      for (const file of files) {
+        const digest = await digestOf(() => readBytes(store, file.id, { signal }));
+        if (!isDigestOf(file, digest)) return { outcome: 'unproven' };
+      }
+    }
+    const info = await bucket.reader.stat(originalKey, { signal });
+    // A run before this one deleted the original of a thumb.
+    if (info === undefined) return { outcome: 'proven' };
+    const digest = await digestOf(() => bucket.reader.read(originalKey, info.etag, undefined, { signal }));
+    const isSame = files.every((file) => isDigestOf(file, digest));
+    return isSame ? { outcome: 'proven', etag: info.etag } : { outcome: 'differs' };
+  }
+
+  #told(line: PurgeLine): PurgeLine {
+    this.#options.onLine?.(line);
+    return line;
+  }
+
+  #added(lines: readonly PurgeLine[]): PurgeState['counts'] {
+    const sums = new Map(Object.entries(this.#state.counts) as [PurgeStatus, number][]);
+    for (const { status } of lines) sums.set(status, (sums.get(status) ?? 0) + 1);
+    return Object.fromEntries(sums);
+  }
+
+  async #keep(change: Partial<PurgeState>, signal = this.#signal): Promise<PurgeState> {
+    this.#state = { ...this.#state, ...change };
+    await this.#system.catalog.legacy.putState(PURGE, this.#state, { signal });
+    this.#options.onProgress?.(this.#state);
+    return this.#state;
+  }
+}
+
+function lineOf({ object, files }: JudgedObject, status: PurgeStatus): PurgeLine {
+  const proof = status === 'original' || status === 'thumb' ? 'name' : '';
+  return { key: object.key, status, ids: files.map(({ id }) => id), proof };
+}
+
+/** SHA-256 of bytes; undefined if there are none, or others were put in their place meanwhile. */
+async function digestOf(open: () => Promise<Readable>): Promise<Buffer | undefined> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of await open()) hash.update(chunk as Uint8Array);
+  } catch (error) {
+    if (isAssetError(error, 'BLOB_MISSING')) return undefined;
+    throw error;
+  }
+  return hash.digest();
+}
+
+function isDigestOf({ sha256 }: FileRecord, digest: Buffer | undefined): boolean {
+  return sha256 !== undefined && digest !== undefined && digest.equals(sha256);
+}
