@@ -4,7 +4,6 @@ import type { FileCatalog } from '../catalog/file-catalog.ts';
 import { Holds, type Bound, type Hold, type Used } from './quota-holds.ts';
 import type { Quota } from './policy/policy-file.ts';
 import type { UsagePolicies } from './policy/usage-policies.ts';
-import { claimedBytes, type Session } from './upload/session-state.ts';
 
 /** Owner and usage whose quotas a file counts against. */
 export interface QuotaSubject {
@@ -80,24 +79,6 @@ export class Quotas {
       [Symbol.dispose]: () => hold[Symbol.dispose](),
     };
   }
-}
-
-/**
- * Takes room for what a call may add to a session: nothing if its size was given, because the catalog counts all of
- * it from the start.
- *
- * @throws AssetError QUOTA_EXCEEDED
- */
-export async function holdSession(
-  context: QuotaContext & { readonly quotas: Quotas },
-  { state }: Pick<Session, 'state'>,
-  signal: AbortSignal,
-): Promise<QuotaHold | undefined> {
-  const { description, sizeBytes, claimed } = state;
-  if (claimed && sizeBytes !== undefined) return undefined;
-  const bytes = claimedBytes(state);
-  const wanted = { sizeBytes: bytes, ...(claimed && { counted: { files: 1, bytes } }) };
-  return context.quotas.hold(context, description, wanted, signal);
 }
 
 /** A quota and its usage, or all usages if `usage` is undefined. */

@@ -50,8 +50,17 @@ export function parseAccessRule(text: string): AccessRule | undefined {
     : { kind: 'relation', relation, verdict: verdict(`usage:relation:${relation}`) };
 }
 
+/** The verdict when no rule opens a file. */
+export const NOBODY: Verdict = { allowed: false, rule: 'nobody' };
+
+/** The verdict of the first rule that opens a file to this person or service; {@link NOBODY} if none does. */
+export function verdictOf(rules: readonly AccessRule[], who: Principal, file: Subject): Verdict {
+  for (const rule of rules) if (opens(rule, who, file)) return rule.verdict;
+  return NOBODY;
+}
+
 /** True if the rule gives this person or service access to the file. */
-export function opens(rule: AccessRule, who: Principal, file: Subject): boolean {
+function opens(rule: AccessRule, who: Principal, file: Subject): boolean {
   switch (rule.kind) {
     case 'owner':
       return owns(who, file);

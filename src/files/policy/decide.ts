@@ -1,13 +1,6 @@
 import type { FileChange, FileRecord } from '../../catalog/file-catalog.ts';
 import type { Caller, Principal, Role } from '../../identity/caller.ts';
-import {
-  opens,
-  owns,
-  type AccessRule,
-  type AccessRules,
-  type Subject,
-  type Verdict,
-} from './access-rules.ts';
+import { NOBODY, owns, verdictOf, type AccessRules, type Subject, type Verdict } from './access-rules.ts';
 
 /** What a caller may do with an existing file; `delete` includes restoring it. */
 export type FileAction = 'read' | 'update' | 'delete';
@@ -22,7 +15,6 @@ const BY_ROLE: Readonly<Record<FileAction, Verdict>> = {
   delete: { allowed: true, rule: 'role:delete' },
 };
 const OWNER: Verdict = { allowed: true, rule: 'owner' };
-const NOBODY: Verdict = { allowed: false, rule: 'nobody' };
 const OTHER_OWNER: Verdict = { allowed: false, rule: 'other-owner' };
 const OPENS: Verdict = { allowed: false, rule: 'opens-reading' };
 
@@ -59,12 +51,12 @@ export function decide(
   const who = actingFor(caller);
   switch (action) {
     case 'read':
-      return firstThatOpens(access.read, who, file);
+      return verdictOf(access.read, who, file);
     case 'update':
-      return firstThatOpens(access.write, who, file);
+      return verdictOf(access.write, who, file);
     case 'delete':
       // An owner who may not write a file, such as an invoice, may not delete it either.
-      return owns(who, file) && firstThatOpens(access.write, who, file).allowed ? OWNER : NOBODY;
+      return owns(who, file) && verdictOf(access.write, who, file).allowed ? OWNER : NOBODY;
   }
 }
 
@@ -77,7 +69,7 @@ export function decideUpload(caller: Caller, file: Subject, access: AccessRules)
   const always = mayAlways(caller, 'update');
   if (always !== undefined) return always;
   const who = actingFor(caller);
-  return owns(who, file) ? firstThatOpens(access.write, who, file) : OTHER_OWNER;
+  return owns(who, file) ? verdictOf(access.write, who, file) : OTHER_OWNER;
 }
 
 /**
@@ -110,11 +102,6 @@ export function decideChange(
   const reads =
     decide(caller, 'read', file, before).allowed && decide(caller, 'read', changed, after).allowed;
   return reads ? written : OPENS;
-}
-
-function firstThatOpens(rules: readonly AccessRule[], who: Principal, file: Subject): Verdict {
-  for (const rule of rules) if (opens(rule, who, file)) return rule.verdict;
-  return NOBODY;
 }
 
 function changesReaders(file: FileRecord, { relations }: FileChange, { read }: AccessRules): boolean {

@@ -3,7 +3,7 @@ import type { FileChange, FileDescription, FileRecord } from '../../catalog/file
 import { permissionDenied } from '../../errors/callers.ts';
 import { auditedCaller, type Caller } from '../../identity/caller.ts';
 import type { Verdict } from './access-rules.ts';
-import { actingFor, decide, decideChange, decideUpload, type FileAction } from './decide.ts';
+import { actingFor, decide, decideChange, decideUpload, mayAlways, type FileAction } from './decide.ts';
 import type { UsagePolicies } from './usage-policies.ts';
 
 /** A requested action. */
@@ -69,12 +69,10 @@ export function authorizeUpload(
   description: FileDescription,
 ): FileDescription {
   const access = context.policies.ofExisting(description.usage);
-  let file = description;
-  let verdict = decideUpload(caller, file, access);
-  if (!verdict.allowed && file.owner === '' && !actingFor(caller).isService) {
-    file = { ...file, owner: actingFor(caller).id };
-    verdict = decideUpload(caller, file, access);
-  }
+  const who = actingFor(caller);
+  const isOwn = description.owner === '' && !who.isService && mayAlways(caller, 'update') === undefined;
+  const file = isOwn ? { ...description, owner: who.id } : description;
+  const verdict = decideUpload(caller, file, access);
   if (!tell(context, caller, 'upload', '', verdict)) throw permissionDenied('upload');
   return file;
 }

@@ -6,15 +6,8 @@ import type { Caller } from '../../identity/caller.ts';
 import { tryRemoveBlob } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';
 import { may, type GuardContext } from '../policy/guard.ts';
-import type { Content, Hold } from './hold.ts';
+import type { Content, Hold, Uploaded } from './hold.ts';
 import type { SlotOutcome } from './reservations.ts';
-
-/** The file of a finished upload. */
-export interface Uploaded {
-  readonly file: FileRecord;
-  /** True if this call created the record; false if it was there before, and may have changed since. */
-  readonly isNew: boolean;
-}
 
 /** What the caller of an upload is told of its file. */
 export interface Receipt extends Uploaded {

@@ -6,14 +6,14 @@ import { blobKey, readBytes, sizeOfBytes } from '../bytes.ts';
 import { allowedContentType, readHead } from '../content-type/content-type.ts';
 import type { FilesContext } from '../context.ts';
 import { grantId, recordGrant } from '../grants.ts';
-import { holdSession } from '../quota.ts';
 import { digestOf, type ExpectedChecksums } from './checksums.ts';
-import { commit, type Uploaded } from './commit.ts';
+import { commit } from './commit.ts';
+import type { Uploaded } from './hold.ts';
 import { OCTETS } from './open-part.ts';
 import { FileScan } from './scan.ts';
 import { SessionHold } from './session-hold.ts';
 import type { Session } from './session-state.ts';
-import { loadUpload, openSession, saveSession } from './session-store.ts';
+import { holdSession, loadUpload, openSession, saveSession } from './session-store.ts';
 import { verify } from './transfer.ts';
 
 /** Lifetime of the URL of a part, in seconds: they are asked for shortly before they are used. */

@@ -1,9 +1,8 @@
-import type { CreateFence, FileDescription } from '../../catalog/file-catalog.ts';
+import type { CreateFence, FileDescription, FileRecord } from '../../catalog/file-catalog.ts';
 import type { CallerIds } from '../../identity/caller.ts';
 import type { BlobPart } from '../../storage/blob.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
 import type { Checksums, ExpectedChecksums } from './checksums.ts';
-import type { Uploaded } from './commit.ts';
 import type { Inflow } from './inflow.ts';
 import type { Parts, PartsOptions } from './parts.ts';
 import type { SlotOutcome } from './reservations.ts';
@@ -22,6 +21,13 @@ export interface UploadFacts {
 export interface Content extends Checksums {
   readonly sizeBytes: number;
   readonly contentType: string;
+}
+
+/** The file of a finished upload. */
+export interface Uploaded {
+  readonly file: FileRecord;
+  /** True if this call created the record; false if it was there before, and may have changed since. */
+  readonly isNew: boolean;
 }
 
 /** How the bytes of a call are cut into parts. */

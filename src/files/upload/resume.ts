@@ -3,9 +3,10 @@ import type { Caller } from '../../identity/caller.ts';
 import { reached } from '../../system/crash-points.ts';
 import { blobKey, sizeOfBytes } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';
-import { holdSession, type QuotaHold } from '../quota.ts';
+import type { QuotaHold } from '../quota.ts';
 import { ResumableHash, type ExpectedChecksums } from './checksums.ts';
-import { commit, receiptFor, type Receipt, type Uploaded } from './commit.ts';
+import { commit, receiptFor, type Receipt } from './commit.ts';
+import type { Uploaded } from './hold.ts';
 import { completeDirect } from './direct.ts';
 import { Inflow, type UploadContent } from './inflow.ts';
 import { assertScannable } from './scan.ts';
@@ -13,6 +14,7 @@ import { SessionHold } from './session-hold.ts';
 import { persistedSize, toContent, type Session } from './session-state.ts';
 import {
   abandonSession,
+  holdSession,
   loadUpload,
   openSession,
   removeStale,

@@ -6,8 +6,7 @@ import { blobKey, pieceKey, readBytes, removeBytes } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
 import { digestOf, type ExpectedChecksums } from './checksums.ts';
-import type { Uploaded } from './commit.ts';
-import { Hold, type Call, type Content } from './hold.ts';
+import { Hold, type Call, type Content, type Uploaded } from './hold.ts';
 import { OCTETS } from './open-part.ts';
 import type { Parts } from './parts.ts';
 import {

@@ -4,7 +4,9 @@ import { pieceKey, removeBytes } from '../bytes.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { authorizeUpload } from '../policy/guard.ts';
-import { receiptFor, type Receipt, type Uploaded } from './commit.ts';
+import type { QuotaHold } from '../quota.ts';
+import { receiptFor, type Receipt } from './commit.ts';
+import type { Uploaded } from './hold.ts';
 import { digestOf } from './checksums.ts';
 import {
   claimedBytes,
@@ -150,6 +152,24 @@ export async function resolveRefused(
     await abandonSession(context, session);
   }
   throw error;
+}
+
+/**
+ * Takes room for what a call may add to a session: nothing if its size was given, because the catalog counts all of
+ * it from the start.
+ *
+ * @throws AssetError QUOTA_EXCEEDED
+ */
+export async function holdSession(
+  context: FilesContext,
+  { state }: Pick<Session, 'state'>,
+  signal: AbortSignal,
+): Promise<QuotaHold | undefined> {
+  const { description, sizeBytes, claimed } = state;
+  if (claimed && sizeBytes !== undefined) return undefined;
+  const bytes = claimedBytes(state);
+  const wanted = { sizeBytes: bytes, ...(claimed && { counted: { files: 1, bytes } }) };
+  return context.quotas.hold(context, description, wanted, signal);
 }
 
 /** Removes all that a closed session may have stored. What cannot be removed keeps nothing else from being removed. */
