@@ -12,6 +12,7 @@ import {
 import { undoBackfill } from '../legacy/undo.ts';
 import type { MoveOutcome } from '../legacy/move-file.ts';
 import { confirmed } from './confirm.ts';
+import { MoveProgress } from './move-progress.ts';
 import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
 
 /** Options of `legacy backfill`. */
@@ -44,8 +45,7 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
   let file: FileHandle | undefined;
   try {
     if (flags.report !== undefined) file = await open(flags.report, 'a', 0o600);
-    const started = performance.now();
-    let from = 0;
+    const progress = new MoveProgress();
     const state = await withOldSystem(config, (system) =>
       backfill(
         system,
@@ -59,8 +59,7 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
           onStreaming: () =>
             say('the store does not copy from the old bucket: the bytes go through this machine'),
           onProgress(now) {
-            from ||= doneOf(now);
-            showProgress(progressText(now, doneOf(now) - from, (performance.now() - started) / 1_000));
+            showProgress(progress.show(now));
           },
         },
         interrupted.signal,
@@ -173,20 +172,6 @@ function troubleOf({ counts }: BackfillState): number {
 
 function numbersOf(state: BackfillState): Record<string, number> {
   return Object.fromEntries(OUTCOMES.map((outcome) => [outcome, state.counts[outcome] ?? 0]));
-}
-
-/** @param done - files of this run so far */
-function progressText(state: BackfillState, done: number, seconds: number): string {
-  const { total, movedBytes, slowedBy } = state;
-  const all = doneOf(state);
-  const left = done > 0 ? Math.round(((total.files - all) * seconds) / done) : undefined;
-  return [
-    `${all}/${total.files} files  ${sizeAsText(movedBytes)} of ${sizeAsText(total.bytes)}`,
-    left === undefined ? '' : `about ${left} s left`,
-    state.state === 'paused' ? 'paused' : slowedBy === null ? '' : `slowed down by the ${slowedBy}`,
-  ]
-    .filter((part) => part !== '')
-    .join('  ');
 }
 
 /** What programs read of a state. */

@@ -106,6 +106,7 @@ class Backfill {
   #acknowledged: Readonly<Record<string, Acknowledgement>> = {};
   #unreadable = 0;
   #cancelled = false;
+  #underway = { files: 0, bytes: 0 };
   #controlledAt = 0;
 
   constructor(system: OldSystem, options: BackfillOptions, state: BackfillState, signal: AbortSignal) {
@@ -136,6 +137,7 @@ class Backfill {
   async #step(): Promise<boolean> {
     const page = await this.#system.catalog.legacy.scan(this.#state.cursor, PAGE, { signal: this.#signal });
     await this.#noteBefore(page.filter(({ file }) => file.sha256 === undefined));
+    this.#underway = { files: 0, bytes: 0 };
     const limit = pLimit(this.#options.workers);
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#signal, ended.signal]);
@@ -186,11 +188,25 @@ class Backfill {
     const moved = await moveFile(this.#system, record, tools, signal);
     this.#unreadable = moved.outcome === 'unreadable' ? this.#unreadable + 1 : 0;
     if (this.#unreadable >= MAX_UNREADABLE) throw new Error('the old bucket does not answer any more');
+    this.#tellProgress(moved);
     if (moved.differs !== undefined) this.#options.onTrouble?.(id, moved);
     if (['moved', 'already', 'gone'].includes(moved.outcome)) return moved;
     if (id in this.#acknowledged) return { outcome: 'acknowledged' };
     this.#options.onTrouble?.(id, moved);
     return moved;
+  }
+
+  /** Files of the page under way count for the progress, and for the state when the page is done. */
+  #tellProgress({ outcome, sizeBytes = 0 }: Moved): void {
+    this.#underway.files += outcome === 'gone' ? 0 : 1;
+    this.#underway.bytes += sizeBytes;
+    const { counts, movedBytes } = this.#state;
+    const moved = (counts.moved ?? 0) + this.#underway.files;
+    this.#options.onProgress?.({
+      ...this.#state,
+      ...{ counts: { ...counts, moved }, movedBytes: movedBytes + this.#underway.bytes },
+      slowedBy: this.#throttle.slowedBy ?? null,
+    });
   }
 
   /** Executes the operator's request; waits during a pause. */

@@ -9,11 +9,16 @@ import { crc32c } from '../../src/files/upload/crc32c.ts';
 import { blobKey } from '../../src/files/bytes.ts';
 import type { OldSystem } from '../../src/legacy/old-system.ts';
 import { backfill, type BackfillOptions } from '../../src/legacy/backfill.ts';
-import { acknowledge, backfillState, controlBackfill } from '../../src/legacy/backfill-state.ts';
+import {
+  acknowledge,
+  acknowledgements,
+  backfillState,
+  controlBackfill,
+} from '../../src/legacy/backfill-state.ts';
 import { moveStatus } from '../../src/legacy/status.ts';
 import { verify } from '../../src/legacy/verify.ts';
 import { clientOf, download } from '../e2e/support/calls.ts';
-import { endOf, runCli, startCli } from '../e2e/support/cli.ts';
+import { endOf, runCli, runOnTerminal, startCli } from '../e2e/support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { LEGACY_VIEWS } from '../support/legacy/collections.ts';
 import { startLegacySystem, type LegacyFile, type LegacySystem } from '../support/legacy/system.ts';
@@ -186,7 +191,16 @@ describe('legacy backfill', () => {
     expect((await acknowledge('nosuchfile00000', '--yes')).code).toBe(1);
     const { id } = legacy.file('missing');
     expect(await acknowledge(id)).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') });
-    expect((await acknowledge(id, '--yes')).code).toBe(0);
+    const onTerminal = (input: string) => {
+      const args = ['legacy', 'acknowledge', id, '--reason', 'lost in 2019'];
+      return runOnTerminal(args, { cwd: dir, env: legacy.env, input });
+    };
+    const refused = await onTerminal('n\n');
+    expect([refused.code, refused.stdout.includes('Go on? [y/N]')]).toEqual([1, true]);
+    expect(await within(({ catalog }) => acknowledgements(catalog.legacy))).toEqual({});
+    expect((await onTerminal('y\n')).code).toBe(0);
+    const shown = await runOnTerminal(['legacy', 'backfill', '--dry-run'], { cwd: dir, env: legacy.env });
+    expect(shown.stdout).toMatch(/\[#+\.*\] \d+% {2}\d+\/\d+ files {2}/);
     const state = await run();
     expect(state?.counts).toEqual({ already: movable.length, mismatch: 3, refused: 1, acknowledged: 1 });
   });

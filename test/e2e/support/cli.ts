@@ -56,12 +56,13 @@ sys.exit(status >> 8)
 import { programEnv } from '../../support/process.ts';
 
 /** Runs the command line on a terminal; standard output and error are both that. */
-export function runOnTerminal(args: readonly string[], { cwd, env = {} }: Place): Promise<Ended> {
+export function runOnTerminal(args: readonly string[], { cwd, env = {}, input }: Place): Promise<Ended> {
   const child = spawn('python3', ['-c', TERMINAL, process.execPath, MAIN, ...args], {
     cwd,
     env: { ...programEnv(), HOME: process.env['HOME'], TERM: 'xterm', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
+  child.stdin?.end(input);
   return endOf(child);
 }
 
