@@ -49,7 +49,8 @@ async function undoPages(system: OldSystem, options: UndoOptions, signal: AbortS
   const state = await backfillState(legacy, { signal });
   if (state === undefined) return { undone: 0, kept: 0 };
   const limit = pLimit(options.workers);
-  let [undone, kept] = [0, 0];
+  let undone = 0;
+  const kept = new Set<string>();
   // The last page first: what a later run wrote down of a file is newer.
   for (let page = (state.journal ?? 0) - 1; page >= 0; page--) {
     signal.throwIfAborted();
@@ -67,8 +68,10 @@ async function undoPages(system: OldSystem, options: UndoOptions, signal: AbortS
     for (const [index, why] of results.entries()) {
       if (why === 'undone') undone += 1;
       else if (why !== 'nothing') {
-        kept += 1;
-        options.onKept?.(entries[index]!.id, why);
+        const { id } = entries[index]!;
+        // A page that a run was killed in is in the journal twice.
+        if (!kept.has(id)) options.onKept?.(id, why);
+        kept.add(id);
       }
     }
     options.onProgress?.(undone);
@@ -82,8 +85,8 @@ async function undoPages(system: OldSystem, options: UndoOptions, signal: AbortS
     updateTime,
   };
   // Files that stay moved keep their entries.
-  await legacy.putState(BACKFILL, { ...state, ...ended, ...(kept === 0 && { journal: 0 }) }, { signal });
-  return { undone, kept };
+  await legacy.putState(BACKFILL, { ...state, ...ended, ...(kept.size === 0 && { journal: 0 }) }, { signal });
+  return { undone, kept: kept.size };
 }
 
 /** Resolves with `undone`, with `nothing` for a file that is not moved, or with why it stays moved. */
