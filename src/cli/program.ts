@@ -7,6 +7,7 @@ import { explain } from './explain.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addLegacyCommands } from './legacy-commands.ts';
 import { addServiceCommands } from './service-commands.ts';
+import { addSubscriptionCommands } from './subscription-commands.ts';
 import { guardOutput, say } from './terminal.ts';
 import { addVerifyCommand } from './verify-command.ts';
 
@@ -39,6 +40,7 @@ export async function program(args: readonly string[]): Promise<number> {
   addLegacyCommands(root);
   addVerifyCommand(root);
   addClientCommands(root);
+  addSubscriptionCommands(root);
   addHealthCommand(root);
   addDevTokenCommand(root);
   addCompletionCommand(root);

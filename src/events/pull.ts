@@ -16,8 +16,12 @@ import {
 import type { FileEvent } from './watch-item.ts';
 import { startCursor, watchFiles, type WatchRequest } from './watch.ts';
 
-/** Delay after which a subscription is looked at again while other workers have events of it, in milliseconds. */
-const LOOK_MS = 500;
+/**
+ * Time between two looks at a subscription, in milliseconds: while other workers have events of it, and otherwise. What
+ * is settled or replayed is not in the log.
+ */
+const BUSY_LOOK_MS = 500;
+const IDLE_LOOK_MS = 3_000;
 
 /** Delay before another try to begin a subscription beside too many, in milliseconds. */
 const RETRY_MS = 60_000;
@@ -73,8 +77,8 @@ export async function pullEvents(
     const left = end - performance.now();
     if (deliveries.length > 0 || left <= 0) return deliveries;
     try {
-      // What other workers settle is not in the log.
-      await context.feed.changed(log, version, isShared ? Math.min(left, LOOK_MS) : left, ended);
+      const look = isShared ? BUSY_LOOK_MS : IDLE_LOOK_MS;
+      await context.feed.changed(log, version, Math.min(left, look), ended);
     } catch (error) {
       // Nothing came until the replica stops: the next call asks another one.
       if (drained.aborted && !signal.aborted) return [];

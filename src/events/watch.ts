@@ -33,7 +33,7 @@ export async function* watchFiles(
   { start, filter, once = false }: WatchRequest,
   signal: AbortSignal,
 ): AsyncGenerator<WatchItem> {
-  authorizeWatch(context, caller);
+  authorizeWatch(context, caller, once);
   using slot = context.watches.enter();
   const ended = AbortSignal.any([signal, slot.drained]);
   await assertFilter(context, filter, ended);
@@ -74,7 +74,7 @@ export async function startCursor(
   { start, filter }: WatchRequest,
   signal: AbortSignal,
 ): Promise<string> {
-  authorizeWatch(context, caller);
+  authorizeWatch(context, caller, false);
   await assertFilter(context, filter, signal);
   return encodeCursor(await positionOf(context, start, signal));
 }
@@ -84,9 +84,11 @@ async function* phases(watch: Watch, position: WatchPosition): AsyncGenerator<Wa
   yield* changedFiles(watch, position.log);
 }
 
-function authorizeWatch(context: WatchContext, caller: Caller): void {
+/** @param isQuiet - true to audit a refusal only: a subscription, whose begin was audited, is looked at often */
+function authorizeWatch(context: WatchContext, caller: Caller, isQuiet: boolean): void {
   const visible = visibleTo(caller, context.policies.access);
   const rule = visible === undefined ? 'all-files' : visible.length > 0 ? 'visible-files' : 'nobody';
+  if (isQuiet && rule !== 'nobody') return;
   if (!tell(context, caller, 'watch', '', { allowed: rule !== 'nobody', rule }))
     throw permissionDenied('watch');
 }

@@ -5,10 +5,13 @@ import {
   WatchStart,
   type EventDelivery,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { upload, type AssetClient } from '../e2e/support/calls.ts';
 import { failureOf } from '../e2e/support/failures.ts';
 import { eventually } from '../support/eventually.ts';
+import { makeDir, removeDir } from '../support/process.ts';
 import { openHouse, type House } from './support/house.ts';
 
 const content = new Uint8Array(Buffer.from('some text'));
@@ -22,14 +25,19 @@ describe('a subscription', () => {
   let house: House;
   let client: AssetClient;
   let other: AssetClient;
+  let dir: string;
 
   beforeAll(async () => {
-    house = await openHouse({ identities: true });
+    dir = await makeDir('subscriptions');
+    house = await openHouse({ identities: true, env: { ASSET_AUDIT_LOG: join(dir, 'audit.log') } });
     client = await house.as({ sub: 'worker', scope: 'asset:admin' });
     other = await house.as({ sub: 'another', scope: 'asset:read' });
   });
 
-  afterAll(() => house?.close());
+  afterAll(async () => {
+    await house?.close();
+    await removeDir(dir);
+  });
 
   const make = (usage: string, name: string) => upload(client, content, { file: { usage, name } });
   const pull = async (subscription: string, options: object = {}, by = client): Promise<EventDelivery[]> => {
@@ -55,6 +63,11 @@ describe('a subscription', () => {
     const waiting = pull('shared', { wait: seconds(20) });
     await make('shared', 'd');
     expect(names(await waiting)).toEqual(['d']);
+    // The begin is audited, not every look.
+    await eventually(async () => {
+      const audited = await readFile(join(dir, 'audit.log'), 'utf8');
+      expect(audited.match(/"action":"watch"/g)).toHaveLength(1);
+    });
   });
 
   it('passes an event on when its lease ends, and refuses the late acknowledgement', async () => {

@@ -33,5 +33,6 @@ export type {
   UploadParts,
   UploadStatus,
 } from './upload-sessions.ts';
-export type { FileEvent, WatchCheckpoint, WatchOptions } from './watch.ts';
+export type { ParkedEvent, ReplayOptions, Subscription } from './subscriptions.ts';
+export type { FileChange, FileEvent, WatchCheckpoint, WatchOptions } from './watch.ts';
 export type { UploadFilesOptions, UploadItem, UploadResult } from './upload-many.ts';

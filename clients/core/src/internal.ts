@@ -2,9 +2,12 @@
  * What the other client packages of this repository are made of. It changes without notice; callers use what the package itself
  * exports.
  */
-export { assertIds } from './arguments.ts';
+export { assertDuration, assertIds, assertText, assertWhole, fromArguments } from './arguments.ts';
 export { toFileUrl, toLegacyUrlRequest, toUrlRequest } from './file-url.ts';
 export { Connection } from './connection.ts';
 export { damaged, openRead } from './download.ts';
-export { statusToClientError } from './errors.ts';
-export { Retries, type Try } from './retry.ts';
+export { messageOf, statusToClientError } from './errors.ts';
+export { toFilterMessage } from './list.ts';
+export { isRetriable, Retries, type Try } from './retry.ts';
+export { toParkedEvents, toSubscriptions } from './subscriptions.ts';
+export { toDuration, toFileChange, toWatchStart } from './watch.ts';

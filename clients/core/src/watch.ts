@@ -1,11 +1,12 @@
 import {
+  type FileEvent as FileEventMessage,
   FileEventType,
   type WatchFilesRequestSchema,
   WatchStart,
   type WatchFilesResponse,
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { type Duration, durationFromMs, timestampDate } from '@bufbuild/protobuf/wkt';
 import { fromArguments } from './arguments.ts';
 import type { Connection } from './connection.ts';
 import { endedWith } from './download.ts';
@@ -40,13 +41,17 @@ export interface WatchCheckpoint {
 }
 
 /** A change of a file. */
-export interface FileEvent {
+export interface FileChange {
   /** The same whenever and to whomever it is sent: a key for work that must be done once. */
   readonly id: string;
   readonly type: 'created' | 'updated' | 'deleted' | 'undeleted' | 'purged';
   /** The record right after the change; of a purged file the last one. */
   readonly file: AssetFile;
   readonly time: Date;
+}
+
+/** A change of a file in a watch. */
+export interface FileEvent extends FileChange {
   /** Continues after this event, also in another process. */
   readonly cursor: string;
 }
@@ -114,11 +119,19 @@ function startOf({ from, cursor }: WatchOptions): Start {
       throw invalidOption('cursor must be the cursor of an event');
     return { case: 'cursor', value: cursor };
   }
+  return { case: 'from', value: toWatchStart(from) };
+}
+
+/**
+ * The contract's value of a start.
+ *
+ * @throws AssetClientError OPTION_INVALID
+ */
+export function toWatchStart(from: WatchOptions['from']): WatchStart {
   const starts = { now: WatchStart.NOW, earliest: WatchStart.EARLIEST, existing: WatchStart.EXISTING };
   const value = from === undefined ? WatchStart.NOW : starts[from];
-  if (value === undefined)
-    throw invalidOption(`from must be 'now', 'earliest' or 'existing', not ${String(from)}`);
-  return { case: 'from', value };
+  if (value !== undefined) return value;
+  throw invalidOption(`from must be 'now', 'earliest' or 'existing', not ${String(from)}`);
 }
 
 const TYPES: Readonly<Record<number, FileEvent['type']>> = {
@@ -135,12 +148,20 @@ function toEvent(
 ): FileEvent | undefined {
   if (kind.case === 'checkpoint') onCheckpoint?.({ cursor, existingDone: kind.value.existingDone });
   if (kind.case !== 'event') return undefined;
-  const { eventId, type, file, eventTime } = kind.value;
+  const change = toFileChange(kind.value);
+  return change && { ...change, cursor };
+}
+
+/** The plain object of an event; undefined for a kind of change that a later release of the service has. */
+export function toFileChange(message: FileEventMessage): FileChange | undefined {
+  const { eventId, type, file, eventTime } = message;
   const known = TYPES[type];
-  // A kind of change that a later release of the service has.
   if (known === undefined) return undefined;
-  return {
-    ...{ id: eventId, type: known, file: recordOf(file), cursor },
-    time: eventTime === undefined ? new Date(0) : timestampDate(eventTime),
-  };
+  const time = eventTime === undefined ? new Date(0) : timestampDate(eventTime);
+  return { id: eventId, type: known, file: recordOf(file), time };
+}
+
+/** The message of a time in milliseconds. */
+export function toDuration(ms: number): Duration {
+  return durationFromMs(ms);
 }
