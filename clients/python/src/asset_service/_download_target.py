@@ -111,7 +111,7 @@ class PathTarget:
         self._part = part
         return True
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """Writes a whole piece."""
         view = memoryview(piece)
 

@@ -45,7 +45,7 @@ def write_upload(head: pb.UploadRequest, content: bytes, crc32c: int) -> bytes:
 class DownloadPiece:
     """One message of a download."""
 
-    content: bytes
+    content: memoryview
     crc32c: int | None
     file: file_pb2.File | None
 
@@ -56,7 +56,7 @@ _CHECKSUMMED = {field.number: field.name for field in pb.ChecksummedData.DESCRIP
 
 def read_download(message: bytes) -> DownloadPiece:
     """Reads a DownloadFileResponse. Raises ValueError if it is damaged."""
-    content = b""
+    content = memoryview(b"")
     crc32c: int | None = None
     file: file_pb2.File | None = None
     for number, value in _fields(memoryview(message)):
@@ -66,7 +66,7 @@ def read_download(message: bytes) -> DownloadPiece:
         elif name == "data":
             for inner, part in _fields(value):
                 if _CHECKSUMMED.get(inner) == "content":
-                    content = part.tobytes()
+                    content = part
                 elif _CHECKSUMMED.get(inner) == "crc32c":
                     crc32c = int.from_bytes(part, "little")
     return DownloadPiece(content, crc32c, file)

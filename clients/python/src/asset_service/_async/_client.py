@@ -353,7 +353,7 @@ class AsyncAssetClient:
     ) -> AsyncDownload:
         """Opens a file, or `length` bytes of it from `offset`, for reading: an iterator over its bytes with its record."""
         options = self._options.call(timeout, headers, transfer=True)
-        return await _download.open_download(self._caller, file, Range(offset, length), options)
+        return await _download.open_download(self._caller, file, Range(offset, length), options, each=True)
 
     async def download(
         self,

@@ -24,6 +24,9 @@ from asset_service.retry import CallOptions
 
 MAX_BYTES = 64 * 1024 * 1024
 
+Piece = bytes | memoryview
+"""The bytes of one message, without a copy where nobody needs one."""
+
 
 class AsyncDownload:
     """A file opened for reading: an iterator over its bytes.
@@ -32,11 +35,11 @@ class AsyncDownload:
     DOWNLOAD_DAMAGED. A broken download resumes. Close it, or use it as a context manager, unless you read it to its end.
     """
 
-    def __init__(self, pieces: Stream[tuple[AssetFile, bytes]], file: AssetFile, first: bytes) -> None:
+    def __init__(self, pieces: Stream[tuple[AssetFile, Piece]], file: AssetFile, first: Piece) -> None:
         self.file = file
         """The record of the file."""
         self._pieces = pieces
-        self._first: bytes | None = first
+        self._first: Piece | None = first
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -47,9 +50,9 @@ class AsyncDownload:
             if piece is None:
                 raise StopAsyncIteration
             if len(piece) > 0:
-                return piece
+                return bytes(piece)
 
-    async def _next(self) -> bytes | None:
+    async def _next(self) -> Piece | None:
         first, self._first = self._first, None
         if first is not None:
             return first
@@ -91,9 +94,14 @@ class Range:
         return self.offset == 0 and self.size(file) == file.size_bytes
 
 
-async def open_download(caller: Caller, ref: FileRef, wanted: Range, options: CallOptions) -> AsyncDownload:
-    """Opens a file. Raises if it cannot be read at all; later failures come with the bytes."""
-    pieces = _read_pieces(caller, ref, wanted, options)
+async def open_download(
+    caller: Caller, ref: FileRef, wanted: Range, options: CallOptions, each: bool = False
+) -> AsyncDownload:
+    """Opens a file. Raises if it cannot be read at all; later failures come with the bytes.
+
+    each: checks every piece before it is passed on, also of a file whose SHA-256 is checked at its end.
+    """
+    pieces = _read_pieces(caller, ref, wanted, options, each)
     first = await anext(pieces, None)
     if first is None:
         raise no_answer()
@@ -129,7 +137,7 @@ class _Memory:
     def __init__(self, content: bytearray) -> None:
         self._content = content
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: Piece) -> None:
         self._content += piece
 
 
@@ -173,7 +181,7 @@ class _FileObject:
     def __init__(self, file: Any) -> None:
         self._file = file
 
-    def write(self, piece: bytes) -> Any:
+    def write(self, piece: Piece) -> Any:
         """Writes a whole piece; a raw file may take less at once."""
         at = 0
         while at < len(piece):
@@ -208,8 +216,8 @@ async def _pass_on(download: AsyncDownload, target: Any, size: int, progress: Pr
 
 
 async def _read_pieces(
-    caller: Caller, ref: FileRef, wanted: Range, options: CallOptions
-) -> Stream[tuple[AssetFile, bytes]]:
+    caller: Caller, ref: FileRef, wanted: Range, options: CallOptions, each: bool
+) -> Stream[tuple[AssetFile, Piece]]:
     """The bytes of a file, checked. A broken download resumes where it stopped, because the bytes of a file never change.
     There is always a first piece, possibly empty."""
     request = pb.DownloadFileRequest()
@@ -232,8 +240,10 @@ async def _read_pieces(
                         file = to_file(message.file)
                         if wanted.is_whole(file) and file.sha256 is not None:
                             sha256 = hashlib.sha256()
-                    content = message.content
-                    if message.crc32c is not None and crc32c(content) != message.crc32c:
+                    content: Piece = message.content
+                    if sha256 is None or each:
+                        content = bytes(content)
+                    if isinstance(content, bytes) and message.crc32c not in (None, crc32c(content)):
                         raise damaged(file.id, "a piece of the download does not have its checksum")
                     if sha256 is not None:
                         sha256.update(content)

@@ -354,7 +354,7 @@ class AssetClient:
     ) -> Download:
         """Opens a file, or `length` bytes of it from `offset`, for reading: an iterator over its bytes with its record."""
         options = self._options.call(timeout, headers, transfer=True)
-        return _download.open_download(self._caller, file, Range(offset, length), options)
+        return _download.open_download(self._caller, file, Range(offset, length), options, each=True)
 
     def download(
         self,
