@@ -111,7 +111,9 @@ class Service:
     def cli(self, *arguments: str) -> str:
         """The output of the command line with the settings of this service."""
         env = {**os.environ, **self.env}
-        return subprocess.run([*node(), *arguments], cwd=self.dir, env=env, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            [*node(), *arguments], cwd=self.dir, env=env, check=True, capture_output=True, text=True
+        ).stdout
 
 
 class Proxy:

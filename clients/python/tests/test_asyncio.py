@@ -68,7 +68,9 @@ def test_a_cancelled_upload_leaves_nothing(service: Any, content: bytes, path: P
             request_id = f"id-{owner}"
             await cancelled(client.upload(path, owner=owner, progress=progress, request_id=request_id), begun)
             assert await settled()
-            again = await client.start_upload(name="content.bin", owner=owner, size_bytes=len(content), request_id=request_id)
+            again = await client.start_upload(
+                name="content.bin", owner=owner, size_bytes=len(content), request_id=request_id
+            )
             ids.append(again.upload_id)
             file = await client.upload(path, owner=owner, request_id=request_id)
             assert [each.id async for each in client.list(owner=owner)] == [file.id] == ids

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from support import MiB, Proxy, Service, eventually
+from support import MiB, Proxy, Service
 
-from asset_service import AssetError, Progress, RetryPolicy, SourceError, TLS, UnavailableError
+from asset_service import TLS, AssetError, Progress, RetryPolicy, SourceError, UnavailableError
 
 RETRY = RetryPolicy(base_delay=0.05)
 
@@ -71,12 +71,20 @@ def assert_uploaded(client: Any, kind: str, content: bytes, path: Path, fault: F
 
 
 @pytest.mark.stores
-@pytest.mark.parametrize("kind", ["path", "iterator"])
+@pytest.mark.parametrize("connect", ["sync", "async"], indirect=True)
 def test_an_upload_goes_on_when_the_service_is_killed(
-    connect: Any, service: Service, content: bytes, path: Path, kind: str
+    connect: Any, service: Service, content: bytes, path: Path
 ) -> None:
     client = connect(service.url, retry=RETRY)
-    assert_uploaded(client, kind, content, path, Fault(12 * MiB, restart(service)))
+    assert_uploaded(client, "iterator", content, path, Fault(12 * MiB, restart(service)))
+
+
+@pytest.mark.parametrize("connect", ["sync"], indirect=True)
+def test_an_upload_of_a_path_goes_on_when_the_service_is_killed(
+    connect: Any, service: Service, content: bytes, path: Path
+) -> None:
+    client = connect(service.url, retry=RETRY)
+    assert_uploaded(client, "path", content, path, Fault(12 * MiB, restart(service)))
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -87,7 +95,7 @@ def test_an_upload_goes_on_when_its_connection_breaks(
     assert_uploaded(client, kind, content, path, Fault(12 * MiB, proxy.cut))
 
 
-@pytest.mark.stores
+@pytest.mark.parametrize("connect", ["sync"], indirect=True)
 def test_a_download_goes_on_when_the_service_is_killed(
     connect: Any, service: Service, content: bytes, path: Path, tmp_path: Path
 ) -> None:

@@ -50,7 +50,9 @@ def tokens(guarded: Service) -> dict[str, str]:
     return dict(zip(names, made, strict=True))
 
 
-def test_a_file_of_somebody_else_is_refused(connect: Any, guarded: Service, tokens: dict[str, str], tmp_path: Path) -> None:
+def test_a_file_of_somebody_else_is_refused(
+    connect: Any, guarded: Service, tokens: dict[str, str], tmp_path: Path
+) -> None:
     ann = connect(guarded.url, token=tokens["ann"])
     bob = connect(guarded.url, token=lambda: tokens["bob"])
     file = ann.upload(b"secret", name="secret.txt")
@@ -123,7 +125,9 @@ def test_an_asynchronous_function_gives_tokens(guarded: Service, tokens: dict[st
     assert caught.value.reason == "OPTION_INVALID"
 
 
-def test_an_end_user_is_sent_and_not_allowed_for_a_person(connect: Any, guarded: Service, tokens: dict[str, str]) -> None:
+def test_an_end_user_is_sent_and_not_allowed_for_a_person(
+    connect: Any, guarded: Service, tokens: dict[str, str]
+) -> None:
     client = connect(guarded.url, token=tokens["ann"])
     with pytest.raises(PermissionDeniedError) as caught:
         client.for_user(tokens["bob"]).list_page()
@@ -184,7 +188,9 @@ def test_client_credentials_are_cached_and_renewed(connect: Any, guarded: Servic
         ):
             issuer.answer = answer
             with pytest.raises(kind, match=said):
-                connect(guarded.url, token=ClientCredentials(issuer.url, "a", "b"), retry=RetryPolicy(retries=0)).list_page()
+                connect(
+                    guarded.url, token=ClientCredentials(issuer.url, "a", "b"), retry=RetryPolicy(retries=0)
+                ).list_page()
     finally:
         issuer.server.shutdown()
         issuer.server.server_close()

@@ -91,7 +91,9 @@ BY_CODE = {
     "READ_OFFSET_OUT_OF_RANGE", "STORE_UNAVAILABLE", "CATALOG_UNAVAILABLE", "TOO_MANY_UPLOADS", "SHUTTING_DOWN",
     "MESSAGE_TOO_LARGE", "UPLOAD_STALLED", "UPLOAD_EXPIRED", "CALL_ENDED", "INTERNAL", "PROTOCOL", "CATALOG_REFUSED",
     "FILE_NOT_MOVED", "UPLOAD_TRANSPORT", "UPLOAD_PARTS_MISSING", "SCANNER_UNAVAILABLE", "RATE_LIMITED",
-    "QUOTA_EXCEEDED", "IDENTITY_UNAVAILABLE", "CURSOR_EXPIRED",
+    "QUOTA_EXCEEDED", "IDENTITY_UNAVAILABLE", "CURSOR_EXPIRED", "FILE_NOT_FOUND", "FILE_DELETED", "UPLOAD_NOT_FOUND",
+    "PERMISSION_DENIED", "END_USER_NOT_ALLOWED", "CREDENTIALS_MISSING", "CREDENTIALS_INVALID", "ETAG_MISMATCH",
+    "CONCURRENT_CHANGE", "REQUEST_ID_REUSED", "FILE_NOT_DELETED", "UPLOAD_TAKEN_OVER", "UPLOAD_FINISHED", "BLOB_MISSING",
 }  # fmt: skip
 
 
@@ -113,7 +115,9 @@ def test_errors_can_be_pickled() -> None:
 
 def test_details_of_an_error() -> None:
     status = status_pb2.Status(code=8, message="slow down")
-    status.details.add().Pack(error_details_pb2.ErrorInfo(reason="ERROR_REASON_RATE_LIMITED", metadata={"limit": "reads"}))
+    status.details.add().Pack(
+        error_details_pb2.ErrorInfo(reason="ERROR_REASON_RATE_LIMITED", metadata={"limit": "reads"})
+    )
     status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=2, nanos=500_000_000)))
     error = from_status(status)
     assert (type(error), error.reason, error.retry_after) == (errors.LimitError, "RATE_LIMITED", 2.5)
@@ -141,13 +145,21 @@ class Failure(grpc.RpcError):
 @pytest.mark.parametrize(
     ("code", "text", "wanted"),
     [
-        ("UNAVAILABLE", "failed to connect to all addresses; last error: Connection refused", "UNAVAILABLE CONNECTION_LOST"),
+        (
+            "UNAVAILABLE",
+            "failed to connect to all addresses; last error: Connection refused",
+            "UNAVAILABLE CONNECTION_LOST",
+        ),
         ("CANCELLED", "Received RST_STREAM with error code 8", "UNAVAILABLE CONNECTION_LOST"),
         ("INTERNAL", "Received RST_STREAM with error code 2", "UNAVAILABLE CONNECTION_LOST"),
         ("INTERNAL", "Internal error from Core", "UNAVAILABLE CONNECTION_LOST"),
         ("UNKNOWN", "Stream removed", "UNAVAILABLE CONNECTION_LOST"),
         ("UNAVAILABLE", "Ssl handshake failed: SSL_ERROR_SSL: CERTIFICATE_VERIFY_FAILED", "UNAVAILABLE TLS_FAILED"),
-        ("RESOURCE_EXHAUSTED", "CLIENT: Received message larger than max (5 vs. 4)", "RESOURCE_EXHAUSTED MESSAGE_TOO_LARGE"),
+        (
+            "RESOURCE_EXHAUSTED",
+            "CLIENT: Received message larger than max (5 vs. 4)",
+            "RESOURCE_EXHAUSTED MESSAGE_TOO_LARGE",
+        ),
         ("DEADLINE_EXCEEDED", "Deadline Exceeded", "DEADLINE_EXCEEDED None"),
         ("INTERNAL", "something else", "INTERNAL None"),
     ],
@@ -242,7 +254,9 @@ def test_generated_code_is_current(tmp_path: Path) -> None:
     made = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.py*")]
     assert len(made) > 10
     for path in made:
-        assert (tmp_path / path).read_text() == (project / "src" / path).read_text(), f"run npm run generate:python: {path}"
+        assert (tmp_path / path).read_text() == (project / "src" / path).read_text(), (
+            f"run npm run generate:python: {path}"
+        )
 
 
 def test_the_package_works_beside_code_from_the_same_contract(tmp_path: Path) -> None:

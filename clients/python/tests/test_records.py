@@ -131,7 +131,9 @@ def test_fields_that_break_a_rule_are_named(client: Any) -> None:
 
 def test_headers_go_along(client: Any) -> None:
     file = client.upload(b"", headers={"X-Request-Id": "python-1"})
-    assert client.get(file.id, headers={"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}) == file
+    assert (
+        client.get(file.id, headers={"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}) == file
+    )
     for wrong in ({"authorization": "x"}, {"a b": "x"}, {"x": "ä"}, {"grpc-timeout": "1"}, {"x-bin": "x"}):
         with pytest.raises(InvalidArgumentError) as caught:
             client.get(file.id, headers=wrong)

@@ -1,7 +1,7 @@
 """Makes `asset_service/_sync` from `asset_service/_async`: `python generate_sync.py [TARGET_DIR]`.
 
 The logic is written once, for asyncio. Without `await` and with other names it is the synchronous client. What really
-differs is in `_io.py`, which both have of their own.
+differs is in `_io.py`, `_limited.py` and `_pull.py`, which both have of their own.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(target: Path) -> None:
     folder = target / "asset_service" / "_sync"
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted((SOURCE / "asset_service" / "_async").glob("*.py")):
-        if path.name not in ("_io.py", "__init__.py"):
+        if path.name not in ("_io.py", "_limited.py", "_pull.py", "__init__.py"):
             (folder / path.name).write_text(to_sync(path.read_text(), path.name))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from importlib.metadata import version as _version
 
-from asset_service._async._client import AsyncAssetClient, AsyncUploadItem
+from asset_service._async._client import AsyncAssetClient
+from asset_service._async._client_uploads import AsyncUploadItem
 from asset_service._async._download import AsyncDownload
 from asset_service._local_name import local_file_name
-from asset_service._sync._client import AssetClient, UploadItem
+from asset_service._sync._client import AssetClient
+from asset_service._sync._client_uploads import UploadItem
 from asset_service._sync._download import Download
 from asset_service._target import TLS
 from asset_service.errors import (

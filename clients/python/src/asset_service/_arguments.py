@@ -6,8 +6,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import TypeAlias
 
 from asset_service.errors import invalid_option
+
+Timeout: TypeAlias = float | timedelta | None
+"""Time for a call with all retries, in seconds or as a timedelta; 0 for no limit, None for the client's."""
 
 _RESERVED = re.compile(
     r"(?:authorization|asset-user-token|connection|content-.*|host|te|trailer|transfer-encoding|accept-encoding"

@@ -11,7 +11,7 @@ _MAX_EXTENSION_BYTES = 32
 """Maximum extension, with its dot, that is kept when a name is shortened."""
 
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029<>:\"/\\\\|?*\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+    '[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029<>:"/\\\\|?*\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]'
 )
 """Control characters, separators, wildcards, `:`, line ends and bidirectional controls."""
 
@@ -56,7 +56,9 @@ def _clusters(text: str) -> list[str]:
     """The characters with their combining marks and joiners."""
     marks: list[str] = []
     for each in text:
-        joined = marks and (unicodedata.combining(each) or each in "\u200c\u200d\ufe0e\ufe0f" or marks[-1].endswith("\u200d"))
+        joined = marks and (
+            unicodedata.combining(each) or each in "\u200c\u200d\ufe0e\ufe0f" or marks[-1].endswith("\u200d")
+        )
         if joined:
             marks[-1] += each
         else:

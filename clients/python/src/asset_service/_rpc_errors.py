@@ -16,13 +16,18 @@ _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 _DETAILS = "grpc-status-details-bin"
 
-_TLS = re.compile(r"handshake failed|certificate[ _]verify[ _]failed|SSL_ERROR|TSI_PROTOCOL_FAILURE|peer name", re.IGNORECASE)
+_TLS = re.compile(
+    r"handshake failed|certificate[ _]verify[ _]failed|SSL_ERROR|TSI_PROTOCOL_FAILURE|peer name", re.IGNORECASE
+)
 """Texts of gRPC about a TLS handshake that fails every time."""
 
 _TLS_BROKEN = re.compile(r"socket closed|connection reset|eof|timed? ?out|deadline", re.IGNORECASE)
 """Texts about a handshake that the network ended."""
 
-_BROKEN = re.compile(r"RST_STREAM|stream removed|internal error from core|socket closed|transport|connection|goaway|truncated|trailers", re.IGNORECASE)
+_BROKEN = re.compile(
+    r"RST_STREAM|stream removed|internal error from core|socket closed|transport|connection|goaway|truncated|trailers",
+    re.IGNORECASE,
+)
 """Texts of gRPC about a connection that broke during a call."""
 
 
@@ -87,7 +92,9 @@ def _local(code: str, message: str) -> AssetError:
         text = f"the connection to the service failed: {message}"
         return make_error("UNAVAILABLE", text, reason="CONNECTION_LOST")
     if code == "RESOURCE_EXHAUSTED" and "larger than max" in message:
-        return make_error(code, "the answer is larger than this client reads: ask for less at once", reason="MESSAGE_TOO_LARGE")
+        return make_error(
+            code, "the answer is larger than this client reads: ask for less at once", reason="MESSAGE_TOO_LARGE"
+        )
     if code == "DEADLINE_EXCEEDED":
         return make_error(code, "the time for the call is over")
     return make_error(code, message)

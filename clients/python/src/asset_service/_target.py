@@ -60,7 +60,9 @@ class Target:
 def parse_target(target: str, tls: TLS | None) -> Target:
     """Understands `http://host:port`, `https://host`, `host:port`, `unix:PATH` and `dns:NAME`. Raises OPTION_INVALID."""
     if not isinstance(target, str) or not target or re.search(r"[\s\x00-\x1f]", target):
-        raise invalid_option(f"target must be an address such as https://assets.example or 127.0.0.1:8080, not {target!r}")
+        raise invalid_option(
+            f"target must be an address such as https://assets.example or 127.0.0.1:8080, not {target!r}"
+        )
     if re.match(r"https?:", target, re.IGNORECASE):
         url = check_http_url("target", target)
         if url.path not in ("", "/") or url.query or url.fragment or url.username:
@@ -72,7 +74,9 @@ def parse_target(target: str, tls: TLS | None) -> Target:
         port = url.port or (443 if secure else 80)
         return Target(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", secure, is_loopback(host))
     if "://" in target and not re.match(r"(?:dns|unix|ipv4|ipv6|xds):", target):
-        raise invalid_option(f"target must be an address such as https://assets.example or 127.0.0.1:8080, not {target!r}")
+        raise invalid_option(
+            f"target must be an address such as https://assets.example or 127.0.0.1:8080, not {target!r}"
+        )
     name = re.sub(r"^(?:dns:(?://[^/]*/)?|ipv4:|ipv6:)", "", target)
     host = re.sub(r":\d+$", "", name).strip("[]")
     return Target(target, tls is not None, target.startswith("unix:") or is_loopback(host))

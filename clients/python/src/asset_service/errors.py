@@ -165,14 +165,6 @@ class InternalError(AssetError):
 
 
 _BY_REASON: Mapping[str, type[AssetError]] = {
-    "FILE_NOT_FOUND": NotFoundError,
-    "FILE_DELETED": NotFoundError,
-    "UPLOAD_NOT_FOUND": NotFoundError,
-    "PERMISSION_DENIED": PermissionDeniedError,
-    "END_USER_NOT_ALLOWED": PermissionDeniedError,
-    "CREDENTIALS_MISSING": UnauthenticatedError,
-    "CREDENTIALS_INVALID": UnauthenticatedError,
-    "TOKEN_UNAVAILABLE": UnauthenticatedError,
     "CONTENT_TYPE_MISMATCH": PolicyError,
     "CONTENT_TYPE_NOT_ALLOWED": PolicyError,
     "FILE_TOO_LARGE": PolicyError,
@@ -181,14 +173,6 @@ _BY_REASON: Mapping[str, type[AssetError]] = {
     "DISPOSITION_NOT_ALLOWED": PolicyError,
     "CHECKSUM_MISMATCH": IntegrityError,
     "SIZE_MISMATCH": IntegrityError,
-    "BLOB_MISSING": IntegrityError,
-    "DOWNLOAD_DAMAGED": IntegrityError,
-    "ETAG_MISMATCH": ConflictError,
-    "CONCURRENT_CHANGE": ConflictError,
-    "REQUEST_ID_REUSED": ConflictError,
-    "FILE_NOT_DELETED": ConflictError,
-    "UPLOAD_TAKEN_OVER": ConflictError,
-    "UPLOAD_FINISHED": ConflictError,
     "SOURCE_CHANGED": SourceError,
     "SOURCE_FAILED": SourceError,
     "SOURCE_NOT_REPEATABLE": SourceError,
@@ -196,6 +180,7 @@ _BY_REASON: Mapping[str, type[AssetError]] = {
     "TARGET_EXISTS": TargetError,
     "DOWNLOAD_TOO_LARGE": LimitError,
 }
+"""Reasons whose class is not that of their code."""
 
 _BY_CODE: Mapping[str, type[AssetError]] = {
     "CANCELLED": CancelledError,

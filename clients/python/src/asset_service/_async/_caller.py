@@ -29,9 +29,7 @@ class Caller:
         self.options = options
         self.wire = wire
 
-    async def call(
-        self, method: Method[Request, Response], request: Request, options: CallOptions
-    ) -> Response:
+    async def call(self, method: Method[Request, Response], request: Request, options: CallOptions) -> Response:
         """Makes a call with retries."""
 
         async def once(attempt: Attempt) -> Response:

@@ -12,20 +12,20 @@ from typing import Any, BinaryIO
 from asset_service._arguments import check_whole
 from asset_service._async._caller import Caller
 from asset_service._async._io import Stream, aclosing, run_blocking, sleep
-from asset_service._download_target import PathTarget, target_failed
+from asset_service._async._targets import FileObject, Memory, Piece, pass_on
+from asset_service._download_target import PathTarget
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import methods
 from asset_service._hash import crc32c
 from asset_service._lean import read_download
+from asset_service._messages import to_file
+from asset_service._requests import set_ref
 from asset_service.errors import AssetError, damaged, make_error, no_answer
-from asset_service.progress import ProgressReporter, ProgressTarget
-from asset_service.records import AssetFile, FileRef, set_ref, to_file
+from asset_service.progress import ProgressTarget
+from asset_service.records import AssetFile, FileRef
 from asset_service.retry import CallOptions
 
 MAX_BYTES = 64 * 1024 * 1024
-
-Piece = bytes | memoryview
-"""The bytes of one message, without a copy where nobody needs one."""
 
 
 class AsyncDownload:
@@ -129,16 +129,8 @@ async def download_bytes(
                 metadata={"size_bytes": str(size), "max_bytes": str(limit)},
             )
         content = bytearray()
-        await _pass_on(download, _Memory(content), size, progress)
+        await pass_on(download, Memory(content), size, progress)
         return bytes(content)
-
-
-class _Memory:
-    def __init__(self, content: bytearray) -> None:
-        self._content = content
-
-    def write(self, piece: Piece) -> None:
-        self._content += piece
 
 
 async def download_to_path(
@@ -156,7 +148,7 @@ async def download_to_path(
             while not await run_blocking(target.open, download.file):
                 # Opening a pipe that nobody reads would block.
                 await sleep(0.05)
-            await _pass_on(download, target, wanted.size(download.file), progress)
+            await pass_on(download, target, wanted.size(download.file), progress)
             await run_blocking(target.commit)
             return download.file, target.path
     finally:
@@ -173,46 +165,8 @@ async def download_to_file(
 ) -> AssetFile:
     """Downloads a file into a file object, which stays open."""
     async with await open_download(caller, ref, wanted, options) as download:
-        await _pass_on(download, _FileObject(file), wanted.size(download.file), progress)
+        await pass_on(download, FileObject(file), wanted.size(download.file), progress)
         return download.file
-
-
-class _FileObject:
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def write(self, piece: Piece) -> Any:
-        """Writes a whole piece; a raw file may take less at once."""
-        at = 0
-        while at < len(piece):
-            try:
-                written = self._file.write(memoryview(piece)[at:] if at else piece)
-            except Exception as error:
-                raise target_failed("the destination", error) from error
-            if hasattr(written, "__await__"):
-                return written
-            at += written if isinstance(written, int) else len(piece)
-        return None
-
-
-async def _pass_on(download: AsyncDownload, target: Any, size: int, progress: ProgressTarget | None) -> None:
-    """Writes every piece."""
-    reporter = ProgressReporter(progress, size, download.file.name or None)
-    done = 0
-    try:
-        while True:
-            piece = await download._next()
-            if piece is None:
-                return
-            if len(piece) == 0:
-                continue
-            pending = await run_blocking(target.write, piece)
-            if pending is not None:
-                _ = await pending
-            done += len(piece)
-            reporter.at(done, 1)
-    finally:
-        reporter.close()
 
 
 async def _read_pieces(

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing as aclosing
 from typing import Any, TypeAlias, TypeVar
 
@@ -15,18 +15,22 @@ import grpc.aio
 
 from asset_service._method import Method, Request, Response
 from asset_service._options import ClientOptions
-from asset_service.errors import client_closed, make_error, source_failed
+from asset_service.errors import client_closed, make_error
 from asset_service.tokens import Token, TokenSource, check_token, read_fast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+
 sleep = asyncio.sleep
+
 
 Stream: TypeAlias = AsyncGenerator[Item, None]
 """An iterator that must be closed."""
 
+
 Metadata = tuple[tuple[str, str], ...]
+
 
 _ABANDONED: list[object] = []
 """Channels of another process or of an ended event loop. Their destructors would use what is not there any more."""
@@ -58,98 +62,6 @@ async def finish(work: Awaitable[Any]) -> None:
             continue
         except Exception:
             return
-
-
-async def map_limited(
-    work: Callable[[int, Item], Awaitable[Result]], items: Iterable[Item] | AsyncIterable[Item], concurrency: int
-) -> list[Result]:
-    """Calls a function for each item, at most `concurrency` at once. Takes items as there is room. In order."""
-    results: dict[int, Result] = {}
-    source = _iterate(items)
-    lock = asyncio.Lock()
-    count = 0
-
-    async def worker() -> None:
-        nonlocal count
-        while True:
-            async with lock:
-                try:
-                    item = await anext(source)
-                except StopAsyncIteration:
-                    return
-                index, count = count, count + 1
-            results[index] = await work(index, item)
-
-    workers = [asyncio.ensure_future(worker()) for _ in range(concurrency)]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for each in workers:
-            each.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-    return [results[index] for index in range(count)]
-
-
-async def _iterate(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
-
-
-class Puller:
-    """Takes pieces from an iterable or from a file that is read once. A read goes on although its reader was cancelled."""
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-        self._pending: asyncio.Task[object] | None = None
-        self._iterator: Any = None
-        if not hasattr(source, "read"):
-            self._iterator = aiter(source) if hasattr(source, "__aiter__") else iter(source)
-
-    async def pull(self) -> object:
-        """The next piece; None at the end."""
-        task = self._pending
-        if task is None:
-            task = self._pending = asyncio.ensure_future(self._next())
-        piece = await asyncio.shield(task)
-        if self._pending is task:
-            self._pending = None
-        return piece
-
-    async def _next(self) -> object:
-        if self._iterator is None:
-            return await self._read()
-        if hasattr(self._iterator, "__anext__"):
-            return await anext(self._iterator, None)
-        return await asyncio.to_thread(next, self._iterator, None)
-
-    async def _read(self) -> object:
-        read = self._source.read
-        if asyncio.iscoroutinefunction(read) or asyncio.iscoroutinefunction(getattr(read, "__func__", None)):
-            return await read(_READ) or None
-        piece = await asyncio.to_thread(read, _READ)
-        if hasattr(piece, "__await__"):
-            piece = await piece
-        return piece or None
-
-    async def close(self) -> None:
-        """Ends a read that hangs, and the iterator."""
-        task, self._pending = self._pending, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        close = getattr(self._iterator, "aclose", None)
-        if close is not None:
-            try:
-                await close()
-            except Exception:
-                return
-
-
-_READ = 512 * 1024
 
 
 class _State:
@@ -325,13 +237,3 @@ class Wire:
 
 async def _next(messages: AsyncIterator[bytes]) -> bytes | None:
     return await anext(messages, None)
-
-
-def check_source(source: object) -> None:
-    """Raises SOURCE_FAILED for a source that only the other client takes."""
-    if isinstance(source, Iterator) or hasattr(source, "read") or hasattr(source, "__aiter__"):
-        return
-    if isinstance(source, Iterable):
-        return
-    raise source_failed(TypeError(f"it is neither a path, bytes, a file, an iterable nor a function, but a {type(source).__name__}"))
-

@@ -9,9 +9,11 @@ from asset_service._arguments import check_ids
 from asset_service._async._caller import Caller
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import methods
+from asset_service._messages import to_file, to_url
+from asset_service._requests import to_url_request
 from asset_service._rpc_errors import from_status
 from asset_service.errors import AssetError, invalid_option, make_error
-from asset_service.records import FileRef, FileResult, LegacyPath, UrlResult, to_file, to_url, to_url_request
+from asset_service.records import FileRef, FileResult, LegacyPath, UrlResult
 from asset_service.retry import CallOptions
 
 _BATCH = 1000

@@ -8,20 +8,25 @@ import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from io import TextIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from asset_service._async._io import Puller, check_source, run_blocking
+from asset_service._async._io import run_blocking
+from asset_service._async._pull import check_source
+from asset_service._async._source import Opened, Source
+from asset_service._async._streams import OpenedStream, StreamSource, bytes_of
 from asset_service.errors import make_error, source_failed
 
 CHUNK_BYTES = 1024 * 1024
 """Bytes per message: large enough to be cheap, small enough to keep many uploads in memory."""
 
+
 ByteSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
 )
 """Bytes to upload: a path, bytes, a file object (from where it stands), or an iterable of bytes."""
+
 
 UploadSource: TypeAlias = ByteSource | Callable[[], ByteSource] | Callable[[], Awaitable[ByteSource]]
 """The source of an upload.
@@ -29,44 +34,6 @@ UploadSource: TypeAlias = ByteSource | Callable[[], ByteSource] | Callable[[], A
 A path, bytes and a seekable file object can be read from any offset. Of other sources the client keeps what the service
 may need again. A function that opens a source is called once per try, and bytes that the service already has are skipped.
 """
-
-
-class Opened(Protocol):
-    """A source opened for one try."""
-
-    position: int
-    """Offset of the first byte: the requested one, or 0 if the source cannot seek."""
-
-    async def read(self, size: int) -> bytes:
-        """At most `size` next bytes; none at the end."""
-        ...
-
-    async def close(self) -> None:
-        """Closes what was opened for this try."""
-        ...
-
-
-class Source:
-    """A source before it is read."""
-
-    name: str | None = None
-    window: StreamWindow | None = None
-    """Set for a stream; keeps its bytes until they are durable."""
-
-    async def size(self) -> int | None:
-        """Size in bytes, if it is known before the source is opened."""
-        return None
-
-    def can_open(self, offset: int) -> bool:
-        """True if the bytes can be read from this offset."""
-        return True
-
-    async def open(self, offset: int) -> Opened:
-        """Opens the source."""
-        raise NotImplementedError
-
-    async def discard(self) -> None:
-        """Closes a source that will not be read any more."""
 
 
 def prepare_source(source: UploadSource) -> Source:
@@ -82,7 +49,7 @@ def prepare_source(source: UploadSource) -> Source:
     if callable(source) and not hasattr(source, "read"):
         return _OpenerSource(cast(Callable[[], Any], source))
     check_source(source)
-    return _StreamSource(source)
+    return StreamSource(source)
 
 
 def _to_path(source: str | os.PathLike[str]) -> Path:
@@ -103,15 +70,6 @@ def _is_seekable(source: object) -> bool:
         return seekable is not None and seekable() is True
     except ValueError as error:
         raise source_failed(error) from error
-
-
-def _bytes_of(piece: object) -> bytes:
-    """A piece that nobody changes. Raises TypeError for anything but bytes."""
-    if isinstance(piece, bytes):
-        return piece
-    if isinstance(piece, (bytearray, memoryview)):
-        return bytes(piece)
-    raise TypeError(f"it must give bytes, not {type(piece).__name__}")
 
 
 class _BytesSource(Source):
@@ -232,7 +190,7 @@ class _FileSource(Source):
         """Reads at an offset: a read of a call that has ended may still run in another thread."""
         with self._lock:
             self._file.seek(self._start + offset)
-            return _bytes_of(self._file.read(size))
+            return bytes_of(self._file.read(size))
 
 
 class _OpenedFile:
@@ -264,114 +222,4 @@ class _OpenerSource(Source):
         if isinstance(opened, (str, os.PathLike, bytes, bytearray, memoryview)):
             return await prepare_source(opened).open(0)
         check_source(opened)
-        return _OpenedStream(opened)
-
-
-class _OpenedStream:
-    """A stream that is read once, and closed with the try."""
-
-    position = 0
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._puller = Puller(stream)
-        self._pulled = b""
-        self._at = 0
-
-    async def read(self, size: int) -> bytes:
-        if self._at >= len(self._pulled):
-            self._pulled, self._at = await _pull(self._puller), 0
-        piece = self._pulled[self._at : self._at + size]
-        self._at += len(piece)
-        return piece
-
-    async def close(self) -> None:
-        await self._puller.close()
-        close = getattr(self._stream, "close", None)
-        if hasattr(self._stream, "read") and close is not None:
-            closing = close()
-            if hasattr(closing, "__await__"):
-                await closing
-
-
-async def _pull(puller: Puller) -> bytes:
-    """The next piece that is not empty; empty at the end."""
-    while True:
-        piece = await puller.pull()
-        if piece is None:
-            return b""
-        if len(_bytes_of(piece)) > 0:
-            return _bytes_of(piece)
-
-
-class _StreamSource(Source):
-    def __init__(self, stream: object) -> None:
-        self._puller = Puller(stream)
-        self.window = StreamWindow(self._puller)
-
-    def can_open(self, offset: int) -> bool:
-        assert self.window is not None
-        return self.window.holds(offset)
-
-    async def open(self, offset: int) -> Opened:
-        assert self.window is not None
-        return _OpenedWindow(self.window, offset)
-
-    async def discard(self) -> None:
-        await self._puller.close()
-
-
-class StreamWindow:
-    """The bytes of a stream that the service may need again."""
-
-    def __init__(self, puller: Puller) -> None:
-        self._puller = puller
-        self._pieces: list[bytes] = []
-        self._lock = threading.Lock()
-        self.start = 0
-        """Offset of the first byte in memory."""
-        self._end = 0
-
-    def holds(self, offset: int) -> bool:
-        """True if the bytes from this offset on are in memory, or not yet read."""
-        return self.start <= offset <= self._end
-
-    def acknowledge(self, offset: int) -> None:
-        """Bytes before this offset are not needed any more."""
-        with self._lock:
-            while self._pieces and self.start + len(self._pieces[0]) <= offset:
-                self.start += len(self._pieces.pop(0))
-
-    def _find(self, offset: int, size: int) -> bytes | None:
-        with self._lock:
-            at = self.start
-            for piece in self._pieces:
-                if offset < at + len(piece):
-                    return piece[offset - at : offset - at + size]
-                at += len(piece)
-        return None
-
-    async def read(self, offset: int, size: int) -> bytes:
-        """At most `size` bytes from an offset that it holds; none at the end."""
-        found = self._find(offset, size)
-        if found is not None:
-            return found
-        pulled = await _pull(self._puller)
-        with self._lock:
-            if len(pulled) > 0:
-                self._pieces.append(pulled)
-                self._end += len(pulled)
-        return b"" if len(pulled) == 0 else self._find(offset, size) or b""
-
-
-class _OpenedWindow:
-    def __init__(self, window: StreamWindow, position: int) -> None:
-        self._window, self.position, self._at = window, position, position
-
-    async def read(self, size: int) -> bytes:
-        piece = await self._window.read(self._at, size)
-        self._at += len(piece)
-        return piece
-
-    async def close(self) -> None:
-        return
+        return OpenedStream(opened)

@@ -1,1 +1,2 @@
-"""The synchronous client. Made from `_async` by `tools/generate_sync.py`, except `_io.py`."""
+"""The synchronous client. Made from `_async` by `tools/generate_sync.py`, except `_io.py`, `_limited.py`
+and `_pull.py`."""

@@ -30,9 +30,7 @@ class Caller:
         self.options = options
         self.wire = wire
 
-    def call(
-        self, method: Method[Request, Response], request: Request, options: CallOptions
-    ) -> Response:
+    def call(self, method: Method[Request, Response], request: Request, options: CallOptions) -> Response:
         """Makes a call with retries."""
 
         def once(attempt: Attempt) -> Response:

@@ -13,20 +13,20 @@ from typing import Any, BinaryIO
 from asset_service._arguments import check_whole
 from asset_service._sync._caller import Caller
 from asset_service._sync._io import Stream, closing, run_blocking, sleep
-from asset_service._download_target import PathTarget, target_failed
+from asset_service._sync._targets import FileObject, Memory, Piece, pass_on
+from asset_service._download_target import PathTarget
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import methods
 from asset_service._hash import crc32c
 from asset_service._lean import read_download
+from asset_service._messages import to_file
+from asset_service._requests import set_ref
 from asset_service.errors import AssetError, damaged, make_error, no_answer
-from asset_service.progress import ProgressReporter, ProgressTarget
-from asset_service.records import AssetFile, FileRef, set_ref, to_file
+from asset_service.progress import ProgressTarget
+from asset_service.records import AssetFile, FileRef
 from asset_service.retry import CallOptions
 
 MAX_BYTES = 64 * 1024 * 1024
-
-Piece = bytes | memoryview
-"""The bytes of one message, without a copy where nobody needs one."""
 
 
 class Download:
@@ -130,16 +130,8 @@ def download_bytes(
                 metadata={"size_bytes": str(size), "max_bytes": str(limit)},
             )
         content = bytearray()
-        _pass_on(download, _Memory(content), size, progress)
+        pass_on(download, Memory(content), size, progress)
         return bytes(content)
-
-
-class _Memory:
-    def __init__(self, content: bytearray) -> None:
-        self._content = content
-
-    def write(self, piece: Piece) -> None:
-        self._content += piece
 
 
 def download_to_path(
@@ -157,7 +149,7 @@ def download_to_path(
             while not run_blocking(target.open, download.file):
                 # Opening a pipe that nobody reads would block.
                 sleep(0.05)
-            _pass_on(download, target, wanted.size(download.file), progress)
+            pass_on(download, target, wanted.size(download.file), progress)
             run_blocking(target.commit)
             return download.file, target.path
     finally:
@@ -174,44 +166,8 @@ def download_to_file(
 ) -> AssetFile:
     """Downloads a file into a file object, which stays open."""
     with open_download(caller, ref, wanted, options) as download:
-        _pass_on(download, _FileObject(file), wanted.size(download.file), progress)
+        pass_on(download, FileObject(file), wanted.size(download.file), progress)
         return download.file
-
-
-class _FileObject:
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def write(self, piece: Piece) -> Any:
-        """Writes a whole piece; a raw file may take less at once."""
-        at = 0
-        while at < len(piece):
-            try:
-                written = self._file.write(memoryview(piece)[at:] if at else piece)
-            except Exception as error:
-                raise target_failed("the destination", error) from error
-            at += written if isinstance(written, int) else len(piece)
-        return None
-
-
-def _pass_on(download: Download, target: Any, size: int, progress: ProgressTarget | None) -> None:
-    """Writes every piece."""
-    reporter = ProgressReporter(progress, size, download.file.name or None)
-    done = 0
-    try:
-        while True:
-            piece = download._next()
-            if piece is None:
-                return
-            if len(piece) == 0:
-                continue
-            pending = run_blocking(target.write, piece)
-            if pending is not None:
-                _ = pending
-            done += len(piece)
-            reporter.at(done, 1)
-    finally:
-        reporter.close()
 
 
 def _read_pieces(

@@ -7,28 +7,31 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.experimental
 
 from asset_service._method import Method, Request, Response
 from asset_service._options import ClientOptions
-from asset_service.errors import client_closed, invalid_option, source_failed
-from asset_service.tokens import Token, TokenSource, check_token, read_fast
+from asset_service.errors import client_closed, invalid_option
+from asset_service.tokens import Token, TokenSource, read_fast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+
 sleep = time.sleep
+
 
 Stream: TypeAlias = Generator[Item, None, None]
 """An iterator that must be closed."""
 
+
 Metadata = tuple[tuple[str, str], ...]
+
 
 _ABANDONED: list[object] = []
 """Channels of another process. Their destructors would use threads that are not in this one."""
@@ -70,73 +73,6 @@ class closing(AbstractContextManager[Any]):
         except ValueError:
             return
 
-
-def map_limited(work: Callable[[int, Item], Result], items: Iterable[Item], concurrency: int) -> list[Result]:
-    """Calls a function for each item, at most `concurrency` at once. Takes items as there is room. In order."""
-    results: dict[int, Result] = {}
-    source = iter(items)
-    lock = threading.Lock()
-    failed = threading.Event()
-    count = 0
-
-    def worker() -> None:
-        nonlocal count
-        while not failed.is_set():
-            with lock:
-                try:
-                    item = next(source)
-                except StopIteration:
-                    return
-                except BaseException:
-                    failed.set()
-                    raise
-                index, count = count, count + 1
-            try:
-                results[index] = work(index, item)
-            except BaseException:
-                failed.set()
-                raise
-
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="asset-service") as pool:
-        workers = [pool.submit(worker) for _ in range(concurrency)]
-        try:
-            for each in workers:
-                each.result()
-        except BaseException:
-            failed.set()
-            raise
-    return [results[index] for index in range(count)]
-
-
-class Puller:
-    """Takes pieces from an iterable or from a file that is read once. A read goes on although its call has ended; the next
-    one waits for it."""
-
-    def __init__(self, source: Any) -> None:
-        self._read = source.read if hasattr(source, "read") else None
-        self._iterator = None if self._read else iter(source)
-        self._lock = threading.Lock()
-
-    def pull(self) -> object:
-        """The next piece; None at the end."""
-        with self._lock:
-            if self._read is not None:
-                return self._read(_READ) or None
-            return next(cast(Iterator[object], self._iterator), None)
-
-    def close(self) -> None:
-        """Ends an iterator, unless a read of it hangs."""
-        close = getattr(self._iterator, "close", None)
-        if close is not None and self._lock.acquire(blocking=False):
-            try:
-                close()
-            except Exception:
-                return
-            finally:
-                self._lock.release()
-
-
-_READ = 512 * 1024
 
 _wires: weakref.WeakSet[Wire] = weakref.WeakSet()
 
@@ -272,12 +208,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def check_source(source: object) -> None:
-    """Raises SOURCE_FAILED for a source that only the other client takes."""
-    if hasattr(source, "read") or isinstance(source, Iterable):
-        return
-    if hasattr(source, "__aiter__"):
-        raise source_failed(TypeError("only AsyncAssetClient takes an asynchronous iterable"))
-    raise source_failed(TypeError(f"it is neither a path, bytes, a file, an iterable nor a function, but a {type(source).__name__}"))

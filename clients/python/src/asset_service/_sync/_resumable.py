@@ -6,14 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asset_service._sync._caller import Caller
-from asset_service._sync._sources import Source
+from asset_service._sync._source import Source
 from asset_service._sync._upload_call import UploadCall, open_at, send_upload, skip
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import file_pb2, methods
 from asset_service._hash import WholeHash
+from asset_service._messages import to_file
 from asset_service.errors import AssetError, error_class, make_error, no_answer
 from asset_service.progress import ProgressReporter
-from asset_service.records import AssetFile, to_file
+from asset_service.records import AssetFile
 from asset_service.retry import Attempt, CallOptions, Retries, RetryPolicy, is_retriable
 
 _ASK_AGAIN = ("UPLOAD_TAKEN_OVER", "WRITE_OFFSET_MISMATCH", "UPLOAD_STALLED")

@@ -12,13 +12,16 @@ from asset_service._arguments import check_text, check_whole
 from asset_service._sync._caller import Caller
 from asset_service._sync._io import finish
 from asset_service._sync._resumable import ResumableUpload, UploadTask
-from asset_service._sync._sources import Source, UploadSource, prepare_source
+from asset_service._sync._source import Source
+from asset_service._sync._sources import UploadSource, prepare_source
 from asset_service._sync._upload_call import UploadCall, send_upload
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._hash import WholeHash
+from asset_service._messages import FileFields, to_file
+from asset_service._requests import to_checksums
 from asset_service.errors import AssetError, invalid_option, no_answer, source_failed
 from asset_service.progress import ProgressReporter, ProgressTarget
-from asset_service.records import AssetFile, FileFields, to_checksums, to_file
+from asset_service.records import AssetFile
 from asset_service.retry import Attempt, CallOptions, is_retriable
 
 MiB = 1024 * 1024

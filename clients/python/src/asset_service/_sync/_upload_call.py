@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from asset_service._sync._caller import Caller
 from asset_service._sync._io import Stream, closing
-from asset_service._sync._sources import CHUNK_BYTES, Opened, Source
+from asset_service._sync._source import Opened, Source
+from asset_service._sync._sources import CHUNK_BYTES
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import file_pb2
 from asset_service._hash import WholeHash, crc32c
@@ -130,4 +131,3 @@ def _messages(opened: Opened, call: UploadCall) -> Stream[bytes]:
         if last or (call.until is not None and offset >= call.until):
             return
         piece = following
-

@@ -7,8 +7,9 @@ from asset_service._sync._caller import Caller
 from asset_service._sync._io import Stream, closing, sleep
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import methods
+from asset_service._messages import to_event
 from asset_service.errors import AssetError, no_answer
-from asset_service.records import Checkpoint, FileEvent, to_event
+from asset_service.records import Checkpoint, FileEvent
 from asset_service.retry import CallOptions
 
 

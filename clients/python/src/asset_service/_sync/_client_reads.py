@@ -1,0 +1,124 @@
+# Made from _async/_client_reads.py by tools/generate_sync.py. Change that file.
+"""Downloads and URLs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from asset_service._arguments import Timeout
+from asset_service._sync import _download, _many
+from asset_service._sync._client_base import ClientBase
+from asset_service._sync._download import Download, Range
+from asset_service._gen import methods
+from asset_service._messages import to_url
+from asset_service._requests import to_url_request
+from asset_service.errors import invalid_option
+from asset_service.progress import ProgressTarget
+from asset_service.records import AssetFile, Disposition, FileRef, FileUrl, UrlResult
+
+
+class ReadMethods(ClientBase):
+    """Reads the bytes of files."""
+
+    def open(
+        self,
+        file: FileRef,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Download:
+        """Opens a file, or `length` bytes of it from `offset`, for reading: an iterator over its bytes with its record."""
+        options = self._options.call(timeout, headers, transfer=True)
+        return _download.open_download(self._caller, file, Range(offset, length), options, each=True)
+
+    def download(
+        self,
+        file: FileRef,
+        target: str | os.PathLike[str],
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        progress: ProgressTarget | None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Downloads a file, or a range of it, to a path. Returns the path of the file.
+
+        The path gets all bytes after they match their checksums (a whole file its SHA-256), or stays unchanged. A broken
+        download resumes. A regular file is replaced and keeps its mode; a symbolic link stays and its target is replaced. A
+        directory gets the file under a safe form of its name; an existing file there is TARGET_EXISTS. Named pipes and
+        devices are written directly, so the check comes after the bytes.
+        """
+        options = self._options.call(timeout, headers, transfer=True)
+        if not isinstance(target, (str, os.PathLike)):
+            raise invalid_option("target must be a path; download_to takes a file object")
+        wanted = Range(offset, length)
+        _, path = _download.download_to_path(self._caller, file, target, wanted, progress, options)
+        return path
+
+    def download_to(
+        self,
+        file: FileRef,
+        target: BinaryIO | Any,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        progress: ProgressTarget | None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AssetFile:
+        """Downloads a file, or a range of it, into a file object, which stays open. A whole file is checked against its
+        SHA-256 at the end: do not use the bytes before this returns."""
+        options = self._options.call(timeout, headers, transfer=True)
+        if not hasattr(target, "write"):
+            raise invalid_option("target must be a file object, open for writing bytes")
+        return _download.download_to_file(self._caller, file, target, Range(offset, length), progress, options)
+
+    def download_bytes(
+        self,
+        file: FileRef,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        max_bytes: int | None = None,
+        progress: ProgressTarget | None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Downloads a file, or a range of it, into memory. More than `max_bytes` (64 MiB) is DOWNLOAD_TOO_LARGE."""
+        options = self._options.call(timeout, headers, transfer=True)
+        return _download.download_bytes(self._caller, file, Range(offset, length), max_bytes, progress, options)
+
+    def url(
+        self,
+        file: FileRef,
+        *,
+        ttl: float | timedelta | None = None,
+        disposition: Disposition = "attachment",
+        download_name: str | None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> FileUrl:
+        """A signed URL for a file. It lives `ttl` seconds, at least half of it; by default 15 minutes."""
+        request = to_url_request(file, ttl, disposition, download_name)
+        return to_url(self._caller.call(methods.GET_FILE_URL, request, self._options.call(timeout, headers)))
+
+    def urls(
+        self,
+        files: Iterable[FileRef],
+        *,
+        ttl: float | timedelta | None = None,
+        disposition: Disposition = "attachment",
+        download_name: str | None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Sequence[UrlResult]:
+        """The URLs of many files, in their order: each result has a URL or an error."""
+        options = self._options.call(timeout, headers)
+        return _many.get_urls(self._caller, files, ttl, disposition, download_name, options)
