@@ -6,12 +6,12 @@ import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-c
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
-import { createFile } from './file-catalog/subject.ts';
+import { createFile, newId } from './file-catalog/subject.ts';
 
 /** A statement that PocketBase sent to SQLite, in its log after the time it took. */
 const STATEMENT = /\[\d+\.\d+ms\] (SELECT [^]*?)(?=\n(?:\[\d|[A-Z]+ \S)|\s*$)/g;
 
-describe('queries of pocketbase for lists and sums', () => {
+describe('queries of pocketbase', () => {
   let dir: string;
   let server: PocketBaseServer;
   let catalog: FileCatalog;
@@ -49,13 +49,13 @@ describe('queries of pocketbase for lists and sums', () => {
     await removeDir(dir);
   });
 
-  /** The plans of all statements that read files during `work`. */
+  /** The plans of all statements that read files, or what the service keeps beside them, during `work`. */
   async function plansOf(work: () => Promise<unknown>): Promise<readonly string[]> {
     const before = server.log().length;
     await work();
     const statements = [...server.log().slice(before).matchAll(STATEMENT)]
       .map(([, statement]) => statement!)
-      .filter((statement) => statement.includes('FROM `files`'));
+      .filter((statement) => /FROM `(files|asset_\w+)`/.test(statement));
     expect(statements.length).toBeGreaterThan(0);
     return statements.map((statement) => {
       const rows = database.prepare(`explain query plan ${statement}`).all();
@@ -138,6 +138,41 @@ describe('queries of pocketbase for lists and sums', () => {
     for (const plan of await plansOf(() => catalog.totalsOf('ann', usage))) {
       expect(plan).toMatch(usage === undefined ? /\(owner=\?/ : /\(owner=\? AND usage=\?/);
       expect(plan).not.toMatch(/TEMP B-TREE|SCAN/);
+    }
+  });
+
+  const soon = () => new Date(Date.now() + 3_600_000);
+  /** Further calls whose cost must not grow with the number of files. */
+  const CALLS: Record<string, () => Promise<unknown>> = {
+    'a file by request key': () => catalog.findByRequestKey('key'),
+    'a change of a file': async () => {
+      const [file] = await catalog.list({ filter: {}, showDeleted: true, limit: 1 });
+      await catalog.update(file!.id, file!.revision, { name: 'new name' });
+    },
+    'files that are to be purged': () => catalog.listPurgeable(soon(), 10),
+    'the next files that are to be purged': () =>
+      catalog.listPurgeable(soon(), 10, { after: { time: new Date(0), id: 'm' } }),
+    'a session': () => catalog.uploads.get(newId()),
+    'a session by request key': () => catalog.uploads.find('key'),
+    'holds that expired or are closed': () => catalog.uploads.takeClosed(soon(), 10),
+    'a preview of those holds': () => catalog.uploads.listPast(soon(), 10),
+    'the claims of an owner': () => catalog.uploads.claimsOf('ann'),
+    'the sessions of a caller': () => catalog.uploads.countOf('worker', 10),
+    changes: async () => {
+      const { changes } = catalog;
+      await changes.read(await changes.position('earliest'), 10);
+      await changes.read(await changes.position('now'), 10);
+    },
+  };
+
+  it.each(Object.entries(CALLS))('%s: the queries use indexes, in order', async (_, call) => {
+    for (const plan of await plansOf(call)) {
+      // The first or last row of a table needs no index.
+      if (/^SELECT [^]*ORDER BY `\w+`\.`_rowid_` (ASC|DESC) LIMIT 1\n/.test(plan) && !plan.includes('WHERE'))
+        continue;
+      expect(plan).toMatch(/\b(SEARCH|MULTI-INDEX OR)\b|SCAN \w+ USING/);
+      // The few that are due in the same millisecond may be sorted.
+      expect(plan).not.toMatch(/TEMP B-TREE FOR ORDER BY|SCAN \w+(?! USING)\b/);
     }
   });
 
