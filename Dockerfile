@@ -1,5 +1,5 @@
-# The service alone: no compiler, no tests, no second Node. Runs with a read-only root file system; what the
-# embedded store and catalog keep goes to the volume /data.
+# The service alone: no compiler, no tests, no second Node.js. Runs with a read-only root file system; the embedded
+# store and catalog write to the volume /data.
 FROM node:24.21.0-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS manifests
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -9,7 +9,7 @@ COPY clients/core/package.json clients/core/
 COPY clients/worker/package.json clients/worker/
 COPY clients/bff/package.json clients/bff/
 
-# Install scripts stay off: all that they would fetch is the npm package "node", and the image is a Node already.
+# Without install scripts: they would only download Node.js, which the image already has.
 FROM manifests AS build
 RUN npm ci --ignore-scripts
 COPY . .
@@ -23,7 +23,7 @@ WORKDIR /app
 ENV NODE_ENV=production ASSET_DATA_DIR=/data
 RUN mkdir -m 0700 /data && chown node:node /data
 COPY --from=dependencies /app/node_modules node_modules
-# The packages of the workspace that the command line is built on; node_modules links to them.
+# Packages of the workspace that the command line imports; node_modules links to them.
 COPY --from=build /app/gen/ts gen/ts
 COPY --from=build /app/clients clients
 COPY --from=build /app/dist dist
@@ -34,6 +34,6 @@ VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["node", "bin/asset-service.js", "health"]
-# Starts Node.js with the flags of bin/flags.json, in its own place.
+# Starts Node.js with the flags in bin/flags.json and is replaced by it.
 ENTRYPOINT ["node", "bin/asset-service.js"]
 CMD ["serve"]

@@ -9,15 +9,15 @@ const FULL = process.env.ASSET_TEST_FAULT === 'full' || process.env.ASSET_TEST_L
 /** How long one test file may take, in seconds. */
 const FILE_SECONDS = Number(process.env.ASSET_TEST_FILE_SECONDS ?? (FULL ? 4 * 3_600 : 600));
 
-/** How long what a file has closed may take to be gone, in seconds. */
+/** Time in which closed resources must be released after a test file, in seconds. */
 const CLOSING_SECONDS = Number(process.env.ASSET_TEST_CLOSING_SECONDS ?? 10);
 
-/** Resources that keep a Node.js process alive and that a test file has to close, as Node.js names them. */
+/** Node.js's names of resources that keep a process alive and that a test file must close. */
 const OWNED = new Set(['TCPServerWrap', 'UDPWrap', 'ProcessWrap', 'FSEventWrap', 'Timeout']);
 
 /**
- * Ends this process when a file has held its thread past the limit: no timer of that thread fires then. Jest reports
- * the file that ran in the process as failed, and goes on in a new one.
+ * Ends this process if a file blocks its thread longer than the limit, because no timer of that thread fires then. Jest
+ * reports the file as failed and continues in a new process.
  */
 const WATCHDOG = `
   const { parentPort } = require('node:worker_threads');
@@ -34,10 +34,11 @@ const WATCHDOG = `
 let watchdog;
 
 /**
- * Jest's own test runner with three bounds that Jest does not have: for a file that hangs outside its tests and hooks (a
- * module that never loads), for one that never gives its thread back, where Jest's own time limits do not
- * fire, and for one that leaves servers, child processes or timers behind, which would keep the run from
- * ending. Each fails by the name of the file, and the run goes on.
+ * Jest's test runner with three more checks. A file fails, by its name, if it
+ * - hangs outside its tests and hooks (a module that never loads),
+ * - blocks its thread, so that Jest's own time limits do not fire,
+ * - leaves servers, child processes or timers open, which would keep the run from ending.
+ * The run continues with the next file.
  */
 export default async function runBounded(globalConfig, config, environment, runtime, testPath, sendToJest) {
   const name = relative(config.rootDir, testPath);
@@ -79,7 +80,7 @@ function startWatchdog() {
   return worker;
 }
 
-/** How many there are of each kind. */
+/** Number of open resources of each kind. */
 function owned() {
   const counts = new Map();
   for (const kind of process.getActiveResourcesInfo()) {
@@ -88,7 +89,7 @@ function owned() {
   return counts;
 }
 
-/** What there is more of than before, such as `2 × TCPServerWrap`. */
+/** The kinds with more resources than before, such as `2 × TCPServerWrap`. */
 function added(before) {
   return [...owned()]
     .map(([kind, count]) => [kind, count - (before.get(kind) ?? 0)])

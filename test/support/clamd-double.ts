@@ -16,7 +16,7 @@ export type ClamdBehaviour =
   /** Reports that the file is too large after this many bytes, and closes. */
   | { readonly limit: number };
 
-/** A server with the protocol of clamd that fails in every way that a real one can. */
+/** A server with clamd's protocol and all failures that a real one can have. */
 export interface ClamdDouble {
   readonly host: string;
   readonly port: number;

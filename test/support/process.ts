@@ -27,33 +27,33 @@ export interface ServerSpec {
   readonly ready: () => Promise<boolean>;
   /** Time in which it has to answer, in milliseconds; 30 seconds if omitted. */
   readonly startTimeoutMs?: number;
-  /** What makes it stop in good order. */
+  /** Signal that makes it stop normally. */
   readonly stopSignal?: NodeJS.Signals;
 }
 
-/** A server process that a test may stop, kill and start again, with the same arguments. */
+/** A server process that a test can stop, kill and restart with the same arguments. */
 export interface Server {
   /** Process id, while it runs. */
   readonly pid: number | undefined;
-  /** What it printed, also in earlier lives. */
+  /** Its output since its first start. */
   log(): string;
-  /** How its last life ended, once it has: its exit code, or the signal that ended it. */
+  /** How it last ended: exit code or signal; undefined before. */
   exit(): Promise<number | NodeJS.Signals>;
   /** Starts it again and waits until it answers. */
   start(): Promise<void>;
-  /** Stops it in good order; kills it after 3 seconds. Its data stay. */
+  /** Stops it normally; kills it after 3 seconds. Keeps its data. */
   stop(): Promise<void>;
-  /** Kills it at once, as a crash would. Its data stay. */
+  /** Kills it at once, like a crash. Keeps its data. */
   kill(): Promise<void>;
-  /** Stops the server and removes its directory, if that was made for it. */
+  /** Stops the server and removes its directory if it owns it. */
   dispose(): Promise<void>;
 }
 
 /**
- * The server takes the place of this shell. A second one stays beside it, in its process group, and reads from
- * a pipe that this process holds: when this process ends in whatever way, the pipe closes, and the
- * server is killed. As long as that shell lives, nobody else can get the server's process id. The pipe also closes
- * when the server ends by itself; the second shell is then killed before it would remove anything.
+ * The server replaces this shell. A second shell in its process group reads from a pipe that this process holds open.
+ * When this process ends, in any way, the pipe closes and the second shell kills the server. While that shell runs, the
+ * server's process id cannot be reused. The pipe also closes when the server ends by itself; the second shell is then
+ * killed before it removes anything.
  */
 const GUARD = `
   own=$1; shift
@@ -65,18 +65,18 @@ const GUARD = `
 
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 3_000;
-/** How long a server may take to say that it is ready, once asked. */
+/** Time limit of one readiness check, in milliseconds. */
 const READY_TIMEOUT_MS = 5_000;
-/** How long a command may run that {@link run} starts; the longest builds a server. */
+/** Time limit of a command that {@link run} starts, in milliseconds; the longest builds a server. */
 const RUN_TIMEOUT_MS = 900_000;
 
-/** What a program of ours needs of this process's environment, and nothing that would set it up. */
+/** The variables of this process's environment that our programs need; no settings of the service. */
 export const programEnv = () => ({
   PATH: process.env['PATH'],
   NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
 });
 
-/** Starts a server and waits until it answers. It never outlives this process. */
+/** Starts a server and waits until it answers. It ends with this process. */
 export async function startServer(spec: ServerSpec): Promise<Server> {
   const logPath = join(spec.dir, 'server.log');
   let child: ChildProcess | undefined;
@@ -106,7 +106,7 @@ export async function startServer(spec: ServerSpec): Promise<Server> {
       started.once('exit', (code, signal) => resolve(code ?? signal ?? 0));
     });
     void exited.then(() => {
-      // What is left of the group is the guard.
+      // Only the second shell is left in the group.
       signalGroup(started.pid, 'SIGKILL');
       if (child === started) child = undefined;
     });
@@ -158,7 +158,7 @@ export async function startServer(spec: ServerSpec): Promise<Server> {
   };
 }
 
-/** Asks a server whether it is ready; one that takes the question and stays silent is not. */
+/** True if a server answers that it is ready; false without an answer in time. */
 async function answers({ ready }: ServerSpec): Promise<boolean> {
   const silent = Promise.withResolvers<boolean>();
   const timer = setTimeout(() => silent.resolve(false), READY_TIMEOUT_MS);
@@ -169,7 +169,7 @@ async function answers({ ready }: ServerSpec): Promise<boolean> {
   }
 }
 
-/** Makes a directory of its own under the system's temporary one, for `identity` if given. */
+/** Creates a temporary directory, owned by `identity` if given. */
 export async function makeDir(name: string, identity?: Identity): Promise<string> {
   const base = identity ? await openBase() : tmpdir();
   const dir = await mkdtemp(join(base, `asset-test-${name}-`));
@@ -177,7 +177,7 @@ export async function makeDir(name: string, identity?: Identity): Promise<string
   return dir;
 }
 
-/** A temporary directory that every user can get to: the one that is set may lie where only its owner can. */
+/** A temporary directory that every user can reach; TMPDIR may be inside a private directory. */
 async function openBase(): Promise<string> {
   for (const base of [tmpdir(), '/tmp', '/var/tmp', '/dev/shm']) {
     if (await isOpen(base)) return base;
@@ -195,18 +195,18 @@ async function isOpen(path: string): Promise<boolean> {
 
 /** Removes a directory that {@link makeDir} made. */
 export async function removeDir(dir: string): Promise<void> {
-  // A process that was just killed may still have a file in the making.
+  // A process that was just killed may still create a file.
   await rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
-/** Runs a command to its end; rejects with what it printed unless it ends with 0. */
+/** Runs a command to its end; rejects with its output unless the exit code is 0. */
 export async function run(
   command: string,
   args: readonly string[],
   options: {
     readonly env?: Record<string, string>;
     readonly identity?: Identity | undefined;
-    /** Is removed if this process ends before the command. */
+    /** Removed if this process ends before the command. */
     readonly ownDir?: string;
   } = {},
 ): Promise<void> {
@@ -232,7 +232,7 @@ export async function run(
       signalGroup(child.pid, 'SIGKILL');
       if (code === 0) return resolve();
       const said = `${command} ${args[0] ?? ''} ended with ${code}:\n${output.slice(-4_000)}`;
-      // The shell's numbers for "not found" and "may not be run".
+      // Exit codes of the shell for "not found" and "not executable".
       const reason = code === 127 ? 'ENOENT' : code === 126 ? 'EACCES' : 'FAILED';
       reject(Object.assign(new Error(said), { code: reason }));
     });

@@ -29,7 +29,7 @@ export async function startSeaweedFS(): Promise<SeaweedFS> {
     args: [
       ...['-logtostderr=true', 'mini', `-dir=${dir}`, '-ip=127.0.0.1', '-ip.bind=127.0.0.1'],
       ...['-master.telemetry=false', '-admin.ui=false', '-webdav=false', '-s3.autoCreateBucket=false'],
-      // Every bucket takes a volume of its own; by default there are as many as gigabytes are free on the disk.
+      // Every bucket needs its own volume; the default limit is the number of free gigabytes of the disk.
       ...['-volume.max=1000', '-master.volumeSizeLimitMB=128'],
       ...[`-s3.port=${s3}`, `-s3.port.grpc=${s3Grpc}`, '-s3.port.iceberg=0', '-s3.port.lance=0'],
       ...[`-master.port=${master}`, `-master.port.grpc=${masterGrpc}`],

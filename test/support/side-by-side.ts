@@ -1,8 +1,8 @@
 import { it } from '@jest/globals';
 
 /**
- * Defines a test for each of the cases, which all run at once when the first of them does: for cases that mostly wait for
- * a time limit of the service, and that leave each other alone. Cases that measure memory do not.
+ * Defines a test per case; all cases run concurrently. For independent cases that mostly wait for a time limit of the
+ * service. Not for cases that measure memory.
  */
 export function itSideBySide(cases: Readonly<Record<string, () => Promise<void>>>): void {
   let running: ReadonlyMap<string, Promise<PromiseSettledResult<void>>> | undefined;
