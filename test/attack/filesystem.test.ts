@@ -84,7 +84,7 @@ describe('a link planted in the data directory', () => {
     await refused(put('b/blob'));
   });
 
-  it('in the place of a folder opens nothing behind it', async () => {
+  it('in place of a directory opens nothing behind it', async () => {
     await symlink(outside, join(data, 'blobs', 'a'));
     await refused(store.read('a/blob'));
     await refused(store.stat('a/blob'));
@@ -118,7 +118,7 @@ describe('a link planted in the data directory', () => {
       dir = join(data, 'unfinished', id);
     });
 
-    it('in the place of its bytes is not written, and does not become a blob', async () => {
+    it('in place of the bytes is not written to, and does not become a blob', async () => {
       const part = await store.putPart('a', id, 1, BODY);
       await rm(join(dir, 'data'));
       await symlink(join(outside, 'secret'), join(dir, 'data'));

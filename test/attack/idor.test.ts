@@ -215,7 +215,7 @@ describe('a file of alice, over every RPC', () => {
       deleteSubscription: (_token, name) => client.deleteSubscription({ subscription }, as(name)),
     };
 
-    it('exists for nobody else', async () => {
+    it('is invisible to everybody else', async () => {
       const pull = { subscription, from: WatchStart.EXISTING };
       const { deliveries } = await client.pullEvents(pull, as('alice'));
       const { deliveryToken } = deliveries[0]!;
@@ -381,7 +381,7 @@ describe('a file of alice, over every RPC', () => {
       }
     });
 
-    it('and finished, is visible to its starter and to whoever may read the file', async () => {
+    it('when finished, is visible to its starter and to all who may read the file', async () => {
       for (const starter of [...OWN, 'the role write']) {
         const file = { owner: 'alice', usage: 'sealed' };
         const { uploadId } = await client.startUpload(

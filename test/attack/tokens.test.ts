@@ -346,7 +346,7 @@ describe('a token', () => {
     });
   });
 
-  describe('in a header that comes twice', () => {
+  describe('in a header that is sent twice', () => {
     it.each(['HTTP/1.1', 'HTTP/2'] as const)(
       'is refused over %s, whichever of them is good',
       async (version) => {

@@ -69,7 +69,7 @@ async function connect(service: Service): Promise<http2.ClientHttp2Session> {
 
 const TYPES = ['application/grpc', 'application/grpc-web+proto', 'application/proto', 'application/json'];
 
-describe('messages that nobody ends', () => {
+describe('messages without an end', () => {
   let service: Service;
 
   beforeAll(async () => {

@@ -89,7 +89,7 @@ describe('the change log in a PocketBase', () => {
     expect(types).toEqual(['created', 'purged']);
   });
 
-  it('loses nothing while the clock of the server goes back', async () => {
+  it('loses nothing when the clock of the server is set back', async () => {
     const start = await log().position('now');
     const files = [];
     for (let i = 0; i < 6; i++) {

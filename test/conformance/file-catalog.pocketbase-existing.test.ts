@@ -84,7 +84,7 @@ describe('file catalog: pocketbase with a collection that exists', () => {
 
   const mine = (fields: object = {}) => ({ owner: users[0]!, usage: 'avatar', ...fields });
 
-  it('is migrated by additions alone, which are told', async () => {
+  it('is migrated only by additions, which are reported', async () => {
     expect(did).toEqual(
       expect.arrayContaining([
         'added field files.content_type',

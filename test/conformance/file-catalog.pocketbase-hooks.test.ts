@@ -229,7 +229,7 @@ describe('file catalog: pocketbase with hooks that refuse', () => {
     expect(after).toMatchObject({ name: 'update:owner', attributes: { note: 'a', meta } });
   });
 
-  it('lets a hook fill in what was not given', async () => {
+  it('lets a hook fill in missing fields', async () => {
     const file = await createFile(catalog, { name: 'create:fill', owner: '' });
     expect(file).toMatchObject({ owner: 'the default', attributes: { note: 'filled' } });
   });

@@ -208,7 +208,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
     });
   });
 
-  describe('what was renamed while the service did not run', () => {
+  describe('fields renamed while the service did not run', () => {
     /** Like the dashboard, which also renames in indexes. */
     const rename = async (collection: string, from: string, to: string) => {
       const { fields, indexes } = await admin.collections.getOne(collection);
@@ -301,7 +301,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
     });
   });
 
-  describe('fields that nobody can fill', () => {
+  describe('fields that cannot be filled', () => {
     it.each<[string, object, string[]]>([
       ['a hidden text', { name: 'secure_name', type: 'text', hidden: true }, ['{"secure_name":"-"}']],
       ['a hidden number', { name: 'rank', type: 'number', hidden: true }, ['{"rank":1}']],
@@ -445,7 +445,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
     });
   });
 
-  it('is looked at while the service runs: what is new is told once, and a mistake makes it count as down', async () => {
+  it('is inspected while the service runs: new findings are logged once, and a mistake makes it count as down', async () => {
     const collection = await addCollection([{ name: 'url', type: 'url' }]);
     const lines: { level: number; msg: string }[] = [];
     const log = openLog('warn', {
@@ -500,7 +500,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
   describe('ways around the service', () => {
     const anyone = '@request.auth.id != ""';
 
-    it('finds none in what the service creates', async () => {
+    it('finds none in the collections that the service creates', async () => {
       const catalog = open({});
       await catalog.migrate();
       expect(await catalog.inspect(NO_NAMES)).toEqual([]);

@@ -103,7 +103,7 @@ describe('postgres behind PgBouncer', () => {
 });
 
 describe('postgres in a database that others use', () => {
-  it('leaves the tables of others alone, and says what to do', async () => {
+  it('does not touch foreign tables, and says what to do', async () => {
     const url = await createDatabase();
     await query(url, 'create table files (id int, title text); insert into files values (1, $$theirs$$)');
     await query(

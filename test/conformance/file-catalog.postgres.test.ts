@@ -140,7 +140,7 @@ describe('file catalog: postgres', () => {
     const seen = async (from = start) =>
       (await readAll(catalog.changes, from)).map(({ type, fileId }) => `${type} ${fileId}`);
 
-    it('gives nothing past a transaction that is open, says how far it lags, and loses nothing', async () => {
+    it('returns nothing behind an open transaction, reports the lag, and loses nothing', async () => {
       const slow = newFile({ relations: { project: ['x'] } });
       const { id: reservationId } = await reserve(catalog, [slow.id]);
       await client.query('begin; lock table file_relations in exclusive mode');

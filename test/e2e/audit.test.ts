@@ -73,7 +73,7 @@ describe('the audit log', () => {
       return found[0]!;
     }, 10_000);
 
-  it('has who did what to which file, for whom, and which rule allowed it', async () => {
+  it('has caller, action, file, end user and the rule that allowed it', async () => {
     const headers = {
       ...(await bearer('bff', 'asset:act-for-user')),
       'asset-user-token': await issuer.token({ sub: 'alice' }),
@@ -154,7 +154,7 @@ describe('the audit log', () => {
     expect(refused).not.toHaveProperty('principal');
   });
 
-  it('has what was refused for what it is', async () => {
+  it('has a line for every refused call', async () => {
     const headers = { ...(await bearer('carol')), 'x-request-id': 'type-1' };
     const wanted = spec({ contentType: 'image/png' }, { sizeBytes: 6n });
     const pdf = new Uint8Array(Buffer.from('%PDF-1'));
@@ -184,7 +184,7 @@ describe('the audit log', () => {
     for (const secret of ['eyJ', 'Bearer', 'assets/', 'signature=']) expect(everything).not.toContain(secret);
   });
 
-  it('goes on in a new file when the old one is moved away', async () => {
+  it('continues in a new file after the old one was moved', async () => {
     await rename(path, `${path}.1`);
     service.signal('SIGHUP');
     const headers = { ...(await bearer('dave')), 'x-request-id': 'hup-1' };
@@ -195,7 +195,7 @@ describe('the audit log', () => {
     }, 10_000);
   });
 
-  it('loses nothing when the service stops in good order', async () => {
+  it('loses nothing when the service stops normally', async () => {
     const headers = { ...(await bearer('erin')), 'x-request-id': 'last-1' };
     const call = client.listFiles({}, { headers });
     await call;

@@ -93,7 +93,7 @@ describe.each([
     ];
   }
 
-  it('keep what they give from acting in the session of the reader, whatever they answer', async () => {
+  it('prevent responses of any kind from acting in the session of the reader', async () => {
     for (const [what, status, { status: got, header }] of await answers()) {
       expect([what, got]).toEqual([what, status]);
       expect([what, header('x-content-type-options')]).toEqual([what, 'nosniff']);
@@ -168,7 +168,7 @@ describe.each([
     },
   );
 
-  it('let a page read the name, the range and the tag of what it gets', async () => {
+  it('let a page read the name, the range and the etag', async () => {
     const { header } = await ask(url, { headers: { origin: ALLOWED } });
     const exposed = header('access-control-expose-headers')?.split(', ');
     expect(exposed).toEqual(expect.arrayContaining(['content-disposition', 'content-range', 'etag']));

@@ -92,7 +92,7 @@ describe('the upload of a folder from the command line', () => {
     expect(ids(await upload(...args))).toEqual(first);
   });
 
-  it('goes on after a failure, tells of it and ends with 1', async () => {
+  it('continues after a failure, reports it and ends with exit code 1', async () => {
     const ended = await upload('none.txt', 'tree', 'neither');
     expect(ended.code).toBe(1);
     expect(lines(ended)).toHaveLength(4);

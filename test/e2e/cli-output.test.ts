@@ -42,7 +42,7 @@ const cli = (...args: string[]) => runCli(args, { cwd: dir, env: env() });
 const terminal = (...args: string[]) => runOnTerminal(args, { cwd: dir, env: env() });
 const linesOf = ({ stdout }: Ended) => stdout.split('\n').filter((line) => line !== '');
 
-describe('a reader of the output that goes away', () => {
+describe('a reader of the output that closes it', () => {
   it.each([
     ['list', ['list', '--owner', OWNER]],
     ['list as a table', ['list', '--owner', OWNER, '--table']],
@@ -73,7 +73,7 @@ describe('a reader of the output that goes away', () => {
     }
   });
 
-  it('leaves alone what was asked for: every file is stored', async () => {
+  it('accepts all requested work: every file is stored', async () => {
     const child = startCli(['upload', 'tree', '--owner', 'unread'], { cwd: dir, env: env() });
     child.stdout!.destroy();
     child.stdin!.end();
@@ -102,7 +102,7 @@ describe('a reader of the output that goes away', () => {
 });
 
 describe('output to a pipe', () => {
-  it('comes whole, a line for each file', async () => {
+  it('is complete, with one line per file', async () => {
     const { stdout, code } = await cli('list', '--owner', OWNER);
     expect(code).toBe(0);
     const listed = stdout

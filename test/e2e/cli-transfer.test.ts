@@ -62,7 +62,7 @@ describe('a download', () => {
     expect(await names()).toEqual(['.bashrc', 'bashrc']);
   });
 
-  it('goes where --output says, with what is there', async () => {
+  it('is written where --output says, whatever exists there', async () => {
     await writeFile(join(dir, 'private'), 'x');
     await chmod(join(dir, 'private'), 0o600);
     await writeFile(join(dir, 'target'), 'x');

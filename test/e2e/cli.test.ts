@@ -197,7 +197,7 @@ describe('the command line by itself', () => {
     expect(stderr).not.toMatch(/\n\s+at /);
   });
 
-  it('asks nobody who they are on the loopback alone', async () => {
+  it('runs without identities only on loopback', async () => {
     const { code, stderr } = await cli(['serve'], { ASSET_LISTEN: '0.0.0.0:0', ASSET_AUTH: 'none' });
     expect(code).toBe(1);
     expect(stderr).toMatch(/ASSET_LISTEN: .*loopback/);

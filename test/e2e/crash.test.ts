@@ -17,7 +17,7 @@ interface Wish {
 }
 
 describe.each([EMBEDDED, POCKETBASE])('a service that is killed on $name', (kind) => {
-  it('loses nothing that it acknowledged, shows nothing half, and clears what it left', async () => {
+  it('loses no acknowledged file, shows no partial file, and removes leftovers', async () => {
     const setup = await kind.open();
     const service = await startService({
       ...setup.env,

@@ -51,7 +51,7 @@ describe('the data directory of a running service', () => {
     await other.dispose();
   });
 
-  it('is refused to a second process with anything embedded, which is told who has it', async () => {
+  it('is refused to a second process, which is told who uses it', async () => {
     const choices: Record<string, string>[] = [
       {},
       { ASSET_STORE: 's3', ASSET_S3_BUCKET: 'some' },

@@ -30,7 +30,7 @@ describe('SIGTERM', () => {
     expect(Date.now() - started).toBeLessThan(20_000);
   });
 
-  it('lets a running upload and a running download finish, and takes nothing new', async () => {
+  it('lets a running upload and download finish, and accepts no new calls', async () => {
     service = await startService({ ASSET_DRAIN_TIMEOUT: '50' });
     const client = clientOf(service.url);
     const stored = await upload(client, randomContent(4 * MiB));
@@ -63,7 +63,7 @@ describe('SIGTERM', () => {
     expect((await download(clientOf(service.url), file.id)).content.equals(content)).toBe(true);
   });
 
-  it('cuts off what is not done within the bound, and stores nothing of it', async () => {
+  it('ends a call that exceeds the time limit, and stores nothing of it', async () => {
     service = await startService({ ASSET_DRAIN_TIMEOUT: '1' });
     const owner = 'never';
     const begun = Promise.withResolvers<void>();

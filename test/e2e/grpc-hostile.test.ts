@@ -158,7 +158,7 @@ describe('gRPC on the wire', () => {
     expect((await exchange('ListFiles', Buffer.alloc(5), { 'grpc-timeout': timeout })).status).toBe('0');
   });
 
-  it('ends a call when its time is over, whatever it waits for', async () => {
+  it('ends a call at its time limit, during any wait', async () => {
     const stream = open('Upload', { 'grpc-timeout': '100m' });
     stream.write(framed(Buffer.alloc(10)).subarray(0, 3));
     expect(await answerOf(stream)).toMatchObject({ status: '4' });

@@ -136,7 +136,7 @@ describe('a client of @grpc/grpc-js', () => {
     }
   });
 
-  it('is told what is wrong by code and by reason, in the middle of a stream too', async () => {
+  it('gets code and reason of an error, also in the middle of a stream', async () => {
     const missing = await failure(get('aaaaaaaaaaaaaaa'));
     expect(missing.code).toBe(status.NOT_FOUND);
     expect(infoOf(missing)).toMatchObject({

@@ -116,7 +116,7 @@ describe('health and outages on servers of its own', () => {
     90_000,
   );
 
-  it('comes up by itself where a dependency is down when it starts', async () => {
+  it('becomes ready by itself if a dependency was down at the start', async () => {
     for (const { name, server } of DEPENDENCIES) {
       await server().kill();
       const late = await startService(setup.env, { until: 'answering' });

@@ -69,7 +69,7 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
     ['before any byte', 0],
     ['in the middle of a small file', 3 * MiB],
     ['in the middle of a large file', 2 * PART + MiB],
-  ])('stores nothing of an upload that its caller gives up %s', async (where, size) => {
+  ])('stores nothing of an upload that its caller cancels %s', async (where, size) => {
     const owner = `give up ${where}`;
     const abort = new AbortController();
     const call = send(client, stuck(owner, size, sleep(50_000, undefined, { ref: false })), {
@@ -127,7 +127,7 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
     expect((await setup.blobs()).length).toBe(before.length + 1);
   });
 
-  it('turns away at once what is more than it may have in hand', async () => {
+  it('refuses uploads over the limit at once', async () => {
     const { promise: until, resolve: go } = Promise.withResolvers<void>();
     const calls: Promise<unknown>[] = [];
     for (let i = 0; i < 4; i++) {
@@ -144,7 +144,7 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
     await upload(client, randomContent(10));
   });
 
-  it('gives places back, however uploads end', async () => {
+  it('frees the place of an upload, however it ends', async () => {
     for (let i = 0; i < 6; i++) {
       await failureOf(send(client, [spec()]));
       const abort = new AbortController();
@@ -159,7 +159,7 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
 });
 
 describe('interrupted uploads while the store does not answer', () => {
-  it('end at once when their caller gives up', async () => {
+  it('end at once when their caller cancels', async () => {
     const setup = await POCKETBASE.open();
     const proxy = await startTcpProxy(setup.bucket!.endpoint);
     const service = await startService({ ...setup.env, ASSET_S3_ENDPOINT: `http://${proxy.address}` });

@@ -114,7 +114,7 @@ describeWithKeycloak(`a real Keycloak${missing === undefined ? '' : ` (${missing
     }, 20_000);
   });
 
-  it('gives tokens that are not taken for what they are not', async () => {
+  it('issues tokens that are not accepted as tokens of another kind', async () => {
     const { id_token: id, refresh_token: refresh, access_token: user } = await ofAnn();
     const token = await ofService();
     for (const wrong of [id, refresh]) {

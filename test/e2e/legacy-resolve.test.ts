@@ -213,7 +213,7 @@ describe('files of an old system, served as they lie', () => {
       },
     );
 
-    it('answers what fails with its status alone', async () => {
+    it('answers a failed call with trailers only', async () => {
       const { id } = legacy.file('missing');
       const { key } = legacy.file('empty');
       const status = async (path: string, init: RequestInit = {}) => {
@@ -264,7 +264,7 @@ describe('files of an old system, served as they lie', () => {
     expect(await failureOf(read())).toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 
-  it('changes what an old file is described by, but not its type to one that its bytes are not', async () => {
+  it('changes the record of an old file, but not its type to one that its bytes contradict', async () => {
     const { id, content } = legacy.file('without-link');
     const change = (file: object, paths: string[]) =>
       client.updateMetadata({ file: { id, ...file }, updateMask: { paths } }, writer);

@@ -140,7 +140,7 @@ describe('the port', () => {
     expect((await fetch(`${service.url}/nonsense`)).status).toBeGreaterThanOrEqual(403);
   });
 
-  it('goes on answering on a connection whose other calls stand still', async () => {
+  it('answers on a connection whose other calls are stalled', async () => {
     const client = clientOf(service.url);
     const content = new Uint8Array(8 * MiB);
     const file = await upload(client, content);

@@ -18,7 +18,7 @@ interface Ended {
   readonly stderr: string;
 }
 
-describe('a PocketBase that was there before', () => {
+describe('an existing PocketBase', () => {
   let server: PocketBaseServer;
   let admin: PocketBase;
   let dir: string;
@@ -73,7 +73,7 @@ describe('a PocketBase that was there before', () => {
   const good = { ASSET_POCKETBASE_FIELDS: '{"name":"title"}', ASSET_POCKETBASE_HIDDEN_FIELDS: 'url' };
   const filled = { ...good, ASSET_POCKETBASE_DEFAULTS: '{"secure_name":"-"}' };
 
-  it('is not touched by settings that do not fit, which are told by name', async () => {
+  it('is unchanged by wrong settings, which are reported by name', async () => {
     const before = await everything();
     const cases: [string[], Record<string, string>, string[]][] = [
       [

@@ -125,7 +125,7 @@ describe('a message that cannot be read', () => {
     });
   });
 
-  it('is a refused call in the log, with who sent it, and no fault of the service', async () => {
+  it('is logged as a refused call with its caller, not as a fault of the service', async () => {
     const { headers } = await send('GetFile', 'application/proto', NO_MESSAGE);
     const line = await eventually(() => {
       const found = service.logLines().find(({ request_id: id }) => id === headers['x-request-id']);

@@ -114,7 +114,7 @@ describe('a watch over the wire', () => {
     session.destroy();
   });
 
-  it('is told when the service stops, and goes on with the last cursor', async () => {
+  it('is notified when the service stops, and continues with the last cursor', async () => {
     const watching: Watching[] = [
       await watch(client, from(WatchStart.NOW)),
       await watch(createClient(AssetService, TRANSPORTS['Connect over HTTP/1.1']!(service.url)), {

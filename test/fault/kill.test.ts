@@ -67,7 +67,7 @@ describe.each(RUNS)('a service that is killed, on SeaweedFS and $catalog', ({ ca
     },
   );
 
-  it('lost nothing, shows nothing partial or duplicate, and leaves nothing', async () => {
+  it('lost nothing, shows no partial or duplicate file, and leaves nothing behind', async () => {
     await load.finish();
     expect(world.replicas.filter(({ service }) => service.pid === undefined)).toEqual([]);
     await checkEverything(world, ledger);

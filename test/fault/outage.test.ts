@@ -114,7 +114,7 @@ const DOWN_MS = FULL ? 30_000 : 3_000;
       120_000,
     );
 
-    it('lost nothing, shows nothing partial or duplicate, and leaves nothing', async () => {
+    it('lost nothing, shows no partial or duplicate file, and leaves nothing behind', async () => {
       await load.finish();
       await checkEverything(world, ledger);
       expect(ledger.broken).toEqual([]);

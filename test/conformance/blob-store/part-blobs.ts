@@ -186,7 +186,7 @@ export function describePartBlobs(driver: Driver, opened: () => OpenedStore): vo
       expect(await store().stat(key)).toEqual({ sizeBytes: 5 });
     });
 
-    it('drops all that is unfinished under a key, and nothing else', async () => {
+    it('removes all unfinished blobs under a key, and nothing else', async () => {
       const key = newKey();
       const longer = `${key}0`;
       const ids = [await start(key), await start(key), await start(key)];

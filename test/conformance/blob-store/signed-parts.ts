@@ -204,7 +204,7 @@ export function describeSignedParts(driver: Driver, opened: () => OpenedStore): 
       await store().abortMultiparts(key);
     });
 
-    it('are what putPart told, and complete the blob as well', async () => {
+    it('are those that putPart returned, and complete the blob', async () => {
       const key = newKey();
       const id = await start(key);
       const data = bytes(part + 10);
@@ -221,7 +221,7 @@ export function describeSignedParts(driver: Driver, opened: () => OpenedStore): 
       expect((await readAll(await store().read(key))).equals(data)).toBe(true);
     });
 
-    it('hold the part that was sent last under its number, and not one that was refused', async () => {
+    it('have the last accepted part of each number, and no refused one', async () => {
       const key = newKey();
       const id = await start(key);
       await store().putPart(key, id, 1, bufferedBody(Buffer.alloc(2000, 1)));
@@ -250,7 +250,7 @@ export function describeSignedParts(driver: Driver, opened: () => OpenedStore): 
       await store().abortMultiparts(key);
     });
 
-    it('are gone once the blob is aborted or completed, and for an id that was not given', async () => {
+    it('do not exist after the blob was aborted or completed, or for an unknown id', async () => {
       const key = newKey();
       const aborted = await start(key);
       await store().putPart(key, aborted, 1, bufferedBody(bytes(10)));

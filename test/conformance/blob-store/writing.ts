@@ -104,7 +104,7 @@ export function describeWriting(driver: Driver, opened: () => OpenedStore): void
       expect(await race(newKey(), 1000)).toEqual(['created', 'exists']);
     });
 
-    it('loses nothing when two write one blob in parts', async () => {
+    it('loses nothing when two writers write one blob in parts', async () => {
       expect(await race(newKey(), part + 1000)).toContain('created');
     });
 

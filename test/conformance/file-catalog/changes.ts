@@ -68,7 +68,7 @@ export function changeTests(catalog: () => FileCatalog, subject: () => CatalogSu
       await other.close();
     });
 
-    it('has nothing of what was refused or lost', async () => {
+    it('has no change that was refused or lost', async () => {
       const file = await createFile(catalog(), {}, 'taken-in-the-log');
       const start = await log().position('now');
       const late = newFile();

@@ -69,7 +69,7 @@ export function legacyTests(catalog: () => FileCatalog): void {
     ]);
   });
 
-  it('completes the content type with what the object says, and keeps it otherwise', async () => {
+  it('completes the content type from the object, and otherwise keeps it', async () => {
     const file = await createFile(catalog(), { contentType: 'text/plain' });
     const contentType = 'text/plain; charset=iso-8859-1';
     const moved = await catalog().legacy.setBytes(file.id, file.revision, { ...bytes, contentType }, []);

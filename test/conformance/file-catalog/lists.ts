@@ -119,7 +119,7 @@ export function listTests(catalog: () => FileCatalog, subject: () => CatalogSubj
       expect(ids(await walk({ owner: mine.owner }, 100, true))).toContain(deleted);
     });
 
-    it('finds nothing by what looks like a query', async () => {
+    it('finds nothing by an id that looks like a query', async () => {
       for (const text of ['%', '_', '" || "a" = "a', `' or '1'='1`, '{:owner}', '*']) {
         for (const filter of [
           { owner: text },

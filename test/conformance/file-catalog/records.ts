@@ -208,7 +208,7 @@ export function recordTests(catalog: () => FileCatalog, subject: () => CatalogSu
       expect((await getFile(catalog(), first.id)).name).toBe('first');
     });
 
-    it('gets many at once and leaves out what is missing', async () => {
+    it('gets many records at once and omits missing ones', async () => {
       const files = await Promise.all(Array.from({ length: 30 }, () => createFile(catalog())));
       const ids = files.map((file) => file.id);
       const missing = Array.from({ length: 970 }, newId);

@@ -175,7 +175,7 @@ export function reservationTests(catalog: () => FileCatalog, subject: () => Cata
       expect(await closedWith(ids[2]!)).toBeUndefined();
     });
 
-    it('are listed as a sweep would take them, past ones alone, and stay as they are', async () => {
+    it('are listed in the order of a sweep, only expired ones, without a change', async () => {
       const [open, expired, closed] = [newFile(), newFile(), newFile()];
       await reserve(catalog(), [open.id]);
       const { id: reservationId } = await catalog().uploads.reserve([expired.id], past);

@@ -27,7 +27,7 @@ export function transferTests(catalog: () => FileCatalog, subject: () => Catalog
   }
 
   describe('records that are exported', () => {
-    it('come as they are, each once, by id, deleted ones and request keys too', async () => {
+    it('are exported unchanged, each once, in the order of ids, with deleted ones and request keys', async () => {
       const key = newId();
       const files = [
         await createFile(catalog(), { name: 'first' }, key),

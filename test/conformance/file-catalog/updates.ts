@@ -5,7 +5,7 @@ import { createFile, getFile, newId, outcomes, plain, type CatalogSubject } from
 /** Changes of records, and who wins when several come at once. */
 export function updateTests(catalog: () => FileCatalog, subject: () => CatalogSubject): void {
   describe('update', () => {
-    it('changes what is named and nothing else', async () => {
+    it('changes only the named fields', async () => {
       const { project, tags } = subject().targets;
       const file = await createFile(catalog(), {
         relations: { project: [project[0]!], tags: [tags[0]!, tags[1]!] },
@@ -127,7 +127,7 @@ export function updateTests(catalog: () => FileCatalog, subject: () => CatalogSu
     });
   });
 
-  describe('what the catalog does not know', () => {
+  describe('blobs that the catalog does not know', () => {
     it.each([
       ['a relation', { relations: { nothing: ['x'] } }, 'RELATION_UNKNOWN', { relation: 'nothing' }],
       [

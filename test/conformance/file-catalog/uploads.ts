@@ -270,7 +270,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       await forget(expired.id);
     });
 
-    it('are listed before they are taken, past ones alone, and stay as they are', async () => {
+    it('are listed before they are taken, only expired ones, without a change', async () => {
       const [prolonged, expired, closed, later] = await Promise.all([
         open(),
         open({ expireTime: new Date(1_000) }),
@@ -315,7 +315,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       for (const id of ids) await forget(id);
     });
 
-    it('come in one order with reservations that expired', async () => {
+    it('are returned in one order with expired reservations', async () => {
       const reserved = (age: number) => uploads().reserve([newId()], new Date(age));
       const [second, fourth] = [await reserved(2), await reserved(4)];
       const [first, third] = [
@@ -368,7 +368,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       });
     });
 
-    it('alone are forgotten', async () => {
+    it('are forgotten if only they are left', async () => {
       const session = await open();
       await forget(session.id);
       expect(await uploads().get(session.id)).toEqual(session);
@@ -412,7 +412,7 @@ export function uploadTests(catalog: () => FileCatalog, subject: () => CatalogSu
       },
     );
 
-    it('become one: of two creates the second finds the session gone, whatever its request key', async () => {
+    it('become one file: a second create finds no session, with any request key', async () => {
       await withReplicas(async (replicas) => {
         const { id } = await open();
         const options = { upload: { revision: 1 }, requestKey: newId() };

@@ -26,7 +26,7 @@ export function usageTests(catalog: () => FileCatalog): void {
       expect(await catalog().totalsOf(owner, undefined)).toEqual({ files: 4, bytes: 13 });
     });
 
-    it('finds nothing by what looks like a query', async () => {
+    it('finds nothing by an id that looks like a query', async () => {
       for (const text of ['%', '" || "a" = "a', `' or '1'='1`]) {
         expect(await catalog().totalsOf(text, text)).toEqual({ files: 0, bytes: 0 });
       }

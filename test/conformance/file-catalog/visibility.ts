@@ -28,7 +28,7 @@ export function visibilityTests(catalog: () => FileCatalog, subject: () => Catal
     }
   }
 
-  describe('list of what may be seen', () => {
+  describe('list of visible files', () => {
     const [me, you] = [`owner ${newId()}`, `owner ${newId()}`];
     const [open, closed] = [`usage ${newId()}`, `usage ${newId()}`];
     const files: FileRecord[] = [];
@@ -127,7 +127,7 @@ export function visibilityTests(catalog: () => FileCatalog, subject: () => Catal
       }
     });
 
-    it('lists what a hundred usages open', async () => {
+    it('lists the files that a hundred usages open', async () => {
       const many = Array.from({ length: 99 }, (_none, i) => `usage-${i}`);
       expect(await walk([{ usages: [...many, open] }], 100)).toHaveLength(6);
       const known = new Set(files.map(({ id }) => id));
