@@ -429,3 +429,160 @@ class Checkpoint(_message.Message):
     EXISTING_DONE_FIELD_NUMBER: _ClassVar[int]
     existing_done: bool
     def __init__(self, existing_done: _Optional[bool] = ...) -> None: ...
+
+class PullEventsRequest(_message.Message):
+    __slots__ = ("subscription", "filter", "max_events", "lease", "max_attempts", "wait")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    MAX_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    filter: FileFilter
+    max_events: int
+    lease: _duration_pb2.Duration
+    max_attempts: int
+    wait: _duration_pb2.Duration
+    def __init__(self, subscription: _Optional[str] = ..., filter: _Optional[_Union[FileFilter, _Mapping[str, _Any]]] = ..., max_events: _Optional[int] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping[str, _Any]]] = ..., max_attempts: _Optional[int] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping[str, _Any]]] = ..., **kwargs: _Any) -> None: ...
+
+class PullEventsResponse(_message.Message):
+    __slots__ = ("deliveries",)
+    DELIVERIES_FIELD_NUMBER: _ClassVar[int]
+    deliveries: _containers.RepeatedCompositeFieldContainer[EventDelivery]
+    def __init__(self, deliveries: _Optional[_Iterable[_Union[EventDelivery, _Mapping[str, _Any]]]] = ...) -> None: ...
+
+class EventDelivery(_message.Message):
+    __slots__ = ("event", "delivery_token", "attempt", "lease_expire_time")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    event: FileEvent
+    delivery_token: str
+    attempt: int
+    lease_expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, event: _Optional[_Union[FileEvent, _Mapping[str, _Any]]] = ..., delivery_token: _Optional[str] = ..., attempt: _Optional[int] = ..., lease_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ...) -> None: ...
+
+class AckEventRequest(_message.Message):
+    __slots__ = ("subscription", "delivery_token")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    delivery_token: str
+    def __init__(self, subscription: _Optional[str] = ..., delivery_token: _Optional[str] = ...) -> None: ...
+
+class AckEventResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RejectEventRequest(_message.Message):
+    __slots__ = ("subscription", "delivery_token", "reason")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    delivery_token: str
+    reason: str
+    def __init__(self, subscription: _Optional[str] = ..., delivery_token: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RejectEventResponse(_message.Message):
+    __slots__ = ("parked",)
+    PARKED_FIELD_NUMBER: _ClassVar[int]
+    parked: bool
+    def __init__(self, parked: _Optional[bool] = ...) -> None: ...
+
+class ExtendEventLeaseRequest(_message.Message):
+    __slots__ = ("subscription", "delivery_token", "lease")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    delivery_token: str
+    lease: _duration_pb2.Duration
+    def __init__(self, subscription: _Optional[str] = ..., delivery_token: _Optional[str] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping[str, _Any]]] = ...) -> None: ...
+
+class ExtendEventLeaseResponse(_message.Message):
+    __slots__ = ("lease_expire_time",)
+    LEASE_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    lease_expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, lease_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ...) -> None: ...
+
+class ListSubscriptionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSubscriptionsResponse(_message.Message):
+    __slots__ = ("subscriptions",)
+    SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
+    subscriptions: _containers.RepeatedCompositeFieldContainer[Subscription]
+    def __init__(self, subscriptions: _Optional[_Iterable[_Union[Subscription, _Mapping[str, _Any]]]] = ...) -> None: ...
+
+class Subscription(_message.Message):
+    __slots__ = ("name", "filter", "create_time", "unacknowledged_events", "parked_events", "cursor")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNACKNOWLEDGED_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    PARKED_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    filter: FileFilter
+    create_time: _timestamp_pb2.Timestamp
+    unacknowledged_events: int
+    parked_events: int
+    cursor: str
+    def __init__(self, name: _Optional[str] = ..., filter: _Optional[_Union[FileFilter, _Mapping[str, _Any]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ..., unacknowledged_events: _Optional[int] = ..., parked_events: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class ListParkedEventsRequest(_message.Message):
+    __slots__ = ("subscription",)
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    def __init__(self, subscription: _Optional[str] = ...) -> None: ...
+
+class ListParkedEventsResponse(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[ParkedEvent]
+    def __init__(self, events: _Optional[_Iterable[_Union[ParkedEvent, _Mapping[str, _Any]]]] = ...) -> None: ...
+
+class ParkedEvent(_message.Message):
+    __slots__ = ("event_id", "type", "file_id", "reason", "attempts", "park_time")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    PARK_TIME_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    type: FileEventType
+    file_id: str
+    reason: str
+    attempts: int
+    park_time: _timestamp_pb2.Timestamp
+    def __init__(self, event_id: _Optional[str] = ..., type: _Optional[_Union[FileEventType, str]] = ..., file_id: _Optional[str] = ..., reason: _Optional[str] = ..., attempts: _Optional[int] = ..., park_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ...) -> None: ...
+
+class ReplayParkedEventsRequest(_message.Message):
+    __slots__ = ("subscription", "event_ids")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    event_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, subscription: _Optional[str] = ..., event_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ReplayParkedEventsResponse(_message.Message):
+    __slots__ = ("replayed_events",)
+    REPLAYED_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    replayed_events: int
+    def __init__(self, replayed_events: _Optional[int] = ...) -> None: ...
+
+class DeleteSubscriptionRequest(_message.Message):
+    __slots__ = ("subscription",)
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    def __init__(self, subscription: _Optional[str] = ...) -> None: ...
+
+class DeleteSubscriptionResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
