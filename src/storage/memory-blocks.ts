@@ -1,38 +1,51 @@
-/** Size of a block that is used again, in bytes. */
+/** Size of a block of a quick upload, in bytes. */
 export const BLOCK_BYTES = 1024 * 1024;
 
-/** Blocks that are kept for the next part. Enough for one upload at full speed; many at once make more and let them go. */
-const MAX_KEPT = 40;
+/** Size of a block of a slow upload, in bytes. */
+export const SMALL_BLOCK_BYTES = 64 * 1024;
 
-/** Blocks that nobody has asked for in this time are let go, in milliseconds. */
+/**
+ * Blocks of each size that are kept for the next part. Enough for one upload at full speed and for the slow callers of
+ * a moment; more are made when many come at once, and let go.
+ */
+const MAX_KEPT: ReadonlyMap<number, number> = new Map([
+  [BLOCK_BYTES, 40],
+  [SMALL_BLOCK_BYTES, 128],
+]);
+
+/** Time after which blocks that nobody has asked for are let go, in milliseconds. */
 const IDLE_MS = 5_000;
 
 /**
- * Memory for parts that is used again and again. The chunks of a part would live long enough to survive several rounds
- * of the garbage collector, which then takes a third of the CPU time of a large upload, and as much memory as
- * the parts themselves. Copied into blocks they are gone at once.
+ * Memory for parts that is used again. The chunks of a part would live long enough to survive several rounds of the
+ * garbage collector, which then takes a third of the CPU time of a large upload, and as much memory as the parts
+ * themselves. Copied into blocks they are gone at once.
  */
 export class MemoryBlocks {
-  #kept: Buffer[] = [];
+  readonly #kept = new Map<number, Buffer[]>();
   #isUsed = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** A block of so many bytes, with anything in it. */
+  /** A block of so many bytes, with any content. */
   take(sizeBytes: number): Buffer {
     this.#isUsed = true;
-    return (sizeBytes === BLOCK_BYTES ? this.#kept.pop() : undefined) ?? Buffer.allocUnsafeSlow(sizeBytes);
+    return this.#kept.get(sizeBytes)?.pop() ?? Buffer.allocUnsafeSlow(sizeBytes);
   }
 
-  /** Takes a block back that nobody will look at any more. */
+  /** Takes back a block that nobody will look at any more. */
   giveBack(block: Buffer): void {
-    if (block.length !== BLOCK_BYTES || this.#kept.length === MAX_KEPT) return;
-    this.#kept.push(block);
+    const most = MAX_KEPT.get(block.length);
+    if (most === undefined) return;
+    const kept = this.#kept.get(block.length) ?? [];
+    if (kept.length === most) return;
+    kept.push(block);
+    this.#kept.set(block.length, kept);
     this.#timer ??= setInterval(() => this.#letGo(), IDLE_MS).unref();
   }
 
   #letGo(): void {
     if (!this.#isUsed) {
-      this.#kept = [];
+      this.#kept.clear();
       clearInterval(this.#timer);
       this.#timer = undefined;
     }

@@ -1,10 +1,7 @@
 import pLimit from 'p-limit';
 import { MemoryBlocks } from './memory-blocks.ts';
-import { isOld, partsToPutAway, type Part } from './memory-relief.ts';
+import { isSmall, newPart, partsToPutAway, type Part } from './memory-relief.ts';
 import type { MemoryShare, PartMemory } from './memory-share.ts';
-
-/** A part up to this size, in bytes, may use the memory that is kept free for small ones. */
-const SMALL_BYTES = 256 * 1024;
 
 /** Time between two looks at who could give memory back, in milliseconds. */
 const LOOK_MS = 200;
@@ -63,7 +60,6 @@ export class MemoryBudget {
   of(holder: string): MemoryShare {
     return {
       ...{ blocks: this.blocks, rereads: this.rereads },
-      reserve: (bytes, signal) => this.reserve(bytes, signal, holder),
       open: (putAway) => this.#open(holder, putAway, false),
     };
   }
@@ -84,17 +80,7 @@ export class MemoryBudget {
   }
 
   #open(holder: string, putAway: (() => Promise<void>) | undefined, isExempt: boolean): PartMemory {
-    const [bytes, settled] = [0, putAway === undefined];
-    const part: Part = {
-      holder,
-      putAway,
-      isExempt,
-      bytes,
-      settled,
-      away: undefined,
-      wasAway: false,
-      since: 0,
-    };
+    const part = newPart(holder, putAway, isExempt);
     this.#parts.add(part);
     return {
       get bytes() {
@@ -119,8 +105,8 @@ export class MemoryBudget {
       await (part.away ?? this.#putAway(part));
     }
     const bytes = Math.max(0, Math.min(wanted, this.#mostOf(part) - part.bytes));
-    const isSmall = this.#isSmall(part, bytes);
-    const isNext = [...this.#waiting].every((other) => isSmall && !this.#isSmall(other.part, other.bytes));
+    const mayUseAll = isSmall(part, bytes);
+    const isNext = [...this.#waiting].every((other) => mayUseAll && !isSmall(other.part, other.bytes));
     if (isNext && this.#fits(part, bytes)) this.#change(part, bytes);
     else await this.#turn(part, bytes, signal);
     return bytes;
@@ -167,7 +153,7 @@ export class MemoryBudget {
     let next: Waiter | undefined;
     for (const waiter of this.#waiting) {
       const { part, bytes } = waiter;
-      if (this.#isSmall(part, bytes) !== small || seen.has(part.holder)) continue;
+      if (isSmall(part, bytes) !== small || seen.has(part.holder)) continue;
       seen.add(part.holder);
       if (this.#heldBy(part.holder) + bytes > this.shareBytes) continue;
       if (next === undefined || this.#heldBy(part.holder) < this.#heldBy(next.part.holder)) next = waiter;
@@ -180,15 +166,9 @@ export class MemoryBudget {
     return this.#usedBytes + bytes <= this.#limitOf(part, bytes);
   }
 
-  /** True if a request may use the memory that is kept free. Slow callers may not: many of them would take all of it. */
-  #isSmall(part: Part, bytes: number): boolean {
-    if (part.isExempt) return true;
-    return part.bytes + bytes <= SMALL_BYTES && !part.wasAway && !isOld(part, performance.now());
-  }
-
   /** How many bytes may be used with this request. */
   #limitOf(part: Part, bytes: number): number {
-    return this.#isSmall(part, bytes) ? this.totalBytes : this.totalBytes - Math.floor(this.totalBytes / 8);
+    return isSmall(part, bytes) ? this.totalBytes : this.totalBytes - Math.floor(this.totalBytes / 8);
   }
 
   /** The most that a part may have. */

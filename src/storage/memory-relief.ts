@@ -18,6 +18,21 @@ export interface Part {
   since: number;
 }
 
+/** A part that has no memory yet. */
+export function newPart(holder: string, putAway: Part['putAway'], isExempt: boolean): Part {
+  const settled = putAway === undefined;
+  return { holder, putAway, isExempt, settled, bytes: 0, away: undefined, wasAway: false, since: 0 };
+}
+
+/** A part up to this size, in bytes, may use the memory that is reserved for small ones. */
+const SMALL_BYTES = 256 * 1024;
+
+/** True if a part may use all of the memory for a request. Slow callers may not: many of them would take all of it. */
+export function isSmall(part: Part, bytes: number): boolean {
+  if (part.isExempt) return true;
+  return part.bytes + bytes <= SMALL_BYTES && !part.wasAway && !isOld(part, performance.now());
+}
+
 /** Memory that somebody waits for. */
 export interface WantedMemory {
   /** How much has to come back first, in bytes. */
@@ -58,7 +73,7 @@ export function partsToPutAway(
 }
 
 /** True if a part has held memory for so long that its caller is slow. */
-export function isOld({ bytes, since }: Part, now: number): boolean {
+function isOld({ bytes, since }: Part, now: number): boolean {
   return bytes > 0 && now - since >= SLOW_MS;
 }
 

@@ -25,8 +25,6 @@ export interface MemoryShare {
   readonly blocks: MemoryBlocks;
   /** What bodies wait for that are read from the store while they are sent to it. */
   readonly rereads: LimitFunction;
-  /** Like {@link MemoryBudget.reserve}. */
-  reserve(bytes: number, signal?: AbortSignal): Promise<() => void>;
   /**
    * Opens a part that has no memory yet.
    *

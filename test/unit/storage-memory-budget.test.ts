@@ -96,18 +96,15 @@ describe('memory budget', () => {
 
   it('serves another caller although one with 200 uploads waits before it', async () => {
     const budget = new MemoryBudget(100);
-    const greedy = budget.of('greedy');
     const releases: (() => void)[] = [];
-    for (let i = 0; i < 200; i++) void greedy.reserve(25).then((release) => releases.push(release));
+    for (let i = 0; i < 200; i++)
+      void budget.reserve(25, undefined, 'greedy').then((release) => releases.push(release));
     await settle();
     let served = false;
-    const modest = budget
-      .of('modest')
-      .reserve(25)
-      .then((release) => {
-        served = true;
-        return release;
-      });
+    const modest = budget.reserve(25, undefined, 'modest').then((release) => {
+      served = true;
+      return release;
+    });
     await settle();
     expect([releases.length, served]).toEqual([4, false]);
     releases.shift()!();
@@ -119,15 +116,12 @@ describe('memory budget', () => {
   it('gives one caller no more than its share, however long the others want nothing', async () => {
     const budget = new MemoryBudget(100, 60);
     const order: string[] = [];
-    const first = await budget.of('one').reserve(40);
-    const second = budget
-      .of('one')
-      .reserve(30)
-      .then((release) => {
-        order.push('one');
-        return release;
-      });
-    const other = await budget.of('two').reserve(1_000);
+    const first = await budget.reserve(40, undefined, 'one');
+    const second = budget.reserve(30, undefined, 'one').then((release) => {
+      order.push('one');
+      return release;
+    });
+    const other = await budget.reserve(1_000, undefined, 'two');
     await settle();
     expect([budget.usedBytes, order]).toEqual([100, []]);
     other();

@@ -1,5 +1,7 @@
+import { SMALL_BLOCK_BYTES } from '../../storage/memory-blocks.ts';
+
 /** Memory that a part begins with, and grows by while its caller is slow, in bytes. */
-const STEP_BYTES = 64 * 1024;
+const STEP_BYTES = SMALL_BLOCK_BYTES;
 
 /** A file of unknown size is taken for a large one from here on, in bytes. */
 const LARGE_BYTES = 256 * 1024;
