@@ -53,6 +53,8 @@ export interface LinkView {
   /** Template of the key, such as `{id}/{secure_name}`. */
   readonly template: string;
   readonly linkField: string;
+  /** False once the link field of the collection does not count, because it is dropped. */
+  readonly hasField: boolean;
   /** Links that cannot be computed, by id of the record. */
   readonly links: Readonly<Record<string, string>>;
 }

@@ -3,6 +3,7 @@ import { configuration, explained } from './configuration.ts';
 import { numberFrom } from './deep-sweep.ts';
 import type { LockFlags, UnlockFlags } from './legacy-lock.ts';
 import type { PurgeFlags } from './legacy-purge.ts';
+import type { ViewFlags } from './legacy-views.ts';
 
 /** Adds the commands that close an old system and remove what it leaves. */
 export function addLockCommands(legacy: Command): void {
@@ -63,5 +64,19 @@ export function addLockCommands(legacy: Command): void {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
       const { runPurge } = await import('./legacy-purge.ts');
       process.exitCode = await explained(config, () => runPurge(config, flags));
+    });
+
+  legacy
+    .command('views')
+    .description('keep a view of PocketBase with rebuilt links, so that the link field can be dropped')
+    .argument('<action>', 'create, status, drop-link, restore-link or drop')
+    .option('--link-prefix <text>', 'with create: text before the key, such as the address of a handler', '')
+    .option('--quiet <days>', 'with drop: days for which nobody read the view', numberFrom(0), 7)
+    .option('--yes', 'ask nothing; required without a terminal with drop-link and drop')
+    .option('--json', 'print the result as JSON')
+    .action(async (action: string, flags: ViewFlags) => {
+      const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
+      const { runViews } = await import('./legacy-views.ts');
+      process.exitCode = await explained(config, () => runViews(config, action, flags));
     });
 }

@@ -68,7 +68,8 @@ export function shadowText(report: ShadowReport): readonly string[] {
   ];
 }
 
-function useJson({ hasToken: _, lastTime, userAgent, ...use }: LoggedUse): object {
+/** What programs read of requests. */
+export function useJson({ hasToken: _, lastTime, userAgent, ...use }: LoggedUse): object {
   return { ...use, user_agent: userAgent, last_time: lastTime };
 }
 
@@ -76,7 +77,17 @@ function bucketUseJson({ lastTime, userAgent, ...use }: BucketUse): object {
   return { ...use, user_agent: userAgent, last_time: lastTime };
 }
 
-function useText({ method, kind, collection, auth, address, userAgent, count, lastTime }: LoggedUse): string {
+/** The same for people. */
+export function useText({
+  method,
+  kind,
+  collection,
+  auth,
+  address,
+  userAgent,
+  count,
+  lastTime,
+}: LoggedUse): string {
   const who = [auth === '' ? 'guest' : auth, address, userAgent].filter(Boolean).join(' ');
   return `  ${method} ${kind} ${collection}`.trimEnd() + ` by ${who}: ${count} times, last at ${lastTime}`;
 }

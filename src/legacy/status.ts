@@ -98,7 +98,7 @@ function nextSteps(states: States): readonly string[] {
         `${run} unlock`,
       ];
     case 'purged':
-      return [];
+      return [`${run} views create`, `${run} views drop-link --yes`, `${run} views status`];
   }
 }
 

@@ -139,7 +139,15 @@ it('4: verifies them', async () => {
 
 it('has no other step with commands', () => {
   const withCommands = steps.filter(({ commands, undo }) => commands.length + undo.length > 0);
-  expect(withCommands.map(({ title }) => title.slice(0, 2))).toEqual(['1.', '2.', '3.', '4.', '5.', '6.']);
+  expect(withCommands.map(({ title }) => title.slice(0, 2))).toEqual([
+    '1.',
+    '2.',
+    '3.',
+    '4.',
+    '5.',
+    '6.',
+    '7.',
+  ]);
 });
 
 it('has cost no reader and no writer anything', async () => {
@@ -172,6 +180,17 @@ it('6: purges the originals, and the service goes on', async () => {
   expect((await status()).state).toBe('purged');
   await runAll(commands);
   await serviceReads();
+});
+
+it('7: makes a view with links, removes it, and makes it again', async () => {
+  const { commands, undo } = stepOf(7);
+  await runAll(commands);
+  await runAll(undo);
+  await expect(legacy.admin.collections.getOne('files_v1')).rejects.toThrow();
+  await runAll(commands);
+  const rows = await legacy.admin.collection('files_v1').getFullList();
+  const byBff = movable().find(({ way }) => way === 'bff')!;
+  expect(rows.find(({ id }) => id === byBff.id)!['link']).toContain(byBff.id);
 });
 
 async function serviceReads(): Promise<void> {

@@ -17,7 +17,7 @@ const ESCAPES = [
 export function linkQuery({ id, name, fields }: Collection, view: LinkView): string {
   const shown = fields.filter((field) => !field.hidden && field.name !== view.linkField);
   const columns = shown.map((field) => `f.${field.name}`);
-  const link = fields.find((field) => field.name === view.linkField);
+  const link = view.hasField ? fields.find((field) => field.name === view.linkField) : undefined;
   const own = link === undefined ? '' : ` when ifnull(f.${link.name},'')!='' then f.${link.name}`;
   const kept = Object.entries(view.links)
     .map(([record, text]) => ` when f.id=${quoted(record)} then ${quoted(text)}`)
