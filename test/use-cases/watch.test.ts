@@ -372,6 +372,34 @@ describe('a watch of a caller', () => {
   });
 });
 
+describe('a watch whose changes are no longer kept', () => {
+  it('says that its cursor has expired, also among existing files, and starts again', async () => {
+    const house = await openHouse({ env: { ASSET_CHANGES_RETENTION: '1' } });
+    try {
+      for (const name of ['a', 'b', 'c']) await make(house.client, name);
+      const cursors = (await existing(house.client, from(EXISTING))).map(({ cursor }) => cursor);
+      await make(house.client, 'd');
+      await make(house.client, 'e');
+      await new Promise((resolve) => setTimeout(resolve, 1_100));
+      await house.sweep();
+      for (const cursor of cursors) {
+        expect(await failureOf(watch(house.client, after(cursor)))).toMatchObject({
+          ...{ code: 'OUT_OF_RANGE', reason: 'CURSOR_EXPIRED' },
+        });
+      }
+      const names = (await existing(house.client, from(EXISTING))).flatMap(({ kind }) =>
+        kind.case === 'event' ? [kind.value.file!.name] : [],
+      );
+      expect(names).toEqual(['e', 'd', 'c', 'b', 'a']);
+      await using earliest = await watch(house.client, from(EARLIEST));
+      await make(house.client, 'f');
+      await earliest.until(({ events }) => told(events).at(-1) === 'CREATED f');
+    } finally {
+      await house.close();
+    }
+  });
+});
+
 describe('watches of all callers together', () => {
   it('are as many as the process takes', async () => {
     const house = await openHouse({ env: { ASSET_MAX_WATCHES: '2' } });
