@@ -1,7 +1,10 @@
 import { open, type FileHandle } from 'node:fs/promises';
+import type { LoggedUse } from '../catalog/catalog-access.ts';
 import type { Config } from '../config/config.ts';
 import { audit } from '../legacy/audit.ts';
 import { OTHER_HEADERS } from './legacy-backfill.ts';
+import { printable } from './terminal.ts';
+import type { LockableSystem } from '../legacy/lock-journal.ts';
 import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
 
 /** Options of `legacy audit`. */
@@ -15,15 +18,15 @@ export interface AuditFlags {
 
 /** Runs `legacy audit` and prints what it found. Resolves with the exit code. */
 export async function runAudit(config: Config, flags: AuditFlags): Promise<number> {
-  const { withOldSystem } = await import('../app/legacy.ts');
+  const { withLockableSystem } = await import('../app/legacy.ts');
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   let file: FileHandle | undefined;
   let size = 0;
   try {
-    const report = await withOldSystem(config, (system) =>
-      audit(
+    const [report, writers] = await withLockableSystem(config, async (system) => {
+      const done = await audit(
         system,
         {
           restart: flags.restart ?? false,
@@ -42,9 +45,12 @@ export async function runAudit(config: Config, flags: AuditFlags): Promise<numbe
           },
         },
         interrupted.signal,
-      ),
+      );
+      return [done, await writersOf(system, done, interrupted.signal)] as const;
+    });
+    process.stdout.write(
+      flags.json ? `${JSON.stringify(toJson(report, writers))}\n` : asText(report, writers),
     );
-    process.stdout.write(flags.json ? `${JSON.stringify(toJson(report))}\n` : asText(report));
     const problems = problemsOf(report);
     if (problems > 0) process.stderr.write(`asset-service: ${problems} files or objects need attention\n`);
     return problems > 0 ? 1 : 0;
@@ -54,13 +60,27 @@ export async function runAudit(config: Config, flags: AuditFlags): Promise<numbe
   }
 }
 
-function toJson(report: AuditReport): object {
+/** Who wrote records past the service since it serves old files, by the log of the catalog, which may be short. */
+async function writersOf(
+  { access }: Pick<LockableSystem, 'access'>,
+  { since }: AuditReport,
+  signal: AbortSignal,
+): Promise<readonly LoggedUse[]> {
+  if (access === undefined || since === undefined) return [];
+  const { uses } = await access.requests([access.collection], new Date(since), { signal });
+  return uses.filter(({ kind }) => kind === 'write' || kind === 'batch');
+}
+
+function toJson(report: AuditReport, writers: readonly LoggedUse[]): object {
   const { records, objects, headers = {}, access, findings, startTime, resumedFrom, lastOldWrite } = report;
   return {
     ...{ problems: problemsOf(report), records, objects, headers, access, findings },
     past_service: {
       ...{ since: report.since ?? null, records: report.recordsPastService ?? 0 },
       ...{ objects: report.objectsPastService ?? 0, last_object_time: report.lastOldObject ?? null },
+      writers: writers.map(({ method, auth, address, userAgent, count, lastTime }) => ({
+        ...{ method, auth, address, user_agent: userAgent, count, last_time: lastTime },
+      })),
     },
     full: report.full ?? false,
     ...{ start_time: startTime, resumed_from: resumedFrom, last_old_write: lastOldWrite ?? null },
@@ -84,7 +104,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   'orphan-thumb': 'thumbs of files that are gone',
 };
 
-function asText(report: AuditReport): string {
+function asText(report: AuditReport, writers: readonly LoggedUse[]): string {
   const { records, objects, headers = {}, access, findings, lastOldWrite } = report;
   const rows = (counts: Readonly<Record<string, number>>) =>
     Object.entries(counts).map(
@@ -104,6 +124,10 @@ function asText(report: AuditReport): string {
       .join(', ')}`,
     ...findings.map(({ level, text }) => `${level}: ${text}`),
     ...pastService(report),
+    ...writers.map(
+      ({ auth, address, userAgent, count, lastTime }) =>
+        `  ${count} writes by ${printable(`${auth || 'a guest'} at ${address}, ${userAgent}`)}, the last at ${lastTime}`,
+    ),
     ...(lastOldWrite ? [`last file written past the service: ${lastOldWrite.id}, ${lastOldWrite.time}`] : []),
     '',
   ].join('\n');

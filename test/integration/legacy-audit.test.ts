@@ -9,6 +9,7 @@ import { problemsOf, type AuditLine, type AuditReport } from '../../src/legacy/a
 import { noteServing } from '../../src/legacy/serving-since.ts';
 import { openLog } from '../../src/telemetry/log.ts';
 import { runCli } from '../e2e/support/cli.ts';
+import { eventually } from '../support/eventually.ts';
 import { startFailingProxy, type FailingProxy } from '../support/legacy/failing-proxy.ts';
 import { startLegacySystem, type LegacySystem } from '../support/legacy/system.ts';
 import { makeDir, removeDir } from '../support/process.ts';
@@ -167,6 +168,13 @@ describe('legacy audit', () => {
     expect(report).toMatchObject({ since, recordsPastService: 1, objectsPastService: expect.any(Number) });
     expect(report.lastOldObject! >= since!.slice(0, 19)).toBe(true);
     expect(report.lastOldWrite?.id).toBe(id);
+    // PocketBase writes its log every few seconds.
+    await eventually(async () => {
+      const { stdout } = await runCli(['legacy', 'audit', '--json', '--restart'], { cwd: dir, env });
+      const past = (JSON.parse(stdout) as { past_service: object }).past_service;
+      const writer = expect.objectContaining({ auth: 'users', method: 'POST', count: 1 });
+      expect(past).toMatchObject({ since, records: 1, writers: expect.arrayContaining([writer]) });
+    }, 30_000);
     await legacy.admin.collection('files').delete(id);
     await legacy.bucket.client.send(
       new DeleteObjectCommand({ Bucket: legacy.bucket.bucket, Key: `${id}/late.txt` }),
