@@ -58,7 +58,11 @@ async function open(kind: string, checkout: string): Promise<Candidate> {
   }
   const server = await startPocketBase();
   const { url, email, password } = server;
-  const catalog = (await driver('pocketbase.ts', 'openPocketBaseCatalog'))({ url, email, password });
+  const catalog = (await driver('pocketbase/pocketbase-catalog.ts', 'openPocketBaseCatalog'))({
+    url,
+    email,
+    password,
+  });
   return { catalog, pid: server.pid, dispose: server.dispose };
 }
 

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { openSqliteCatalog, sqliteBackend } from '../../src/catalog/sql/sqlite.ts';
 import { describeFileCatalog } from './file-catalog.suite.ts';
-import { newId } from './file-catalog/subject.ts';
+import { createFile, newId } from './file-catalog/subject.ts';
+import { readAll } from './file-catalog/changes.ts';
 import { explainTests } from './file-catalog/sql-plans.ts';
 
 describeFileCatalog('sqlite', async () => {
@@ -85,6 +86,27 @@ describe('file catalog: sqlite', () => {
       await catalog.close();
       await rm(dir, { recursive: true });
     }
+  });
+
+  it('begins its change log in a database that has files already', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'catalog-'));
+    const catalog = openSqliteCatalog({ path: join(dir, 'catalog.db') });
+    await catalog.migrate();
+    const old = await createFile(catalog);
+    const database = new DatabaseSync(join(dir, 'catalog.db'));
+    // As before the log, and before what came later.
+    database.exec(`
+      drop table file_changes;
+      drop table subscriptions;
+      delete from kysely_migration where name >= '0010'`);
+    database.close();
+    expect(await catalog.migrate()).toContain('applied 0010_changes');
+    const start = await catalog.changes.position('earliest');
+    expect(await readAll(catalog.changes, start)).toEqual([]);
+    await catalog.update(old.id, old.revision, { name: 'new' });
+    expect((await readAll(catalog.changes, start)).map(({ type }) => type)).toEqual(['updated']);
+    await catalog.close();
+    await rm(dir, { recursive: true });
   });
 
   it('survives a power cut: commits are synced', async () => {
