@@ -23,6 +23,7 @@ async function open(): Promise<OpenedStore> {
   listener.serve({ onRequest: route });
   return {
     store,
+    impatient: store,
     secrets: [parent, 'store/'],
     countUnfinished: async (key) => {
       const prefix = createHash('sha256').update(key).digest('hex').slice(0, 32);

@@ -34,6 +34,11 @@ export type Capability =
 /** An open store on an empty location. */
 export interface OpenedStore {
   readonly store: BlobStore;
+  /**
+   * The same with a short time limit, for tests of a store that stalls; `store` if there is no such limit. A busy
+   * machine may exceed that limit with any request that stores much.
+   */
+  readonly impatient: BlobStore;
   /** Texts that no message may contain: bucket, address, directory, keys. */
   readonly secrets: readonly string[];
   /** Number of unfinished blobs under a key, counted without the driver. */

@@ -23,9 +23,9 @@ export async function openS3(address: S3Address): Promise<OpenedStore> {
     publicEndpoint: target.endpoint,
     forcePathStyle: true,
     credentials,
-    stallTimeoutMs: 2_000,
   };
   const store = new S3BlobStore(options);
+  const impatient = new S3BlobStore({ ...options, stallTimeoutMs: 2_000 });
   const direct = new S3Client({ ...target, credentials, forcePathStyle: true });
   await direct.send(
     new PutBucketCorsCommand({
@@ -65,7 +65,8 @@ export async function openS3(address: S3Address): Promise<OpenedStore> {
       return head.ContentType;
     },
     proxy,
-    reopen: () => new S3BlobStore({ ...options, stallTimeoutMs: 10_000 }),
+    impatient,
+    reopen: () => new S3BlobStore(options),
     unusable: [
       { why: 'the bucket is missing', store: new S3BlobStore({ ...options, bucket: 'missing-bucket' }) },
       {
@@ -80,7 +81,7 @@ export async function openS3(address: S3Address): Promise<OpenedStore> {
     fail: () => proxy.cut(),
     recover: () => proxy.restore(),
     close: async () => {
-      await store.close();
+      await Promise.all([store.close(), impatient.close()]);
       direct.destroy();
       await proxy.close();
     },

@@ -19,7 +19,7 @@ const TYPE = { contentType: 'text/plain' };
 /** A store that is down, stalls, loses responses or denies access. */
 export function describeTrouble(driver: Driver, opened: () => OpenedStore): void {
   describe('trouble', () => {
-    const store = () => opened().store;
+    const store = () => opened().impatient;
     const part = driver.partSizeBytes;
     const told: string[] = [];
 
