@@ -3,13 +3,13 @@ import { SMALL_BLOCK_BYTES } from '../../storage/memory-blocks.ts';
 /** Memory that a part begins with, and grows by while its caller is slow, in bytes. */
 const STEP_BYTES = SMALL_BLOCK_BYTES;
 
-/** A file of unknown size is taken for a large one from here on, in bytes. */
+/** From this size on a file of unknown size counts as large, in bytes. */
 const LARGE_BYTES = 256 * 1024;
 
-/** A caller that has been waited for longer than this at the beginning of a part is slow, in milliseconds. */
+/** A caller is slow if it keeps the service waiting for longer than this at the beginning of a part, in milliseconds. */
 const HESITATION_MS = 250;
 
-/** A caller that has been waited for longer than this during one part is slow, in milliseconds. */
+/** A caller is slow if it keeps the service waiting for longer than this during one part, in milliseconds. */
 const SLOW_MS = 1_000;
 
 /** How much memory a part takes ahead of its bytes: all that it may need for a quick caller, little for a slow one. */
@@ -23,17 +23,17 @@ export class Pace {
     this.#wasQuick = wasQuick;
   }
 
-  /** True if the caller has not been waited for long. */
+  /** True if the caller did not keep the service waiting. */
   get isQuick(): boolean {
     return this.#waitedMs < SLOW_MS && !this.#isDisplaced;
   }
 
-  /** Says for how long the caller was waited for, in milliseconds. */
+  /** Adds the time that the service waited for the caller, in milliseconds. */
   waited(ms: number): void {
     this.#waitedMs += ms;
   }
 
-  /** Says that others needed the memory of the part. */
+  /** Notes that others needed the memory of the part. */
   wasPutAway(): void {
     this.#isDisplaced = true;
   }

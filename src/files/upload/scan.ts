@@ -3,10 +3,10 @@ import { fileTooLarge } from '../../errors/uploads.ts';
 import type { Logger } from 'pino';
 import type { MalwareScan, MalwareScanner } from '../../scanning/scanner.ts';
 
-/** How files are scanned for malware before they become visible. */
+/** Settings of the malware scan of new files. */
 export interface Scanning {
   readonly scanner: MalwareScanner;
-  /** Greatest size of a file that the scanner takes, in bytes. */
+  /** Maximum size of a file that the scanner accepts, in bytes. */
   readonly maxSizeBytes: number;
   /** True to store what cannot be scanned, with a warning in the log; false to refuse it. */
   readonly failOpen: boolean;
@@ -28,7 +28,7 @@ export function assertScannable({ scanning }: ScanContext, sizeBytes: number): v
   throw fileTooLarge(scanning.maxSizeBytes, 'that is scanned for malware');
 }
 
-/** Scans one file while its bytes go by. Does nothing where no scanner is configured. */
+/** Scans one file while its bytes arrive. Does nothing if no scanner is configured. */
 export class FileScan implements Disposable {
   readonly #context: ScanContext;
   #scan: MalwareScan | undefined;
@@ -62,7 +62,7 @@ export class FileScan implements Disposable {
     this.#scan?.close();
   }
 
-  /** Shows the scanner the next bytes; resolves when it has taken them. Throws SCANNER_UNAVAILABLE, FILE_TOO_LARGE. */
+  /** Passes the next bytes to the scanner; resolves when it has taken them. Throws SCANNER_UNAVAILABLE, FILE_TOO_LARGE. */
   async show(chunk: Uint8Array): Promise<void> {
     const { scanning } = this.#context;
     this.#sizeBytes += chunk.byteLength;
@@ -72,7 +72,7 @@ export class FileScan implements Disposable {
     await this.#orSkip((scan) => scan.write(chunk));
   }
 
-  /** Does one step of the scan; one that fails ends it, and the upload too unless unscanned files may be stored. */
+  /** Runs one step of the scan. If it fails, the scan ends; so does the upload, unless unscanned files may be stored. */
   async #orSkip<T>(step: (scan: MalwareScan) => Promise<T>): Promise<T | undefined> {
     if (this.#scan === undefined) return undefined;
     try {

@@ -17,18 +17,18 @@ export interface Piece {
   readonly crc32c?: number;
 }
 
-/** Parts that are durable: as much of them as does not grow with their number. The store lists them. */
+/** Summary of the durable parts. Its size does not depend on their number; the store lists them. */
 export interface StoredParts {
   readonly count: number;
   readonly sizeBytes: number;
-  /** Proves which parts they are: a SHA-256 over that of the parts before and the last one, in base64. */
+  /** Identifies the parts: SHA-256 of the previous digest and the last part, in base64. */
   readonly digest: string;
 }
 
-/** Before the first part. */
+/** No parts. */
 export const NO_PARTS: StoredParts = { count: 0, sizeBytes: 0, digest: '' };
 
-/** The same parts with one more behind them. */
+/** The same parts and one more. */
 export function withPart({ count, sizeBytes, digest }: StoredParts, part: BlobPart): StoredParts {
   // Some stores put the tag in quotes in one answer and not in another.
   const text = JSON.stringify([digest, part.partNumber, part.sizeBytes, part.tag.replaceAll('"', '')]);
@@ -42,7 +42,7 @@ export function withPart({ count, sizeBytes, digest }: StoredParts, part: BlobPa
 /** Properties of a whole file, its SHA-256 in hexadecimal. */
 export type Finished = Omit<Content, 'sha256'> & { readonly sha256: string };
 
-/** What is remembered of an upload between two calls. Its hash is that of the durable bytes. */
+/** What is saved of an upload between two calls. The hash is that of the durable bytes. */
 export interface SessionState extends UploadFacts, HashState {
   /** True if the catalog counts the session in the quotas of its owner; false for one of an earlier version. */
   readonly claimed?: boolean;
@@ -57,13 +57,13 @@ export interface SessionState extends UploadFacts, HashState {
   readonly stored: StoredParts;
   /** The durable bytes behind them. */
   readonly tail: readonly Piece[];
-  /** Revisions of pieces that a part has taken in; they only wait to be removed. */
+  /** Revisions of pieces that a part includes. They are to be removed. */
   readonly stale: readonly number[];
-  /** Revisions under which a piece may have been written that nothing else names. */
+  /** Revisions under which a call may have written a piece that is not in `tail`. */
   readonly pending: readonly number[];
   /** Whole-file checksums that the caller gave so far. */
   readonly expected: { readonly sha256?: string; readonly crc32c?: number };
-  /** Set before the blob is put together, with what it then has. */
+  /** Properties of the whole file; set before the blob is assembled. */
   readonly finishing?: Finished;
 }
 
@@ -142,13 +142,13 @@ export function toJson(state: SessionState): JsonValue {
   return { ...state, version: VERSION } as unknown as JsonValue;
 }
 
-/** Number of bytes that are durable; where the caller goes on. */
+/** Number of durable bytes; the offset at which the caller continues. */
 export function persistedSize({ state }: Pick<Session, 'state'>): number {
   const tail = state.tail.reduce((sum, piece) => sum + piece.sizeBytes, 0);
   return state.stored.sizeBytes + tail;
 }
 
-/** Bytes that a session takes in the quotas of its owner: what it may come to, or has. */
+/** Bytes that a session counts for in the quotas of its owner: its size if known, else what it has. */
 export function claimedBytes(state: SessionState): number {
   return state.sizeBytes ?? state.finishing?.sizeBytes ?? persistedSize({ state });
 }

@@ -18,7 +18,7 @@ import {
 } from './session-state.ts';
 import { reached } from '../../system/crash-points.ts';
 
-/** An upload is either still going on or a file; `T` stands for the file. */
+/** An upload: still open, or a file. `T` is the file. */
 export type SessionOrFile<T = Uploaded> = { readonly session: Session } | T;
 
 /**
@@ -85,14 +85,14 @@ export async function saveSession(
   return toSession(saved);
 }
 
-/** When a session that is used now is given up. Whole milliseconds. */
+/** Expiry of a session that is used now, in whole milliseconds. */
 export function expiry(context: FilesContext): Date {
   return new Date(Date.now() + context.uploads.sessionTtlMs);
 }
 
 /**
- * Gives a session up: from here on it cannot become a file. What it stored is removed at once where that can be
- * done; the sweeper does it again later, since something may still be on its way to the store.
+ * Closes a session: it cannot become a file any more. Removes what it stored, if the store can be reached. The sweeper
+ * does it again later, because data may still be on its way to the store.
  *
  * @returns false if another call changed the session since it was read
  */
@@ -109,7 +109,7 @@ export async function abandonSession(context: FilesContext, session: Session): P
   return true;
 }
 
-/** What shows that the caller lied or erred; anything else may go better with the next try. */
+/** Errors of the content itself. After any other error the same bytes may succeed with the next try. */
 const REFUSALS = [
   'SIZE_MISMATCH',
   'CHECKSUM_MISMATCH',
@@ -121,8 +121,8 @@ const REFUSALS = [
 ] as const;
 
 /**
- * Gives a session up if its content was refused. A store or scanner that is down, or a caller that is gone, leaves it as it
- * is. Returns true if it was refused.
+ * Closes a session if its content was refused. A store or scanner that is down, or a caller that is gone, leaves it open.
+ * This is the only rule for that. Returns true if it was refused.
  */
 export async function abandonIfRefused(
   context: FilesContext,
@@ -155,8 +155,8 @@ export async function resolveRefused(
 }
 
 /**
- * Takes room for what a call may add to a session: nothing if its size was given, because the catalog counts all of
- * it from the start.
+ * Takes room in quotas for what a call may add to a session; nothing if its size was given, because the catalog counts the
+ * whole size from the start.
  *
  * @throws AssetError QUOTA_EXCEEDED
  */
@@ -172,7 +172,7 @@ export async function holdSession(
   return context.quotas.hold(context, description, wanted, signal);
 }
 
-/** Removes all that a closed session may have stored. What cannot be removed keeps nothing else from being removed. */
+/** Removes everything that a closed session may have stored. Tries all of it, also if something cannot be removed. */
 export async function removeStored(
   { store }: Pick<FilesContext, 'store'>,
   session: Session,
@@ -183,14 +183,14 @@ export async function removeStored(
 }
 
 /**
- * Clears up after a call that comes too late: if its session is closed or a file by now, nobody else knows of what the
- * call has just stored. While the session goes on elsewhere nothing is touched; its end removes everything.
+ * Removes what a late call stored: if its session is closed or a file by now, nobody else knows of it. If another call
+ * continues the session, nothing is removed; the end of the session removes everything.
  */
 export async function removeIfGone(context: FilesContext, session: Session): Promise<void> {
   const signal = AbortSignal.timeout(10_000);
   try {
     if ((await context.catalog.uploads.get(session.id, { signal })) !== undefined) return;
-    // Looked for after the session: one that became a file is one before it ceases to be a session.
+    // Read after the session: a session is a file before it ceases to be a session.
     const isFile = (await context.catalog.get([session.id], { signal })).has(session.id);
     const pieces = pieceRevisions(session);
     await removeBytes(context.store, session.id, { unfinished: true, blob: !isFile, pieces }, { signal });
@@ -204,7 +204,7 @@ export function pieceRevisions({ state: { tail, stale, pending } }: Session): re
   return [...tail.map((piece) => piece.revision), ...stale, ...pending];
 }
 
-/** Removes the pieces that parts have taken in. The next save drops them from the session. */
+/** Removes the pieces that parts include. The next save drops them from the session. */
 export async function removeStale(
   { store }: Pick<FilesContext, 'store'>,
   session: Session,

@@ -14,7 +14,7 @@ export interface NewSession extends NewFile {
   readonly direct: boolean;
 }
 
-/** What a caller has to know of a session to go on with it. */
+/** What a caller needs to continue a session. */
 export interface StartedSession {
   readonly uploadId: string;
   /** Undefined if the upload is finished already. */
