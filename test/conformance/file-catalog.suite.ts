@@ -13,6 +13,8 @@ import { createFile, getFile, type CatalogSubject } from './file-catalog/subject
 import { transferTests } from './file-catalog/transfer.ts';
 import { usageTests } from './file-catalog/usage.ts';
 import { updateTests } from './file-catalog/updates.ts';
+import { closedUploadTests } from './file-catalog/uploads-closed.ts';
+import { committedUploadTests } from './file-catalog/uploads-committed.ts';
 import { uploadTests } from './file-catalog/uploads.ts';
 import { visibilityTests } from './file-catalog/visibility.ts';
 
@@ -78,6 +80,14 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
     );
     legacyTests(() => catalog);
     uploadTests(
+      () => catalog,
+      () => subject,
+    );
+    closedUploadTests(
+      () => catalog,
+      () => subject,
+    );
+    committedUploadTests(
       () => catalog,
       () => subject,
     );
