@@ -5,7 +5,9 @@ import { connect as connectTls, TLSSocket, type ConnectionOptions } from 'node:t
 /** Maximum time until the first answer, in milliseconds. */
 const TIMEOUT_MS = 10_000;
 
-/** The start of an HTTP/2 connection (RFC 9113, section 3.4): the preface and empty settings. The peer sends its own. */
+/**
+ * The start of an HTTP/2 connection (RFC 9113, section 3.4): the preface and empty settings. The peer sends its own.
+ */
 const HTTP2 = Buffer.concat([
   Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
   Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),

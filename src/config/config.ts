@@ -46,7 +46,10 @@ export interface Config {
    * configuration file without effect.
    */
   readonly doubts: readonly string[];
-  /** Variables of other programs in the configuration file, such as `AWS_ACCESS_KEY_ID`, which the environment does not have. */
+  /**
+   * Variables of other programs in the configuration file, such as `AWS_ACCESS_KEY_ID`, which the environment does not
+   * have.
+   */
   readonly foreign: Readonly<Record<string, string>>;
 }
 

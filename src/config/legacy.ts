@@ -9,8 +9,8 @@ export interface LegacyConfig {
   readonly layouts: readonly Layout[];
   readonly linkField: string;
   /**
-   * Fields of the collection that callers must not see, with the setting that names each; an empty text for a field that
-   * need not be there.
+   * Fields of the collection that callers must not see, with the setting that names each; an empty text for a field
+   * that need not be there.
    */
   readonly fields: Readonly<Record<string, string>>;
 }

@@ -1,6 +1,6 @@
-/** Requests in an S3 access log that reached a bucket: one entry for each kind of request and caller. */
+/** Successful requests to a bucket in an S3 access log: one entry per kind of request and caller. */
 export interface BucketUse {
-  /** `read` and `list` without a key stop with the lock; `write` needs a key that is taken away in the store. */
+  /** The lock ends `read` and `list` without a key; `write` goes on until the store withdraws the key's permission. */
   readonly kind: 'read' | 'list' | 'write';
   /** Id of the key's owner; empty without a key. */
   readonly requester: string;
@@ -10,14 +10,14 @@ export interface BucketUse {
   readonly lastTime: string;
 }
 
-/** What an access log says. */
+/** Content of an access log. */
 export interface AccessLogSummary {
   readonly uses: readonly BucketUse[];
-  /** Lines that are no lines of an S3 server access log. */
+  /** Number of lines that are not in the format of S3 server access logs. */
   readonly unreadable: number;
 }
 
-/** Different kinds of request that are kept apart; the rest is left out. */
+/** Maximum number of entries; further ones are left out. */
 const MAX_USES = 500;
 
 /** Fields of a line: in brackets, in quotes, or without blanks. */
@@ -26,8 +26,8 @@ const FIELD = /\[([^\]]*)\]|"((?:[^"\\]|\\.)*)"|(\S+)/g;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 /**
- * Counts the requests to a bucket in S3 server access logs: anonymous reads and lists, and all writes. Requests that were
- * refused do not count.
+ * Counts the requests to a bucket in S3 server access logs: anonymous reads and lists, and all writes. Requests that
+ * were refused do not count.
  */
 export async function readAccessLog(lines: AsyncIterable<string>, bucket: string): Promise<AccessLogSummary> {
   const uses = new Map<string, BucketUse>();

@@ -11,10 +11,12 @@ import {
 import { keysOf } from './layout.ts';
 import { readOldPath } from './old-path.ts';
 
-/** Key of a thumb of PocketBase: the file's own key with two more segments. */
+/** Key of a PocketBase thumbnail: the key of the file with two more segments. */
 const THUMB = /\/thumbs_([^/]+)\/[^/]*_\1$/s;
 
-/** Looks up the records of the next objects. A catalog that does not answer fails the step: it is one, and answers or does not. */
+/**
+ * Looks up the records of the next page of objects. Rejects if the catalog does not answer.
+ */
 export async function lookAtObjects(
   { bucket, catalog }: OldSystem,
   state: AuditState,
@@ -33,9 +35,9 @@ export async function lookAtObjects(
     return { kind: 'object', key: object.key, status: objectStatus(object, keys) };
   });
   const last = page.at(-1);
-  // Stores tell whole seconds.
+  // Object times have whole seconds.
   const since = state.since === undefined ? Infinity : Math.floor(Date.parse(state.since) / 1_000) * 1_000;
-  // PocketBase makes thumbs when somebody reads.
+  // Thumbnails do not count: PocketBase creates them on reads.
   const isWrite = ({ modifyTime }: ListedObject, index: number) =>
     modifyTime.getTime() >= since && !lines[index]!.status.includes('thumb');
   const past = page.filter(isWrite);
@@ -43,7 +45,7 @@ export async function lookAtObjects(
     return modifyTime.toISOString() > time ? modifyTime.toISOString() : time;
   }, state.lastOldObject ?? '');
   return {
-    // Objects of records have a line with their record.
+    // Objects of records are in the report with their record.
     lines: lines.filter(({ status }) => status !== 'known' && status !== 'thumb'),
     state: {
       ...state,

@@ -13,7 +13,7 @@ const CONCURRENCY = 16;
 
 type FileLine = AuditLine & { readonly kind: 'file' };
 
-/** Asks for the objects of the next records. */
+/** Looks up the objects of the next page of records. */
 export async function lookAtRecords(
   system: OldSystem,
   state: AuditState,
@@ -34,7 +34,7 @@ export async function lookAtRecords(
             ...(await statusOf(system, record, state.full === true, signal)),
           };
         } catch (error) {
-          // Once many got no answer the rest would only take its time over it.
+          // After many records without an answer, do not wait for the others to time out.
           if (
             !isAssetError(error, 'STORE_UNAVAILABLE', 'BLOB_MISSING') ||
             unanswered.push(error) > CONCURRENCY * 2

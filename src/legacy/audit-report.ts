@@ -21,9 +21,9 @@ export type RecordStatus =
 export type ObjectStatus =
   /** An object of a record. */
   | 'known'
-  /** A thumbnail that PocketBase made of such an object. */
+  /** A PocketBase thumbnail of such an object. */
   | 'thumb'
-  /** No record names it. */
+  /** No record refers to it. */
   | 'orphan'
   /** A thumbnail of a file that no longer exists. */
   | 'orphan-thumb'
@@ -36,9 +36,9 @@ export type AuditLine =
       readonly id: string;
       readonly status: RecordStatus;
       readonly key?: string;
-      /** What a checksum contradicts. */
+      /** Which checksum the bytes contradict. */
       readonly why?: string;
-      /** Headers of the object that readers of the service get otherwise. */
+      /** Headers of the object whose values differ when the service serves the file. */
       readonly differs?: HeaderDifferences;
     }
   | { readonly kind: 'object'; readonly key: string; readonly status: ObjectStatus };
@@ -52,15 +52,15 @@ export interface AuditState {
   readonly cursor: string;
   readonly records: Readonly<Partial<Record<RecordStatus, number>>>;
   readonly objects: Readonly<Partial<Record<ObjectStatus, number>>>;
-  /** Old files with a header that readers of the service get otherwise, by header. */
+  /** Number of old files with a differing header, by header. */
   readonly headers?: Readonly<Partial<Record<HeaderDifference, number>>>;
-  /** The newest old records: somebody still writes without the service. */
+  /** The newest old record: when somebody last wrote without the service. */
   readonly lastOldWrite?: { readonly id: string; readonly time: string };
-  /** Whether all bytes are read. */
+  /** True if all bytes are read. */
   readonly full?: boolean;
   /** When the service began to serve old files; undefined if it never did. */
   readonly since?: string;
-  /** Old records created since then, and objects of the old bucket written since then: past the service. */
+  /** Old records created, and objects written to the old bucket, since then: not through the service. */
   readonly recordsPastService?: number;
   readonly objectsPastService?: number;
   /** When the last of these objects was written. */
@@ -69,7 +69,7 @@ export interface AuditState {
   readonly reportBytes: number;
 }
 
-/** What one step of an audit found, and where it ended. */
+/** Result of one step of an audit. */
 export interface AuditStep {
   readonly state: AuditState;
   readonly lines: readonly AuditLine[];

@@ -4,23 +4,23 @@ import type { AuditLine, AuditReport, AuditState } from './audit-report.ts';
 import type { OldSystem } from './old-system.ts';
 import { servingSince } from './serving-since.ts';
 
-/** How an audit is run. */
+/** Options of {@link audit}. */
 export interface AuditOptions {
-  /** Takes the lines of one step; what it resolves with is the size of the report then, in bytes. */
+  /** Writes the lines of one step. Resolves with the size of the report afterwards, in bytes. */
   readonly write: (lines: readonly AuditLine[]) => Promise<number>;
-  /** Is called before the first line with the size that the report had when the state was kept. */
+  /** Called before the first line with the size of the report when the state was stored, in bytes. */
   readonly begin: (reportBytes: number) => Promise<void>;
-  /** Is told of every step. */
+  /** Called after every step. */
   readonly onProgress?: (state: AuditState) => void;
-  /** True to begin at the beginning, also where a run before did not come to its end. */
+  /** True to start at the beginning, even if the last run was interrupted. */
   readonly restart?: boolean;
   /** True to read all bytes, and compare them with the checksums of objects and records. */
   readonly full?: boolean;
-  /** Records of one step; 500 where left out. */
+  /** Records per step; default 500. */
   readonly pageSize?: number;
 }
 
-/** Name under which the catalog keeps the state. */
+/** Name of the state in the catalog. */
 export const AUDIT_STATE = 'legacy-audit';
 
 const PAGE = 500;
@@ -28,10 +28,10 @@ const PAGE = 500;
 const BEGINNING = { phase: 'records', cursor: '', records: {}, objects: {}, reportBytes: 0 } as const;
 
 /**
- * Holds records and objects against each other and changes nothing but its own state: each record's object is asked for, each
- * object's record is looked up. The memory that it takes does not grow with their number.
+ * Compares records and objects: looks up the object of each record, then the record of each object. Changes only its
+ * own state. Its memory does not grow with their number.
  *
- * @throws AssetError STORE_UNAVAILABLE, CATALOG_UNAVAILABLE where nothing of a step could be found out; another run goes on
+ * @throws AssetError STORE_UNAVAILABLE, CATALOG_UNAVAILABLE if a step got no answer at all. Another run continues
  */
 export async function audit(
   system: OldSystem,

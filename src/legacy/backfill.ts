@@ -20,7 +20,7 @@ import { Throttle } from './throttle.ts';
 
 /** Options of a backfill. */
 export interface BackfillOptions extends Pick<CopyTools, 'budget' | 'partSizeBytes'> {
-  /** True to find out what would come of every file, and to write nothing. */
+  /** True to determine the result for every file, and to write nothing. */
   readonly dryRun: boolean;
   /** Unique to this process. */
   readonly holder: string;
@@ -28,9 +28,9 @@ export interface BackfillOptions extends Pick<CopyTools, 'budget' | 'partSizeByt
   readonly workers: number;
   /** Maximum number of files per second; 0 for no limit, undefined for the rate of the previous run. */
   readonly rate: number | undefined;
-  /** Called for every file that could not be moved, or whose readers get other headers than before. */
+  /** Called for every file that could not be moved, or whose response headers differ from the old ones. */
   readonly onTrouble?: (id: string, moved: Moved) => void;
-  /** Called once if the store copies nothing itself, though both buckets are on one server. */
+  /** Called once if the store cannot copy objects itself although both buckets are on one server. */
   readonly onStreaming?: () => void;
   readonly onProgress?: (state: BackfillState) => void;
   /** Time after which another process may take over from a killed one, in milliseconds; default 10,000. */
@@ -38,18 +38,18 @@ export interface BackfillOptions extends Pick<CopyTools, 'budget' | 'partSizeByt
 }
 
 const LEASE_MS = 10_000;
-/** Records per step: what the next run may repeat after a crash. */
+/** Records per step. After a crash the next run repeats at most one step. */
 const PAGE = 100;
 const CONTROL_EVERY_MS = 500;
-/** Number of consecutive files that the old bucket does not return, after which it counts as down. */
+/** Number of consecutive unreadable files after which the old bucket counts as down. */
 const MAX_UNREADABLE = 20;
 
 /**
- * Moves the bytes of all old files to the store of the service, after the position of an earlier run. May be
+ * Moves the bytes of all old files to the store of the service. Continues at the position of an interrupted run. May be
  * repeated: moved files stay unchanged.
  *
  * @returns undefined, without doing anything, while another process runs it
- * @throws why the run stopped; the state says so, and the next run continues
+ * @throws the error that stopped the run; the state has its message, and the next run continues
  */
 export async function backfill(
   system: OldSystem,
@@ -71,7 +71,7 @@ export async function backfill(
       const state = await goOn(system, options, held);
       return new Backfill(system, options, state, held).run();
     });
-    // The lease of a killed process expires.
+    // A killed process may still hold the lease: wait until it expires.
     if (ended !== undefined || Date.now() > deadline) return ended;
     await sleep(Math.min(1_000, leaseMs / 5), undefined, { signal });
   }
@@ -125,7 +125,7 @@ class Backfill {
       return await this.#keep({ state: this.#cancelled ? 'cancelled' : 'done', slowedBy: null });
     } catch (error) {
       const lastError = error instanceof Error ? error.message : String(error);
-      // If that fails too, the state still has the position.
+      // If this fails too, the stored state still has the position.
       await this.#keep({ state: 'stopped', lastError, slowedBy: null }, AbortSignal.timeout(5_000)).catch(
         () => undefined,
       );
@@ -141,7 +141,7 @@ class Backfill {
     const limit = pLimit(this.#options.workers);
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#signal, ended.signal]);
-    // Waits for all of them, because the lease must not be released while a file is being moved.
+    // Waits for all files, because the lease must not be released while one is being moved.
     const results = await Promise.allSettled(
       page.map((record) =>
         limit(() => this.#one(record, signal)).catch((error: unknown) => {
@@ -153,7 +153,7 @@ class Backfill {
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
     const outcomes = results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []));
-    // Another run repeats what was cancelled.
+    // The next run repeats the whole page.
     if (this.#cancelled) return true;
     const counts = new Map(Object.entries(this.#state.counts) as [MoveOutcome, number][]);
     let { movedBytes, serverSide = 0, differing = 0 } = this.#state;
@@ -168,7 +168,7 @@ class Backfill {
     return page.length < PAGE;
   }
 
-  /** Before any of them is changed, so that each can be undone. */
+  /** Saves the records of a page in the undo journal before any of them is changed. */
   async #noteBefore(records: readonly LegacyRecord[]): Promise<void> {
     if (this.#options.dryRun || records.length === 0) return;
     const { journal = 0 } = this.#state;
@@ -196,7 +196,7 @@ class Backfill {
     return moved;
   }
 
-  /** Files of the page under way count for the progress, and for the state when the page is done. */
+  /** Reports progress including the current page, which the stored state does not count yet. */
   #tellProgress({ outcome, sizeBytes = 0 }: Moved): void {
     this.#underway.files += outcome === 'gone' ? 0 : 1;
     this.#underway.bytes += sizeBytes;
@@ -225,7 +225,7 @@ class Backfill {
       await sleep(CONTROL_EVERY_MS, undefined, { signal });
       this.#controlledAt = 0;
     }
-    // The others wait for the one that noticed the pause.
+    // Other workers wait until the one that noticed the pause ends it.
     while (this.#state.state === 'paused' && !this.#cancelled)
       await sleep(CONTROL_EVERY_MS / 5, undefined, { signal });
   }

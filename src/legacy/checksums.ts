@@ -10,16 +10,18 @@ export interface KnownChecksum {
   readonly algorithm: Algorithm;
   /** Lower-case hexadecimal. */
   readonly hex: string;
-  /** Who says so, for the report. */
+  /** Source of the checksum, for the report. */
   readonly from: string;
 }
 
-/** Names of fields and metadata that are taken for a checksum, if their value looks like one. */
+/** Names of fields and metadata that contain a checksum if their value has the form of one. */
 const NAMED = /^(?:content[-_]?)?(?:md5|sha1|sha[-_]?256|checksum)(?:sum)?$/i;
 
 const BY_LENGTH: Readonly<Record<number, Algorithm>> = { 32: 'md5', 40: 'sha1', 64: 'sha256' };
 
-/** The checksums that a record and its object carry: by the store, the metadata of the object, and fields of the record. */
+/**
+ * The checksums that a record and its object carry: by the store, the metadata of the object, and fields of the record.
+ */
 export function checksumsOf(
   fields: FieldValues,
   { headers }: Pick<ObjectInfo, 'headers'>,
@@ -42,7 +44,7 @@ export function checksumsOf(
   ];
 }
 
-/** Reads content to its end; resolves with who contradicts it, undefined if nobody does. */
+/** Reads content to its end. Resolves with the source of the first checksum that differs; undefined if all match. */
 export async function contradicted(
   content: AsyncIterable<Uint8Array>,
   known: readonly KnownChecksum[],

@@ -11,7 +11,7 @@ import type { ObjectCopier } from '../storage/object-copier.ts';
 import type { ObjectInfo, ObjectReader } from '../storage/object-reader.ts';
 import { propertiesOf } from './headers.ts';
 
-/** What bytes are copied with. */
+/** Dependencies of {@link BytesCopy}. */
 export interface CopyTools {
   readonly reader: ObjectReader;
   readonly store: BlobStore;
@@ -20,19 +20,22 @@ export interface CopyTools {
   /** Memory and part size of copies that go through this process. */
   readonly budget: MemoryShare;
   readonly partSizeBytes: number;
-  /** Told once, when the store refuses to copy and the bytes go through this process from then on. */
+  /** Called once if the store refuses to copy; from then on the bytes go through this process. */
   readonly onStreaming: () => void;
 }
 
-/** Size and checksums of the stored copy, or why the old bucket does not give the bytes. */
+/** Size and checksums of the stored copy, or why the old bucket did not return the bytes. */
 export type CopiedBytes =
   | (ReturnType<Digest['finish']> & { readonly way: 'server-side' | 'streamed' })
   | { readonly unreadable: string };
 
-/** Tries per file, because a killed run may have left a copy. */
+/** Attempts per file: a killed run may have left a copy, which is removed first. */
 const ATTEMPTS = 3;
 
-/** Copies the bytes of old files to the store of the service: within the server if it does that, else through here. */
+/**
+ * Copies the bytes of old files to the store of the service: within the server if possible, otherwise through this
+ * process.
+ */
 export class BytesCopy {
   readonly #tools: CopyTools;
   #copier: ObjectCopier | undefined;
@@ -66,7 +69,7 @@ export class BytesCopy {
         continue;
       }
       if (copied !== 'exists') return copied;
-      // A killed run left it before the record was written: nobody knows its content.
+      // A killed run left a copy before it wrote the record: its content is unknown.
       if (attempt >= ATTEMPTS) throw storeUnavailable(new Error('a copy of another run is in the way'));
       await store.delete(key, { signal });
     }
@@ -124,7 +127,7 @@ export class BytesCopy {
   }
 }
 
-/** Why the old bucket does not give an object, as text for the report. */
+/** Why the old bucket did not return an object, as text for the report. */
 export function reasonOf(error: AssetError): string {
   return error.reason === 'BLOB_MISSING'
     ? 'the object was replaced while it was read'

@@ -6,7 +6,7 @@ import { StepRefused } from './refused.ts';
 /** Default time after which another process may take over from a killed one, in milliseconds. */
 const LEASE_MS = 10_000;
 
-/** Who runs a step that only one process may run at a time. */
+/** Holder of the lease of a step. */
 export interface StepHolder {
   /** Unique to this process. */
   readonly holder: string;

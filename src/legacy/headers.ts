@@ -4,7 +4,7 @@ import { essence, isGeneric } from '../files/content-type/media-types.ts';
 import type { BlobProperties } from '../storage/blob.ts';
 import type { ObjectInfo } from '../storage/object-reader.ts';
 
-/** A header of an old object that readers of the service do not get as readers of the old bucket do. */
+/** A header whose value differs between the old bucket and the service. */
 export type HeaderDifference =
   'content-encoding' | 'content-language' | 'disposition' | 'cache-control' | 'metadata';
 
@@ -14,12 +14,12 @@ export type HeaderDifferences = Readonly<Partial<Record<HeaderDifference, string
 /** Longest value in a report, in characters. */
 const MAX_VALUE = 200;
 
-/** Instructions that the service does not give: its URLs may be cached as long as they live. */
+/** Cache directives that the service does not send: its URLs may be cached until they expire. */
 const RESTRICTS = /\b(no-store|no-cache|private|must-revalidate|max-age=0)\b/i;
 
 /**
- * The content type that a moved file has: that of the record, with the charset of the object where the record names
- * none. UTF-8 is left out, because PocketBase writes it on every text, whatever is in it.
+ * The content type of a moved file: that of the record, with the charset of the object if the record has none. UTF-8 is
+ * ignored, because PocketBase sets it for every text regardless of the content.
  */
 export function contentTypeOf(
   file: Pick<FileRecord, 'contentType'>,
@@ -33,7 +33,7 @@ export function contentTypeOf(
   return `${file.contentType.trim()}; charset=${charset}`;
 }
 
-/** What a blob with the bytes of an object is stored with: all headers of the object. */
+/** The properties of the blob that an object is copied to: all headers of the object. */
 export function propertiesOf(file: FileRecord, info: ObjectInfo): BlobProperties {
   const ofObject = isGeneric(essence(info.contentType)) ? '' : info.contentType;
   const contentType = [ofObject, file.contentType].find((type) => /^[ -~]+$/.test(type));
@@ -41,15 +41,15 @@ export function propertiesOf(file: FileRecord, info: ObjectInfo): BlobProperties
 }
 
 /**
- * What readers get otherwise than from the old bucket. Type, disposition and cache control of a URL are those of the
- * service, from the record.
+ * Headers that readers get with other values than from the old bucket. The service derives type, disposition and cache
+ * control of a URL from the record.
  *
  * @param keepsHeaders - whether the store of the service keeps the other headers
  */
 export function differencesOf(file: FileRecord, info: ObjectInfo, keepsHeaders: boolean): HeaderDifferences {
   const { contentEncoding, contentLanguage, contentDisposition, cacheControl, metadata } = info.headers;
   const told: Record<HeaderDifference, string | undefined> = {
-    // A URL gives it with the bytes; DownloadFile has no place for it.
+    // A URL has this header; DownloadFile has no field for it.
     'content-encoding': contentEncoding,
     'content-language': keepsHeaders ? undefined : contentLanguage,
     disposition: isOtherName(contentDisposition, file.name) ? contentDisposition : undefined,
@@ -61,7 +61,7 @@ export function differencesOf(file: FileRecord, info: ObjectInfo, keepsHeaders: 
   );
 }
 
-/** True unless the header says what the service says: an attachment with the name of the file. */
+/** False if the header is equal to that of the service: an attachment with the name of the file. */
 function isOtherName(contentDisposition: string | undefined, name: string): boolean {
   if (contentDisposition === undefined) return false;
   try {

@@ -8,26 +8,26 @@ import { whyNotVerified } from './verification.ts';
 
 const PAGE = 500;
 
-/** Records whose keys are looked for, to tell the right bucket from another. */
+/** Number of records whose objects are looked up to recognize a wrong bucket. */
 const SAMPLED_RECORDS = 100;
 
-/** Objects of each layout that are tried without a key. */
+/** Number of objects per layout that are read without an access key. */
 const KEYS_PER_LAYOUT = 3;
 
-/** Ids in a message. */
+/** Maximum number of ids in a message. */
 const SHOWN_IDS = 5;
 
-/** Records whose bytes are in the old bucket only, and that nobody acknowledged. */
+/** Records that are neither moved nor acknowledged. */
 export interface NotMoved {
   readonly count: number;
-  /** The first of them. */
+  /** The first ids. */
   readonly ids: readonly string[];
 }
 
 /**
  * Why the old system may not be locked yet; none if it may. Changes nothing.
  *
- * @param maxAgeMs - greatest age of the verification
+ * @param maxAgeMs - maximum age of the verification, in milliseconds
  */
 export async function lockRefusals(
   system: LockableSystem,
@@ -48,7 +48,7 @@ export async function lockRefusals(
   ];
 }
 
-/** Why files without a copy forbid a step; none if there are none. */
+/** The refusal because of files without a copy; none if there are no such files. */
 export function moveRefusals({ state, backfill }: MoveStatus, { count, ids }: NotMoved): readonly Refusal[] {
   const again =
     'run "asset-service legacy backfill", or acknowledge the files, and then "asset-service verify"';
@@ -61,13 +61,13 @@ export function moveRefusals({ state, backfill }: MoveStatus, { count, ids }: No
   return [];
 }
 
-/** Why the last verification forbids a step; none if it is full, clean, later than the move and not too old. */
+/** The refusal because of the last verification; none if it is full, clean, later than the move and recent enough. */
 export function verifyRefusals({ backfill, verify }: MoveStatus, maxAgeMs: number): readonly Refusal[] {
   const why = whyNotVerified(backfill, verify, { maxAgeMs });
   return why === undefined ? [] : [{ reason: 'NOT_VERIFIED', text: `${why}: run "asset-service verify"` }];
 }
 
-/** Finds records whose bytes are in the old bucket only, and that nobody acknowledged. */
+/** Finds records that are neither moved nor acknowledged. */
 export async function findNotMoved(catalog: FileCatalog, signal: AbortSignal): Promise<NotMoved> {
   const known = await acknowledgements(catalog.legacy, { signal });
   let count = 0;
@@ -84,7 +84,9 @@ export async function findNotMoved(catalog: FileCatalog, signal: AbortSignal): P
   }
 }
 
-/** Keys of old objects to try, by records and by the list; and whether no record has an object in the bucket. */
+/**
+ * Keys of old objects for the proofs, from records and from the list; and whether the bucket has no object of a record.
+ */
 export async function sampleOldKeys(
   { catalog, bucket }: Pick<LockableSystem, 'catalog' | 'bucket'>,
   { purge }: Pick<MoveStatus, 'purge'>,
@@ -107,7 +109,7 @@ export async function sampleOldKeys(
   const listed = await bucket.reader.list('', { signal });
   return {
     keys: [...new Set([...found, ...listed.slice(0, 1).map(({ key }) => key)])],
-    // Purged originals are gone for good.
+    // After a purge, no object of a moved file is left.
     isWrongBucket: candidates > 0 && found.length === 0 && purge === undefined,
   };
 }

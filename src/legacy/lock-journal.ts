@@ -8,46 +8,47 @@ import { BUCKET_SETTINGS, type BucketAccess } from '../storage/bucket-access.ts'
 import type { OldSystem } from './old-system.ts';
 import { OldBucketError } from './check.ts';
 
-/** What a lock-down works with. */
+/** An old system that can be locked. */
 export interface LockableSystem extends OldSystem {
-  /** Undefined for a catalog that others cannot reach by themselves. */
+  /** Undefined for a catalog that only the service can reach. */
   readonly access: CatalogAccess | undefined;
   readonly bucketAccess: BucketAccess;
 }
 
-/** A part of the old system that lets others in, and is closed by a lock-down. */
+/** A setting of the old system that gives others access, and that a lock changes. */
 export interface Gate {
   /** `collection`, `policy`, `acl` or `public-access-block`. */
   readonly name: string;
-  /** What it is now; undefined if the store does not know it. */
+  /** Its current value; undefined if the store does not support the setting. */
   read(signal: AbortSignal): Promise<JsonValue | undefined>;
   write(value: JsonValue, signal: AbortSignal): Promise<void>;
-  /** The same value with everybody shut out. */
+  /** The value that gives nobody else access. */
   closed(value: JsonValue): JsonValue;
   isSame(a: JsonValue, b: JsonValue): boolean;
 }
 
-/** A gate as it was, and as it is when it is closed. A type alias, because interfaces are not assignable to JSON values. */
+/** The values of a gate before and after the lock. A type alias, because interfaces are not assignable to JSON values.
+ */
 export type GateEntry = { readonly before: JsonValue; readonly after: JsonValue };
 
-/** What a lock-down changes, written down before the first change. */
+/** The changes of a lock, stored before the first one is made. */
 export type LockJournal = {
   readonly phase: 'locking' | 'locked' | 'unlocking';
-  /** Who locked. */
+  /** The operator. */
   readonly by: string;
   readonly startTime: string;
-  /** When it was proven to be locked; empty before. */
+  /** When the lock was proven; empty before. */
   readonly lockTime: string;
   readonly collection: string;
   readonly bucket: string;
   readonly gates: Readonly<Record<string, GateEntry>>;
-  /** Gates that the store does not know. */
+  /** Gates that the store does not support. */
   readonly notKnown: readonly string[];
 };
 
 const JOURNAL = 'legacy-lock';
 
-/** The journal of the lock-down; undefined while nothing is locked. */
+/** The journal of the lock; undefined while nothing is locked. */
 export async function lockJournal(
   legacy: LegacyRecords,
   call?: CatalogCall,
@@ -91,7 +92,7 @@ function collectionGate(access: CatalogAccess): Gate {
   };
 }
 
-/** Fields that only one of the two has were added or removed by somebody else, and are no part of the lock. */
+/** Ignores fields that only one value has: they were added or removed by somebody else and are not part of the lock. */
 function isSameRules(
   { protectedFields: a, ...rules }: WriteRules,
   { protectedFields: b, ...others }: WriteRules,

@@ -15,17 +15,17 @@ import { proveLocked, type Proof, type ProofOptions } from './proofs.ts';
 import { StepRefused, type Refusal } from './refused.ts';
 import { moveStatus } from './status.ts';
 
-/** Options of a lock-down. */
+/** Options of {@link lock}. */
 export interface LockOptions extends StepHolder, Omit<ProofOptions, 'keys'> {
-  /** Who locks, for the journal. */
+  /** The operator, for the journal. */
   readonly by: string;
-  /** Greatest age of the verification, in milliseconds. */
+  /** Maximum age of the verification, in milliseconds. */
   readonly maxAgeMs: number;
-  /** Gets a copy of the journal before anything is changed. */
+  /** Called with the journal before anything is changed. */
   readonly keepCopy?: (journal: LockJournal) => Promise<void>;
 }
 
-/** Result of a lock-down. */
+/** Result of {@link lock}. */
 export interface LockResult {
   readonly journal: LockJournal;
   /** True if it was locked before. */
@@ -39,7 +39,7 @@ export interface LockResult {
 export interface UnlockResult {
   /** False if nothing was locked. */
   readonly wasLocked: boolean;
-  /** Gates that were restored, and are as the journal has them. */
+  /** Names of the gates that have their values before the lock again. */
   readonly restored: readonly string[];
 }
 
@@ -47,8 +47,9 @@ export interface UnlockResult {
 const LEASE = 'legacy-lock';
 
 /**
- * Shuts everybody but the service out of the old system, and proves it by trying. What is changed is written down first, and
- * the right to restore it is tried. May be repeated, also after a crash: a repetition goes on.
+ * Closes the old system for everybody but the service, and proves it by trying to get in. Before the first change it
+ * tests the permission to restore every setting, and saves their values in the journal. May be repeated, also after a
+ * crash: a repetition continues.
  *
  * @throws StepRefused before anything was changed, or CHANGED_BY_OTHERS
  */
@@ -85,7 +86,7 @@ export function lock(system: LockableSystem, options: LockOptions, signal: Abort
 }
 
 /**
- * Restores what the journal has, checks that it is so, and removes the journal. May be repeated, also after a crash.
+ * Restores the values in the journal, verifies them, and removes the journal. May be repeated, also after a crash.
  *
  * @param copy - a journal that was kept outside the catalog, for a catalog that has none
  * @throws StepRefused CHANGED_BY_OTHERS
@@ -113,14 +114,14 @@ export function unlock(
     for (const { gate, entry } of entries) {
       if (await move(gate, entry, 'before', held)) reached('unlock.gate-opened', { gate: gate.name });
     }
-    // The last one may have changed an earlier one.
+    // Check all again: opening a gate may have changed one opened before.
     for (const { gate, entry } of entries) await move(gate, entry, 'before', held);
     await putJournal(legacy, undefined, { signal: held });
     return { wasLocked: true, restored: entries.map(({ gate }) => gate.name) };
   });
 }
 
-/** Checks everything, tries the right to restore, and writes the journal. */
+/** Checks the preconditions, tests the permission to restore, and writes the journal. */
 async function begin(
   system: LockableSystem,
   options: LockOptions,
@@ -158,7 +159,7 @@ async function begin(
   return journal;
 }
 
-/** Brings a gate from one state of its entry to the other; false if it was there. */
+/** Moves a gate from one value of its entry to the other. Returns false if it already had that value. */
 async function move(
   gate: Gate,
   entry: GateEntry,
@@ -175,7 +176,7 @@ async function move(
   return true;
 }
 
-/** A journal is about one bucket and one collection. */
+/** Throws BAD_JOURNAL if the journal is of another bucket or collection. */
 function checkPlace({ access, bucketAccess }: LockableSystem, journal: LockJournal): void {
   const [bucket, collection] = [bucketAccess.bucket, access?.collection ?? ''];
   if (journal.bucket === bucket && journal.collection === collection) return;

@@ -7,50 +7,50 @@ import { contentTypeOf, differencesOf, type HeaderDifferences } from './headers.
 import { locate, type OldPlace } from './locate.ts';
 import type { Timed } from './throttle.ts';
 
-/** What came of one file. */
+/** Result of moving one file. */
 export type MoveOutcome =
-  /** Its bytes are in the store of the service now, and its record says what they are. */
+  /** Its bytes are in the store of the service now, and its record has their size and checksums. */
   | 'moved'
-  /** They were before. */
+  /** It was moved before. */
   | 'already'
   /** The old bucket has no object for the record. */
   | 'missing'
   /** The object contradicts the record. */
   | 'mismatch'
-  /** The old bucket does not give the object. */
+  /** The old bucket did not return the object. */
   | 'unreadable'
-  /** The catalog takes no change of the record. */
+  /** The record could not be changed, or the store cannot keep a header of the object. */
   | 'refused'
-  /** It is damaged, and somebody said that it may be. */
+  /** It is damaged, and an operator has acknowledged that. */
   | 'acknowledged';
 
-/** What files are moved with. */
+/** Tools of a move. */
 export interface MoveTools {
   readonly bytes: BytesCopy;
-  /** True to find out what would come of a file, and to write nothing. */
+  /** True to determine the result only, and to write nothing. */
   readonly dryRun: boolean;
-  /** Is told how long the store or the catalog took, in milliseconds. */
+  /** Called with the time that the store or the catalog took, in milliseconds. */
   readonly onTime: (of: Timed, ms: number) => void;
 }
 
-/** What came of a file, and why where it was not moved. */
+/** Result of one file. `gone`: its record was removed meanwhile. */
 export interface Moved {
   readonly outcome: MoveOutcome | 'gone';
   readonly why?: string;
   readonly sizeBytes?: number;
   /** How the bytes were copied. */
   readonly way?: 'server-side' | 'streamed';
-  /** Headers of the old object that readers get otherwise from the service. */
+  /** Headers of the old object whose values differ when the service serves the file. */
   readonly differs?: HeaderDifferences;
 }
 
-/** Largest file whose copy tells how quick the store is, in bytes: of larger ones it tells the size. */
+/** Maximum size of a file whose copy time is measured, in bytes: for larger files it depends mainly on the size. */
 const TIMED_BYTES = 256 * 1024;
 
-/** Times that a file is begun anew, since something else changed it meanwhile. */
+/** Number of attempts per file; a concurrent change of its record causes another one. */
 const ATTEMPTS = 3;
 
-/** Reasons by which a catalog refuses a change for good. */
+/** Reasons with which a catalog refuses a change permanently. */
 const REFUSED = [
   'CATALOG_REFUSED',
   'RELATION_TARGET_MISSING',
@@ -59,8 +59,8 @@ const REFUSED = [
 ] as const;
 
 /**
- * Copies the bytes of an old file into the store of the service, writes down what they are and empties its link. The original
- * stays. A file that could not be moved leaves nothing in the store.
+ * Copies the bytes of an old file into the store of the service, writes their size and checksums to the record, and
+ * empties its link. The original stays. If the file cannot be moved, nothing of it stays in the store.
  *
  * @throws AssetError STORE_UNAVAILABLE of the store of the service, CATALOG_UNAVAILABLE
  */
@@ -129,7 +129,7 @@ async function tryToMove(
     const known = { ...bytes, ...(contentType !== file.contentType && { contentType }) };
     await system.catalog.legacy.setBytes(file.id, file.revision, known, emptied, { signal });
   } catch (error) {
-    // Until the record says so, nobody reads the copy.
+    // The copy stays: nobody reads it before the record has a checksum, and the next attempt replaces it.
     if (isAssetError(error, 'CONCURRENT_CHANGE')) return 'changed';
     const isGone = isAssetError(error, 'FILE_NOT_FOUND');
     if (!isGone && !isAssetError(error, ...REFUSED)) throw error;

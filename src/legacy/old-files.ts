@@ -15,10 +15,10 @@ import { readOldPath } from './old-path.ts';
 import { noteServing } from './serving-since.ts';
 import { UseCounter } from './use-counter.ts';
 
-/** Questions to the catalog and the bucket about old files that are under way at once. */
+/** Maximum number of concurrent requests to the catalog and the old bucket. */
 const CONCURRENCY = 32;
 
-/** What {@link ServedOldFiles} works with. */
+/** Options of {@link ServedOldFiles}. */
 export interface ServedOldFilesOptions {
   readonly bucket: OldBucket;
   readonly records: RecordLoader;
@@ -26,7 +26,7 @@ export interface ServedOldFilesOptions {
   readonly log: Logger;
 }
 
-/** Serves old files as they lie in the old bucket. */
+/** Serves files that were not moved from the old bucket. */
 export class ServedOldFiles implements OldFiles {
   readonly #options: ServedOldFilesOptions;
   readonly #uses: UseCounter;
@@ -76,7 +76,7 @@ export class ServedOldFiles implements OldFiles {
     this.#uses.add(principal.id, readOldPath(path, this.#options.bucket.layouts).kind);
   }
 
-  /** Writes down what was counted, and lets go of the bucket. */
+  /** Writes the remaining counts and closes the connection to the bucket. */
   async close(): Promise<void> {
     await Promise.all([this.#uses.close(), this.#noted]);
     this.#options.bucket.reader.close();

@@ -5,33 +5,33 @@ import type { TriedRequest } from '../storage/bucket-access.ts';
 import { findNotMoved } from './lock-checks.ts';
 import type { LockableSystem } from './lock-journal.ts';
 
-/** Prefix of objects that the service stores in the old bucket for a moment. */
+/** Prefix of the temporary objects that the service stores in the old bucket. */
 export const SERVICE_PREFIX = 'asset-service-probes/';
 
-/** One thing that was tried. */
+/** Result of one attempt. */
 export interface Proof {
   /** Such as `anonymous-get`, `guest-create`, `worker-put`. */
   readonly name: string;
   /** Key, path or collection. */
   readonly what: string;
   readonly ok: boolean;
-  /** What came of it, such as `HTTP 403`. */
+  /** The response, such as `HTTP 403`. */
   readonly text: string;
   /** What to do; empty if `ok`. */
   readonly toDo: string;
 }
 
-/** What to try, besides what is always tried. */
+/** Additional attempts. */
 export interface ProofOptions {
   /** Keys of old objects. */
   readonly keys: readonly string[];
   /** Token of an ordinary user of the catalog. */
   readonly userToken?: string;
-  /** Key of a program that wrote to the bucket. */
+  /** Access key of a program that wrote to the bucket. */
   readonly workerKey?: { readonly accessKeyId: string; readonly secretAccessKey: string };
-  /** True to try only what changes nothing even if it succeeds, and only who gets in. */
+  /** True to make only attempts of others, and only those that change nothing if they succeed. */
   readonly isShadow?: boolean;
-  /** How long to wait for a store that takes a change over late, in milliseconds; default 10,000. */
+  /** How long to wait for a store that applies changes with a delay, in milliseconds; default 10,000. */
   readonly patienceMs?: number;
 }
 
@@ -44,7 +44,9 @@ const OPEN_RULES = 'set the rule to superusers only (null) in PocketBase, and re
 const WORKER_CAN_WRITE =
   'the store still takes objects with this key: take the right to write from the key in the store, or delete the key, and repeat the command';
 
-/** Tries who still gets in. Changes nothing, except where something is open that must not be: then what it stored is removed. */
+/**
+ * Tries to access the old system as others would. If an attempt to write succeeds, removes what it stored.
+ */
 export async function proveLocked(
   system: LockableSystem,
   options: ProofOptions,
@@ -123,7 +125,10 @@ async function catalogProofs(
   ];
 }
 
-/** The service must go on: it reads old objects, writes records, and misses no file. */
+/**
+ * Checks that the service still works: it reads old objects and writes records, and every file is moved or
+ * acknowledged.
+ */
 async function serviceProofs(
   { access, bucket, catalog }: LockableSystem,
   { keys }: ProofOptions,

@@ -9,24 +9,24 @@ import { originalOf, readOldPath } from './old-path.ts';
 import { SERVICE_PREFIX } from './proofs.ts';
 import type { PurgeStatus } from './purge-state.ts';
 
-/** An object of the old bucket, and what is to become of it. */
+/** An object of the old bucket with its status before the purge. */
 export interface JudgedObject {
   readonly object: ListedObject;
   readonly status: PurgeStatus;
-  /** Files that it belongs to: usually one; none for an orphan. */
+  /** Files that refer to it: usually one; none for an orphan. */
   readonly files: readonly FileRecord[];
-  /** Key of the original: its own, or of which it is a thumb. */
+  /** Its own key, or for a thumbnail the key of its original. */
   readonly originalKey: string;
 }
 
 const CONCURRENCY = 16;
 
-/** Ids in one request to the catalog. */
+/** Maximum number of ids in one request to the catalog. */
 const IDS = 200;
 
 /**
- * Judges objects by name, and by the size of the copies of their files as the store has them now. The service's own objects
- * are left out.
+ * Determines the status of objects by their keys and by the current size of the copies in the store. Leaves out the
+ * service's own probe objects.
  *
  * @throws AssetError STORE_UNAVAILABLE, CATALOG_UNAVAILABLE
  */

@@ -1,11 +1,11 @@
 import type { CatalogCall } from '../catalog/file-catalog.ts';
 import type { LegacyRecords } from '../catalog/legacy-records.ts';
 
-/** What is to become, or became, of an object of the old bucket. */
+/** Result for an object of the old bucket; in a dry run the expected result. */
 export type PurgeStatus =
   /** The original of a moved file, deleted (in a dry run: to be deleted). */
   | 'original'
-  /** A thumb of such a file, deleted in the same way. */
+  /** A thumbnail of a moved file, deleted in the same way. */
   | 'thumb'
   /** The object of a file that was not moved and is acknowledged: it stays. */
   | 'kept'
@@ -21,13 +21,13 @@ export type PurgeState = {
   readonly state: 'running' | 'stopped' | 'done';
   readonly by: string;
   readonly startTime: string;
-  /** When it was done; empty before. */
+  /** When it ended; empty before. */
   readonly endTime: string;
-  /** Objects that the list of the bucket had. */
+  /** Number of objects in the list of the bucket. */
   readonly listed: number;
-  /** Objects that were to be deleted. */
+  /** Number of objects to delete. */
   readonly planned: number;
-  /** Objects by what became of them. */
+  /** Number of objects by result. */
   readonly counts: Readonly<Partial<Record<PurgeStatus, number>>>;
   readonly deletedBytes: number;
   /** Why the last run stopped; empty if it did not. */

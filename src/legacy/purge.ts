@@ -1,27 +1,24 @@
-import { createHash, randomUUID } from 'node:crypto';
-import type { Readable } from 'node:stream';
+import { randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
-import type { FileRecord } from '../catalog/file-catalog.ts';
-import { isAssetError } from '../errors/asset-error.ts';
-import { readBytes } from '../files/bytes.ts';
 import { reached } from '../system/crash-points.ts';
 import { exclusively, type StepHolder } from './exclusive.ts';
 import { findNotMoved, moveRefusals, sampleOldKeys, verifyRefusals, wrongBucket } from './lock-checks.ts';
 import type { LockableSystem } from './lock-journal.ts';
 import { SERVICE_PREFIX } from './proofs.ts';
 import { judge, type JudgedObject } from './purge-plan.ts';
+import { CopyProofs } from './purge-proof.ts';
 import { PURGE, type PurgeState, type PurgeStatus } from './purge-state.ts';
 import { StepRefused, type Refusal } from './refused.ts';
 import { moveStatus } from './status.ts';
 import { Throttle } from './throttle.ts';
 
-/** One line of the report: what became of an object (in a dry run: what would become). */
+/** One line of the report: the result for one object (in a dry run: the expected result). */
 export interface PurgeLine {
   readonly key: string;
   readonly status: PurgeStatus;
   /** Ids of the files that it belongs to. */
   readonly ids: readonly string[];
-  /** What was compared with the record: `sha256` of the bytes, or `name` and size alone. */
+  /** What was compared with the record: the `sha256` of the bytes, or only `name` and size. */
   readonly proof: 'sha256' | 'name' | '';
 }
 
@@ -29,13 +26,13 @@ export interface PurgeLine {
 export interface PurgeOptions extends StepHolder {
   readonly by: string;
   readonly dryRun: boolean;
-  /** Greatest share of the listed objects that may be deleted, in percent. */
+  /** Maximum share of the listed objects that may be deleted, in percent. */
   readonly maxPercent: number;
-  /** Greatest age of the verification, in milliseconds. */
+  /** Maximum age of the verification, in milliseconds. */
   readonly maxAgeMs: number;
   /** True to read every copy again before its original is deleted. */
   readonly full: boolean;
-  /** Greatest number of objects deleted a second; 0 for no limit. */
+  /** Maximum number of objects deleted per second; 0 for no limit. */
   readonly rate: number;
   readonly onLine?: (line: PurgeLine) => void;
   readonly onProgress?: (state: PurgeState) => void;
@@ -43,13 +40,13 @@ export interface PurgeOptions extends StepHolder {
 
 const CONCURRENCY = 8;
 
-/** Ids in a message. */
+/** Maximum number of keys in a message. */
 const SHOWN = 5;
 
 /**
- * Deletes the originals of moved files from the old bucket, with their thumbs, where the copy is proven at that moment: the
- * store has it with the size of the record, it was verified after the move, and the bytes of the original have the record's
- * SHA-256. Everything else stays. May be repeated, also after a crash.
+ * Deletes the originals of moved files, and their thumbs, from the old bucket. Deletes an object only if the copy of
+ * its file is proven: the store has it with the size of the record, it was verified after the move, and the original
+ * has the SHA-256 of the record. Everything else stays. May be repeated, also after a crash.
  *
  * @throws StepRefused before anything was deleted
  */
@@ -71,7 +68,7 @@ export function purge(
   });
 }
 
-/** Removes what a run that was killed stored in the old bucket. */
+/** Removes objects that a killed run of the service left in the old bucket. */
 async function removeLeftovers({ bucket, bucketAccess }: LockableSystem, signal: AbortSignal): Promise<void> {
   const page = await bucket.reader.list(SERVICE_PREFIX, { signal });
   for (const { key } of page.filter((one) => one.key.startsWith(SERVICE_PREFIX)))
@@ -95,12 +92,6 @@ async function check(system: LockableSystem, options: PurgeOptions, signal: Abor
   if (first) throw new StepRefused(first, ...more);
 }
 
-/** What came of comparing bytes; with the ETag of the original that was read. */
-interface Proven {
-  readonly outcome: 'proven' | 'differs' | 'unproven';
-  readonly etag?: string;
-}
-
 /** One run. */
 class Purge {
   readonly #system: LockableSystem;
@@ -108,13 +99,13 @@ class Purge {
   readonly #sentinel: string;
   readonly #signal: AbortSignal;
   readonly #throttle = new Throttle();
-  /** Of the originals of one page, by key. */
-  readonly #proofs = new Map<string, Promise<Proven>>();
+  readonly #proofs: CopyProofs;
   #state: PurgeState;
 
   constructor(system: LockableSystem, options: PurgeOptions, sentinel: string, signal: AbortSignal) {
     [this.#system, this.#options, this.#sentinel, this.#signal] = [system, options, sentinel, signal];
     this.#throttle.setRate(options.rate);
+    this.#proofs = new CopyProofs(system, options.full, signal);
     this.#state = {
       ...{ state: 'running', by: options.by, startTime: new Date().toISOString(), endTime: '' },
       ...{ listed: 0, planned: 0, counts: {}, deletedBytes: 0, lastError: '' },
@@ -141,7 +132,7 @@ class Purge {
     }
   }
 
-  /** Judges every object without deleting any, and refuses where something is not as it must be. */
+  /** Judges every object and deletes none. Throws StepRefused if the purge must not start. */
   async #plan(): Promise<void> {
     const { dryRun, maxPercent, onLine } = this.#options;
     const unproven: string[] = [];
@@ -184,45 +175,20 @@ class Purge {
     }
   }
 
-  /** Deletes an object whose copy is proven now. */
+  /** Proves the copy of an object, then deletes the object. */
   async #remove(judged: JudgedObject): Promise<PurgeLine> {
     const { object, status } = judged;
     if (status !== 'original' && status !== 'thumb') return this.#told(lineOf(judged, status));
-    const proof = await this.#proofOf(judged);
+    const proof = await this.#proofs.of(judged);
     if (proof.outcome !== 'proven') return this.#told(lineOf(judged, proof.outcome));
     await this.#throttle.next(this.#signal);
-    // Of an original the bytes were read: they must be those still.
+    // The ETag of the bytes that were read: an original that has changed since is not deleted.
     const etag = status === 'original' ? proof.etag : object.etag;
     const isGone = await this.#system.bucketAccess.delete(object.key, etag, { signal: this.#signal });
     if (!isGone) return this.#told(lineOf(judged, 'differs'));
     reached('purge.object-deleted', { key: object.key });
     this.#state = { ...this.#state, deletedBytes: this.#state.deletedBytes + object.sizeBytes };
     return this.#told({ ...lineOf(judged, status), proof: 'sha256' });
-  }
-
-  /** An original and its thumbs share one proof: it must not be read while it is being deleted. */
-  #proofOf(judged: JudgedObject): Promise<Proven> {
-    const known = this.#proofs.get(judged.originalKey) ?? this.#prove(judged);
-    this.#proofs.set(judged.originalKey, known);
-    return known;
-  }
-
-  /** Compares the bytes of the original with the records, and with `full` those of the copies too. */
-  async #prove({ files, originalKey }: JudgedObject): Promise<Proven> {
-    const { bucket, store } = this.#system;
-    const signal = this.#signal;
-    if (this.#options.full) {
-      for (const file of files) {
-        const digest = await digestOf(() => readBytes(store, file.id, { signal }));
-        if (!isDigestOf(file, digest)) return { outcome: 'unproven' };
-      }
-    }
-    const info = await bucket.reader.stat(originalKey, { signal });
-    // A run before this one deleted the original of a thumb.
-    if (info === undefined) return { outcome: 'proven' };
-    const digest = await digestOf(() => bucket.reader.read(originalKey, info.etag, undefined, { signal }));
-    const isSame = files.every((file) => isDigestOf(file, digest));
-    return isSame ? { outcome: 'proven', etag: info.etag } : { outcome: 'differs' };
   }
 
   #told(line: PurgeLine): PurgeLine {
@@ -247,20 +213,4 @@ class Purge {
 function lineOf({ object, files }: JudgedObject, status: PurgeStatus): PurgeLine {
   const proof = status === 'original' || status === 'thumb' ? 'name' : '';
   return { key: object.key, status, ids: files.map(({ id }) => id), proof };
-}
-
-/** SHA-256 of bytes; undefined if there are none, or others were put in their place meanwhile. */
-async function digestOf(open: () => Promise<Readable>): Promise<Buffer | undefined> {
-  const hash = createHash('sha256');
-  try {
-    for await (const chunk of await open()) hash.update(chunk as Uint8Array);
-  } catch (error) {
-    if (isAssetError(error, 'BLOB_MISSING')) return undefined;
-    throw error;
-  }
-  return hash.digest();
-}
-
-function isDigestOf({ sha256 }: FileRecord, digest: Buffer | undefined): boolean {
-  return sha256 !== undefined && digest !== undefined && digest.equals(sha256);
 }

@@ -1,42 +1,42 @@
 /** Why a step of a move is refused. */
 export type RefusalReason =
-  /** Files are not moved, and nobody acknowledged that. */
+  /** Files are neither moved nor acknowledged. */
   | 'NOT_MOVED'
-  /** No full verification without damage began after the last file was moved, within the bound. */
+  /** There is no full verification without damage that started after the last move and is recent enough. */
   | 'NOT_VERIFIED'
-  /** No object of any record is in the old bucket: another bucket, or other layouts. */
+  /** The old bucket has no object of any record: the bucket or the layouts are wrong. */
   | 'WRONG_BUCKET'
   /** Guests would still get files from the catalog. */
   | 'PUBLIC_VIEW_RULE'
-  /** A user's token that the catalog does not accept. */
+  /** The catalog does not accept the user's token. */
   | 'BAD_USER_TOKEN'
-  /** Something is neither as it was before the lock-down nor as the lock-down left it. */
+  /** A setting has neither its value before the lock nor that of the lock. */
   | 'CHANGED_BY_OTHERS'
   | 'NOT_LOCKED'
   /** Another process runs this step. */
   | 'BUSY'
-  /** The list of the bucket does not show what is in it. */
+  /** The list of the bucket is incomplete. */
   | 'BAD_LISTING'
   /** A file has no proven copy. */
   | 'UNPROVEN'
   | 'ABOVE_MAX_PURGE'
-  /** A view is still read, or its readers are not known for long enough. */
+  /** A view is still read, or the log of its readers is too short. */
   | 'STILL_READ'
-  /** Something else uses a field or view. */
+  /** Another view reads the field or view, or another collection has the name of the view. */
   | 'IN_USE'
   | 'NO_VIEW'
   | 'TOO_MANY_LINKS'
   | 'NO_CATALOG_ACCESS'
   | 'BAD_JOURNAL';
 
-/** One reason, and what to do. */
+/** A reason with its message. */
 export interface Refusal {
   readonly reason: RefusalReason;
   /** For the operator; names settings, fields and commands. */
   readonly text: string;
 }
 
-/** A step that was refused; nothing was changed by the part that refused. */
+/** Thrown if a step is refused. The part that refuses changes nothing. */
 export class StepRefused extends Error {
   readonly reason: RefusalReason;
   readonly refusals: readonly Refusal[];

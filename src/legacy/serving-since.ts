@@ -10,7 +10,10 @@ export async function servingSince(legacy: LegacyRecords, call?: CatalogCall): P
   return state?.since;
 }
 
-/** Writes down that the service serves old files now, unless it did before. Never rejects; the next start tries again. */
+/**
+ * Stores the current time as the start of serving old files, unless one is stored. Never rejects; the next start tries
+ * again.
+ */
 export async function noteServing(legacy: LegacyRecords, log: Logger): Promise<void> {
   try {
     if ((await servingSince(legacy)) !== undefined) return;

@@ -8,45 +8,45 @@ import { proveLocked, type Proof } from './proofs.ts';
 import type { Refusal } from './refused.ts';
 import { moveStatus, type UseSummary } from './status.ts';
 
-/** How a lock-down is looked at before it is made. */
+/** Options of {@link shadowLock}. */
 export interface ShadowOptions {
   readonly maxAgeMs: number;
   /** Token of an ordinary user of the catalog. */
   readonly userToken?: string;
-  /** Time since which the logs are read. */
+  /** Start of the logs to read. */
   readonly since: Date;
   readonly accessLog?: AccessLogSummary;
 }
 
-/** What a lock-down would do, and whom it would hit. Nothing was changed. */
+/** What a lock would change, and whose requests it would refuse. */
 export interface ShadowReport {
-  /** True if everything is closed already. */
+  /** True if everything is already closed. */
   readonly isLocked: boolean;
   /** Why `--enforce` would be refused; none if it would not. */
   readonly refusals: readonly Refusal[];
-  /** What would be changed: each gate as it is and as it would be. */
+  /** The changes: each gate with its current and its closed value. */
   readonly changes: readonly { readonly gate: string; readonly now: JsonValue; readonly then: JsonValue }[];
   readonly notKnown: readonly string[];
-  /** What is open now, found out by asking. */
+  /** What is open now, found by trying it. */
   readonly open: readonly Proof[];
   /** Requests in the log of the catalog that would be refused. */
   readonly hit: readonly LoggedUse[];
-  /** Requests of batches, which may or may not have been about files. */
+  /** Batch requests: the log does not show whether they change files. */
   readonly maybeHit: readonly LoggedUse[];
   /** How far the log of the catalog goes back; undefined if the catalog has none. */
   readonly log: Omit<RequestLog, 'uses'> | undefined;
   readonly accessLog: AccessLogSummary | undefined;
-  /** Who uses old paths through the service: they go on. */
+  /** Callers that use old paths through the service; the lock does not affect them. */
   readonly legacyPaths: readonly UseSummary[];
   readonly notMoved: NotMoved;
   /** The last file that was written past the service, as the audit found it. */
   readonly lastOldWrite: { readonly id: string; readonly time: string } | undefined;
-  /** Ways past the service that the lock leaves open. */
+  /** Ways to the files, other than the service, that the lock leaves open. */
   readonly stillOpen: readonly string[];
   readonly acknowledged: number;
 }
 
-/** Finds out what a lock-down would do. Changes nothing. */
+/** Determines what a lock would do. Changes nothing. */
 export async function shadowLock(
   system: LockableSystem,
   options: ShadowOptions,
@@ -86,13 +86,13 @@ export async function shadowLock(
   };
 }
 
-/** Superusers go on; who reads a file with a token goes on too. */
+/** True for requests that the lock refuses: writes and reads without a token, unless they are of a superuser. */
 function isHit({ kind, auth, hasToken }: LoggedUse): boolean {
   if (auth === '_superusers') return false;
   return kind === 'write' || (kind === 'file' && !hasToken);
 }
 
-/** Rules for writing and file fields are what the lock closes. */
+/** True for an opening that the lock leaves. It closes rules for writing and protects file fields. */
 function staysOpen({ level, text }: CatalogFinding): boolean {
   const isClosed =
     /^The ((create|update|delete)Rule|file field)/.test(text) && !text.includes("the service's own");

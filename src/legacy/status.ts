@@ -23,7 +23,7 @@ export interface MoveStatus {
   readonly verify: VerifyState | undefined;
   /** True if every file was moved, and then every byte was verified without damage. */
   readonly isVerified: boolean;
-  /** The journal of the lock-down, also while it is not complete. */
+  /** The journal of the lock, also while the lock is incomplete. */
   readonly lock: LockJournal | undefined;
   readonly purge: PurgeState | undefined;
   readonly uses: readonly UseSummary[];

@@ -1,52 +1,54 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { paceOf, type Pace } from '../system/rate.ts';
 
-/** What slows a move down. */
+/** Why a move waits. */
 export type SlowedBy = 'rate' | 'store' | 'catalog';
 
-/** What takes time: a question to the old bucket, a copy of a small file, a change of a record. */
+/** Operations whose time is measured: a request to the old bucket, a copy of a small file, a change of a record. */
 export type Timed = 'store' | 'copy' | 'catalog';
 
-/** How much a new time counts against those before it. */
+/** Weight of a new measurement in the moving average. */
 const WEIGHT = 0.2;
 
-/** Times after which it is known how long something usually takes. */
+/** Number of measurements that determine the usual time. */
 const LEARNED_AFTER = 20;
 
-/** Times longer than usual by which something is taken to be busy with others. */
+/** Factor over the usual time from which a dependency counts as busy. */
 const BUSY_FACTOR = 3;
 
-/** Differences that are noise, in milliseconds. */
+/** Differences up to this are noise, in milliseconds. */
 const NOISE_MS = 20;
 
-/** Longest wait before a file, in milliseconds. */
+/** Maximum wait before a file, in milliseconds. */
 const MAX_WAIT_MS = 2_000;
 
-/** Holds a move back: to the rate that was asked for, and by as much as store or catalog take longer than they usually do. */
+/**
+ * Limits the speed of a move: to the given rate, and further while the store or the catalog is slower than usual.
+ */
 export class Throttle {
   readonly #latencies = { store: new Latency(), copy: new Latency(), catalog: new Latency() };
   #rate = 0;
   #pace: Pace | undefined;
   #slowedBy: SlowedBy | undefined;
 
-  /** Why files wait at present; undefined if they do not. The strongest reason where there are several. */
+  /** Why files wait now; undefined if they do not. If there are several reasons, the one with the longest wait. */
   get slowedBy(): SlowedBy | undefined {
     return this.#slowedBy;
   }
 
-  /** Sets the greatest number of files a second; 0 for any number. */
+  /** Sets the maximum number of files per second; 0 for no limit. */
   setRate(filesPerSecond: number): void {
     if (filesPerSecond === this.#rate) return;
     this.#rate = filesPerSecond;
     this.#pace = filesPerSecond > 0 ? paceOf(filesPerSecond) : undefined;
   }
 
-  /** Takes down how long something took, in milliseconds. */
+  /** Adds a measurement, in milliseconds. */
   observe(of: Timed, ms: number): void {
     this.#latencies[of].observe(ms);
   }
 
-  /** How long the next file is to wait for store and catalog, in milliseconds, and for which of them. */
+  /** How long the next file waits because of a slow store or catalog, in milliseconds, and for which of them. */
   get wait(): { readonly ms: number; readonly for: SlowedBy | undefined } {
     const { store: question, copy, catalog: records } = this.#latencies;
     const [store, catalog] = [Math.max(question.excessMs, copy.excessMs), records.excessMs];
@@ -54,7 +56,7 @@ export class Throttle {
     return { ms, for: ms === 0 ? undefined : store >= catalog ? 'store' : 'catalog' };
   }
 
-  /** Waits until the next file may be begun. */
+  /** Waits until the next file may start. */
   async next(signal: AbortSignal): Promise<void> {
     const { ms, for: busy } = this.wait;
     const began = performance.now();
@@ -73,12 +75,12 @@ class Latency {
   observe(ms: number): void {
     this.#count += 1;
     this.#nowMs = this.#count === 1 ? ms : this.#nowMs + (ms - this.#nowMs) * WEIGHT;
-    // Learned while it is quick: a store that is slow from the beginning on is not taken for a busy one.
+    // The first measurements give the usual time: a store that is always slow does not count as busy.
     if (this.#count <= LEARNED_AFTER) this.#usualMs += (ms - this.#usualMs) / this.#count;
     else this.#usualMs = Math.min(this.#usualMs, this.#nowMs);
   }
 
-  /** By how much it takes longer than usual now, beyond what counts as noise. */
+  /** Time above the usual one and the noise, in milliseconds. */
   get excessMs(): number {
     if (this.#count <= LEARNED_AFTER) return 0;
     const excess = this.#nowMs - this.#usualMs;

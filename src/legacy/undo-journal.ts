@@ -1,7 +1,8 @@
 import type { CatalogCall } from '../catalog/file-catalog.ts';
 import type { LegacyRecord, LegacyRecords } from '../catalog/legacy-records.ts';
 
-/** What a record said before its bytes were moved. A type alias, because interfaces are not assignable to JSON values. */
+/** Values of a record before its bytes were moved. A type alias, because interfaces are not assignable to JSON values.
+ */
 export type BeforeMove = {
   readonly id: string;
   readonly sizeBytes: number;
@@ -12,7 +13,7 @@ export type BeforeMove = {
 
 const nameOf = (page: number) => `legacy-before-${page}`;
 
-/** Writes down what records say, before a step changes them. A page that is written again is replaced. */
+/** Saves the values of records before a step changes them. Replaces a page that exists. */
 export async function writeBefore(
   legacy: LegacyRecords,
   page: number,
@@ -27,7 +28,7 @@ export async function writeBefore(
   await legacy.putState(nameOf(page), entries, call);
 }
 
-/** What {@link writeBefore} wrote under a page. */
+/** The values that {@link writeBefore} saved in a page. */
 export async function readBefore(
   legacy: LegacyRecords,
   page: number,

@@ -14,7 +14,7 @@ import { readBefore, type BeforeMove } from './undo-journal.ts';
 export interface UndoOptions {
   /** Unique to this process. */
   readonly holder: string;
-  /** Number of files under way at once. */
+  /** Number of files processed concurrently. */
   readonly workers: number;
   /** Called for every file that stays moved, with the reason. */
   readonly onKept?: (id: string, why: string) => void;
@@ -30,8 +30,9 @@ export interface Undone {
 }
 
 /**
- * Takes a backfill back: old files are served from the old bucket again and have their links. A file stays moved if the old
- * bucket no longer has its bytes. Copies in the store of the service stay; the next backfill replaces them. May be repeated.
+ * Undoes a backfill: old files are served from the old bucket again and have their links. A file stays moved if the
+ * old bucket no longer has its bytes. Copies in the store of the service stay; the next backfill replaces them. May be
+ * repeated.
  *
  * @returns undefined, without doing anything, while another process moves files
  */
@@ -51,7 +52,7 @@ async function undoPages(system: OldSystem, options: UndoOptions, signal: AbortS
   const limit = pLimit(options.workers);
   let undone = 0;
   const kept = new Set<string>();
-  // The last page first: what a later run wrote down of a file is newer.
+  // The last page first: if several runs saved a file, the newest entry counts.
   for (let page = (state.journal ?? 0) - 1; page >= 0; page--) {
     signal.throwIfAborted();
     const entries = await readBefore(legacy, page, { signal });
@@ -69,7 +70,7 @@ async function undoPages(system: OldSystem, options: UndoOptions, signal: AbortS
       if (why === 'undone') undone += 1;
       else if (why !== 'nothing') {
         const { id } = entries[index]!;
-        // A page that a run was killed in is in the journal twice.
+        // A run that was killed within a page has left that page in the journal twice.
         if (!kept.has(id)) options.onKept?.(id, why);
         kept.add(id);
       }

@@ -5,13 +5,15 @@ import type { PathKind } from './old-path.ts';
 /** Time between two writes to the catalog, in milliseconds. */
 const FLUSH_EVERY_MS = 2_000;
 
-/** Different callers, forms and days that are kept while the catalog takes none. */
+/** Maximum number of counters kept while the catalog cannot be written. */
 const MAX_PENDING = 1_000;
 
-/** Characters of a caller's id that are kept. */
+/** Maximum length of a stored caller id, in characters. */
 const MAX_CALLER = 200;
 
-/** Counts who still names files by paths of the old system. What was counted in the last seconds is lost in a crash. */
+/**
+ * Counts, per caller, calls that name files by paths of the old system. A crash loses the counts of the last seconds.
+ */
 export class UseCounter {
   readonly #records: LegacyRecords;
   readonly #log: Logger;
@@ -34,7 +36,7 @@ export class UseCounter {
     this.#count({ ...use, count: 1 });
   }
 
-  /** Writes down what was counted. Never rejects: what cannot be written is kept for the next time. */
+  /** Writes the counts to the catalog. Never rejects: counts that cannot be written are kept for the next attempt. */
   async flush(): Promise<void> {
     if (this.#pending.size === 0) return;
     const uses = [...this.#pending.values()];
@@ -47,7 +49,7 @@ export class UseCounter {
     }
   }
 
-  /** Writes down what was counted, and ends. */
+  /** Writes the remaining counts and stops. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.flush();

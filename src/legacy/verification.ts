@@ -1,7 +1,7 @@
 import type { BackfillState } from './backfill-state.ts';
 import type { VerifyState } from './verify.ts';
 
-/** Age after which a verification proves nothing any more, in milliseconds. */
+/** Default maximum age of a verification, in milliseconds. */
 export const VERIFICATION_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1_000;
 
 /** Options of {@link whyNotVerified}. */
@@ -14,7 +14,7 @@ export interface VerificationBound {
 
 /**
  * Why a verification does not prove the bytes of all moved files, as text for an operator; undefined if it proves them.
- * It has to be of all files, to have begun after the last backfill ended, and to be no older than the bound.
+ * It must be of all files, have started after the last backfill ended, and be no older than the bound.
  */
 export function whyNotVerified(
   backfill: BackfillState | undefined,
@@ -27,7 +27,7 @@ export function whyNotVerified(
   if (verify.since !== '') return `the last verification read the files changed since ${verify.since} alone`;
   if (verify.damagedCount > 0) return `the last verification found ${verify.damagedCount} damaged files`;
   if (verify.unknown > 0) return `the store gave no answer about ${verify.unknown} files`;
-  // Files that were moved while it ran may lie behind its position.
+  // It may have passed the position of files that were moved while it ran.
   if (backfill !== undefined && verify.startTime < backfill.updateTime) {
     return `the last verification began at ${verify.startTime}, before the last backfill ended`;
   }

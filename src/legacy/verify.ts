@@ -10,42 +10,43 @@ import type { BlobStore } from '../storage/blob-store.ts';
 /** What is wrong with the bytes of a file. */
 export type VerifyReason = 'missing' | 'size' | 'sha256' | 'crc32c';
 
-/** Where a verification is, and what it found. It is kept in the catalog, so that another run goes on. */
+/** Progress and result of a verification, stored in the catalog, so that another run continues. */
 export interface VerifyState {
   readonly state: 'running' | 'done';
   readonly startTime: string;
-  /** When it was done; empty while it is not. */
+  /** When it ended; empty while it runs. */
   readonly endTime: string;
   readonly cursor: string;
-  /** Percent of the files that are read, and the time since which they have to have changed; empty for all. */
-  readonly sample: number;
+  /** Percentage of the files to read. */
+    readonly sample: number;
+  /** Only files whose record changed at this time or later are read; ISO 8601, empty for all. */
   readonly since: string;
-  /** Files whose bytes were read to their end, or found to be damaged. */
+  /** Number of files that were read completely or found to be damaged. */
   readonly checked: number;
   readonly bytes: number;
-  /** Files that the store gave no answer about. */
+  /** Number of files for which the store did not answer. */
   readonly unknown: number;
-  /** Files without a checksum: their bytes are in the old bucket yet. */
+  /** Number of files without a checksum: their bytes are still in the old bucket. */
   readonly notMoved: number;
   readonly damagedCount: number;
-  /** The first 1,000 of them. */
+  /** The first 1,000 damaged files. */
   readonly damaged: readonly { readonly id: string; readonly reason: VerifyReason }[];
 }
 
-/** How to verify. */
+/** Options of {@link verify}. */
 export interface VerifyOptions {
-  /** Percent of the files to read, by a choice that each run makes anew: above 0, up to 100. */
+  /** Percentage of the files to read: above 0, up to 100. Each run selects other files. */
   readonly sample: number;
-  /** Only files whose record changed at this time or later. */
+  /** Reads only files whose record changed at this time or later. */
   readonly since: Date | undefined;
-  /** True to begin at the beginning, also where a run before did not come to its end. */
+  /** True to start at the beginning, even if the last run was interrupted. */
   readonly restart: boolean;
   readonly onProgress?: (state: VerifyState) => void;
-  /** Records of one step; 200 where left out. */
+  /** Records per step; default 200. */
   readonly pageSize?: number;
 }
 
-/** Name under which the catalog keeps the state. */
+/** Name of the state in the catalog. */
 export const VERIFY_STATE = 'verify';
 
 const PAGE = 200;
@@ -53,10 +54,11 @@ const CONCURRENCY = 4;
 const MAX_DAMAGED = 1_000;
 
 /**
- * Reads the bytes of files in the store of the service and compares them with their records. Changes nothing but its own state.
+ * Reads the bytes of files in the store of the service and compares them with their records. Changes only its own
+ * state.
  *
- * @returns the state, and where a run before this one had ended (empty for a run from the beginning)
- * @throws AssetError CATALOG_UNAVAILABLE, or STORE_UNAVAILABLE where nothing of a step could be read; another run goes on
+ * @returns the state, and the position at which this run continued (empty for a run from the beginning)
+ * @throws AssetError CATALOG_UNAVAILABLE; STORE_UNAVAILABLE if no file of a step could be read. Another run continues
  */
 export async function verify(
   parts: { readonly catalog: FileCatalog; readonly store: BlobStore },
@@ -116,7 +118,7 @@ interface Result {
   readonly error?: unknown;
 }
 
-/** By the id and the time of the run: a sample is not the same files each time. */
+/** Selects a sample by a hash of the id and the start of the run, so that each run has other files. */
 function isWanted({ id, updateTime }: FileRecord, { sample, since, startTime }: VerifyState): boolean {
   if (since !== '' && updateTime < new Date(since)) return false;
   if (sample >= 100) return true;
@@ -135,7 +137,7 @@ async function checkOne(
     const digest = new Digest();
     const reason = await compare(store, file, digest, signal);
     if (reason === undefined) return { id, end: 'whole', bytes: digest.sizeBytes };
-    // It may have been purged meanwhile.
+    // The file may have been purged meanwhile.
     const now = (await catalog.get([id], { signal })).get(id);
     return { id, end: now === undefined ? 'gone' : reason, bytes: digest.sizeBytes };
   } catch (error) {

@@ -5,7 +5,7 @@ import { exclusively, type StepHolder } from './exclusive.ts';
 import { lockJournal, type LockableSystem } from './lock-journal.ts';
 import { StepRefused, type RefusalReason } from './refused.ts';
 
-/** What is kept of the view with rebuilt links. */
+/** Stored state of the view with rebuilt links. */
 export type ViewState = {
   readonly by: string;
   /** Text before the key of a rebuilt link. */
@@ -32,10 +32,10 @@ const STATE = 'legacy-views';
 const PAGE = 500;
 const DAY_MS = 86_400_000;
 
-/** Links that cannot be rebuilt; more would make the query of the view too long. */
+/** Maximum number of links that cannot be rebuilt: they are part of the query of the view. */
 const MAX_LINKS = 500;
 
-/** Creates or renews the view. Nobody sees more by it than by the collection, whose rules it has. */
+/** Creates or updates the view. It has the rules of the collection, so it shows nobody more. */
 export function createView(
   system: LockableSystem,
   { by, prefix, ...holder }: StepHolder & { readonly by: string; readonly prefix: string },
@@ -71,8 +71,8 @@ export async function viewStatus(
 }
 
 /**
- * Drops the link field of the collection. The view goes on with the same links: those that cannot be rebuilt are written
- * down before. May be repeated after a crash.
+ * Drops the link field of the collection. The view keeps the same links: those that cannot be rebuilt are stored first.
+ * May be repeated after a crash.
  *
  * @throws StepRefused before anything was changed
  */
@@ -114,7 +114,7 @@ export function dropLink(
   });
 }
 
-/** Adds the link field again with the links that were written down. Resolves with ids of records that took no change. */
+/** Adds the link field again with the stored links. Resolves with the ids of records whose change was refused. */
 export function restoreLink(
   system: LockableSystem,
   holder: StepHolder,
@@ -130,7 +130,7 @@ export function restoreLink(
     if ((await access.findField(linkField, { signal: held })) === undefined)
       await access.addField(definition, { signal: held });
     const refused = await access.writeField(linkField, links, { signal: held });
-    // What a record does not take stays in the journal and in the view.
+    // Links of refused records stay in the state and in the view.
     if (refused.length > 0) return refused;
     const next: ViewState = { ...state, dropped: null };
     if ((await access.findView(name, { signal: held })) !== undefined)
@@ -141,7 +141,7 @@ export function restoreLink(
 }
 
 /**
- * Removes the view after nobody read it for a number of days.
+ * Removes the view if nobody has read it for a number of days.
  *
  * @throws StepRefused STILL_READ, IN_USE
  */
@@ -196,7 +196,7 @@ async function stateOf(legacy: LegacyRecords): Promise<ViewState | undefined> {
   return ((await legacy.getState(STATE)) ?? undefined) as ViewState | undefined;
 }
 
-/** Links that records have still: moved files have none. */
+/** Links in records: those of moved files are empty. */
 async function linksOf({ catalog, bucket }: LockableSystem, signal: AbortSignal) {
   const links: Record<string, string> = {};
   for (let after = ''; ;) {

@@ -8,7 +8,7 @@ import type {
 import { isAssetError } from '../../errors/asset-error.ts';
 import { reached } from '../../system/crash-points.ts';
 import { findPieces, removeBytes } from '../bytes.ts';
-import { pieceRevisions } from '../upload/session-store.ts';
+import { pieceRevisions } from '../upload/session-pieces.ts';
 import { toSession } from '../upload/session-state.ts';
 import type { SweepRun } from './run.ts';
 

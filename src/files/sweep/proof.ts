@@ -47,11 +47,11 @@ export async function assertPaired({ store, catalog }: SweepContext, signal: Abo
 }
 
 /**
- * Those of `ids` that the catalog does not know: they have no reservation and no session, and no record if `records`
- * is true. The store has data under all of them.
+ * Those of `ids` that the catalog does not know: they have no reservation and no session, and no record if `records` is
+ * true. The store has data under all of them.
  *
- * An id is reserved, or its session opened, before anything is stored under it. So an id without either, whose record is
- * looked for afterwards and not found, can never become a file.
+ * An id is reserved, or its session opened, before anything is stored under it. So an id without either, whose record
+ * is looked for afterwards and not found, can never become a file.
  */
 export async function unknownIds(
   context: SweepContext,

@@ -7,7 +7,9 @@ import { sizeOfBytes } from '../bytes.ts';
 /** Dependencies of a sweep. */
 export type SweepContext = Pick<FilesContext, 'store' | 'catalog' | 'log'>;
 
-/** The items of a sweep: a deleted file that is due, a closed reservation, an id with bytes to remove, a closed upload. */
+/**
+ * The items of a sweep: a deleted file that is due, a closed reservation, an id with bytes to remove, a closed upload.
+ */
 export type SweepKind = 'file' | 'reservation' | 'id' | 'upload';
 
 /** An item that could not be removed. */

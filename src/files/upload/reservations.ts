@@ -6,7 +6,7 @@ import { newFileId } from './ids.ts';
 export type SlotOutcome =
   /** The id is a file, or nothing was stored under it. */
   | 'settled'
-  /** Bytes may be stored under the id, or may still arrive: the sweeper must check. */
+  /** Bytes may be stored under the id, now or later: the sweeper must check it. */
   | 'unsettled';
 
 /** A file id for one upload. */
@@ -26,10 +26,10 @@ interface OpenReservation {
 }
 
 /**
- * Provides file ids that the catalog has promised to this process.
+ * Provides file ids that are reserved in the catalog.
  *
- * An id is stored before its blob, so that the sweeper finds what a crash leaves without listing the bucket. Ids
- * are reserved in groups, so that many uploads need one write.
+ * An id is reserved before its blob is written, so that the sweeper finds what a crash leaves without listing the
+ * bucket. Ids are reserved in groups, so that many uploads need one write.
  */
 export class ReservationPool {
   readonly #uploads: Uploads;
@@ -43,7 +43,7 @@ export class ReservationPool {
 
   /**
    * @param options.size - ids per reservation
-   * @param options.ttlMs - how long a reservation outlives its process, in milliseconds; running uploads extend it
+   * @param options.ttlMs - lifetime of a reservation, in milliseconds; extended while it has running uploads
    */
   constructor(uploads: Uploads, log: Logger, options: { size: number; ttlMs: number }) {
     this.#uploads = uploads;
@@ -71,7 +71,7 @@ export class ReservationPool {
     };
   }
 
-  /** Gives back unused ids. Running uploads keep theirs until they expire. */
+  /** Releases reservations without running uploads; the others expire. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#current = undefined;
@@ -79,7 +79,9 @@ export class ReservationPool {
     await Promise.all(idle.map((reservation) => this.#giveBack(reservation)));
   }
 
-  /** Only the first half of a reservation's life is used for new uploads, so that they have time left. */
+  /**
+   * Undefined if no id is left, or less than half of the lifetime: an upload must not start shortly before the expiry.
+   */
   #usable(reservation: OpenReservation | undefined): OpenReservation | undefined {
     if (reservation === undefined || reservation.unused.length === 0) return undefined;
     return reservation.expireTime - Date.now() > this.#ttlMs / 2 ? reservation : undefined;
@@ -107,8 +109,8 @@ export class ReservationPool {
   }
 
   /**
-   * If no id is unsettled, the reservation is removed. Otherwise it expires: an abandoned request may still reach
-   * the store, and must not arrive after the sweeper.
+   * Removes the reservation if no id is unsettled. Otherwise leaves it to expire: an abandoned request may still reach
+   * the store, and must arrive before the sweeper cleans the id.
    */
   async #giveBack(reservation: OpenReservation): Promise<void> {
     if (!this.#held.delete(reservation) || reservation.unsettled) return;

@@ -12,14 +12,13 @@ import { Inflow, type UploadContent } from './inflow.ts';
 import { assertScannable } from './scan.ts';
 import { SessionHold } from './session-hold.ts';
 import { persistedSize, toContent, type Session } from './session-state.ts';
+import { removeStale, withPieceSums } from './session-pieces.ts';
 import {
   abandonSession,
   holdSession,
   loadUpload,
   openSession,
-  removeStale,
   saveSession,
-  withPieceSums,
   type SessionOrFile,
 } from './session-store.ts';
 import { finish, scanBlob, transfer } from './transfer.ts';

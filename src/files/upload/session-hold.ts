@@ -1,19 +1,17 @@
 import { isAssetError } from '../../errors/asset-error.ts';
-import { uploadExpired, uploadTakenOver } from '../../errors/uploads.ts';
+import { uploadExpired } from '../../errors/uploads.ts';
 import { reached } from '../../system/crash-points.ts';
 import type { BlobPart } from '../../storage/blob.ts';
-import { blobKey, pieceKey, readBytes, removeBytes } from '../bytes.ts';
+import { blobKey, readBytes, removeBytes } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';
 import type { ContentRules } from '../policy/usage-policies.ts';
 import { digestOf, type ExpectedChecksums } from './checksums.ts';
 import { Hold, type Call, type Content, type Uploaded } from './hold.ts';
-import { OCTETS } from './open-part.ts';
 import type { Parts } from './parts.ts';
 import {
   addExpected,
   cutOf,
   expectedOf,
-  firstMerged,
   NO_PARTS,
   persistedSize,
   toFinished,
@@ -21,42 +19,36 @@ import {
   withPart,
   withPiece,
   withStored,
-  type Piece,
   type Session,
   type SessionState,
 } from './session-state.ts';
-import {
-  abandonIfRefused,
-  abandonSession,
-  pieceRevisions,
-  resolveRefused,
-  saveSession,
-} from './session-store.ts';
+import { pieceRevisions, storePiece } from './session-pieces.ts';
+import { abandonIfRefused, abandonSession, resolveRefused, saveSession } from './session-store.ts';
 
 /** Least time between two checkpoints of a running upload, in milliseconds. */
 const CHECKPOINT_MS = 1000;
-
-/** Time limit of keeping the end of a broken upload, in milliseconds. */
-const KEEP_TIMEOUT_MS = 10_000;
 
 /** Holds the id of an upload over several calls: saves in its session how far the bytes are durable without a gap. */
 export class SessionHold extends Hold {
   readonly #context: FilesContext;
   readonly cut: Hold['cut'];
-  /** As it was last saved. */
+  /** The session as it was last saved. */
   #session: Session;
-  /** What is to be saved next: it may be ahead of the session. */
+  /** The state for the next save; may be newer than that of the session. */
   #state: SessionState;
   #rules: ContentRules | undefined;
   #saving: Promise<void> | undefined;
   #savedAt = Date.now();
-  /** True once the session was kept, given up or taken over, or its end was saved: nothing more is to be kept. */
+  /**
+   * True once the session was kept, abandoned or taken over, or is being finished: {@link broken} must not save it
+   * again.
+   */
   #isOver = false;
   #puts = 0;
 
   /**
    * @param session - claimed by this call: if another call writes to it, the next save fails
-   * @param maxBytes - the greatest number of bytes that this call brings
+   * @param maxBytes - maximum number of bytes in this call
    */
   constructor(context: FilesContext, session: Session, maxBytes = Infinity) {
     super();
@@ -114,8 +106,8 @@ export class SessionHold extends Hold {
   }
 
   /**
-   * Keeps all that has come: waits for the parts on their way, stores what is behind them as a piece, and saves the
-   * session. Rejects with what failed, after saving the rest.
+   * Makes all received bytes durable: waits for the parts being sent, stores the bytes behind them as a piece, and
+   * saves the session. If something fails, saves the rest and then rejects with that error.
    *
    * @returns the number of bytes that are durable
    */
@@ -128,7 +120,7 @@ export class SessionHold extends Hold {
     let failure: unknown = parts.failure;
     const claim = this.#state.pending.at(-1)!;
     try {
-      const piece = await this.#writePiece(parts, claim);
+      const piece = await storePiece(this.#context, { id: this.fileId, state: this.#state }, parts, claim);
       this.#state = withoutClaim(
         piece ? withPiece(this.#state, piece, parts.inflow.hashState()) : this.#state,
         claim,
@@ -189,7 +181,7 @@ export class SessionHold extends Hold {
   async assembled(status: 'created' | 'exists', content: Content, call: Call): Promise<boolean> {
     // For parts `exists` means that an earlier try to complete the same parts succeeded.
     if (status === 'created' || this.#state.multipartId !== undefined) return true;
-    // A call that lost the session to this one stored its bytes late. They count only if they are the same.
+    // Another call stored the blob after it lost the session to this one. It is used only if its content is equal.
     const { store } = this.#context;
     const there = await digestOf(await readBytes(store, this.fileId, call));
     if (Buffer.compare(there.sha256, content.sha256) === 0) return true;
@@ -200,7 +192,7 @@ export class SessionHold extends Hold {
 
   async tidy(call: Call): Promise<void> {
     reached('session.assembled');
-    // The record replaces the session, and with it the list of what else to remove.
+    // Before the record is created: it replaces the session, which has the list of pieces.
     const pieces = pieceRevisions(this.#session);
     await removeBytes(this.#context.store, this.fileId, { pieces, unfinished: true }, call);
     reached('session.pieces-removed');
@@ -231,24 +223,6 @@ export class SessionHold extends Hold {
   /** Takes the parts that are durable without a gap into the state. */
   #takeStored(parts: Parts): void {
     for (const { part, hash } of parts.take()) this.#state = withStored(this.#state, part, hash);
-  }
-
-  /** Stores what is behind the last whole part, if there is anything and no gap before it. */
-  async #writePiece(
-    parts: Parts,
-    revision: number,
-  ): Promise<(Piece & { readonly from: number }) | undefined> {
-    const { addedBytes } = parts.open;
-    if (!parts.areDurable || addedBytes === 0) return undefined;
-    const from = firstMerged(this.#state.tail, addedBytes);
-    // The caller may be gone by now, and its signal with it.
-    const sending = { signal: AbortSignal.timeout(KEEP_TIMEOUT_MS), fromTail: from };
-    return parts.sendOpen(async (body, call) => {
-      const status = await this.#context.store.put(pieceKey(this.fileId, revision), body, OCTETS, call);
-      if (status === 'exists') throw uploadTakenOver(this.fileId);
-      reached('session.piece-stored');
-      return { from, revision, sizeBytes: body.sizeBytes, crc32c: body.crc32c };
-    }, sending);
   }
 
   async #save(): Promise<void> {

@@ -1,21 +1,14 @@
 import { AssetError, isAssetError } from '../../errors/asset-error.ts';
 import { uploadTakenOver, uploadNotFound } from '../../errors/uploads.ts';
-import { pieceKey, removeBytes } from '../bytes.ts';
+import { removeBytes } from '../bytes.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { authorizeUpload } from '../policy/guard.ts';
 import type { QuotaHold } from '../quota.ts';
 import { receiptFor, type Receipt } from './commit.ts';
 import type { Uploaded } from './hold.ts';
-import { digestOf } from './checksums.ts';
-import {
-  claimedBytes,
-  toJson,
-  toSession,
-  type Piece,
-  type Session,
-  type SessionState,
-} from './session-state.ts';
+import { pieceRevisions } from './session-pieces.ts';
+import { claimedBytes, toJson, toSession, type Session, type SessionState } from './session-state.ts';
 import { reached } from '../../system/crash-points.ts';
 
 /** An upload: still open, or a file. `T` is the file. */
@@ -197,32 +190,4 @@ export async function removeIfGone(context: FilesContext, session: Session): Pro
   } catch (error) {
     context.log.warn({ err: error, uploadId: session.id }, 'what came too late could not be removed');
   }
-}
-
-/** Revisions of the pieces of a session that are no longer needed, or may exist unrecorded. */
-export function pieceRevisions({ state: { tail, stale, pending } }: Session): readonly number[] {
-  return [...tail.map((piece) => piece.revision), ...stale, ...pending];
-}
-
-/** Removes the pieces that parts include. The next save drops them from the session. */
-export async function removeStale(
-  { store }: Pick<FilesContext, 'store'>,
-  session: Session,
-  signal: AbortSignal,
-): Promise<void> {
-  await removeBytes(store, session.id, { pieces: session.state.stale }, { signal });
-}
-
-/** The session with the checksums of its pieces, which releases before 0.2 did not save. */
-export async function withPieceSums(
-  { store }: Pick<FilesContext, 'store'>,
-  session: Session,
-  signal: AbortSignal,
-): Promise<Session> {
-  const tail: Piece[] = [];
-  for (const piece of session.state.tail) {
-    const read = () => store.read(pieceKey(session.id, piece.revision), undefined, { signal });
-    tail.push({ ...piece, crc32c: piece.crc32c ?? (await digestOf(await read())).crc32c });
-  }
-  return { ...session, state: { ...session.state, tail } };
 }

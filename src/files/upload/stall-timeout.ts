@@ -1,13 +1,13 @@
 import { AssetError } from '../../errors/asset-error.ts';
 
 /**
- * Passes `source` on; fails with UPLOAD_STALLED if the next item takes longer than `timeoutMs`. Only the wait for
- * the source counts, not the time of the reader.
+ * Yields the items of `source`. Throws UPLOAD_STALLED if one takes longer than `timeoutMs`. The time that the reader
+ * takes between two items does not count.
  */
 export async function* withStallTimeout<T>(source: AsyncIterable<T>, timeoutMs: number): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
   let stalled = false;
-  /** Ends the wait for the next item; undefined while there is none. */
+  /** Rejects the pending wait for the next item; undefined while the reader works. */
   let giveUp: ((reason: Error) => void) | undefined;
   const timer = setTimeout(() => {
     stalled = giveUp !== undefined;
@@ -26,16 +26,21 @@ export async function* withStallTimeout<T>(source: AsyncIterable<T>, timeoutMs: 
     }
   } finally {
     clearTimeout(timer);
-    // A stalled source would not answer this either.
+    // A stalled source may never settle this, so it is not awaited.
     const closing = Promise.resolve(iterator.return?.()).catch(() => undefined);
     if (!stalled) await closing;
   }
 }
 
-/** Minimum rate of a body over a whole stall timeout, in bytes per second: a slower one holds what others need. */
+/**
+ * Minimum rate over a stall timeout, in bytes per second. A slower body would hold memory and a connection too long.
+ */
 const MIN_BYTES_PER_SECOND = 1024;
 
-/** Like {@link withStallTimeout}; also fails if a period of `timeoutMs` brings less than the minimum rate. */
+/**
+ * Like {@link withStallTimeout}; also throws UPLOAD_STALLED if the rate in a period of `timeoutMs` is below the
+ * minimum.
+ */
 export async function* withProgress(
   source: AsyncIterable<Uint8Array>,
   timeoutMs: number,
