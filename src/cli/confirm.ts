@@ -15,7 +15,7 @@ export async function confirmed(what: string, isAgreed: boolean): Promise<boolea
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    // A terminal that is closed gives no answer.
+    // A closed terminal counts as no.
     const closed = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
     const answer = await Promise.race([terminal.question(`This ${what}. Go on? [y/N] `), closed]);
     return /^y(es)?$/i.test(answer.trim());

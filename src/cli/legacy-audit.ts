@@ -10,7 +10,7 @@ import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
 /** Options of `legacy audit`. */
 export interface AuditFlags {
   readonly json?: true;
-  /** Path of the report, one JSON line for each file. */
+  /** Path of the report: one JSON line for each file. */
   readonly report?: string;
   readonly restart?: true;
   readonly full?: true;
@@ -33,7 +33,7 @@ export async function runAudit(config: Config, flags: AuditFlags): Promise<numbe
           full: flags.full ?? false,
           async begin(reportBytes) {
             if (flags.report === undefined) return;
-            // A run that goes on writes behind what the last one had kept.
+            // A run that continues appends to the report of the last one.
             file = await open(flags.report, reportBytes > 0 ? 'r+' : 'w', 0o600);
             await file.truncate(reportBytes);
             size = reportBytes;
@@ -60,7 +60,10 @@ export async function runAudit(config: Config, flags: AuditFlags): Promise<numbe
   }
 }
 
-/** Who wrote records past the service since it serves old files, by the log of the catalog, which may be short. */
+/**
+ * Who has written records other than through the service, according to the log of the catalog, since it serves old
+ * files.
+ */
 async function writersOf(
   { access }: Pick<LockableSystem, 'access'>,
   { since }: AuditReport,

@@ -30,7 +30,7 @@ const OUTCOMES: readonly MoveOutcome[] = [
   ...(['moved', 'already', 'missing', 'mismatch', 'unreadable', 'refused', 'acknowledged'] as const),
 ];
 
-/** What the reports say of files with headers that the service does not give. */
+/** Heading in reports for files with headers that the service does not send. */
 export const OTHER_HEADERS = 'files whose readers get other headers than from the old bucket';
 
 /** Runs `legacy backfill` to its end, or until it is interrupted. Resolves with the exit code. */
@@ -111,7 +111,7 @@ export async function runUndo(
   return done.kept > 0 ? 1 : 0;
 }
 
-/** Asks something of a backfill that runs anywhere. Resolves with the exit code. */
+/** Sends a request to a backfill that runs on any machine. Resolves with the exit code. */
 export async function runControl(
   config: Config,
   asked: Partial<BackfillControl>,
@@ -131,7 +131,7 @@ export async function runControl(
   });
 }
 
-/** Names this process for people; unique, and within the 64 characters that a lease allows. */
+/** A unique name of this process for operators, of at most 64 characters as a lease requires. */
 function holderName(operator: string): string {
   return `${operator.slice(0, 40)} ${process.pid} ${randomUUID().slice(0, 8)}`;
 }
@@ -141,7 +141,7 @@ function whoRuns(state: BackfillState | undefined): string {
   return `another process runs the backfill${holder}; nothing was done`;
 }
 
-/** Writes down that the damage of a file is known. Resolves with the exit code. */
+/** Records that the damage of a file is known. Resolves with the exit code. */
 export async function runAcknowledge(
   config: Config,
   id: string,
@@ -174,7 +174,7 @@ function numbersOf(state: BackfillState): Record<string, number> {
   return Object.fromEntries(OUTCOMES.map((outcome) => [outcome, state.counts[outcome] ?? 0]));
 }
 
-/** What programs read of a state. */
+/** A state for --json. */
 export function toJson(state: BackfillState, dryRun = false): object {
   const { total, movedBytes, cursor, rate, slowedBy, lastError, startTime, updateTime } = state;
   return {

@@ -5,7 +5,7 @@ import type { AuditFlags } from './legacy-audit.ts';
 import type { BackfillFlags } from './legacy-backfill.ts';
 import { addLockCommands } from './legacy-lock-commands.ts';
 
-/** Adds the commands that move the files of an old system; docs/migration.md has them in their order. */
+/** Adds the commands that move the files of an old system; docs/migration.md describes their order. */
 export function addLegacyCommands(root: Command): void {
   const legacy = root.command('legacy').description('move the files of an old system into the service');
 
@@ -14,10 +14,10 @@ export function addLegacyCommands(root: Command): void {
 
   legacy
     .command('audit')
-    .description('hold records and objects of the old system against each other, and change nothing')
+    .description('compare the records and objects of the old system; changes nothing')
     .option('--json', 'print the result as JSON')
     .option('--report <file>', 'write one JSON line for each file to this file')
-    .option('--restart', 'begin at the beginning, also where the last run was interrupted')
+    .option('--restart', 'start at the beginning, even if the last run was interrupted')
     .option('--full', 'read all bytes, and compare them with the checksums of objects and records')
     .action(async (flags: AuditFlags) => {
       const config = quietConfiguration();
@@ -27,17 +27,17 @@ export function addLegacyCommands(root: Command): void {
 
   legacy
     .command('backfill')
-    .description('move the bytes of old files into the store of the service; the originals stay')
+    .description('copy the bytes of old files into the store of the service; the originals stay')
     .argument(
       '[action]',
-      'of a backfill that runs, on whatever machine: pause, resume, rate or cancel; or undo',
+      'control a backfill that runs on any machine: pause, resume, rate or cancel; or undo the last one: undo',
     )
-    .argument('[value]', 'with rate: files a second, 0 for any number')
-    .option('--dry-run', 'say what would come of every file, and write nothing')
-    .option('--rate <files>', 'greatest number of files a second; 0 for any number', numberFrom(0))
-    .option('--workers <number>', 'files under way at once', numberFrom(1), 8)
-    .option('--report <file>', 'add one JSON line for each file that could not be moved to this file')
-    .option('--yes', 'ask nothing; required without a terminal, except with --dry-run')
+    .argument('[value]', 'with rate: maximum number of files per second; 0 for no limit')
+    .option('--dry-run', 'print the result for every file without writing anything')
+    .option('--rate <files>', 'maximum number of files per second; 0 for no limit', numberFrom(0))
+    .option('--workers <number>', 'number of files copied concurrently', numberFrom(1), 8)
+    .option('--report <file>', 'append one JSON line for each file that could not be moved to this file')
+    .option('--yes', 'do not ask for confirmation; required without a terminal, except with --dry-run')
     .option('--json', 'print the result as JSON')
     .action(async (action: string | undefined, value: string | undefined, flags: BackfillFlags) => {
       const isUndo = action === 'undo' && value === undefined;
@@ -55,10 +55,10 @@ export function addLegacyCommands(root: Command): void {
 
   legacy
     .command('acknowledge')
-    .description('write down that the damage of a file is known, so that it holds nothing up')
+    .description('record that the damage of a file is known, so that the file does not block the next steps')
     .argument('<id>', 'id of the file')
     .requiredOption('--reason <text>', 'why it may stay as it is')
-    .option('--yes', 'ask nothing; required without a terminal')
+    .option('--yes', 'do not ask for confirmation; required without a terminal')
     .action(async (id: string, flags: { reason: string; yes?: true }) => {
       const config = quietConfiguration();
       const { runAcknowledge } = await import('./legacy-backfill.ts');
@@ -66,12 +66,12 @@ export function addLegacyCommands(root: Command): void {
     });
 }
 
-/** Adds `legacy status`, which reads the catalog alone. */
+/** Adds `legacy status`, which reads only the catalog. */
 function addStatus(legacy: Command): void {
   legacy
     .command('status')
-    .description('say where the move stands, who still uses old paths, and what to do next')
-    .option('--json', 'print it as JSON')
+    .description('print the status of the move, who still uses old paths, and the next commands')
+    .option('--json', 'print the result as JSON')
     .action(async (flags: { json?: true }) => {
       const config = quietConfiguration();
       const { runStatus } = await import('./legacy-status.ts');

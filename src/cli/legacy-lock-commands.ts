@@ -9,22 +9,22 @@ import type { ViewFlags } from './legacy-views.ts';
 export function addLockCommands(legacy: Command): void {
   legacy
     .command('lock')
-    .description('let nobody but the service reach the files of the old system')
-    .option('--shadow', 'say what would be refused, and to whom; change nothing')
-    .option('--enforce', 'lock, and prove it by trying')
-    .option('--max-age <days>', 'greatest age of the verification', numberFrom(0), 7)
+    .description('give only the service access to the files of the old system')
+    .option('--shadow', 'print what would be refused, and to whom; changes nothing')
+    .option('--enforce', 'lock, and verify it by trying to get in')
+    .option('--max-age <days>', 'maximum age of the verification', numberFrom(0), 7)
     .option(
       '--log-days <days>',
-      'with --shadow: how far back the log of PocketBase is read',
+      'with --shadow: number of days for which the log of PocketBase is read',
       numberFrom(0),
       30,
     )
     .option('--access-log <file>', 'with --shadow: S3 server access log of the old bucket')
-    .option('--user-token <token>', 'token of an ordinary user of PocketBase, to try with')
-    .option('--worker-key <id>', 'access key of an old program, which must be refused to write to the bucket')
-    .option('--worker-secret <secret>', 'its secret key')
-    .option('--journal <file>', 'keep a copy of what is changed in this new file')
-    .option('--yes', 'ask nothing; required without a terminal, except with --shadow')
+    .option('--user-token <token>', 'token of an ordinary user of PocketBase, for the attempts to get in')
+    .option('--worker-key <id>', 'access key of an old program that must not be able to write to the bucket')
+    .option('--worker-secret <secret>', 'secret key of --worker-key')
+    .option('--journal <file>', 'save a copy of the journal, which unlock needs, in this new file')
+    .option('--yes', 'do not ask for confirmation; required without a terminal, except with --shadow')
     .option('--json', 'print the result as JSON')
     .action(async (flags: LockFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
@@ -34,9 +34,12 @@ export function addLockCommands(legacy: Command): void {
 
   legacy
     .command('unlock')
-    .description('undo a lock: restore exactly what was there before')
-    .option('--journal <file>', 'the copy that "legacy lock --journal" kept, if the catalog has no journal')
-    .option('--yes', 'accepted for scripts: nothing is asked')
+    .description('undo a lock: restore the settings that it changed')
+    .option(
+      '--journal <file>',
+      'the copy that "legacy lock --journal" saved; used if the catalog has no journal',
+    )
+    .option('--yes', 'accepted, but without effect: this command never asks')
     .option('--json', 'print the result as JSON')
     .action(async (flags: UnlockFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
@@ -46,19 +49,19 @@ export function addLockCommands(legacy: Command): void {
 
   legacy
     .command('purge')
-    .description('delete the originals of moved files from the old bucket, and thumbs of them')
-    .option('--dry-run', 'say what would become of every object, and delete nothing')
+    .description('delete the originals of moved files, and their thumbnails, from the old bucket')
+    .option('--dry-run', 'print the result for every object without deleting anything')
     .option('--full', 'read every copy again before its original is deleted')
-    .option('--max-purge <percent>', 'greatest share of the listed objects to delete', numberFrom(0), 10)
-    .option('--max-age <days>', 'greatest age of the verification', numberFrom(0), 7)
+    .option('--max-purge <percent>', 'maximum percentage of the listed objects to delete', numberFrom(0), 10)
+    .option('--max-age <days>', 'maximum age of the verification', numberFrom(0), 7)
     .option(
       '--rate <objects>',
-      'greatest number of objects deleted a second; 0 for any number',
+      'maximum number of objects deleted per second; 0 for no limit',
       numberFrom(0),
       0,
     )
-    .option('--report <file>', 'add one JSON line for each object to this file')
-    .option('--yes', 'ask nothing; required without a terminal, except with --dry-run')
+    .option('--report <file>', 'append one JSON line for each object to this file')
+    .option('--yes', 'do not ask for confirmation; required without a terminal, except with --dry-run')
     .option('--json', 'print the result as JSON')
     .action(async (flags: PurgeFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
@@ -70,9 +73,18 @@ export function addLockCommands(legacy: Command): void {
     .command('views')
     .description('keep a view of PocketBase with rebuilt links, so that the link field can be dropped')
     .argument('<action>', 'create, status, drop-link, restore-link or drop')
-    .option('--link-prefix <text>', 'with create: text before the key, such as the address of a handler', '')
-    .option('--quiet <days>', 'with drop: days for which nobody read the view', numberFrom(0), 7)
-    .option('--yes', 'ask nothing; required without a terminal with drop-link and drop')
+    .option(
+      '--link-prefix <text>',
+      'with create: text before the key in each link, such as the address of a handler',
+      '',
+    )
+    .option(
+      '--quiet <days>',
+      'with drop: number of days for which nobody may have read the view',
+      numberFrom(0),
+      7,
+    )
+    .option('--yes', 'do not ask for confirmation; required without a terminal with drop-link and drop')
     .option('--json', 'print the result as JSON')
     .action(async (action: string, flags: ViewFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });

@@ -151,7 +151,7 @@ export async function refusable(
   }
 }
 
-/** Runs work that SIGINT and SIGTERM end; a repetition goes on. */
+/** Runs work that SIGINT and SIGTERM abort; a repetition continues it. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error('interrupted: repeat the command, which goes on'));
@@ -168,7 +168,7 @@ export function output({ json }: { readonly json?: true }, result: object, lines
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${lines.map(printable).join('\n')}\n`);
 }
 
-/** What programs read of a proof. */
+/** A proof for --json. */
 export function proofJson({ name, what, ok, text, toDo }: Proof): object {
   return { name, what, ok, text, to_do: toDo };
 }
@@ -183,7 +183,7 @@ async function readLog(path: string, bucket: string) {
   return readAccessLog(createInterface({ input: createReadStream(path), crlfDelay: Infinity }), bucket);
 }
 
-/** Keeps the file of a run before this one, but never replaces the journal of another lock. */
+/** Writes the journal. Keeps an existing file with the same journal; throws for that of another lock. */
 async function writeJournal(path: string, journal: LockJournal): Promise<void> {
   try {
     await writeFile(path, `${JSON.stringify(journal, null, 2)}\n`, { mode: 0o600, flag: 'wx' });

@@ -75,7 +75,7 @@ export async function runPurge(config: Config, flags: PurgeFlags): Promise<numbe
   }
 }
 
-/** What programs read of a purge. */
+/** A purge for --json. */
 export function purgeJson(state: PurgeState): object {
   const { counts, listed, planned, deletedBytes, startTime, endTime, by, lastError } = state;
   const numbers = Object.fromEntries(

@@ -2,7 +2,7 @@ import type { LoggedUse } from '../catalog/catalog-access.ts';
 import type { BucketUse } from '../legacy/access-log.ts';
 import type { ShadowReport } from '../legacy/shadow.ts';
 
-/** What programs read of a shadow. */
+/** A report for --json. */
 export function shadowJson(report: ShadowReport): object {
   const { accessLog, log, notMoved, lastOldWrite, legacyPaths } = report;
   return {
@@ -68,7 +68,7 @@ export function shadowText(report: ShadowReport): readonly string[] {
   ];
 }
 
-/** What programs read of requests. */
+/** Logged requests for --json. */
 export function useJson({ hasToken: _, lastTime, userAgent, ...use }: LoggedUse): object {
   return { ...use, user_agent: userAgent, last_time: lastTime };
 }

@@ -17,11 +17,11 @@ export interface ViewFlags {
   readonly json?: true;
 }
 
-/** What an action did. */
+/** Result of an action. */
 interface Done {
   readonly json: object;
   readonly lines: readonly string[];
-  /** False if something is left to do. */
+  /** False if the operator has something left to do. */
   readonly ok?: boolean;
 }
 

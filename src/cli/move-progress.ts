@@ -3,10 +3,12 @@ import { sizeAsText } from './terminal.ts';
 
 const BAR_WIDTH = 24;
 
-/** Seconds of work after which the remaining time is estimated: the first files tell little. */
+/** Seconds of work before the remaining time is estimated: the first files are not representative. */
 const LEARNED_AFTER_S = 2;
 
-/** Progress of a backfill as one line: a bar, counts, and the time left by files and by bytes, whichever is longer. */
+/**
+ * Progress of a backfill as one line: a bar, counts, and the remaining time: the longer of those by files and by bytes.
+ */
 export class MoveProgress {
   readonly #now: () => number;
   #first: { readonly files: number; readonly bytes: number } | undefined;
@@ -24,7 +26,7 @@ export class MoveProgress {
     const files = Object.values(state.counts).reduce((sum, count) => sum + count, 0);
     const now = this.#now();
     if (this.#first === undefined) this.#first = { files, bytes: movedBytes };
-    // A pause says nothing about the speed.
+    // Pauses do not count for the speed.
     else if (state.state === 'running') this.#workedMs += now - this.#lastAt;
     this.#lastAt = now;
     const done = Math.min(shareOf(files, total.files), shareOf(movedBytes, total.bytes));

@@ -59,7 +59,7 @@ export async function program(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Says on one line what is wrong with the use of a command. Commander begins its texts with `error:`. */
+/** Prints one line about wrong usage, without the `error:` with which Commander starts its texts. */
 function sayMisuse(text: string): void {
   say(
     `${text

@@ -25,7 +25,7 @@ export interface Reach {
 
 /**
  * Opens a connection to the service, waits for a first answer and closes it, so that a wrong address, a wrong scheme,
- * an untrusted certificate or a peer that says nothing is reported soon. A call would be retried for a while, because
+ * an untrusted certificate or a silent peer is reported soon. A call would be retried for a while, because
  * a restarting service looks the same. A connection that breaks after it was opened is left to the call.
  *
  * @throws AssetClientError CONNECTION_LOST, TLS_FAILED

@@ -7,7 +7,7 @@ import { print } from './terminal.ts';
 export function addSubscriptionCommands(root: Command): void {
   const group = root
     .command('subscriptions')
-    .description('list the subscriptions of this caller, and their parked events');
+    .description('list and manage the subscriptions of this caller and their parked events');
   const command = (usage: string, description: string) =>
     withConnectionOptions(group.command(usage).description(description));
 
@@ -20,7 +20,7 @@ export function addSubscriptionCommands(root: Command): void {
       printAll(flags, (client, signal) => client.listParkedEvents(name, { signal })),
   );
 
-  command('replay <name> [event-id...]', 'deliver parked events again: these, or all').action(
+  command('replay <name> [event-id...]', 'deliver parked events again: the given ones, or all').action(
     (name: string, eventIds: string[], flags: ConnectionFlags) =>
       printAll(flags, async (client, signal) => [
         { replayed: await client.replayParkedEvents(name, { eventIds, signal }) },

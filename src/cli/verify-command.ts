@@ -18,13 +18,13 @@ export function addVerifyCommand(root: Command): void {
     .description(
       'read the bytes of all files in the store and compare them with their records; changes nothing',
     )
-    .option('--sample <percent>', 'read so many percent of the files alone', percent, 100)
+    .option('--sample <percent>', 'read only this percentage of the files', percent, 100)
     .option(
       '--since <time>',
       'only files whose record changed at this time or later, such as 2026-11-29T08:00Z',
       time,
     )
-    .option('--restart', 'begin at the beginning, also where the last run was interrupted')
+    .option('--restart', 'start at the beginning, even if the last run was interrupted')
     .option('--json', 'print the result as JSON')
     .action(async (flags: VerifyFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
@@ -61,7 +61,7 @@ async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
   }
 }
 
-/** What programs read of a verification. */
+/** A verification for --json. */
 export function toJson(state: VerifyState, resumedFrom = ''): object {
   const { checked, bytes, unknown, notMoved, damagedCount, damaged, startTime, endTime, sample, since } =
     state;

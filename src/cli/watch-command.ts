@@ -17,13 +17,13 @@ export function addWatchCommand(command: (usage: string, description: string) =>
   withFilterOptions(
     command(
       'watch',
-      'print changes of files as they happen, one line of JSON each, until it is interrupted; connects again by itself',
+      'print changes of files as they happen, one line of JSON each, until interrupted; reconnects after failures',
     ),
   )
     .option(
       '--from <start>',
-      'now; earliest: the oldest change that is kept; existing: every file there is, then changes; ' +
-        'or the cursor of an event, to continue after it',
+      'now; earliest: from the oldest change in the log; existing: all existing files, then changes; ' +
+        'or the cursor of an event: continue after it',
       'now',
     )
     .option('--cloudevents', 'print CloudEvents 1.0 in JSON (structured mode)')
@@ -49,14 +49,15 @@ async function watch(
 function startOf(from: string): Pick<WatchOptions, 'from' | 'cursor'> {
   const start = STARTS.find((one) => one === from);
   if (start !== undefined) return { from: start };
-  // Shorter than any cursor: a misspelt word.
+  // Shorter than any cursor: probably a misspelt word.
   if (from.length < 20)
     throw new InvalidArgumentError(`--from: ${from} is none of ${STARTS.join(', ')}, and no cursor`);
   return { cursor: from };
 }
 
 /**
- * The form of an event as a CloudEvent: the file is its data and its subject, `cursor` an extension.
+ * Returns a function that formats an event as a CloudEvent: `data` is the file, `subject` its id, and `cursor` an
+ * extension.
  *
  * @param source - address of the service
  */

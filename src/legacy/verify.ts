@@ -18,7 +18,7 @@ export interface VerifyState {
   readonly endTime: string;
   readonly cursor: string;
   /** Percentage of the files to read. */
-    readonly sample: number;
+  readonly sample: number;
   /** Only files whose record changed at this time or later are read; ISO 8601, empty for all. */
   readonly since: string;
   /** Number of files that were read completely or found to be damaged. */
