@@ -1,11 +1,11 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import type { LoggedUse } from '../catalog/catalog-access.ts';
 import type { Config } from '../config/config.ts';
 import { audit } from '../legacy/audit.ts';
 import { OTHER_HEADERS } from './legacy-backfill.ts';
 import { printable } from './terminal.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
+import type { LoggedUse } from '../legacy/shadow.ts';
 
 /** Options of `legacy audit`. */
 export interface AuditFlags {

@@ -1,6 +1,5 @@
-import type { LoggedUse } from '../catalog/catalog-access.ts';
 import type { BucketUse } from '../legacy/access-log.ts';
-import type { ShadowReport } from '../legacy/shadow.ts';
+import type { LoggedUse, ShadowReport } from '../legacy/shadow.ts';
 
 /** A report for --json. */
 export function shadowJson(report: ShadowReport): object {

@@ -8,6 +8,8 @@ import { proveLocked, type Proof } from './proofs.ts';
 import type { Refusal } from './refused.ts';
 import { moveStatus, type UseSummary } from './status.ts';
 
+export type { LoggedUse };
+
 /** Options of {@link shadowLock}. */
 export interface ShadowOptions {
   readonly maxAgeMs: number;
