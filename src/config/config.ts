@@ -42,13 +42,13 @@ export interface Config {
   /** Variables that look like settings and are none. */
   readonly unknownNames: readonly string[];
   /**
-   * What the service only warns of, and `config --check` counts as mistakes: unknown names, and lines of the
-   * configuration file without effect.
+   * Warnings of the service, which `config --check` counts as mistakes: unknown names, and lines of the configuration
+   * file without effect.
    */
   readonly doubts: readonly string[];
   /**
-   * Variables of other programs in the configuration file, such as `AWS_ACCESS_KEY_ID`, which the environment does not
-   * have.
+   * Variables of other programs that are set in the configuration file but not in the environment, such as
+   * `AWS_ACCESS_KEY_ID`.
    */
   readonly foreign: Readonly<Record<string, string>>;
 }

@@ -112,7 +112,7 @@ function s3Faults({ ASSET_S3_ENDPOINT: endpoint }: Settings): Faults {
   return endpoint === undefined ? { ...S3, address: ['ASSET_S3_REGION', 'ASSET_S3_ENDPOINT'] } : S3;
 }
 
-/** What is left out for the old bucket is that of the bucket of the service. */
+/** Settings that are omitted for the old bucket have the values of the bucket of the service. */
 function oldBucketFaults(settings: Settings): Faults {
   return Object.fromEntries(
     Object.entries(OLD_BUCKET).map(([part, names]) => {

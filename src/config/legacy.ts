@@ -3,14 +3,14 @@ import type { Settings } from './options/options.ts';
 import type { Mistakes } from './settings.ts';
 import type { S3Config } from './s3.ts';
 
-/** The old system, whose files are served as they lie. */
+/** The old system, whose files are served in place. */
 export interface LegacyConfig {
   readonly s3: S3Config & { readonly credentials?: { accessKeyId: string; secretAccessKey: string } };
   readonly layouts: readonly Layout[];
   readonly linkField: string;
   /**
-   * Fields of the collection that callers must not see, with the setting that names each; an empty text for a field
-   * that need not be there.
+   * Fields of the collection that callers must not see, each with the setting that names it; an empty text for a field
+   * that may be missing.
    */
   readonly fields: Readonly<Record<string, string>>;
 }
@@ -21,7 +21,7 @@ const SWITCHES = [
   ...(['ASSET_LEGACY_S3_FORCE_PATH_STYLE', 'ASSET_LEGACY_LINK_FIELD'] as const),
 ] as const;
 
-/** What the settings say of the old system; undefined if there is none. */
+/** The old system in the settings; undefined if there is none. */
 export function legacyConfig(settings: Settings, mistakes: Mistakes): LegacyConfig | undefined {
   const given = SWITCHES.find((name) => settings[name] !== undefined);
   if (settings.ASSET_LEGACY_S3_BUCKET === undefined && given === undefined) return undefined;
@@ -88,12 +88,12 @@ function isOwnBucket({ bucket, endpoint }: S3Config, settings: Settings): boolea
   return serverOf(endpoint) === serverOf(settings.ASSET_S3_ENDPOINT);
 }
 
-/** True if two buckets are on one server, as far as their addresses tell. */
+/** True if two buckets are on one server according to their addresses. */
 export function isSameServer(one: Pick<S3Config, 'endpoint'>, other: Pick<S3Config, 'endpoint'>): boolean {
   return serverOf(one.endpoint) === serverOf(other.endpoint);
 }
 
-/** The server of an address: names of this machine are one. */
+/** The server of an address; all names of this machine count as one. */
 function serverOf(endpoint: string | undefined): string {
   if (endpoint === undefined) return '';
   const { protocol, host } = new URL(endpoint);

@@ -2,19 +2,19 @@ import type { ChangePage, Changes } from '../catalog/file-catalog.ts';
 import { isAssetError } from '../errors/asset-error.ts';
 import { readMany, recordBytes } from '../files/answer-room.ts';
 
-/** Time between two looks for new changes, in milliseconds. */
+/** Interval at which the log is polled, in milliseconds. */
 const POLL_MS = 250;
 
-/** The same while the catalog cannot be reached. */
+/** Interval while the catalog is unavailable, in milliseconds. */
 const DOWN_MS = 1_000;
 
-/** Most changes in a page. */
+/** Maximum number of changes in a page. */
 const MAX_CHANGES = 100;
 
-/** Most bytes of a page, unless a single change has more. */
+/** Maximum size of a page, in bytes; a single larger change is a page of its own. */
 const MAX_PAGE_BYTES = 256 * 1024;
 
-/** Assumed size of a change before the first page. */
+/** Assumed size of a change before the first page, in bytes. */
 const FIRST_BYTES = 16 * 1024;
 
 /** Number of newest pages that are shared. */
@@ -29,8 +29,8 @@ interface Waiter {
 }
 
 /**
- * The change log for all watches of a process. One poller looks for new changes while at least one watch waits for
- * them. Watches that have everything share the newest pages; each of the others reads its own.
+ * The change log for all watches of a process. One poller checks for new changes while at least one watch waits for
+ * them. Watches at the end of the log share the newest pages; the others read their own.
  */
 export class ChangeFeed {
   readonly #changes: Changes;
@@ -45,7 +45,7 @@ export class ChangeFeed {
     this.#changes = changes;
   }
 
-  /** Number of times that new changes were seen; for {@link changed}. */
+  /** Number of times that the poller has found new changes; for {@link changed}. */
   get version(): number {
     return this.#version;
   }
@@ -60,7 +60,7 @@ export class ChangeFeed {
   /**
    * Resolves when there may be changes after `cursor`, or after `ms` milliseconds.
    *
-   * @param cursor - where the caller stands, with everything before it
+   * @param cursor - position up to which the caller has read
    * @param version - {@link version} before the caller last read
    * @throws the error of a catalog that has been down for {@link MAX_OUTAGE_MS}; `signal.reason`
    */
@@ -88,7 +88,7 @@ export class ChangeFeed {
     });
   }
 
-  /** Looks for changes until nobody waits for them. */
+  /** Polls until no watch waits. */
   async #poll(): Promise<void> {
     let downSince: number | undefined;
     let hasMore = false;
@@ -104,7 +104,7 @@ export class ChangeFeed {
       } catch (error) {
         hasMore = false;
         if (!isAssetError(error, 'CATALOG_UNAVAILABLE')) {
-          // Each watch reads for itself and learns why.
+          // Each watch then reads the log itself and gets the error.
           this.#wakeAll();
           break;
         }
@@ -116,7 +116,7 @@ export class ChangeFeed {
     this.#head = undefined;
   }
 
-  /** Waits; false if nobody waits for changes then. */
+  /** Waits, then returns whether a watch still waits for changes. */
   async #isWanted(ms: number): Promise<boolean> {
     await new Promise((resolve) => setTimeout(resolve, ms));
     return this.#waiters.size > 0;

@@ -27,7 +27,7 @@ export interface Watch {
   readonly patience: Patience;
   /** When the watch of existing files began, in milliseconds since 1970; 0 for other watches. */
   readonly begun: number;
-  /** True to end when there is no more for now. */
+  /** True to end at the end of the log instead of waiting for changes. */
   readonly once: boolean;
   /** Aborted when the caller ends the call or the process is about to end. */
   readonly signal: AbortSignal;

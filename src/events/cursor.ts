@@ -3,7 +3,7 @@ import type { ListCursor } from '../catalog/file-catalog.ts';
 import { fieldInvalid } from '../errors/fields.ts';
 import { fromListPosition, listPosition, toListPosition } from '../files/list.ts';
 
-/** A file that was sent as an existing one although it may have changed since the watch began. */
+/** A file that was sent as an existing one and may have changed since the watch began. */
 export interface SentFile {
   /** Short hash of the id. */
   readonly key: string;
@@ -13,19 +13,19 @@ export interface SentFile {
   readonly updateTime: number;
 }
 
-/** Where a watch stands. */
+/** Position of a watch. */
 export interface WatchPosition {
-  /** Cursor of the change log: what comes after it is still to be sent. */
+  /** Cursor of the change log: the changes after it were not sent yet. */
   readonly log: string;
-  /** While existing files are sent: the last one; `start` before the first. Undefined afterwards. */
+  /** The last existing file that was sent; `start` before the first, undefined after the last. */
   readonly scan?: ListCursor | 'start' | undefined;
   /** When a watch of existing files began, in milliseconds since 1970; 0 for other watches. */
   readonly begun: number;
-  /** Files whose changes in the log may be older than what was sent. */
+  /** Files whose next changes in the log may be older than the record that was sent. */
   readonly sent: readonly SentFile[];
 }
 
-/** Most {@link SentFile}s in a cursor. */
+/** Maximum number of {@link SentFile}s in a cursor. */
 export const MAX_SENT = 32;
 
 const hash = z.string().min(1).max(16);
@@ -38,7 +38,7 @@ const schema = z.tuple([
   z.array(z.tuple([hash, hash, time])).max(MAX_SENT),
 ]);
 
-/** The cursor for callers. It depends on nothing in this process. */
+/** The cursor for callers. Every replica can read it. */
 export function encodeCursor({ log, scan, begun, sent }: WatchPosition): string {
   const place = scan === undefined ? 0 : scan === 'start' ? scan : fromListPosition(scan);
   const entries = sent.map(({ key, revision, updateTime }) => [key, revision, updateTime]);
@@ -48,7 +48,7 @@ export function encodeCursor({ log, scan, begun, sent }: WatchPosition): string 
 /**
  * The position in a caller's cursor.
  *
- * @throws AssetError FIELD_INVALID if it is not one
+ * @throws AssetError FIELD_INVALID if the text is no cursor
  */
 export function decodeCursor(cursor: string): WatchPosition {
   let json: unknown;

@@ -8,14 +8,15 @@ import { FRESH_MS } from './permission.ts';
 import type { Watch } from './context.ts';
 import { eventIdOf, type WatchItem } from './watch-item.ts';
 
-/** Most records of a page, and most bytes, unless a single record has more. */
+/** Maximum number of records of a page. */
 const MAX_RECORDS = 100;
 const FIRST_RECORDS = 16;
+/** Maximum size of a page, in bytes; a single larger record is a page of its own. */
 const MAX_PAGE_BYTES = 256 * 1024;
 
 type Scan = WatchPosition['scan'];
 
-/** Files after a place; `isLast` if there are no more. */
+/** Files after a position; `isLast` if there are no more. */
 interface Page {
   readonly files: readonly FileRecord[];
   readonly isLast: boolean;
@@ -39,10 +40,10 @@ export async function* existingFiles(
     const readAt = performance.now();
     const needsFresh = mayAlways(caller, 'read') === undefined;
     for (const file of files) {
-      // A slow reader: what it may read now is asked again.
+      // The caller reads slowly: read the rest again, because permissions may have changed.
       if (needsFresh && performance.now() - readAt > FRESH_MS && scan !== after) break;
       scan = { createTime: file.createTime, id: file.id };
-      // The catalog finds a file by any of several owners; the rules know one.
+      // The filter of the catalog is wider than the access rules.
       if (!verdictOn(context, caller, 'read', file).allowed) continue;
       sent.add(file);
       patience.position = positionAt(scan);

@@ -5,10 +5,10 @@ import { Permissions } from './permission.ts';
 import type { Watch } from './context.ts';
 import { eventIdOf, type WatchItem } from './watch-item.ts';
 
-/** How long after the existing files the log may still have changes that they include, in milliseconds. */
+/** How long after the existing files the log may still get changes that they already include, in milliseconds. */
 const SETTLED_MS = 60_000;
 
-/** Sends the changes after a position of the log, without end unless the watch is to end at the last one. */
+/** Sends the changes after a position of the log. Ends only if the watch ends at the last change. */
 export async function* changedFiles(watch: Watch, from: string): AsyncGenerator<WatchItem> {
   const { context, sent, patience, begun, once, signal } = watch;
   const { feed } = context;

@@ -4,20 +4,20 @@ import { MAX_OUTAGE_MS } from './change-feed.ts';
 import { encodeCursor, type WatchPosition } from './cursor.ts';
 import type { WatchItem } from './watch-item.ts';
 
-/** Longest time without a message, in milliseconds. The contract says 15 seconds. */
+/** Maximum time without a message, in milliseconds. The contract promises 15 seconds. */
 export const CHECKPOINT_MS = 10_000;
 
-/** Waits between tries while the catalog is down, in milliseconds. */
+/** First wait between two attempts while the catalog is down, in milliseconds. */
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 4_000;
 
-/** Lets a watch wait for its catalog: sends checkpoints meanwhile, and tries again while the catalog is down. */
+/** Waits for the catalog on behalf of a watch: sends checkpoints meanwhile, and retries while the catalog is down. */
 export class Patience {
   readonly #signal: AbortSignal;
-  /** The caller gets its first message at once: it knows then that the watch has begun. */
+  /** When the next checkpoint is due. The first is due at once, which tells the caller that the watch has begun. */
   #due = 0;
 
-  /** Where the watch stands. */
+  /** Position of the watch. */
   position: WatchPosition | undefined;
 
   /** @param signal - ends all waiting */
@@ -25,7 +25,7 @@ export class Patience {
     this.#signal = signal;
   }
 
-  /** A message is being sent. */
+  /** Starts the time until the next checkpoint again, because a message is sent. */
   rest(): void {
     this.#due = performance.now() + CHECKPOINT_MS;
   }
@@ -41,7 +41,7 @@ export class Patience {
     yield { kind: 'checkpoint', existingDone: false, cursor: encodeCursor(this.position) };
   }
 
-  /** What `work` resolves with. Sends checkpoints until then. */
+  /** Returns the result of `work`. Sends checkpoints until then. */
   async *until<T>(work: () => Promise<T>): AsyncGenerator<WatchItem, T> {
     const done = this.#again(work).then(
       (value) => ({ value }),
@@ -49,7 +49,7 @@ export class Patience {
     );
     for (;;) {
       const stop = new AbortController();
-      // At least a moment: a read that takes no time needs no checkpoint before it.
+      // At least 50 ms: no checkpoint before a read that is fast.
       const late = sleep(Math.max(50, this.left), undefined, { signal: stop.signal }).catch(() => undefined);
       const outcome = await Promise.race([done, late]);
       stop.abort();
@@ -59,7 +59,7 @@ export class Patience {
     }
   }
 
-  /** Tries again while the catalog is down, for at most {@link MAX_OUTAGE_MS}. */
+  /** Retries while the catalog is down, for at most {@link MAX_OUTAGE_MS}. */
   async #again<T>(work: () => Promise<T>): Promise<T> {
     const end = performance.now() + MAX_OUTAGE_MS;
     for (let wait = FIRST_RETRY_MS; ; wait = Math.min(2 * wait, MAX_RETRY_MS)) {

@@ -4,12 +4,12 @@ import { verdictOn } from '../files/policy/guard.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { WatchContext } from './context.ts';
 
-/** How long a record that was read says who may read the file, in milliseconds. */
+/** How long a loaded record is used to decide who may read the file, in milliseconds. */
 export const FRESH_MS = 1_000;
 
 /**
- * Decides about the events of one page: by the record as it is now, and by the record in the event, which may tell
- * what the file was before it became the caller's.
+ * Decides which events of one page the caller may see. It must be allowed to read the current record and the one in the
+ * event, which may be older than the caller's permission.
  */
 export class Permissions {
   readonly #context: WatchContext;
@@ -24,7 +24,7 @@ export class Permissions {
     this.#isAlways = mayAlways(caller, 'read') !== undefined;
   }
 
-  /** True if the records have to be loaded, again or for the first time, before {@link allows} is asked. */
+  /** True if {@link load} must be called before {@link allows}. */
   get isStale(): boolean {
     return !this.#isAlways && performance.now() - this.#loadedAt > FRESH_MS;
   }
@@ -38,7 +38,7 @@ export class Permissions {
     this.#loadedAt = asked;
   }
 
-  /** True if the caller may see the change. A purged file has no current record: the event's decides. */
+  /** True if the caller may see the change. For a purged file only the record in the event decides. */
   allows({ fileId, record }: Change): boolean {
     const now = this.#current.get(fileId);
     const may = (file: FileRecord) => verdictOn(this.#context, this.#caller, 'read', file).allowed;

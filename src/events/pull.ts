@@ -17,21 +17,21 @@ import type { FileEvent } from './watch-item.ts';
 import { startCursor, watchFiles, type WatchRequest } from './watch.ts';
 
 /**
- * Time between two looks at a subscription, in milliseconds: while other workers have events of it, and otherwise. What
- * is settled or replayed is not in the log.
+ * Interval at which a waiting call reads the subscription, in milliseconds: while other workers have leases, and
+ * otherwise. Rejected and replayed events are not in the log, so the log does not wake the call for them.
  */
 const BUSY_LOOK_MS = 500;
 const IDLE_LOOK_MS = 3_000;
 
-/** Delay before another try to begin a subscription beside too many, in milliseconds. */
+/** Suggested retry delay if the caller has too many subscriptions, in milliseconds. */
 const RETRY_MS = 60_000;
 
-/** Which events to take. */
+/** A request for events. */
 export interface PullRequest {
   readonly subscription: string;
-  /** Of a new subscription. */
+  /** Where it starts if it is new. */
   readonly start: WatchRequest['start'];
-  /** Of a new subscription. */
+  /** Its filter if it is new. */
   readonly filter: WatchRequest['filter'];
   readonly maxEvents: number;
   readonly leaseMs: number;
@@ -49,7 +49,7 @@ export interface Delivery {
 }
 
 /**
- * Takes events of a subscription, which it begins if there is none.
+ * Leases the next events of a subscription to the caller. Creates the subscription if there is none.
  *
  * @throws AssetError like `watchFiles`; RATE_LIMITED if the caller has too many subscriptions
  */
@@ -80,7 +80,7 @@ export async function pullEvents(
       const look = isShared ? BUSY_LOOK_MS : IDLE_LOOK_MS;
       await context.feed.changed(log, version, Math.min(left, look), ended);
     } catch (error) {
-      // Nothing came until the replica stops: the next call asks another one.
+      // The replica stops: the caller's next request goes to another one.
       if (drained.aborted && !signal.aborted) return [];
       throw error;
     }
@@ -104,7 +104,7 @@ async function begin(
     throw rateLimited('subscriptions', `you have ${MAX_SUBSCRIPTIONS} subscriptions: delete one`, RETRY_MS);
   }
   const state: SubscriptionState = { name, createdAt: Date.now(), filter, cursor, taken: [], parked: [] };
-  // If another worker was faster, its subscription counts.
+  // If another worker created it meanwhile, that one is used.
   await subscriptions.create(key, owner, JSON.stringify(state), { signal });
 }
 
@@ -126,7 +126,7 @@ async function take(
     isFull = event !== undefined && !room.take(recordBytes(event.file));
     if (isFull) break;
     if (event) events.set(taken, event);
-    // The caller may not read the file any more, or it is gone.
+    // The caller may no longer read the file, or it is gone.
     else state.taken = state.taken.filter((other) => other !== taken);
   }
   if (!isFull && events.size < maxEvents && state.taken.length < MAX_TAKEN) {
@@ -142,7 +142,7 @@ async function take(
         ...{ maxAttempts, reason: '' },
       };
       state.taken.push(taken);
-      // One without room waits for the next call.
+      // An event that does not fit into the answer is delivered by the next call.
       if (isFree && !room.take(recordBytes(file))) break;
       if (isFree) events.set(taken, item.event);
       if (events.size === maxEvents || state.taken.length === MAX_TAKEN) break;
@@ -155,7 +155,7 @@ async function take(
   });
 }
 
-/** The event that was taken earlier, if the caller may still have it. */
+/** Reads an event that was taken earlier; undefined if the caller may no longer see it. */
 async function eventOf(
   context: WatchContext,
   caller: Caller,
@@ -171,7 +171,7 @@ async function eventOf(
     return undefined;
   } catch (error) {
     if (!isAssetError(error, 'CURSOR_EXPIRED')) throw error;
-    // The change is no longer kept: the record as it is now stands for it.
+    // The change was trimmed from the log: use the current record instead.
     const file = await context.records.get(fileId, signal);
     if (!file || !verdictOn(context, caller, 'read', file).allowed) return undefined;
     return { id: eventId, type, file, time: file.updateTime };

@@ -2,21 +2,21 @@ import { createHash } from 'node:crypto';
 import type { Change, FileRecord } from '../catalog/file-catalog.ts';
 import { MAX_SENT, type SentFile } from './cursor.ts';
 
-/** Most files that are remembered; beyond it the oldest is forgotten, and its change may be sent once more. */
+/** Maximum number of remembered files. Beyond it the oldest is forgotten, and its change may be sent again. */
 const MAX_FILES = 10_000;
 
 /**
- * Records whose last change is this much older than the watch have no change in the log after its start, in
- * milliseconds: the clocks of service and catalog may differ, and a transaction may take a while.
+ * A record whose last change is this much older than the watch has no change in the log after its start, in
+ * milliseconds. Allows for different clocks of service and catalog, and for long transactions.
  */
 const MARGIN_MS = 60_000;
 
-/** The same for cursors, which are short. */
+/** The same for cursors, which have room for few files. */
 const CURSOR_MARGIN_MS = 5_000;
 
 /**
- * Files that were sent as existing ones and may have changed since the watch began: the log has those changes too,
- * and what a caller has seen is not sent again.
+ * Files that were sent as existing ones and may have changed since the watch began. The log has those changes too; they
+ * must not be sent again.
  */
 export class SentFiles {
   readonly #begun: number;
@@ -38,7 +38,7 @@ export class SentFiles {
     this.#put({ key: shortHash(id), revision: shortHash(revision), updateTime: updateTime.getTime() });
   }
 
-  /** True if the result of a change, or of a later one, was sent. Asked once per change, in order. */
+  /** True if the record after this change, or after a later one, was sent. Call it once per change, in order. */
   covers({ type, fileId, revision, record }: Change): boolean {
     if (this.#files.size === 0) return false;
     const key = shortHash(fileId);
@@ -51,12 +51,12 @@ export class SentFiles {
     return isIt;
   }
 
-  /** Those to put into a cursor: the ones changed last, at most {@link MAX_SENT}. */
+  /** The files for a cursor: those changed last, at most {@link MAX_SENT}. */
   get newest(): readonly SentFile[] {
     return this.#newest;
   }
 
-  /** Forgets all, when the log has been read beyond the end of the existing files. */
+  /** Forgets all files. Called when the log has been read beyond the changes that they include. */
   clear(): void {
     this.#files.clear();
     this.#newest = [];

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import type { ChangeType, FileFilter } from '../catalog/file-catalog.ts';
 
-/** Most events that are taken from the log and not acknowledged. */
+/** Maximum number of events taken from the log and not acknowledged. */
 export const MAX_TAKEN = 200;
 
-/** Most parked events. */
+/** Maximum number of parked events. */
 export const MAX_PARKED = 500;
 
-/** Kept of a reason, in characters. */
+/** Maximum length of a stored reason, in characters. */
 const MAX_REASON = 500;
 
 /** Delay before an event is delivered again, in milliseconds; doubled with every attempt. */
@@ -21,15 +21,15 @@ const takenSchema = z.object({
   eventId: z.string(),
   fileId: z.string(),
   type,
-  /** Cursor of a watch that gives the event first. */
+  /** Cursor of the watch whose first event this is. */
   before: z.string(),
   /** Number of deliveries. */
   attempts: z.int(),
-  /** Not delivered before, in milliseconds since 1970: end of the lease, or of the delay. */
+  /** End of the lease or of the delay, in milliseconds since 1970. */
   until: z.int(),
-  /** Token of the lease; empty if nobody has it. */
+  /** Token of the lease; empty without a lease. */
   token: z.string(),
-  /** Deliveries after which it is parked. */
+  /** Number of deliveries after which the event is parked. */
   maxAttempts: z.int(),
   reason: z.string(),
 });
@@ -49,7 +49,7 @@ const schema = z.object({
     createTimeFrom: date.optional(),
     createTimeTo: date.optional(),
   }),
-  /** Cursor of a watch behind the last event that was taken. */
+  /** Cursor of a watch that continues after the last taken event. */
   cursor: z.string(),
   /** In the order of the log. */
   taken: z.array(takenSchema),
@@ -65,7 +65,7 @@ export type ParkedEvent = z.infer<typeof parkedSchema>;
 /** The state of a subscription, as stored. */
 export type SubscriptionState = z.infer<typeof schema> & { filter: FileFilter };
 
-/** The state in a stored text. */
+/** Parses a stored state. */
 export function parseState(text: string): SubscriptionState {
   return schema.parse(JSON.parse(text)) as SubscriptionState;
 }
@@ -76,7 +76,7 @@ export function findDelivery({ taken }: SubscriptionState, token: string, now: n
   return at === -1 ? undefined : at;
 }
 
-/** Ends a delivery that failed: the event waits, or is parked after its last attempt. Returns whether it is. */
+/** Ends a failed delivery: delays the event, or parks it after its last attempt. Returns true if it is parked. */
 export function fail(state: SubscriptionState, event: TakenEvent, reason: string, now: number): boolean {
   event.token = '';
   event.reason = reason.slice(0, MAX_REASON).toWellFormed();
@@ -90,17 +90,17 @@ export function fail(state: SubscriptionState, event: TakenEvent, reason: string
   return true;
 }
 
-/** Ends the leases that are over. */
+/** Ends expired leases. */
 export function endLeases(state: SubscriptionState, now: number): void {
   for (const event of [...state.taken]) {
     if (event.token === '' || event.until > now) continue;
     const isParked = fail(state, event, event.reason || 'the lease ended without an acknowledgement', now);
-    // Whoever had it is gone: the next one need not wait.
+    // The worker is probably gone: deliver the event to another one without a delay.
     if (!isParked) event.until = now;
   }
 }
 
-/** Events that may be delivered now, in order: of each file only the first one. */
+/** The events that may be delivered now, in order; of each file only the first. */
 export function deliverable({ taken }: SubscriptionState, now: number, limit: number): TakenEvent[] {
   const files = new Set<string>();
   const found: TakenEvent[] = [];
@@ -120,7 +120,7 @@ export function replay(state: SubscriptionState, eventIds: readonly string[], ma
   const again = chosen.map(({ parkedAt: _, ...event }) => {
     return { ...event, attempts: 0, until: 0, token: '', maxAttempts };
   });
-  // Older than all that is taken.
+  // Parked events are older than all taken ones.
   state.taken = [...again, ...state.taken];
   return chosen.length;
 }

@@ -15,16 +15,16 @@ import {
   type SubscriptionState,
 } from './subscription-state.ts';
 
-/** Most subscriptions of one caller. */
+/** Maximum number of subscriptions of one caller. */
 export const MAX_SUBSCRIPTIONS = 100;
 
-/** How often to try to change a subscription that other replicas change too. */
+/** Maximum number of attempts to change a subscription that other replicas change too. */
 const ATTEMPTS = 40;
 
-/** Attempts of a parked event that is delivered again. */
+/** Maximum number of deliveries of a replayed event. */
 const REPLAY_ATTEMPTS = 5;
 
-/** Changes of one subscription by this process, one after the other: only other replicas compete. */
+/** One queue per subscription: changes by this process do not conflict with each other. */
 const turns = new Map<string, { readonly run: LimitFunction; users: number }>();
 
 /** Key of a caller's subscriptions. */
@@ -38,9 +38,9 @@ export function keyOf(caller: Caller, name: string): string {
 }
 
 /**
- * Changes a subscription by compare-and-set, again if somebody else was faster.
+ * Changes a subscription by compare-and-set; retries if it was changed meanwhile.
  *
- * @param change - changes the state in place; its result is returned. It may be called several times.
+ * @param change - changes the state in place and gives the result; may be called several times
  * @throws AssetError SUBSCRIPTION_NOT_FOUND, and what `change` throws
  */
 export async function changeSubscription<T>(
@@ -85,7 +85,7 @@ export function ackEvent(
   );
 }
 
-/** Gives a delivery back; returns whether its event is parked. Throws like {@link ackEvent}. */
+/** Rejects a delivery; returns true if its event is parked. Throws like {@link ackEvent}. */
 export function rejectEvent(
   context: WatchContext,
   caller: Caller,

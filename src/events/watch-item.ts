@@ -4,17 +4,17 @@ import type { ChangeType, FileRecord } from '../catalog/file-catalog.ts';
 export interface FileEvent {
   readonly id: string;
   readonly type: ChangeType;
-  /** The record as of the event. */
+  /** The record after the change; of a purge the last one. */
   readonly file: FileRecord;
   readonly time: Date;
 }
 
-/** What a watch sends. `cursor` continues after it. */
+/** A message of a watch. `cursor` continues after it. */
 export type WatchItem =
   | { readonly kind: 'event'; readonly event: FileEvent; readonly cursor: string }
   | { readonly kind: 'checkpoint'; readonly existingDone: boolean; readonly cursor: string };
 
-/** Id of an event: the same for an existing file and for the change that made it what it is. */
+/** Id of an event. An existing file has the id of the change that gave it its revision. */
 export function eventIdOf(type: ChangeType, { id, revision }: FileRecord): string {
   return `${id}-${revision}${type === 'purged' ? '-purged' : ''}`;
 }

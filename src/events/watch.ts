@@ -13,19 +13,19 @@ import type { WatchItem } from './watch-item.ts';
 
 /** Where a watch starts, and which files it is about. */
 export interface WatchRequest {
-  /** The cursor of a message of an earlier watch, or where a new one starts. */
+  /** The cursor of a message to continue after, or the start of a new watch. */
   readonly start: { readonly cursor: string } | 'now' | 'earliest' | 'existing';
   readonly filter: FileFilter;
-  /** True to end when there is no more for now, with a checkpoint, instead of waiting for more. */
+  /** True to end with a checkpoint at the end of the log, instead of waiting for changes. */
   readonly once?: boolean;
 }
 
 /**
- * Watches the files that the caller may read: sends existing files if asked, then changes, and checkpoints while
- * there is nothing to send. Ends only with an error, unless it is to end when there is no more for now.
+ * Watches the files that the caller may read: sends existing files if requested, then changes, and checkpoints while
+ * there is nothing to send. Unless `once` is true, ends only with an error.
  *
- * @throws AssetError PERMISSION_DENIED for a caller that can read no file, FIELD_INVALID for a text that is no
- *   cursor, CURSOR_EXPIRED, RELATION_UNKNOWN, RATE_LIMITED, SHUTTING_DOWN, CATALOG_UNAVAILABLE
+ * @throws AssetError PERMISSION_DENIED for a caller that can read no file, FIELD_INVALID for an invalid cursor,
+ *   CURSOR_EXPIRED, RELATION_UNKNOWN, RATE_LIMITED, SHUTTING_DOWN, CATALOG_UNAVAILABLE
  */
 export async function* watchFiles(
   context: WatchContext,
@@ -44,7 +44,7 @@ export async function* watchFiles(
     sent: new SentFiles(begun, position.sent),
     patience: new Patience(ended),
   };
-  // The first message of a lasting watch says that it has begun.
+  // No checkpoint at once: only a lasting watch tells its caller that it has begun.
   if (once) watch.patience.rest();
   let last: string | undefined;
   try {
@@ -56,7 +56,7 @@ export async function* watchFiles(
     }
   } catch (error) {
     if (!slot.drained.aborted || signal.aborted) throw error;
-    // What was hidden from the caller need not be read again by the next replica.
+    // The last position, so that the next replica need not read again what the caller may not see.
     const cursor = encodeCursor(watch.patience.position ?? position);
     if (cursor !== last) yield { kind: 'checkpoint', existingDone: false, cursor };
     throw slot.drained.reason as Error;
@@ -64,7 +64,7 @@ export async function* watchFiles(
 }
 
 /**
- * The cursor with which a watch would begin.
+ * The cursor of the start of a watch.
  *
  * @throws AssetError like {@link watchFiles}
  */
@@ -84,7 +84,7 @@ async function* phases(watch: Watch, position: WatchPosition): AsyncGenerator<Wa
   yield* changedFiles(watch, position.log);
 }
 
-/** @param isQuiet - true to audit a refusal only: a subscription, whose begin was audited, is looked at often */
+/** @param isQuiet - true to audit only refusals: for a subscription, whose creation was audited */
 function authorizeWatch(context: WatchContext, caller: Caller, isQuiet: boolean): void {
   const visible = visibleTo(caller, context.policies.access);
   const rule = visible === undefined ? 'all-files' : visible.length > 0 ? 'visible-files' : 'nobody';
@@ -110,7 +110,7 @@ async function positionOf(
 ): Promise<WatchPosition> {
   if (typeof start === 'object') {
     const position = decodeCursor(start.cursor);
-    // Tells at once what is wrong with it, not after all existing files.
+    // Reports an invalid cursor now, not after all existing files.
     await catalog.changes.read(position.log, 1, { signal });
     return position;
   }

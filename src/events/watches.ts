@@ -1,9 +1,9 @@
 import { rateLimited, shuttingDown } from '../errors/limits.ts';
 
-/** Delay before another try of a watch that was refused, in milliseconds. */
+/** Suggested retry delay for a refused watch, in milliseconds. */
 const RETRY_MS = 5_000;
 
-/** A place among the watches of this process. Dispose it to give it back. */
+/** A slot of a running watch. Dispose it to release the slot. */
 export interface WatchSlot extends Disposable {
   /** Aborted with SHUTTING_DOWN when the process is about to end. */
   readonly drained: AbortSignal;
@@ -26,7 +26,7 @@ export class Watches {
   }
 
   /**
-   * Takes a place.
+   * Takes a slot.
    *
    * @throws AssetError RATE_LIMITED if all are taken, SHUTTING_DOWN if the process is about to end
    */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { flag, http, option, text, type Option } from './option.ts';
 
-/** The settings of the old system, whose files the service serves as they lie until they are moved. */
+/** Settings of the old system, whose files the service serves in place until they are moved. */
 export const LEGACY_OPTIONS = {
   ASSET_LEGACY_S3_BUCKET: option(
     text().optional(),

@@ -22,7 +22,7 @@ export interface DeepSweepOptions {
   /** Called for each item found and, unless it is a dry run, for each item removed. */
   readonly onFound: (found: Found) => void;
   readonly onRemoved: (found: Found) => void;
-  /** Called with the key up to which everything is done: another run may continue after it. */
+  /** Called with the key up to which all items are done: another run may continue after it. */
   readonly onDone: (key: string) => void;
 }
 
@@ -49,13 +49,13 @@ const LEASE_MS = 120_000;
 const LEASE_WAIT_MS = 1_000;
 
 /**
- * Removes what is in the store and belongs to no file, upload or reservation. For operators: unlike {@link sweep} it
+ * Removes data from the store that belongs to no file, upload or reservation. For operators: unlike {@link sweep} it
  * lists the whole store.
  *
- * Checks only keys in the format of the service, and only items older than the grace time. The catalog must twice not
- * know the id, a grace time apart; the second check runs under the lease of the sweeper.
+ * Checks only keys in the format of the service, and only items older than the grace time. Removes an item only if two
+ * checks, a grace time apart, find its id unknown to the catalog. The second check runs under the lease of the sweeper.
  *
- * @throws NotProven if the catalog may not be that of the store
+ * @throws NotProven if the catalog may belong to another store
  */
 export async function deepSweep(
   context: SweepContext,

@@ -2,7 +2,7 @@ import type { FileRecord, ListCursor, SweepCursor } from '../../catalog/file-cat
 import { sizeOfBytes } from '../bytes.ts';
 import type { SweepContext } from './run.ts';
 
-/** Why a deep sweep removes nothing: the catalog may not be that of the store. */
+/** Thrown if a deep sweep removes nothing because the catalog may belong to another store. */
 export class NotProven extends Error {
   readonly reason = 'NOT_PROVEN';
 }
@@ -47,11 +47,11 @@ export async function assertPaired({ store, catalog }: SweepContext, signal: Abo
 }
 
 /**
- * Those of `ids` that the catalog does not know: they have no reservation and no session, and no record if `records` is
- * true. The store has data under all of them.
+ * The ids that the catalog does not know: without a reservation, a session and (if `records` is true) a record. The
+ * store has data under all given ids.
  *
- * An id is reserved, or its session opened, before anything is stored under it. So an id without either, whose record
- * is looked for afterwards and not found, can never become a file.
+ * An id is reserved, or its session opened, before anything is stored under it. So an id without both, for which
+ * afterwards no record is found, can never become a file.
  */
 export async function unknownIds(
   context: SweepContext,
