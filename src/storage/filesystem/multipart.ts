@@ -5,7 +5,7 @@ import { isAssetError } from '../../errors/asset-error.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
 import type { BlobBody, BlobPart } from '../blob.ts';
 import { hasErrno, syncDir, writeBody } from './files.ts';
-import { assertNoLink, isThere, openFile } from './paths.ts';
+import { assertNoLink, isTaken, isThere, openFile } from './paths.ts';
 import { PRIVATE_DIR, PRIVATE_FILE } from '../../system/private-files.ts';
 
 /** File with the properties of the blob. */
@@ -72,8 +72,11 @@ export class FilesystemMultipart {
   async put(partNumber: number, body: BlobBody, signal: AbortSignal | undefined): Promise<BlobPart> {
     if (body.sizeBytes > this.#partSizeBytes) throw new RangeError('a part is larger than its part size');
     const name = `part-${partNumber}.json`;
-    // A list of the directory would take longer with every part.
-    const [isOpen, isSent] = await Promise.all([DATA, name].map((file) => isThere(join(this.#dir, file))));
+    // A list of the directory would take longer with every part. A link in the place of the record is replaced by it.
+    const [isOpen, isSent] = await Promise.all([
+      isThere(join(this.#dir, DATA)),
+      isTaken(join(this.#dir, name)),
+    ]).catch(expired);
     if (!isOpen) throw uploadExpired();
     const part: BlobPart = {
       partNumber,

@@ -68,6 +68,18 @@ export async function isThere(path: string): Promise<boolean> {
   }
 }
 
+/** Returns whether a name is taken: by a file, or by a link or anything else. Rejects like {@link assertNoLink}. */
+export async function isTaken(path: string): Promise<boolean> {
+  await assertNoLink(dirname(path));
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
 function refused(path: string): Error {
   const message = `ELOOP: a symbolic link, or no regular file, is in the way of '${path}'`;
   return Object.assign(new Error(message), { code: 'ELOOP', syscall: 'open', path });
