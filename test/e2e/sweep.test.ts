@@ -92,6 +92,7 @@ describe('the sweepers of several processes', () => {
         `deleted files whose retention is over: 0 ${mood}purged`,
         `uploads that were given up or expired: 0 ${mood}removed`,
         `reservations that are over: 1 ${mood}removed, with ${RATE} ids that are no file`,
+        `changes whose retention is over: 0 ${mood}removed from the log`,
       ].join('\n');
     expect(await cli('sweep', '--dry-run')).toEqual({ code: 0, output: said('would be ') });
     expect(await cli('sweep', '--dry-run')).toEqual({ code: 0, output: said('would be ') });
