@@ -70,7 +70,9 @@ describe('the bench', () => {
 
   it('tells where the CPU time of the service goes', async () => {
     const rows = rowsOf(await bench('--profile', '--only=large'));
-    const [share, seconds] = rows.get('Asset Service: src/storage') ?? rows.get('Connect') ?? [];
+    // A short run has few samples: rooms of little work may have none.
+    const own = [...rows.keys()].find((name) => name.startsWith('Asset Service: '));
+    const [share, seconds] = rows.get(own ?? '') ?? [];
     expect(share).toMatch(/^\d+ %$/);
     expect(Number(seconds)).toBeGreaterThan(0);
     expect([...rows.keys()].some((name) => name.startsWith('update node:internal/crypto/hash'))).toBe(true);
