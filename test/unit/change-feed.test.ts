@@ -6,6 +6,7 @@ import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { ChangeFeed } from '../../src/events/change-feed.ts';
 import { observedCatalog } from '../../src/telemetry/observed.ts';
 import { createFile } from '../conformance/file-catalog/subject.ts';
+import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 
 const WATCHERS = 200;
@@ -47,7 +48,8 @@ it('reads the log once for all who have everything, and not at all when nobody w
   const from = await catalog.changes.position('now');
   const watching = Array.from({ length: WATCHERS }, () => follow(feed, from, 5, signal));
   const ids: string[] = [];
-  await sleep(300);
+  // Every watch has read to the end of the log.
+  await eventually(() => expect(reads).toBeGreaterThanOrEqual(WATCHERS));
   const before = reads;
   for (let i = 0; i < 5; i++) ids.push((await createFile(catalog)).id);
   for (const seen of await Promise.all(watching)) expect(seen).toEqual(ids);
