@@ -79,3 +79,21 @@ export class LeaseLost extends Error {
     this.name = 'LeaseLost';
   }
 }
+
+/**
+ * Like {@link underLease}, but waits up to one and a half durations while another holder has the lease, because a killed
+ * process has it until it expires.
+ */
+export async function underFreeLease<T>(
+  catalog: Leases,
+  lease: Lease,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  const deadline = Date.now() + lease.ttlMs * 1.5;
+  for (;;) {
+    const ended = await underLease(catalog, lease, signal, work);
+    if (ended !== undefined || Date.now() > deadline) return ended;
+    await sleep(Math.min(1_000, lease.ttlMs / 5), undefined, { signal });
+  }
+}

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { LegacyRecord } from '../catalog/legacy-records.ts';
-import { underLease } from '../files/lease.ts';
+import { underFreeLease } from '../files/lease.ts';
 import type { OldSystem } from './old-system.ts';
 import {
   acknowledgements,
@@ -65,16 +65,10 @@ export async function backfill(
     ).run();
   const { holder, leaseMs = LEASE_MS } = options;
   const lease = { name: BACKFILL, holder, ttlMs: leaseMs };
-  const deadline = Date.now() + leaseMs * 1.5;
-  for (;;) {
-    const ended = await underLease(system.catalog, lease, signal, async (held) => {
-      const state = await goOn(system, options, held);
-      return new Backfill(system, options, state, held).run();
-    });
-    // A killed process may still hold the lease: wait until it expires.
-    if (ended !== undefined || Date.now() > deadline) return ended;
-    await sleep(Math.min(1_000, leaseMs / 5), undefined, { signal });
-  }
+  return underFreeLease(system.catalog, lease, signal, async (held) => {
+    const state = await goOn(system, options, held);
+    return new Backfill(system, options, state, held).run();
+  });
 }
 
 async function goOn(

@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Leases } from '../catalog/file-catalog.ts';
-import { underLease } from '../files/lease.ts';
+import { underFreeLease } from '../files/lease.ts';
 import { StepRefused } from './refused.ts';
 
 /** Default time after which another process may take over from a killed one, in milliseconds. */
@@ -25,14 +24,8 @@ export async function exclusively<T>(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const deadline = Date.now() + leaseMs * 1.5;
-  for (;;) {
-    const ended = await underLease(catalog, { name, holder, ttlMs: leaseMs }, signal, async (held) => {
-      return { value: await work(held) };
-    });
-    if (ended !== undefined) return ended.value;
-    if (Date.now() > deadline)
-      throw new StepRefused({ reason: 'BUSY', text: 'another process runs this step: nothing was done' });
-    await sleep(Math.min(1_000, leaseMs / 5), undefined, { signal });
-  }
+  const lease = { name, holder, ttlMs: leaseMs };
+  const ended = await underFreeLease(catalog, lease, signal, async (held) => ({ value: await work(held) }));
+  if (ended !== undefined) return ended.value;
+  throw new StepRefused({ reason: 'BUSY', text: 'another process runs this step: nothing was done' });
 }
