@@ -43,26 +43,20 @@ export function keyOf(caller: Caller, name: string): string {
  * @param change - changes the state in place and gives the result; may be called several times
  * @throws AssetError SUBSCRIPTION_NOT_FOUND, and what `change` throws
  */
-export async function changeSubscription<T>(
+export function changeSubscription<T>(
   { catalog }: WatchContext,
   caller: Caller,
   name: string,
   change: (state: SubscriptionState) => T | Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  const key = keyOf(caller, name);
-  return inTurn(key, async () => {
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const stored = await catalog.subscriptions.get(key, { signal });
-      if (stored === undefined) throw subscriptionNotFound(name);
-      const state = parseState(stored.state);
-      const result = await change(state);
-      const text = JSON.stringify(state);
-      if (text === stored.state) return result;
-      if (await catalog.subscriptions.update(key, stored.revision, text, { signal })) return result;
-      await sleep(Math.random() * Math.min(250, 10 * attempt), undefined, { signal });
-    }
-    throw catalogUnavailable(new Error('a subscription was changed by others at every try'));
+  const { subscriptions } = catalog;
+  return compareAndSet(catalog, caller, name, signal, async ({ key, state: before, revision }) => {
+    const state = parseState(before);
+    const value = await change(state);
+    const text = JSON.stringify(state);
+    const isSet = text === before || (await subscriptions.update(key, revision, text, { signal }));
+    return isSet ? { value } : undefined;
   });
 }
 
@@ -152,19 +146,15 @@ export function replayParked(
 }
 
 /** Removes a subscription. Throws SUBSCRIPTION_NOT_FOUND. */
-export async function deleteSubscription(
-  context: WatchContext,
+export function deleteSubscription(
+  { catalog }: WatchContext,
   caller: Caller,
   name: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const key = keyOf(caller, name);
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const { revision } = await stored(context, caller, name, signal);
-    if (await context.catalog.subscriptions.remove(key, revision, { signal })) return;
-    await sleep(Math.random() * 10 * attempt, undefined, { signal });
-  }
-  throw catalogUnavailable(new Error('a subscription was changed by others at every try'));
+  return compareAndSet(catalog, caller, name, signal, async ({ key, revision }) =>
+    (await catalog.subscriptions.remove(key, revision, { signal })) ? { value: undefined } : undefined,
+  );
 }
 
 /** A new token of a delivery. */
@@ -172,8 +162,29 @@ export function newToken(): string {
   return randomBytes(18).toString('base64url');
 }
 
+/**
+ * Repeats a write of the present subscription until it is made: `write` resolves with undefined if the subscription was
+ * changed meanwhile. Throws SUBSCRIPTION_NOT_FOUND.
+ */
+function compareAndSet<T>(
+  catalog: WatchContext['catalog'],
+  caller: Caller,
+  name: string,
+  signal: AbortSignal,
+  write: (present: StoredSubscription) => Promise<{ readonly value: T } | undefined>,
+): Promise<T> {
+  return inTurn(keyOf(caller, name), async () => {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const done = await write(await stored({ catalog }, caller, name, signal));
+      if (done) return done.value;
+      await sleep(Math.random() * Math.min(250, 10 * attempt), undefined, { signal });
+    }
+    throw catalogUnavailable(new Error('a subscription was changed by others at every try'));
+  });
+}
+
 async function stored(
-  { catalog }: WatchContext,
+  { catalog }: Pick<WatchContext, 'catalog'>,
   caller: Caller,
   name: string,
   signal: AbortSignal,
