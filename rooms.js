@@ -30,7 +30,7 @@ export const ROOMS = [
     name: 'cli',
     files: 'src/cli/**',
     about: 'the command line; `serve` is one of its commands',
-    imports: [...['errors', 'telemetry', 'files', 'caller', 'legacy', 'rpc'], ...['config', 'app']],
+    imports: [...['errors', 'telemetry', 'files', 'caller', 'legacy', 'move', 'rpc'], ...['config', 'app']],
     packages: ['@asset-service/contract', '@asset-service/!(contract)', 'commander', 'jose'],
   },
   {
@@ -200,7 +200,14 @@ export const ROOMS = [
       'media-types',
       'policy',
       'caller',
+      'move',
     ],
+  },
+  {
+    name: 'move',
+    files: 'src/move/**',
+    about: 'verification, backup and restore of the files of the service',
+    imports: ['errors', 'system', 'blob-store', 'file-catalog', 'storage', 'files'],
   },
   {
     name: 'grpc',

@@ -14,6 +14,7 @@ import { reloadPolicies } from '../files/policy/usage-policies.ts';
 import { RecordLoader } from '../files/record-loader.ts';
 import { ReservationPool } from '../files/upload/reservations.ts';
 import { Sweeper } from '../files/sweep/sweeper.ts';
+import { Verifier } from '../move/verifier.ts';
 import { sha256Name } from '../files/upload/checksums.ts';
 import { isTuned } from '../system/garbage-collection.ts';
 import { HealthMonitor } from '../telemetry/health-monitor.ts';
@@ -142,6 +143,9 @@ async function open(config: Config, log: Logger): Promise<App> {
     // The first sweep adds its status to health, whether it succeeds or not.
     onFirstSweep: () => health.add({ name: 'sweep', optional: true, check: () => sweeper.check() }),
   });
+  const verifyEveryMs = settings.ASSET_VERIFY_EVERY;
+  const verifier = verifyEveryMs > 0 ? new Verifier(files, verifyEveryMs) : undefined;
+  if (verifier) health.add({ name: 'verify', optional: true, check: (call) => verifier.check(call) });
   const policyFile = settings.ASSET_POLICY_FILE;
   const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);
   const gate = {
@@ -169,7 +173,7 @@ async function open(config: Config, log: Logger): Promise<App> {
       stopWatching();
       files.admission.close();
       watching.watches.close();
-      await Promise.all([sweeper.close(), listener.close(settings.ASSET_DRAIN_TIMEOUT)]);
+      await Promise.all([sweeper.close(), verifier?.close(), listener.close(settings.ASSET_DRAIN_TIMEOUT)]);
       health.close();
       endReload?.();
       authenticator.close();

@@ -1,12 +1,15 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { configuration, explained } from './configuration.ts';
+import { bytes } from '../config/options/option.ts';
 import type { Config } from '../config/config.ts';
-import type { VerifyState } from '../legacy/verify.ts';
+import type { VerifyState } from '../move/verify.ts';
 import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
 
 interface VerifyFlags {
   readonly sample: number;
   readonly since?: Date;
+  readonly rate?: number;
+  readonly byteRate?: number;
   readonly restart?: true;
   readonly json?: true;
 }
@@ -24,6 +27,8 @@ export function addVerifyCommand(root: Command): void {
       'only files whose record changed at this time or later, such as 2026-11-29T08:00Z',
       time,
     )
+    .option('--rate <number>', 'read at most so many files per second', positive)
+    .option('--byte-rate <size>', 'read at most so many bytes per second, such as 20MiB', size)
     .option('--restart', 'start at the beginning, even if the last run was interrupted')
     .option('--json', 'print the result as JSON')
     .action(async (flags: VerifyFlags) => {
@@ -34,7 +39,7 @@ export function addVerifyCommand(root: Command): void {
 
 async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
   const { recordStep, withStoreAndCatalog } = await import('../app/legacy.ts');
-  const { verify } = await import('../legacy/verify.ts');
+  const { verify } = await import('../move/verify.ts');
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
@@ -44,6 +49,7 @@ async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
         parts,
         {
           ...{ sample: flags.sample, since: flags.since, restart: flags.restart ?? false },
+          ...{ filesPerSecond: flags.rate, bytesPerSecond: flags.byteRate },
           onProgress: (now) =>
             showProgress(`${now.checked} files, ${sizeAsText(now.bytes)}, ${now.damagedCount} damaged`),
         },
@@ -95,6 +101,20 @@ function percent(text: string): number {
     throw new InvalidArgumentError('must be a number above 0 and up to 100');
   }
   return number;
+}
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (text.trim() === '' || !(number > 0 && Number.isFinite(number))) {
+    throw new InvalidArgumentError('must be a number above 0');
+  }
+  return number;
+}
+
+function size(text: string): number {
+  const parsed = bytes(1, 2 ** 50).safeParse(text);
+  if (!parsed.success) throw new InvalidArgumentError('must be a number of bytes above 0, or such as 20MiB');
+  return parsed.data;
 }
 
 function time(text: string): Date {

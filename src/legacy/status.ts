@@ -6,7 +6,7 @@ import { backfillState, type BackfillState } from './backfill-state.ts';
 import { lockJournal, type LockJournal } from './lock-journal.ts';
 import { purgeState, type PurgeState } from './purge-state.ts';
 import { whyNotVerified } from './verification.ts';
-import { verifyState, type VerifyState } from './verify.ts';
+import { verifyState, type VerifyState } from '../move/verify.ts';
 
 /** Use of old paths: one entry per caller and form, the latest first. */
 export interface UseSummary extends Pick<LegacyUse, 'caller' | 'kind' | 'count'> {

@@ -1,5 +1,5 @@
 import type { BackfillState } from './backfill-state.ts';
-import type { VerifyState } from './verify.ts';
+import type { VerifyState } from '../move/verify.ts';
 
 /** Default maximum age of a verification, in milliseconds. */
 export const VERIFICATION_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1_000;

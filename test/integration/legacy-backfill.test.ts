@@ -16,7 +16,7 @@ import {
   controlBackfill,
 } from '../../src/legacy/backfill-state.ts';
 import { moveStatus } from '../../src/legacy/status.ts';
-import { verify } from '../../src/legacy/verify.ts';
+import { verify } from '../../src/move/verify.ts';
 import { clientOf, download } from '../e2e/support/calls.ts';
 import { endOf, runCli, runOnTerminal, startCli } from '../e2e/support/cli.ts';
 import { eventually } from '../support/eventually.ts';

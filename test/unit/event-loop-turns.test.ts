@@ -10,7 +10,7 @@ import { sweep, previewSweep } from '../../src/files/sweep/sweep.ts';
 import { deepSweep } from '../../src/files/sweep/deep.ts';
 import { assertPaired, unknownIds } from '../../src/files/sweep/proof.ts';
 import { backfill } from '../../src/legacy/backfill.ts';
-import { verify } from '../../src/legacy/verify.ts';
+import { verify } from '../../src/move/verify.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
 import { S3ObjectReader } from '../../src/storage/s3/s3-object-reader.ts';
@@ -159,7 +159,7 @@ describe('over many records of an embedded catalog, the process does other work 
   it('a verification of a sample, of files that were not moved', async () => {
     await fill({ sha256: null });
     for (const sample of [100, 0.000_001]) {
-      const options = { sample, since: undefined, restart: true, pageSize: 20 };
+      const options = { sample, since: undefined, restart: true, pageSize: () => 20 };
       await expectTurns(() => verify({ store, catalog: observed }, options, OPEN));
     }
   });

@@ -197,6 +197,11 @@ export const OPTIONS = {
     '100',
     'Maximum number of blobs that a sweep deletes per second.',
   ),
+  ASSET_VERIFY_EVERY: option(
+    seconds(0, 10 * 365 * 86_400),
+    '0',
+    'Seconds in which the bytes of every file are read once and compared with its record, continuously and by one replica at a time, such as 2592000 for 30 days. Damage is logged and in the health service `verify`. 0: off.',
+  ),
   ASSET_CHANGES_RETENTION: option(
     seconds(1, 365 * 86_400),
     '604800',

@@ -4,7 +4,7 @@ import { loadConfig, type Config } from '../../../src/config/config.ts';
 import { acknowledge } from '../../../src/legacy/backfill-state.ts';
 import { backfill } from '../../../src/legacy/backfill.ts';
 import type { LockableSystem } from '../../../src/legacy/lock-journal.ts';
-import { verify } from '../../../src/legacy/verify.ts';
+import { verify } from '../../../src/move/verify.ts';
 import type { LegacySystem } from './system.ts';
 
 const signal = new AbortController().signal;

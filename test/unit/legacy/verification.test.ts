@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { BackfillState } from '../../../src/legacy/backfill-state.ts';
 import { whyNotVerified } from '../../../src/legacy/verification.ts';
-import type { VerifyState } from '../../../src/legacy/verify.ts';
+import type { VerifyState } from '../../../src/move/verify.ts';
 
 const backfill: BackfillState = {
   ...{ state: 'done', startTime: '2026-11-01T08:00:00.000Z', updateTime: '2026-11-01T09:00:00.000Z' },
