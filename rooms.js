@@ -38,7 +38,7 @@ export const ROOMS = [
     files: 'src/config/**',
     about:
       'all settings; parses the environment into a typed configuration; explains setup faults by the names of settings',
-    imports: ['errors', 'audit', 'policy', 'identity', 'pocketbase-fields', 'legacy'],
+    imports: ['errors', 'audit', 'policy', 'identity', 'pocketbase-fields', 'legacy', 'blob-store'],
   },
   {
     name: 'errors',

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { readFileSync } from 'node:fs';
+import { addBackupCommands } from './backup-commands.ts';
 import { addClientCommands } from './client-commands.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addDevTokenCommand } from './dev-token-command.ts';
@@ -39,6 +40,7 @@ export async function program(args: readonly string[]): Promise<number> {
   addServiceCommands(root);
   addLegacyCommands(root);
   addVerifyCommand(root);
+  addBackupCommands(root);
   addClientCommands(root);
   addSubscriptionCommands(root);
   addHealthCommand(root);

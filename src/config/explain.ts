@@ -56,6 +56,17 @@ const OLD_BUCKET: Faults = {
   permission: ['ASSET_LEGACY_S3_ACCESS_KEY_ID', 'ASSET_LEGACY_S3_BUCKET'],
 };
 
+/** The bucket and the directory are arguments of the command. */
+const BACKUP_PLACE: Faults = {
+  address: ['ASSET_BACKUP_S3_ENDPOINT'],
+  region: ['ASSET_BACKUP_S3_REGION'],
+  credentials: ['ASSET_BACKUP_S3_ACCESS_KEY_ID', 'ASSET_BACKUP_S3_SECRET_ACCESS_KEY'],
+  'access-key': ['ASSET_BACKUP_S3_ACCESS_KEY_ID'],
+  'secret-key': ['ASSET_BACKUP_S3_SECRET_ACCESS_KEY'],
+  'session-token': ['AWS_SESSION_TOKEN'],
+  permission: ['ASSET_BACKUP_S3_ACCESS_KEY_ID'],
+};
+
 const SCANNER: Faults = { address: ['ASSET_CLAMD_ADDRESS'] };
 
 /** Advice for faults whose message has none. */
@@ -94,6 +105,7 @@ export function isExplained(error: unknown): boolean {
 function faultsOf(error: unknown, { store, catalog, settings }: Config): Faults {
   const reasons = causes(error).map((one) => (one as { reason?: unknown }).reason);
   if (reasons.includes('OLD_BUCKET')) return oldBucketFaults(settings);
+  if (reasons.includes('BACKUP_PLACE')) return BACKUP_PLACE;
   if (reasons.includes('STORE_UNAVAILABLE')) return store.kind === 's3' ? s3Faults(settings) : FILESYSTEM;
   if (reasons.includes('CATALOG_UNAVAILABLE')) {
     return { sqlite: SQLITE, postgres: POSTGRES, pocketbase: POCKETBASE }[catalog.kind];

@@ -13,6 +13,7 @@ import {
   type Option,
   socketAddress,
 } from './option.ts';
+import { BACKUP_OPTIONS } from './backup.ts';
 import { IDENTITY_OPTIONS } from './identity.ts';
 import { LEGACY_OPTIONS } from './legacy.ts';
 import { LIMIT_OPTIONS } from './limits.ts';
@@ -109,6 +110,7 @@ export const OPTIONS = {
   ),
   ...POCKETBASE_OPTIONS,
   ...LEGACY_OPTIONS,
+  ...BACKUP_OPTIONS,
   ASSET_MIGRATE: option(
     flag(),
     'true',

@@ -2,6 +2,7 @@ import type { PurgeableFile, SweepCursor } from '../../catalog/file-catalog.ts';
 import { reached } from '../../system/crash-points.ts';
 import type { Pace } from '../../system/rate.ts';
 import { cleanReservation } from './leftovers.ts';
+import { pauseBetweenPurges, whilePurging } from './purge-hold.ts';
 import type { SweepRun } from './run.ts';
 
 /** Maximum number of files that are read from the catalog at once. */
@@ -19,15 +20,16 @@ export class Purges {
   readonly #pace: Pace;
   #after: SweepCursor | undefined;
   #lookedAt = 0;
+  #isHeld = false;
 
   constructor(run: SweepRun, pace: Pace) {
     this.#run = run;
     this.#pace = pace;
   }
 
-  /** Purges all files that are due. */
+  /** Purges all files that are due, unless a backup holds back purges. */
   async all(): Promise<void> {
-    while (await this.#some());
+    while (await this.#some()) await pauseBetweenPurges(this.#run.signal);
   }
 
   /** Purges files that have become due; called between the steps of other work. */
@@ -40,13 +42,22 @@ export class Purges {
     const { context, signal } = this.#run;
     const page = { signal, ...(this.#after && { after: this.#after }) };
     const due = await context.catalog.listPurgeable(new Date(), BATCH, page);
-    for (const file of due) {
-      this.#run.tellProgress(file.purgeTime);
-      await this.#purge(file);
-      this.#after = { time: file.purgeTime, id: file.id };
-    }
     this.#lookedAt = Date.now();
-    return due.length === BATCH;
+    if (due.length === 0) return false;
+    const isDone = await whilePurging(context.catalog, signal, async (held) => {
+      for (const file of due) {
+        held.throwIfAborted();
+        this.#run.tellProgress(file.purgeTime);
+        await this.#purge(file);
+        this.#after = { time: file.purgeTime, id: file.id };
+      }
+      return true;
+    });
+    this.#lookedAt = Date.now();
+    if (isDone) return due.length === BATCH;
+    if (!this.#isHeld) context.log.info('a backup or a restore holds back purges; the next sweep tries again');
+    this.#isHeld = true;
+    return false;
   }
 
   async #purge({ id, revision }: PurgeableFile): Promise<void> {

@@ -114,13 +114,16 @@ export class BackupPlace {
     return sha256Of(text) === sha256 ? (parsePage(text) ?? unreadable(key)) : unreadable(key);
   }
 
+  /** Removes pages of an unfinished backup. */
+  async dropPages(kind: PageKind, name: string, signal: AbortSignal): Promise<void> {
+    for (const key of await this.pages(kind, name, signal)) {
+      await this.store.delete(`${this.#prefix}${key}`, { signal });
+    }
+  }
+
   /** Removes an unfinished backup. The bytes that it copied stay for the next one. */
   async discard(name: string, signal: AbortSignal): Promise<void> {
-    for (const kind of ['records', 'changes'] as const) {
-      for (const key of await this.pages(kind, name, signal)) {
-        await this.store.delete(`${this.#prefix}${key}`, { signal });
-      }
-    }
+    for (const kind of ['records', 'changes'] as const) await this.dropPages(kind, name, signal);
     await this.store.delete(`${this.#prefix}begun/${name}.json`, { signal });
   }
 

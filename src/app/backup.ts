@@ -1,0 +1,116 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { backupLocation } from '../config/backup.ts';
+import type { Config } from '../config/config.ts';
+import { backup, type BackupOptions, type BackupReport, type BackupParts } from '../move/backup/backup.ts';
+import { BackupFault, BackupPlaceError } from '../move/backup/fault.ts';
+import { BackupPlace } from '../move/backup/place.ts';
+import { restore, type RestoreOptions, type RestoreState } from '../move/backup/restore.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { openLog } from '../telemetry/log.ts';
+import { assertFits } from './catalog.ts';
+import { holdDataDir } from './data-dir.ts';
+import { addressUrl, openStore, withCatalog } from './drivers.ts';
+import { moveMemory, withStoreAndCatalog } from './legacy.ts';
+
+/** Names in the directory of a filesystem store. */
+const STORE_DIRS = ['blobs', 'unfinished', 'lost+found'];
+
+/**
+ * Backs up the configured store and catalog.
+ *
+ * @param where - see {@link backupLocation}
+ */
+export function backupTo(
+  config: Config,
+  where: string,
+  options: BackupOptions,
+  signal: AbortSignal,
+): Promise<BackupReport> {
+  return withPlace(config, where, { mustExist: false }, (place) =>
+    withStoreAndCatalog(config, async (parts) => {
+      await assertFits(parts.catalog, config);
+      return backup({ ...parts, ...moveMemory(config), place }, options, signal);
+    }),
+  );
+}
+
+/**
+ * Restores a backup into the configured store and catalog, which must be empty; creates the schema of the catalog. The
+ * service must not run meanwhile: an embedded store or catalog is held.
+ *
+ * @param where - see {@link backupLocation}
+ */
+export async function restoreFrom(
+  config: Config,
+  where: string,
+  options: RestoreOptions,
+  signal: AbortSignal,
+): Promise<RestoreState & { readonly resumedFrom: string }> {
+  const log = openLog('silent');
+  return withPlace(config, where, { mustExist: true }, async (place) => {
+    const release = holdDataDir(config, log);
+    try {
+      return await withCatalog(config, {}, async (catalog) => {
+        await assertFits(catalog, config);
+        await catalog.migrate();
+        const { store } = await openStore(config, addressUrl(config, 0), log);
+        try {
+          const parts: BackupParts = { catalog, store, place, ...moveMemory(config) };
+          return await restore(parts, options, signal);
+        } finally {
+          await store.close();
+        }
+      });
+    } finally {
+      release();
+    }
+  });
+}
+
+async function withPlace<T>(
+  config: Config,
+  where: string,
+  options: { readonly mustExist: boolean },
+  work: (place: BackupPlace) => Promise<T>,
+): Promise<T> {
+  const { store, prefix } = await openPlace(config, where, options);
+  try {
+    await store.check().catch((error: unknown) => {
+      throw new BackupPlaceError(error);
+    });
+    return await work(new BackupPlace(store, prefix));
+  } finally {
+    await store.close();
+  }
+}
+
+async function openPlace(
+  config: Config,
+  where: string,
+  { mustExist }: { readonly mustExist: boolean },
+): Promise<{ readonly store: BlobStore; readonly prefix: string }> {
+  const location = backupLocation(where, config);
+  if (location.kind === 's3') {
+    const { S3BlobStore } = await import('../storage/s3/s3-store.ts');
+    return { store: new S3BlobStore(location.s3), prefix: location.prefix };
+  }
+  const { path } = location;
+  if (mustExist && !existsSync(join(path, 'blobs'))) throw new BackupFault(`${path} has no backups`);
+  assertPlace(path);
+  const [{ FilesystemBlobStore }, { SignedUrls }] = await Promise.all([
+    import('../storage/filesystem/filesystem-store.ts'),
+    import('../storage/signed-url.ts'),
+  ]);
+  // No URL of it is ever signed.
+  const urls = new SignedUrls('http://localhost', Buffer.alloc(32));
+  return { store: new FilesystemBlobStore(path, urls, config.settings.ASSET_MIN_FREE_SPACE), prefix: '' };
+}
+
+/** Throws if a directory belongs to something else. */
+function assertPlace(path: string): void {
+  if (!existsSync(path)) return;
+  const other = readdirSync(path).find((name) => !STORE_DIRS.includes(name));
+  if (other === undefined) return;
+  throw new BackupFault(`${path} is no place of backups: it has ${other}. Give an empty or a new directory`);
+}

@@ -1,0 +1,269 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import type { Change, FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
+import { blobKey } from '../../files/bytes.ts';
+import { withoutPurges } from '../../files/sweep/purge-hold.ts';
+import type { BlobStore } from '../../storage/blob-store.ts';
+import { copyBytes, type CopyLimits } from './copy.ts';
+import { filesOf } from './entries.ts';
+import type { BackupEntry, BackupFile, Begun, Manifest, PageReference } from './format.ts';
+import type { BackupPlace } from './place.ts';
+
+/** What a backup reads and where it writes. */
+export interface BackupParts extends CopyLimits {
+  readonly catalog: FileCatalog;
+  readonly store: BlobStore;
+  readonly place: BackupPlace;
+}
+
+/** How far a backup is. */
+export interface BackupProgress {
+  readonly phase: 'waiting for a purge' | 'files' | 'changes' | 'summary';
+  /** Records read by this run. */
+  readonly records: number;
+  /** Files and bytes copied by this run. */
+  readonly copied: number;
+  readonly copiedBytes: number;
+}
+
+/** Options of {@link backup}. */
+export interface BackupOptions {
+  /** True to read all records even if the change log tells what changed since the last backup. */
+  readonly full: boolean;
+  readonly onProgress?: (progress: BackupProgress) => void;
+}
+
+/** What a run did. */
+export interface BackupReport {
+  readonly manifest: Manifest;
+  readonly copied: number;
+  readonly copiedBytes: number;
+  /** Start of the unfinished backup that was continued; empty if there was none. */
+  readonly resumedFrom: string;
+  /** Why the backup is full although there was one before; empty otherwise. */
+  readonly whyFull: string;
+}
+
+const PAGE = 200;
+const CONCURRENCY = 4;
+const MAX_DAMAGED = 1_000;
+/** Interval at which the change log is asked whether all that was committed can be read, in milliseconds. */
+const LAG_MS = 100;
+
+/**
+ * Copies all files to a place for backups: bytes and records, as they are at one point of the change log. Holds back
+ * purges meanwhile. A backup that was killed is continued; bytes that are there already are not copied again.
+ *
+ * @throws AssetError STORE_UNAVAILABLE, CATALOG_UNAVAILABLE: repeat it
+ */
+export async function backup(
+  parts: BackupParts,
+  options: BackupOptions,
+  signal: AbortSignal,
+): Promise<BackupReport> {
+  const { catalog } = parts;
+  const onWait = () =>
+    options.onProgress?.({ phase: 'waiting for a purge', records: 0, copied: 0, copiedBytes: 0 });
+  return withoutPurges(catalog, signal, onWait, async (held) => new Backup(parts, options, held).run());
+}
+
+class Backup {
+  readonly #parts: BackupParts;
+  readonly #options: BackupOptions;
+  readonly #signal: AbortSignal;
+  #records = 0;
+  #copied = 0;
+  #copiedBytes = 0;
+
+  constructor(parts: BackupParts, options: BackupOptions, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<BackupReport> {
+    const { place } = this.#parts;
+    const signal = this.#signal;
+    const { name, begun, resumedFrom, whyFull } = await this.#begin();
+    const base = begun.base === '' ? undefined : await place.manifest(begun.base, signal);
+    const records = base?.records ?? (await this.#copyRecords(name));
+    const { changes, cursor } = await this.#copyChanges(name, begun.cursor);
+    const pages = { records, changes: [...(base?.changes ?? []), ...changes] };
+    this.#tell('summary');
+    const manifest: Manifest = {
+      ...{ name, kind: begun.kind, base: begun.base, catalog: this.#parts.catalog.kind },
+      ...{ startTime: begun.startTime, endTime: new Date().toISOString(), cursor },
+      ...(await summaryOf(place, pages, signal)),
+      ...pages,
+    };
+    await place.finish(manifest, signal);
+    return { manifest, copied: this.#copied, copiedBytes: this.#copiedBytes, resumedFrom, whyFull };
+  }
+
+  /** Continues the last unfinished backup if that is possible, or begins one; removes the other unfinished ones. */
+  async #begin() {
+    const { place, catalog } = this.#parts;
+    const signal = this.#signal;
+    const last = (await place.finished(signal)).at(-1) ?? '';
+    const unfinished = await place.unfinished(signal);
+    for (const name of unfinished.toReversed()) {
+      const begun = await place.begun(name, signal);
+      const isWanted = begun.kind === 'full' || (!this.#options.full && begun.base === last);
+      if (name === unfinished.at(-1) && isWanted && (await this.#canRead(begun.cursor)))
+        return { name, begun, resumedFrom: begun.startTime, whyFull: '' };
+      await place.discard(name, signal);
+    }
+    const base = last === '' || this.#options.full ? undefined : await place.manifest(last, signal);
+    const whyFull = base === undefined ? '' : await this.#whyFull(base);
+    const isIncremental = base !== undefined && whyFull === '';
+    const startTime = new Date().toISOString();
+    const begun: Begun = {
+      ...{ kind: isIncremental ? 'incremental' : 'full', base: isIncremental ? last : '', startTime },
+      cursor: isIncremental ? base.cursor : await catalog.changes.position('now', { signal }),
+    };
+    const name = `${startTime.toLowerCase().replaceAll(/[:.-]/g, '')}-${randomBytes(3).toString('hex')}`;
+    await place.begin(name, begun, signal);
+    return { name, begun, resumedFrom: '', whyFull };
+  }
+
+  /** Why the changes since a backup are not enough; empty if they are. */
+  async #whyFull({ name, cursor, damagedCount }: Manifest): Promise<string> {
+    if (damagedCount > 0) return `the backup ${name} lacks the bytes of damaged files, which are read again`;
+    if (await this.#canRead(cursor)) return '';
+    return `the change log no longer has what followed the backup ${name}: it was trimmed, or this is another catalog`;
+  }
+
+  async #canRead(cursor: string): Promise<boolean> {
+    try {
+      await this.#parts.catalog.changes.read(cursor, 1, { signal: this.#signal });
+      return true;
+    } catch (error) {
+      if (isAssetError(error, 'CURSOR_EXPIRED')) return false;
+      throw error;
+    }
+  }
+
+  /** Copies every record with its bytes; continues after the last page that is there. */
+  async #copyRecords(name: string): Promise<readonly PageReference[]> {
+    const { place, catalog } = this.#parts;
+    const signal = this.#signal;
+    const pages: PageReference[] = [];
+    for (const key of await place.pages('records', name, signal)) pages.push(await place.refer(key, signal));
+    const last = pages.length === 0 ? [] : await place.readPage(pages.at(-1)!, signal);
+    let after = (last.at(-1) as BackupFile | undefined)?.record.id ?? '';
+    for (;;) {
+      const files = await catalog.exportFiles(after, PAGE, { signal });
+      if (files.length === 0) return pages;
+      const entries = await this.#copyAll(files);
+      pages.push(await place.writePage('records', name, pages.length, entries, signal));
+      after = files.at(-1)!.record.id;
+      this.#tell('files');
+    }
+  }
+
+  /** Copies what changed after a position, until all is there that was committed before this call. */
+  async #copyChanges(name: string, from: string) {
+    const { place, catalog } = this.#parts;
+    const signal = this.#signal;
+    const call = { signal };
+    // Records may have been read in a state that the log does not show yet.
+    while ((await catalog.changes.lag(call)) > 0) await sleep(LAG_MS, undefined, { signal });
+    const end = await catalog.changes.position('now', call);
+    // A killed run may have read the log in other pages.
+    await place.dropPages('changes', name, signal);
+    const changes: PageReference[] = [];
+    let cursor = from;
+    while (cursor !== end) {
+      const page = await catalog.changes.read(cursor, PAGE, call);
+      if (page.changes.length === 0) break;
+      const entries = await this.#copyChanged(page.changes);
+      changes.push(await place.writePage('changes', name, changes.length, entries, signal));
+      cursor = page.cursor;
+      this.#tell('changes');
+      if (page.changes.some((change) => change.cursor === end)) break;
+    }
+    return { changes, cursor };
+  }
+
+  async #copyChanged(changes: readonly Change[]): Promise<readonly BackupEntry[]> {
+    const last = new Map(changes.map((change) => [change.fileId, change]));
+    const created = new Set(changes.flatMap(({ type, fileId }) => (type === 'created' ? [fileId] : [])));
+    const purged = [...last.values()].filter(({ type }) => type === 'purged');
+    const files = [...last.values()]
+      .filter(({ type }) => type !== 'purged')
+      .map(async ({ fileId, record }) => ({ record, ...(created.has(fileId) && (await this.#keyOf(fileId))) }));
+    return [
+      ...(await this.#copyAll(await Promise.all(files))),
+      ...purged.map(({ fileId }) => ({ purged: fileId })),
+    ];
+  }
+
+  /** The request key of a file, which the change log does not have. */
+  async #keyOf(id: string): Promise<Pick<TransferredFile, 'requestKey'>> {
+    const call = { signal: this.#signal };
+    const [found] = await this.#parts.catalog.exportFiles(idBefore(id), 1, call);
+    const requestKey = found?.record.id === id ? found.requestKey : undefined;
+    return requestKey === undefined ? {} : { requestKey };
+  }
+
+  async #copyAll(files: readonly TransferredFile[]): Promise<readonly BackupFile[]> {
+    const limit = pLimit(CONCURRENCY);
+    this.#records += files.length;
+    const copies = files.map((file) => limit(() => this.#copyFile(file)));
+    await Promise.allSettled(copies);
+    return Promise.all(copies);
+  }
+
+  async #copyFile(file: TransferredFile): Promise<BackupFile> {
+    const { record } = file;
+    if (record.sha256 === undefined) return file;
+    this.#signal.throwIfAborted();
+    const { place, store } = this.#parts;
+    const to = { store: place.store, key: place.bytesKey(record.sha256) };
+    const there = await to.store.stat(to.key, { signal: this.#signal });
+    if (there?.sizeBytes === record.sizeBytes) return file;
+    const from = { store, key: blobKey(record.id) };
+    const copied = await copyBytes(record, from, to, this.#parts, this.#signal);
+    if (copied !== 'created' && copied !== 'exists') return { ...file, damaged: copied };
+    this.#copied += 1;
+    this.#copiedBytes += record.sizeBytes;
+    return file;
+  }
+
+  #tell(phase: BackupProgress['phase']): void {
+    const [records, copied, copiedBytes] = [this.#records, this.#copied, this.#copiedBytes];
+    this.#options.onProgress?.({ phase, records, copied, copiedBytes });
+  }
+}
+
+/** Reads all pages of a backup, and counts. */
+async function summaryOf(
+  place: BackupPlace,
+  pages: Pick<Manifest, 'records' | 'changes'>,
+  signal: AbortSignal,
+): Promise<Pick<Manifest, 'files' | 'bytes' | 'deleted' | 'notMoved' | 'damagedCount' | 'damaged'>> {
+  const counts = { files: 0, bytes: 0, deleted: 0, notMoved: 0, damagedCount: 0 };
+  const damaged: { id: string; reason: NonNullable<BackupFile['damaged']> }[] = [];
+  for await (const page of filesOf(place, pages, signal)) {
+    for (const { record, damaged: reason } of page) {
+      counts.files += 1;
+      counts.bytes += record.sizeBytes;
+      if (record.deleteTime !== undefined) counts.deleted += 1;
+      if (record.sha256 === undefined) counts.notMoved += 1;
+      if (reason === undefined) continue;
+      counts.damagedCount += 1;
+      if (damaged.length < MAX_DAMAGED) damaged.push({ id: record.id, reason });
+    }
+  }
+  return { ...counts, damaged };
+}
+
+const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz';
+
+/** A text that sorts before an id of 15 characters and after all smaller ones, or is the greatest of these. */
+function idBefore(id: string): string {
+  const digit = DIGITS.indexOf(id.at(-1)!);
+  return `${id.slice(0, -1)}${digit > 0 ? DIGITS[digit - 1] : ''}`;
+}

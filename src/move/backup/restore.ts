@@ -1,0 +1,235 @@
+import pLimit from 'p-limit';
+import { isDeepStrictEqual } from 'node:util';
+import type { FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
+import { blobKey } from '../../files/bytes.ts';
+import { withoutPurges } from '../../files/sweep/purge-hold.ts';
+import { checkFile, VERIFY_REASONS, type VerifyReason } from '../check-file.ts';
+import type { BackupParts } from './backup.ts';
+import { copyBytes } from './copy.ts';
+import { filesOf } from './entries.ts';
+import { BackupFault } from './fault.ts';
+import { recordFields, type BackupFile, type Manifest } from './format.ts';
+
+/** Progress and result of a restore. The catalog keeps it, so that another run continues. */
+export interface RestoreState {
+  readonly state: 'running' | 'done';
+  /** Name of the backup. */
+  readonly backup: string;
+  readonly startTime: string;
+  /** Empty until it is done. */
+  readonly endTime: string;
+  /** Id of the last restored file. */
+  readonly cursor: string;
+  /** Restored records; each was read back and is equal to that of the backup. */
+  readonly records: number;
+  /** Files whose bytes were written, read back and compared with their records, and the number of these bytes. */
+  readonly proven: number;
+  readonly provenBytes: number;
+  /** Files whose bytes were in the old bucket when the backup was made. */
+  readonly notMoved: number;
+  readonly damagedCount: number;
+  /** The first 1,000 files whose bytes the backup does not have, or has damaged. Their records are restored. */
+  readonly damaged: readonly { readonly id: string; readonly reason: VerifyReason }[];
+}
+
+/** Options of {@link restore}. */
+export interface RestoreOptions {
+  /** Name of the backup; default the last one. */
+  readonly backup?: string | undefined;
+  readonly onProgress?: (state: RestoreState, total: number) => void;
+}
+
+const STATE = 'restore';
+const CONCURRENCY = 4;
+const MAX_DAMAGED = 1_000;
+
+/**
+ * Writes the files of a backup into an empty store and an empty catalog, and proves each: the record and the bytes are
+ * read back and compared. A restore that was killed is continued. Holds back purges meanwhile: what was deleted and not
+ * purged stays so.
+ *
+ * @throws BackupFault if there is no such backup, the store or the catalog is not empty, or a record cannot be restored
+ */
+export async function restore(
+  parts: BackupParts,
+  options: RestoreOptions,
+  signal: AbortSignal,
+): Promise<RestoreState & { readonly resumedFrom: string }> {
+  const kept = (await parts.catalog.legacy.getState(STATE, { signal })) as RestoreState | undefined;
+  const started = kept?.state === 'running' ? kept.backup : undefined;
+  const manifest = await manifestOf(parts, options.backup ?? started, signal);
+  if (kept !== undefined && kept.backup !== manifest.name) {
+    const where = kept.state === 'done' ? 'was restored here' : 'is being restored here';
+    throw new BackupFault(
+      `the backup ${kept.backup} ${where}: name it with --backup, or restore into an empty store and an empty catalog`,
+    );
+  }
+  if (kept?.state === 'done') return { ...kept, resumedFrom: kept.cursor };
+  if (kept === undefined) await assertEmpty(parts, signal);
+  const work = (held: AbortSignal) => run(parts, manifest, kept, options, held);
+  const state = await withoutPurges(parts.catalog, signal, () => undefined, work);
+  return { ...state, resumedFrom: kept?.cursor ?? '' };
+}
+
+async function manifestOf(
+  { place }: BackupParts,
+  wanted: string | undefined,
+  signal: AbortSignal,
+): Promise<Manifest> {
+  const names = await place.finished(signal);
+  const name = wanted ?? names.at(-1);
+  if (name === undefined) throw new BackupFault('there is no finished backup at this place');
+  if (!names.includes(name)) {
+    throw new BackupFault(`there is no finished backup ${name}; there are: ${names.join(', ') || 'none'}`);
+  }
+  return place.manifest(name, signal);
+}
+
+async function assertEmpty({ catalog, store }: BackupParts, signal: AbortSignal): Promise<void> {
+  const call = { signal };
+  const [file] = await catalog.exportFiles('', 1, call);
+  if (file !== undefined) {
+    throw new BackupFault(
+      `the catalog (${catalog.kind}) is not empty: it has the file ${file.record.id}. Restore into an empty one`,
+    );
+  }
+  for (const prefix of ['assets/', 'uploads/']) {
+    const [blob] = await store.listBlobs({ prefix, limit: 1 }, call);
+    if (blob === undefined) continue;
+    throw new BackupFault(
+      `the store (${store.kind}) is not empty: it has ${blob.key}. Restore into an empty one`,
+    );
+  }
+}
+
+async function run(
+  parts: BackupParts,
+  manifest: Manifest,
+  kept: RestoreState | undefined,
+  { onProgress }: RestoreOptions,
+  signal: AbortSignal,
+): Promise<RestoreState> {
+  let state: RestoreState = kept ?? {
+    ...{ state: 'running', backup: manifest.name, startTime: new Date().toISOString(), endTime: '' },
+    ...{ cursor: '', records: 0, proven: 0, provenBytes: 0, notMoved: 0, damagedCount: 0, damaged: [] },
+  };
+  const save = async () => {
+    const damaged = state.damaged.map((one) => ({ ...one }));
+    await parts.catalog.legacy.putState(STATE, { ...state, damaged }, { signal });
+    onProgress?.(state, manifest.files);
+  };
+  if (kept === undefined) await save();
+  for await (const page of filesOf(parts.place, manifest, signal)) {
+    const files = page.filter(({ record }) => record.id > state.cursor);
+    if (files.length === 0) continue;
+    // A catalog that takes no times of others, or refuses records, says so before bytes are copied.
+    if (state.records === 0) await importRecord(parts.catalog, files[0]!, signal);
+    const limit = pLimit(CONCURRENCY);
+    const works = files.map((file) => limit(() => restoreFile(parts, file, signal)));
+    await Promise.allSettled(works);
+    state = added(state, files, await Promise.all(works));
+    await assertRecords(parts.catalog, files, signal);
+    state = { ...state, cursor: files.at(-1)!.record.id };
+    await save();
+  }
+  state = { ...state, state: 'done', endTime: new Date().toISOString() };
+  await save();
+  return state;
+}
+
+type Restored = 'proven' | 'not-moved' | VerifyReason;
+
+/** Writes the bytes and then the record, so that nobody sees a file before its bytes. */
+async function restoreFile(
+  parts: BackupParts,
+  file: BackupFile,
+  signal: AbortSignal,
+): Promise<Restored> {
+  signal.throwIfAborted();
+  const result = await restoreBytes(parts, file, signal);
+  await importRecord(parts.catalog, file, signal);
+  return result;
+}
+
+async function restoreBytes(
+  parts: BackupParts,
+  { record, damaged }: BackupFile,
+  signal: AbortSignal,
+): Promise<Restored> {
+  if (record.sha256 === undefined) return 'not-moved';
+  if (damaged !== undefined) return damaged;
+  const { store, place } = parts;
+  const key = blobKey(record.id);
+  const from = { store: place.store, key: place.bytesKey(record.sha256) };
+  for (;;) {
+    const copied = await copyBytes(record, from, { store, key }, parts, signal);
+    if (copied !== 'created' && copied !== 'exists') return copied;
+    // The record is the one of the backup, whether it is in the catalog already or not.
+    const catalog = { get: () => Promise.resolve(new Map([[record.id, record]])) };
+    const { end, error } = await checkFile({ catalog, store }, record, signal);
+    if (end === 'whole') return 'proven';
+    if (end === 'unknown') throw error;
+    const isDamaged = VERIFY_REASONS.some((reason) => reason === end);
+    if (copied === 'created' || !isDamaged) {
+      throw new BackupFault(`the store does not give back the bytes of ${record.id} as they were written: ${end}`);
+    }
+    await store.delete(key, { signal });
+  }
+}
+
+async function importRecord(
+  catalog: FileCatalog,
+  { record, requestKey }: BackupFile,
+  signal: AbortSignal,
+): Promise<void> {
+  await catalog.importFile({ record, ...(requestKey !== undefined && { requestKey }) }, { signal });
+}
+
+/** Throws unless the catalog gives back each record as it is in the backup. */
+async function assertRecords(
+  catalog: FileCatalog,
+  files: readonly BackupFile[],
+  signal: AbortSignal,
+): Promise<void> {
+  const found = new Map<string, TransferredFile>();
+  const last = files.at(-1)!.record.id;
+  // A text right before the first id. The restored files are all there is in the catalog up to the last one.
+  let after = files[0]!.record.id.slice(0, -1);
+  while (after < last) {
+    const page = await catalog.exportFiles(after, files.length, { signal });
+    for (const file of page) found.set(file.record.id, file);
+    after = page.at(-1)?.record.id ?? last;
+  }
+  for (const file of files) {
+    const field = differingField(file, found.get(file.record.id));
+    if (field === undefined) continue;
+    throw new BackupFault(
+      `the catalog does not give back the record of ${file.record.id} as it was written: ${field} differs`,
+    );
+  }
+}
+
+/** Name of a field that differs; undefined if none does. */
+export function differingField(wanted: TransferredFile, found: TransferredFile | undefined): string | undefined {
+  if (found === undefined) return 'id';
+  const [one, other] = [recordFields(wanted.record), recordFields(found.record)];
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
+  const field = [...names].find((name) => !isDeepStrictEqual(one[name], other[name]));
+  return field ?? (wanted.requestKey === found.requestKey ? undefined : 'requestKey');
+}
+
+function added(state: RestoreState, files: readonly BackupFile[], results: readonly Restored[]): RestoreState {
+  const damaged = results.flatMap((result, at) =>
+    result === 'proven' || result === 'not-moved' ? [] : [{ id: files[at]!.record.id, reason: result }],
+  );
+  const bytes = files.filter((_file, at) => results[at] === 'proven').map(({ record }) => record.sizeBytes);
+  return {
+    ...state,
+    records: state.records + files.length,
+    proven: state.proven + bytes.length,
+    provenBytes: state.provenBytes + bytes.reduce((sum, size) => sum + size, 0),
+    notMoved: state.notMoved + results.filter((result) => result === 'not-moved').length,
+    damagedCount: state.damagedCount + damaged.length,
+    damaged: [...state.damaged, ...damaged].slice(0, MAX_DAMAGED),
+  };
+}
