@@ -82,7 +82,9 @@ async function runRestore(config: Config, where: string, flags: RestoreFlags): P
   );
   const { backup, records, damagedCount } = state;
   await recordStep(config, 'restore', { backup, files: records, damaged: damagedCount });
-  process.stdout.write(flags.json ? `${JSON.stringify(restoreJson(state, resumedFrom))}\n` : restoreText(state));
+  process.stdout.write(
+    flags.json ? `${JSON.stringify(restoreJson(state, resumedFrom))}\n` : restoreText(state),
+  );
   if (damagedCount > 0) say(`the backup does not have the bytes of ${damagedCount} files`);
   return damagedCount > 0 ? 1 : 0;
 }

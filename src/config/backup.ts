@@ -25,7 +25,9 @@ export function backupLocation(argument: string, config: Config): BackupLocation
   const [, scheme] = /^([a-z][a-z0-9+.-]+):\/\//i.exec(argument) ?? [];
   if (scheme?.toLowerCase() === 's3') return bucketLocation(argument, config);
   if (scheme !== undefined && scheme.toLowerCase() !== 'file') {
-    throw new SettingsError([`${scheme}:// is no place for backups: give a directory, or s3://BUCKET/PREFIX`]);
+    throw new SettingsError([
+      `${scheme}:// is no place for backups: give a directory, or s3://BUCKET/PREFIX`,
+    ]);
   }
   const path = resolve(scheme === undefined ? argument : fileURLToPath(argument));
   const isEmbedded = config.store.kind === 'filesystem' || config.catalog.kind === 'sqlite';

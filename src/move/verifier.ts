@@ -149,7 +149,8 @@ export function troubleOf(now: VerifyState | undefined, last: VerifyState | unde
     ...(damaged > 0 ? [`the bytes of ${damaged} files do not match their records; the log says which`] : []),
     ...(unknown > 0 ? [`the store gave no answer about ${unknown} files`] : []),
   ];
-  const full = last === undefined ? 'there was no full pass yet' : `the last full pass ended at ${last.endTime}`;
+  const full =
+    last === undefined ? 'there was no full pass yet' : `the last full pass ended at ${last.endTime}`;
   return `verification: ${found.join('; ')}; ${full}`;
 }
 

@@ -3,7 +3,13 @@ import pLimit from 'p-limit';
 import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { paceOf, type Pace } from '../system/rate.ts';
-import { checkFile, VERIFY_REASONS, type CheckedFile, type CheckParts, type VerifyReason } from './check-file.ts';
+import {
+  checkFile,
+  VERIFY_REASONS,
+  type CheckedFile,
+  type CheckParts,
+  type VerifyReason,
+} from './check-file.ts';
 
 /** Progress and result of a verification. The catalog keeps it, so that another run continues. */
 export interface VerifyState {

@@ -55,7 +55,8 @@ export class Purges {
     });
     this.#lookedAt = Date.now();
     if (isDone) return due.length === BATCH;
-    if (!this.#isHeld) context.log.info('a backup or a restore holds back purges; the next sweep tries again');
+    if (!this.#isHeld)
+      context.log.info('a backup or a restore holds back purges; the next sweep tries again');
     this.#isHeld = true;
     return false;
   }

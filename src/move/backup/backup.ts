@@ -33,6 +33,8 @@ export interface BackupOptions {
   /** True to read all records even if the change log tells what changed since the last backup. */
   readonly full: boolean;
   readonly onProgress?: (progress: BackupProgress) => void;
+  /** Records of one page; default 200. */
+  readonly pageSize?: number;
 }
 
 /** What a run did. */
@@ -73,6 +75,7 @@ class Backup {
   readonly #parts: BackupParts;
   readonly #options: BackupOptions;
   readonly #signal: AbortSignal;
+  readonly #pageSize: number;
   #records = 0;
   #copied = 0;
   #copiedBytes = 0;
@@ -81,6 +84,7 @@ class Backup {
     this.#parts = parts;
     this.#options = options;
     this.#signal = signal;
+    this.#pageSize = options.pageSize ?? PAGE;
   }
 
   async run(): Promise<BackupReport> {
@@ -154,7 +158,7 @@ class Backup {
     const last = pages.length === 0 ? [] : await place.readPage(pages.at(-1)!, signal);
     let after = (last.at(-1) as BackupFile | undefined)?.record.id ?? '';
     for (;;) {
-      const files = await catalog.exportFiles(after, PAGE, { signal });
+      const files = await catalog.exportFiles(after, this.#pageSize, { signal });
       if (files.length === 0) return pages;
       const entries = await this.#copyAll(files);
       pages.push(await place.writePage('records', name, pages.length, entries, signal));
@@ -176,7 +180,7 @@ class Backup {
     const changes: PageReference[] = [];
     let cursor = from;
     while (cursor !== end) {
-      const page = await catalog.changes.read(cursor, PAGE, call);
+      const page = await catalog.changes.read(cursor, this.#pageSize, call);
       if (page.changes.length === 0) break;
       const entries = await this.#copyChanged(page.changes);
       changes.push(await place.writePage('changes', name, changes.length, entries, signal));
@@ -193,7 +197,10 @@ class Backup {
     const purged = [...last.values()].filter(({ type }) => type === 'purged');
     const files = [...last.values()]
       .filter(({ type }) => type !== 'purged')
-      .map(async ({ fileId, record }) => ({ record, ...(created.has(fileId) && (await this.#keyOf(fileId))) }));
+      .map(async ({ fileId, record }) => ({
+        record,
+        ...(created.has(fileId) && (await this.#keyOf(fileId))),
+      }));
     return [
       ...(await this.#copyAll(await Promise.all(files))),
       ...purged.map(({ fileId }) => ({ purged: fileId })),
@@ -224,9 +231,12 @@ class Backup {
     const to = { store: place.store, key: place.bytesKey(record.sha256) };
     const there = await to.store.stat(to.key, { signal: this.#signal });
     if (there?.sizeBytes === record.sizeBytes) return file;
+    if (there !== undefined) await to.store.delete(to.key, { signal: this.#signal });
     const from = { store, key: blobKey(record.id) };
     const copied = await copyBytes(record, from, to, this.#parts, this.#signal);
-    if (copied !== 'created' && copied !== 'exists') return { ...file, damaged: copied };
+    // Another file with the same bytes was faster.
+    if (copied === 'exists') return file;
+    if (copied !== 'created') return { ...file, damaged: copied };
     this.#copied += 1;
     this.#copiedBytes += record.sizeBytes;
     return file;

@@ -118,7 +118,10 @@ export function pageText(entries: readonly BackupEntry[]): string {
 
 /** The entries of a page; undefined if the text is damaged. */
 export function parsePage(text: string): readonly BackupEntry[] | undefined {
-  const entries = text.split('\n').slice(0, -1).map((line) => parsed(ENTRY, line));
+  const entries = text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => parsed(ENTRY, line));
   if (entries.some((entry) => entry === undefined)) return undefined;
   return entries.map((entry) => fromLine(entry!));
 }

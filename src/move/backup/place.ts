@@ -152,7 +152,8 @@ export class BackupPlace {
     const body = { sizeBytes: bytes.length, chunks: [bytes], crc32c: crc32c(bytes) };
     const contentType = key.endsWith('l') ? 'application/jsonl' : 'application/json';
     const status = await this.store.put(`${this.#prefix}${key}`, body, { contentType }, { signal });
-    if (status === 'exists') throw new BackupFault(`another backup writes to this place: it has ${key} already`);
+    if (status === 'exists')
+      throw new BackupFault(`another backup writes to this place: it has ${key} already`);
   }
 
   async #read(key: string, signal: AbortSignal): Promise<string> {

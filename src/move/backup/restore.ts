@@ -140,11 +140,7 @@ async function run(
 type Restored = 'proven' | 'not-moved' | VerifyReason;
 
 /** Writes the bytes and then the record, so that nobody sees a file before its bytes. */
-async function restoreFile(
-  parts: BackupParts,
-  file: BackupFile,
-  signal: AbortSignal,
-): Promise<Restored> {
+async function restoreFile(parts: BackupParts, file: BackupFile, signal: AbortSignal): Promise<Restored> {
   signal.throwIfAborted();
   const result = await restoreBytes(parts, file, signal);
   await importRecord(parts.catalog, file, signal);
@@ -171,7 +167,9 @@ async function restoreBytes(
     if (end === 'unknown') throw error;
     const isDamaged = VERIFY_REASONS.some((reason) => reason === end);
     if (copied === 'created' || !isDamaged) {
-      throw new BackupFault(`the store does not give back the bytes of ${record.id} as they were written: ${end}`);
+      throw new BackupFault(
+        `the store does not give back the bytes of ${record.id} as they were written: ${end}`,
+      );
     }
     await store.delete(key, { signal });
   }
@@ -210,7 +208,10 @@ async function assertRecords(
 }
 
 /** Name of a field that differs; undefined if none does. */
-export function differingField(wanted: TransferredFile, found: TransferredFile | undefined): string | undefined {
+export function differingField(
+  wanted: TransferredFile,
+  found: TransferredFile | undefined,
+): string | undefined {
   if (found === undefined) return 'id';
   const [one, other] = [recordFields(wanted.record), recordFields(found.record)];
   const names = new Set([...Object.keys(one), ...Object.keys(other)]);
@@ -218,7 +219,11 @@ export function differingField(wanted: TransferredFile, found: TransferredFile |
   return field ?? (wanted.requestKey === found.requestKey ? undefined : 'requestKey');
 }
 
-function added(state: RestoreState, files: readonly BackupFile[], results: readonly Restored[]): RestoreState {
+function added(
+  state: RestoreState,
+  files: readonly BackupFile[],
+  results: readonly Restored[],
+): RestoreState {
   const damaged = results.flatMap((result, at) =>
     result === 'proven' || result === 'not-moved' ? [] : [{ id: files[at]!.record.id, reason: result }],
   );
