@@ -51,6 +51,7 @@ async function runBackup(config: Config, where: string, flags: BackupFlags): Pro
       where,
       {
         full: flags.full ?? false,
+        onWait: sayWaiting,
         onProgress: ({ phase, records, copied, copiedBytes }) =>
           showProgress(`${phase}: ${records} records, ${copied} files copied, ${sizeAsText(copiedBytes)}`),
       },
@@ -74,6 +75,7 @@ async function runRestore(config: Config, where: string, flags: RestoreFlags): P
       where,
       {
         backup: flags.backup,
+        onWait: sayWaiting,
         onProgress: ({ records, provenBytes }, total) =>
           showProgress(`${records} of ${total} files, ${sizeAsText(provenBytes)}`),
       },
@@ -87,6 +89,10 @@ async function runRestore(config: Config, where: string, flags: RestoreFlags): P
   );
   if (damagedCount > 0) say(`the backup does not have the bytes of ${damagedCount} files`);
   return damagedCount > 0 ? 1 : 0;
+}
+
+function sayWaiting(): void {
+  say('waiting: a sweep purges files, or another backup or restore runs or was killed less than a minute ago');
 }
 
 /** Runs work that SIGINT and SIGTERM end; the next run continues it. */

@@ -4,7 +4,7 @@ import type { Leases } from '../../catalog/file-catalog.ts';
 import { underLease } from '../lease.ts';
 
 /** The lease of what purges, and of what needs that nothing is purged. It expires so long after its holder has died. */
-const LEASE = { name: 'purge', ttlMs: 120_000 };
+const LEASE = { name: 'purge', ttlMs: 60_000 };
 
 /** Pause of a sweeper after it has released the lease: {@link withoutPurges} waits for it. */
 const PAUSE_MS = 250;

@@ -20,7 +20,7 @@ export interface BackupParts extends CopyLimits {
 
 /** How far a backup is. */
 export interface BackupProgress {
-  readonly phase: 'waiting for a purge' | 'files' | 'changes' | 'summary';
+  readonly phase: 'files' | 'changes' | 'summary';
   /** Records read by this run. */
   readonly records: number;
   /** Files and bytes copied by this run. */
@@ -32,6 +32,8 @@ export interface BackupProgress {
 export interface BackupOptions {
   /** True to read all records even if the change log tells what changed since the last backup. */
   readonly full: boolean;
+  /** Called once if something purges, or a killed backup or restore still holds back purges for a minute. */
+  readonly onWait?: () => void;
   readonly onProgress?: (progress: BackupProgress) => void;
   /** Records of one page; default 200. */
   readonly pageSize?: number;
@@ -66,8 +68,7 @@ export async function backup(
   signal: AbortSignal,
 ): Promise<BackupReport> {
   const { catalog } = parts;
-  const onWait = () =>
-    options.onProgress?.({ phase: 'waiting for a purge', records: 0, copied: 0, copiedBytes: 0 });
+  const onWait = () => options.onWait?.();
   return withoutPurges(catalog, signal, onWait, async (held) => new Backup(parts, options, held).run());
 }
 

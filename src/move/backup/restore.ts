@@ -36,6 +36,8 @@ export interface RestoreState {
 export interface RestoreOptions {
   /** Name of the backup; default the last one. */
   readonly backup?: string | undefined;
+  /** Called once if something purges, or a killed backup or restore still holds back purges for a minute. */
+  readonly onWait?: () => void;
   readonly onProgress?: (state: RestoreState, total: number) => void;
 }
 
@@ -67,7 +69,7 @@ export async function restore(
   if (kept?.state === 'done') return { ...kept, resumedFrom: kept.cursor };
   if (kept === undefined) await assertEmpty(parts, signal);
   const work = (held: AbortSignal) => run(parts, manifest, kept, options, held);
-  const state = await withoutPurges(parts.catalog, signal, () => undefined, work);
+  const state = await withoutPurges(parts.catalog, signal, () => options.onWait?.(), work);
   return { ...state, resumedFrom: kept?.cursor ?? '' };
 }
 
