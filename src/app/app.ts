@@ -143,9 +143,6 @@ async function open(config: Config, log: Logger): Promise<App> {
     // The first sweep adds its status to health, whether it succeeds or not.
     onFirstSweep: () => health.add({ name: 'sweep', optional: true, check: () => sweeper.check() }),
   });
-  const verifyEveryMs = settings.ASSET_VERIFY_EVERY;
-  const verifier = verifyEveryMs > 0 ? new Verifier(files, verifyEveryMs) : undefined;
-  if (verifier) health.add({ name: 'verify', optional: true, check: (call) => verifier.check(call) });
   const policyFile = settings.ASSET_POLICY_FILE;
   const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);
   const gate = {
@@ -161,6 +158,10 @@ async function open(config: Config, log: Logger): Promise<App> {
   };
   listener.serve(rpcHandlers(files, watching, health, gate, route, log));
   await health.check();
+  // The first check has migrated the catalog.
+  const verifyEveryMs = settings.ASSET_VERIFY_EVERY;
+  const verifier = verifyEveryMs > 0 ? new Verifier(files, verifyEveryMs) : undefined;
+  if (verifier) health.add({ name: 'verify', optional: true, check: (call) => verifier.check(call) });
   if (!isTuned)
     log.warn('V8 was started without the flags of bin/flags.json: uploads take more CPU time and memory');
   log.info({ url, store: store.kind, catalog: catalog.kind, sha256: await sha256Name() }, 'listening');

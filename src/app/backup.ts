@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { backupLocation } from '../config/backup.ts';
+import type { BackupLocation } from '../config/backup.ts';
 import type { Config } from '../config/config.ts';
 import { backup, type BackupOptions, type BackupReport, type BackupParts } from '../move/backup/backup.ts';
 import { BackupFault, BackupPlaceError } from '../move/backup/fault.ts';
@@ -16,14 +16,10 @@ import { moveMemory, withStoreAndCatalog } from './legacy.ts';
 /** Names in the directory of a filesystem store. */
 const STORE_DIRS = ['blobs', 'unfinished', 'lost+found'];
 
-/**
- * Backs up the configured store and catalog.
- *
- * @param where - see {@link backupLocation}
- */
+/** Backs up the configured store and catalog. */
 export function backupTo(
   config: Config,
-  where: string,
+  where: BackupLocation,
   options: BackupOptions,
   signal: AbortSignal,
 ): Promise<BackupReport> {
@@ -38,12 +34,10 @@ export function backupTo(
 /**
  * Restores a backup into the configured store and catalog, which must be empty; creates the schema of the catalog. The
  * service must not run meanwhile: an embedded store or catalog is held.
- *
- * @param where - see {@link backupLocation}
  */
 export async function restoreFrom(
   config: Config,
-  where: string,
+  where: BackupLocation,
   options: RestoreOptions,
   signal: AbortSignal,
 ): Promise<RestoreState & { readonly resumedFrom: string }> {
@@ -70,7 +64,7 @@ export async function restoreFrom(
 
 async function withPlace<T>(
   config: Config,
-  where: string,
+  where: BackupLocation,
   options: { readonly mustExist: boolean },
   work: (place: BackupPlace) => Promise<T>,
 ): Promise<T> {
@@ -87,15 +81,14 @@ async function withPlace<T>(
 
 async function openPlace(
   config: Config,
-  where: string,
+  where: BackupLocation,
   { mustExist }: { readonly mustExist: boolean },
 ): Promise<{ readonly store: BlobStore; readonly prefix: string }> {
-  const location = backupLocation(where, config);
-  if (location.kind === 's3') {
+  if (where.kind === 's3') {
     const { S3BlobStore } = await import('../storage/s3/s3-store.ts');
-    return { store: new S3BlobStore(location.s3), prefix: location.prefix };
+    return { store: new S3BlobStore(where.s3), prefix: where.prefix };
   }
-  const { path } = location;
+  const { path } = where;
   if (mustExist && !existsSync(join(path, 'blobs'))) throw new BackupFault(`${path} has no backups`);
   assertPlace(path);
   const [{ FilesystemBlobStore }, { SignedUrls }] = await Promise.all([

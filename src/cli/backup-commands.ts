@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
+import { backupLocation, BackupLocationError, type BackupLocation } from '../config/backup.ts';
 import type { Config } from '../config/config.ts';
 import type { BackupReport } from '../move/backup/backup.ts';
 import type { RestoreState } from '../move/backup/restore.ts';
@@ -43,12 +44,13 @@ export function addBackupCommands(root: Command): void {
 }
 
 async function runBackup(config: Config, where: string, flags: BackupFlags): Promise<number> {
+  const location = locationOf(where, config);
   const { backupTo } = await import('../app/backup.ts');
   const { recordStep } = await import('../app/legacy.ts');
   const report = await interruptible((signal) =>
     backupTo(
       config,
-      where,
+      location,
       {
         full: flags.full ?? false,
         onWait: sayWaiting,
@@ -67,12 +69,13 @@ async function runBackup(config: Config, where: string, flags: BackupFlags): Pro
 }
 
 async function runRestore(config: Config, where: string, flags: RestoreFlags): Promise<number> {
+  const location = locationOf(where, config);
   const { restoreFrom } = await import('../app/backup.ts');
   const { recordStep } = await import('../app/legacy.ts');
   const { resumedFrom, ...state } = await interruptible((signal) =>
     restoreFrom(
       config,
-      where,
+      location,
       {
         backup: flags.backup,
         onWait: sayWaiting,
@@ -89,6 +92,14 @@ async function runRestore(config: Config, where: string, flags: RestoreFlags): P
   );
   if (damagedCount > 0) say(`the backup does not have the bytes of ${damagedCount} files`);
   return damagedCount > 0 ? 1 : 0;
+}
+
+function locationOf(where: string, config: Config): BackupLocation {
+  try {
+    return backupLocation(where, config);
+  } catch (error) {
+    throw error instanceof BackupLocationError ? new InvalidArgumentError(error.message) : error;
+  }
 }
 
 function sayWaiting(): void {

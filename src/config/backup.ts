@@ -6,6 +6,9 @@ import { isSameServer } from './legacy.ts';
 import type { S3Config } from './s3.ts';
 import { SettingsError } from './settings.ts';
 
+/** Why an argument is no location of backups. */
+export class BackupLocationError extends Error {}
+
 /** Where backups are. */
 export type BackupLocation =
   | { readonly kind: 'directory'; readonly path: string }
@@ -19,23 +22,23 @@ export type BackupLocation =
 /**
  * The location in an argument of the command line: the path or `file:` URL of a directory, or s3://BUCKET/PREFIX.
  *
- * @throws SettingsError if it cannot have backups of this service
+ * @throws BackupLocationError if it cannot have backups of this service, SettingsError if the settings for it are wrong
  */
 export function backupLocation(argument: string, config: Config): BackupLocation {
   const [, scheme] = /^([a-z][a-z0-9+.-]+):\/\//i.exec(argument) ?? [];
   if (scheme?.toLowerCase() === 's3') return bucketLocation(argument, config);
   if (scheme !== undefined && scheme.toLowerCase() !== 'file') {
-    throw new SettingsError([
+    throw new BackupLocationError(
       `${scheme}:// is no place for backups: give a directory, or s3://BUCKET/PREFIX`,
-    ]);
+    );
   }
   const path = resolve(scheme === undefined ? argument : fileURLToPath(argument));
   const isEmbedded = config.store.kind === 'filesystem' || config.catalog.kind === 'sqlite';
   const own = resolve(config.settings.ASSET_DATA_DIR);
   if (isEmbedded && `${path}${sep}`.startsWith(`${own}${sep}`)) {
-    throw new SettingsError([
+    throw new BackupLocationError(
       `${path} is in ASSET_DATA_DIR: a backup there is lost with the files. Give another directory`,
-    ]);
+    );
   }
   return { kind: 'directory', path };
 }
@@ -44,9 +47,9 @@ function bucketLocation(argument: string, { settings, store }: Config): BackupLo
   const [, bucket, path = ''] = /^s3:\/\/([^/]+)(?:\/(.*))?$/i.exec(argument) ?? [];
   const prefix = path.replace(/\/$/, '');
   if (bucket === undefined || (prefix !== '' && !isBlobKey(prefix))) {
-    throw new SettingsError([
+    throw new BackupLocationError(
       `${argument} is no place for backups: give s3://BUCKET/PREFIX; a prefix has the characters a-z, 0-9, ".", "_", "-" and "/"`,
-    ]);
+    );
   }
   const endpoint = settings.ASSET_BACKUP_S3_ENDPOINT ?? settings.ASSET_S3_ENDPOINT;
   const s3 = {
@@ -60,9 +63,9 @@ function bucketLocation(argument: string, { settings, store }: Config): BackupLo
     ...credentials(settings),
   };
   if (store.kind === 's3' && store.s3.bucket === bucket && isSameServer(store.s3, s3)) {
-    throw new SettingsError([
+    throw new BackupLocationError(
       `s3://${bucket} is the bucket of the service (ASSET_S3_BUCKET): a backup there is lost with the files. Give another bucket`,
-    ]);
+    );
   }
   return { kind: 's3', s3, prefix: prefix === '' ? '' : `${prefix}/` };
 }

@@ -135,18 +135,18 @@ describe('asset-service backup and restore', () => {
   });
 
   it.each([
-    ['ftp://host/x', 'ftp:// is no place for backups: give a directory, or s3://BUCKET/PREFIX'],
-    ['s3://bucket/UPPER', 's3://bucket/UPPER is no place for backups'],
-    ['data/backups', 'is in ASSET_DATA_DIR: a backup there is lost with the files'],
-    ['.', 'is no place of backups: it has data'],
-    ['s3://no-such-bucket-of-backups/x', /no-such-bucket-of-backups|NoSuchBucket/],
-  ])('refuses %s and says why', async (where, why) => {
+    ['ftp://host/x', 2, 'ftp:// is no place for backups: give a directory, or s3://BUCKET/PREFIX'],
+    ['s3://bucket/UPPER', 2, 's3://bucket/UPPER is no place for backups'],
+    ['data/backups', 2, 'is in ASSET_DATA_DIR: a backup there is lost with the files'],
+    ['.', 1, 'is no place of backups: it has data'],
+    ['s3://no-such-bucket-of-backups/x', 1, /no-such-bucket-of-backups|NoSuchBucket/],
+  ])('refuses %s with the exit code %i and says why', async (where, wantedCode, why) => {
     const env = {
       ...{ ASSET_DATA_DIR: `${dir}/data`, ASSET_BACKUP_S3_ENDPOINT: backups.endpoint },
     };
     await migrateCatalog(loadConfig(env));
     const { code, stderr } = await runCli(['backup', where], place(env));
-    expect(code).toBe(1);
+    expect(code).toBe(wantedCode);
     expect(stderr).toMatch(why);
   });
 });
