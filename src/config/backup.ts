@@ -51,14 +51,15 @@ function bucketLocation(argument: string, { settings, store }: Config): BackupLo
       `${argument} is no place for backups: give s3://BUCKET/PREFIX; a prefix has the characters a-z, 0-9, ".", "_", "-" and "/"`,
     );
   }
-  const endpoint = settings.ASSET_BACKUP_S3_ENDPOINT ?? settings.ASSET_S3_ENDPOINT;
+  const own = settings.ASSET_BACKUP_S3_ENDPOINT;
+  const endpoint = own ?? settings.ASSET_S3_ENDPOINT;
   const s3 = {
     bucket,
     ...(endpoint !== undefined && { endpoint }),
     region: settings.ASSET_BACKUP_S3_REGION ?? settings.ASSET_S3_REGION,
     forcePathStyle:
       settings.ASSET_BACKUP_S3_FORCE_PATH_STYLE ??
-      settings.ASSET_S3_FORCE_PATH_STYLE ??
+      (own === undefined ? settings.ASSET_S3_FORCE_PATH_STYLE : undefined) ??
       endpoint !== undefined,
     ...credentials(settings),
   };

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
+import type { FileRecord } from '../catalog/file-catalog.ts';
 import { AssetError } from '../errors/asset-error.ts';
 import { underLease } from '../files/lease.ts';
 import type { SweepContext } from '../files/sweep/run.ts';

@@ -1,14 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Change, FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
-import { isAssetError } from '../../errors/asset-error.ts';
 import { blobKey } from '../../files/bytes.ts';
 import { withoutPurges } from '../../files/sweep/purge-hold.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
+import { beginBackup } from './begin.ts';
 import { copyBytes, type CopyLimits } from './copy.ts';
-import { filesOf } from './entries.ts';
-import type { BackupEntry, BackupFile, Begun, Manifest, PageReference } from './format.ts';
+import { summaryOf } from './entries.ts';
+import type { BackupEntry, BackupFile, Manifest, PageReference } from './format.ts';
 import type { BackupPlace } from './place.ts';
 
 /** What a backup reads and where it writes. */
@@ -52,7 +51,6 @@ export interface BackupReport {
 
 const PAGE = 200;
 const CONCURRENCY = 4;
-const MAX_DAMAGED = 1_000;
 /** Interval at which the change log is asked whether all that was committed can be read, in milliseconds. */
 const LAG_MS = 100;
 
@@ -91,7 +89,7 @@ class Backup {
   async run(): Promise<BackupReport> {
     const { place } = this.#parts;
     const signal = this.#signal;
-    const { name, begun, resumedFrom, whyFull } = await this.#begin();
+    const { name, begun, resumedFrom, whyFull } = await beginBackup(this.#parts, this.#options.full, signal);
     const base = begun.base === '' ? undefined : await place.manifest(begun.base, signal);
     const records = base?.records ?? (await this.#copyRecords(name));
     const { changes, cursor } = await this.#copyChanges(name, begun.cursor);
@@ -105,49 +103,6 @@ class Backup {
     };
     await place.finish(manifest, signal);
     return { manifest, copied: this.#copied, copiedBytes: this.#copiedBytes, resumedFrom, whyFull };
-  }
-
-  /** Continues the last unfinished backup if that is possible, or begins one; removes the other unfinished ones. */
-  async #begin() {
-    const { place, catalog } = this.#parts;
-    const signal = this.#signal;
-    const last = (await place.finished(signal)).at(-1) ?? '';
-    const unfinished = await place.unfinished(signal);
-    for (const name of unfinished.toReversed()) {
-      const begun = await place.begun(name, signal);
-      const isWanted = begun.kind === 'full' || (!this.#options.full && begun.base === last);
-      if (name === unfinished.at(-1) && isWanted && (await this.#canRead(begun.cursor)))
-        return { name, begun, resumedFrom: begun.startTime, whyFull: '' };
-      await place.discard(name, signal);
-    }
-    const base = last === '' || this.#options.full ? undefined : await place.manifest(last, signal);
-    const whyFull = base === undefined ? '' : await this.#whyFull(base);
-    const isIncremental = base !== undefined && whyFull === '';
-    const startTime = new Date().toISOString();
-    const begun: Begun = {
-      ...{ kind: isIncremental ? 'incremental' : 'full', base: isIncremental ? last : '', startTime },
-      cursor: isIncremental ? base.cursor : await catalog.changes.position('now', { signal }),
-    };
-    const name = `${startTime.toLowerCase().replaceAll(/[:.-]/g, '')}-${randomBytes(3).toString('hex')}`;
-    await place.begin(name, begun, signal);
-    return { name, begun, resumedFrom: '', whyFull };
-  }
-
-  /** Why the changes since a backup are not enough; empty if they are. */
-  async #whyFull({ name, cursor, damagedCount }: Manifest): Promise<string> {
-    if (damagedCount > 0) return `the backup ${name} lacks the bytes of damaged files, which are read again`;
-    if (await this.#canRead(cursor)) return '';
-    return `the change log no longer has what followed the backup ${name}: it was trimmed, or this is another catalog`;
-  }
-
-  async #canRead(cursor: string): Promise<boolean> {
-    try {
-      await this.#parts.catalog.changes.read(cursor, 1, { signal: this.#signal });
-      return true;
-    } catch (error) {
-      if (isAssetError(error, 'CURSOR_EXPIRED')) return false;
-      throw error;
-    }
   }
 
   /** Copies every record with its bytes; continues after the last page that is there. */
@@ -247,28 +202,6 @@ class Backup {
     const [records, copied, copiedBytes] = [this.#records, this.#copied, this.#copiedBytes];
     this.#options.onProgress?.({ phase, records, copied, copiedBytes });
   }
-}
-
-/** Reads all pages of a backup, and counts. */
-async function summaryOf(
-  place: BackupPlace,
-  pages: Pick<Manifest, 'records' | 'changes'>,
-  signal: AbortSignal,
-): Promise<Pick<Manifest, 'files' | 'bytes' | 'deleted' | 'notMoved' | 'damagedCount' | 'damaged'>> {
-  const counts = { files: 0, bytes: 0, deleted: 0, notMoved: 0, damagedCount: 0 };
-  const damaged: { id: string; reason: NonNullable<BackupFile['damaged']> }[] = [];
-  for await (const page of filesOf(place, pages, signal)) {
-    for (const { record, damaged: reason } of page) {
-      counts.files += 1;
-      counts.bytes += record.sizeBytes;
-      if (record.deleteTime !== undefined) counts.deleted += 1;
-      if (record.sha256 === undefined) counts.notMoved += 1;
-      if (reason === undefined) continue;
-      counts.damagedCount += 1;
-      if (damaged.length < MAX_DAMAGED) damaged.push({ id: record.id, reason });
-    }
-  }
-  return { ...counts, damaged };
 }
 
 const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz';

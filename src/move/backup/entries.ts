@@ -2,6 +2,8 @@ import type { Manifest } from './format.ts';
 import { idOf, type BackupEntry, type BackupFile, type PageReference } from './format.ts';
 import type { BackupPlace } from './place.ts';
 
+const MAX_DAMAGED = 1_000;
+
 /**
  * The files of a backup in the order of ids, as they were at its point of the change log, page by page. All changes since
  * the last full backup are held in memory.
@@ -56,4 +58,26 @@ function keepRequestKey(changed: Map<string, BackupEntry>, { record, requestKey 
   const entry = changed.get(record.id);
   if (requestKey === undefined || entry === undefined || 'purged' in entry) return;
   changed.set(record.id, { ...entry, requestKey });
+}
+
+/** Reads all pages of a backup, and counts. */
+export async function summaryOf(
+  place: BackupPlace,
+  pages: Pick<Manifest, 'records' | 'changes'>,
+  signal: AbortSignal,
+): Promise<Pick<Manifest, 'files' | 'bytes' | 'deleted' | 'notMoved' | 'damagedCount' | 'damaged'>> {
+  const counts = { files: 0, bytes: 0, deleted: 0, notMoved: 0, damagedCount: 0 };
+  const damaged: { id: string; reason: NonNullable<BackupFile['damaged']> }[] = [];
+  for await (const page of filesOf(place, pages, signal)) {
+    for (const { record, damaged: reason } of page) {
+      counts.files += 1;
+      counts.bytes += record.sizeBytes;
+      if (record.deleteTime !== undefined) counts.deleted += 1;
+      if (record.sha256 === undefined) counts.notMoved += 1;
+      if (reason === undefined) continue;
+      counts.damagedCount += 1;
+      if (damaged.length < MAX_DAMAGED) damaged.push({ id: record.id, reason });
+    }
+  }
+  return { ...counts, damaged };
 }

@@ -75,10 +75,12 @@ const MANIFEST = z.object({
 });
 const BEGUN = z.object({ ...HEADER, kind: KIND, base: z.string(), startTime: TIME, cursor: z.string() });
 
-const RECORD = z.object({
+// Strict: a field of a later release must not be lost without a word.
+const RECORD = z.strictObject({
   ...{ name: z.string(), contentType: z.string(), owner: z.string(), usage: z.string() },
-  relations: z.record(z.string(), z.array(z.string())),
-  attributes: z.record(z.string(), z.json()),
+  // Not a record of zod, which drops a key "__proto__".
+  relations: z.custom<FileRecord['relations']>(isObject),
+  attributes: z.custom<FileRecord['attributes']>(isObject),
   ...{ crc32c: z.number().nullable(), createdBy: z.string(), createdFor: z.string() },
   ...{ createTime: TIME, updateTime: TIME, deleteTime: TIME.nullable(), purgeTime: TIME.nullable() },
   revision: z.string(),
@@ -86,7 +88,12 @@ const RECORD = z.object({
 const ENTRY = z.union([
   z.strictObject({ purged: z.string() }),
   z.strictObject({
-    ...{ id: z.string().regex(/^[a-z0-9]{15}$/), size: z.number(), sha256: HEX.nullable(), record: RECORD },
+    ...{
+      id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+      size: z.number(),
+      sha256: HEX.nullable(),
+      record: RECORD,
+    },
     ...{ requestKey: z.string().optional(), damaged: REASON.optional() },
   }),
 ]);
@@ -180,4 +187,8 @@ function parsed<Schema extends z.ZodType>(schema: Schema, text: string): z.outpu
   } catch {
     return undefined;
   }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
