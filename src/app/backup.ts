@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { BackupLocation } from '../config/backup.ts';
 import type { Config } from '../config/config.ts';
 import { backup, type BackupOptions, type BackupReport, type BackupParts } from '../move/backup/backup.ts';
-import { BackupFault, BackupPlaceError } from '../move/backup/fault.ts';
+import { BackupFault, namedAsPlace } from '../move/backup/fault.ts';
 import { BackupPlace } from '../move/backup/place.ts';
 import { restore, type RestoreOptions, type RestoreState } from '../move/backup/restore.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
@@ -68,11 +68,10 @@ async function withPlace<T>(
   options: { readonly mustExist: boolean },
   work: (place: BackupPlace) => Promise<T>,
 ): Promise<T> {
-  const { store, prefix } = await openPlace(config, where, options);
+  const { store: opened, prefix } = await openPlace(config, where, options);
+  const store = namedAsPlace(opened);
   try {
-    await store.check().catch((error: unknown) => {
-      throw new BackupPlaceError(error);
-    });
+    await store.check();
     return await work(new BackupPlace(store, prefix));
   } finally {
     await store.close();

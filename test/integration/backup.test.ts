@@ -2,7 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { migrateCatalog } from '../../src/app/catalog.ts';
+import { backupTo } from '../../src/app/backup.ts';
 import { withStoreAndCatalog } from '../../src/app/legacy.ts';
+import { backupLocation } from '../../src/config/backup.ts';
+import { explainFailure } from '../../src/config/explain.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { S3BlobStore } from '../../src/storage/s3/s3-store.ts';
 import { newId } from '../conformance/file-catalog/subject.ts';
@@ -11,7 +14,10 @@ import { POCKETBASE, POSTGRES, type Setup } from '../e2e/support/setups.ts';
 import { addFile, contentOf, type StoreAndCatalog } from '../support/backups.ts';
 import { query } from '../support/postgres.ts';
 import { makeDir, removeDir } from '../support/process.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { createBucket, type TestBucket } from '../support/shared-servers.ts';
+
+const OPEN = new AbortController().signal;
 
 type Env = Readonly<Record<string, string>>;
 
@@ -134,11 +140,34 @@ describe('asset-service backup and restore', () => {
     }
   });
 
+  it('names the place, not the store of the service, where the place fails in the middle', async () => {
+    const proxy = await startTcpProxy(backups.endpoint);
+    const env = {
+      ASSET_DATA_DIR: `${dir}/cut`,
+      ASSET_BACKUP_S3_ENDPOINT: `http://${proxy.address}`,
+      ...keys(),
+    };
+    const config = loadConfig(env);
+    await migrateCatalog(config);
+    try {
+      await within(env, (parts) => addFile(parts, randomBytes(100)));
+      const where = backupLocation(`s3://${backups.bucket}/cut`, config);
+      const onProgress = () => void proxy.cut();
+      const error: unknown = await backupTo(config, where, { full: false, onProgress }, OPEN).then(
+        () => 'it was made',
+        (reason: unknown) => reason,
+      );
+      expect(explainFailure(error, config)).toMatch(/^ASSET_BACKUP_S3_ENDPOINT: .*ECONN/);
+    } finally {
+      await proxy.close();
+    }
+  });
+
   it.each([
     ['ftp://host/x', 2, 'ftp:// is no place for backups: give a directory, or s3://BUCKET/PREFIX'],
     ['s3://bucket/UPPER', 2, 's3://bucket/UPPER is no place for backups'],
     ['data/backups', 2, 'is in ASSET_DATA_DIR: a backup there is lost with the files'],
-    ['.', 1, 'is no place of backups: it has data'],
+    ['.', 1, 'is no place of backups: it has '],
     ['s3://no-such-bucket-of-backups/x', 1, /no-such-bucket-of-backups|NoSuchBucket/],
   ])('refuses %s with the exit code %i and says why', async (where, wantedCode, why) => {
     const env = {
