@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileRecord } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors/asset-error.ts';
 import { underLease } from '../files/lease.ts';
 import type { SweepContext } from '../files/sweep/run.ts';
 import { verify, verifyState, type VerifyState } from './verify.ts';
@@ -60,7 +59,7 @@ export class Verifier {
       verifyState(catalog, call.signal, LAST_STATE),
     ]);
     const trouble = troubleOf(now, last);
-    if (trouble !== undefined) throw new AssetError('INTERNAL', trouble);
+    if (trouble !== undefined) throw new Error(trouble);
   }
 
   async #run(): Promise<void> {
