@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -9,11 +10,13 @@ import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { blobKey, pieceKey } from '../../src/files/bytes.ts';
 import type { Pace } from '../../src/system/rate.ts';
 import { sweep, previewSweep } from '../../src/files/sweep/sweep.ts';
+import { whilePurging } from '../../src/files/sweep/purge-hold.ts';
 import { KnownFailures } from '../../src/files/sweep/run.ts';
 import { Sweeper } from '../../src/files/sweep/sweeper.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
 import { createFile, newId } from '../conformance/file-catalog/subject.ts';
+import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { sessionState } from '../support/session-state.ts';
 
@@ -74,6 +77,19 @@ describe('a sweep', () => {
   const isStored = async (id: string) => (await store.stat(blobKey(id))) !== undefined;
 
   const closed = () => catalog.uploads.listPast(new Date(), 1_000);
+
+  it('purges although a sweeper was killed while it purged', async () => {
+    await dueFile(1_000);
+    // What a killed one leaves: a lease that nobody releases.
+    const ended = new AbortController();
+    const killed = whilePurging(catalog, ended.signal, (held) => once(held, 'abort'));
+    await eventually(async () => {
+      expect(await catalog.acquireLease('purge', 'another', new Date(Date.now() + 1_000))).toBe(false);
+    });
+    expect((await run()).purged).toBe(1);
+    ended.abort();
+    await killed;
+  });
 
   it('purges what stands behind more than a batch of files whose blobs cannot be deleted', async () => {
     const stuck: string[] = [];

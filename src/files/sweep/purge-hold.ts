@@ -10,13 +10,19 @@ const LEASE = { name: 'purge', ttlMs: 60_000 };
 const PAUSE_MS = 250;
 const RETRY_MS = 50;
 
+/**
+ * Holder of the lease for all sweepers, which are kept apart by a lease of their own: what a killed one leaves does not
+ * hold up the next.
+ */
+const SWEEPER = 'sweeper';
+
 /** Runs work that purges files; returns undefined, without running it, while something holds back purges. */
 export async function whilePurging<T>(
   catalog: Leases,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T | undefined> {
-  return underLease(catalog, { ...LEASE, holder: randomUUID() }, signal, work);
+  return underLease(catalog, { ...LEASE, holder: SWEEPER }, signal, work);
 }
 
 /** Lets others have the lease between two runs of {@link whilePurging}. */
