@@ -103,7 +103,9 @@ function locationOf(where: string, config: Config): BackupLocation {
 }
 
 function sayWaiting(): void {
-  say('waiting: a sweep purges files, or another backup or restore runs or was killed less than a minute ago');
+  say(
+    'waiting: a sweep purges files, or another backup or restore runs or was killed less than a minute ago',
+  );
 }
 
 /** Runs work that SIGINT and SIGTERM end; the next run continues it. */
@@ -160,7 +162,7 @@ function restoreJson(state: RestoreState, resumedFrom: string): object {
 
 function restoreText(state: RestoreState): string {
   return [
-    `restored ${state.backup}: ${state.records} files`,
+    `restored ${state.backup}: ${state.records} files, at ${state.endTime}`,
     `  ${String(state.proven).padStart(9)}  proven: their bytes were read back, ${sizeAsText(state.provenBytes)}`,
     `  ${String(state.notMoved).padStart(9)}  without bytes: they are in the old bucket`,
     `  ${String(state.damagedCount).padStart(9)}  without bytes: the backup does not have them`,
