@@ -10,7 +10,7 @@ export type { CatalogCall, JsonValue, SweepCall, SweepCursor } from './catalog-c
 export type { Change, ChangePage, Changes, ChangeType } from './changes.ts';
 export type { StoredSubscription, Subscriptions } from './subscriptions.ts';
 export type { FileChange, FileDescription, FileRecord, NewFileRecord } from './file-record.ts';
-export type { Transfer, TransferredFile } from './transfer.ts';
+export type { StateItem, StateKind, StatePage, Transfer, TransferredFile } from './transfer.ts';
 export type {
   ClosedHold,
   Hold,

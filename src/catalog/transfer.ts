@@ -1,4 +1,4 @@
-import type { CatalogCall } from './catalog-call.ts';
+import type { CatalogCall, JsonValue } from './catalog-call.ts';
 import type { FileRecord } from './file-record.ts';
 
 /** A stored record, with the fields that callers do not see. */
@@ -8,7 +8,67 @@ export interface TransferredFile {
   readonly requestKey?: string;
 }
 
-/** Export and import of records between catalogs. Part of `FileCatalog`; its rules apply. */
+/** What a catalog stores besides files, by kind. All times are in milliseconds since 1970. */
+export interface StateValues {
+  /** Key: the id of the reservation. */
+  readonly reservation: {
+    readonly fileIds: readonly string[];
+    readonly expireTime: number;
+    readonly closed: boolean;
+  };
+  /** Key: the id of the session. `requestKey` and `caller` are empty if there is none. */
+  readonly upload: {
+    readonly revision: number;
+    readonly state: JsonValue;
+    readonly expireTime: number;
+    readonly requestKey: string;
+    readonly caller: string;
+    readonly owner: string;
+    readonly usage: string;
+    readonly sizeBytes: number;
+    readonly closed: boolean;
+  };
+  /** Key: the name of the lease. */
+  readonly lease: { readonly holder: string; readonly expireTime: number };
+  /** Key: that of the subscription. */
+  readonly subscription: { readonly owner: string; readonly state: string };
+  /** Key: {@link legacyUseKey}. */
+  readonly 'legacy-use': { readonly count: number };
+  /** Key: the name of the value. */
+  readonly 'legacy-state': { readonly value: JsonValue };
+}
+
+/** A kind of {@link StateValues}. */
+export type StateKind = keyof StateValues;
+
+/** Every {@link StateKind}. */
+export const STATE_KINDS = [
+  ...(['reservation', 'upload', 'lease', 'subscription', 'legacy-use', 'legacy-state'] as const),
+] satisfies readonly StateKind[];
+
+/** One item of what a catalog stores besides files. */
+export type StateItem<Kind extends StateKind = StateKind> = {
+  readonly [K in Kind]: { readonly kind: K; readonly key: string; readonly value: StateValues[K] };
+}[Kind];
+
+/** A part of the items of one kind. */
+export interface StatePage<Kind extends StateKind = StateKind> {
+  readonly items: readonly StateItem<Kind>[];
+  /** The next page begins here; undefined if there is none. Opaque. */
+  readonly next: string | undefined;
+}
+
+/** The key of a use count. */
+export function legacyUseKey(use: { caller: string; kind: string; day: string }): string {
+  return JSON.stringify([use.caller, use.kind, use.day]);
+}
+
+/**
+ * Export and import between catalogs. Part of `FileCatalog`; its rules apply. What is imported or dropped is not in
+ * the change log: another log has it.
+ *
+ * Only one process may import into a catalog at a time, and nobody else may write there meanwhile.
+ */
 export interface Transfer {
   /**
    * The next `limit` records after the id `after` in id order, including soft-deleted ones; from the start if
@@ -24,8 +84,32 @@ export interface Transfer {
    * The next change of the record gives a revision that it never had here; counting continues from the number in
    * the imported revision.
    *
-   * Rejects with CATALOG_REFUSED and metadata `field` if another record has the request key (`request_id`), or if
-   * the catalog cannot store times set by others (`create_time`); PocketBase cannot.
+   * Rejects like `create` for what the catalog refuses, and with CATALOG_REFUSED and metadata `field` if another
+   * record has the request key (`request_id`), or if the catalog was not prepared to store times that another one
+   * gave (`create_time`).
    */
   importFile(file: TransferredFile, call?: CatalogCall): Promise<void>;
+
+  /** Removes a record, its bytes are left alone. Resolves also if there is none. */
+  dropFile(id: string, call?: CatalogCall): Promise<void>;
+
+  /** Up to `limit` (1 to 1,000) items of one kind, from the start or from `StatePage.next`. */
+  exportState<Kind extends StateKind>(
+    kind: Kind,
+    from: string | undefined,
+    limit: number,
+    call?: CatalogCall,
+  ): Promise<StatePage<Kind>>;
+
+  /**
+   * Writes items unchanged, at most 100; replaces those with the same keys. Each is written as a whole; after a
+   * rejection some may have been written. A request key that another session has is taken away from that: where the
+   * items are from it has lost it.
+   *
+   * The revision of a subscription is not kept: a change that began before the import is refused after it.
+   */
+  importState(items: readonly StateItem[], call?: CatalogCall): Promise<void>;
+
+  /** Removes items of one kind, at most 100. Those that do not exist are ignored; after a rejection some may be gone. */
+  dropState(kind: StateKind, keys: readonly string[], call?: CatalogCall): Promise<void>;
 }

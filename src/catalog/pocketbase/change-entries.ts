@@ -26,6 +26,14 @@ export function logPurged(before: RawRecord, count: number): BatchRequest {
   return log([['purged', before.id, count]], before, count);
 }
 
+/**
+ * The request for a record of the log without changes, for a state that an import replaces or removes: earlier changes
+ * still need it.
+ */
+export function logReplaced(before: RawRecord, count: number): BatchRequest {
+  return log([], before, count);
+}
+
 /** A request that takes the changes out of a record of the log. Without the record, positions would be missing. */
 export function emptied(id: string): BatchRequest {
   return { method: 'PATCH', collection: CHANGES, id, body: { entries: [], follows: '' }, onlyId: true };

@@ -37,4 +37,6 @@ export interface PocketBaseSetup {
   readonly legacyFields: Readonly<Record<string, string>>;
   /** Values of new records by field name. */
   readonly defaults: Readonly<Record<string, JsonValue>>;
+  /** True if a migration adds the fields of `imported.ts`. */
+  readonly takesImports: boolean;
 }

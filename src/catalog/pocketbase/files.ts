@@ -12,6 +12,7 @@ import { isBadRequest } from './failures.ts';
 import {
   anyOf,
   behind,
+  clockOf,
   equals,
   idFilters,
   listFilter,
@@ -75,10 +76,16 @@ export class PocketBaseFiles {
     schema: Schema,
     signal: AbortSignal,
   ): Promise<readonly FileRecord[]> {
-    const sort = `-${this.#map.createTime},-id`;
-    const find = (page: PageFilter) => {
-      const filter = listFilter(branch, page, this.#map, schema);
-      return this.#find({ filter, sort, limit: query.limit }, signal);
+    const find = async (page: PageFilter) => {
+      // Imported files have their own time of creation, in another field.
+      const parts = schema.takesImports ? [true, false].map((imported) => ({ ...page, imported })) : [page];
+      const pages = await Promise.all(
+        parts.map((part) => {
+          const filter = listFilter(branch, part, this.#map, schema);
+          return this.#find({ filter, sort: `-${clockOf(part, this.#map)},-id`, limit: query.limit }, signal);
+        }),
+      );
+      return pages.length === 1 ? pages[0]! : mergePages(pages, query.limit);
     };
     const { contentType, owner, relation } = branch.filter;
     // Files of one relation are read in order, whatever their type.
@@ -108,9 +115,12 @@ export class PocketBaseFiles {
     const due = `${purgeTime}!=""&&${purgeTime}<=${quoteTime(now)}&&${deleteTime}!=""`;
     const filter = due + behind(purgeTime, after);
     const raws = await this.#list({ filter, sort: `${purgeTime},id`, limit }, signal);
+    const [first] = raws;
+    if (!first) return [];
+    const schema = await this.#schemaOf(first, signal);
     return raws.map((raw) => ({
       id: raw.id,
-      revision: revisionOf(raw, this.#map),
+      revision: revisionOf(raw, this.#map, schema),
       purgeTime: timeOf(raw[purgeTime]),
     }));
   }

@@ -3,6 +3,7 @@ import type { Branch } from '../list-branches.ts';
 import type { ListCursor, SweepCursor } from '../file-catalog.ts';
 import { quote } from './client.ts';
 import { rangesOf } from './content-types.ts';
+import { IMPORTED_CREATE_TIME } from './imported.ts';
 import { isMultiple, type CollectionField, type FieldMap, type Schema } from './schema.ts';
 import { isStorable } from '../storable.ts';
 import { relationUnknown } from '../../errors/fields.ts';
@@ -67,6 +68,8 @@ export function superuserOnly(map: FieldMap): string {
 export interface PageFilter {
   readonly showDeleted: boolean;
   readonly after?: ListCursor;
+  /** Only imported files, or only others, in the order of their own time of creation. Default: all. */
+  readonly imported?: boolean;
   /** The exact content type, in lower case, instead of that of the branch. */
   readonly wholeType?: string;
 }
@@ -90,13 +93,20 @@ export function listFilter(branch: Branch, query: PageFilter, map: FieldMap, sch
   const { wholeType } = query;
   if (wholeType !== undefined) parts.push(`${map.contentType}:lower=${quote(wholeType)}`);
   else if (contentType !== undefined) parts.push(hasMediaType(map.contentType, contentType.toLowerCase()));
-  if (createTimeFrom) parts.push(`${map.createTime}>=${quoteTime(createTimeFrom)}`);
-  if (createTimeTo) parts.push(`${map.createTime}<${quoteTime(createTimeTo)}`);
+  const clock = clockOf(query, map);
+  if (query.imported !== undefined) parts.push(`${IMPORTED_CREATE_TIME}${query.imported ? '!=' : '='}""`);
+  if (createTimeFrom) parts.push(`${clock}>=${quoteTime(createTimeFrom)}`);
+  if (createTimeTo) parts.push(`${clock}<${quoteTime(createTimeTo)}`);
   if (!query.showDeleted) parts.push(`${map.deleteTime}=""`);
-  if (query.after) parts.push(isAfter(map.createTime, query.after));
+  if (query.after) parts.push(isAfter(clock, query.after));
   const filter = parts.join('&&');
   if (Buffer.byteLength(filter) <= MAX_FILTER_BYTES - superuserOnly(map).length - 4) return filter;
   throw valueRefused('filter', 'it is longer than the catalog reads: filter by less');
+}
+
+/** The field with the time by which a page is ordered. */
+export function clockOf({ imported = false }: Pick<PageFilter, 'imported'>, map: FieldMap): string {
+  return imported ? IMPORTED_CREATE_TIME : map.createTime;
 }
 
 /** The condition that a field is, or contains, a value. */
@@ -116,8 +126,8 @@ function hasMediaType(name: string, type: string): string {
 }
 
 function isAfter(name: string, { createTime, id }: ListCursor): string {
-  // A record older than the field has no time; it reads as 1970 and comes last.
-  if (createTime.getTime() === 0) return `(${name}=""&&id<${quote(id)})`;
+  // A record older than the field has no time; it reads as 1970 and comes last. An imported one always has a time.
+  if (createTime.getTime() === 0 && name !== IMPORTED_CREATE_TIME) return `(${name}=""&&id<${quote(id)})`;
   const time = quoteTime(createTime);
   // In this form an index on the time finds the start.
   return `${name}<=${time}&&(${name}<${time}||id<${quote(id)})`;

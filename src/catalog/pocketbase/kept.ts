@@ -69,3 +69,14 @@ export function assertKept(sent: Sent, raw: RawRecord, files: FilesCollection): 
     throw valueRefused(path, KEEPS_ANOTHER, cause);
   }
 }
+
+/** The previous values of the sent fields, in the form in which they are sent. */
+export function valuesOf(raw: RawRecord, { body, schema }: Sent): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.keys(body).map((name) => {
+      const value = raw[name];
+      const isJson = schema.attributes.get(name)?.type === 'json';
+      return [name, isJson && typeof value === 'string' ? JSON.stringify(value) : value];
+    }),
+  );
+}

@@ -2,6 +2,7 @@ import type { MigrationStep } from '../migration-step.ts';
 import { MAX_FILE_REQUESTS } from './creations.ts';
 import { FIELDS } from './field-map.ts';
 import { isRequiredLink, setupError, unfillableFields, type Mistake } from './fillable.ts';
+import { IMPORT_FIELDS } from './imported.ts';
 import { HELPERS, type Helper } from './own-collections.ts';
 import { collectionMistakes, collectionOf, fieldNameMistakes } from './names.ts';
 import { renamedMistakes } from './renamed.ts';
@@ -87,10 +88,12 @@ function planFiles(found: Collection | undefined, setup: PocketBaseSetup): Part 
   };
   const { name, type } = before;
   const names = new Set(before.fields.map((field) => field.name));
-  const added = FIELDS.map((ours) => ({ name: setup.map[ours], ...wantedField(ours) })).filter(
-    (field) => !names.has(field.name),
-  );
-  const indexes = missingIndexes(before, setup);
+  const wanted = FIELDS.map((ours): CollectionField => {
+    return { ...wantedField(ours), name: setup.map[ours] };
+  });
+  const imports: readonly CollectionField[] = setup.takesImports ? IMPORT_FIELDS : [];
+  const added = [...wanted, ...imports].filter((field) => !names.has(field.name));
+  const indexes = missingIndexes({ ...before, fields: [...before.fields, ...added] }, setup);
   return {
     steps: [
       ...(found ? [] : [{ verb: 'create', what: `collection ${name}`, detail: SUPERUSERS } as const]),

@@ -1,4 +1,4 @@
-import { refusedByRule, setupRefused } from '../../errors/dependencies.ts';
+import { refusedByRule } from '../../errors/dependencies.ts';
 import { bounded, CALL_TIMEOUT_MS, CHECK_TIMEOUT_MS } from '../bounded.ts';
 import type {
   CatalogCall,
@@ -25,7 +25,9 @@ import { PocketBaseLegacyRecords } from './legacy.ts';
 import { migratePocketBase } from './migrate.ts';
 import { DEFAULT_COLLECTION } from './names.ts';
 import type { FieldMap, PocketBaseSetup } from './schema.ts';
+import { PocketBaseImports } from './imports.ts';
 import { SchemaCache } from './schema-cache.ts';
+import * as state from './state.ts';
 import { PocketBaseSubscriptions } from './subscriptions.ts';
 import { PocketBaseUploads } from './uploads.ts';
 import { sumFiles } from './totals.ts';
@@ -33,6 +35,7 @@ import { PocketBaseWrites } from './writes.ts';
 import { assertStorable, canMatch } from '../storable.ts';
 import type { LegacyRecords } from '../legacy-records.ts';
 import type { Subscriptions } from '../subscriptions.ts';
+import type { StateItem, StateKind, StatePage, TransferredFile } from '../transfer.ts';
 
 /** Options of {@link openPocketBaseCatalog}. */
 export interface PocketBaseOptions {
@@ -51,6 +54,8 @@ export interface PocketBaseOptions {
   readonly legacyFields?: Readonly<Record<string, string>>;
   /** Values for fields of new records that the caller does not set. */
   readonly defaults?: PocketBaseSetup['defaults'];
+  /** True if a migration adds the fields and indexes for records of another catalog; default false. */
+  readonly takesImports?: boolean;
 }
 
 /** Creates the catalog in a PocketBase. It connects with the first call. */
@@ -80,6 +85,7 @@ class PocketBaseCatalog implements FileCatalog {
   readonly #schemas: SchemaCache;
   readonly #files: PocketBaseFiles;
   readonly #writes: PocketBaseWrites;
+  readonly #imports: PocketBaseImports;
 
   constructor(options: PocketBaseOptions) {
     this.#client = new PocketBaseClient(options);
@@ -95,6 +101,7 @@ class PocketBaseCatalog implements FileCatalog {
     const at = { collection: this.#collection, map: this.#map, schemas: this.#schemas };
     this.#files = new PocketBaseFiles(this.#client, at);
     this.#writes = new PocketBaseWrites(this.#client, at, this.#files);
+    this.#imports = new PocketBaseImports(this.#client, at, this.#files);
     this.changes = new PocketBaseChanges(this.#client, this.#files, (call, work) => this.#run(call, work));
     this.legacy = new PocketBaseLegacyRecords(this.#client, this.#files, this.#writes, (call, work) =>
       this.#run(call, work),
@@ -164,12 +171,29 @@ class PocketBaseCatalog implements FileCatalog {
     return this.#run(call, (signal) => this.#files.exportFiles(after, limit, signal));
   }
 
-  async importFile(): Promise<never> {
-    throw setupRefused(
-      'A PocketBase sets the times of its records itself, and takes none that another catalog has given: ' +
-        'it cannot be what a catalog is moved to.',
-      'create_time',
-    );
+  importFile(file: TransferredFile, call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => this.#imports.write(file, signal));
+  }
+
+  dropFile(id: string, call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => this.#imports.drop(id, signal));
+  }
+
+  exportState<Kind extends StateKind>(
+    kind: Kind,
+    from: string | undefined,
+    limit: number,
+    call?: CatalogCall,
+  ): Promise<StatePage<Kind>> {
+    return this.#run(call, (signal) => state.exportState(this.#client, kind, from, limit, signal));
+  }
+
+  importState(items: readonly StateItem[], call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => state.importState(this.#client, items, signal));
+  }
+
+  dropState(kind: StateKind, keys: readonly string[], call?: CatalogCall): Promise<void> {
+    return this.#run(call, (signal) => state.dropState(this.#client, kind, keys, signal));
   }
 
   acquireLease(name: string, holder: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {
@@ -225,5 +249,12 @@ function setupOf(options: PocketBaseOptions): PocketBaseSetup {
   const { legacyFields = {} } = options;
   const further = Object.keys(legacyFields).filter((name) => !parts.includes(name));
   const hiddenFields = [...new Set([...hidden, ...further])];
-  return { collection, map, hiddenFields, legacyFields, defaults };
+  return {
+    collection,
+    map,
+    hiddenFields,
+    legacyFields,
+    defaults,
+    takesImports: options.takesImports ?? false,
+  };
 }

@@ -4,6 +4,7 @@ import { valueRefused } from '../../errors/dependencies.ts';
 import type { FileChange, FileRecord, JsonValue, NewFileRecord } from '../file-catalog.ts';
 import type { RawRecord } from './client.ts';
 import type { CollectionField, FieldMap, FieldName, Schema } from './schema.ts';
+import { IMPORTED_CREATE_TIME, IMPORTED_STATE, importedStateOf } from './imported.ts';
 import { canonicalJson, isEmpty, listOf, toValue, unknownAttribute } from './values.ts';
 
 /**
@@ -15,12 +16,14 @@ import { canonicalJson, isEmpty, listOf, toValue, unknownAttribute } from './val
 export function toFile(raw: RawRecord, map: FieldMap, schema: Schema): FileRecord {
   const text = (field: FieldName) => firstOf(raw[map[field]]);
   const time = (field: FieldName) => parseTime(raw[map[field]]);
+  const imported = importedStateOf(raw, map, schema);
   const sha256 = text('sha256');
   const crc32c = text('crc32c');
   const relations = [...schema.relations.keys()].map((name) => [name, listOf(raw[name])] as const);
   const attributes = [...schema.attributes.values()].flatMap((field) => {
     const value = raw[field.name] as JsonValue | undefined;
-    return value === undefined || isUnset(field, value) ? [] : [[field.name, value] as const];
+    const isMissing = value === undefined || isUnset(field, value) || imported?.unset.has(field.name);
+    return isMissing ? [] : [[field.name, value] as const];
   });
   let revision: string | undefined;
   return {
@@ -36,13 +39,13 @@ export function toFile(raw: RawRecord, map: FieldMap, schema: Schema): FileRecor
     attributes: Object.fromEntries(attributes),
     createdBy: text('createdBy'),
     createdFor: text('createdFor'),
-    createTime: time('createTime') ?? new Date(0),
-    updateTime: time('updateTime') ?? new Date(0),
+    createTime: parseTime(raw[IMPORTED_CREATE_TIME]) ?? time('createTime') ?? new Date(0),
+    updateTime: imported?.updateTime ?? time('updateTime') ?? new Date(0),
     deleteTime: time('deleteTime'),
     purgeTime: time('purgeTime'),
     // Computed on access: hashing is half of the work, and callers that only need a URL do not read it.
     get revision() {
-      return (revision ??= revisionOf(raw, map));
+      return (revision ??= imported?.revision ?? ownRevision(raw, map));
     },
   };
 }
@@ -54,10 +57,16 @@ export function countOf(raw: RawRecord, map: FieldMap): number {
 
 /**
  * The count of our changes and a hash of the whole record, so that changes by other programs, which do not count,
- * give another revision too.
+ * give another revision too. An imported record has the revision that it had in the other catalog until it changes.
  */
-export function revisionOf(raw: RawRecord, map: FieldMap): string {
-  const { collectionId: _, collectionName: __, expand: ___, ...state } = raw as Record<string, unknown>;
+export function revisionOf(raw: RawRecord, map: FieldMap, schema: Schema): string {
+  return importedStateOf(raw, map, schema)?.revision ?? ownRevision(raw, map);
+}
+
+function ownRevision(raw: RawRecord, map: FieldMap): string {
+  const { collectionId: _, collectionName: __, expand: ___, ...all } = raw as Record<string, unknown>;
+  // So that revisions stay the same when a migration adds these fields.
+  const { [IMPORTED_CREATE_TIME]: ____, [IMPORTED_STATE]: _____, ...state } = all;
   const hash = createHash('sha256').update(canonicalJson(state)).digest('base64url');
   return `${countOf(raw, map)}-${hash.slice(0, 22)}`;
 }

@@ -19,7 +19,7 @@ const FAR = 2 ** 52;
 /**
  * The expiry fields of an open record. `countdown` decreases as the expiry moves on; see {@link closeIfExpired}.
  */
-function expiry(expireTime: Date) {
+export function expiry(expireTime: Date) {
   return { expire_time: expireTime.toISOString(), countdown: FAR - expireTime.getTime() };
 }
 

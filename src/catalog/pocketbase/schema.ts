@@ -2,6 +2,7 @@ import type { JsonValue } from '../file-catalog.ts';
 import { FIELDS, type FieldName } from './field-map.ts';
 import type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';
 import { unfillableFields, type Mistake } from './fillable.ts';
+import { IMPORT_FIELDS } from './imported.ts';
 
 export { RULES } from './collection.ts';
 export type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';
@@ -19,6 +20,8 @@ export interface Schema {
   readonly names: ReadonlySet<string>;
   /** Default values of a new record. */
   readonly defaults: Readonly<Record<string, JsonValue>>;
+  /** True if it has the fields for records of another catalog. */
+  readonly takesImports: boolean;
   /** Required fields that no new record can fill. */
   readonly unfillable: readonly Mistake[];
 }
@@ -29,7 +32,8 @@ const NEVER_ATTRIBUTES = new Set(['file', 'password']);
 export function readSchema(collection: Collection, setup: PocketBaseSetup): Schema {
   const { map, hiddenFields } = setup;
   const byName = new Map(collection.fields.map((field) => [field.name, field]));
-  const taken = new Set<string>(['id', ...hiddenFields, ...Object.values(map)]);
+  const imports = IMPORT_FIELDS.map(({ name }) => name);
+  const taken = new Set<string>(['id', ...imports, ...hiddenFields, ...Object.values(map)]);
   const further = collection.fields.filter(
     ({ name, type, hidden }) => !taken.has(name) && !hidden && !NEVER_ATTRIBUTES.has(type),
   );
@@ -49,8 +53,14 @@ export function readSchema(collection: Collection, setup: PocketBaseSetup): Sche
     attributes: named(further.filter((field) => field.type !== 'relation')),
     names: new Set(byName.keys()),
     defaults: Object.fromEntries(defaults),
+    takesImports: takesImports(collection),
     unfillable: unfillableFields(collection, setup),
   };
+}
+
+/** True if the collection has the fields for records of another catalog. */
+export function takesImports({ fields }: Pick<Collection, 'fields'>): boolean {
+  return IMPORT_FIELDS.every((one) => fields.some(({ name }) => name === one.name));
 }
 
 /** True if a relation or select field has a list. */

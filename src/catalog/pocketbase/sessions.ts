@@ -206,7 +206,8 @@ const WITHOUT_STATE = 'id,revision,expire_time';
 
 const CLOSED = { closed: true, request_key: '' };
 
-function token(method: 'POST' | 'DELETE', id: string, stage: Stage): BatchRequest {
+/** A request for the token of a session. */
+export function token(method: 'POST' | 'DELETE', id: string, stage: Stage): BatchRequest {
   const name = `upload-${id}-${stage}`;
   return method === 'POST'
     ? { method, collection: REVISIONS, body: { id: name }, onlyId: true }

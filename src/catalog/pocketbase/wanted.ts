@@ -1,9 +1,16 @@
 import { settingKey, type FieldName } from './field-map.ts';
 import type { Mistake } from './fillable.ts';
-import { isMultiple, type Collection, type CollectionField, type PocketBaseSetup } from './schema.ts';
+import { IMPORTED_CREATE_TIME } from './imported.ts';
+import {
+  isMultiple,
+  takesImports,
+  type Collection,
+  type CollectionField,
+  type PocketBaseSetup,
+} from './schema.ts';
 
 /** A field that a migration adds. */
-export type NewField = Omit<CollectionField, 'name'>;
+export type NewField = Omit<CollectionField, 'name'> & Pick<CollectionField, 'type'>;
 
 const text = (max: number) => ({ type: 'text', max });
 const wholeNumber = { type: 'number', onlyInt: true };
@@ -95,22 +102,24 @@ export function missingIndexes(
     (field) => field.type === 'relation' && !isMultiple(field) && !ignored.has(field.name),
   );
   const ofFilter = [map.usage, ...relations.map((field) => field.name)];
-  const byTime = `\`${map.createTime}\` desc, \`id\` desc`;
   // As PocketBase writes `field!=""`: SQLite uses a partial index only for a query with the same expression.
   const notEmpty = (field: string) => `(\`${field}\`) where \`${field}\` is not ''`;
   const type = `lower(\`${map.contentType}\`)`;
-  const wanted: [name: string, columns: string][] = [
-    [map.createTime, `(${byTime})`],
-    [map.owner, `(\`${map.owner}\`, ${byTime})`],
-    ...ofFilter.map((field) => [field, `(\`${field}\`, ${byTime})`] satisfies [string, string]),
-    [`${map.contentType}_${map.createTime}`, `(${type}, ${byTime})`],
+  const lists = [
+    { name: map.createTime, by: '' },
+    { name: map.owner, by: `\`${map.owner}\`, ` },
+    ...ofFilter.map((field) => ({ name: field, by: `\`${field}\`, ` })),
+    { name: `${map.contentType}_${map.createTime}`, by: `${type}, ` },
     // Each also together with the owner.
-    ...ofFilter.map(
-      (field) =>
-        [`${map.owner}_${field}`, `(\`${map.owner}\`, \`${field}\`, ${byTime})`] satisfies [string, string],
+    ...ofFilter.map((field) => ({ name: `${map.owner}_${field}`, by: `\`${map.owner}\`, \`${field}\`, ` })),
+    { name: `${map.owner}_${map.contentType}`, by: `\`${map.owner}\`, ${type}, ` },
+  ];
+  const wanted: [name: string, columns: string][] = [
+    ...lists.map(
+      ({ name, by }) => [name, `(${by}\`${map.createTime}\` desc, \`id\` desc)`] as [string, string],
     ),
-    [`${map.owner}_${map.contentType}`, `(\`${map.owner}\`, ${type}, ${byTime})`],
     [map.purgeTime, notEmpty(map.purgeTime)],
+    ...(takesImports(collection) ? lists.flatMap((list) => importIndexes(list, map)) : []),
   ];
   const create = (kind: string, field: string, columns: string) =>
     `create ${kind} \`idx_asset_${collection.name}_${field}\` on \`${collection.name}\` ${columns}`;
@@ -119,6 +128,18 @@ export function missingIndexes(
     create('unique index', map.requestKey, notEmpty(map.requestKey)),
     ...wanted.map(([field, columns]) => create('index', field, columns)),
   ].filter((index) => !present.has(indexName(index)));
+}
+
+/** The indexes of a list for imported files and for others, which have different times of creation. */
+function importIndexes(
+  { name, by }: { readonly name: string; readonly by: string },
+  map: PocketBaseSetup['map'],
+): [name: string, columns: string][] {
+  const where = `where \`${IMPORTED_CREATE_TIME}\` is`;
+  return [
+    [`${name}_imported`, `(${by}\`${IMPORTED_CREATE_TIME}\` desc, \`id\` desc) ${where} not ''`],
+    [`${name}_native`, `(${by}\`${map.createTime}\` desc, \`id\` desc) ${where} ''`],
+  ];
 }
 
 /** The name of an index in its SQL. */

@@ -10,7 +10,8 @@ import { PocketBaseCreations } from './creations.ts';
 import { isBadRequest, Refusal } from './failures.ts';
 import type { PocketBaseFiles } from './files.ts';
 import { setupError } from './fillable.ts';
-import { assertKept, assertTaken, type FilesCollection, type Sent } from './kept.ts';
+import { IMPORTED_STATE } from './imported.ts';
+import { assertKept, assertTaken, valuesOf, type FilesCollection, type Sent } from './kept.ts';
 import { countOf, parseTime, revisionOf, toBody, withoutGenerated } from './records.ts';
 import { isTaken, toAssetError } from './refusals.ts';
 import { replaceFile } from './reservations.ts';
@@ -115,10 +116,11 @@ export class PocketBaseWrites {
     toBody(withoutGenerated(change, undefined, schema), map, schema);
     const before = await this.#files.read(id, signal);
     if (!before) throw fileNotFound(id);
-    if (revisionOf(before, map) !== revision) throw concurrentChange(id);
+    if (revisionOf(before, map, schema) !== revision) throw concurrentChange(id);
     const body = toBody(withoutGenerated(change, before, schema), map, schema);
     const count = countOf(before, map);
-    const sent: Sent = { body: { ...body, ...more, [map.revision]: count + 1 }, isNew: false, schema };
+    const own = { [map.revision]: count + 1, ...(before[IMPORTED_STATE] ? { [IMPORTED_STATE]: '' } : {}) };
+    const sent: Sent = { body: { ...body, ...more, ...own }, isNew: false, schema };
     assertTaken(sent, before, this.#at);
     const patch = { method: 'PATCH', collection, id } as const;
     const write = { change: [{ ...patch, body: sent.body }], log: this.#logOf(before, change) };
@@ -140,7 +142,7 @@ export class PocketBaseWrites {
   async purge(id: string, revision: string, signal: AbortSignal): Promise<boolean> {
     const { collection, map } = this.#at;
     const raw = await this.#files.read(id, signal);
-    if (!raw || revisionOf(raw, map) !== revision) return false;
+    if (!raw || (await this.#files.toFile(raw, signal)).revision !== revision) return false;
     const count = countOf(raw, map);
     const write = { change: replaceFile(collection, id), log: logPurged(raw, count) };
     try {
@@ -201,17 +203,6 @@ export class PocketBaseWrites {
       );
     }
   }
-}
-
-/** The previous values of the sent fields, in the form in which they are sent. */
-function valuesOf(raw: RawRecord, { body, schema }: Sent): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.keys(body).map((name) => {
-      const value = raw[name];
-      const isJson = schema.attributes.get(name)?.type === 'json';
-      return [name, isJson && typeof value === 'string' ? JSON.stringify(value) : value];
-    }),
-  );
 }
 
 function namesIn({ relations = {}, attributes = {} }: FileChange): string[] {

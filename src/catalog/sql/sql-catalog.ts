@@ -24,11 +24,12 @@ import { migrateSql, planSql } from './migrations.ts';
 import { toRecord } from './rows.ts';
 import type { Tables } from './tables.ts';
 import { exportFiles, importFile } from './transfer.ts';
+import * as state from './state.ts';
 import { SqlSubscriptions } from './subscriptions.ts';
 import { SqlUploads } from './uploads.ts';
 import { selectFiles, SqlWrites } from './writes.ts';
 import { canMatch, isStorable } from '../storable.ts';
-import type { TransferredFile } from '../transfer.ts';
+import type { StateItem, StateKind, StatePage, TransferredFile } from '../transfer.ts';
 
 const IDS_PER_QUERY = 200;
 
@@ -138,6 +139,28 @@ export class SqlCatalog implements FileCatalog {
 
   importFile(file: TransferredFile, call?: CatalogCall): Promise<void> {
     return this.#transaction(call, (trx) => importFile(trx, file));
+  }
+
+  dropFile(id: string, call?: CatalogCall): Promise<void> {
+    const file = this.#db.deleteFrom('files').where('id', '=', id);
+    return this.#run(call, async () => void (await file.execute()));
+  }
+
+  exportState<Kind extends StateKind>(
+    kind: Kind,
+    from: string | undefined,
+    limit: number,
+    call?: CatalogCall,
+  ): Promise<StatePage<Kind>> {
+    return this.#run(call, () => state.exportState(this.#db, kind, from, limit));
+  }
+
+  importState(items: readonly StateItem[], call?: CatalogCall): Promise<void> {
+    return this.#transaction(call, (trx) => state.importState(trx, items));
+  }
+
+  dropState(kind: StateKind, keys: readonly string[], call?: CatalogCall): Promise<void> {
+    return this.#transaction(call, (trx) => state.dropState(trx, kind, keys));
   }
 
   acquireLease(name: string, holder: string, expireTime: Date, call?: CatalogCall): Promise<boolean> {

@@ -50,6 +50,7 @@ export class SqlSubscriptions implements Subscriptions {
 
   update(key: string, revision: string, state: string, call?: CatalogCall): Promise<boolean> {
     return this.#run(call, async (db) => {
+      if (!isRevision(revision)) return false;
       const { numUpdatedRows } = await db
         .updateTable('subscriptions')
         .set({ state, revision: Number(revision) + 1 })
@@ -62,6 +63,7 @@ export class SqlSubscriptions implements Subscriptions {
 
   remove(key: string, revision: string, call?: CatalogCall): Promise<boolean> {
     return this.#run(call, async (db) => {
+      if (!isRevision(revision)) return false;
       const { numDeletedRows } = await db
         .deleteFrom('subscriptions')
         .where('key', '=', key)
@@ -74,4 +76,9 @@ export class SqlSubscriptions implements Subscriptions {
 
 function toSubscription(row: { key: string; revision: number | string; state: string }): StoredSubscription {
   return { key: row.key, revision: String(row.revision), state: row.state };
+}
+
+/** False for a revision of another kind of catalog, from which the subscription was moved meanwhile. */
+function isRevision(text: string): boolean {
+  return /^\d{1,15}$/.test(text);
 }

@@ -41,8 +41,6 @@ export interface CatalogExceptions {
   readonly emptyAttributesAreUnset?: string;
   /** Unknown relations, targets and attributes are accepted, because there is no schema. */
   readonly hasNoSchema?: string;
-  /** Refuses records of another catalog. */
-  readonly keepsNoForeignTimes?: string;
 }
 
 /** A new file id. */

@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import type { FileRecord } from '../file-catalog.ts';
+import type { RawRecord } from './client.ts';
+import type { CollectionField, FieldMap, Schema } from './schema.ts';
+import { canonicalJson, isEmpty, listOf } from './values.ts';
+
+/**
+ * Records of another catalog. PocketBase sets its own times, also for superusers, so the collection has two further
+ * fields if it takes imports. Records that were created here leave them empty.
+ */
+
+/** Time of creation of an imported record. Lists are ordered by it instead of by PocketBase's. */
+export const IMPORTED_CREATE_TIME = 'asset_imported_create_time';
+
+/** What an imported record keeps, as JSON; emptied by the next change. */
+export const IMPORTED_STATE = 'asset_imported_state';
+
+/**
+ * What an imported record keeps until it changes: revision, time of update in milliseconds, attributes without a value
+ * that read as 0 or false, fingerprint.
+ */
+type StoredState = readonly [
+  revision: string,
+  updateTime: number,
+  unset: readonly string[],
+  fingerprint: string,
+];
+
+/** What an imported record has from the other catalog. */
+export interface ImportedState {
+  readonly revision: string;
+  readonly updateTime: Date;
+  /** Attributes without a value, which PocketBase shows as 0 or false. */
+  readonly unset: ReadonlySet<string>;
+}
+
+/** Field types that always have a value. */
+const ALWAYS_SET = new Set(['number', 'bool', 'geoPoint']);
+
+/** The fields that a migration adds. */
+export const IMPORT_FIELDS = [
+  { name: IMPORTED_CREATE_TIME, type: 'date', hidden: true },
+  { name: IMPORTED_STATE, type: 'text', max: 65_536, hidden: true },
+] as const;
+
+/** The value of {@link IMPORTED_STATE} for a record that is sent with this body. */
+export function importedStateFor(
+  record: Pick<FileRecord, 'revision' | 'updateTime' | 'attributes'>,
+  body: Readonly<Record<string, unknown>>,
+  map: FieldMap,
+  schema: Schema,
+): string {
+  const print = fingerprint(body, map, schema, true);
+  const unset = [...schema.attributes.values()]
+    .filter(({ name, type }) => ALWAYS_SET.has(type) && record.attributes[name] === undefined)
+    .map(({ name }) => name);
+  const state: StoredState = [record.revision, record.updateTime.getTime(), unset, print];
+  return JSON.stringify(state);
+}
+
+/** What an imported record has; undefined if it was changed since, also by other programs. */
+export function importedStateOf(raw: RawRecord, map: FieldMap, schema: Schema): ImportedState | undefined {
+  const text = raw[IMPORTED_STATE];
+  if (typeof text !== 'string' || text === '') return undefined;
+  const [revision, updateTime, unset, print] = JSON.parse(text) as StoredState;
+  if (print !== fingerprint(raw, map, schema, false)) return undefined;
+  return { revision, updateTime: new Date(updateTime), unset: new Set(unset) };
+}
+
+/**
+ * A hash of everything in a record that belongs to the file, except generated times.
+ *
+ * @param isSent - the values are those of a request, whose JSON is text
+ */
+function fingerprint(
+  values: Readonly<Record<string, unknown>>,
+  map: FieldMap,
+  schema: Schema,
+  isSent: boolean,
+): string {
+  const fields = [
+    ...schema.mapped.values(),
+    ...schema.relations.values(),
+    ...schema.attributes.values(),
+  ].filter(({ name, type }) => type !== 'autodate' && name !== map.createTime && name !== map.updateTime);
+  const normal = fields.flatMap((field) => {
+    const value = normalValue(field, values[field.name], isSent);
+    return value === undefined ? [] : [[field.name, value] as const];
+  });
+  const text = canonicalJson(Object.fromEntries(normal));
+  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
+}
+
+/** The value in one form, however it is written; undefined if it is empty. */
+function normalValue({ type }: CollectionField, value: unknown, isSent: boolean): unknown {
+  if (value === undefined || value === null) return undefined;
+  if (type === 'json') {
+    const parsed: unknown = isSent && typeof value === 'string' && value !== '' ? JSON.parse(value) : value;
+    return parsed === null || (parsed === '' && isSent) ? undefined : { json: parsed };
+  }
+  if (isEmpty(value) || value === 0 || value === false) return undefined;
+  if (type === 'relation' || type === 'select') return listOf(value);
+  if (type === 'date') return Date.parse((value as string).replace(' ', 'T'));
+  return type === 'geoPoint' && canonicalJson(value) === '{"lat":0,"lon":0}' ? undefined : value;
+}
