@@ -77,6 +77,9 @@ export interface Transfer {
    */
   exportFiles(after: string, limit: number, call?: CatalogCall): Promise<readonly TransferredFile[]>;
 
+  /** The existing ones of these records, at most 200, in any order. */
+  exportOnly(ids: readonly string[], call?: CatalogCall): Promise<readonly TransferredFile[]>;
+
   /**
    * Writes a record unchanged: times, revision, deleted state and request key included. Replaces an existing record
    * with this id, so it may be repeated. Needs no reservation; the caller is responsible for the bytes.

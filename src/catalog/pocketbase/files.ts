@@ -151,7 +151,15 @@ export class PocketBaseFiles {
 
   /** The next files after an id, with their request keys. */
   async exportFiles(after: string, limit: number, signal: AbortSignal): Promise<readonly TransferredFile[]> {
-    const raws = await this.readBehind(after, limit, signal);
+    return this.#transferred(await this.readBehind(after, limit, signal), signal);
+  }
+
+  /** The files with these ids, with their request keys. */
+  async exportOnly(ids: readonly string[], signal: AbortSignal): Promise<readonly TransferredFile[]> {
+    return this.#transferred(await this.readMany(ids, signal), signal);
+  }
+
+  #transferred(raws: readonly RawRecord[], signal: AbortSignal): Promise<readonly TransferredFile[]> {
     return Promise.all(
       raws.map(async (raw) => {
         const requestKey = (raw[this.#map.requestKey] as string | undefined) ?? '';

@@ -3,7 +3,7 @@ import type { Branch } from '../list-branches.ts';
 import type { ListCursor, SweepCursor } from '../file-catalog.ts';
 import { quote } from './client.ts';
 import { rangesOf } from './content-types.ts';
-import { IMPORTED_CREATE_TIME } from './imported.ts';
+import { IMPORTED_CREATE_TIME, IS_IMPORTED, IS_NATIVE } from './imported.ts';
 import { isMultiple, type CollectionField, type FieldMap, type Schema } from './schema.ts';
 import { isStorable } from '../storable.ts';
 import { relationUnknown } from '../../errors/fields.ts';
@@ -94,7 +94,7 @@ export function listFilter(branch: Branch, query: PageFilter, map: FieldMap, sch
   if (wholeType !== undefined) parts.push(`${map.contentType}:lower=${quote(wholeType)}`);
   else if (contentType !== undefined) parts.push(hasMediaType(map.contentType, contentType.toLowerCase()));
   const clock = clockOf(query, map);
-  if (query.imported !== undefined) parts.push(`${IMPORTED_CREATE_TIME}${query.imported ? '!=' : '='}""`);
+  if (query.imported !== undefined) parts.push(query.imported ? IS_IMPORTED : IS_NATIVE);
   if (createTimeFrom) parts.push(`${clock}>=${quoteTime(createTimeFrom)}`);
   if (createTimeTo) parts.push(`${clock}<${quoteTime(createTimeTo)}`);
   if (!query.showDeleted) parts.push(`${map.deleteTime}=""`);

@@ -16,13 +16,13 @@ export const IMPORTED_CREATE_TIME = 'asset_imported_create_time';
 export const IMPORTED_STATE = 'asset_imported_state';
 
 /**
- * What an imported record keeps until it changes: revision, time of update in milliseconds, attributes without a value
- * that read as 0 or false, fingerprint.
+ * What an imported record keeps until it changes: revision, time of update in milliseconds, attributes that PocketBase
+ * shows otherwise, fingerprint.
  */
 type StoredState = readonly [
   revision: string,
   updateTime: number,
-  unset: readonly string[],
+  attributes: FileRecord['attributes'],
   fingerprint: string,
 ];
 
@@ -30,12 +30,21 @@ type StoredState = readonly [
 export interface ImportedState {
   readonly revision: string;
   readonly updateTime: Date;
-  /** Attributes without a value, which PocketBase shows as 0 or false. */
-  readonly unset: ReadonlySet<string>;
+  /** Attributes that PocketBase shows otherwise: null for one without a value, and generated ones. */
+  readonly attributes: FileRecord['attributes'];
 }
 
 /** Field types that always have a value. */
 const ALWAYS_SET = new Set(['number', 'bool', 'geoPoint']);
+
+/** The condition that a record was imported, for a filter. */
+export const IS_IMPORTED = `${IMPORTED_CREATE_TIME}!=""`;
+
+/**
+ * The condition that a record was created here. PocketBase writes `true` as 1, so that SQLite uses the partial indexes:
+ * an empty text is before it, a year after it. For `=""` it would use none.
+ */
+export const IS_NATIVE = `${IMPORTED_CREATE_TIME}<true`;
 
 /** The fields that a migration adds. */
 export const IMPORT_FIELDS = [
@@ -51,10 +60,12 @@ export function importedStateFor(
   schema: Schema,
 ): string {
   const print = fingerprint(body, map, schema, true);
-  const unset = [...schema.attributes.values()]
-    .filter(({ name, type }) => ALWAYS_SET.has(type) && record.attributes[name] === undefined)
-    .map(({ name }) => name);
-  const state: StoredState = [record.revision, record.updateTime.getTime(), unset, print];
+  const attributes = [...schema.attributes.values()].flatMap(({ name, type }) => {
+    const value = record.attributes[name] ?? null;
+    return type === 'autodate' || (ALWAYS_SET.has(type) && value === null) ? [[name, value]] : [];
+  });
+  const kept = Object.fromEntries(attributes) as FileRecord['attributes'];
+  const state: StoredState = [record.revision, record.updateTime.getTime(), kept, print];
   return JSON.stringify(state);
 }
 
@@ -62,9 +73,9 @@ export function importedStateFor(
 export function importedStateOf(raw: RawRecord, map: FieldMap, schema: Schema): ImportedState | undefined {
   const text = raw[IMPORTED_STATE];
   if (typeof text !== 'string' || text === '') return undefined;
-  const [revision, updateTime, unset, print] = JSON.parse(text) as StoredState;
+  const [revision, updateTime, attributes, print] = JSON.parse(text) as StoredState;
   if (print !== fingerprint(raw, map, schema, false)) return undefined;
-  return { revision, updateTime: new Date(updateTime), unset: new Set(unset) };
+  return { revision, updateTime: new Date(updateTime), attributes };
 }
 
 /**

@@ -171,6 +171,10 @@ class PocketBaseCatalog implements FileCatalog {
     return this.#run(call, (signal) => this.#files.exportFiles(after, limit, signal));
   }
 
+  exportOnly(ids: readonly string[], call?: CatalogCall) {
+    return this.#run(call, (signal) => this.#files.exportOnly(ids, signal));
+  }
+
   importFile(file: TransferredFile, call?: CatalogCall): Promise<void> {
     return this.#run(call, (signal) => this.#imports.write(file, signal));
   }

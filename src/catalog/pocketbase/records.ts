@@ -21,8 +21,9 @@ export function toFile(raw: RawRecord, map: FieldMap, schema: Schema): FileRecor
   const crc32c = text('crc32c');
   const relations = [...schema.relations.keys()].map((name) => [name, listOf(raw[name])] as const);
   const attributes = [...schema.attributes.values()].flatMap((field) => {
-    const value = raw[field.name] as JsonValue | undefined;
-    const isMissing = value === undefined || isUnset(field, value) || imported?.unset.has(field.name);
+    const value = imported?.attributes[field.name] ?? (raw[field.name] as JsonValue | undefined);
+    const isMissing =
+      value === undefined || isUnset(field, value) || imported?.attributes[field.name] === null;
     return isMissing ? [] : [[field.name, value] as const];
   });
   let revision: string | undefined;

@@ -135,10 +135,11 @@ function importIndexes(
   { name, by }: { readonly name: string; readonly by: string },
   map: PocketBaseSetup['map'],
 ): [name: string, columns: string][] {
-  const where = `where \`${IMPORTED_CREATE_TIME}\` is`;
+  const time = `\`${IMPORTED_CREATE_TIME}\``;
+  // As PocketBase writes the conditions of `IS_IMPORTED` and `IS_NATIVE`.
   return [
-    [`${name}_imported`, `(${by}\`${IMPORTED_CREATE_TIME}\` desc, \`id\` desc) ${where} not ''`],
-    [`${name}_native`, `(${by}\`${map.createTime}\` desc, \`id\` desc) ${where} ''`],
+    [`${name}_imported`, `(${by}${time} desc, \`id\` desc) where ${time} is not ''`],
+    [`${name}_native`, `(${by}\`${map.createTime}\` desc, \`id\` desc) where ${time} < 1`],
   ];
 }
 

@@ -23,7 +23,7 @@ import { listQuery, purgeableQuery, totalsQuery, type ListQuery } from './list.t
 import { migrateSql, planSql } from './migrations.ts';
 import { toRecord } from './rows.ts';
 import type { Tables } from './tables.ts';
-import { exportFiles, importFile } from './transfer.ts';
+import { exportFiles, exportOnly, importFile } from './transfer.ts';
 import * as state from './state.ts';
 import { SqlSubscriptions } from './subscriptions.ts';
 import { SqlUploads } from './uploads.ts';
@@ -135,6 +135,10 @@ export class SqlCatalog implements FileCatalog {
 
   exportFiles(after: string, limit: number, call?: CatalogCall) {
     return this.#run(call, () => exportFiles(this.#db, this.#backend, after, limit));
+  }
+
+  exportOnly(ids: readonly string[], call?: CatalogCall) {
+    return this.#run(call, () => exportOnly(this.#db, this.#backend, ids));
   }
 
   importFile(file: TransferredFile, call?: CatalogCall): Promise<void> {

@@ -4,27 +4,39 @@ import type { FileRecord } from '../file-catalog.ts';
 import { assertStorable } from '../storable.ts';
 import type { TransferredFile } from '../transfer.ts';
 import type { SqlBackend } from './backend.ts';
-import { fileColumns, insertRelations, newColumns, relationRows, toRecord } from './rows.ts';
+import { fileColumns, insertRelations, newColumns, relationRows, toRecord, type FileRow } from './rows.ts';
 import type { Tables } from './tables.ts';
 
 /** The next files after an id, with their request keys. */
 export async function exportFiles(
   db: Kysely<Tables>,
-  { relations }: SqlBackend,
+  backend: SqlBackend,
   after: string,
   limit: number,
 ): Promise<readonly TransferredFile[]> {
-  const rows = await db
-    .selectFrom('files')
-    .select([...fileColumns(relations), 'files.request_key'])
-    .where('id', '>', after)
-    .orderBy('id')
-    .limit(limit)
-    .execute();
-  return rows.map(({ request_key, ...row }) => ({
-    record: toRecord(row),
-    ...(request_key !== null && { requestKey: request_key }),
-  }));
+  const rows = selectTransferred(db, backend).where('id', '>', after).orderBy('id').limit(limit);
+  return (await rows.execute()).map(toTransferred);
+}
+
+/** The files with these ids. */
+export async function exportOnly(
+  db: Kysely<Tables>,
+  backend: SqlBackend,
+  ids: readonly string[],
+): Promise<readonly TransferredFile[]> {
+  if (ids.length === 0) return [];
+  return (await selectTransferred(db, backend).where('id', 'in', ids).execute()).map(toTransferred);
+}
+
+function selectTransferred(db: Kysely<Tables>, { relations }: SqlBackend) {
+  return db.selectFrom('files').select([...fileColumns(relations), 'files.request_key']);
+}
+
+function toTransferred({
+  request_key,
+  ...row
+}: FileRow & { readonly request_key: string | null }): TransferredFile {
+  return { record: toRecord(row), ...(request_key !== null && { requestKey: request_key }) };
 }
 
 /** Writes a file unchanged; replaces an existing one. */

@@ -62,6 +62,11 @@ export function transferTests(catalog: () => FileCatalog, subject: () => Catalog
       const keys = found.map(({ requestKey }) => requestKey);
       expect(keys).toEqual(expected.map((file) => (file.id === files[0]!.id ? key : undefined)));
       expect(await catalog().exportFiles('zzzzzzzzzzzzzzzz', 5)).toEqual([]);
+      const only = await catalog().exportOnly([files[0]!.id, newId(), files[1]!.id]);
+      expect(only.map(({ record, requestKey }) => [record.id, requestKey]).toSorted()).toEqual(
+        [[files[0]!.id, key], [files[1]!.id, undefined]].toSorted(),
+      );
+      expect(await catalog().exportOnly([])).toEqual([]);
     });
   });
 

@@ -1,0 +1,70 @@
+import type { FileCatalog } from '../../catalog/file-catalog.ts';
+
+/** The catalogs of a move. */
+export interface MovedCatalogs {
+  readonly source: FileCatalog;
+  readonly target: FileCatalog;
+}
+
+/** A record that the target does not take. A type alias, because interfaces are not assignable to JSON values. */
+export type RefusedRecord = { readonly id: string; readonly reason: string };
+
+/** Progress of a move, stored in the source, so that another process on any machine continues. */
+export type MoveProgress = {
+  /** `stopped` if a run ended early; the next one continues. */
+  readonly state: 'copying' | 'following' | 'stopped' | 'cancelled';
+  readonly startTime: string;
+  readonly updateTime: string;
+  /** Who runs it, or ran it last. */
+  readonly holder: string;
+  /** Kind of the target, such as `postgres`. */
+  readonly target: string;
+  /** Position in the change log of the source: what comes after it is not in the target yet. */
+  readonly log: string;
+  /** Id of the last copied record. */
+  readonly cursor: string;
+  readonly isCopied: boolean;
+  /** Number of records that were copied. */
+  readonly copied: number;
+  /** Number of changes that were followed. */
+  readonly followed: number;
+  /** Maximum number of records per second; 0 for no limit. */
+  readonly rate: number;
+  readonly refused: readonly RefusedRecord[];
+  /** Why the last run stopped; empty if it did not. */
+  readonly lastError: string;
+};
+
+/** Name of the lease of the mover, and of the progress in the source. */
+export const CATALOG_MOVE = 'catalog-move';
+
+/** The progress of the last move from this catalog, if any. */
+export async function moveProgress(
+  source: FileCatalog,
+  signal?: AbortSignal,
+): Promise<MoveProgress | undefined> {
+  const state: unknown = await source.legacy.getState(CATALOG_MOVE, { ...(signal && { signal }) });
+  return state as MoveProgress | undefined;
+}
+
+/** Stores the progress. */
+export async function keepProgress(
+  source: FileCatalog,
+  progress: MoveProgress,
+  signal: AbortSignal,
+): Promise<void> {
+  await source.legacy.putState(CATALOG_MOVE, progress, { signal });
+}
+
+/** True for what belongs to a catalog itself and is not moved with it. */
+export function staysBehind({ kind, key }: { readonly kind: string; readonly key: string }): boolean {
+  return (kind === 'legacy-state' || kind === 'lease') && key.startsWith(CATALOG_MOVE);
+}
+
+/** A step that was not taken; the text is for the operator. */
+export class MoveRefused extends Error {
+  constructor(text: string) {
+    super(text);
+    this.name = 'MoveRefused';
+  }
+}
