@@ -36,7 +36,7 @@ export default {
       // Servers are started before the first test of this project, and only if one is run.
       ...common,
       displayName: 'servers',
-      testMatch: ['<rootDir>/test/{conformance,integration,e2e,fault,attack}/**/*.test.ts'],
+      testMatch: ['<rootDir>/test/{conformance,integration,e2e,fault,attack,move}/**/*.test.ts'],
       globalSetup: '<rootDir>/test/support/global-setup.ts',
       globalTeardown: '<rootDir>/test/support/global-teardown.ts',
     },

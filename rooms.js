@@ -206,7 +206,7 @@ export const ROOMS = [
   {
     name: 'move',
     files: 'src/move/**',
-    about: 'verification, backup and restore of the files of the service',
+    about: 'moves, verification, backup and restore of the files of the service',
     imports: ['errors', 'system', 'blob-store', 'file-catalog', 'storage', 'files'],
   },
   {

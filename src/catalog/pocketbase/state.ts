@@ -22,8 +22,8 @@ interface Stored<Kind extends StateKind> {
   readonly collection: string;
   /** The field with the key; `id` unless the records of an item are replaced. */
   readonly key: 'id' | 'name';
-  read(raw: RawRecord): StateValues[Kind];
-  write(value: StateValues[Kind]): Readonly<Record<string, unknown>>;
+  readonly read: (raw: RawRecord) => StateValues[Kind];
+  readonly write: (value: StateValues[Kind]) => Readonly<Record<string, unknown>>;
 }
 
 const LEASES: Stored<'lease'> = {

@@ -19,8 +19,8 @@ interface Stored<Kind extends StateKind> {
   /** JSON columns, which are read as text. */
   readonly json?: readonly string[];
   readonly columns: readonly string[];
-  read(row: Row): StateValues[Kind];
-  write(value: StateValues[Kind]): Row;
+  readonly read: (row: Row) => StateValues[Kind];
+  readonly write: (value: StateValues[Kind]) => Row;
   /** Columns that an import of an existing item sets otherwise. */
   readonly replaced?: Readonly<Record<string, RawBuilder<unknown>>>;
 }

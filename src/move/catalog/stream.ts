@@ -67,7 +67,7 @@ export class RecordStream {
       await this.#catalogs.target.importFile(file, { signal });
       this.#refused.delete(id);
     } catch (error) {
-      if (!isAssetError(error) || isAssetError(error, 'CATALOG_UNAVAILABLE')) throw error;
+      if (!isAssetError(error) || error.reason === 'CATALOG_UNAVAILABLE') throw error;
       // The target was not prepared at all.
       if (error.metadata['field'] === 'create_time') throw error;
       this.#refused.set(id, `${error.reason}: ${error.message}`);

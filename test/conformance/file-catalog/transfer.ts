@@ -64,7 +64,10 @@ export function transferTests(catalog: () => FileCatalog, subject: () => Catalog
       expect(await catalog().exportFiles('zzzzzzzzzzzzzzzz', 5)).toEqual([]);
       const only = await catalog().exportOnly([files[0]!.id, newId(), files[1]!.id]);
       expect(only.map(({ record, requestKey }) => [record.id, requestKey]).toSorted()).toEqual(
-        [[files[0]!.id, key], [files[1]!.id, undefined]].toSorted(),
+        [
+          [files[0]!.id, key],
+          [files[1]!.id, undefined],
+        ].toSorted(),
       );
       expect(await catalog().exportOnly([])).toEqual([]);
     });

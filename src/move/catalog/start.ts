@@ -1,0 +1,196 @@
+import { isAssetError } from '../../errors/asset-error.ts';
+import { underLease } from '../../files/lease.ts';
+import { paceOf } from '../../system/rate.ts';
+import {
+  CATALOG_MOVE,
+  keepProgress,
+  moveProgress,
+  MoveRefused,
+  type MovedCatalogs,
+  type MoveProgress,
+} from './progress.ts';
+import { applyState } from './state-difference.ts';
+import { RecordStream } from './stream.ts';
+import { moveVerification } from './verification.ts';
+
+/** Default time after which another process may take over from a killed one, in milliseconds. */
+const LEASE_MS = 10_000;
+
+/** Records or changes of one step: what the next run may repeat after a crash. */
+const PAGE = 200;
+
+/** Options of the steps of a move. */
+export interface MoveOptions {
+  /** Unique to this process: 1 to 64 of `[A-Za-z0-9_-]`. */
+  readonly holder: string;
+  /** Maximum number of records per second; 0 for no limit, undefined for that of the run before. */
+  readonly rate?: number | undefined;
+  readonly leaseMs?: number;
+  readonly onProgress?: (progress: MoveProgress) => void;
+}
+
+/**
+ * Copies the source into the target, after the position of an earlier run, and then follows the source until the target
+ * has what it has. May be repeated: another run follows on.
+ *
+ * @throws MoveRefused if another process does it, or the target refuses too much; why the run stopped otherwise, which
+ *   the progress says too
+ */
+export async function startMove(
+  catalogs: MovedCatalogs,
+  options: MoveOptions,
+  signal: AbortSignal,
+): Promise<MoveProgress> {
+  return exclusively(catalogs, options, signal, async (held) => {
+    const earlier = await moveProgress(catalogs.source, held);
+    const goesOn = earlier !== undefined && earlier.state !== 'cancelled';
+    if (goesOn && earlier.target !== catalogs.target.kind) {
+      throw new MoveRefused(
+        `a move to ${earlier.target} is under way, and ASSET_NEXT_CATALOG names ${catalogs.target.kind}: ` +
+          'set it as it was, or run `asset-service catalog move cancel` first',
+      );
+    }
+    const progress = goesOn ? earlier : await newMove(catalogs, held);
+    return new Mover(catalogs, options, progress, held).run();
+  });
+}
+
+/** Ends a move; what was copied stays in the target. Resolves with the progress; undefined if there is none. */
+export async function cancelMove(
+  catalogs: MovedCatalogs,
+  options: MoveOptions,
+  signal: AbortSignal,
+): Promise<MoveProgress | undefined> {
+  return exclusively(catalogs, options, signal, async (held) => {
+    const progress = await moveProgress(catalogs.source, held);
+    if (progress === undefined || progress.state === 'cancelled') return progress;
+    const ended: MoveProgress = { ...progress, state: 'cancelled', updateTime: new Date().toISOString() };
+    await keepProgress(catalogs.source, ended, held);
+    return ended;
+  });
+}
+
+/**
+ * Runs a step of a move while no other process runs one.
+ *
+ * @throws MoveRefused if another process does
+ */
+export async function exclusively<T>(
+  { source, target }: MovedCatalogs,
+  { holder, leaseMs = LEASE_MS }: MoveOptions,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const lease = { name: CATALOG_MOVE, holder, ttlMs: leaseMs };
+  // In both: the next move may go the other way.
+  const ended = await underLease(source, lease, signal, (held) =>
+    underLease(target, lease, held, async (both) => ({ value: await work(both) })),
+  );
+  if (ended !== undefined) return ended.value;
+  throw new MoveRefused(
+    `another process runs a step of the move, or one was killed less than ${leaseMs / 1_000} s ago: nothing was done`,
+  );
+}
+
+async function newMove({ source, target }: MovedCatalogs, signal: AbortSignal): Promise<MoveProgress> {
+  const now = new Date().toISOString();
+  return {
+    ...{ state: 'copying', startTime: now, updateTime: now, holder: '', target: target.kind },
+    // Before the first record is copied: what changes meanwhile comes after it.
+    log: await source.changes.position('now', { signal }),
+    ...{ cursor: '', isCopied: false, copied: 0, followed: 0, rate: 0, refused: [], lastError: '' },
+  };
+}
+
+/** One run. */
+class Mover {
+  readonly #catalogs: MovedCatalogs;
+  readonly #options: MoveOptions;
+  readonly #signal: AbortSignal;
+  readonly #stream: RecordStream;
+  #progress: MoveProgress;
+
+  constructor(catalogs: MovedCatalogs, options: MoveOptions, progress: MoveProgress, signal: AbortSignal) {
+    [this.#catalogs, this.#options, this.#signal] = [catalogs, options, signal];
+    this.#stream = new RecordStream(catalogs, progress.refused);
+    const rate = options.rate ?? progress.rate;
+    const state = progress.isCopied ? 'following' : 'copying';
+    this.#progress = { ...progress, state, rate, holder: options.holder, lastError: '' };
+  }
+
+  async run(): Promise<MoveProgress> {
+    try {
+      await this.#keep({});
+      await this.#copy();
+      await this.#again();
+      await this.#follow();
+      await applyState(this.#catalogs, this.#signal);
+      return await this.#keep({ state: 'following' });
+    } catch (error) {
+      const lastError = error instanceof Error ? error.message : String(error);
+      // If that fails too, the progress still has the position.
+      await this.#keep({ state: 'stopped', lastError }, AbortSignal.timeout(5_000)).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #copy(): Promise<void> {
+    const { rate } = this.#progress;
+    const pace = rate > 0 ? paceOf(rate) : undefined;
+    while (!this.#progress.isCopied) {
+      const { cursor, copied } = this.#progress;
+      const page = await this.#catalogs.source.exportFiles(cursor, PAGE, { signal: this.#signal });
+      await pace?.(page.length, this.#signal);
+      await this.#stream.write(page, this.#signal);
+      await this.#keep({
+        ...{ cursor: page.at(-1)?.record.id ?? cursor, copied: copied + page.length },
+        isCopied: page.length < PAGE,
+      });
+    }
+  }
+
+  /** Records that the target refused, because what they name may be there now, and those that differed. */
+  async #again(): Promise<void> {
+    const compared = await moveVerification(this.#catalogs.source, this.#signal);
+    const isOfThisMove = compared?.moveStartTime === this.#progress.startTime;
+    // Foreign records are not for us to remove.
+    const damaged = isOfThisMove ? compared.damaged.filter(({ reason }) => reason !== 'foreign') : [];
+    const ids = [...this.#stream.refused, ...damaged].map(({ id }) => id);
+    // An item that is no record has a space in its name.
+    await this.#stream.writeOnly(
+      ids.filter((id) => !id.includes(' ')),
+      this.#signal,
+    );
+  }
+
+  async #follow(): Promise<void> {
+    const { changes } = this.#catalogs.source;
+    for (;;) {
+      const { log, followed } = this.#progress;
+      const page = await changes.read(log, PAGE, { signal: this.#signal }).catch((error: unknown) => {
+        throw isAssetError(error, 'CURSOR_EXPIRED') ? logLost() : error;
+      });
+      await this.#stream.writeOnly(
+        page.changes.map(({ fileId }) => fileId),
+        this.#signal,
+      );
+      if (page.cursor === log) return;
+      await this.#keep({ log: page.cursor, followed: followed + page.changes.length });
+    }
+  }
+
+  async #keep(change: Partial<MoveProgress>, signal = this.#signal): Promise<MoveProgress> {
+    const { refused } = this.#stream;
+    this.#progress = { ...this.#progress, refused, ...change, updateTime: new Date().toISOString() };
+    await keepProgress(this.#catalogs.source, this.#progress, signal);
+    this.#options.onProgress?.(this.#progress);
+    return this.#progress;
+  }
+}
+
+function logLost(): MoveRefused {
+  return new MoveRefused(
+    'the change log of the catalog no longer has what changed since the last run (ASSET_CHANGES_RETENTION): run ' +
+      '`asset-service catalog move cancel`, empty the target, and start again',
+  );
+}

@@ -1,0 +1,155 @@
+import type { FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
+import { moveProgress, MoveRefused, type MovedCatalogs, type MoveProgress } from './progress.ts';
+import { recordDifference } from './record-difference.ts';
+import { startMove, type MoveOptions } from './start.ts';
+import {
+  keepVerification,
+  moveVerification,
+  type Difference,
+  type MoveVerification,
+} from './verification.ts';
+import { stateDifference } from './state-difference.ts';
+
+/** Records compared in one step, in each catalog. */
+const PAGE = 200;
+
+/** Looks at a difference before it counts: the source changes meanwhile. */
+const LOOKS = 3;
+
+/** Most differences that are kept. */
+const MAX_DAMAGED = 1_000;
+
+/**
+ * Compares both catalogs, record by record and field by field, after the position of an earlier run that did not end.
+ * Follows the source first, and again before a difference counts.
+ *
+ * @throws MoveRefused if nothing was copied yet, or another process runs a step
+ */
+export async function verifyMove(
+  catalogs: MovedCatalogs,
+  options: MoveOptions & { readonly restart?: boolean },
+  signal: AbortSignal,
+): Promise<MoveVerification & { readonly resumedFrom: string }> {
+  const progress = await startedMove(catalogs.source, signal);
+  const follow = () => startMove(catalogs, options, signal);
+  await follow();
+  const earlier = options.restart ? undefined : await moveVerification(catalogs.source, signal);
+  const goesOn = earlier?.state === 'running' && earlier.moveStartTime === progress.startTime;
+  let state: MoveVerification = goesOn ? earlier : newVerification(progress);
+  const resumedFrom = state.cursor;
+  while (state.state === 'running') {
+    signal.throwIfAborted();
+    state = await new Comparison(catalogs, follow, signal).step(state);
+    await keepVerification(catalogs.source, state, signal);
+  }
+  return { ...state, resumedFrom };
+}
+
+/**
+ * The move under way.
+ *
+ * @throws MoveRefused if there is none, or not everything was copied yet
+ */
+async function startedMove(source: FileCatalog, signal: AbortSignal): Promise<MoveProgress> {
+  const progress = await moveProgress(source, signal);
+  if (progress?.isCopied && progress.state !== 'cancelled') return progress;
+  throw new MoveRefused('not everything was copied yet: run `asset-service catalog move start` first');
+}
+
+function newVerification({ startTime }: MoveProgress): MoveVerification {
+  return {
+    ...{ state: 'running', moveStartTime: startTime, startTime: new Date().toISOString(), endTime: '' },
+    ...{ cursor: '', checked: 0, damagedCount: 0, damaged: [] },
+  };
+}
+
+/** Compares one page. */
+class Comparison {
+  readonly #catalogs: MovedCatalogs;
+  readonly #follow: () => Promise<unknown>;
+  readonly #signal: AbortSignal;
+  readonly #options: { readonly unsetIsZero: boolean };
+
+  constructor(catalogs: MovedCatalogs, follow: () => Promise<unknown>, signal: AbortSignal) {
+    [this.#catalogs, this.#follow, this.#signal] = [catalogs, follow, signal];
+    const { source, target } = catalogs;
+    this.#options = { unsetIsZero: [source, target].some(({ kind }) => kind === 'pocketbase') };
+  }
+
+  async step(state: MoveVerification): Promise<MoveVerification> {
+    const { source, target } = this.#catalogs;
+    const call = { signal: this.#signal };
+    const pages = await Promise.all(
+      [source, target].map((catalog) => catalog.exportFiles(state.cursor, PAGE, call)),
+    );
+    // Up to the end of the page that ends first.
+    const ends = pages.flatMap((page) => (page.length === PAGE ? page.at(-1)!.record.id : []));
+    const end = ends.sort()[0];
+    const [here, there] = pages.map((page) =>
+      byId(page.filter(({ record }) => end === undefined || record.id <= end)),
+    );
+    const ids = [...new Set([...here!.keys(), ...there!.keys()])].sort();
+    const doubtful = ids.filter(
+      (id) => recordDifference(here!.get(id), there!.get(id), this.#options) !== undefined,
+    );
+    const found = await this.#settled(doubtful);
+    const others = end === undefined ? await this.#stateDamage() : [];
+    const damaged = [...found, ...others];
+    return {
+      ...state,
+      ...{ cursor: end ?? ids.at(-1) ?? state.cursor, checked: state.checked + ids.length },
+      damagedCount: state.damagedCount + damaged.length,
+      damaged: [...state.damaged, ...damaged].slice(0, MAX_DAMAGED),
+      ...(end === undefined && { state: 'done', endTime: new Date().toISOString() }),
+    };
+  }
+
+  /** The differences that stay when the target has followed. */
+  async #settled(doubtful: readonly string[]): Promise<readonly Difference[]> {
+    const call = { signal: this.#signal };
+    let found: readonly Difference[] = doubtful.map((id) => ({ id, reason: '' }));
+    for (let look = 1; look <= LOOKS && found.length > 0; look++) {
+      await this.#follow();
+      const ids = found.map(({ id }) => id);
+      const [here, there] = await Promise.all(
+        [this.#catalogs.source, this.#catalogs.target].map(async (one) =>
+          byId(await exportAll(one, ids, call)),
+        ),
+      );
+      found = ids.flatMap((id) => {
+        const reason = recordDifference(here!.get(id), there!.get(id), this.#options);
+        return reason === undefined ? [] : [{ id, reason }];
+      });
+    }
+    return found;
+  }
+
+  /** What differs besides files, also after the target was made like the source. */
+  async #stateDamage(): Promise<readonly Difference[]> {
+    let found: readonly Difference[] = [];
+    for (let look = 1; look <= LOOKS; look++) {
+      if (look > 1) await this.#follow();
+      const { changed, extra } = await stateDifference(this.#catalogs, this.#signal);
+      found = [
+        ...changed.map(({ kind, key }) => ({ id: `${kind} ${key}`, reason: 'differs' })),
+        ...extra.map(({ kind, key }) => ({ id: `${kind} ${key}`, reason: 'foreign' })),
+      ];
+      if (found.length === 0) break;
+    }
+    return found;
+  }
+}
+
+/** Records by ids, of which there may be twice a page. */
+async function exportAll(
+  catalog: FileCatalog,
+  ids: readonly string[],
+  call: { readonly signal: AbortSignal },
+) {
+  const halves = [ids.slice(0, PAGE), ids.slice(PAGE)].filter((some) => some.length > 0);
+  return (await Promise.all(halves.map((some) => catalog.exportOnly(some, call)))).flat();
+}
+
+function byId(files: readonly TransferredFile[]): ReadonlyMap<string, TransferredFile> {
+  return new Map(files.map((file) => [file.record.id, file]));
+}
