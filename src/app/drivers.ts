@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
-import type { Config } from '../config/config.ts';
+import type { CatalogConfig, Config } from '../config/config.ts';
 import type { FilesContext } from '../files/context.ts';
 import { type Authenticator, NO_IDENTITY } from '../identity/authenticator.ts';
 import { CallLimits } from '../rpc/gate/call-limits.ts';
@@ -34,7 +34,7 @@ export async function openAuthenticator({ identity }: Config, log: Logger): Prom
  * (`readOnly`) or must exist (`mustExist`).
  */
 export async function openCatalog(
-  { catalog, settings }: Config,
+  { catalog, settings }: CatalogConfig,
   options: { readonly readOnly?: boolean; readonly mustExist?: boolean } = {},
 ): Promise<FileCatalog> {
   switch (catalog.kind) {
@@ -163,7 +163,7 @@ function tryDirectory(work: () => unknown): void {
 
 /** Opens the catalog, runs `work`, and closes it. */
 export async function withCatalog<T>(
-  config: Config,
+  config: CatalogConfig,
   options: Parameters<typeof openCatalog>[1],
   work: (catalog: FileCatalog) => Promise<T>,
 ): Promise<T> {

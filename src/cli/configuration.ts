@@ -16,6 +16,7 @@ export async function explained<T>(config: Config, work: () => Promise<T>): Prom
   try {
     return await work();
   } catch (error) {
+    if (error instanceof ExplainedError) throw error;
     throw isExplained(error) ? new ExplainedError(explainFailure(error, config), error) : error;
   }
 }

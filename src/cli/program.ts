@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { addBackupCommands } from './backup-commands.ts';
+import { addCatalogCommands } from './catalog-commands.ts';
 import { addClientCommands } from './client-commands.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addDevTokenCommand } from './dev-token-command.ts';
@@ -39,6 +40,7 @@ export async function program(args: readonly string[]): Promise<number> {
     .exitOverride();
   addServiceCommands(root);
   addLegacyCommands(root);
+  addCatalogCommands(root);
   addVerifyCommand(root);
   addBackupCommands(root);
   addClientCommands(root);

@@ -5,6 +5,7 @@ import { readFieldMap } from '../catalog/pocketbase/field-map.ts';
 import { identityConfig, type IdentityConfig } from './identity.ts';
 import { legacyConfig, type LegacyConfig } from './legacy.ts';
 import { Mistakes, unknownNames, unknownNameText, readSettings, SettingsError } from './settings.ts';
+import { checkNext, nextSettings } from './next.ts';
 import { s3Config, type S3Config } from './s3.ts';
 import { tlsConfig, type TlsConfig } from './tls.ts';
 import { UsagePolicies } from '../files/policy/usage-policies.ts';
@@ -23,16 +24,24 @@ export interface PocketBaseConfig {
   readonly hiddenFields: readonly string[];
   readonly legacyFields: LegacyConfig['fields'];
   readonly defaults: Settings['ASSET_POCKETBASE_DEFAULTS'];
+  /** True if a catalog move goes to it or may go back to it. */
+  readonly takesImports: boolean;
 }
 
-/** The validated configuration of the service. */
-export interface Config {
+/** A catalog and its settings. */
+export interface CatalogConfig {
   readonly settings: Settings;
-  readonly store: { readonly kind: 'filesystem' } | { readonly kind: 's3'; readonly s3: S3Config };
   readonly catalog:
     | { readonly kind: 'sqlite' }
     | { readonly kind: 'postgres'; readonly url: string }
     | { readonly kind: 'pocketbase'; readonly pocketbase: PocketBaseConfig };
+}
+
+/** The validated configuration of the service. */
+export interface Config extends CatalogConfig {
+  readonly store: { readonly kind: 'filesystem' } | { readonly kind: 's3'; readonly s3: S3Config };
+  /** The catalog that a move goes to; undefined if none is set up. */
+  readonly next: CatalogConfig | undefined;
   /** The old system; undefined if there is none. */
   readonly legacy: LegacyConfig | undefined;
   readonly identity: IdentityConfig;
@@ -81,6 +90,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
         ? { kind: 's3', s3: s3Config(settings, mistakes) }
         : { kind: 'filesystem' },
     catalog: catalogConfig(settings, legacy?.fields ?? {}, mistakes),
+    next: nextConfig(settings, mistakes),
     legacy,
     identity: identityConfig(settings, mistakes),
     tls: tlsConfig(settings, mistakes),
@@ -121,6 +131,13 @@ function doubtsOf(fileFaults: readonly string[], unknown: readonly string[]): st
   return [...fileFaults.map((fault) => `ASSET_CONFIG_FILE: ${fault}`), ...unknown.map(unknownNameText)];
 }
 
+function nextConfig(settings: Settings, mistakes: Mistakes): CatalogConfig | undefined {
+  const next = nextSettings(settings);
+  if (next === undefined) return undefined;
+  checkNext(settings, next, mistakes);
+  return { settings: next, catalog: catalogConfig(next, {}, mistakes.ofNext(next)) };
+}
+
 function catalogConfig(
   settings: Settings,
   legacyFields: LegacyConfig['fields'],
@@ -148,6 +165,7 @@ function catalogConfig(
           hiddenFields,
           legacyFields,
           defaults: settings.ASSET_POCKETBASE_DEFAULTS,
+          takesImports: settings.ASSET_NEXT_CATALOG !== undefined,
         },
       };
     }

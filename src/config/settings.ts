@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Option } from './options/option.ts';
 import { shownValue } from '../errors/redaction.ts';
+import { inNextNames } from './options/next.ts';
 import { OPTIONS, type Settings } from './options/options.ts';
 import { closestMatch } from 'leven';
 
@@ -63,22 +64,30 @@ function secretText(
 /** Collects the mistakes in the settings, so that all are reported together. */
 export class Mistakes {
   readonly #settings: Settings;
-  readonly #found: string[] = [];
+  readonly #found: string[];
+  /** A text with the names by which these settings were given. */
+  readonly #named: (text: string) => string;
 
-  constructor(settings: Settings) {
-    this.#settings = settings;
+  constructor(settings: Settings, found: string[] = [], named = (text: string) => text) {
+    [this.#settings, this.#found, this.#named] = [settings, found, named];
+  }
+
+  /** Collects mistakes in the settings of a move's target among these, by their names with NEXT_. */
+  ofNext(next: Settings): Mistakes {
+    return new Mistakes(next, this.#found, inNextNames);
   }
 
   /** Adds a mistake in a setting. */
   add(name: keyof Settings, text: string): void {
-    this.#found.push(`${name}: ${text}`);
+    this.#found.push(this.#named(`${name}: ${text}`));
   }
 
   /** The value of a setting that another one requires. */
   require(name: keyof Settings, because: string): string {
     const value = this.#settings[name];
     if (typeof value === 'string') return value;
-    if (!this.#found.some((line) => line.startsWith(`${name}: `)))
+    const shown = this.#named(name);
+    if (!this.#found.some((line) => line.startsWith(`${shown}: `)))
       this.add(name, `is required with ${because}`);
     return '';
   }

@@ -156,6 +156,44 @@ describe('configuration', () => {
     expect([...mistakes, ...keys].join()).not.toMatch(/hunter2|ter2/);
   });
 
+  it('takes the catalog that a move goes to from settings with NEXT_', () => {
+    expect(loadConfig({}).next).toBeUndefined();
+    const { catalog, next } = loadConfig({
+      ...{ ASSET_CATALOG: 'pocketbase', ASSET_POCKETBASE_URL: 'http://pb', ASSET_POCKETBASE_EMAIL: 'a@b.c' },
+      ...{ ASSET_POCKETBASE_PASSWORD: 'p', ASSET_NEXT_CATALOG: 'postgres' },
+      ...{ ASSET_NEXT_POSTGRES_URL: 'postgres://db/files', ASSET_NEXT_POSTGRES_CONNECTIONS: '3' },
+    });
+    expect(next?.catalog).toEqual({ kind: 'postgres', url: 'postgres://db/files' });
+    expect(next?.settings.ASSET_POSTGRES_CONNECTIONS).toBe(3);
+    // For the way back.
+    expect(catalog).toMatchObject({ kind: 'pocketbase', pocketbase: { takesImports: true } });
+  });
+
+  it('names the settings with NEXT_ in which there is a mistake', () => {
+    const url = 'postgres://db/files';
+    const cases: [Record<string, string>, readonly string[]][] = [
+      [
+        { ASSET_NEXT_CATALOG: 'pocketbase' },
+        ['_POCKETBASE_URL', '_POCKETBASE_EMAIL', '_POCKETBASE_PASSWORD'],
+      ],
+      [{ ASSET_NEXT_CATALOG: 'postgres', ASSET_NEXT_POSTGRES_URL: 'x' }, ['_POSTGRES_URL']],
+      [{ ASSET_NEXT_CATALOG: 'tape' }, ['_CATALOG']],
+      [{ ASSET_NEXT_CATALOG: 'sqlite' }, ['_DATA_DIR']],
+      [
+        {
+          ...{ ASSET_CATALOG: 'postgres', ASSET_POSTGRES_URL: url },
+          ...{ ASSET_NEXT_CATALOG: 'postgres', ASSET_NEXT_POSTGRES_URL: url },
+        },
+        ['_POSTGRES_URL'],
+      ],
+    ];
+    for (const [environment, names] of cases) {
+      const mistakes = mistakesOf(environment);
+      expect(mistakes.map((line) => line.split(':')[0])).toEqual(names.map((name) => `ASSET_NEXT${name}`));
+      expect(mistakes.join(' ')).not.toContain(`required with ASSET_CATALOG`);
+    }
+  });
+
   it('never listens beyond loopback without identity', () => {
     expect(mistakesOf({ ASSET_LISTEN: '0.0.0.0:80' }).join()).toMatch(/ASSET_LISTEN: .*loopback/);
     expect(mistakesOf({ ASSET_LISTEN: '127.evil.example:80' }).join()).toMatch(/loopback/);

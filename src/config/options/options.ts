@@ -17,7 +17,29 @@ import { BACKUP_OPTIONS } from './backup.ts';
 import { IDENTITY_OPTIONS } from './identity.ts';
 import { LEGACY_OPTIONS } from './legacy.ts';
 import { LIMIT_OPTIONS } from './limits.ts';
+import { nextOptions } from './next.ts';
 import { POCKETBASE_OPTIONS } from './pocketbase.ts';
+
+const DATA_DIR_OPTION = {
+  ASSET_DATA_DIR: option(text(), './data', 'Directory of the embedded store and catalog.'),
+} as const satisfies Record<string, Option>;
+
+const POSTGRES_OPTIONS = {
+  ASSET_POSTGRES_URL: option(
+    url(/^postgres(ql)?$/).optional(),
+    '',
+    'Connection string of the database, with `sslmode` and other parameters as in libpq, and `schema` for a separate schema. Required with ASSET_CATALOG=postgres.',
+    true,
+  ),
+  ASSET_POSTGRES_CONNECTIONS: option(
+    count(1, 1_000),
+    '16',
+    'Maximum number of database connections of one process. All replicas together must fit into the limit of the server or pooler.',
+  ),
+} as const satisfies Record<string, Option>;
+
+/** The settings that say where a catalog is, besides ASSET_CATALOG. */
+export const CATALOG_OPTIONS = { ...DATA_DIR_OPTION, ...POSTGRES_OPTIONS, ...POCKETBASE_OPTIONS } as const;
 
 /**
  * All settings of the service: the only place that names, parses and explains them. `asset-service config` and
@@ -39,7 +61,7 @@ export const OPTIONS = {
     '',
     'Start of the URLs of the filesystem store: the address at which browsers reach the service. By default http(s):// and ASSET_LISTEN. With ASSET_AUTH=none the service answers under its host as well as under names of the loopback, and under no other.',
   ),
-  ASSET_DATA_DIR: option(text(), './data', 'Directory of the embedded store and catalog.'),
+  ...DATA_DIR_OPTION,
   ASSET_MIN_FREE_SPACE: option(
     bytes(0, 2 ** 50).optional(),
     '',
@@ -97,18 +119,9 @@ export const OPTIONS = {
     'sqlite',
     'File catalog: sqlite (embedded), postgres or pocketbase.',
   ),
-  ASSET_POSTGRES_URL: option(
-    url(/^postgres(ql)?$/).optional(),
-    '',
-    'Connection string of the database, with `sslmode` and other parameters as in libpq, and `schema` for a separate schema. Required with ASSET_CATALOG=postgres.',
-    true,
-  ),
-  ASSET_POSTGRES_CONNECTIONS: option(
-    count(1, 1_000),
-    '16',
-    'Maximum number of database connections of one process. All replicas together must fit into the limit of the server or pooler.',
-  ),
+  ...POSTGRES_OPTIONS,
   ...POCKETBASE_OPTIONS,
+  ...nextOptions(CATALOG_OPTIONS),
   ...LEGACY_OPTIONS,
   ...BACKUP_OPTIONS,
   ASSET_MIGRATE: option(

@@ -1,0 +1,56 @@
+import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { CatalogConfig, Config } from '../config/config.ts';
+import { ExplainedError, explainFailure, isExplained } from '../config/explain.ts';
+import { inNextNames } from '../config/options/next.ts';
+import { SettingsError } from '../config/settings.ts';
+import type { MovedCatalogs } from '../move/catalog/progress.ts';
+import { assertFits } from './catalog.ts';
+import { withCatalog } from './drivers.ts';
+
+/**
+ * Opens both catalogs of a move, migrates them, runs `work`, and closes them.
+ *
+ * @throws SettingsError if the settings name no target, or a catalog does not fit them
+ */
+export async function withMove<T>(config: Config, work: (catalogs: MovedCatalogs) => Promise<T>): Promise<T> {
+  const { next } = config;
+  if (next === undefined) {
+    throw new SettingsError(['ASSET_NEXT_CATALOG: is required: it names the catalog that the move goes to']);
+  }
+  return withCatalog(config, { mustExist: true }, async (source) => {
+    await prepare(source, config);
+    return withTarget(config, next, (target) => work({ source, target }));
+  });
+}
+
+/** Opens the catalog that a move goes from, which need not be reached for more than a look. */
+export function withSource<T>(config: Config, work: (source: FileCatalog) => Promise<T>): Promise<T> {
+  return withCatalog(config, { mustExist: true }, work);
+}
+
+/** Failures before `work` are explained by the settings with NEXT_. */
+async function withTarget<T>(
+  config: Config,
+  next: CatalogConfig,
+  work: (target: FileCatalog) => Promise<T>,
+): Promise<T> {
+  let isReady = false;
+  try {
+    return await withCatalog(next, {}, async (target) => {
+      await prepare(target, { ...config, ...next });
+      isReady = true;
+      return work(target);
+    });
+  } catch (error) {
+    if (isReady) throw error;
+    if (error instanceof SettingsError) throw new SettingsError(error.mistakes.map(inNextNames));
+    if (!isExplained(error)) throw error;
+    throw new ExplainedError(inNextNames(explainFailure(error, { ...config, ...next })), error);
+  }
+}
+
+async function prepare(catalog: FileCatalog, config: Config): Promise<void> {
+  await assertFits(catalog, config);
+  if (config.settings.ASSET_MIGRATE) await catalog.migrate();
+  await catalog.check();
+}

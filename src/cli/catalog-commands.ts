@@ -1,0 +1,55 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import type { Config } from '../config/config.ts';
+import type { CatalogMoveFlags } from './catalog-move.ts';
+import { configuration, explained } from './configuration.ts';
+
+type Run = (config: Config, flags: CatalogMoveFlags) => Promise<number>;
+
+/** Adds `catalog move`. */
+export function addCatalogCommands(root: Command): void {
+  const move = root
+    .command('catalog')
+    .description('work on the file catalog, with the settings of a replica')
+    .command('move')
+    .description('copy the records into the catalog of ASSET_NEXT_CATALOG and keep it up to date');
+  const load = () => import('./catalog-move.ts');
+  action(
+    move
+      .command('start')
+      .description('copy, or go on with it, and follow what has changed; mend what verify named')
+      .option('--rate <records>', 'copy so many records a second at most; 0 for any number', rate)
+      .option('--yes', 'do not ask'),
+    async () => (await load()).runStart,
+  );
+  action(
+    move.command('status').description('print how far the move is, and what comes next'),
+    async () => (await load()).runMoveStatus,
+  );
+  action(
+    move
+      .command('verify')
+      .description('compare both catalogs field by field')
+      .option('--repair', 'copy again what differs, and compare again')
+      .option('--restart', 'begin at the beginning, also where the last run was interrupted'),
+    async () => (await load()).runMoveVerify,
+  );
+  action(
+    move
+      .command('cancel')
+      .description('end the move; what was copied stays where it is')
+      .option('--yes', 'do not ask'),
+    async () => (await load()).runCancel,
+  );
+}
+
+function action(command: Command, load: () => Promise<Run>): void {
+  command.option('--json', 'print the result as JSON').action(async (flags: CatalogMoveFlags) => {
+    const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
+    process.exitCode = await explained(config, async () => (await load())(config, flags));
+  });
+}
+
+function rate(text: string): number {
+  if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError('must be a whole number of records a second');
+  return Number(text);
+}
