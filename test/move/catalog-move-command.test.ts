@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { join } from 'node:path';
+import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
+import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
+import { createFile } from '../conformance/file-catalog/subject.ts';
+import { runCli } from '../e2e/support/cli.ts';
+import { makeDir, removeDir } from '../support/process.ts';
+
+describe('the command catalog move', () => {
+  let dir: string;
+  let source: FileCatalog;
+  let target: FileCatalog;
+  let env: Record<string, string>;
+
+  beforeAll(async () => {
+    dir = await makeDir('catalog-move-command');
+    env = {
+      ...{ ASSET_DATA_DIR: join(dir, 'a'), ASSET_NEXT_CATALOG: 'sqlite', ASSET_AUDIT_LOG: 'off' },
+      ASSET_NEXT_DATA_DIR: join(dir, 'b'),
+    };
+    await runCli(['migrate'], { cwd: dir, env });
+    await runCli(['migrate'], {
+      cwd: dir,
+      env: { ...env, ASSET_DATA_DIR: join(dir, 'b'), ASSET_NEXT_CATALOG: '' },
+    });
+    source = openSqliteCatalog({ path: join(dir, 'a', 'catalog.sqlite') });
+    target = openSqliteCatalog({ path: join(dir, 'b', 'catalog.sqlite') });
+  });
+
+  afterAll(async () => {
+    await Promise.all([source?.close(), target?.close()]);
+    await removeDir(dir);
+  });
+
+  const move = (...args: string[]) => runCli(['catalog', 'move', ...args], { cwd: dir, env });
+  const json = (text: string) => JSON.parse(text) as Record<string, unknown>;
+
+  it('copies, tells how far it is, finds and mends what differs, and ends', async () => {
+    const files = [await createFile(source), await createFile(source)];
+    const [begun, unasked] = await Promise.all([move('status', '--json'), move('start')]);
+    expect(json(begun.stdout)).toMatchObject({ state: 'none', copied: 0, lag: 0 });
+    expect(json(begun.stdout)['next_steps']).toEqual(['asset-service catalog move start --yes']);
+    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') });
+    const started = await move('start', '--yes', '--json', '--rate', '1000');
+    expect(json(started.stdout)).toMatchObject({ state: 'following', copied: 2, rate: 1000, refused: [] });
+    expect((await target.get(files.map(({ id }) => id))).size).toBe(2);
+    await target.dropFile(files[0]!.id);
+    const different = await move('verify', '--json');
+    expect(different.code).toBe(1);
+    expect(json(different.stdout)).toMatchObject({
+      ...{ checked: 2, resumed_from: '', damaged: [{ id: files[0]!.id, reason: 'missing' }] },
+    });
+    expect(await move('verify', '--repair')).toMatchObject({ code: 0, stdout: 'compared 2 records\n' });
+    await createFile(source);
+    const status = json((await move('status', '--json')).stdout);
+    expect(status).toMatchObject({
+      state: 'following',
+      verify: { state: 'done', stale: false, damaged: [] },
+    });
+    expect(status['lag']).toBeGreaterThan(0);
+    expect(await move('cancel', '--yes')).toMatchObject({ code: 0 });
+    const refused = await move('verify');
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('catalog move start') });
+  });
+
+  it('names the settings of the target that are wrong', async () => {
+    const url = 'postgres://files:hunter2@127.0.0.1:1/files';
+    const next = { ASSET_NEXT_CATALOG: 'postgres', ASSET_NEXT_POSTGRES_URL: url };
+    const { code, stderr } = await runCli(['catalog', 'move', 'start', '--yes'], {
+      env: { ...env, ...next },
+    });
+    expect(code).toBe(1);
+    expect(stderr).toContain('ASSET_NEXT_POSTGRES_URL: nothing listens there');
+    expect(stderr).not.toContain('hunter2');
+  });
+});
