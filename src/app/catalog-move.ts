@@ -1,4 +1,4 @@
-import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
 import type { CatalogConfig, Config } from '../config/config.ts';
 import { ExplainedError, explainFailure, isExplained } from '../config/explain.ts';
 import { inNextNames } from '../config/options/next.ts';
@@ -26,6 +26,23 @@ export async function withMove<T>(config: Config, work: (catalogs: MovedCatalogs
 /** Opens the catalog that a move goes from, which need not be reached for more than a look. */
 export function withSource<T>(config: Config, work: (source: FileCatalog) => Promise<T>): Promise<T> {
   return withCatalog(config, { mustExist: true }, work);
+}
+
+/**
+ * Why a record must not be moved, by record: its bytes are still in the old bucket, where fields that are not copied find
+ * them. Those that are known to be damaged may go.
+ */
+export async function notMovable(
+  { legacy }: Config,
+  { source }: MovedCatalogs,
+): Promise<(record: FileRecord) => string | undefined> {
+  if (legacy === undefined) return () => undefined;
+  const { acknowledgements } = await import('../legacy/backfill-state.ts');
+  const known = await acknowledgements(source.legacy);
+  return ({ id, sha256 }) =>
+    sha256 === undefined && !(id in known)
+      ? 'its bytes are still in the old bucket: run `asset-service legacy backfill` first'
+      : undefined;
 }
 
 /** Failures before `work` are explained by the settings with NEXT_. */

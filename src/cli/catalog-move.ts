@@ -19,29 +19,34 @@ export interface CatalogMoveFlags {
 export async function runStart(config: Config, { json, yes, rate }: CatalogMoveFlags): Promise<number> {
   const what = 'copies the records of the service into the catalog of ASSET_NEXT_CATALOG';
   if (!(await confirmed(what, yes ?? false))) return 1;
+  const { notMovable } = await import('../app/catalog-move.ts');
   const { startMove } = await import('../move/catalog/start.ts');
   return step(config, async (catalogs, holder, signal) => {
     const onProgress = ({ copied, followed }: MoveProgress) =>
       showProgress(`${copied} records, ${followed} changes`);
-    const progress = await startMove(catalogs, { holder, rate, onProgress }, signal);
+    const whyNot = await notMovable(config, catalogs);
+    const progress = await startMove(catalogs, { holder, rate, onProgress, whyNot }, signal);
     endProgress();
     await note(config, 'start', { copied: progress.copied, refused: progress.refused.length });
     const text = `copied ${progress.copied} records and followed ${progress.followed} changes to ${progress.target}`;
     print(json, progressJson(progress), text);
-    for (const { id, reason } of progress.refused) say(`${id}: the target refuses it: ${reason}`);
+    for (const { id, reason } of progress.refused) say(`${id} is refused: ${reason}`);
     return progress.refused.length > 0 ? 1 : 0;
   });
 }
 
 /** Runs `catalog move verify`. Resolves with the exit code. */
 export async function runMoveVerify(config: Config, flags: CatalogMoveFlags): Promise<number> {
+  const { notMovable } = await import('../app/catalog-move.ts');
   const { startMove } = await import('../move/catalog/start.ts');
   const { verifyMove } = await import('../move/catalog/verify.ts');
   return step(config, async (catalogs, holder, signal) => {
-    let result = await verifyMove(catalogs, { holder, restart: flags.restart ?? false }, signal);
+    const whyNot = await notMovable(config, catalogs);
+    const options = { holder, whyNot };
+    let result = await verifyMove(catalogs, { ...options, restart: flags.restart ?? false }, signal);
     if (flags.repair && result.damagedCount > 0) {
-      await startMove(catalogs, { holder }, signal);
-      result = { ...(await verifyMove(catalogs, { holder }, signal)), resumedFrom: result.resumedFrom };
+      await startMove(catalogs, options, signal);
+      result = { ...(await verifyMove(catalogs, options, signal)), resumedFrom: result.resumedFrom };
     }
     const { checked, damagedCount, damaged } = result;
     await note(config, 'verify', { checked, damaged: damagedCount });

@@ -67,6 +67,7 @@ describe('the command catalog move', () => {
     const url = 'postgres://files:hunter2@127.0.0.1:1/files';
     const next = { ASSET_NEXT_CATALOG: 'postgres', ASSET_NEXT_POSTGRES_URL: url };
     const { code, stderr } = await runCli(['catalog', 'move', 'start', '--yes'], {
+      cwd: dir,
       env: { ...env, ...next },
     });
     expect(code).toBe(1);

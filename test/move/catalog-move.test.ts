@@ -236,6 +236,18 @@ describe('a move of a catalog', () => {
     expect(plain(await getFile(target, strange.id))).toEqual(plain(await getFile(source, strange.id)));
   });
 
+  it('leaves out what must not be moved', async () => {
+    const [source, target] = [await sqlite(), await sqlite()];
+    const file = await createFile(source, { sha256: undefined });
+    const whyNot = ({ sha256 }: FileRecord) => (sha256 === undefined ? 'its bytes are elsewhere' : undefined);
+    const { refused } = await startMove({ source, target }, options({ whyNot }), never);
+    expect(refused).toEqual([{ id: file.id, reason: 'its bytes are elsewhere' }]);
+    expect(await filesOf(target)).toEqual({});
+    // Gone since.
+    await source.purge(file.id, file.revision);
+    expect((await startMove({ source, target }, options({ whyNot }), never)).refused).toEqual([]);
+  });
+
   it('is run by one process at a time, and not to two targets', async () => {
     const [source, target] = [await sqlite(), await sqlite()];
     await createFile(source);

@@ -1,3 +1,4 @@
+import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { underLease } from '../../files/lease.ts';
 import { paceOf } from '../../system/rate.ts';
@@ -26,6 +27,8 @@ export interface MoveOptions {
   /** Maximum number of records per second; 0 for no limit, undefined for that of the run before. */
   readonly rate?: number | undefined;
   readonly leaseMs?: number;
+  /** Why a record must not be moved; undefined if it may. */
+  readonly whyNot?: (record: FileRecord) => string | undefined;
   readonly onProgress?: (progress: MoveProgress) => void;
 }
 
@@ -112,7 +115,7 @@ class Mover {
 
   constructor(catalogs: MovedCatalogs, options: MoveOptions, progress: MoveProgress, signal: AbortSignal) {
     [this.#catalogs, this.#options, this.#signal] = [catalogs, options, signal];
-    this.#stream = new RecordStream(catalogs, progress.refused);
+    this.#stream = new RecordStream(catalogs, progress.refused, options.whyNot);
     const rate = options.rate ?? progress.rate;
     const state = progress.isCopied ? 'following' : 'copying';
     this.#progress = { ...progress, state, rate, holder: options.holder, lastError: '' };

@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import type { TransferredFile } from '../../catalog/file-catalog.ts';
+import type { FileRecord, TransferredFile } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { MoveRefused, type MovedCatalogs, type RefusedRecord } from './progress.ts';
 
@@ -16,14 +16,22 @@ const MAX_REFUSED = 1_000;
 export class RecordStream {
   readonly #catalogs: MovedCatalogs;
   readonly #refused: Map<string, string>;
+  readonly #whyNot: (record: FileRecord) => string | undefined;
 
-  /** @param refused - records that the target refused before */
-  constructor(catalogs: MovedCatalogs, refused: readonly RefusedRecord[]) {
-    this.#catalogs = catalogs;
+  /**
+   * @param refused - records that were refused before
+   * @param whyNot - why a record must not be moved; undefined if it may
+   */
+  constructor(
+    catalogs: MovedCatalogs,
+    refused: readonly RefusedRecord[],
+    whyNot: (record: FileRecord) => string | undefined = () => undefined,
+  ) {
+    [this.#catalogs, this.#whyNot] = [catalogs, whyNot];
     this.#refused = new Map(refused.map(({ id, reason }) => [id, reason]));
   }
 
-  /** Records that the target does not take, in the order in which they were refused. */
+  /** Records that are not in the target, in the order in which they were refused. */
   get refused(): readonly RefusedRecord[] {
     return [...this.#refused].map(([id, reason]) => ({ id, reason }));
   }
@@ -31,7 +39,7 @@ export class RecordStream {
   /**
    * Imports records.
    *
-   * @throws MoveRefused if the target has refused too many; CATALOG_UNAVAILABLE
+   * @throws MoveRefused if too many were refused; CATALOG_UNAVAILABLE
    */
   async write(files: readonly TransferredFile[], signal: AbortSignal): Promise<void> {
     const limit = pLimit(AT_ONCE);
@@ -41,7 +49,7 @@ export class RecordStream {
     if (this.#refused.size < MAX_REFUSED) return;
     const [id, reason] = [...this.#refused][0]!;
     throw new MoveRefused(
-      `the target has refused ${this.#refused.size} records, the first is ${id}: ${reason}. Correct the target, and start again.`,
+      `${this.#refused.size} records were refused, the first is ${id}: ${reason}. Correct that, and start again.`,
     );
   }
 
@@ -63,6 +71,8 @@ export class RecordStream {
 
   async #writeOne(file: TransferredFile, signal: AbortSignal): Promise<void> {
     const { id } = file.record;
+    const why = this.#whyNot(file.record);
+    if (why !== undefined) return void this.#refused.set(id, why);
     try {
       await this.#catalogs.target.importFile(file, { signal });
       this.#refused.delete(id);
