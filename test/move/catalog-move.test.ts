@@ -251,9 +251,15 @@ describe('a move of a catalog', () => {
   it('is run by one process at a time, and not to two targets', async () => {
     const [source, target] = [await sqlite(), await sqlite()];
     await createFile(source);
-    const both = [1, 2].map(() => startMove({ source, target }, options(), never));
-    const ends = await Promise.allSettled(both);
-    expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    // Both catalogs have the lease: of a process that was killed, and of one that runs.
+    await source.acquireLease('catalog-move', 'killed', new Date(Date.now() + 300));
+    expect((await startMove({ source, target }, options(), never)).copied).toBe(1);
+    for (const catalog of [source, target]) {
+      await catalog.acquireLease('catalog-move', 'other', new Date(Date.now() + 60_000));
+      const run = startMove({ source, target }, options({ leaseMs: 300 }), never);
+      await expect(run).rejects.toThrow('another process');
+      await catalog.releaseLease('catalog-move', 'other');
+    }
     const postgres = await open(openPostgresCatalog({ url: await createDatabase() }));
     await expect(startMove({ source, target: postgres }, options(), never)).rejects.toThrow('move to sqlite');
     expect((await cancelMove({ source, target }, options(), never))?.state).toBe('cancelled');

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { underLease } from '../../files/lease.ts';
@@ -74,7 +75,7 @@ export async function cancelMove(
 }
 
 /**
- * Runs a step of a move while no other process runs one.
+ * Runs a step of a move while no other process runs one. Waits until the lease of a killed process has expired.
  *
  * @throws MoveRefused if another process does
  */
@@ -85,14 +86,17 @@ export async function exclusively<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const lease = { name: CATALOG_MOVE, holder, ttlMs: leaseMs };
-  // In both: the next move may go the other way.
-  const ended = await underLease(source, lease, signal, (held) =>
-    underLease(target, lease, held, async (both) => ({ value: await work(both) })),
-  );
-  if (ended !== undefined) return ended.value;
-  throw new MoveRefused(
-    `another process runs a step of the move, or one was killed less than ${leaseMs / 1_000} s ago: nothing was done`,
-  );
+  const deadline = Date.now() + leaseMs * 1.5;
+  for (;;) {
+    // In both: the next move may go the other way.
+    const ended = await underLease(source, lease, signal, (held) =>
+      underLease(target, lease, held, async (both) => ({ value: await work(both) })),
+    );
+    if (ended !== undefined) return ended.value;
+    if (Date.now() > deadline)
+      throw new MoveRefused('another process runs a step of the move: nothing was done');
+    await sleep(Math.min(1_000, leaseMs / 5), undefined, { signal });
+  }
 }
 
 async function newMove({ source, target }: MovedCatalogs, signal: AbortSignal): Promise<MoveProgress> {
