@@ -63,7 +63,8 @@ class UploadMethods(ClientBase):
         the service; a smaller one is sent again. An upload that fails permanently or is cancelled leaves nothing, unless it
         has a `request_id`: then it can be resumed with the same id, also by another process.
 
-        source: a path, bytes, a file object (from where it stands), an iterable of bytes, or a function that opens one.
+        source: a path, bytes, a file object (from its current position), an iterable of bytes, or a function that
+            opens one.
         name, content_type, owner, usage, relations, attributes: describe the file. The name is by default that of the path;
             the service detects the type.
         size_bytes: size of an iterable, if known. The upload fails if there are more or fewer bytes.

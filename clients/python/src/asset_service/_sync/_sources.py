@@ -26,7 +26,7 @@ CHUNK_BYTES = 1024 * 1024
 ByteSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Iterable[bytes] | Iterable[bytes]
 )
-"""Bytes to upload: a path, bytes, a file object (from where it stands), or an iterable of bytes."""
+"""Bytes to upload: a path, bytes, a file object (from its current position), or an iterable of bytes."""
 
 
 UploadSource: TypeAlias = ByteSource | Callable[[], ByteSource] | Callable[[], ByteSource]
@@ -76,7 +76,7 @@ def _is_seekable(source: object) -> bool:
 class _BytesSource(Source):
     def __init__(self, content: bytes | bytearray | memoryview[Any]) -> None:
         view = memoryview(content)
-        # A copy only where the bytes do not lie in a row.
+        # A copy only if the bytes are not contiguous.
         self._content = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
 
     def size(self) -> int | None:
@@ -163,7 +163,7 @@ class _OpenedPath:
 
 
 class _FileSource(Source):
-    """A seekable file object, from where it stands."""
+    """A seekable file object, from its current position."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -16,7 +16,7 @@ from asset_service.retry import CallOptions
 def watch_files(
     caller: Caller, request: pb.WatchFilesRequest, options: CallOptions
 ) -> Stream[FileEvent | Checkpoint]:
-    """The messages of a watch. After a lost connection it goes on behind the last one."""
+    """The messages of a watch. After a lost connection it continues after the last one."""
     retries = caller.retries(options, float("inf"))
     while True:
         attempt = retries.next()
