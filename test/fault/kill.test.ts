@@ -11,7 +11,7 @@ import { revive, startWorld, type CatalogKind, type World } from './support/worl
 /** How long a point may take to be reached under load, in milliseconds. */
 const REACH_MS = 40_000;
 
-/** A short run takes every point once, on one of the catalogs; a full one every point on both, several times. */
+/** A short run tests every point once, on one of the catalogs; a full run tests every point several times on both. */
 const RUNS: readonly { catalog: CatalogKind; points: readonly Point[] }[] = (
   ['postgres', 'pocketbase'] as const
 ).map((catalog, half) => ({
@@ -45,7 +45,7 @@ describe.each(RUNS)('a service that is killed, on SeaweedFS and $catalog', ({ ca
     await Promise.all(world.replicas.map((replica) => replica.arm()));
     expect(await Promise.all(world.replicas.map((replica) => replica.carriedOut()))).toContain(point);
     ledger.counts.pointsHit.add(point);
-    // The other replica goes on alone for a while; it may have been killed at the same point as well.
+    // The other replica works alone for a while; it may have been killed at the same point too.
     await sleep(randomInt(500, 1_000));
     ledger.counts.kills += await revive(world);
     expect(ledger.broken.slice(before)).toEqual([]);

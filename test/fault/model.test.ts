@@ -30,7 +30,7 @@ import {
 const FOREVER = new AbortController().signal;
 const RUNS = FULL ? 2_000 : 150;
 
-/** What one caller does. `which` picks one of its files, or one of its request ids. */
+/** An action of one caller. `which` selects one of its files or request ids. */
 const STEP = fc.oneof(
   {
     weight: 4,
@@ -52,19 +52,19 @@ const STEP = fc.oneof(
 
 type Step = typeof STEP extends fc.Arbitrary<infer T> ? T : never;
 
-/** What the model knows of one file. */
+/** State of one file in the model. */
 interface Expected {
   readonly id: string;
   readonly content: Uint8Array;
   name: string;
-  /** Time of the clock at which it may be purged; undefined while it is not deleted. */
+  /** Time on the test's clock from which it may be purged; undefined while it is not deleted. */
   purgeTime?: number;
 }
 
-/** One caller, with request ids of its own; after a crash it repeats what it was at. */
+/** One caller with its own request ids; after a crash it repeats the interrupted action. */
 class Caller {
   readonly files = new Map<string, Expected>();
-  /** What a request id brings: always the same, since a file that may be purged need not be purged yet. */
+  /** Content of a request id: always the same, because a file that may be purged may still exist. */
   readonly #contents = new Map<string, Uint8Array>();
   readonly #name: string;
   readonly #living: () => Promise<ProcessDouble>;
@@ -116,7 +116,7 @@ class Caller {
       }
       case 'delete': {
         if (!known || known.purgeTime !== undefined) return;
-        // Set beforehand: a sweep of somebody else may purge it while the answer is on its way.
+        // Set before the call: a concurrent sweep may purge the file before the response arrives.
         known.purgeTime = Date.now() + TTL_MS;
         const file = await this.#until(
           (files) => deleteFile(files, ANONYMOUS, known.id, '', FOREVER),
@@ -143,8 +143,8 @@ class Caller {
         await this.#until((files) => sweep(files, FOREVER, () => Promise.resolve()));
         return;
       case 'sleep':
-        // As long as a reservation and a session live, so that whoever is in the middle of something is too late. What is
-        // on its way to the store is no hour on its way.
+        // Longer than reservations and sessions live, so that every running upload is too late. Requests to the store
+        // end before that.
         await this.#onTheirWay.settled();
         jest.setSystemTime(Date.now() + TTL_MS + 1);
     }
@@ -186,7 +186,7 @@ class Caller {
     return content;
   }
 
-  /** What is under a request id, unless it may have been purged. */
+  /** The file of a request id, unless it may have been purged. */
   #current(key: string): Expected | undefined {
     const known = this.files.get(key);
     if (known?.purgeTime === undefined || known.purgeTime > Date.now()) return known;
@@ -208,7 +208,7 @@ class Caller {
     });
   }
 
-  /** Repeats a use case until it answers; a reason among `answers` is an answer too. */
+  /** Repeats a use case until it succeeds or fails with one of the reasons in `answers`. */
   #until<T>(useCase: (files: FilesContext) => Promise<T>): Promise<T>;
   #until<T, A extends Parameters<typeof isAssetError>[1]>(
     useCase: (files: FilesContext) => Promise<T>,
@@ -235,7 +235,7 @@ class Caller {
   }
 }
 
-/** What a caller who was too late, or whose process crashed, may be told. */
+/** Permitted errors for a caller that is too late or whose process crashed. */
 function assertAgain(error: unknown): void {
   if (error === CRASHED) return;
   if (isAssetError(error, 'UPLOAD_EXPIRED', 'UPLOAD_TAKEN_OVER', 'CONCURRENT_CHANGE', 'UPLOAD_NOT_FOUND'))
@@ -245,7 +245,7 @@ function assertAgain(error: unknown): void {
 
 describe('the use cases beside a model, in any order, with crashes', () => {
   beforeEach(() => {
-    // The clock alone is the test's; everything that waits waits for real.
+    // Only the clock is faked; timers are real.
     jest.useFakeTimers({
       doNotFake: [
         ...([
@@ -289,7 +289,10 @@ describe('the use cases beside a model, in any order, with crashes', () => {
   );
 });
 
-/** Lets callers follow their scripts, in the order that the scheduler chooses, on processes that live so long. */
+/**
+ * Runs the scripts of the callers in the order of the scheduler, on processes that crash after the given numbers of
+ * points.
+ */
 async function play(dir: string, scheduler: fc.Scheduler, scripts: Step[][], lives: number[]): Promise<void> {
   let over = false;
   const turn = (call: string) => (over ? Promise.resolve() : scheduler.schedule(Promise.resolve(), call));
@@ -312,7 +315,7 @@ async function play(dir: string, scheduler: fc.Scheduler, scripts: Step[][], liv
   await scheduler.waitIdle();
   await onTheirWay.settled();
 
-  // A day later everything that may go is gone.
+  // A day later everything that may be removed is gone.
   const last = await startProcessDouble(dir, () => Promise.resolve(), Infinity, onTheirWay);
   for (const double of [...buried, await living]) await double.close();
   for (let sweeps = 0; sweeps < 2; sweeps++) {
@@ -337,7 +340,7 @@ async function play(dir: string, scheduler: fc.Scheduler, scripts: Step[][], liv
   await last.close();
 }
 
-/** Reads a file and holds it to what is expected of it. */
+/** Reads a file and compares it with the model. */
 async function expectReadable(process: ProcessDouble, { id, content, name }: Expected): Promise<void> {
   try {
     const { file, content: stream } = await process.run((files) =>
@@ -350,7 +353,7 @@ async function expectReadable(process: ProcessDouble, { id, content, name }: Exp
   }
 }
 
-/** Names of what the filesystem store keeps, finished or not. */
+/** Names of all blobs in the filesystem store, finished or not. */
 async function blobsIn(dir: string): Promise<string[]> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
   return entries
@@ -376,7 +379,7 @@ function described(name: string) {
   };
 }
 
-/** Content that belongs to a request id: another size is other content. */
+/** Content of a request id: another size gives other content. */
 function bytesOf(key: string, size: number): Uint8Array {
   const seed = createHash('sha256').update(`${key} ${size}`).digest();
   return Buffer.alloc(size, seed);

@@ -19,7 +19,7 @@ const toxic = (
   toxicity = 1,
 ): Toxic => ({ name: `${type} ${stream}`, type, attributes, stream, toxicity });
 
-/** What goes wrong between the service and what it depends on. */
+/** Failures between the service and its dependencies. */
 const TROUBLES: Readonly<Record<string, readonly Toxic[] | 'down'>> = {
   'latency of 300 ms': [toxic('latency', { latency: 300, jitter: 200 })],
   'resets of half of the connections': [toxic('reset_peer', { timeout: 50 }, 'downstream', 0.5)],
@@ -36,21 +36,21 @@ const CASES = Object.keys(TROUBLES).flatMap((trouble) =>
   (['store', 'catalog'] as const).map((where) => ({ trouble, where })),
 );
 
-/** A short run takes every trouble once, with one of the catalogs; a full one all with both. */
+/** A short run tests every failure once, with one of the catalogs; a full run tests all with both. */
 const RUNS: readonly { catalog: CatalogKind; cases: typeof CASES }[] = (
   ['postgres', 'pocketbase'] as const
 ).map((catalog, half) => ({
   catalog,
   cases: FULL
     ? CASES
-    : // The store is the same with both; a catalog that is down is tried with each.
+    : // Failures of the store are tested with one catalog, failures of the catalog with each.
       CASES.filter(
         ({ trouble }, index) =>
           index % 4 === 3 * half || index % 4 === 2 - half || TROUBLES[trouble] === 'down',
       ),
 }));
 
-/** How long a trouble lasts, in milliseconds. */
+/** Duration of a failure, in milliseconds. */
 const LASTS_MS = FULL ? 15_000 : 2_000;
 const DOWN_MS = FULL ? 30_000 : 3_000;
 
@@ -68,10 +68,10 @@ const DOWN_MS = FULL ? 30_000 : 3_000;
       const { client } = toxiproxy;
       world = await startWorld({
         catalog,
-        // What a stall holds back arrives when it is over: nothing may be taken for a leftover before.
+        // Requests that a stall holds back arrive after it: until then nothing counts as a leftover.
         reservationTtlMs: Math.max(4_000, 2 * LASTS_MS),
         async between({ store, catalog: catalogAddress }) {
-          // Port 0: it takes a free one and says which.
+          // Port 0: Toxiproxy chooses a free port and returns it.
           const put = (name: string, upstream: string) =>
             client.createProxy({ name, listen: '127.0.0.1:0', upstream });
           proxies = { store: await put('store', store), catalog: await put('catalog', catalogAddress) };

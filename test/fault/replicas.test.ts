@@ -21,7 +21,7 @@ import { startWorld, type Replica, type World } from './support/world.ts';
 
 const MiB = 2 ** 20;
 
-/** Lifetime of sessions and reservations here, in seconds: an upload has to come to its point within it on a busy machine. */
+/** Lifetime of sessions and reservations, in seconds. An upload must reach its point within it on a busy machine. */
 const TTL_SECONDS = 5;
 
 const UPLOAD_POINTS = ['upload.reserved', 'upload.stored', 'upload.verified'] as const;
@@ -36,7 +36,7 @@ const SESSION_POINTS = [
   'session.pieces-removed',
 ] as const;
 
-/** A short run takes every point once, with one of the catalogs; a full one all with both. */
+/** A short run tests every point once, with one of the catalogs; a full run tests all with both. */
 const RUNS = (['postgres', 'pocketbase'] as const).map((catalog, half) => {
   const mine = (_point: Point, index: number) => FULL || index % 2 === half;
   return {
@@ -51,7 +51,7 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
   const { catalog } = run;
   const ledger = new Ledger();
   let world: World;
-  /** The one that is stopped, and the one that goes on. */
+  /** The replica that is stopped, and the one that continues. */
   let stopped: Replica;
   let other: Replica;
 
@@ -75,7 +75,7 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
     report(`a replica that is stopped and goes on late, ${catalog}`, ledger);
   });
 
-  /** Has a replica stop at a point while a call of ours is in hand there. */
+  /** Stops a replica at a point while it handles a call of the test. */
   async function stopAt<T>(
     point: Point,
     call: () => Promise<T>,
@@ -85,11 +85,11 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
     await eventually(() => expect(stateOf(stopped)).toMatch(/^T/), 20_000);
     ledger.counts.pointsHit.add(point);
     ledger.counts.outages++;
-    // In a list, since a promise alone would be waited for.
+    // In an array, because `await` would also wait for a bare promise.
     return [outcome];
   }
 
-  /** Waits until the replica that goes on has swept what the stopped one was promised. */
+  /** Waits until the other replica has swept the reservations and sessions of the stopped one. */
   const swept = (ids: () => Promise<string[]>) =>
     eventually(async () => expect(await ids()).toEqual([]), 30_000);
 
@@ -97,7 +97,7 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
     'refuses an upload that slept from %s until after its reservation was swept',
     async (point) => {
       for (const size of [50_000, 11 * MiB]) {
-        // Without a request id nothing but the reservation stands in its way.
+        // Without a request id only the closed reservation prevents the file.
         const [late] = await stopAt(point, () => upload(stopped.client, randomContent(size)));
         await uploadPlain({ ...world, replicas: [other] }, ledger, newWish());
         await sleep(TTL_SECONDS * 1000 + 500);
@@ -171,7 +171,7 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
     }
   });
 
-  /** Begins an upload of three parts, with a piece of it sent. */
+  /** Begins an upload of three parts and sends a piece of it. */
   async function begin() {
     const wish = newWish('', true);
     const content = randomContent(11 * MiB);
@@ -182,7 +182,7 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
     return { wish: { ...wish, content }, content, uploadId };
   }
 
-  /** Sends the rest of an upload; for a point before its end without the last bytes, so that a piece is kept. */
+  /** Sends the rest of an upload; for a point before the end without the last bytes, so that a piece is stored. */
   async function sendAll(
     client: AssetClient,
     uploadId: string,
@@ -205,7 +205,7 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
   }
 });
 
-/** What the system says of a process; it begins with T while it is stopped. */
+/** State of a process from the operating system; starts with T while it is stopped. */
 function stateOf({ service }: Replica): string {
   return execFileSync('ps', ['-o', 'stat=', '-p', String(service.pid)], { encoding: 'utf8' }).trim();
 }

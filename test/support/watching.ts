@@ -17,7 +17,7 @@ export type WatchRequest = Exclude<
 
 /** A running call of WatchFiles that is read to the end. */
 export interface Watching extends AsyncDisposable {
-  /** What came so far. */
+  /** The messages received so far. */
   readonly messages: readonly WatchFilesResponse[];
   /** The events among them. */
   readonly events: readonly FileEvent[];

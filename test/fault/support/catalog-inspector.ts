@@ -2,16 +2,16 @@ import pg from 'pg';
 import { adminOf } from '../../conformance/file-catalog/pocketbase-admin.ts';
 import type { PocketBaseServer } from '../../support/pocketbase.ts';
 
-/** Looks into a catalog past the service. */
+/** Reads a catalog without the service. */
 export interface CatalogInspector {
-  /** Ids of all files, deleted ones too. */
+  /** Ids of all files, including deleted ones. */
   fileIds(): Promise<string[]>;
-  /** Reservations and sessions that are closed, or expired before `time`, each as a word of what it is and its id. */
+  /** Reservations and sessions that are closed or expired before `time`, each as its kind and id. */
   pastThings(time: Date): Promise<string[]>;
   close(): Promise<void>;
 }
 
-/** Looks into a PostgreSQL database. */
+/** Reads a PostgreSQL database. */
 export function postgresInspector(url: string): CatalogInspector {
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   pool.on('error', () => undefined);
@@ -30,7 +30,7 @@ export function postgresInspector(url: string): CatalogInspector {
   };
 }
 
-/** Looks into a PocketBase, as its superuser. */
+/** Reads a PocketBase as its superuser. */
 export async function pocketbaseInspector(server: PocketBaseServer): Promise<CatalogInspector> {
   const admin = await adminOf(server);
   type Row = { id: string; expire_time?: string; closed?: boolean; file_ids?: string[] };

@@ -7,8 +7,8 @@ import type { KnownFile, Ledger } from './ledger.ts';
 import type { World } from './world.ts';
 
 /**
- * Holds everything that is true at all times against what the store and the catalog have. All callers must be done,
- * and both dependencies and at least the first replica up.
+ * Checks all invariants against the store and the catalog. All callers must have ended, and both dependencies and at
+ * least the first replica must be up.
  */
 export async function checkEverything(world: World, ledger: Ledger): Promise<void> {
   const client = world.replicas[0]!.client;
@@ -26,7 +26,7 @@ export async function checkEverything(world: World, ledger: Ledger): Promise<voi
   await checkLeftovers(world, ledger);
 }
 
-/** Every record, deleted ones too. */
+/** All records, including deleted ones. */
 async function allFiles(client: AssetClient): Promise<Map<string, File>> {
   const records = new Map<string, File>();
   let pageToken = '';
@@ -57,7 +57,7 @@ function checkKnown(ledger: Ledger, known: KnownFile, record: File | undefined):
     ledger.breach('halfVisible', `the record of ${id} has another checksum than was sent`);
 }
 
-/** Reads a file past the service, as a browser does. */
+/** Reads a file by its URL, as a browser does. */
 async function checkBytes(ledger: Ledger, client: AssetClient, record: File): Promise<void> {
   const answer = await fetch(await urlOf(client, record.id));
   const content = Buffer.from(await answer.arrayBuffer());
@@ -70,7 +70,7 @@ async function checkBytes(ledger: Ledger, client: AssetClient, record: File): Pr
   }
 }
 
-/** Waits until the sweepers have had their time, and looks whether anything is left. */
+/** Waits until the sweepers must have finished, and checks that nothing is left. */
 async function checkLeftovers(world: World, ledger: Ledger): Promise<void> {
   const deadline = Date.now() + world.leftoversMs + 15_000;
   for (;;) {
@@ -92,7 +92,7 @@ function isBlobOf(name: string, files: ReadonlySet<string>): boolean {
   return name.startsWith('assets/') && files.has(name.split('/').at(-1)!);
 }
 
-/** The names of all objects, and of all unfinished multipart uploads, each with a mark. */
+/** Names of all objects, and of all unfinished multipart uploads with a mark. */
 async function storedNames({ setup }: World): Promise<string[]> {
   const { bucket, ...address } = setup.bucket!;
   const client = new S3Client({ ...address, forcePathStyle: true, credentials: address });

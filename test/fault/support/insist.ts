@@ -5,22 +5,22 @@ import type { AssetClient } from '../../e2e/support/calls.ts';
 import type { Ledger } from './ledger.ts';
 import type { World } from './world.ts';
 
-/** How long a caller goes on trying, in milliseconds. */
+/** How long a caller retries, in milliseconds. */
 const PATIENCE_MS = 120_000;
 
-/** Longest that one call may take, in milliseconds: the bound of a dependency that is down, and time to send. */
+/** Maximum time of one call, in milliseconds: the time limit of a dependency that is down, and time to send. */
 export const CALL_TIMEOUT_MS = 45_000;
 
-/** What the service, or the connection to it, told a caller. */
+/** An error of the service or of the connection. */
 export interface Told {
   /** Reason of the ErrorInfo; undefined if the connection broke. */
   readonly reason: string | undefined;
   readonly code: Code;
-  /** True if the call may have had its effect anyway. */
+  /** True if the call may have taken effect. */
   readonly unsure: boolean;
 }
 
-/** Reads an error; anything but a failed call is thrown on. */
+/** Parses the error of a failed call; throws any other error again. */
 export function told(error: unknown): Told {
   if (!(error instanceof ConnectError)) throw error;
   const reason = error.findDetails(ErrorInfoSchema)[0]?.reason.replace('ERROR_REASON_', '');
@@ -28,12 +28,12 @@ export function told(error: unknown): Told {
   return { reason, code: error.code, unsure };
 }
 
-/** Codes that say "try again". */
+/** Codes of errors that can be retried. */
 const AGAIN: readonly Code[] = [Code.Unavailable, Code.Aborted, Code.ResourceExhausted];
 
 /**
- * Holds an error to what a caller may be told while things break: that the connection broke, or to try again. A dependency that
- * is down may neither look like a missing file nor like a fault of the service.
+ * Checks that an error is permitted during failures: the connection broke, or the call can be retried. A dependency
+ * that is down must not look like a missing file or a fault of the service.
  */
 export function judge(ledger: Ledger, doing: string, error: unknown): Told {
   const said = told(error);
@@ -53,8 +53,8 @@ export function judge(ledger: Ledger, doing: string, error: unknown): Told {
 /**
  * Repeats a call, on any replica, until it succeeds.
  *
- * @param expected - tells of an error that needs no judge whether it ends the trying (`done`) or not (`again`)
- * @returns what the call gave; undefined if `expected` ended it
+ * @param expected - for an expected error: whether to stop (`done`) or to retry (`again`)
+ * @returns the result of the call; undefined if `expected` stopped it
  */
 export async function insist<T>(
   world: World,
@@ -80,7 +80,7 @@ export async function insist<T>(
   }
 }
 
-/** The client of a replica, whether it lives or not. */
+/** The client of a replica, which may be down. */
 export function anyClient({ replicas }: World): AssetClient {
   return replicas[Math.floor(Math.random() * replicas.length)]!.client;
 }

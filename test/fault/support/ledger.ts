@@ -6,15 +6,15 @@ export interface KnownFile {
   /** Hexadecimal. */
   readonly sha256: string;
   readonly usage: string;
-  /** Acknowledged updates, each of which adds one to the attribute `width`. */
+  /** Number of acknowledged updates; each adds one to the attribute `width`. */
   updates: number;
-  /** Updates that ended without saying whether they were made. */
+  /** Number of updates whose outcome is unknown. */
   unsureUpdates: number;
-  /** `asked` from before the first try to delete it; `undeleted` may be asked again. */
+  /** `asked` before the first attempt to delete it; an `undeleted` file may be deleted again. */
   deletion: 'none' | 'asked' | 'done';
 }
 
-/** What the table of a run says. */
+/** Counts for the table of a run. */
 export interface Counts {
   pointsHit: Set<string>;
   kills: number;
@@ -27,7 +27,7 @@ export interface Counts {
   orphans: number;
 }
 
-/** What callers were told, against which the world is checked, and whatever was found to be wrong. */
+/** Acknowledgements that the checks compare with the store and the catalog, and the violations found. */
 export class Ledger {
   readonly files = new Map<string, KnownFile>();
   readonly counts: Counts = {
@@ -43,11 +43,11 @@ export class Ledger {
       orphans: 0,
     },
   };
-  /** One line for each promise that was broken. */
+  /** One line for each violated guarantee. */
   readonly broken: string[] = [];
   readonly #byRequest = new Map<string, string>();
 
-  /** Takes down an acknowledged upload; a second one of the same request id must be the same file. */
+  /** Records an acknowledged upload; a second one with the same request id must give the same file. */
   acknowledge(file: Omit<KnownFile, 'updates' | 'unsureUpdates' | 'deletion'>): KnownFile {
     const earlier = this.#byRequest.get(file.requestId);
     if (earlier !== undefined && earlier !== file.id) {
@@ -63,7 +63,7 @@ export class Ledger {
     return known;
   }
 
-  /** Takes down a broken promise. */
+  /** Records a violated guarantee. */
   breach(what: 'lost' | 'halfVisible' | 'duplicate' | 'orphans' | 'other', line: string): void {
     if (what !== 'other') this.counts[what]++;
     this.broken.push(`${what}: ${line}`);

@@ -5,13 +5,13 @@ import { insist, judge, told, anyClient } from './insist.ts';
 import type { KnownFile, Ledger } from './ledger.ts';
 import type { World } from './world.ts';
 
-/** Callers at work. */
+/** Running callers. */
 export interface Load {
-  /** Lets every caller finish what it is at, and waits for them. */
+  /** Lets every caller finish its current action and waits for all. */
   finish(): Promise<void>;
 }
 
-/** Sends callers to work, each with files of its own and all with one that they share. */
+/** Starts callers; each has its own files, and all share one. */
 export function startLoad(world: World, ledger: Ledger, callers = 4): Load {
   let finishing = false;
   const shared = uploadPlain(world, ledger, newWish('', false));
@@ -57,7 +57,7 @@ async function turn(
   else await read(world, ledger, pick());
 }
 
-/** Adds one to a number of the record, under its etag. No update may be lost, whoever makes it. */
+/** Increments a number in the record with its etag. No update of any caller may be lost. */
 async function change(world: World, ledger: Ledger, file: KnownFile | undefined): Promise<void> {
   if (!file || file.deletion !== 'none') return;
   const least = file.updates;
@@ -116,7 +116,7 @@ async function removeAndBringBack(world: World, ledger: Ledger, file: KnownFile 
   file.deletion = 'none';
 }
 
-/** What was acknowledged is there, whatever is broken; or the caller is told to try again. */
+/** Checks during failures that acknowledged files are there, or that the error can be retried. */
 async function read(world: World, ledger: Ledger, file: KnownFile | undefined): Promise<void> {
   if (!file || file.deletion !== 'none') return;
   const source = { case: 'fileId' as const, value: file.id };

@@ -16,42 +16,42 @@ import { Quotas } from '../../../src/files/quota.ts';
 import { MemoryBudget } from '../../../src/storage/memory-budget.ts';
 import { SignedUrls } from '../../../src/storage/signed-url.ts';
 
-/** What a call rejects with whose process crashed before it could answer. */
+/** Rejection of a call whose process crashed before it responded. */
 export const CRASHED = new Error('the process crashed');
 
-/** How long reservations and sessions live, and how long a deleted file is kept, in milliseconds of the clock. */
+/** Lifetime of reservations and sessions, and retention of deleted files, in milliseconds of the test's clock. */
 export const TTL_MS = 3_600_000;
 
 /** Size of a part, in bytes. */
 export const PART_BYTES = 1_000;
 
-/** The use cases in this process, as if they ran in one of their own that can crash. */
+/** Runs the use cases in this process as if it were a separate one that can crash. */
 export interface ProcessDouble {
   /**
-   * Runs a use case. Rejects with {@link CRASHED} if the process crashes first: nothing of it goes on then, no matter what
-   * it was at, and what is on its way to the store or the catalog may still arrive.
+   * Runs a use case. Rejects with {@link CRASHED} if the process crashes first. Then no more of its code runs, but
+   * requests already sent to the store or the catalog may still arrive.
    */
   run<T>(useCase: (context: FilesContext) => Promise<T>): Promise<T>;
   readonly crashed: boolean;
-  /** Ends it in good order, or clears away what is left of it. */
+  /** Closes it normally, or removes what a crash left. */
   close(): Promise<void>;
 }
 
-/** Chooses when a call to the store or the catalog begins. */
+/** Decides when a call to the store or the catalog starts. */
 export type Turn = (call: string) => Promise<void>;
 
-/** Calls to the store and the catalog that have begun, also of processes that are gone. */
+/** Running calls to the store and the catalog, including those of crashed processes. */
 export class OnTheirWay {
   readonly #calls = new Set<Promise<unknown>>();
 
-  /** Counts a call until it has ended. */
+  /** Counts a call until it ends. */
   add<T>(call: Promise<T>): Promise<T> {
     const ended = call.catch(() => undefined).then(() => void this.#calls.delete(ended));
     this.#calls.add(ended);
     return call;
   }
 
-  /** Waits until none is on its way. */
+  /** Waits until no call is running. */
   async settled(): Promise<void> {
     while (this.#calls.size > 0) await Promise.all(this.#calls);
   }
@@ -60,9 +60,9 @@ export class OnTheirWay {
 const ALL_POINTS = [...POINTS, ...FILESYSTEM_POINTS];
 
 /**
- * Starts one over a directory.
+ * Starts a process double on a directory.
  *
- * @param crashAfter - number of points that it lives to reach; it crashes at the last of them
+ * @param crashAfter - number of crash points; it crashes at the last of them
  */
 export async function startProcessDouble(
   dir: string,
@@ -82,7 +82,7 @@ export async function startProcessDouble(
   };
   for (const point of ALL_POINTS) channel(`asset-service:${point}`).subscribe(onReached);
 
-  /** Whoever calls a process that is gone waits for ever, so that no clean-up of its own runs either. */
+  /** Calls of a crashed process never settle, so that its clean-up code does not run. */
   const gone = () => new Promise<never>(() => undefined);
   const mortal = <T extends object>(name: string, target: T): T =>
     new Proxy(target, {
@@ -98,14 +98,14 @@ export async function startProcessDouble(
             (value as (...all: unknown[]) => Promise<unknown>).apply(target, given.map(mortalBody)),
           );
           const result: unknown = await call
-            // Nobody is left to be told.
+            // The caller has crashed.
             .catch((error: unknown) => (crashed ? gone() : Promise.reject(error)));
           return crashed ? gone() : result;
         };
       },
     });
 
-  /** A body that is read while it is sent breaks off where the process ends. */
+  /** A body that ends with an error where the process crashes. */
   const mortalBody = (argument: unknown): unknown => {
     const { chunks } = (argument ?? {}) as { readonly chunks?: AsyncIterable<Uint8Array> };
     if (chunks === undefined || Array.isArray(chunks)) return argument;

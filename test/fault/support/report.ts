@@ -13,7 +13,7 @@ const HEAD =
   'scenario | points hit | kills | outages | uploads | updates | lost | half-visible | duplicate | orphans';
 const [BEGIN, END] = ['<!-- results -->', '<!-- end of results -->'];
 
-/** Prints what a scenario came to, and puts it into the table of docs/reliability.md if the run is a full one. */
+/** Prints the result of a scenario; a full run also writes it to the table of docs/reliability.md. */
 export function report(scenario: string, { counts, broken }: Ledger): void {
   const cells = [
     ...[scenario, counts.pointsHit.size, counts.kills, counts.outages, counts.acknowledged, counts.updates],

@@ -15,28 +15,30 @@ import { SESSION_TTL_MS, type World } from './world.ts';
 
 const MiB = 2 ** 20;
 
-/** How a call is bounded. */
+/** Limits of a call. */
 export const BOUND = { timeoutMs: CALL_TIMEOUT_MS };
 
-/** A file that a caller wants stored, whatever happens. */
+/** A file that a caller uploads and retries until it is stored. */
 export interface Wish {
   readonly requestId: string;
   readonly content: Bytes;
   readonly usage: string;
 }
 
-/** Makes a wish: mostly small, often of several parts. `usage` is `short` for a file that is to be deleted. */
+/**
+ * Creates a random file to upload: mostly small, often of several parts. `usage` is `short` for a file to be deleted.
+ */
 export function newWish(usage = '', large = Math.random() < 0.2): Wish {
   const size = large ? randomInt(5 * MiB, 12 * MiB) : randomInt(0, 200_000);
   return { requestId: randomUUID(), content: randomContent(size), usage };
 }
 
-/** The description of a wish. Its name is its request id, so that a list tells what belongs together. */
+/** The description of a file to upload. Its name is its request id, so that a list shows which belong together. */
 export function describe({ requestId, usage }: Wish) {
   return { name: requestId, usage, attributes: { width: 0 } };
 }
 
-/** Takes down that a wish was acknowledged with this file, and holds the file to the wish. */
+/** Records the acknowledged file of an upload, and compares it with the uploaded one. */
 export function acknowledged(ledger: Ledger, wish: Wish, file: File): KnownFile {
   const { requestId, content, usage } = wish;
   const hash = Buffer.from(sha256(content)).toString('hex');
@@ -47,7 +49,7 @@ export function acknowledged(ledger: Ledger, wish: Wish, file: File): KnownFile 
   return ledger.acknowledge({ id: file.id, requestId, sizeBytes: content.length, sha256: hash, usage });
 }
 
-/** Uploads by one stream, and now and then once more as if the answer had been lost. */
+/** Uploads in one call, and sometimes repeats it as if the response had been lost. */
 export async function uploadPlain(world: World, ledger: Ledger, wish: Wish): Promise<KnownFile | undefined> {
   const { requestId, content } = wish;
   let known: KnownFile | undefined;
@@ -60,7 +62,7 @@ export async function uploadPlain(world: World, ledger: Ledger, wish: Wish): Pro
   return known;
 }
 
-/** Uploads over several calls, by chunk and by stream in turn, on all replicas. */
+/** Uploads over several calls, alternately by chunk and by stream, on all replicas. */
 export async function uploadInPieces(
   world: World,
   ledger: Ledger,
@@ -71,7 +73,7 @@ export async function uploadInPieces(
   let uploadId = '';
   let durable = 0;
   let usedAt = Date.now();
-  /** A session may go by its age alone. */
+  /** A session may expire because of its age. */
   const gone = ({ reason }: Told) => {
     if (reason !== 'UPLOAD_NOT_FOUND') return undefined;
     if (Date.now() - usedAt < SESSION_TTL_MS * 0.9) ledger.breach('lost', `the session ${uploadId} is gone`);
@@ -108,13 +110,13 @@ export async function uploadInPieces(
       durable = Math.max(durable, status);
     } catch (error) {
       const { reason } = told(error);
-      // Another call of ours may still be running on another replica, or have finished in the meantime.
+      // An earlier call of this upload may still run on another replica, or have finished meanwhile.
       if (reason !== 'WRITE_OFFSET_MISMATCH' && !gone(told(error))) judge(ledger, 'going on', error);
     }
   }
 }
 
-/** Sends some of the rest, or all of it; returns the durable size or the file. */
+/** Sends a part or all of the rest; returns the durable size or the file. */
 async function goOn(
   client: AssetClient,
   uploadId: string,
@@ -150,7 +152,7 @@ async function goOn(
   return writeStatus.case === 'file' ? writeStatus.value : Number(writeStatus.value);
 }
 
-/** Uploads straight to the store, in parts. */
+/** Uploads directly to the store, in parts. */
 export async function uploadDirect(world: World, ledger: Ledger, wish: Wish): Promise<KnownFile | undefined> {
   const { content, requestId } = wish;
   const uploadSpec = { file: describe(wish), requestId, sizeBytes: BigInt(content.length) };
@@ -165,7 +167,7 @@ export async function uploadDirect(world: World, ledger: Ledger, wish: Wish): Pr
     (_none, index) => index + 1,
   );
   for (let tries = 0; tries < 50; tries++) {
-    // Parts of the multipart upload of a replica that was killed count for nothing, so all are sent again.
+    // Parts of a killed replica's multipart upload do not count, so all parts are sent again.
     if (partNumbers.length > 0) {
       const signed = await insist(
         world,
@@ -192,7 +194,7 @@ export async function uploadDirect(world: World, ledger: Ledger, wish: Wish): Pr
   return undefined;
 }
 
-/** Begins an upload and gives it up: by cancelling it, by wrong checksums, or by never coming back. */
+/** Begins an upload and abandons it: cancels it, sends wrong checksums, or does not continue. */
 export async function giveUp(world: World, ledger: Ledger, wish: Wish): Promise<void> {
   const { content, requestId } = wish;
   const started = await insist(world, ledger, 'starting an upload', (client) =>

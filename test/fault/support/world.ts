@@ -14,13 +14,13 @@ import { createDatabase } from '../../support/shared-servers.ts';
 import type { Point } from '../../../src/system/crash-points.ts';
 import { postgresInspector, pocketbaseInspector, type CatalogInspector } from './catalog-inspector.ts';
 
-/** Which file catalog a world has. */
+/** The file catalog of a world. */
 export type CatalogKind = 'postgres' | 'pocketbase';
 
-/** What a replica does to itself at a point. */
+/** How a replica fails at a point. */
 export interface Plan {
   readonly point: Point;
-  /** How many times the point is reached until then, from 1. */
+  /** On which visit of the point it fails, from 1. */
   readonly nth: number;
   readonly signal: 'SIGKILL' | 'SIGSTOP';
 }
@@ -29,9 +29,9 @@ export interface Plan {
 export interface Replica {
   readonly service: Service;
   readonly client: AssetClient;
-  /** Makes it follow a plan, from now on and in later lives; nothing if omitted. */
+  /** Sets its plan, from now on and after restarts; none if omitted. */
   arm(plan?: Plan): Promise<void>;
-  /** The point at which it carried out its last plan; empty if it did not get there. */
+  /** The point at which it executed its last plan; empty if it did not reach one. */
   carriedOut(): Promise<string>;
 }
 
@@ -41,26 +41,26 @@ export interface World {
   readonly setup: Setup;
   readonly store: SeaweedFS;
   readonly catalog: Server;
-  /** Address of the catalog itself, past any proxy. */
+  /** Address of the catalog itself, without a proxy. */
   readonly catalogUrl: string;
   readonly inspector: CatalogInspector;
   readonly replicas: readonly Replica[];
-  /** How long what was left behind may still be there, in milliseconds. */
+  /** Maximum time until leftovers are removed, in milliseconds. */
   readonly leftoversMs: number;
   dispose(): Promise<void>;
 }
 
-/** How a world is made. */
+/** Options of a world. */
 export interface WorldOptions {
   readonly catalog: CatalogKind;
   /** Settings of every replica that differ from {@link QUICK}. */
   readonly env?: Readonly<Record<string, string>>;
   readonly replicas?: number;
-  /** Life of a reservation, in milliseconds: longer than a request may be on its way to the store. */
+  /** Lifetime of a reservation, in milliseconds: longer than a request to the store can take. */
   readonly reservationTtlMs?: number;
   /**
-   * Puts something between the replicas and what they depend on, given the true addresses as `host:port`, and returns the
-   * addresses that the replicas use.
+   * Puts proxies between the replicas and their dependencies: gets the real addresses as `host:port` and returns those
+   * that the replicas use.
    */
   readonly between?: (
     addresses: Dependencies,
@@ -74,13 +74,13 @@ export interface Dependencies {
   readonly catalog: string;
 }
 
-/** Lifetime of a session in a world, in milliseconds. Longer than a replica is ever down. */
+/** Lifetime of a session, in milliseconds: longer than any replica is down. */
 export const SESSION_TTL_MS = 20_000;
 
 /** Retention of the usage `short`, in seconds. */
 const RETENTION_SECONDS = 1;
 
-/** Everything that takes minutes or days takes seconds. */
+/** Settings that reduce times of minutes or days to seconds. */
 const QUICK = {
   ASSET_UPLOAD_PART_SIZE: String(5 * 2 ** 20),
   ASSET_UPLOAD_SESSION_TTL: String(SESSION_TTL_MS / 1000),
@@ -89,7 +89,7 @@ const QUICK = {
   ASSET_LOG_LEVEL: 'warn',
 };
 
-/** Life of a reservation where nothing else is said, in milliseconds. */
+/** Default lifetime of a reservation, in milliseconds. */
 const RESERVATION_TTL_MS = 4_000;
 
 /** Starts a world. About ten seconds. */
@@ -121,7 +121,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     ...options.env,
   };
   const replicas: Replica[] = [];
-  // One after the other: the first one brings the catalog's schema up to date.
+  // One after the other: the first one migrates the schema of the catalog.
   for (let i = 0; i < (options.replicas ?? 2); i++) {
     replicas.push(await startReplica(env, join(dir, `plan-${i}.json`)));
   }
@@ -139,7 +139,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   };
 }
 
-/** Starts every replica that was killed, and returns how many they were. */
+/** Restarts all killed replicas and returns their number. */
 export async function revive({ replicas }: World): Promise<number> {
   let revived = 0;
   for (const { service } of replicas) {
@@ -164,7 +164,7 @@ async function startReplica(env: Readonly<Record<string, string>>, planFile: str
       try {
         service.signal('SIGUSR2');
       } catch {
-        // It has just died; its next life reads the file.
+        // It has just crashed; after its restart it reads the file.
       }
     },
     carriedOut: () => readFile(doneFile, 'utf8'),

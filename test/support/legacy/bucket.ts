@@ -1,16 +1,16 @@
 import { PutBucketPolicyCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { TestBucket } from '../shared-servers.ts';
 
-/** The old bucket as its operators and writers have it. */
+/** The old bucket, as its operators and writers access it. */
 export interface LegacyBucket extends TestBucket {
   readonly client: S3Client;
-  /** Stores an object past everything else. */
+  /** Stores an object directly. */
   put(key: string, content: Uint8Array, contentType?: string): Promise<void>;
-  /** What anybody reads an object by. */
+  /** Public URL of an object. */
   publicUrl(key: string): string;
 }
 
-/** Opens a bucket and lets everybody read and list it. */
+/** Creates a bucket that everybody can read and list. */
 export async function openLegacyBucket(bucket: TestBucket): Promise<LegacyBucket> {
   const { endpoint, region, accessKeyId, secretAccessKey, bucket: name } = bucket;
   const credentials = { accessKeyId, secretAccessKey };

@@ -1,6 +1,6 @@
 import type PocketBase from 'pocketbase';
 
-/** Who signs in to the legacy system; PocketBase lets every one of them read and write all files. */
+/** Users of the legacy system; PocketBase lets each of them read and write all files. */
 export const USER_PASSWORD = 'legacy-password-1';
 
 /** Users and projects that the files of the legacy system belong to. */
@@ -11,10 +11,10 @@ export interface LegacyPeople {
 
 const SIGNED_IN = '@request.auth.id != ""';
 
-/** Settings by which the service finds its way in the collection `files` of the legacy system. */
+/** Settings of the service for the collection `files` of the legacy system. */
 export const LEGACY_FIELDS = { name: 'title', owner: 'user', content_type: 'mime', size_bytes: 'size' };
 
-/** Names of the views over `files`, which go on working while files are moved. */
+/** Names of the views over `files`, which must work while files are moved. */
 export const LEGACY_VIEWS = ['files_by_project', 'files_with_links', 'storage_of_users'] as const;
 
 /** Makes the collections of the legacy system, with four users and four projects. */

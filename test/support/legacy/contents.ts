@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { crc32, deflateSync } from 'node:zlib';
 
-/** How a file of the legacy system came to be: by the BFF, or by an upload straight to PocketBase. */
+/** Who stored a file of the legacy system: the BFF, or an upload to PocketBase. */
 export type LegacyWay = 'bff' | 'pocketbase';
 
-/** What is wrong with a file of the legacy system. */
+/** Damage of a file of the legacy system. */
 export type LegacyDamage = 'missing' | 'wrong-size' | 'wrong-type' | 'foreign-link';
 
-/** A file that the legacy system is to have. */
+/** A planned file of the legacy system. */
 export interface LegacyPlan {
   readonly way: LegacyWay;
   /** Name of the object, or of the file that is sent to PocketBase. */
@@ -15,10 +15,10 @@ export interface LegacyPlan {
   readonly title: string;
   readonly contentType: string;
   readonly content: Buffer;
-  /** What the field `link` holds. */
+  /** Content of the field `link`. */
   readonly link: 'url' | 'path' | 'none';
   readonly damage?: LegacyDamage;
-  /** True for a record whose relation names a project that is gone. */
+  /** True for a record whose relation names a deleted project. */
   readonly hasBrokenRelation?: boolean;
 }
 
@@ -38,8 +38,8 @@ export const ODD_NAMES = [
 ] as const;
 
 /**
- * The files of a legacy system with `size` plain files, and one of each odd trait and of each damage besides. The same
- * size gives the same files.
+ * Plans a legacy system with `size` plain files, and one file with each special property and each damage. The same size
+ * gives the same files.
  */
 export function planFiles(size: number): readonly LegacyPlan[] {
   const plain = Array.from({ length: size }, (_, index) => plainFile(index));
@@ -84,7 +84,7 @@ function plainFile(index: number): LegacyPlan {
   };
 }
 
-/** An id of 15 characters that follows from a text. */
+/** An id of 15 characters derived from a text. */
 export function idFor(name: string): string {
   return BigInt(`0x${digest(`id ${name}`).slice(0, 24)}`)
     .toString(36)

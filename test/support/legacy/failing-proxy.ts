@@ -2,19 +2,19 @@ import { createServer, request as forward, type IncomingHttpHeaders } from 'node
 import { buffer } from 'node:stream/consumers';
 import type { AddressInfo } from 'node:net';
 
-/** An HTTP proxy before a server that answers some requests by itself. */
+/** An HTTP proxy that answers some requests instead of the server. */
 export interface FailingProxy {
   readonly url: string;
-  /** Status for requests whose method, path and headers fit, 0 to cut the connection; undefined lets a request through. */
+  /** Returns the status for a request, 0 to cut the connection, or undefined to pass the request on. */
   fail: ((method: string, path: string, headers: IncomingHttpHeaders) => number | undefined) | undefined;
-  /** Changes the bytes of an answer to GET; undefined leaves them. */
+  /** Replaces the bytes of a response to GET; undefined keeps them. */
   alter: ((path: string, body: Buffer) => Buffer | undefined) | undefined;
-  /** Requests that were let through, as `METHOD path`. */
+  /** Requests that were passed on, as `METHOD path`. */
   readonly passed: string[];
   close(): Promise<void>;
 }
 
-/** Starts a proxy before a server; requests keep their Host, so that signatures hold. */
+/** Starts a proxy for a server. Requests keep their Host header, so that signatures stay valid. */
 export async function startFailingProxy(target: string): Promise<FailingProxy> {
   const { hostname, port } = new URL(target);
   const proxy: Pick<FailingProxy, 'fail' | 'alter'> = { fail: undefined, alter: undefined };

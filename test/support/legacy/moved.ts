@@ -12,9 +12,9 @@ const signal = new AbortController().signal;
 /** A legacy system with every file moved or acknowledged, and verified. */
 export interface MovedSystem {
   readonly config: Config;
-  /** Runs work with everything that the steps need. */
+  /** Runs work with the system that the steps need. */
   within<T>(work: (system: LockableSystem) => Promise<T>, config?: Config): Promise<T>;
-  /** Moves what was written since, and verifies everything again. */
+  /** Moves files written since then, and verifies all files again. */
   moveAgain(): Promise<void>;
 }
 

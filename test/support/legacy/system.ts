@@ -9,7 +9,7 @@ import { LEGACY_FIELDS, makeLegacyCollections, type LegacyPeople } from './colle
 import { idFor, planFiles, type LegacyPlan } from './contents.ts';
 import { openLegacyBff, openLegacyWorker, type LegacyProgram } from './writers.ts';
 
-/** A file that the legacy system has. */
+/** A file of the legacy system. */
 export interface LegacyFile extends LegacyPlan {
   readonly id: string;
   readonly ownerId: string;
@@ -17,7 +17,7 @@ export interface LegacyFile extends LegacyPlan {
   readonly key: string;
 }
 
-/** A PocketBase and a public bucket full of files, as they were before there was a service. */
+/** A PocketBase and a public bucket with files, as before the service was introduced. */
 export interface LegacySystem {
   readonly pocketbase: PocketBaseServer;
   readonly admin: PocketBase;
@@ -29,16 +29,16 @@ export interface LegacySystem {
   readonly orphans: readonly string[];
   readonly bff: LegacyProgram;
   readonly worker: LegacyProgram;
-  /** Settings of a service that has its own bucket beside the old one, and its records in the same PocketBase. */
+  /** Settings of a service with its own bucket and its records in the same PocketBase. */
   readonly env: Readonly<Record<string, string>>;
-  /** The file that was planned under this title. */
+  /** The file planned with this title. */
   file(title: string): LegacyFile;
   dispose(): Promise<void>;
 }
 
 const BATCH = 100;
 
-/** Starts a legacy system with `size` plain files; see {@link planFiles} for those that it has besides. */
+/** Starts a legacy system with `size` plain files; see {@link planFiles} for the others. */
 export async function startLegacySystem({ size = 1_000 } = {}): Promise<LegacySystem> {
   const dir = await makeDir('legacy');
   const pocketbase = await startPocketBase({ dir });
@@ -138,14 +138,14 @@ async function uploadFile(
     ...{ user: ownerId, usage: 'avatar', project: context.people.projectIds[1] },
     file: new File([new Uint8Array(plan.content)], plan.secureName, { type: plan.contentType }),
   });
-  // PocketBase makes a thumb, and keeps it in the bucket, when it is first asked for.
+  // PocketBase creates a thumbnail in the bucket on its first request.
   const url = context.admin.files.getURL(record, record['file'] as string, { thumb: '100x100' });
   await (await fetch(url)).arrayBuffer();
   const key = `${context.collectionId}/${id}/${record['file']}`;
   return { ...plan, id, ownerId, key };
 }
 
-/** PocketBase itself lets nobody name a project that is not there; old databases have such records anyway. */
+/** PocketBase refuses a missing project; old databases have such records anyway. */
 function breakRelations(path: string, files: readonly LegacyFile[]): void {
   const database = new DatabaseSync(path, { timeout: 10_000 });
   const statement = database.prepare('update files set project = ? where id = ?');

@@ -2,19 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { clientOf, download, type AssetClient } from '../../e2e/support/calls.ts';
 import type { LegacyFile, LegacySystem } from './system.ts';
 
-/** Pauses of each program, in milliseconds: they are to be at work, not to measure the machine. */
+/** Pauses of each program, in milliseconds, so that they do not load the machine. */
 const READ_EVERY_MS = 50;
 const WRITE_EVERY_MS = 500;
 
-/** What programs saw while they read and wrote. */
+/** Results of the reads and writes of the programs. */
 export interface TrafficReport {
   readonly reads: number;
   readonly writes: number;
-  /** Reads and writes that failed, and reads of other bytes than were written. */
+  /** Failed reads and writes, and reads of wrong bytes. */
   readonly failures: readonly string[];
 }
 
-/** The BFF and the worker of a legacy system, and a caller of the service, at work until they are stopped. */
+/** The BFF and the worker of a legacy system, and a caller of the service, which run until they are stopped. */
 export class Traffic {
   readonly #legacy: LegacySystem;
   readonly #files: readonly LegacyFile[];
@@ -39,19 +39,19 @@ export class Traffic {
     );
   }
 
-  /** Reads through the service too, or no longer. Resolves when no such read is under way. */
+  /** Starts or stops reads through the service. Resolves when no such read is running. */
   async useService(url: string | undefined): Promise<void> {
     this.#service = url === undefined ? undefined : clientOf(url);
     await this.#serviceReads;
   }
 
-  /** Ends writes: the old programs read alone from then on. Resolves when none is under way. */
+  /** Stops writes: the old programs only read from then on. Resolves when no write is running. */
   async stopWriting(): Promise<void> {
     this.#writing = false;
     await Promise.all(this.#loops.slice(2, 4));
   }
 
-  /** Ends everything. */
+  /** Stops all programs. */
   async stop(): Promise<TrafficReport> {
     this.#stopped = true;
     await Promise.all(this.#loops);
@@ -81,7 +81,7 @@ export class Traffic {
     }
   }
 
-  /** By id and by old path in turn, as a download and by URL. */
+  /** Reads alternately by id and by old path, as a download and by URL. */
   async #throughService({ id, key }: LegacyFile): Promise<Buffer | undefined> {
     const client = this.#service;
     if (client === undefined) return undefined;

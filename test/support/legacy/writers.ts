@@ -3,15 +3,15 @@ import type { PocketBaseServer } from '../pocketbase.ts';
 import type { LegacyBucket } from './bucket.ts';
 import { USER_PASSWORD } from './collections.ts';
 
-/** A program of the legacy system: it reads and writes files past the service. */
+/** A program of the legacy system, which reads and writes files without the service. */
 export interface LegacyProgram {
-  /** The bytes of a file, found and read as this program does. */
+  /** Reads the bytes of a file as this program does. */
   read(id: string): Promise<Buffer>;
   /** Stores a file and returns its id. */
   write(name: string, content: Buffer): Promise<string>;
 }
 
-/** The BFF: it builds `bucket / fileId / secureName`, and reads that without any key. */
+/** The BFF: builds `bucket / fileId / secureName`, and reads it without an access key. */
 export async function openLegacyBff(server: PocketBaseServer, bucket: LegacyBucket): Promise<LegacyProgram> {
   const { client, userId } = await signIn(server, 0);
   return {
@@ -31,7 +31,7 @@ export async function openLegacyBff(server: PocketBaseServer, bucket: LegacyBuck
   };
 }
 
-/** A worker: it uploads to PocketBase, and reads by the URL that PocketBase has for its file. */
+/** A worker: uploads to PocketBase, and reads by PocketBase's URL of the file. */
 export async function openLegacyWorker(server: PocketBaseServer): Promise<LegacyProgram> {
   const { client, userId } = await signIn(server, 1);
   return {
