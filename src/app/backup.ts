@@ -45,7 +45,7 @@ export async function restoreFrom(
   return withPlace(config, where, { mustExist: true }, async (place) => {
     const release = holdDataDir(config, log);
     try {
-      return await withCatalog(config, {}, async (catalog) => {
+      return await withCatalog(takingImports(config), {}, async (catalog) => {
         await assertFits(catalog, config);
         await catalog.migrate();
         const { store } = await openStore(config, addressUrl(config, 0), log);
@@ -60,6 +60,13 @@ export async function restoreFrom(
       release();
     }
   });
+}
+
+/** The configuration with which a PocketBase gets the fields for the times of records from elsewhere. */
+function takingImports(config: Config): Config {
+  const { catalog } = config;
+  if (catalog.kind !== 'pocketbase') return config;
+  return { ...config, catalog: { ...catalog, pocketbase: { ...catalog.pocketbase, takesImports: true } } };
 }
 
 async function withPlace<T>(

@@ -49,6 +49,7 @@ export interface BackupReport {
   readonly whyFull: string;
 }
 
+/** Records of one page; `exportOnly` takes no more. */
 const PAGE = 200;
 const CONCURRENCY = 4;
 /** Interval at which the change log is asked whether all that was committed can be read, in milliseconds. */
@@ -149,26 +150,23 @@ class Backup {
 
   async #copyChanged(changes: readonly Change[]): Promise<readonly BackupEntry[]> {
     const last = new Map(changes.map((change) => [change.fileId, change]));
-    const created = new Set(changes.flatMap(({ type, fileId }) => (type === 'created' ? [fileId] : [])));
+    const created = changes.flatMap(({ type, fileId }) => (type === 'created' ? [fileId] : []));
+    const keys = await this.#keysOf(created);
     const purged = [...last.values()].filter(({ type }) => type === 'purged');
     const files = [...last.values()]
       .filter(({ type }) => type !== 'purged')
-      .map(async ({ fileId, record }) => ({
-        record,
-        ...(created.has(fileId) && (await this.#keyOf(fileId))),
-      }));
-    return [
-      ...(await this.#copyAll(await Promise.all(files))),
-      ...purged.map(({ fileId }) => ({ purged: fileId })),
-    ];
+      .map(({ fileId, record }) => ({ record, ...keys.get(fileId) }));
+    return [...(await this.#copyAll(files)), ...purged.map(({ fileId }) => ({ purged: fileId }))];
   }
 
-  /** The request key of a file, which the change log does not have. */
-  async #keyOf(id: string): Promise<Pick<TransferredFile, 'requestKey'>> {
-    const call = { signal: this.#signal };
-    const [found] = await this.#parts.catalog.exportFiles(idBefore(id), 1, call);
-    const requestKey = found?.record.id === id ? found.requestKey : undefined;
-    return requestKey === undefined ? {} : { requestKey };
+  /** The request keys of files, which the change log does not have. */
+  async #keysOf(ids: readonly string[]): Promise<ReadonlyMap<string, Pick<TransferredFile, 'requestKey'>>> {
+    const page = await this.#parts.catalog.exportOnly(ids, { signal: this.#signal });
+    return new Map(
+      page.flatMap(({ record, requestKey }) =>
+        requestKey === undefined ? [] : [[record.id, { requestKey }] as const],
+      ),
+    );
   }
 
   async #copyAll(files: readonly TransferredFile[]): Promise<readonly BackupFile[]> {
@@ -202,12 +200,4 @@ class Backup {
     const [records, copied, copiedBytes] = [this.#records, this.#copied, this.#copiedBytes];
     this.#options.onProgress?.({ phase, records, copied, copiedBytes });
   }
-}
-
-const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz';
-
-/** A text that sorts before an id of 15 characters and after all smaller ones, or is the greatest of these. */
-function idBefore(id: string): string {
-  const digit = DIGITS.indexOf(id.at(-1)!);
-  return `${id.slice(0, -1)}${digit > 0 ? DIGITS[digit - 1] : ''}`;
 }

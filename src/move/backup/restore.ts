@@ -1,14 +1,15 @@
 import pLimit from 'p-limit';
-import { isDeepStrictEqual } from 'node:util';
-import type { FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
+import type { FileCatalog } from '../../catalog/file-catalog.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
 import { blobKey } from '../../files/bytes.ts';
 import { withoutPurges } from '../../files/sweep/purge-hold.ts';
 import { checkFile, VERIFY_REASONS, type VerifyReason } from '../check-file.ts';
+import { recordDifference } from '../record-difference.ts';
 import type { BackupParts } from './backup.ts';
 import { copyBytes } from './copy.ts';
 import { filesOf } from './entries.ts';
 import { BackupFault } from './fault.ts';
-import { recordFields, type BackupFile, type Manifest } from './format.ts';
+import type { BackupFile, Manifest } from './format.ts';
 
 /** Progress and result of a restore. The catalog keeps it, so that another run continues. */
 export interface RestoreState {
@@ -44,6 +45,8 @@ export interface RestoreOptions {
 const STATE = 'restore';
 const CONCURRENCY = 4;
 const MAX_DAMAGED = 1_000;
+/** Records in one call of `exportOnly`. */
+const EXPORTED = 200;
 
 /**
  * Writes the files of a backup into an empty store and an empty catalog, and proves each: the record and the bytes are
@@ -121,6 +124,7 @@ async function run(
     onProgress?.(state, manifest.files);
   };
   if (kept === undefined) await save();
+  const unsetIsZero = [parts.catalog.kind, manifest.catalog].includes('pocketbase');
   for await (const page of filesOf(parts.place, manifest, signal)) {
     const files = page.filter(({ record }) => record.id > state.cursor);
     if (files.length === 0) continue;
@@ -130,7 +134,7 @@ async function run(
     const works = files.map((file) => limit(() => restoreFile(parts, file, signal)));
     await Promise.allSettled(works);
     state = added(state, files, await Promise.all(works));
-    await assertRecords(parts.catalog, files, signal);
+    await assertRecords(parts.catalog, files, { unsetIsZero }, signal);
     state = { ...state, cursor: files.at(-1)!.record.id };
     await save();
   }
@@ -182,43 +186,36 @@ async function importRecord(
   { record, requestKey }: BackupFile,
   signal: AbortSignal,
 ): Promise<void> {
-  await catalog.importFile({ record, ...(requestKey !== undefined && { requestKey }) }, { signal });
+  try {
+    await catalog.importFile({ record, ...(requestKey !== undefined && { requestKey }) }, { signal });
+  } catch (error) {
+    if (!isAssetError(error) || error.reason === 'CATALOG_UNAVAILABLE') throw error;
+    throw new BackupFault(
+      `the catalog refuses the record of ${record.id}: ${error.reason}: ${error.message}`,
+    );
+  }
 }
 
 /** Throws unless the catalog gives back each record as it is in the backup. */
 async function assertRecords(
   catalog: FileCatalog,
   files: readonly BackupFile[],
+  options: Parameters<typeof recordDifference>[2],
   signal: AbortSignal,
 ): Promise<void> {
-  const found = new Map<string, TransferredFile>();
-  const last = files.at(-1)!.record.id;
-  // A text right before the first id. The restored files are all there is in the catalog up to the last one.
-  let after = files[0]!.record.id.slice(0, -1);
-  while (after < last) {
-    const page = await catalog.exportFiles(after, files.length, { signal });
-    for (const file of page) found.set(file.record.id, file);
-    after = page.at(-1)?.record.id ?? last;
+  const ids = files.map(({ record }) => record.id);
+  for (let at = 0; at < ids.length; at += EXPORTED) {
+    const page = await catalog.exportOnly(ids.slice(at, at + EXPORTED), { signal });
+    const found = new Map(page.map((file) => [file.record.id, file]));
+    for (const file of files.slice(at, at + EXPORTED)) {
+      const { id } = file.record;
+      const difference = recordDifference(file, found.get(id), options);
+      if (difference === undefined) continue;
+      throw new BackupFault(
+        `the catalog does not give back the record of ${id} as it was written: ${difference}`,
+      );
+    }
   }
-  for (const file of files) {
-    const field = differingField(file, found.get(file.record.id));
-    if (field === undefined) continue;
-    throw new BackupFault(
-      `the catalog does not give back the record of ${file.record.id} as it was written: ${field} differs`,
-    );
-  }
-}
-
-/** Name of a field that differs; undefined if none does. */
-export function differingField(
-  wanted: TransferredFile,
-  found: TransferredFile | undefined,
-): string | undefined {
-  if (found === undefined) return 'id';
-  const [one, other] = [recordFields(wanted.record), recordFields(found.record)];
-  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
-  const field = [...names].find((name) => !isDeepStrictEqual(one[name], other[name]));
-  return field ?? (wanted.requestKey === found.requestKey ? undefined : 'requestKey');
 }
 
 function added(

@@ -1,6 +1,6 @@
 import type { FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
 import { moveProgress, MoveRefused, type MovedCatalogs, type MoveProgress } from './progress.ts';
-import { recordDifference } from './record-difference.ts';
+import { recordDifference } from '../record-difference.ts';
 import { startMove, type MoveOptions } from './start.ts';
 import {
   keepVerification,

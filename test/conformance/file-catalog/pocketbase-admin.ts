@@ -2,7 +2,9 @@ import PocketBase from 'pocketbase';
 import type { PocketBaseServer } from '../../support/pocketbase.ts';
 
 /** A superuser's client, like that of PocketBase's operators. */
-export async function adminOf(server: PocketBaseServer): Promise<PocketBase> {
+export async function adminOf(
+  server: Pick<PocketBaseServer, 'url' | 'email' | 'password'>,
+): Promise<PocketBase> {
   const admin = new PocketBase(server.url);
   admin.autoCancellation(false);
   await admin.collection('_superusers').authWithPassword(server.email, server.password);

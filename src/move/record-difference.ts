@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { JsonValue } from '../../catalog/catalog-call.ts';
-import type { FileRecord, TransferredFile } from '../../catalog/file-catalog.ts';
+import type { JsonValue } from '../catalog/catalog-call.ts';
+import type { FileRecord, TransferredFile } from '../catalog/file-catalog.ts';
 
 /**
  * Why two records are not the same: `missing` in the target, `foreign` if the source does not have it, or the names of the
