@@ -28,6 +28,13 @@ const ALLOWED = new Set([
   ...['ISC', 'MIT', 'MIT-0', 'Python-2.0', 'Unlicense', 'Zlib'],
 ]);
 
+/**
+ * Packages whose LGPL is permitted: sharp loads libvips as a shared library, which the operator can replace. Both are
+ * optional.
+ */
+const LINKED = /^@img\/sharp-/;
+const LGPL = 'LGPL-3.0-or-later';
+
 /** Packages that state their licence only in their readme. */
 const IN_README = new Map([['combine-errors', 'MIT']]);
 
@@ -62,11 +69,10 @@ function inProduction(bill) {
 /**
  * True for an expression such as `(MIT OR GPL-3.0)` with a permitted choice, or `A AND B` of permitted licences.
  */
-function mayUse(expression) {
+function mayUse(expression, packageName) {
   const plain = expression.replaceAll(/[()]/g, '');
-  return plain
-    .split(' OR ')
-    .some((choice) => choice.split(' AND ').every((name) => ALLOWED.has(name.trim())));
+  const isAllowed = (licence) => ALLOWED.has(licence) || (licence === LGPL && LINKED.test(packageName));
+  return plain.split(' OR ').some((choice) => choice.split(' AND ').every((name) => isAllowed(name.trim())));
 }
 
 /** The licence of a package as an SPDX expression. */
@@ -75,10 +81,15 @@ function licenceOf({ name, licenses = [] }) {
   return licenses.map(({ license, expression }) => expression ?? license?.id ?? license?.name).join(' AND ');
 }
 
+/** The name of a component with its scope. */
+function fullNameOf({ name, group }) {
+  return group ? `${group}/${name}` : name;
+}
+
 const bill = billOfMaterials();
 const refused = bill.components
   .filter(({ purl }) => !purl.includes('%40asset-service'))
-  .filter((component) => !mayUse(licenceOf(component)))
+  .filter((component) => !mayUse(licenceOf(component), fullNameOf(component)))
   .filter((component) => IN_TESTS.get(component.name) !== licenceOf(component) || !isDevelopment(component));
 for (const component of refused) {
   console.error(

@@ -60,6 +60,7 @@ const CODES: Record<Reason, Code> = {
   CURSOR_EXPIRED: Code.OutOfRange,
   DELIVERY_LOST: Code.Aborted,
   SUBSCRIPTION_NOT_FOUND: Code.NotFound,
+  VARIANT_IMPOSSIBLE: Code.FailedPrecondition,
 };
 
 /** Default retry delay, in milliseconds. */

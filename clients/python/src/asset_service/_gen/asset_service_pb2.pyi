@@ -214,18 +214,22 @@ class CancelUploadResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetFileUrlRequest(_message.Message):
-    __slots__ = ("file_id", "legacy_path", "ttl", "disposition", "download_name")
+    __slots__ = ("file_id", "legacy_path", "ttl", "disposition", "download_name", "variant", "accept")
     FILE_ID_FIELD_NUMBER: _ClassVar[int]
     LEGACY_PATH_FIELD_NUMBER: _ClassVar[int]
     TTL_FIELD_NUMBER: _ClassVar[int]
     DISPOSITION_FIELD_NUMBER: _ClassVar[int]
     DOWNLOAD_NAME_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     file_id: str
     legacy_path: str
     ttl: _duration_pb2.Duration
     disposition: Disposition
     download_name: str
-    def __init__(self, file_id: _Optional[str] = ..., legacy_path: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping[str, _Any]]] = ..., disposition: _Optional[_Union[Disposition, str]] = ..., download_name: _Optional[str] = ...) -> None: ...
+    variant: str
+    accept: str
+    def __init__(self, file_id: _Optional[str] = ..., legacy_path: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping[str, _Any]]] = ..., disposition: _Optional[_Union[Disposition, str]] = ..., download_name: _Optional[str] = ..., variant: _Optional[str] = ..., accept: _Optional[str] = ...) -> None: ...
 
 class GetFileUrlResponse(_message.Message):
     __slots__ = ("url", "expire_time", "content_type", "size_bytes")
@@ -260,24 +264,32 @@ class FileUrlResult(_message.Message):
     def __init__(self, response: _Optional[_Union[GetFileUrlResponse, _Mapping[str, _Any]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class DownloadFileRequest(_message.Message):
-    __slots__ = ("file_id", "legacy_path", "read_offset", "read_limit")
+    __slots__ = ("file_id", "legacy_path", "read_offset", "read_limit", "variant", "accept")
     FILE_ID_FIELD_NUMBER: _ClassVar[int]
     LEGACY_PATH_FIELD_NUMBER: _ClassVar[int]
     READ_OFFSET_FIELD_NUMBER: _ClassVar[int]
     READ_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     file_id: str
     legacy_path: str
     read_offset: int
     read_limit: int
-    def __init__(self, file_id: _Optional[str] = ..., legacy_path: _Optional[str] = ..., read_offset: _Optional[int] = ..., read_limit: _Optional[int] = ...) -> None: ...
+    variant: str
+    accept: str
+    def __init__(self, file_id: _Optional[str] = ..., legacy_path: _Optional[str] = ..., read_offset: _Optional[int] = ..., read_limit: _Optional[int] = ..., variant: _Optional[str] = ..., accept: _Optional[str] = ...) -> None: ...
 
 class DownloadFileResponse(_message.Message):
-    __slots__ = ("data", "file")
+    __slots__ = ("data", "file", "content_type", "size_bytes")
     DATA_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     data: ChecksummedData
     file: _file_pb2.File
-    def __init__(self, data: _Optional[_Union[ChecksummedData, _Mapping[str, _Any]]] = ..., file: _Optional[_Union[_file_pb2.File, _Mapping[str, _Any]]] = ...) -> None: ...
+    content_type: str
+    size_bytes: int
+    def __init__(self, data: _Optional[_Union[ChecksummedData, _Mapping[str, _Any]]] = ..., file: _Optional[_Union[_file_pb2.File, _Mapping[str, _Any]]] = ..., content_type: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class GetFileRequest(_message.Message):
     __slots__ = ("file_id", "legacy_path")
@@ -288,10 +300,14 @@ class GetFileRequest(_message.Message):
     def __init__(self, file_id: _Optional[str] = ..., legacy_path: _Optional[str] = ...) -> None: ...
 
 class GetFileResponse(_message.Message):
-    __slots__ = ("file",)
+    __slots__ = ("file", "thumbhash", "variants")
     FILE_FIELD_NUMBER: _ClassVar[int]
+    THUMBHASH_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
     file: _file_pb2.File
-    def __init__(self, file: _Optional[_Union[_file_pb2.File, _Mapping[str, _Any]]] = ...) -> None: ...
+    thumbhash: bytes
+    variants: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, file: _Optional[_Union[_file_pb2.File, _Mapping[str, _Any]]] = ..., thumbhash: _Optional[bytes] = ..., variants: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BatchGetFilesRequest(_message.Message):
     __slots__ = ("file_ids",)

@@ -623,6 +623,24 @@ export declare type GetFileUrlRequest = Message<"asset.v1.GetFileUrlRequest"> & 
    * @generated from field: string download_name = 5;
    */
   downloadName: string;
+
+  /**
+   * Name of a variant: a smaller rendition of an image, or of the first page of a PDF, as the policy of the file's
+   * usage defines it. Empty for the file itself. A variant is made by the first call that asks for it, which takes
+   * longer, and is stored. INVALID_ARGUMENT (FIELD_INVALID) if the usage has no variant of this name.
+   *
+   * @generated from field: string variant = 6;
+   */
+  variant: string;
+
+  /**
+   * The `Accept` header of the browser that will use the URL; a URL cannot negotiate itself. Picks the format of a
+   * variant whose format is `auto`: AVIF or WebP if the header names them, otherwise JPEG, or PNG for an image with
+   * transparency. Ignored without `variant`. A response of your own that depends on it needs `Vary: Accept`.
+   *
+   * @generated from field: string accept = 7;
+   */
+  accept: string;
 };
 
 /**
@@ -653,7 +671,7 @@ export declare type GetFileUrlResponse = Message<"asset.v1.GetFileUrlResponse"> 
   expireTime?: Timestamp | undefined;
 
   /**
-   * Media type of the response: that of the file, without parameters other than the charset. Types that
+   * Media type of the response: that of the file or variant, without parameters other than the charset. Types that
    * browsers execute, such as HTML, XML and JavaScript, are served as "application/octet-stream".
    *
    * @generated from field: string content_type = 3;
@@ -783,6 +801,20 @@ export declare type DownloadFileRequest = Message<"asset.v1.DownloadFileRequest"
    * @generated from field: int64 read_limit = 3;
    */
   readLimit: bigint;
+
+  /**
+   * Name of a variant to send instead of the file itself; as in GetFileUrlRequest.
+   *
+   * @generated from field: string variant = 5;
+   */
+  variant: string;
+
+  /**
+   * Picks the format of a variant; as in GetFileUrlRequest.
+   *
+   * @generated from field: string accept = 6;
+   */
+  accept: string;
 };
 
 /**
@@ -811,6 +843,21 @@ export declare type DownloadFileResponse = Message<"asset.v1.DownloadFileRespons
    * @generated from field: asset.v1.File file = 2;
    */
   file?: File | undefined;
+
+  /**
+   * Media type of what is downloaded: that of the file or of the variant. Set only in the first message.
+   *
+   * @generated from field: string content_type = 3;
+   */
+  contentType: string;
+
+  /**
+   * Size of what is downloaded in bytes, from its first byte: that of the file or of the variant. Set only in the
+   * first message.
+   *
+   * @generated from field: int64 size_bytes = 4;
+   */
+  sizeBytes: bigint;
 };
 
 /**
@@ -858,6 +905,22 @@ export declare type GetFileResponse = Message<"asset.v1.GetFileResponse"> & {
    * @generated from field: asset.v1.File file = 1;
    */
   file?: File | undefined;
+
+  /**
+   * A placeholder of the image in about 25 bytes, in the format of ThumbHash (https://evanw.github.io/thumbhash/). Set
+   * if a variant of the file was made; empty while the store is not available.
+   *
+   * @generated from field: bytes thumbhash = 2;
+   */
+  thumbhash: Uint8Array;
+
+  /**
+   * Names of the variants that may be requested for the file, in alphabetical order: those of its usage, if its content
+   * type is one of which variants can be made. At most 16.
+   *
+   * @generated from field: repeated string variants = 3;
+   */
+  variants: string[];
 };
 
 /**
@@ -2203,8 +2266,10 @@ export declare const AssetService: GenService<{
    * Role: asset:read.
    *
    * Errors: NOT_FOUND (no such file, or it is deleted), INVALID_ARGUMENT (ttl out of bounds; INLINE for a
-   * usage that allows only attachments), DATA_LOSS (a file of the old system whose bytes are missing, or are not those
-   * that its record describes), FAILED_PRECONDITION (a file of an old system that this service does not serve).
+   * usage that allows only attachments; a variant that the usage does not have), DATA_LOSS (a file of the old system
+   * whose bytes are missing, or are not those that its record describes), FAILED_PRECONDITION (a file of an old system
+   * that this service does not serve; a file of which no variant can be made), RESOURCE_EXHAUSTED (the variant is not
+   * made yet and too many others are waiting: retry after the delay in RetryInfo).
    *
    * @generated from rpc asset.v1.AssetService.GetFileUrl
    */
@@ -2237,7 +2302,8 @@ export declare const AssetService: GenService<{
    * Role: asset:read.
    *
    * Errors: NOT_FOUND (no such file, or it is deleted), OUT_OF_RANGE (`read_offset` is beyond the end of
-   * the file), DATA_LOSS and FAILED_PRECONDITION as for GetFileUrl.
+   * the file), INVALID_ARGUMENT (a variant that the usage does not have), DATA_LOSS, FAILED_PRECONDITION and
+   * RESOURCE_EXHAUSTED as for GetFileUrl.
    *
    * @generated from rpc asset.v1.AssetService.DownloadFile
    */

@@ -396,7 +396,8 @@ export enum ErrorReason {
 
   /**
    * RESOURCE_EXHAUSTED. The caller makes too many calls (metadata: limit, one of reads, writes, downloads,
-   * watches, subscriptions and refusals). Retry after the delay in RetryInfo.
+   * watches, subscriptions and refusals), or too many variants wait to be made (metadata: limit, variants). Retry after
+   * the delay in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 51;
    */
@@ -441,6 +442,15 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_SUBSCRIPTION_NOT_FOUND = 56;
    */
   SUBSCRIPTION_NOT_FOUND = 56,
+
+  /**
+   * FAILED_PRECONDITION. No variant can be made of this file (metadata: file_id; variant; problem, one of
+   * `not-an-image`, `too-large`, `too-many-pixels`, `damaged`, `too-slow`, `too-much-memory` and `result-too-large`).
+   * A retry does not help; show the file itself or a placeholder.
+   *
+   * @generated from enum value: ERROR_REASON_VARIANT_IMPOSSIBLE = 57;
+   */
+  VARIANT_IMPOSSIBLE = 57,
 }
 
 /**
