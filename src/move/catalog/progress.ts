@@ -1,4 +1,5 @@
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
+import { REPLICA_LEASES } from '../replicas/presence.ts';
 
 /** The catalogs of a move. */
 export interface MovedCatalogs {
@@ -38,6 +39,12 @@ export type MoveProgress = {
 /** Name of the lease of the mover, and of the progress in the source. */
 export const CATALOG_MOVE = 'catalog-move';
 
+/** Name of the row that all replicas obey, in both catalogs. */
+export const CATALOG_ROW = 'catalogmove';
+
+/** Name of the state with the id of a catalog, which tells it from every other. */
+export const CATALOG_ID = 'catalog-id';
+
 /** The progress of the last move from this catalog, if any. */
 export async function moveProgress(
   source: FileCatalog,
@@ -58,7 +65,14 @@ export async function keepProgress(
 
 /** True for what belongs to a catalog itself and is not moved with it. */
 export function staysBehind({ kind, key }: { readonly kind: string; readonly key: string }): boolean {
-  return (kind === 'legacy-state' || kind === 'lease') && key.startsWith(CATALOG_MOVE);
+  switch (kind) {
+    case 'lease':
+      return key === CATALOG_MOVE || key.startsWith(REPLICA_LEASES);
+    case 'subscription':
+      return key === CATALOG_ROW;
+    default:
+      return kind === 'legacy-state' && (key.startsWith(CATALOG_MOVE) || key === CATALOG_ID);
+  }
 }
 
 /** A step that was not taken; the text is for the operator. */
