@@ -13,11 +13,23 @@ export function uploadExpired(cause?: unknown): AssetError {
  * @param cameBytes - the received number, or `more`
  */
 export function sizeMismatch(saidBytes: number, cameBytes: number | string): AssetError {
-  return new AssetError(
-    'SIZE_MISMATCH',
-    `size_bytes says ${saidBytes}, but ${cameBytes} came: no file was stored, upload again with the true size or without one`,
-    { metadata: { size_bytes: String(saidBytes) } },
-  );
+  const advice = 'no file was stored, upload again with the true size or without one';
+  return wrongSize(saidBytes, `${cameBytes} came: ${advice}`);
+}
+
+/**
+ * The error of a size that is given for an upload in progress and cannot be its size. The upload stays as it is.
+ *
+ * @param why - what contradicts it, for the caller
+ */
+export function sizeContradicted(saidBytes: number, why: string): AssetError {
+  return wrongSize(saidBytes, `${why}: give the size of the whole file`);
+}
+
+function wrongSize(saidBytes: number, rest: string): AssetError {
+  return new AssetError('SIZE_MISMATCH', `size_bytes says ${saidBytes}, but ${rest}`, {
+    metadata: { size_bytes: String(saidBytes) },
+  });
 }
 
 /**

@@ -68,7 +68,11 @@ for (const transport of ['grpc', 'connect', 'grpc-web'] as const) {
       await worker.cancelUpload(given.uploadId);
       await expect(worker.getUpload(given.uploadId)).rejects.toMatchObject({ reason: 'UPLOAD_NOT_FOUND' });
 
-      const direct = await worker.startUpload({ sizeBytes: 5, transport: 'direct' });
+      const direct = await worker.startUpload({ name: 'direct', sizeBytes: 5, transport: 'direct' });
+      expect(await worker.getUpload(direct.uploadId)).toMatchObject({
+        ...{ transport: 'direct', sizeBytes: 5, partSizeBytes: direct.partSizeBytes, storedPartNumbers: [] },
+        ...{ description: { name: 'direct', usage: '' }, createTime: expect.any(Date) },
+      });
       const { parts } = await worker.signUploadParts(direct.uploadId, [1]);
       for (const { url, headers } of parts) {
         expect((await fetch(url, { method: 'PUT', headers, body: 'hello' })).status).toBe(200);

@@ -113,6 +113,25 @@ describe.each([EMBEDDED, POCKETBASE])('uploads over several calls on $name', (ki
     expect((await setup.blobs()).filter((name) => name.includes(uploadId))).toHaveLength(1);
   });
 
+  it('keeps its description, and a size that becomes known later, for every replica', async () => {
+    const file = { name: 'later.txt', owner: 'ann', attributes: {} };
+    const uploadId = await start(undefined, file);
+    const data = { content: bytes(Buffer.from('abc')) };
+    await client.uploadChunk({ uploadId, data, sizeBytes: 6n });
+    const status = await other.getUpload({ uploadId });
+    expect(status.uploadSpec).toMatchObject({ file, sizeBytes: 6n });
+    expect(status.createTime).toBeDefined();
+    const end = { uploadId, writeOffset: 3n, data, finishWrite: true };
+    expect(await failureOf(other.uploadChunk({ ...end, sizeBytes: 7n }))).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      reason: 'SIZE_MISMATCH',
+    });
+    expect((await other.uploadChunk(end)).writeStatus).toMatchObject({
+      case: 'file',
+      value: { id: uploadId },
+    });
+  });
+
   if (!kind.shared) return;
 
   it('lets one of two writers go on and aborts the other', async () => {

@@ -62,21 +62,24 @@ export type FileChanges = FileDescription;
 /** The plain object of a message. */
 export function toAssetFile(file: File): AssetFile {
   return {
+    ...toFileDescription(file),
     id: file.id,
-    name: file.name,
-    contentType: file.contentType,
     sizeBytes: Number(file.sizeBytes),
     ...toPlainChecksums(file.checksums),
-    owner: file.owner,
-    usage: file.usage,
-    relations: Object.fromEntries(Object.entries(file.relations).map(([name, { ids }]) => [name, ids])),
-    attributes: file.attributes ?? {},
     etag: file.etag,
     createTime: toDate(file.createTime),
     updateTime: toDate(file.updateTime),
     deleteTime: toDate(file.deleteTime),
     purgeTime: toDate(file.purgeTime),
     createdBy: file.createdBy,
+  };
+}
+
+/** The writable fields of a message. */
+export function toFileDescription({ name, contentType, owner, usage, relations, attributes = {} }: File) {
+  return {
+    ...{ name, contentType, owner, usage, attributes },
+    relations: Object.fromEntries(Object.entries(relations).map(([relation, { ids }]) => [relation, ids])),
   };
 }
 

@@ -5,7 +5,14 @@ import { randomUUID } from 'node:crypto';
 import { assertWhole, fromArguments } from './arguments.ts';
 import type { Connection } from './connection.ts';
 import { invalidOption, toClientError } from './errors.ts';
-import { type AssetFile, type FileDescription, recordOf, toAssetFile, toFileMessage } from './records.ts';
+import {
+  type AssetFile,
+  type FileDescription,
+  recordOf,
+  toAssetFile,
+  toFileDescription,
+  toFileMessage,
+} from './records.ts';
 import type { CallOptions, Try } from './retry.ts';
 
 /** Options of an upload that takes several calls. */
@@ -39,6 +46,21 @@ export interface UploadStatus {
   readonly file: AssetFile | undefined;
   /** When the upload expires unless bytes are sent. */
   readonly expireTime: Date | undefined;
+  /**
+   * What the upload will be, with what the usage policy added. Undefined if the upload is finished and the caller may not
+   * read its file.
+   */
+  readonly description: FileDescription | undefined;
+  /** Size of the whole file in bytes; undefined while it is unknown. */
+  readonly sizeBytes: number | undefined;
+  /** When the upload began; for a finished one, when its file was created. Undefined if it is not known. */
+  readonly createTime: Date | undefined;
+  /** How the bytes are sent; undefined if the upload is finished. */
+  readonly transport: 'service' | 'direct' | undefined;
+  /** Size of each part of a direct upload except the last; 0 if the upload is finished. */
+  readonly partSizeBytes: number;
+  /** Parts of a direct upload that are in the store; the others are to be sent. */
+  readonly storedPartNumbers: readonly number[];
 }
 
 /** Where to send one part of a direct upload: by PUT, with exactly these headers. */
@@ -62,6 +84,11 @@ export interface CompleteUploadOptions extends CallOptions {
   /** CRC32C of the whole file. */
   readonly crc32c?: number | undefined;
 }
+
+const TRANSPORTS = new Map<UploadTransport, 'service' | 'direct'>([
+  [UploadTransport.THROUGH_SERVICE, 'service'],
+  [UploadTransport.DIRECT, 'direct'],
+]);
 
 /** Makes a call with retries. */
 type Caller = <T>(options: CallOptions, call: (current: Try) => Promise<T>) => Promise<T>;
@@ -102,12 +129,20 @@ export class UploadSessions {
 
   /** State of an upload. */
   async get(uploadId: string, options: CallOptions): Promise<UploadStatus> {
-    const { writeStatus, expireTime } = await this.#call(options, (current) =>
-      this.#rpc.getUpload({ uploadId }, current),
-    );
+    const status = await this.#call(options, (current) => this.#rpc.getUpload({ uploadId }, current));
+    const { writeStatus, uploadSpec } = status;
     const file = writeStatus.case === 'file' ? toAssetFile(writeStatus.value) : undefined;
     const persistedBytes = file?.sizeBytes ?? Number(writeStatus.value ?? 0n);
-    return { uploadId, persistedBytes, file, expireTime: toDate(expireTime) };
+    return {
+      ...{ uploadId, persistedBytes, file },
+      expireTime: toDate(status.expireTime),
+      description: uploadSpec?.file && toFileDescription(uploadSpec.file),
+      sizeBytes: uploadSpec?.sizeBytes === undefined ? undefined : Number(uploadSpec.sizeBytes),
+      createTime: toDate(status.createTime),
+      transport: TRANSPORTS.get(status.transport),
+      partSizeBytes: Number(status.partSizeBytes),
+      storedPartNumbers: status.storedPartNumbers,
+    };
   }
 
   /** Signs URLs for parts of a direct upload. */

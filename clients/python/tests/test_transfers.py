@@ -207,7 +207,9 @@ def test_progress(client: Any, content: bytes, tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.stores
 def test_sessions(client: Any, content: bytes) -> None:
     started = client.start_upload(name="session.bin", size_bytes=len(content))
-    assert client.get_upload(started.upload_id).persisted_bytes == 0
+    status = client.get_upload(started.upload_id)
+    assert (status.persisted_bytes, status.size_bytes) == (0, len(content))
+    assert status.create_time is not None and status.description.name == "session.bin"
     file = client.resume_upload(started.upload_id, content)
     assert (file.id, file.name) == (started.upload_id, "session.bin")
     assert client.get_upload(started.upload_id).file == file

@@ -1,4 +1,4 @@
-import { AssetError } from '../../errors/asset-error.ts';
+import { AssetError, isAssetError } from '../../errors/asset-error.ts';
 import { fieldInvalid } from '../../errors/fields.ts';
 import { wrongTransport } from '../../errors/uploads.ts';
 import type { Caller } from '../../identity/caller.ts';
@@ -121,6 +121,28 @@ async function assemble({ store }: FilesContext, session: Session, signal: Abort
   }
   const all = sizes.map((_size, index) => parts.get(index + 1)!);
   await store.completeMultipart(key, multipartId!, all, { signal });
+}
+
+/** Numbers of the parts that have their right size. All of them once the blob is assembled. */
+export async function storedParts(
+  { store }: FilesContext,
+  session: Session,
+  signal: AbortSignal,
+): Promise<readonly number[]> {
+  const { multipartId } = session.state;
+  if (multipartId === undefined) return [];
+  const sizes = partSizes(session);
+  const key = blobKey(session.id);
+  try {
+    const listed = await store.listParts(key, multipartId, { signal });
+    const right = listed.filter((part) => part.sizeBytes === sizes[part.partNumber - 1]);
+    return right.map((part) => part.partNumber);
+  } catch (error) {
+    // CompleteUpload assembled the parts and did not come to its end.
+    const isExpired = isAssetError(error, 'UPLOAD_EXPIRED');
+    if (!isExpired || (await sizeOfBytes(store, session.id, { signal })) === undefined) throw error;
+    return sizes.map((_size, index) => index + 1);
+  }
 }
 
 /** Sizes of the parts that a direct upload has: all alike but the last. */

@@ -1,3 +1,4 @@
+import type { FileDescription } from '../../catalog/file-catalog.ts';
 import { uploadTakenOver, writeOffsetMismatch, wrongTransport } from '../../errors/uploads.ts';
 import type { Caller } from '../../identity/caller.ts';
 import { reached } from '../../system/crash-points.ts';
@@ -7,7 +8,8 @@ import type { QuotaHold } from '../quota.ts';
 import { ResumableHash, type ExpectedChecksums } from './checksums.ts';
 import { commit, receiptFor, type Receipt } from './commit.ts';
 import type { Uploaded } from './hold.ts';
-import { completeDirect } from './direct.ts';
+import { declareSize } from './declared-size.ts';
+import { completeDirect, storedParts } from './direct.ts';
 import { Inflow, type UploadContent } from './inflow.ts';
 import { assertScannable } from './scan.ts';
 import { SessionHold } from './session-hold.ts';
@@ -30,10 +32,29 @@ export interface Appendix {
   readonly content: UploadContent;
   /** Greatest number of bytes in `content`; undefined if unknown. */
   readonly maxBytes?: number;
+  /** Size of the whole file, if the call gives it. */
+  readonly sizeBytes?: number | undefined;
 }
 
 /** Progress of an upload; `T` is the file of a finished one. */
 export type UploadProgress<T> = { readonly persistedSize: number } | T;
+
+/** An upload that is not finished. */
+export interface OpenUpload {
+  readonly persistedSize: number;
+  readonly expireTime: Date;
+  readonly description: FileDescription;
+  /** Undefined if unknown. */
+  readonly sizeBytes: number | undefined;
+  /** Empty without one. */
+  readonly requestId: string;
+  /** Undefined for an upload of an earlier version. */
+  readonly createTime: Date | undefined;
+  readonly direct: boolean;
+  readonly partSizeBytes: number;
+  /** Parts of a direct upload that are in the store; empty for others. */
+  readonly storedPartNumbers: readonly number[];
+}
 
 /**
  * Adds bytes to an upload, and makes it a file if they are its last. A finished one answers with its file, whatever is
@@ -54,16 +75,24 @@ export async function resumeUpload(
   return 'file' in progress ? receiptFor(context, caller, progress) : progress;
 }
 
-/** The progress of an upload. Throws UPLOAD_NOT_FOUND. */
+/** The state of an upload. Throws UPLOAD_NOT_FOUND. */
 export async function getUpload(
   context: FilesContext,
   caller: Caller,
   uploadId: string,
   signal: AbortSignal,
-): Promise<UploadProgress<Receipt> & { readonly expireTime?: Date }> {
+): Promise<OpenUpload | Receipt> {
   const found = await loadUpload(context, caller, uploadId, false, signal);
   if ('file' in found) return found;
-  return { persistedSize: persistedSize(found.session), expireTime: found.session.expireTime };
+  const { session } = found;
+  const { description, sizeBytes, requestId = '', createdAt, direct, partSizeBytes } = session.state;
+  return {
+    persistedSize: persistedSize(session),
+    expireTime: session.expireTime,
+    ...{ description, sizeBytes, requestId, direct, partSizeBytes },
+    createTime: createdAt === undefined ? undefined : new Date(createdAt),
+    storedPartNumbers: direct ? await storedParts(context, session, signal) : [],
+  };
 }
 
 /** Ends an upload whose bytes are all there. A finished one answers with its file. */
@@ -125,15 +154,27 @@ async function append(
   if ('file' in current) return current;
   const size = persistedSize(current.session);
   if (appendix.writeOffset !== size) throw writeOffsetMismatch(appendix.writeOffset, size);
+  const sized = await withSize(context, current.session, appendix, signal);
 
-  using quota = await holdSession(context, current.session, signal);
-  await removeStale(context, current.session, signal);
-  const { state, revision } = await withPieceSums(context, current.session, signal);
+  using quota = await holdSession(context, sized, signal);
+  await removeStale(context, sized, signal);
+  const { state, revision } = await withPieceSums(context, sized, signal);
   // Takes the session over from other calls, and saves under which name this one may leave a piece.
   const pending = [...state.pending, revision + 1];
-  const claimed = await saveSession(context, current.session, { ...state, stale: [], pending });
+  const claimed = await saveSession(context, sized, { ...state, stale: [], pending });
   reached('session.claimed');
   return await receive(context, claimed, appendix, quota, signal);
+}
+
+/** The session with the size that the call gives, if it does. */
+async function withSize(
+  context: FilesContext,
+  session: Session,
+  { writeOffset, sizeBytes, maxBytes = 0 }: Appendix,
+  signal: AbortSignal,
+): Promise<Session> {
+  if (sizeBytes === undefined) return session;
+  return declareSize(context, session, sizeBytes, writeOffset + maxBytes, signal);
 }
 
 async function receive(

@@ -46,6 +46,10 @@ export type Finished = Omit<Content, 'sha256'> & { readonly sha256: string };
 export interface SessionState extends UploadFacts, HashState {
   /** True if the catalog counts the session in the quotas of its owner; false for one of an earlier version. */
   readonly claimed?: boolean;
+  /** Id of the caller for its request; absent without one, and in a state of an earlier version. */
+  readonly requestId?: string;
+  /** When the session began, in milliseconds since 1970; absent in a state of an earlier version. */
+  readonly createdAt?: number;
   /** True if callers send parts straight to the store. */
   readonly direct: boolean;
   readonly partSizeBytes: number;

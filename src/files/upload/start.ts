@@ -55,6 +55,8 @@ export async function startUpload(
     description,
     ...(sizeBytes !== undefined && { sizeBytes }),
     ...(key !== undefined && { requestKey: key }),
+    ...(wanted.requestId !== '' && { requestId: wanted.requestId }),
+    createdAt: Date.now(),
     claimed: true,
     direct,
     partSizeBytes,

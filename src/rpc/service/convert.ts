@@ -16,17 +16,12 @@ import { toConnectError } from '../interceptors/error-mapping.ts';
 
 /** The message of a record. */
 export function toFile(record: FileRecord): File {
-  const { sha256, crc32c, deleteTime, purgeTime, relations } = record;
+  const { sha256, crc32c, deleteTime, purgeTime } = record;
   return create(FileSchema, {
+    ...describing(record),
     id: record.id,
-    name: record.name,
-    contentType: record.contentType,
     sizeBytes: BigInt(record.sizeBytes),
     checksums: { ...(sha256 && { sha256 }), ...(crc32c !== undefined && { crc32c }) },
-    owner: record.owner,
-    usage: record.usage,
-    relations: Object.fromEntries(Object.entries(relations).map(([name, ids]) => [name, { ids: [...ids] }])),
-    attributes: record.attributes as JsonObject,
     etag: record.revision,
     createTime: timestampFromDate(record.createTime),
     updateTime: timestampFromDate(record.updateTime),
@@ -34,6 +29,19 @@ export function toFile(record: FileRecord): File {
     ...(purgeTime && { purgeTime: timestampFromDate(purgeTime) }),
     createdBy: record.createdBy,
   });
+}
+
+/** The message of a file that is not there yet. */
+export function toFileDescription(description: FileDescription): File {
+  return create(FileSchema, describing(description));
+}
+
+function describing({ name, contentType, owner, usage, relations, attributes }: FileDescription) {
+  return {
+    ...{ name, contentType, owner, usage },
+    relations: Object.fromEntries(Object.entries(relations).map(([name, ids]) => [name, { ids: [...ids] }])),
+    attributes: attributes as JsonObject,
+  };
 }
 
 /**

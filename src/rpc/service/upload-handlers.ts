@@ -14,7 +14,15 @@ import { withStallTimeout } from '../../files/upload/stall-timeout.ts';
 import { uploadFile } from '../../files/upload/upload-file.ts';
 import { callOf, type Call } from '../interceptors/call-context.ts';
 import { toFile } from './convert.ts';
-import { smallPiecesPacer, checkedChunk, openUpload, toExpected, toNewUpload } from './upload-stream.ts';
+import {
+  smallPiecesPacer,
+  checkedChunk,
+  openUpload,
+  toExpected,
+  toNewUpload,
+  toSize,
+} from './upload-stream.ts';
+import { toUploadStatus } from './upload-status.ts';
 
 type UploadRpc =
   | 'upload'
@@ -69,12 +77,13 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
 
     async uploadChunk(request, context) {
       const call = callOf(context);
-      const { uploadId, writeOffset, data, checksums, finishWrite } = request;
+      const { uploadId, writeOffset, data, checksums, finishWrite, sizeBytes } = request;
       const chunk = checkedChunk(data, writeOffset, Number(writeOffset));
       const appendix = {
         writeOffset: Number(writeOffset),
         content: once(chunk, { expected: toExpected(checksums), isComplete: finishWrite }),
         maxBytes: chunk.bytes.length,
+        sizeBytes: toSize(sizeBytes),
       };
       const progress = await resumeUpload(files, call.caller, uploadId, appendix, context.signal);
       if ('file' in progress) acknowledged(files, call, progress);
@@ -84,10 +93,7 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
     async getUpload({ uploadId }, context) {
       const call = callOf(context);
       const upload = await getUpload(files, call.caller, uploadId, context.signal);
-      return {
-        writeStatus: toWriteStatus(call, uploadId, upload),
-        ...(upload.expireTime && { expireTime: timestampFromDate(upload.expireTime) }),
-      };
+      return { writeStatus: toWriteStatus(call, uploadId, upload), ...toUploadStatus(upload) };
     },
 
     async signUploadParts({ uploadId, partNumbers }, context) {

@@ -6,6 +6,7 @@ import type {
 import type { Checksums } from '@asset-service/contract/asset/v1/file_pb.js';
 import { crc32c } from '../../files/upload/crc32c.ts';
 import { AssetError } from '../../errors/asset-error.ts';
+import { fieldInvalid } from '../../errors/fields.ts';
 import { checksumMismatch, uploadMessageOrder, writeOffsetMismatch } from '../../errors/uploads.ts';
 import { mergeExpected, type Chunk, type ExpectedChecksums } from '../../files/upload/checksums.ts';
 import type { Appendix } from '../../files/upload/resume.ts';
@@ -34,12 +35,19 @@ export async function openUpload(messages: AsyncIterable<UploadRequest>): Promis
   }
   const { firstMessage } = first.value;
   if (firstMessage.case === 'uploadSpec') {
+    if (first.value.sizeBytes !== undefined) {
+      throw fieldInvalid(
+        'size_bytes',
+        'the size of a new upload stands in its spec: set upload_spec.size_bytes',
+      );
+    }
     const stream = new UploadStream(first.value, iterator, 0);
     return { kind: 'new', upload: { ...toNewUpload(firstMessage.value), content: stream.mustFinish() } };
   }
   const writeOffset = Number(first.value.writeOffset);
   const stream = new UploadStream(first.value, iterator, writeOffset);
-  const appendix: Appendix = { writeOffset, content: stream.content() };
+  const sizeBytes = toSize(first.value.sizeBytes);
+  const appendix: Appendix = { writeOffset, content: stream.content(), sizeBytes };
   return { kind: 'resumed', uploadId: firstMessage.value, appendix };
 }
 
@@ -47,9 +55,14 @@ export async function openUpload(messages: AsyncIterable<UploadRequest>): Promis
 export function toNewUpload(spec: UploadSpec): Pick<Upload, 'description' | 'sizeBytes' | 'requestId'> {
   return {
     description: toDescription(spec.file),
-    sizeBytes: spec.sizeBytes === undefined ? undefined : Number(spec.sizeBytes),
+    sizeBytes: toSize(spec.sizeBytes),
     requestId: spec.requestId,
   };
+}
+
+/** A size in a message, if it is set. */
+export function toSize(sizeBytes: bigint | undefined): number | undefined {
+  return sizeBytes === undefined ? undefined : Number(sizeBytes);
 }
 
 /** The checksums in a message, if any. */
@@ -96,6 +109,9 @@ class UploadStream {
         message = next.value;
         if (message.firstMessage.case !== undefined) {
           throw uploadMessageOrder('only the first message may have upload_spec or upload_id');
+        }
+        if (message.sizeBytes !== undefined) {
+          throw uploadMessageOrder('only the first message may have size_bytes');
         }
       }
     } finally {

@@ -30,8 +30,12 @@ export interface House {
   readonly client: AssetClient;
   /** Where it answers, such as `http://127.0.0.1:10001`. */
   readonly url: string;
+  /** Where the catalog and the store lie. */
+  readonly dataDir: string;
   /** Calls as somebody. */
   as(who: Who): Promise<AssetClient>;
+  /** An access token of somebody. */
+  token(who: Who): Promise<string>;
   /** Every line of the log so far. */
   readonly lines: readonly Line[];
   /** Sweeps once and returns what that did. */
@@ -77,11 +81,14 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) });
   const app = await startApp(config, log);
 
-  async function as({ sub, scope, endUser }: Who): Promise<AssetClient> {
+  function token({ sub, scope }: Who): Promise<string> {
     if (!issuer) throw new Error('this house asks nobody who they are: open it with identities');
-    const claims = scope === undefined ? { sub } : { sub, scope, azp: sub };
-    const authorization = `Bearer ${await issuer.token(claims)}`;
-    const userToken = endUser === undefined ? undefined : await issuer.token({ sub: endUser });
+    return issuer.token(scope === undefined ? { sub } : { sub, scope, azp: sub });
+  }
+
+  async function as({ endUser, ...who }: Who): Promise<AssetClient> {
+    const authorization = `Bearer ${await token(who)}`;
+    const userToken = endUser === undefined ? undefined : await token({ sub: endUser });
     return clientWith({ authorization, ...(userToken !== undefined && { 'asset-user-token': userToken }) });
   }
 
@@ -109,7 +116,9 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   return {
     client: issuer ? await as({ sub: 'operator', scope: 'asset:admin asset:act-for-user' }) : clientWith({}),
     url: app.url,
+    dataDir: data,
     as,
+    token,
     lines,
     sweep: () => sweepOnce(config, { dryRun: false }, log),
     blobs: async () => (await blobEntries()).map(({ name }) => name),

@@ -145,6 +145,17 @@ class UploadStatus:
     file: AssetFile | None
     """The file, if the upload is finished."""
     expire_time: datetime | None
+    size_bytes: int | None = None
+    """Size of the whole file; None while it is unknown."""
+    create_time: datetime | None = None
+    """When the upload began; for a finished one, when its file was created. None if it is not known."""
+    description: AssetFile | None = None
+    """What the upload will be: name, content_type, owner, usage, relations and attributes, with what the usage policy
+    added. None if the upload is finished and the caller may not read its file."""
+    part_size_bytes: int = 0
+    """Size of each part of a direct upload except the last; 0 if the upload is finished."""
+    stored_part_numbers: Sequence[int] = ()
+    """Parts of a direct upload that are in the store; the others are to be sent."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,18 @@ class SessionMethods(ClientBase):
         status = await self._caller.call(methods.GET_UPLOAD, request, self._options.call(timeout, headers))
         file = to_file(status.file) if status.WhichOneof("write_status") == "file" else None
         persisted = status.persisted_size if file is None else file.size_bytes
-        return UploadStatus(upload_id, persisted, file, to_time(status, "expire_time"))
+        spec = status.upload_spec
+        return UploadStatus(
+            upload_id=upload_id,
+            persisted_bytes=persisted,
+            file=file,
+            expire_time=to_time(status, "expire_time"),
+            size_bytes=spec.size_bytes if spec.HasField("size_bytes") else None,
+            create_time=to_time(status, "create_time"),
+            description=to_file(spec.file) if spec.HasField("file") else None,
+            part_size_bytes=status.part_size_bytes,
+            stored_part_numbers=tuple(status.stored_part_numbers),
+        )
 
     async def resume_upload(
         self,

@@ -59,20 +59,22 @@ FILE_EVENT_TYPE_UNDELETED: FileEventType
 FILE_EVENT_TYPE_PURGED: FileEventType
 
 class UploadRequest(_message.Message):
-    __slots__ = ("upload_spec", "upload_id", "write_offset", "data", "checksums", "finish_write")
+    __slots__ = ("upload_spec", "upload_id", "write_offset", "data", "checksums", "finish_write", "size_bytes")
     UPLOAD_SPEC_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     WRITE_OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     CHECKSUMS_FIELD_NUMBER: _ClassVar[int]
     FINISH_WRITE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     upload_spec: UploadSpec
     upload_id: str
     write_offset: int
     data: ChecksummedData
     checksums: _file_pb2.Checksums
     finish_write: bool
-    def __init__(self, upload_spec: _Optional[_Union[UploadSpec, _Mapping[str, _Any]]] = ..., upload_id: _Optional[str] = ..., write_offset: _Optional[int] = ..., data: _Optional[_Union[ChecksummedData, _Mapping[str, _Any]]] = ..., checksums: _Optional[_Union[_file_pb2.Checksums, _Mapping[str, _Any]]] = ..., finish_write: _Optional[bool] = ...) -> None: ...
+    size_bytes: int
+    def __init__(self, upload_spec: _Optional[_Union[UploadSpec, _Mapping[str, _Any]]] = ..., upload_id: _Optional[str] = ..., write_offset: _Optional[int] = ..., data: _Optional[_Union[ChecksummedData, _Mapping[str, _Any]]] = ..., checksums: _Optional[_Union[_file_pb2.Checksums, _Mapping[str, _Any]]] = ..., finish_write: _Optional[bool] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class UploadSpec(_message.Message):
     __slots__ = ("file", "size_bytes", "request_id")
@@ -119,18 +121,20 @@ class StartUploadResponse(_message.Message):
     def __init__(self, upload_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ..., part_size_bytes: _Optional[int] = ...) -> None: ...
 
 class UploadChunkRequest(_message.Message):
-    __slots__ = ("upload_id", "write_offset", "data", "checksums", "finish_write")
+    __slots__ = ("upload_id", "write_offset", "data", "checksums", "finish_write", "size_bytes")
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     WRITE_OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     CHECKSUMS_FIELD_NUMBER: _ClassVar[int]
     FINISH_WRITE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     upload_id: str
     write_offset: int
     data: ChecksummedData
     checksums: _file_pb2.Checksums
     finish_write: bool
-    def __init__(self, upload_id: _Optional[str] = ..., write_offset: _Optional[int] = ..., data: _Optional[_Union[ChecksummedData, _Mapping[str, _Any]]] = ..., checksums: _Optional[_Union[_file_pb2.Checksums, _Mapping[str, _Any]]] = ..., finish_write: _Optional[bool] = ...) -> None: ...
+    size_bytes: int
+    def __init__(self, upload_id: _Optional[str] = ..., write_offset: _Optional[int] = ..., data: _Optional[_Union[ChecksummedData, _Mapping[str, _Any]]] = ..., checksums: _Optional[_Union[_file_pb2.Checksums, _Mapping[str, _Any]]] = ..., finish_write: _Optional[bool] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class UploadChunkResponse(_message.Message):
     __slots__ = ("persisted_size", "file")
@@ -147,14 +151,24 @@ class GetUploadRequest(_message.Message):
     def __init__(self, upload_id: _Optional[str] = ...) -> None: ...
 
 class GetUploadResponse(_message.Message):
-    __slots__ = ("persisted_size", "file", "expire_time")
+    __slots__ = ("persisted_size", "file", "expire_time", "upload_spec", "create_time", "transport", "part_size_bytes", "stored_part_numbers")
     PERSISTED_SIZE_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_SPEC_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    TRANSPORT_FIELD_NUMBER: _ClassVar[int]
+    PART_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STORED_PART_NUMBERS_FIELD_NUMBER: _ClassVar[int]
     persisted_size: int
     file: _file_pb2.File
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, persisted_size: _Optional[int] = ..., file: _Optional[_Union[_file_pb2.File, _Mapping[str, _Any]]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ...) -> None: ...
+    upload_spec: UploadSpec
+    create_time: _timestamp_pb2.Timestamp
+    transport: UploadTransport
+    part_size_bytes: int
+    stored_part_numbers: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, persisted_size: _Optional[int] = ..., file: _Optional[_Union[_file_pb2.File, _Mapping[str, _Any]]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ..., upload_spec: _Optional[_Union[UploadSpec, _Mapping[str, _Any]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ..., transport: _Optional[_Union[UploadTransport, str]] = ..., part_size_bytes: _Optional[int] = ..., stored_part_numbers: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class SignUploadPartsRequest(_message.Message):
     __slots__ = ("upload_id", "part_numbers")

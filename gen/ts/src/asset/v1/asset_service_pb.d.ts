@@ -73,6 +73,14 @@ export declare type UploadRequest = Message<"asset.v1.UploadRequest"> & {
    * @generated from field: bool finish_write = 6;
    */
   finishWrite: boolean;
+
+  /**
+   * Size of the whole file in bytes, for an upload that began without it. Only in the first message, beside
+   * `upload_id`. The rules of UploadChunkRequest.size_bytes apply.
+   *
+   * @generated from field: optional int64 size_bytes = 7;
+   */
+  sizeBytes?: bigint | undefined;
 };
 
 /**
@@ -288,6 +296,18 @@ export declare type UploadChunkRequest = Message<"asset.v1.UploadChunkRequest"> 
    * @generated from field: bool finish_write = 5;
    */
   finishWrite: boolean;
+
+  /**
+   * Size of the whole file in bytes, for an upload that began without it and learns it later. From then on it
+   * counts as if it had stood in the spec: limits of the usage and the owner's quota are checked now. It may be
+   * repeated. The size is kept when the call returns, also if `data` is empty.
+   *
+   * Errors: INVALID_ARGUMENT (SIZE_MISMATCH: another size was given before, or more bytes came; FILE_TOO_LARGE),
+   * RESOURCE_EXHAUSTED (QUOTA_EXCEEDED). They change nothing: the upload goes on without this size.
+   *
+   * @generated from field: optional int64 size_bytes = 6;
+   */
+  sizeBytes?: bigint | undefined;
 };
 
 /**
@@ -390,6 +410,45 @@ export declare type GetUploadResponse = Message<"asset.v1.GetUploadResponse"> & 
    * @generated from field: google.protobuf.Timestamp expire_time = 3;
    */
   expireTime?: Timestamp | undefined;
+
+  /**
+   * What the upload will be, as the service keeps it: with what the usage policy added, and with the size if it
+   * became known later. For a finished upload that of its file, without the `request_id`; unset if the caller
+   * may not read the file.
+   *
+   * @generated from field: asset.v1.UploadSpec upload_spec = 4;
+   */
+  uploadSpec?: UploadSpec | undefined;
+
+  /**
+   * When the upload began; for a finished one, when its file was created. Unset if the caller may not read the
+   * file, and for an upload that an earlier version of the service began.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 5;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * How the bytes are sent; UNSPECIFIED if the upload is finished.
+   *
+   * @generated from field: asset.v1.UploadTransport transport = 6;
+   */
+  transport: UploadTransport;
+
+  /**
+   * As in StartUploadResponse; 0 if the upload is finished.
+   *
+   * @generated from field: int64 part_size_bytes = 7;
+   */
+  partSizeBytes: bigint;
+
+  /**
+   * Numbers of the parts of a DIRECT upload that are in the store with their right size, in order: at most
+   * 10,000. The others are to be sent.
+   *
+   * @generated from field: repeated int32 stored_part_numbers = 8;
+   */
+  storedPartNumbers: number[];
 };
 
 /**

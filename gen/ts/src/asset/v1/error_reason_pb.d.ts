@@ -77,7 +77,9 @@ export enum ErrorReason {
   WRITE_OFFSET_MISMATCH = 7,
 
   /**
-   * INVALID_ARGUMENT. The stream had more or fewer bytes than `size_bytes` says. Nothing was stored.
+   * INVALID_ARGUMENT. The stream had more or fewer bytes than `size_bytes` says: nothing was stored. Or the size
+   * that was given later for an upload over several calls differs from an earlier one, or is less than what
+   * came: the upload goes on without it (metadata: size_bytes, the size that was given).
    *
    * @generated from enum value: ERROR_REASON_SIZE_MISMATCH = 8;
    */
