@@ -2,7 +2,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { audit } from '../legacy/audit.ts';
 import { OTHER_HEADERS } from './legacy-backfill.ts';
-import { printable } from './terminal.ts';
+import { endProgress, printable, showProgress } from './terminal.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
 import type { LoggedUse } from '../legacy/shadow.ts';
@@ -43,11 +43,14 @@ export async function runAudit(config: Config, flags: AuditFlags): Promise<numbe
             if (file !== undefined) await file.write(text, 0, text.length, size);
             return (size += file === undefined ? 0 : text.length);
           },
+          onProgress: ({ phase, records, objects }) =>
+            showProgress(`${phase}: ${sumOf(records)} records, ${sumOf(objects)} objects`),
         },
         interrupted.signal,
       );
       return [done, await writersOf(system, done, interrupted.signal)] as const;
     });
+    endProgress();
     process.stdout.write(
       flags.json ? `${JSON.stringify(toJson(report, writers))}\n` : asText(report, writers),
     );
@@ -58,6 +61,10 @@ export async function runAudit(config: Config, flags: AuditFlags): Promise<numbe
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     await file?.close();
   }
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 /**

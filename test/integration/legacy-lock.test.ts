@@ -9,10 +9,10 @@ import type { Proof } from '../../src/legacy/proofs.ts';
 import { shadowLock } from '../../src/legacy/shadow.ts';
 import { moveStatus } from '../../src/legacy/status.ts';
 import { clientOf, download } from '../e2e/support/calls.ts';
-import { endOf, runCli, startCli } from '../e2e/support/cli.ts';
+import { runCli } from '../e2e/support/cli.ts';
 import { eventually } from '../support/eventually.ts';
-import { ROOT } from '../support/install.ts';
 import { LEGACY_VIEWS, USER_PASSWORD } from '../support/legacy/collections.ts';
+import { killCommandAt } from '../support/legacy/killed-command.ts';
 import { startFailingProxy, type FailingProxy } from '../support/legacy/failing-proxy.ts';
 import { moveAll, type MovedSystem } from '../support/legacy/moved.ts';
 import { startLegacySystem, type LegacySystem } from '../support/legacy/system.ts';
@@ -82,20 +82,9 @@ describe('legacy lock', () => {
     Promise.all(LEGACY_VIEWS.map((view) => legacy.admin.collection(view).getFullList({ sort: 'id' })));
   const cli = (...args: string[]) => runCli(['legacy', ...args], { cwd: dir, env });
   const failedOf = (proofs: readonly Proof[]) => proofs.filter(({ ok }) => !ok).map(({ name }) => name);
-  const freeLease = async () => {
-    for (const { id } of await legacy.admin.collection('asset_leases').getFullList())
-      await legacy.admin.collection('asset_leases').delete(id);
-  };
   /** Runs a command that is killed at a point. */
-  const killedAt = async (point: string, nth: number, ...args: string[]) => {
-    const plan = join(dir, 'plan.json');
-    await writeFile(plan, JSON.stringify({ point, nth, signal: 'SIGKILL' }));
-    const preload = `--import=${join(ROOT, 'test/fault/kill-at.mjs')}`;
-    const more = { NODE_OPTIONS: preload, ASSET_TEST_FAULT_PLAN: plan };
-    const child = startCli(['legacy', ...args], { cwd: dir, env: { ...env, ...more } });
-    expect([point, (await endOf(child)).code]).toEqual([point, 'SIGKILL']);
-    await freeLease();
-  };
+  const killedAt = (point: string, nth: number, ...args: string[]) =>
+    killCommandAt(legacy, { dir, env, point, nth }, args);
 
   it('shows in its shadow what it would refuse and to whom, and changes nothing', async () => {
     const before = await everything();
@@ -273,6 +262,7 @@ describe('legacy lock', () => {
       ['lock.journaled', 1],
       ['lock.gate-closed', 1],
       ['lock.gate-closed', 2],
+      ['lock.proven', 1],
     ] as const;
     for (const [point, nth] of points) {
       await killedAt(point, nth, 'lock', '--enforce', '--yes');

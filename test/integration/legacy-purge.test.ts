@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { blobKey } from '../../src/files/bytes.ts';
 import { lock, unlock } from '../../src/legacy/lock.ts';
 import { purge, type PurgeLine, type PurgeOptions } from '../../src/legacy/purge.ts';
 import { moveStatus } from '../../src/legacy/status.ts';
 import { clientOf, download } from '../e2e/support/calls.ts';
-import { endOf, runCli, startCli } from '../e2e/support/cli.ts';
-import { ROOT } from '../support/install.ts';
+import { runCli } from '../e2e/support/cli.ts';
+import { killCommandAt } from '../support/legacy/killed-command.ts';
 import { startFailingProxy, type FailingProxy } from '../support/legacy/failing-proxy.ts';
 import { moveAll, type MovedSystem } from '../support/legacy/moved.ts';
 import { startLegacySystem, type LegacyFile, type LegacySystem } from '../support/legacy/system.ts';
@@ -132,16 +132,12 @@ describe('legacy purge', () => {
     other[other.length - 1]! ^= 1;
     await legacy.bucket.put(key, other, contentType);
     const [first, ...others] = movedFiles.filter((file) => file !== picture);
-    const plan = join(dir, 'plan.json');
-    await writeFile(plan, JSON.stringify({ point: 'purge.object-deleted', nth: 3, signal: 'SIGKILL' }));
-    const preload = `--import=${join(ROOT, 'test/fault/kill-at.mjs')}`;
-    const more = { NODE_OPTIONS: preload, ASSET_TEST_FAULT_PLAN: plan };
     const args = ['legacy', 'purge', '--yes', '--max-purge', '100'];
-    const child = startCli(args, { cwd: dir, env: { ...env, ...more } });
-    expect((await endOf(child)).code).toBe('SIGKILL');
-    // Its lease would expire.
-    for (const { id } of await legacy.admin.collection('asset_leases').getFullList())
-      await legacy.admin.collection('asset_leases').delete(id);
+    const before = await keys();
+    await killCommandAt(legacy, { dir, env, point: 'purge.planned' }, args.slice(1));
+    // All that it has done is to write its own probe.
+    expect((await keys()).filter((one) => !one.startsWith('asset-service-probes/'))).toEqual(before);
+    await killCommandAt(legacy, { dir, env, point: 'purge.object-deleted', nth: 3 }, args.slice(1));
     // Another run goes on after the one that was killed.
     const report = join(dir, 'purge.jsonl');
     const done = await runCli([...args, '--json', '--full', '--report', report], { cwd: dir, env });

@@ -2,8 +2,10 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { lock } from '../../src/legacy/lock.ts';
 import { createView, dropLink, dropView, restoreLink, viewStatus } from '../../src/legacy/views.ts';
 import { eventually } from '../support/eventually.ts';
+import { killCommandAt } from '../support/legacy/killed-command.ts';
 import { moveAll, type MovedSystem } from '../support/legacy/moved.ts';
 import { startLegacySystem, type LegacySystem } from '../support/legacy/system.ts';
+import { makeDir, removeDir } from '../support/process.ts';
 
 const signal = new AbortController().signal;
 const holder = { holder: 'test' };
@@ -11,12 +13,16 @@ const PREFIX = 'https://bff.example/files/';
 
 let legacy: LegacySystem;
 let moved: MovedSystem;
+let dir: string;
 
 beforeAll(async () => {
-  legacy = await startLegacySystem({ size: 6 });
+  [legacy, dir] = await Promise.all([startLegacySystem({ size: 6 }), makeDir('views')]);
   moved = await moveAll(legacy);
 });
-afterAll(() => legacy?.dispose());
+afterAll(async () => {
+  await legacy?.dispose();
+  await removeDir(dir);
+});
 
 const create = (prefix = PREFIX) =>
   moved.within((system) => createView(system, { ...holder, by: 'me@here', prefix }, signal));
@@ -76,6 +82,13 @@ it('lets the link field be dropped and brought back, with the same links all the
   const before = await links();
   const collection = await legacy.admin.collections.getOne('files');
   const own = (await rows('files')).map(({ id, ...row }) => [id, row['link']]);
+  const killed = (point: string) =>
+    killCommandAt(legacy, { dir, env: legacy.env, point }, ['views', 'drop-link', '--yes']);
+  await killed('views.link-journaled');
+  expect(await links()).toEqual(before);
+  expect(await legacy.admin.collections.getOne('files')).toEqual(collection);
+  await killed('views.link-removed');
+  expect(await links()).toEqual(before);
   const { kept } = await drop();
   expect(kept).toBe(own.filter(([, link]) => link !== '').length);
   expect((await legacy.admin.collections.getOne('files')).fields.map(({ name }) => name)).not.toContain(

@@ -65,8 +65,15 @@ export class SchemaCache {
   }
 }
 
-/** The error if the collection has lost fields of a file. The cause, for the log, names them. */
+/** Fields that only the migration of the service adds. A collection with none of them was never migrated. */
+const ADDED = ['sha256', 'crc32c', 'createdBy', 'createdFor', 'requestKey', 'revision'] as const;
+
+/** The error if the collection has lost fields of a file, or never had them. The cause, for the log, names them. */
 export function fieldsMissing(collection: string, map: FieldMap, missing: readonly string[]): AssetError {
+  if (ADDED.every((field) => missing.includes(map[field]))) {
+    const text = `the collection "${collection}" of PocketBase does not have the fields of the service yet`;
+    return catalogUnavailable(new SetupFault('schema', text));
+  }
   const named = missing.map((field) => {
     const ours = Object.entries(map).find(([, mapped]) => mapped === field)?.[0];
     return `"${field}" (${ours})`;
