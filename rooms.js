@@ -293,6 +293,13 @@ export const ROOMS = [
     imports: [],
   },
   {
+    name: 'reference-bff',
+    files: 'examples/bff/**',
+    about: 'the BFF that products copy: on published clients alone; neither a store nor a catalog',
+    imports: [],
+    packages: ['@asset-service/!(contract)', 'jose'],
+  },
+  {
     name: 'outside',
     files: ['test/**', 'bench/**', 'examples/**', 'scripts/**'],
     about: 'tests, benchmarks, examples, scripts: nothing imports them',
