@@ -24,7 +24,7 @@ export const ROOMS = [
     files: 'src/app/**',
     about: 'the composition root: opens the configured drivers and connects the parts',
     imports: ['*'],
-    packages: ['node:sqlite'],
+    packages: ['node:sqlite', '@opentelemetry/*'],
   },
   {
     name: 'cli',
@@ -38,7 +38,9 @@ export const ROOMS = [
     files: 'src/config/**',
     about:
       'all settings; parses the environment into a typed configuration; explains setup faults by the names of settings',
-    imports: ['errors', 'audit', 'policy', 'identity', 'pocketbase-fields', 'legacy', 'blob-store'],
+    imports: [
+      ...['errors', 'audit', 'telemetry', 'policy', 'identity', 'pocketbase-fields', 'legacy', 'blob-store'],
+    ],
   },
   {
     name: 'errors',
@@ -58,14 +60,15 @@ export const ROOMS = [
     name: 'audit',
     files: 'src/audit/**',
     about: 'records decisions: JSON lines, OpenTelemetry',
-    imports: [],
+    imports: ['telemetry'],
     packages: ['@opentelemetry/*'],
   },
   {
     name: 'telemetry',
     files: 'src/telemetry/**',
-    about: 'the log, the health of the dependencies, decorators that observe stores and catalogs',
+    about: 'the log, the health of the dependencies, metrics, decorators that observe stores and catalogs',
     imports: ['errors', 'blob-store', 'file-catalog'],
+    packages: ['@opentelemetry/*'],
   },
   {
     name: 'scanner',
@@ -234,7 +237,7 @@ export const ROOMS = [
     name: 'interceptors',
     files: 'src/rpc/interceptors/**',
     about: 'what concerns every call, one concern each: id, log line, errors, audit, limits',
-    imports: ['errors', 'audit', 'caller', 'gate'],
+    imports: ['errors', 'audit', 'caller', 'gate', 'telemetry'],
     packages: ['@connectrpc/*', '@asset-service/contract'],
   },
   {

@@ -24,10 +24,11 @@ import { RPC_SERVICES, rpcHandlers, isStreamingCall } from '../rpc/rpc-handlers.
 import { listen, type Listener } from '../rpc/listener/listener.ts';
 import { Senders } from '../rpc/listener/stream-windows.ts';
 import { MemoryBudget } from '../storage/memory-budget.ts';
-import { driverCallLog, observedCatalog, observedStore } from '../telemetry/observed.ts';
+import { driverCallLog, observedCatalog, observedStore, observers } from '../telemetry/observed.ts';
 import { watchFiles } from '../system/watch-files.ts';
 import { dependenciesOf } from './dependencies.ts';
 import { openOldFiles } from './legacy.ts';
+import { openAppMetrics } from './metrics/app-metrics.ts';
 import {
   openAuthenticator,
   openCatalog,
@@ -73,15 +74,15 @@ export async function startApp(config: Config, log: Logger = createLogger(config
 async function open(config: Config, log: Logger): Promise<App> {
   const { settings } = config;
 
+  const metrics = await openAppMetrics(config, log);
   const audit = await openAudit(
     config.audit,
     log,
     isText(settings.ASSET_LOG_FORMAT, process.stdout) ? readable : undefined,
   );
   const authenticator = await openAuthenticator(config, log);
-  // Metrics and tracing are further observers here.
-  const observer = driverCallLog(log);
-  const catalog = observedCatalog(await openCatalog(config), observer);
+  const observer = observers(driverCallLog(log), metrics?.drivers);
+  const catalog = observedCatalog(await openCatalog(config, { watchPool: metrics?.watchPool }), observer);
   const listener = await listen({
     ...settings.ASSET_LISTEN,
     reusePort: settings.ASSET_REUSE_PORT,
@@ -106,7 +107,7 @@ async function open(config: Config, log: Logger): Promise<App> {
 
   const scanning = await openScanning(config);
   const records = new RecordLoader(catalog);
-  const old = await openOldFiles(config, { store, catalog, records, log });
+  const old = await openOldFiles(config, { store, catalog, records, log, onUse: metrics?.onLegacyUse });
   const files: FilesContext = {
     store,
     catalog,
@@ -141,6 +142,7 @@ async function open(config: Config, log: Logger): Promise<App> {
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
     changesRetentionMs: settings.ASSET_CHANGES_RETENTION,
     // The first sweep adds its status to health, whether it succeeds or not.
+    onSweep: metrics?.onSweep,
     onFirstSweep: () => health.add({ name: 'sweep', optional: true, check: () => sweeper.check() }),
   });
   const policyFile = settings.ASSET_POLICY_FILE;
@@ -155,10 +157,15 @@ async function open(config: Config, log: Logger): Promise<App> {
     ...{ catalog, records, policies: files.policies, audit },
     feed: new ChangeFeed(catalog.changes),
     watches: new Watches(settings.ASSET_MAX_WATCHES),
+    observer: metrics?.events,
   };
-  listener.serve(rpcHandlers(files, watching, health, gate, route, log));
+  listener.serve(rpcHandlers(files, watching, health, gate, route, { log, observer: metrics?.calls }));
   await health.check();
   // The first check has migrated the catalog.
+  const { admission, budget } = files;
+  const { watches } = watching;
+  const maxWatches = settings.ASSET_MAX_WATCHES;
+  metrics?.observe({ admission, budget, senders, watches, maxWatches, health, catalog });
   const verifyEveryMs = settings.ASSET_VERIFY_EVERY;
   const verifier = verifyEveryMs > 0 ? new Verifier(files, verifyEveryMs) : undefined;
   if (verifier) health.add({ name: 'verify', optional: true, check: (call) => verifier.check(call) });
@@ -179,7 +186,7 @@ async function open(config: Config, log: Logger): Promise<App> {
       endReload?.();
       authenticator.close();
       await Promise.all([files.reservations.close(), old?.files.close()]);
-      await Promise.all([store.close(), catalog.close(), audit.close()]);
+      await Promise.all([store.close(), catalog.close(), audit.close(), metrics?.close()]);
       log.info('stopped');
     },
   };

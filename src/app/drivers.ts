@@ -2,6 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { PostgresOptions } from '../catalog/sql/postgres.ts';
 import type { CatalogConfig, Config } from '../config/config.ts';
 import type { FilesContext } from '../files/context.ts';
 import { type Authenticator, NO_IDENTITY } from '../identity/authenticator.ts';
@@ -35,7 +36,11 @@ export async function openAuthenticator({ identity }: Config, log: Logger): Prom
  */
 export async function openCatalog(
   { catalog, settings }: CatalogConfig,
-  options: { readonly readOnly?: boolean; readonly mustExist?: boolean } = {},
+  options: {
+    readonly readOnly?: boolean;
+    readonly mustExist?: boolean;
+    readonly watchPool?: PostgresOptions['watchPool'];
+  } = {},
 ): Promise<FileCatalog> {
   switch (catalog.kind) {
     case 'sqlite': {
@@ -48,7 +53,11 @@ export async function openCatalog(
       return openSqliteCatalog({ path, minFreeBytes: settings.ASSET_MIN_FREE_SPACE });
     }
     case 'postgres':
-      return openPostgres(catalog.url, settings.ASSET_POSTGRES_CONNECTIONS);
+      return openPostgres({
+        url: catalog.url,
+        maxConnections: settings.ASSET_POSTGRES_CONNECTIONS,
+        watchPool: options.watchPool,
+      });
     case 'pocketbase':
       return (await import('../catalog/pocketbase/pocketbase-catalog.ts')).openPocketBaseCatalog(
         catalog.pocketbase,
@@ -56,10 +65,10 @@ export async function openCatalog(
   }
 }
 
-async function openPostgres(url: string, maxConnections: number): Promise<FileCatalog> {
+async function openPostgres(options: PostgresOptions): Promise<FileCatalog> {
   const { openPostgresCatalog } = await import('../catalog/sql/postgres.ts');
   try {
-    return openPostgresCatalog({ url, maxConnections });
+    return openPostgresCatalog(options);
   } catch (error) {
     if (error instanceof TypeError) throw new SettingsError([`ASSET_POSTGRES_URL: ${error.message}`]);
     throw error;

@@ -13,7 +13,7 @@ import { checkOldBucket } from '../legacy/check.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import type { OldBucket } from '../legacy/locate.ts';
 import type { CopyTools } from '../legacy/copy-bytes.ts';
-import type { ServedOldFiles } from '../legacy/old-files.ts';
+import type { ServedOldFiles, ServedOldFilesOptions } from '../legacy/old-files.ts';
 import { openLog } from '../telemetry/log.ts';
 import { SettingsError } from '../config/settings.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
@@ -35,15 +35,16 @@ export async function openOldFiles(
     readonly catalog: FileCatalog;
     readonly records: RecordLoader;
     readonly log: Logger;
+    readonly onUse?: ServedOldFilesOptions['onUse'];
   },
 ): Promise<{ readonly files: ServedOldFiles; readonly dependency: Dependency } | undefined> {
   const bucket = await openOldBucket(config);
   if (bucket === undefined) return undefined;
   const { ServedOldFiles } = await import('../legacy/old-files.ts');
-  const { records, log, catalog } = parts;
+  const { records, log, catalog, onUse } = parts;
   const own = hasSameName(config) ? parts.store : undefined;
   return {
-    files: new ServedOldFiles({ bucket, records, legacy: catalog.legacy, log }),
+    files: new ServedOldFiles({ bucket, records, legacy: catalog.legacy, log, onUse }),
     dependency: { name: 'old-bucket', check: (call) => checkOldBucket(bucket.reader, own, call) },
   };
 }

@@ -1,9 +1,8 @@
-import { diag, DiagLogLevel, SeverityNumber } from '@opentelemetry/api';
+import { SeverityNumber } from '@opentelemetry/api';
 import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-http';
-import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
-import { env } from 'node:process';
 import type { Logger } from 'pino';
+import { processResource, reportExportFailures } from '../telemetry/open-telemetry.ts';
 import { toFields, type AuditLog } from './audit-log.ts';
 
 /**
@@ -15,15 +14,9 @@ import { toFields, type AuditLog } from './audit-log.ts';
  * @param log - where failures of the collector are reported
  */
 export function openOpenTelemetry(log: Logger): AuditLog {
-  const report = (message: string) => log.error({ telemetry: message }, 'the audit log could not be sent');
-  const ignore = () => undefined;
-  diag.setLogger(
-    { error: report, warn: report, info: ignore, debug: ignore, verbose: ignore },
-    DiagLogLevel.WARN,
-  );
+  reportExportFailures(log);
   const processor = new BatchLogRecordProcessor({ exporter: new OTLPLogExporter() });
-  const named = resourceFromAttributes({ 'service.name': env['OTEL_SERVICE_NAME'] || 'asset-service' });
-  const provider = new LoggerProvider({ processors: [processor], resource: defaultResource().merge(named) });
+  const provider = new LoggerProvider({ processors: [processor], resource: processResource() });
   const logger = provider.getLogger('asset-service.audit');
   return {
     record(event) {

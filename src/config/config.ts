@@ -6,13 +6,12 @@ import { identityConfig, type IdentityConfig } from './identity.ts';
 import { legacyConfig, type LegacyConfig } from './legacy.ts';
 import { Mistakes, unknownNames, unknownNameText, readSettings, SettingsError } from './settings.ts';
 import { checkNext, nextSettings } from './next.ts';
+import { openTelemetryConfig } from './open-telemetry.ts';
+import type { MetricsConfig } from '../telemetry/metrics.ts';
 import { s3Config, type S3Config } from './s3.ts';
 import { tlsConfig, type TlsConfig } from './tls.ts';
 import { UsagePolicies } from '../files/policy/usage-policies.ts';
 import type { Settings } from './options/options.ts';
-
-/** OpenTelemetry variables that set where logs are sent. */
-const OTLP_ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_LOGS_ENDPOINT'];
 
 /** The PocketBase with the records. */
 export interface PocketBaseConfig {
@@ -48,6 +47,7 @@ export interface Config extends CatalogConfig {
   readonly tls: TlsConfig | undefined;
   readonly policies: UsagePolicies;
   readonly audit: AuditConfig;
+  readonly metrics: MetricsConfig;
   /** Variables that look like settings and are none. */
   readonly unknownNames: readonly string[];
   /**
@@ -83,6 +83,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const mistakes = new Mistakes(settings);
   const unknown = unknownNames(merged);
   const legacy = legacyConfig(settings, mistakes);
+  const exported = openTelemetryConfig(merged);
   const config: Config = {
     settings,
     store:
@@ -97,10 +98,11 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     policies: usagePolicies(settings, mistakes),
     audit: {
       destination: settings.ASSET_AUDIT_LOG ?? (settings.ASSET_AUTH === 'none' ? 'off' : 'stdout'),
-      openTelemetry: OTLP_ENDPOINTS.some((name) => Boolean(merged[name])),
+      openTelemetry: exported.logs,
     },
+    metrics: { listen: settings.ASSET_METRICS_LISTEN, openTelemetry: exported.metrics },
     unknownNames: unknown,
-    doubts: doubtsOf(file.faults, unknown),
+    doubts: [...doubtsOf(file.faults, unknown), ...exported.doubts],
     foreign: Object.fromEntries(
       Object.entries(file.values).filter(([name]) => !/^asset_/i.test(name) && !(name in environment)),
     ),
@@ -116,7 +118,8 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
  */
 export function checkConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const { faults, values } = readConfigFile(environment['ASSET_CONFIG_FILE']);
-  const doubts = doubtsOf(faults, unknownNames({ ...values, ...environment }));
+  const merged = { ...values, ...environment };
+  const doubts = [...doubtsOf(faults, unknownNames(merged)), ...openTelemetryConfig(merged).doubts];
   try {
     const config = loadConfig(environment);
     if (doubts.length === 0) return config;

@@ -137,6 +137,13 @@ function oldBucketFaults(settings: Settings): Faults {
   );
 }
 
+/** The failure to open the port of the metrics, as one line for the operator. */
+export function metricsListenFault(error: unknown, { ASSET_METRICS_LISTEN: at }: Settings): unknown {
+  const text = listenText(error);
+  if (text === undefined || at === undefined) return error;
+  return new ExplainedError(`ASSET_METRICS_LISTEN: ${text} (it is "${at.host}:${at.port}")`, error);
+}
+
 function listenText(error: unknown): string | undefined {
   const { code = '', syscall, message = '' } = (error ?? {}) as NodeJS.ErrnoException;
   if (syscall !== 'listen' && syscall !== 'bind' && syscall !== 'getaddrinfo') return undefined;

@@ -5,8 +5,18 @@ import type { RecordLoader } from '../files/record-loader.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { ChangeFeed } from './change-feed.ts';
 import type { Patience } from './patience.ts';
+import type { Delivery } from './pull.ts';
 import type { SentFiles } from './sent-files.ts';
 import type { Watches } from './watches.ts';
+
+/** Called for events that callers get. Must not throw. */
+export interface WatchObserver {
+  /** A watch sent the event of a change of this time. */
+  sent(time: Date): void;
+  delivered(delivery: Delivery): void;
+  /** So many events of a subscription were parked. */
+  parked(count: number): void;
+}
 
 /** Dependencies of watches, created once by the composition root. */
 export interface WatchContext {
@@ -16,6 +26,7 @@ export interface WatchContext {
   readonly audit: AuditLog;
   readonly feed: ChangeFeed;
   readonly watches: Watches;
+  readonly observer?: WatchObserver | undefined;
 }
 
 /** One running watch. */

@@ -75,7 +75,10 @@ export async function pullEvents(
     };
     const deliveries = await changeSubscription(context, caller, request.subscription, change, signal);
     const left = end - performance.now();
-    if (deliveries.length > 0 || left <= 0) return deliveries;
+    if (deliveries.length > 0 || left <= 0) {
+      for (const delivery of deliveries) context.observer?.delivered(delivery);
+      return deliveries;
+    }
     try {
       const look = isShared ? BUSY_LOOK_MS : IDLE_LOOK_MS;
       await context.feed.changed(log, version, Math.min(left, look), ended);

@@ -44,7 +44,7 @@ export function keyOf(caller: Caller, name: string): string {
  * @throws AssetError SUBSCRIPTION_NOT_FOUND, and what `change` throws
  */
 export function changeSubscription<T>(
-  { catalog }: WatchContext,
+  { catalog, observer }: WatchContext,
   caller: Caller,
   name: string,
   change: (state: SubscriptionState) => T | Promise<T>,
@@ -53,10 +53,14 @@ export function changeSubscription<T>(
   const { subscriptions } = catalog;
   return compareAndSet(catalog, caller, name, signal, async ({ key, state: before, revision }) => {
     const state = parseState(before);
+    const parkedBefore = state.parked.length;
     const value = await change(state);
     const text = JSON.stringify(state);
     const isSet = text === before || (await subscriptions.update(key, revision, text, { signal }));
-    return isSet ? { value } : undefined;
+    if (!isSet) return undefined;
+    const parked = state.parked.length - parkedBefore;
+    if (parked > 0) observer?.parked(parked);
+    return { value };
   });
 }
 

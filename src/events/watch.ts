@@ -81,7 +81,12 @@ export async function startCursor(
 
 async function* phases(watch: Watch, position: WatchPosition): AsyncGenerator<WatchItem> {
   if (position.scan !== undefined) yield* existingFiles(watch, position.log, position.scan);
-  yield* changedFiles(watch, position.log);
+  const { once, context } = watch;
+  for await (const item of changedFiles(watch, position.log)) {
+    yield item;
+    // A subscription tells its deliveries itself.
+    if (item.kind === 'event' && !once) context.observer?.sent(item.event.time);
+  }
 }
 
 /** @param isQuiet - true to audit only refusals: for a subscription, whose creation was audited */

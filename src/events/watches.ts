@@ -20,6 +20,11 @@ export class Watches {
     this.#max = max;
   }
 
+  /** Number of running watches. */
+  get running(): number {
+    return this.#running;
+  }
+
   /** Aborted with SHUTTING_DOWN when the process is about to end. */
   get drained(): AbortSignal {
     return this.#drain.signal;

@@ -11,7 +11,7 @@ import type { RecordLoader } from '../files/record-loader.ts';
 import { contentTypeOf } from './headers.ts';
 import { keysOf } from './layout.ts';
 import { locate, type OldBucket, type OldDamage, type OldPlace } from './locate.ts';
-import { readOldPath } from './old-path.ts';
+import { type PathKind, readOldPath } from './old-path.ts';
 import { noteServing } from './serving-since.ts';
 import { UseCounter } from './use-counter.ts';
 
@@ -24,6 +24,8 @@ export interface ServedOldFilesOptions {
   readonly records: RecordLoader;
   readonly legacy: LegacyRecords;
   readonly log: Logger;
+  /** Called for each file that a caller names by a path of the old system. */
+  readonly onUse?: ((caller: Caller, kind: PathKind) => void) | undefined;
 }
 
 /** Serves files that were not moved from the old bucket. */
@@ -72,8 +74,10 @@ export class ServedOldFiles implements OldFiles {
     return (await this.#locate(file, signal)).damage === 'type-mismatch';
   }
 
-  noteUse({ principal }: Caller, path: string): void {
-    this.#uses.add(principal.id, readOldPath(path, this.#options.bucket.layouts).kind);
+  noteUse(caller: Caller, path: string): void {
+    const { kind } = readOldPath(path, this.#options.bucket.layouts);
+    this.#uses.add(caller.principal.id, kind);
+    this.#options.onUse?.(caller, kind);
   }
 
   /** Writes the remaining counts and closes the connection to the bucket. */

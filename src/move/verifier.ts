@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FileRecord } from '../catalog/file-catalog.ts';
+import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
 import { underLease } from '../files/lease.ts';
 import type { SweepContext } from '../files/sweep/run.ts';
 import { verify, verifyState, type VerifyState } from './verify.ts';
@@ -9,6 +9,16 @@ import { verify, verifyState, type VerifyState } from './verify.ts';
 const PASS_STATE = 'verify-pass';
 /** Name of the state of the last finished pass. */
 const LAST_STATE = 'verify-last-pass';
+
+/** The state of the running pass, or of the one that ended last, if any. */
+export function verifyPass(catalog: Pick<FileCatalog, 'legacy'>, signal: AbortSignal) {
+  return verifyState(catalog, signal, PASS_STATE);
+}
+
+/** The state of the last pass that ended, if any. */
+export function lastPass(catalog: Pick<FileCatalog, 'legacy'>, signal: AbortSignal) {
+  return verifyState(catalog, signal, LAST_STATE);
+}
 
 /** Records per step. The state is kept after each, so that a restart reads few files twice. */
 const PAGE = 20;
@@ -54,10 +64,7 @@ export class Verifier {
   /** Resolves if the last passes found no damage and read every file; otherwise rejects with what they found. */
   async check(call: { readonly signal: AbortSignal }): Promise<void> {
     const { catalog } = this.#context;
-    const [now, last] = await Promise.all([
-      verifyState(catalog, call.signal, PASS_STATE),
-      verifyState(catalog, call.signal, LAST_STATE),
-    ]);
+    const [now, last] = await Promise.all([verifyPass(catalog, call.signal), lastPass(catalog, call.signal)]);
     const trouble = troubleOf(now, last);
     if (trouble !== undefined) throw new Error(trouble);
   }

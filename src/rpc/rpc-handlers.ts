@@ -8,6 +8,7 @@ import { Health } from '@asset-service/contract/grpc/health/v1/health_pb.js';
 import type { Logger } from 'pino';
 import type { WatchContext } from '../events/context.ts';
 import type { FilesContext } from '../files/context.ts';
+import type { CallObserver } from '../telemetry/call-metrics.ts';
 import type { HealthMonitor } from '../telemetry/health-monitor.ts';
 import { assetServiceRoutes } from './service/asset-service.ts';
 import { presentedBy } from './gate/credentials.ts';
@@ -21,6 +22,7 @@ import { endWithCredential } from './interceptors/credential-expiry.ts';
 import { mapErrors } from './interceptors/error-mapping.ts';
 import { limitCalls } from './interceptors/limit-calls.ts';
 import { boundLists } from './interceptors/list-bounds.ts';
+import { observeCalls } from './interceptors/observe-calls.ts';
 import type { Handlers, RequestHandler } from './listener/listener.ts';
 import { assertFewElements } from './gate/message-elements.ts';
 import { maxMessageBytes, withOptions } from './gate/message-limits.ts';
@@ -44,7 +46,7 @@ export function rpcHandlers(
   health: HealthMonitor,
   gateOptions: GateOptions,
   fallback: RequestHandler | undefined,
-  log: Logger,
+  { log, observer }: { readonly log: Logger; readonly observer?: CallObserver | undefined },
 ): Handlers {
   const { authenticator, limits, allowedHosts } = gateOptions;
   const { challenge } = authenticator;
@@ -65,6 +67,7 @@ export function rpcHandlers(
     // The first is the outermost: whatever is refused is logged and given its reason, and who is not known learns nothing
     // about the request.
     interceptors: [
+      ...(observer ? [observeCalls(observer)] : []),
       giveCallId(),
       logCalls(log),
       mapErrors(challenge),
@@ -76,7 +79,7 @@ export function rpcHandlers(
       createValidateInterceptor(),
     ],
   };
-  const unseen = new UnseenCalls({ log, audit: files.audit, gate, challenge });
+  const unseen = new UnseenCalls({ log, audit: files.audit, gate, challenge, observer });
   return {
     onStream: grpcHandler({
       ...{ ...options, maxMessageBytes, inspect: assertFewElements, gate },

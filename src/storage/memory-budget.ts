@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { MemoryBlocks } from './memory-blocks.ts';
-import { isSmall, newPart, partsToPutAway, type Part } from './memory-relief.ts';
+import { isOld, isSettling, isSmall, newPart, partsToPutAway, type Part } from './memory-relief.ts';
 import type { MemoryShare, PartMemory } from './memory-share.ts';
 
 /** Time between two looks at who could give memory back, in milliseconds. */
@@ -54,6 +54,12 @@ export class MemoryBudget {
   /** Requests that wait for bytes now. */
   get waiting(): number {
     return this.#waiting.size;
+  }
+
+  /** Parts of slow callers that hold memory now: they have sent nothing to the store for a second. */
+  get slow(): number {
+    const now = performance.now();
+    return [...this.#parts].filter((part) => isOld(part, now) && !isSettling(part)).length;
   }
 
   /** What one holder may have of the budget. */

@@ -73,12 +73,12 @@ export function partsToPutAway(
 }
 
 /** True if a part has held memory for so long that its caller is slow. */
-function isOld({ bytes, since }: Part, now: number): boolean {
+export function isOld({ bytes, since }: Part, now: number): boolean {
   return bytes > 0 && now - since >= SLOW_MS;
 }
 
 /** True if the memory of a part comes back without anybody's help. */
-function isSettling(part: Part): boolean {
+export function isSettling(part: Part): boolean {
   return part.settled || part.away !== undefined;
 }
 

@@ -58,6 +58,11 @@ export class HealthMonitor {
     return ['', ...this.#rpcServices, ...this.#dependencies.map(({ name }) => name)];
   }
 
+  /** Names of the dependencies. */
+  get dependencies(): readonly string[] {
+    return this.#dependencies.map(({ name }) => name);
+  }
+
   /** Whether the service or dependency of this name is available; undefined for an unknown name. */
   isServing(name: string): boolean | undefined {
     if (name === '' || this.#rpcServices.includes(name)) {

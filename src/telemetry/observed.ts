@@ -15,6 +15,15 @@ export interface Observation {
 /** Called for every call. Must not throw. */
 export type Observer = (observation: Observation) => void;
 
+/** An observer that passes calls on to each of these; undefined if there is none. */
+export function observers(...all: readonly (Observer | undefined)[]): Observer | undefined {
+  const present = all.filter((one) => one !== undefined);
+  if (present.length < 2) return present[0];
+  return (observation) => {
+    for (const observe of present) observe(observation);
+  };
+}
+
 /** The same store; reports every call that returns a promise. A read is finished when its stream is open. */
 export function observedStore(store: BlobStore, observer: Observer | undefined): BlobStore {
   return observer ? observed(store, 'store', observer) : store;

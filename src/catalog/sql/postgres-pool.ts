@@ -30,8 +30,20 @@ interface Way {
  * set when a connection starts. A pooler that refuses that gets them with each transaction, and every statement is
  * a transaction. Nothing else stays in a connection: no prepared statements, locks or LISTEN.
  */
-export function openPostgresPool(target: PostgresTarget, options: PoolOptions): PostgresPool {
+export function openPostgresPool(
+  target: PostgresTarget,
+  options: PoolOptions,
+): PostgresPool & { readonly use: PoolUse } {
   return new Pool(target, options);
+}
+
+/** Connections of a pool. */
+export interface PoolUse {
+  readonly used: number;
+  readonly idle: number;
+  /** Requests that wait for a connection. */
+  readonly waiting: number;
+  readonly max: number;
 }
 
 class Pool implements PostgresPool {
@@ -63,6 +75,11 @@ class Pool implements PostgresPool {
         void pool.end().catch(() => undefined);
       }
     }
+  }
+
+  get use(): PoolUse {
+    const { totalCount, idleCount: idle, waitingCount: waiting } = this.#pool;
+    return { used: totalCount - idle, idle, waiting, max: this.#options.max };
   }
 
   end(): Promise<void> {

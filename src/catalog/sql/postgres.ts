@@ -2,7 +2,7 @@ import { PostgresAdapter, PostgresDialect, sql, type Kysely, type SqlBool } from
 import { SetupFault, type SetupPart } from '../../errors/setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
-import { openPostgresPool, sqlState } from './postgres-pool.ts';
+import { openPostgresPool, sqlState, type PoolUse } from './postgres-pool.ts';
 import { inspectPostgres, schemaForMigrations } from './postgres-schema.ts';
 import { readPostgresUrl } from './postgres-url.ts';
 import { SqlCatalog } from './sql-catalog.ts';
@@ -13,6 +13,8 @@ export interface PostgresOptions {
   readonly url: string;
   /** Maximum number of connections of this process. */
   readonly maxConnections?: number;
+  /** Called with what tells the use of the pool. */
+  readonly watchPool?: ((use: () => PoolUse) => void) | undefined;
 }
 
 /**
@@ -27,15 +29,17 @@ export function openPostgresCatalog(options: PostgresOptions): FileCatalog {
 const STATEMENT_TIMEOUT_MS = 7_000;
 
 /** The PostgreSQL side of the SQL catalog. */
-export function postgresBackend({ url, maxConnections = 16 }: PostgresOptions): SqlBackend {
+export function postgresBackend({ url, maxConnections = 16, watchPool }: PostgresOptions): SqlBackend {
   const target = readPostgresUrl(url);
   const openOne = () => new PoolableDialect({ pool: openPostgresPool(target, { max: 1 }) });
   return {
     kind: 'postgres',
-    openDialect: () =>
-      new PoolableDialect({
-        pool: openPostgresPool(target, { max: maxConnections, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
-      }),
+    openDialect: () => {
+      const options = { max: maxConnections, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
+      const pool = openPostgresPool(target, options);
+      watchPool?.(() => pool.use);
+      return new PoolableDialect({ pool });
+    },
     openMigrationDialect: openOne,
     openReadingDialect: openOne,
     inspect: (db) => inspectPostgres(db, target.schema),

@@ -19,6 +19,7 @@ import { LEGACY_OPTIONS } from './legacy.ts';
 import { LIMIT_OPTIONS } from './limits.ts';
 import { nextOptions } from './next.ts';
 import { POCKETBASE_OPTIONS } from './pocketbase.ts';
+import { TELEMETRY_OPTIONS } from './telemetry.ts';
 
 const DATA_DIR_OPTION = {
   ASSET_DATA_DIR: option(text(), './data', 'Directory of the embedded store and catalog.'),
@@ -232,6 +233,7 @@ export const OPTIONS = {
     '30',
     'Seconds that running calls get to finish after SIGTERM.',
   ),
+  ...TELEMETRY_OPTIONS,
   ASSET_AUDIT_LOG: option(
     text().optional(),
     '',

@@ -16,6 +16,8 @@ export interface SweeperOptions {
   readonly changesRetentionMs: number;
   /** Called once, after the first sweep of this process; from then on {@link Sweeper.check} has a result. */
   readonly onFirstSweep?: () => void;
+  /** Called after each sweep of this process with what it did, or with undefined if it failed. */
+  readonly onSweep?: ((report: SweepReport | undefined) => void) | undefined;
 }
 
 /** Sweeps at an interval until it is closed, one process at a time. A failed sweep is repeated with the next. */
@@ -29,6 +31,7 @@ export class Sweeper {
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #known = new KnownFailures();
   #running: Promise<void> | undefined;
+  readonly #onSweep: SweeperOptions['onSweep'];
   #onFirstSweep: (() => void) | undefined;
   /** Why the last sweep failed or was incomplete. */
   #trouble: Error | undefined;
@@ -41,6 +44,7 @@ export class Sweeper {
     this.#pace = paceOf(deletionsPerSecond);
     this.#changesRetentionMs = options.changesRetentionMs;
     this.#onFirstSweep = options.onFirstSweep;
+    this.#onSweep = options.onSweep;
     if (intervalMs === 0) return;
     this.#timer = setInterval(() => {
       this.#running ??= this.#sweep().finally(() => (this.#running = undefined));
@@ -88,6 +92,7 @@ export class Sweeper {
     } catch (error) {
       if (this.#abort.signal.aborted) return;
       this.#trouble = error as Error;
+      this.#onSweep?.(undefined);
       this.#context.log.warn({ err: error }, 'a sweep failed; the next one goes on');
     }
     this.#onFirstSweep?.();
@@ -96,6 +101,7 @@ export class Sweeper {
 
   #tell(report: SweepReport): void {
     const { log } = this.#context;
+    this.#onSweep?.(report);
     const { failures, ...counts } = report;
     const failed = failureCount(report);
     const sum = report.purged + report.uploads + report.reservations + report.cleaned + report.trimmed;

@@ -1,5 +1,8 @@
 import { shuttingDown, tooManyUploads } from '../../errors/limits.ts';
 
+/** An upload in one call, or a call of an upload over several calls. */
+export type UploadKind = 'call' | 'session';
+
 /** A place among the running uploads. Dispose it to give it back. */
 export type AdmissionSlot = Disposable;
 
@@ -10,6 +13,7 @@ export type AdmissionSlot = Disposable;
 export class Admission {
   readonly #max: number;
   readonly #onChange: (inHand: number) => void;
+  readonly #byKind: Record<UploadKind, number> = { call: 0, session: 0 };
   #inHand = 0;
   #closed = false;
 
@@ -27,6 +31,16 @@ export class Admission {
     return this.#inHand;
   }
 
+  /** Number of running uploads of each kind. */
+  get byKind(): Readonly<Record<UploadKind, number>> {
+    return this.#byKind;
+  }
+
+  /** Maximum number of running uploads. */
+  get max(): number {
+    return this.#max;
+  }
+
   /** Refuses all later uploads, because the process is about to end. */
   close(): void {
     this.#closed = true;
@@ -37,17 +51,20 @@ export class Admission {
    *
    * @throws AssetError TOO_MANY_UPLOADS if all are taken, SHUTTING_DOWN if the process is about to end
    */
-  enter(): AdmissionSlot {
+  enter(kind: UploadKind): AdmissionSlot {
     if (this.#closed) throw shuttingDown();
     if (this.#inHand >= this.#max) {
       throw tooManyUploads('this replica takes no more now');
     }
+    this.#byKind[kind] += 1;
     this.#onChange(++this.#inHand);
     let held = true;
     return {
       [Symbol.dispose]: () => {
-        if (held) this.#onChange(--this.#inHand);
+        if (!held) return;
         held = false;
+        this.#byKind[kind] -= 1;
+        this.#onChange(--this.#inHand);
       },
     };
   }

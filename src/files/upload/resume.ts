@@ -148,7 +148,7 @@ async function append(
   appendix: Appendix,
   signal: AbortSignal,
 ): Promise<UploadProgress<Uploaded>> {
-  using _slot = context.admission.enter();
+  using _slot = context.admission.enter('session');
   if (session.state.direct) throw wrongTransport(session.id);
   const current = await finishStored(context, session, signal);
   if ('file' in current) return current;

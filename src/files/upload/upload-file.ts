@@ -40,7 +40,7 @@ export async function uploadFile(
   wanted: Upload,
   signal: AbortSignal,
 ): Promise<Receipt> {
-  using _slot = context.admission.enter();
+  using _slot = context.admission.enter('call');
   const intake = admitFile(context, caller, wanted);
   const { sizeBytes, rules, requestKey: key } = intake;
   let quota: QuotaHold | undefined;

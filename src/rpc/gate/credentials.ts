@@ -13,11 +13,13 @@ export interface Presented {
   readonly socket: Socket | undefined;
   /** Remote address, read while the connection is open. */
   readonly remoteAddress: string;
+  /** When its headers arrived, by `performance.now()`. */
+  readonly arrivedAt: number;
 }
 
 /** Context key with which the server passes a request's credentials. A request without it has no identity. */
 export const presentedKey = createContextKey<Presented>(
-  { rawHeaders: [], socket: undefined, remoteAddress: '' },
+  { rawHeaders: [], socket: undefined, remoteAddress: '', arrivedAt: 0 },
   { description: 'what the request presents' },
 );
 
@@ -28,7 +30,9 @@ export function presentedBy(
   // Over HTTP/2 the request's own socket is a proxy; that of the session is the same for all its requests.
   const socket = 'stream' in request ? request.stream.session?.socket : request.socket;
   const { rawHeaders } = request;
-  return createContextValues().set(presentedKey, { rawHeaders, socket, remoteAddress: addressOf(socket) });
+  const remoteAddress = addressOf(socket);
+  const presented = { rawHeaders, socket, remoteAddress, arrivedAt: performance.now() };
+  return createContextValues().set(presentedKey, presented);
 }
 
 /** Shows IPv4-mapped IPv6 addresses as IPv4. */

@@ -2,11 +2,13 @@ import { base64Decode } from '@bufbuild/protobuf/wire';
 import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { AuditLog } from '../../audit/audit-log.ts';
+import type { CallObserver } from '../../telemetry/call-metrics.ts';
 import { auditRefusal } from './audit-refusals.ts';
 import { callerFields, callOf, requestIdOf } from './call-context.ts';
 import { failureFields } from './call-log.ts';
 import { knownKey, type Gate } from '../gate/gate.ts';
 import { toConnectError, withChallenge } from './error-mapping.ts';
+import { endedCall } from './observe-calls.ts';
 
 /** Codes of calls whose sender is unknown or does not follow the contract. */
 const REFUSALS: ReadonlySet<Code> = new Set([Code.Unauthenticated, Code.InvalidArgument]);
@@ -21,6 +23,7 @@ export interface UnseenCallOptions {
   readonly gate: Gate;
   /** Value of `www-authenticate` for unidentified callers. */
   readonly challenge: string | undefined;
+  readonly observer: CallObserver | undefined;
 }
 
 type CallContext = Pick<HandlerContext, 'method' | 'values' | 'requestHeader'>;
@@ -41,7 +44,7 @@ export class UnseenCalls {
   explain(thrown: unknown, context: CallContext): unknown {
     if (thrown instanceof ConnectError && thrown.details.length > 0) return thrown;
     const requestId = requestIdOf(context.requestHeader);
-    const { log, audit, gate, challenge } = this.#options;
+    const { log, audit, gate, challenge, observer } = this.#options;
     const error = withChallenge(toConnectError(thrown, requestId), challenge);
     error.metadata.set('x-request-id', requestId);
     const known = context.values.get(knownKey);
@@ -50,6 +53,7 @@ export class UnseenCalls {
     if (REFUSALS.has(error.code)) gate.countRefusal(context.values);
     const who = known && callerFields(known);
     const failure = failureFields(error, context.values);
+    observer?.ended(endedCall(context.method, context.values, failure.code, failure.reason), false);
     log.info({ rpc: context.method.name, ...failure, request_id: requestId, ...who }, 'call');
     return error;
   }

@@ -84,6 +84,11 @@ export class Senders {
     this.#onChange = onChange;
   }
 
+  /** Number of parts being received. */
+  get parts(): number {
+    return this.#parts;
+  }
+
   /** Sets the number of running uploads. */
   readonly setUploads = (uploads: number): void => {
     this.#uploads = uploads;
