@@ -51,7 +51,7 @@ beforeAll(async () => {
   env['ASSET_SERVICE_URL'] = service.url;
   env['ASSET_SERVICE_ADDRESS'] = service.url.slice('http://'.length);
   await cp(join(ROOT, 'README.md'), join(dir, 'README.md'));
-  const generated = /(?:^|\/)(?:gen|target|asset_api|__pycache__)$/;
+  const generated = /(?:^|\/)(?:gen|target|asset_api|__pycache__|node_modules|dist)$/;
   await cp(join(ROOT, 'examples'), join(dir, 'examples'), {
     recursive: true,
     filter: (source) => !generated.test(source.slice(ROOT.length)),
