@@ -279,7 +279,10 @@ type UploadRequest struct {
 	Checksums *Checksums `protobuf:"bytes,5,opt,name=checksums,proto3" json:"checksums,omitempty"`
 	// True in the last message of the stream: the file is complete. A stream that ends without it
 	// stores nothing and fails with INVALID_ARGUMENT.
-	FinishWrite   bool `protobuf:"varint,6,opt,name=finish_write,json=finishWrite,proto3" json:"finish_write,omitempty"`
+	FinishWrite bool `protobuf:"varint,6,opt,name=finish_write,json=finishWrite,proto3" json:"finish_write,omitempty"`
+	// Size of the whole file in bytes, for an upload that began without it. Only in the first message, beside
+	// `upload_id`. The rules of UploadChunkRequest.size_bytes apply.
+	SizeBytes     *int64 `protobuf:"varint,7,opt,name=size_bytes,json=sizeBytes,proto3,oneof" json:"size_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -365,6 +368,13 @@ func (x *UploadRequest) GetFinishWrite() bool {
 		return x.FinishWrite
 	}
 	return false
+}
+
+func (x *UploadRequest) GetSizeBytes() int64 {
+	if x != nil && x.SizeBytes != nil {
+		return *x.SizeBytes
+	}
+	return 0
 }
 
 type isUploadRequest_FirstMessage interface {
@@ -731,7 +741,14 @@ type UploadChunkRequest struct {
 	// Checksums of the whole file, verified before it becomes visible.
 	Checksums *Checksums `protobuf:"bytes,4,opt,name=checksums,proto3" json:"checksums,omitempty"`
 	// True if this is the last piece.
-	FinishWrite   bool `protobuf:"varint,5,opt,name=finish_write,json=finishWrite,proto3" json:"finish_write,omitempty"`
+	FinishWrite bool `protobuf:"varint,5,opt,name=finish_write,json=finishWrite,proto3" json:"finish_write,omitempty"`
+	// Size of the whole file in bytes, for an upload that began without it and learns it later. From then on it
+	// counts as if it had stood in the spec: limits of the usage and the owner's quota are checked now. It may be
+	// repeated. The size is kept when the call returns, also if `data` is empty.
+	//
+	// Errors: INVALID_ARGUMENT (SIZE_MISMATCH: another size was given before, or more bytes came; FILE_TOO_LARGE),
+	// RESOURCE_EXHAUSTED (QUOTA_EXCEEDED). They change nothing: the upload goes on without this size.
+	SizeBytes     *int64 `protobuf:"varint,6,opt,name=size_bytes,json=sizeBytes,proto3,oneof" json:"size_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -799,6 +816,13 @@ func (x *UploadChunkRequest) GetFinishWrite() bool {
 		return x.FinishWrite
 	}
 	return false
+}
+
+func (x *UploadChunkRequest) GetSizeBytes() int64 {
+	if x != nil && x.SizeBytes != nil {
+		return *x.SizeBytes
+	}
+	return 0
 }
 
 // UploadChunkResponse is the state of the upload after the piece.
@@ -946,9 +970,23 @@ type GetUploadResponse struct {
 	//	*GetUploadResponse_File
 	WriteStatus isGetUploadResponse_WriteStatus `protobuf_oneof:"write_status"`
 	// When the upload expires unless more bytes are sent; unset if it is finished.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// What the upload will be, as the service keeps it: with what the usage policy added, and with the size if it
+	// became known later. For a finished upload that of its file, without the `request_id`; unset if the caller
+	// may not read the file.
+	UploadSpec *UploadSpec `protobuf:"bytes,4,opt,name=upload_spec,json=uploadSpec,proto3" json:"upload_spec,omitempty"`
+	// When the upload began; for a finished one, when its file was created. Unset if the caller may not read the
+	// file, and for an upload that an earlier version of the service began.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// How the bytes are sent; UNSPECIFIED if the upload is finished.
+	Transport UploadTransport `protobuf:"varint,6,opt,name=transport,proto3,enum=asset.v1.UploadTransport" json:"transport,omitempty"`
+	// As in StartUploadResponse; 0 if the upload is finished.
+	PartSizeBytes int64 `protobuf:"varint,7,opt,name=part_size_bytes,json=partSizeBytes,proto3" json:"part_size_bytes,omitempty"`
+	// Numbers of the parts of a DIRECT upload that are in the store with their right size, in order: at most
+	// 10,000. The others are to be sent.
+	StoredPartNumbers []int32 `protobuf:"varint,8,rep,packed,name=stored_part_numbers,json=storedPartNumbers,proto3" json:"stored_part_numbers,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *GetUploadResponse) Reset() {
@@ -1009,6 +1047,41 @@ func (x *GetUploadResponse) GetFile() *File {
 func (x *GetUploadResponse) GetExpireTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *GetUploadResponse) GetUploadSpec() *UploadSpec {
+	if x != nil {
+		return x.UploadSpec
+	}
+	return nil
+}
+
+func (x *GetUploadResponse) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *GetUploadResponse) GetTransport() UploadTransport {
+	if x != nil {
+		return x.Transport
+	}
+	return UploadTransport_UPLOAD_TRANSPORT_UNSPECIFIED
+}
+
+func (x *GetUploadResponse) GetPartSizeBytes() int64 {
+	if x != nil {
+		return x.PartSizeBytes
+	}
+	return 0
+}
+
+func (x *GetUploadResponse) GetStoredPartNumbers() []int32 {
+	if x != nil {
+		return x.StoredPartNumbers
 	}
 	return nil
 }
@@ -1409,7 +1482,15 @@ type GetFileUrlRequest struct {
 	// Whether a browser shows or saves the file.
 	Disposition Disposition `protobuf:"varint,4,opt,name=disposition,proto3,enum=asset.v1.Disposition" json:"disposition,omitempty"`
 	// Name under which a browser saves the file; if empty, the file's name. The rules of `File.name` apply.
-	DownloadName  string `protobuf:"bytes,5,opt,name=download_name,json=downloadName,proto3" json:"download_name,omitempty"`
+	DownloadName string `protobuf:"bytes,5,opt,name=download_name,json=downloadName,proto3" json:"download_name,omitempty"`
+	// Name of a variant: a smaller rendition of an image, or of the first page of a PDF, as the policy of the file's
+	// usage defines it. Empty for the file itself. A variant is made by the first call that asks for it, which takes
+	// longer, and is stored. INVALID_ARGUMENT (FIELD_INVALID) if the usage has no variant of this name.
+	Variant string `protobuf:"bytes,6,opt,name=variant,proto3" json:"variant,omitempty"`
+	// The `Accept` header of the browser that will use the URL; a URL cannot negotiate itself. Picks the format of a
+	// variant whose format is `auto`: AVIF or WebP if the header names them, otherwise JPEG, or PNG for an image with
+	// transparency. Ignored without `variant`. A response of your own that depends on it needs `Vary: Accept`.
+	Accept        string `protobuf:"bytes,7,opt,name=accept,proto3" json:"accept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1490,6 +1571,20 @@ func (x *GetFileUrlRequest) GetDownloadName() string {
 	return ""
 }
 
+func (x *GetFileUrlRequest) GetVariant() string {
+	if x != nil {
+		return x.Variant
+	}
+	return ""
+}
+
+func (x *GetFileUrlRequest) GetAccept() string {
+	if x != nil {
+		return x.Accept
+	}
+	return ""
+}
+
 type isGetFileUrlRequest_Source interface {
 	isGetFileUrlRequest_Source()
 }
@@ -1520,7 +1615,7 @@ type GetFileUrlResponse struct {
 	// When the URL expires. Earlier than the ttl says if the service's own credentials for the store expire
 	// first.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// Media type of the response: that of the file, without parameters other than the charset. Types that
+	// Media type of the response: that of the file or variant, without parameters other than the charset. Types that
 	// browsers execute, such as HTML, XML and JavaScript, are served as "application/octet-stream".
 	ContentType string `protobuf:"bytes,3,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	// Size of what the URL serves, in bytes.
@@ -1776,7 +1871,11 @@ type DownloadFileRequest struct {
 	// Offset of the first byte to send. If it equals the size of the file, no bytes are sent.
 	ReadOffset int64 `protobuf:"varint,2,opt,name=read_offset,json=readOffset,proto3" json:"read_offset,omitempty"`
 	// Maximum number of bytes to send; 0 means up to the end of the file.
-	ReadLimit     int64 `protobuf:"varint,3,opt,name=read_limit,json=readLimit,proto3" json:"read_limit,omitempty"`
+	ReadLimit int64 `protobuf:"varint,3,opt,name=read_limit,json=readLimit,proto3" json:"read_limit,omitempty"`
+	// Name of a variant to send instead of the file itself; as in GetFileUrlRequest.
+	Variant string `protobuf:"bytes,5,opt,name=variant,proto3" json:"variant,omitempty"`
+	// Picks the format of a variant; as in GetFileUrlRequest.
+	Accept        string `protobuf:"bytes,6,opt,name=accept,proto3" json:"accept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1839,6 +1938,20 @@ func (x *DownloadFileRequest) GetReadLimit() int64 {
 	return 0
 }
 
+func (x *DownloadFileRequest) GetVariant() string {
+	if x != nil {
+		return x.Variant
+	}
+	return ""
+}
+
+func (x *DownloadFileRequest) GetAccept() string {
+	if x != nil {
+		return x.Accept
+	}
+	return ""
+}
+
 // DownloadFileResponse is one message of a download stream.
 type DownloadFileResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1846,7 +1959,12 @@ type DownloadFileResponse struct {
 	// this message.
 	Data *ChecksummedData `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	// The record of the file. Set only in the first message.
-	File          *File `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	File *File `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	// Media type of what is downloaded: that of the file or of the variant. Set only in the first message.
+	ContentType string `protobuf:"bytes,3,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// Size of what is downloaded in bytes, from its first byte: that of the file or of the variant. Set only in the
+	// first message.
+	SizeBytes     int64 `protobuf:"varint,4,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1893,6 +2011,20 @@ func (x *DownloadFileResponse) GetFile() *File {
 		return x.File
 	}
 	return nil
+}
+
+func (x *DownloadFileResponse) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *DownloadFileResponse) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
 }
 
 // GetFileRequest asks for one record.
@@ -1954,7 +2086,13 @@ func (x *GetFileRequest) GetLegacyPath() string {
 type GetFileResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The record.
-	File          *File `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	File *File `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// A placeholder of the image in about 25 bytes, in the format of ThumbHash (https://evanw.github.io/thumbhash/). Set
+	// if a variant of the file was made; empty while the store is not available.
+	Thumbhash []byte `protobuf:"bytes,2,opt,name=thumbhash,proto3" json:"thumbhash,omitempty"`
+	// Names of the variants that may be requested for the file, in alphabetical order: those of its usage, if its content
+	// type is one of which variants can be made. At most 16.
+	Variants      []string `protobuf:"bytes,3,rep,name=variants,proto3" json:"variants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1992,6 +2130,20 @@ func (*GetFileResponse) Descriptor() ([]byte, []int) {
 func (x *GetFileResponse) GetFile() *File {
 	if x != nil {
 		return x.File
+	}
+	return nil
+}
+
+func (x *GetFileResponse) GetThumbhash() []byte {
+	if x != nil {
+		return x.Thumbhash
+	}
+	return nil
+}
+
+func (x *GetFileResponse) GetVariants() []string {
+	if x != nil {
+		return x.Variants
 	}
 	return nil
 }
@@ -4074,7 +4226,7 @@ var File_asset_v1_asset_service_proto protoreflect.FileDescriptor
 
 const file_asset_v1_asset_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1casset/v1/asset_service.proto\x12\basset.v1\x1a\x13asset/v1/file.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xbb\x02\n" +
+	"\x1casset/v1/asset_service.proto\x12\basset.v1\x1a\x13asset/v1/file.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xf7\x02\n" +
 	"\rUploadRequest\x127\n" +
 	"\vupload_spec\x18\x01 \x01(\v2\x14.asset.v1.UploadSpecH\x00R\n" +
 	"uploadSpec\x12(\n" +
@@ -4082,8 +4234,11 @@ const file_asset_v1_asset_service_proto_rawDesc = "" +
 	"\fwrite_offset\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vwriteOffset\x12-\n" +
 	"\x04data\x18\x04 \x01(\v2\x19.asset.v1.ChecksummedDataR\x04data\x121\n" +
 	"\tchecksums\x18\x05 \x01(\v2\x13.asset.v1.ChecksumsR\tchecksums\x12!\n" +
-	"\ffinish_write\x18\x06 \x01(\bR\vfinishWriteB\x16\n" +
-	"\rfirst_message\x12\x05\xbaH\x02\b\x00\"\x9f\x01\n" +
+	"\ffinish_write\x18\x06 \x01(\bR\vfinishWrite\x12+\n" +
+	"\n" +
+	"size_bytes\x18\a \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x01R\tsizeBytes\x88\x01\x01B\x16\n" +
+	"\rfirst_message\x12\x05\xbaH\x02\b\x00B\r\n" +
+	"\v_size_bytes\"\x9f\x01\n" +
 	"\n" +
 	"UploadSpec\x12\"\n" +
 	"\x04file\x18\x01 \x01(\v2\x0e.asset.v1.FileR\x04file\x12+\n" +
@@ -4109,24 +4264,34 @@ const file_asset_v1_asset_service_proto_rawDesc = "" +
 	"\tupload_id\x18\x01 \x01(\tR\buploadId\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12&\n" +
-	"\x0fpart_size_bytes\x18\x03 \x01(\x03R\rpartSizeBytes\"\xed\x01\n" +
+	"\x0fpart_size_bytes\x18\x03 \x01(\x03R\rpartSizeBytes\"\xa9\x02\n" +
 	"\x12UploadChunkRequest\x12&\n" +
 	"\tupload_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\buploadId\x12*\n" +
 	"\fwrite_offset\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vwriteOffset\x12-\n" +
 	"\x04data\x18\x03 \x01(\v2\x19.asset.v1.ChecksummedDataR\x04data\x121\n" +
 	"\tchecksums\x18\x04 \x01(\v2\x13.asset.v1.ChecksumsR\tchecksums\x12!\n" +
-	"\ffinish_write\x18\x05 \x01(\bR\vfinishWrite\"{\n" +
+	"\ffinish_write\x18\x05 \x01(\bR\vfinishWrite\x12+\n" +
+	"\n" +
+	"size_bytes\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\tsizeBytes\x88\x01\x01B\r\n" +
+	"\v_size_bytes\"{\n" +
 	"\x13UploadChunkResponse\x12'\n" +
 	"\x0epersisted_size\x18\x01 \x01(\x03H\x00R\rpersistedSize\x12$\n" +
 	"\x04file\x18\x02 \x01(\v2\x0e.asset.v1.FileH\x00R\x04fileB\x15\n" +
 	"\fwrite_status\x12\x05\xbaH\x02\b\x01\":\n" +
 	"\x10GetUploadRequest\x12&\n" +
-	"\tupload_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\buploadId\"\xb6\x01\n" +
+	"\tupload_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\buploadId\"\xbb\x03\n" +
 	"\x11GetUploadResponse\x12'\n" +
 	"\x0epersisted_size\x18\x01 \x01(\x03H\x00R\rpersistedSize\x12$\n" +
 	"\x04file\x18\x02 \x01(\v2\x0e.asset.v1.FileH\x00R\x04file\x12;\n" +
 	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTimeB\x15\n" +
+	"expireTime\x125\n" +
+	"\vupload_spec\x18\x04 \x01(\v2\x14.asset.v1.UploadSpecR\n" +
+	"uploadSpec\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x127\n" +
+	"\ttransport\x18\x06 \x01(\x0e2\x19.asset.v1.UploadTransportR\ttransport\x12&\n" +
+	"\x0fpart_size_bytes\x18\a \x01(\x03R\rpartSizeBytes\x12.\n" +
+	"\x13stored_part_numbers\x18\b \x03(\x05R\x11storedPartNumbersB\x15\n" +
 	"\fwrite_status\x12\x05\xbaH\x02\b\x01\"x\n" +
 	"\x16SignUploadPartsRequest\x12&\n" +
 	"\tupload_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\buploadId\x126\n" +
@@ -4151,7 +4316,7 @@ const file_asset_v1_asset_service_proto_rawDesc = "" +
 	"\x04file\x18\x01 \x01(\v2\x0e.asset.v1.FileR\x04file\"=\n" +
 	"\x13CancelUploadRequest\x12&\n" +
 	"\tupload_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\buploadId\"\x16\n" +
-	"\x14CancelUploadResponse\"\xbf\x02\n" +
+	"\x14CancelUploadResponse\"\x84\x03\n" +
 	"\x11GetFileUrlRequest\x12$\n" +
 	"\afile_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\x06fileId\x12-\n" +
 	"\vlegacy_path\x18\x02 \x01(\tB\n" +
@@ -4160,7 +4325,9 @@ const file_asset_v1_asset_service_proto_rawDesc = "" +
 	"\x03ttl\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
 	"\"\x04\b\x80\xf5$2\x02\b\x01R\x03ttl\x12A\n" +
 	"\vdisposition\x18\x04 \x01(\x0e2\x15.asset.v1.DispositionB\b\xbaH\x05\x82\x01\x02\x10\x01R\vdisposition\x12B\n" +
-	"\rdownload_name\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\b2\x13^[^\\x00-\\x1f\\x7f]*$R\fdownloadNameB\x0f\n" +
+	"\rdownload_name\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\b2\x13^[^\\x00-\\x1f\\x7f]*$R\fdownloadName\x12!\n" +
+	"\avariant\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\avariant\x12 \n" +
+	"\x06accept\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06acceptB\x0f\n" +
 	"\x06source\x12\x05\xbaH\x02\b\x01\"\xa5\x01\n" +
 	"\x12GetFileUrlResponse\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12;\n" +
@@ -4176,7 +4343,7 @@ const file_asset_v1_asset_service_proto_rawDesc = "" +
 	"\rFileUrlResult\x12:\n" +
 	"\bresponse\x18\x01 \x01(\v2\x1c.asset.v1.GetFileUrlResponseH\x00R\bresponse\x12*\n" +
 	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusH\x00R\x05errorB\x0f\n" +
-	"\x06result\x12\x05\xbaH\x02\b\x01\"\xd3\x01\n" +
+	"\x06result\x12\x05\xbaH\x02\b\x01\"\x98\x02\n" +
 	"\x13DownloadFileRequest\x12 \n" +
 	"\afile_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06fileId\x12)\n" +
 	"\vlegacy_path\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\n" +
@@ -4184,20 +4351,27 @@ const file_asset_v1_asset_service_proto_rawDesc = "" +
 	"\vread_offset\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
 	"readOffset\x12&\n" +
 	"\n" +
-	"read_limit\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\treadLimit:\x1d\xbaH\x1a\"\x18\n" +
+	"read_limit\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\treadLimit\x12!\n" +
+	"\avariant\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\avariant\x12 \n" +
+	"\x06accept\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06accept:\x1d\xbaH\x1a\"\x18\n" +
 	"\afile_id\n" +
-	"\vlegacy_path\x10\x01\"i\n" +
+	"\vlegacy_path\x10\x01\"\xab\x01\n" +
 	"\x14DownloadFileResponse\x12-\n" +
 	"\x04data\x18\x01 \x01(\v2\x19.asset.v1.ChecksummedDataR\x04data\x12\"\n" +
-	"\x04file\x18\x02 \x01(\v2\x0e.asset.v1.FileR\x04file\"|\n" +
+	"\x04file\x18\x02 \x01(\v2\x0e.asset.v1.FileR\x04file\x12!\n" +
+	"\fcontent_type\x18\x03 \x01(\tR\vcontentType\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x04 \x01(\x03R\tsizeBytes\"|\n" +
 	"\x0eGetFileRequest\x12 \n" +
 	"\afile_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06fileId\x12)\n" +
 	"\vlegacy_path\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\n" +
 	"legacyPath:\x1d\xbaH\x1a\"\x18\n" +
 	"\afile_id\n" +
-	"\vlegacy_path\x10\x01\"5\n" +
+	"\vlegacy_path\x10\x01\"o\n" +
 	"\x0fGetFileResponse\x12\"\n" +
-	"\x04file\x18\x01 \x01(\v2\x0e.asset.v1.FileR\x04file\"F\n" +
+	"\x04file\x18\x01 \x01(\v2\x0e.asset.v1.FileR\x04file\x12\x1c\n" +
+	"\tthumbhash\x18\x02 \x01(\fR\tthumbhash\x12\x1a\n" +
+	"\bvariants\x18\x03 \x03(\tR\bvariants\"F\n" +
 	"\x14BatchGetFilesRequest\x12.\n" +
 	"\bfile_ids\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\b\x01\x10\xe8\a\"\x06r\x04\x10\x01\x18@R\afileIds\"g\n" +
 	"\x15BatchGetFilesResponse\x12$\n" +
@@ -4376,8 +4550,8 @@ const file_asset_v1_asset_service_proto_rawDesc = "" +
 	"\x11ListSubscriptions\x12\".asset.v1.ListSubscriptionsRequest\x1a#.asset.v1.ListSubscriptionsResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\x10ListParkedEvents\x12!.asset.v1.ListParkedEventsRequest\x1a\".asset.v1.ListParkedEventsResponse\"\x03\x90\x02\x01\x12d\n" +
 	"\x12ReplayParkedEvents\x12#.asset.v1.ReplayParkedEventsRequest\x1a$.asset.v1.ReplayParkedEventsResponse\"\x03\x90\x02\x02\x12d\n" +
-	"\x12DeleteSubscription\x12#.asset.v1.DeleteSubscriptionRequest\x1a$.asset.v1.DeleteSubscriptionResponse\"\x03\x90\x02\x02B\xa2\x01\n" +
-	"\fcom.asset.v1B\x11AssetServiceProtoP\x01Z>github.com/asset-service/asset-service/gen/go/asset/v1;assetv1\xa2\x02\x03AXX\xaa\x02\bAsset.V1\xca\x02\bAsset\\V1\xe2\x02\x14Asset\\V1\\GPBMetadata\xea\x02\tAsset::V1b\x06proto3"
+	"\x12DeleteSubscription\x12#.asset.v1.DeleteSubscriptionRequest\x1a$.asset.v1.DeleteSubscriptionResponse\"\x03\x90\x02\x02BW\n" +
+	"\basset.v1P\x01Z>github.com/asset-service/asset-service/gen/go/asset/v1;assetv1\xaa\x02\bAsset.V1b\x06proto3"
 
 var (
 	file_asset_v1_asset_service_proto_rawDescOnce sync.Once
@@ -4481,109 +4655,112 @@ var file_asset_v1_asset_service_proto_depIdxs = []int32{
 	67, // 10: asset.v1.UploadChunkResponse.file:type_name -> asset.v1.File
 	67, // 11: asset.v1.GetUploadResponse.file:type_name -> asset.v1.File
 	68, // 12: asset.v1.GetUploadResponse.expire_time:type_name -> google.protobuf.Timestamp
-	65, // 13: asset.v1.SignedPart.headers:type_name -> asset.v1.SignedPart.HeadersEntry
-	15, // 14: asset.v1.SignUploadPartsResponse.parts:type_name -> asset.v1.SignedPart
-	68, // 15: asset.v1.SignUploadPartsResponse.expire_time:type_name -> google.protobuf.Timestamp
-	66, // 16: asset.v1.CompleteUploadRequest.checksums:type_name -> asset.v1.Checksums
-	67, // 17: asset.v1.CompleteUploadResponse.file:type_name -> asset.v1.File
-	69, // 18: asset.v1.GetFileUrlRequest.ttl:type_name -> google.protobuf.Duration
-	1,  // 19: asset.v1.GetFileUrlRequest.disposition:type_name -> asset.v1.Disposition
-	68, // 20: asset.v1.GetFileUrlResponse.expire_time:type_name -> google.protobuf.Timestamp
-	21, // 21: asset.v1.BatchGetFileUrlsRequest.requests:type_name -> asset.v1.GetFileUrlRequest
-	25, // 22: asset.v1.BatchGetFileUrlsResponse.results:type_name -> asset.v1.FileUrlResult
-	22, // 23: asset.v1.FileUrlResult.response:type_name -> asset.v1.GetFileUrlResponse
-	70, // 24: asset.v1.FileUrlResult.error:type_name -> google.rpc.Status
-	6,  // 25: asset.v1.DownloadFileResponse.data:type_name -> asset.v1.ChecksummedData
-	67, // 26: asset.v1.DownloadFileResponse.file:type_name -> asset.v1.File
-	67, // 27: asset.v1.GetFileResponse.file:type_name -> asset.v1.File
-	67, // 28: asset.v1.BatchGetFilesResponse.files:type_name -> asset.v1.File
-	32, // 29: asset.v1.FileFilter.relation:type_name -> asset.v1.RelationFilter
-	68, // 30: asset.v1.FileFilter.create_time_from:type_name -> google.protobuf.Timestamp
-	68, // 31: asset.v1.FileFilter.create_time_to:type_name -> google.protobuf.Timestamp
-	33, // 32: asset.v1.ListFilesRequest.filter:type_name -> asset.v1.FileFilter
-	67, // 33: asset.v1.ListFilesResponse.files:type_name -> asset.v1.File
-	67, // 34: asset.v1.UpdateMetadataRequest.file:type_name -> asset.v1.File
-	71, // 35: asset.v1.UpdateMetadataRequest.update_mask:type_name -> google.protobuf.FieldMask
-	67, // 36: asset.v1.UpdateMetadataResponse.file:type_name -> asset.v1.File
-	67, // 37: asset.v1.DeleteFileResponse.file:type_name -> asset.v1.File
-	67, // 38: asset.v1.UndeleteFileResponse.file:type_name -> asset.v1.File
-	2,  // 39: asset.v1.WatchFilesRequest.from:type_name -> asset.v1.WatchStart
-	33, // 40: asset.v1.WatchFilesRequest.filter:type_name -> asset.v1.FileFilter
-	44, // 41: asset.v1.WatchFilesResponse.event:type_name -> asset.v1.FileEvent
-	45, // 42: asset.v1.WatchFilesResponse.checkpoint:type_name -> asset.v1.Checkpoint
-	3,  // 43: asset.v1.FileEvent.type:type_name -> asset.v1.FileEventType
-	67, // 44: asset.v1.FileEvent.file:type_name -> asset.v1.File
-	68, // 45: asset.v1.FileEvent.event_time:type_name -> google.protobuf.Timestamp
-	2,  // 46: asset.v1.PullEventsRequest.from:type_name -> asset.v1.WatchStart
-	33, // 47: asset.v1.PullEventsRequest.filter:type_name -> asset.v1.FileFilter
-	69, // 48: asset.v1.PullEventsRequest.lease:type_name -> google.protobuf.Duration
-	69, // 49: asset.v1.PullEventsRequest.wait:type_name -> google.protobuf.Duration
-	48, // 50: asset.v1.PullEventsResponse.deliveries:type_name -> asset.v1.EventDelivery
-	44, // 51: asset.v1.EventDelivery.event:type_name -> asset.v1.FileEvent
-	68, // 52: asset.v1.EventDelivery.lease_expire_time:type_name -> google.protobuf.Timestamp
-	69, // 53: asset.v1.ExtendEventLeaseRequest.lease:type_name -> google.protobuf.Duration
-	68, // 54: asset.v1.ExtendEventLeaseResponse.lease_expire_time:type_name -> google.protobuf.Timestamp
-	57, // 55: asset.v1.ListSubscriptionsResponse.subscriptions:type_name -> asset.v1.Subscription
-	33, // 56: asset.v1.Subscription.filter:type_name -> asset.v1.FileFilter
-	68, // 57: asset.v1.Subscription.create_time:type_name -> google.protobuf.Timestamp
-	60, // 58: asset.v1.ListParkedEventsResponse.events:type_name -> asset.v1.ParkedEvent
-	3,  // 59: asset.v1.ParkedEvent.type:type_name -> asset.v1.FileEventType
-	68, // 60: asset.v1.ParkedEvent.park_time:type_name -> google.protobuf.Timestamp
-	4,  // 61: asset.v1.AssetService.Upload:input_type -> asset.v1.UploadRequest
-	8,  // 62: asset.v1.AssetService.StartUpload:input_type -> asset.v1.StartUploadRequest
-	10, // 63: asset.v1.AssetService.UploadChunk:input_type -> asset.v1.UploadChunkRequest
-	12, // 64: asset.v1.AssetService.GetUpload:input_type -> asset.v1.GetUploadRequest
-	14, // 65: asset.v1.AssetService.SignUploadParts:input_type -> asset.v1.SignUploadPartsRequest
-	17, // 66: asset.v1.AssetService.CompleteUpload:input_type -> asset.v1.CompleteUploadRequest
-	19, // 67: asset.v1.AssetService.CancelUpload:input_type -> asset.v1.CancelUploadRequest
-	21, // 68: asset.v1.AssetService.GetFileUrl:input_type -> asset.v1.GetFileUrlRequest
-	23, // 69: asset.v1.AssetService.BatchGetFileUrls:input_type -> asset.v1.BatchGetFileUrlsRequest
-	26, // 70: asset.v1.AssetService.DownloadFile:input_type -> asset.v1.DownloadFileRequest
-	28, // 71: asset.v1.AssetService.GetFile:input_type -> asset.v1.GetFileRequest
-	30, // 72: asset.v1.AssetService.BatchGetFiles:input_type -> asset.v1.BatchGetFilesRequest
-	34, // 73: asset.v1.AssetService.ListFiles:input_type -> asset.v1.ListFilesRequest
-	36, // 74: asset.v1.AssetService.UpdateMetadata:input_type -> asset.v1.UpdateMetadataRequest
-	38, // 75: asset.v1.AssetService.DeleteFile:input_type -> asset.v1.DeleteFileRequest
-	40, // 76: asset.v1.AssetService.UndeleteFile:input_type -> asset.v1.UndeleteFileRequest
-	42, // 77: asset.v1.AssetService.WatchFiles:input_type -> asset.v1.WatchFilesRequest
-	46, // 78: asset.v1.AssetService.PullEvents:input_type -> asset.v1.PullEventsRequest
-	49, // 79: asset.v1.AssetService.AckEvent:input_type -> asset.v1.AckEventRequest
-	51, // 80: asset.v1.AssetService.RejectEvent:input_type -> asset.v1.RejectEventRequest
-	53, // 81: asset.v1.AssetService.ExtendEventLease:input_type -> asset.v1.ExtendEventLeaseRequest
-	55, // 82: asset.v1.AssetService.ListSubscriptions:input_type -> asset.v1.ListSubscriptionsRequest
-	58, // 83: asset.v1.AssetService.ListParkedEvents:input_type -> asset.v1.ListParkedEventsRequest
-	61, // 84: asset.v1.AssetService.ReplayParkedEvents:input_type -> asset.v1.ReplayParkedEventsRequest
-	63, // 85: asset.v1.AssetService.DeleteSubscription:input_type -> asset.v1.DeleteSubscriptionRequest
-	7,  // 86: asset.v1.AssetService.Upload:output_type -> asset.v1.UploadResponse
-	9,  // 87: asset.v1.AssetService.StartUpload:output_type -> asset.v1.StartUploadResponse
-	11, // 88: asset.v1.AssetService.UploadChunk:output_type -> asset.v1.UploadChunkResponse
-	13, // 89: asset.v1.AssetService.GetUpload:output_type -> asset.v1.GetUploadResponse
-	16, // 90: asset.v1.AssetService.SignUploadParts:output_type -> asset.v1.SignUploadPartsResponse
-	18, // 91: asset.v1.AssetService.CompleteUpload:output_type -> asset.v1.CompleteUploadResponse
-	20, // 92: asset.v1.AssetService.CancelUpload:output_type -> asset.v1.CancelUploadResponse
-	22, // 93: asset.v1.AssetService.GetFileUrl:output_type -> asset.v1.GetFileUrlResponse
-	24, // 94: asset.v1.AssetService.BatchGetFileUrls:output_type -> asset.v1.BatchGetFileUrlsResponse
-	27, // 95: asset.v1.AssetService.DownloadFile:output_type -> asset.v1.DownloadFileResponse
-	29, // 96: asset.v1.AssetService.GetFile:output_type -> asset.v1.GetFileResponse
-	31, // 97: asset.v1.AssetService.BatchGetFiles:output_type -> asset.v1.BatchGetFilesResponse
-	35, // 98: asset.v1.AssetService.ListFiles:output_type -> asset.v1.ListFilesResponse
-	37, // 99: asset.v1.AssetService.UpdateMetadata:output_type -> asset.v1.UpdateMetadataResponse
-	39, // 100: asset.v1.AssetService.DeleteFile:output_type -> asset.v1.DeleteFileResponse
-	41, // 101: asset.v1.AssetService.UndeleteFile:output_type -> asset.v1.UndeleteFileResponse
-	43, // 102: asset.v1.AssetService.WatchFiles:output_type -> asset.v1.WatchFilesResponse
-	47, // 103: asset.v1.AssetService.PullEvents:output_type -> asset.v1.PullEventsResponse
-	50, // 104: asset.v1.AssetService.AckEvent:output_type -> asset.v1.AckEventResponse
-	52, // 105: asset.v1.AssetService.RejectEvent:output_type -> asset.v1.RejectEventResponse
-	54, // 106: asset.v1.AssetService.ExtendEventLease:output_type -> asset.v1.ExtendEventLeaseResponse
-	56, // 107: asset.v1.AssetService.ListSubscriptions:output_type -> asset.v1.ListSubscriptionsResponse
-	59, // 108: asset.v1.AssetService.ListParkedEvents:output_type -> asset.v1.ListParkedEventsResponse
-	62, // 109: asset.v1.AssetService.ReplayParkedEvents:output_type -> asset.v1.ReplayParkedEventsResponse
-	64, // 110: asset.v1.AssetService.DeleteSubscription:output_type -> asset.v1.DeleteSubscriptionResponse
-	86, // [86:111] is the sub-list for method output_type
-	61, // [61:86] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	5,  // 13: asset.v1.GetUploadResponse.upload_spec:type_name -> asset.v1.UploadSpec
+	68, // 14: asset.v1.GetUploadResponse.create_time:type_name -> google.protobuf.Timestamp
+	0,  // 15: asset.v1.GetUploadResponse.transport:type_name -> asset.v1.UploadTransport
+	65, // 16: asset.v1.SignedPart.headers:type_name -> asset.v1.SignedPart.HeadersEntry
+	15, // 17: asset.v1.SignUploadPartsResponse.parts:type_name -> asset.v1.SignedPart
+	68, // 18: asset.v1.SignUploadPartsResponse.expire_time:type_name -> google.protobuf.Timestamp
+	66, // 19: asset.v1.CompleteUploadRequest.checksums:type_name -> asset.v1.Checksums
+	67, // 20: asset.v1.CompleteUploadResponse.file:type_name -> asset.v1.File
+	69, // 21: asset.v1.GetFileUrlRequest.ttl:type_name -> google.protobuf.Duration
+	1,  // 22: asset.v1.GetFileUrlRequest.disposition:type_name -> asset.v1.Disposition
+	68, // 23: asset.v1.GetFileUrlResponse.expire_time:type_name -> google.protobuf.Timestamp
+	21, // 24: asset.v1.BatchGetFileUrlsRequest.requests:type_name -> asset.v1.GetFileUrlRequest
+	25, // 25: asset.v1.BatchGetFileUrlsResponse.results:type_name -> asset.v1.FileUrlResult
+	22, // 26: asset.v1.FileUrlResult.response:type_name -> asset.v1.GetFileUrlResponse
+	70, // 27: asset.v1.FileUrlResult.error:type_name -> google.rpc.Status
+	6,  // 28: asset.v1.DownloadFileResponse.data:type_name -> asset.v1.ChecksummedData
+	67, // 29: asset.v1.DownloadFileResponse.file:type_name -> asset.v1.File
+	67, // 30: asset.v1.GetFileResponse.file:type_name -> asset.v1.File
+	67, // 31: asset.v1.BatchGetFilesResponse.files:type_name -> asset.v1.File
+	32, // 32: asset.v1.FileFilter.relation:type_name -> asset.v1.RelationFilter
+	68, // 33: asset.v1.FileFilter.create_time_from:type_name -> google.protobuf.Timestamp
+	68, // 34: asset.v1.FileFilter.create_time_to:type_name -> google.protobuf.Timestamp
+	33, // 35: asset.v1.ListFilesRequest.filter:type_name -> asset.v1.FileFilter
+	67, // 36: asset.v1.ListFilesResponse.files:type_name -> asset.v1.File
+	67, // 37: asset.v1.UpdateMetadataRequest.file:type_name -> asset.v1.File
+	71, // 38: asset.v1.UpdateMetadataRequest.update_mask:type_name -> google.protobuf.FieldMask
+	67, // 39: asset.v1.UpdateMetadataResponse.file:type_name -> asset.v1.File
+	67, // 40: asset.v1.DeleteFileResponse.file:type_name -> asset.v1.File
+	67, // 41: asset.v1.UndeleteFileResponse.file:type_name -> asset.v1.File
+	2,  // 42: asset.v1.WatchFilesRequest.from:type_name -> asset.v1.WatchStart
+	33, // 43: asset.v1.WatchFilesRequest.filter:type_name -> asset.v1.FileFilter
+	44, // 44: asset.v1.WatchFilesResponse.event:type_name -> asset.v1.FileEvent
+	45, // 45: asset.v1.WatchFilesResponse.checkpoint:type_name -> asset.v1.Checkpoint
+	3,  // 46: asset.v1.FileEvent.type:type_name -> asset.v1.FileEventType
+	67, // 47: asset.v1.FileEvent.file:type_name -> asset.v1.File
+	68, // 48: asset.v1.FileEvent.event_time:type_name -> google.protobuf.Timestamp
+	2,  // 49: asset.v1.PullEventsRequest.from:type_name -> asset.v1.WatchStart
+	33, // 50: asset.v1.PullEventsRequest.filter:type_name -> asset.v1.FileFilter
+	69, // 51: asset.v1.PullEventsRequest.lease:type_name -> google.protobuf.Duration
+	69, // 52: asset.v1.PullEventsRequest.wait:type_name -> google.protobuf.Duration
+	48, // 53: asset.v1.PullEventsResponse.deliveries:type_name -> asset.v1.EventDelivery
+	44, // 54: asset.v1.EventDelivery.event:type_name -> asset.v1.FileEvent
+	68, // 55: asset.v1.EventDelivery.lease_expire_time:type_name -> google.protobuf.Timestamp
+	69, // 56: asset.v1.ExtendEventLeaseRequest.lease:type_name -> google.protobuf.Duration
+	68, // 57: asset.v1.ExtendEventLeaseResponse.lease_expire_time:type_name -> google.protobuf.Timestamp
+	57, // 58: asset.v1.ListSubscriptionsResponse.subscriptions:type_name -> asset.v1.Subscription
+	33, // 59: asset.v1.Subscription.filter:type_name -> asset.v1.FileFilter
+	68, // 60: asset.v1.Subscription.create_time:type_name -> google.protobuf.Timestamp
+	60, // 61: asset.v1.ListParkedEventsResponse.events:type_name -> asset.v1.ParkedEvent
+	3,  // 62: asset.v1.ParkedEvent.type:type_name -> asset.v1.FileEventType
+	68, // 63: asset.v1.ParkedEvent.park_time:type_name -> google.protobuf.Timestamp
+	4,  // 64: asset.v1.AssetService.Upload:input_type -> asset.v1.UploadRequest
+	8,  // 65: asset.v1.AssetService.StartUpload:input_type -> asset.v1.StartUploadRequest
+	10, // 66: asset.v1.AssetService.UploadChunk:input_type -> asset.v1.UploadChunkRequest
+	12, // 67: asset.v1.AssetService.GetUpload:input_type -> asset.v1.GetUploadRequest
+	14, // 68: asset.v1.AssetService.SignUploadParts:input_type -> asset.v1.SignUploadPartsRequest
+	17, // 69: asset.v1.AssetService.CompleteUpload:input_type -> asset.v1.CompleteUploadRequest
+	19, // 70: asset.v1.AssetService.CancelUpload:input_type -> asset.v1.CancelUploadRequest
+	21, // 71: asset.v1.AssetService.GetFileUrl:input_type -> asset.v1.GetFileUrlRequest
+	23, // 72: asset.v1.AssetService.BatchGetFileUrls:input_type -> asset.v1.BatchGetFileUrlsRequest
+	26, // 73: asset.v1.AssetService.DownloadFile:input_type -> asset.v1.DownloadFileRequest
+	28, // 74: asset.v1.AssetService.GetFile:input_type -> asset.v1.GetFileRequest
+	30, // 75: asset.v1.AssetService.BatchGetFiles:input_type -> asset.v1.BatchGetFilesRequest
+	34, // 76: asset.v1.AssetService.ListFiles:input_type -> asset.v1.ListFilesRequest
+	36, // 77: asset.v1.AssetService.UpdateMetadata:input_type -> asset.v1.UpdateMetadataRequest
+	38, // 78: asset.v1.AssetService.DeleteFile:input_type -> asset.v1.DeleteFileRequest
+	40, // 79: asset.v1.AssetService.UndeleteFile:input_type -> asset.v1.UndeleteFileRequest
+	42, // 80: asset.v1.AssetService.WatchFiles:input_type -> asset.v1.WatchFilesRequest
+	46, // 81: asset.v1.AssetService.PullEvents:input_type -> asset.v1.PullEventsRequest
+	49, // 82: asset.v1.AssetService.AckEvent:input_type -> asset.v1.AckEventRequest
+	51, // 83: asset.v1.AssetService.RejectEvent:input_type -> asset.v1.RejectEventRequest
+	53, // 84: asset.v1.AssetService.ExtendEventLease:input_type -> asset.v1.ExtendEventLeaseRequest
+	55, // 85: asset.v1.AssetService.ListSubscriptions:input_type -> asset.v1.ListSubscriptionsRequest
+	58, // 86: asset.v1.AssetService.ListParkedEvents:input_type -> asset.v1.ListParkedEventsRequest
+	61, // 87: asset.v1.AssetService.ReplayParkedEvents:input_type -> asset.v1.ReplayParkedEventsRequest
+	63, // 88: asset.v1.AssetService.DeleteSubscription:input_type -> asset.v1.DeleteSubscriptionRequest
+	7,  // 89: asset.v1.AssetService.Upload:output_type -> asset.v1.UploadResponse
+	9,  // 90: asset.v1.AssetService.StartUpload:output_type -> asset.v1.StartUploadResponse
+	11, // 91: asset.v1.AssetService.UploadChunk:output_type -> asset.v1.UploadChunkResponse
+	13, // 92: asset.v1.AssetService.GetUpload:output_type -> asset.v1.GetUploadResponse
+	16, // 93: asset.v1.AssetService.SignUploadParts:output_type -> asset.v1.SignUploadPartsResponse
+	18, // 94: asset.v1.AssetService.CompleteUpload:output_type -> asset.v1.CompleteUploadResponse
+	20, // 95: asset.v1.AssetService.CancelUpload:output_type -> asset.v1.CancelUploadResponse
+	22, // 96: asset.v1.AssetService.GetFileUrl:output_type -> asset.v1.GetFileUrlResponse
+	24, // 97: asset.v1.AssetService.BatchGetFileUrls:output_type -> asset.v1.BatchGetFileUrlsResponse
+	27, // 98: asset.v1.AssetService.DownloadFile:output_type -> asset.v1.DownloadFileResponse
+	29, // 99: asset.v1.AssetService.GetFile:output_type -> asset.v1.GetFileResponse
+	31, // 100: asset.v1.AssetService.BatchGetFiles:output_type -> asset.v1.BatchGetFilesResponse
+	35, // 101: asset.v1.AssetService.ListFiles:output_type -> asset.v1.ListFilesResponse
+	37, // 102: asset.v1.AssetService.UpdateMetadata:output_type -> asset.v1.UpdateMetadataResponse
+	39, // 103: asset.v1.AssetService.DeleteFile:output_type -> asset.v1.DeleteFileResponse
+	41, // 104: asset.v1.AssetService.UndeleteFile:output_type -> asset.v1.UndeleteFileResponse
+	43, // 105: asset.v1.AssetService.WatchFiles:output_type -> asset.v1.WatchFilesResponse
+	47, // 106: asset.v1.AssetService.PullEvents:output_type -> asset.v1.PullEventsResponse
+	50, // 107: asset.v1.AssetService.AckEvent:output_type -> asset.v1.AckEventResponse
+	52, // 108: asset.v1.AssetService.RejectEvent:output_type -> asset.v1.RejectEventResponse
+	54, // 109: asset.v1.AssetService.ExtendEventLease:output_type -> asset.v1.ExtendEventLeaseResponse
+	56, // 110: asset.v1.AssetService.ListSubscriptions:output_type -> asset.v1.ListSubscriptionsResponse
+	59, // 111: asset.v1.AssetService.ListParkedEvents:output_type -> asset.v1.ListParkedEventsResponse
+	62, // 112: asset.v1.AssetService.ReplayParkedEvents:output_type -> asset.v1.ReplayParkedEventsResponse
+	64, // 113: asset.v1.AssetService.DeleteSubscription:output_type -> asset.v1.DeleteSubscriptionResponse
+	89, // [89:114] is the sub-list for method output_type
+	64, // [64:89] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_asset_v1_asset_service_proto_init() }
@@ -4602,6 +4779,7 @@ func file_asset_v1_asset_service_proto_init() {
 		(*UploadResponse_PersistedSize)(nil),
 		(*UploadResponse_File)(nil),
 	}
+	file_asset_v1_asset_service_proto_msgTypes[6].OneofWrappers = []any{}
 	file_asset_v1_asset_service_proto_msgTypes[7].OneofWrappers = []any{
 		(*UploadChunkResponse_PersistedSize)(nil),
 		(*UploadChunkResponse_File)(nil),

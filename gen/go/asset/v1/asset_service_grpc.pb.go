@@ -127,8 +127,10 @@ type AssetServiceClient interface {
 	// Role: asset:read.
 	//
 	// Errors: NOT_FOUND (no such file, or it is deleted), INVALID_ARGUMENT (ttl out of bounds; INLINE for a
-	// usage that allows only attachments), DATA_LOSS (a file of the old system whose bytes are missing, or are not those
-	// that its record describes), FAILED_PRECONDITION (a file of an old system that this service does not serve).
+	// usage that allows only attachments; a variant that the usage does not have), DATA_LOSS (a file of the old system
+	// whose bytes are missing, or are not those that its record describes), FAILED_PRECONDITION (a file of an old system
+	// that this service does not serve; a file of which no variant can be made), RESOURCE_EXHAUSTED (the variant is not
+	// made yet and too many others are waiting: retry after the delay in RetryInfo).
 	GetFileUrl(ctx context.Context, in *GetFileUrlRequest, opts ...grpc.CallOption) (*GetFileUrlResponse, error)
 	// Returns the URLs of many files. Each request has its own result, in the order of the requests, so
 	// that a missing file, or one that the caller may not read, does not fail the others.
@@ -145,7 +147,8 @@ type AssetServiceClient interface {
 	// Role: asset:read.
 	//
 	// Errors: NOT_FOUND (no such file, or it is deleted), OUT_OF_RANGE (`read_offset` is beyond the end of
-	// the file), DATA_LOSS and FAILED_PRECONDITION as for GetFileUrl.
+	// the file), INVALID_ARGUMENT (a variant that the usage does not have), DATA_LOSS, FAILED_PRECONDITION and
+	// RESOURCE_EXHAUSTED as for GetFileUrl.
 	DownloadFile(ctx context.Context, in *DownloadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadFileResponse], error)
 	// Returns the record of a file. A soft-deleted file is returned too, with `delete_time` set.
 	//
@@ -616,8 +619,10 @@ type AssetServiceServer interface {
 	// Role: asset:read.
 	//
 	// Errors: NOT_FOUND (no such file, or it is deleted), INVALID_ARGUMENT (ttl out of bounds; INLINE for a
-	// usage that allows only attachments), DATA_LOSS (a file of the old system whose bytes are missing, or are not those
-	// that its record describes), FAILED_PRECONDITION (a file of an old system that this service does not serve).
+	// usage that allows only attachments; a variant that the usage does not have), DATA_LOSS (a file of the old system
+	// whose bytes are missing, or are not those that its record describes), FAILED_PRECONDITION (a file of an old system
+	// that this service does not serve; a file of which no variant can be made), RESOURCE_EXHAUSTED (the variant is not
+	// made yet and too many others are waiting: retry after the delay in RetryInfo).
 	GetFileUrl(context.Context, *GetFileUrlRequest) (*GetFileUrlResponse, error)
 	// Returns the URLs of many files. Each request has its own result, in the order of the requests, so
 	// that a missing file, or one that the caller may not read, does not fail the others.
@@ -634,7 +639,8 @@ type AssetServiceServer interface {
 	// Role: asset:read.
 	//
 	// Errors: NOT_FOUND (no such file, or it is deleted), OUT_OF_RANGE (`read_offset` is beyond the end of
-	// the file), DATA_LOSS and FAILED_PRECONDITION as for GetFileUrl.
+	// the file), INVALID_ARGUMENT (a variant that the usage does not have), DATA_LOSS, FAILED_PRECONDITION and
+	// RESOURCE_EXHAUSTED as for GetFileUrl.
 	DownloadFile(*DownloadFileRequest, grpc.ServerStreamingServer[DownloadFileResponse]) error
 	// Returns the record of a file. A soft-deleted file is returned too, with `delete_time` set.
 	//

@@ -46,7 +46,9 @@ const (
 	// OUT_OF_RANGE. `write_offset` is not the next offset of the upload (metadata: persisted_size, the offset
 	// to continue from).
 	ErrorReason_ERROR_REASON_WRITE_OFFSET_MISMATCH ErrorReason = 7
-	// INVALID_ARGUMENT. The stream had more or fewer bytes than `size_bytes` says. Nothing was stored.
+	// INVALID_ARGUMENT. The stream had more or fewer bytes than `size_bytes` says: nothing was stored. Or the size
+	// that was given later for an upload over several calls differs from an earlier one, or is less than what
+	// came: the upload goes on without it (metadata: size_bytes, the size that was given).
 	ErrorReason_ERROR_REASON_SIZE_MISMATCH ErrorReason = 8
 	// INVALID_ARGUMENT. Bytes do not match their checksum (metadata: checksum, which one). They were damaged in
 	// transfer, or the checksum is wrong: compute it again and upload again.
@@ -160,7 +162,8 @@ const (
 	// in RetryInfo.
 	ErrorReason_ERROR_REASON_SCANNER_UNAVAILABLE ErrorReason = 49
 	// RESOURCE_EXHAUSTED. The caller makes too many calls (metadata: limit, one of reads, writes, downloads,
-	// watches, subscriptions and refusals). Retry after the delay in RetryInfo.
+	// watches, subscriptions and refusals), or too many variants wait to be made (metadata: limit, variants). Retry after
+	// the delay in RetryInfo.
 	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 51
 	// RESOURCE_EXHAUSTED. The owner of the file would exceed the quota of files or bytes (metadata: owner, usage,
 	// quota, limit, used; no usage if the quota covers all usages). Delete files or cancel open uploads; deleted
@@ -177,6 +180,10 @@ const (
 	ErrorReason_ERROR_REASON_DELIVERY_LOST ErrorReason = 55
 	// NOT_FOUND. The caller has no subscription of this name (metadata: subscription). PullEvents begins one.
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_NOT_FOUND ErrorReason = 56
+	// FAILED_PRECONDITION. No variant can be made of this file (metadata: file_id; variant; problem, one of
+	// `not-an-image`, `too-large`, `too-many-pixels`, `damaged`, `too-slow`, `too-much-memory` and `result-too-large`).
+	// A retry does not help; show the file itself or a placeholder.
+	ErrorReason_ERROR_REASON_VARIANT_IMPOSSIBLE ErrorReason = 57
 )
 
 // Enum value maps for ErrorReason.
@@ -237,6 +244,7 @@ var (
 		54: "ERROR_REASON_CURSOR_EXPIRED",
 		55: "ERROR_REASON_DELIVERY_LOST",
 		56: "ERROR_REASON_SUBSCRIPTION_NOT_FOUND",
+		57: "ERROR_REASON_VARIANT_IMPOSSIBLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":              0,
@@ -294,6 +302,7 @@ var (
 		"ERROR_REASON_CURSOR_EXPIRED":           54,
 		"ERROR_REASON_DELIVERY_LOST":            55,
 		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":   56,
+		"ERROR_REASON_VARIANT_IMPOSSIBLE":       57,
 	}
 )
 
@@ -328,7 +337,7 @@ var File_asset_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_asset_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1basset/v1/error_reason.proto\x12\basset.v1*\x9c\x0f\n" +
+	"\x1basset/v1/error_reason.proto\x12\basset.v1*\xc1\x0f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12\x1f\n" +
@@ -385,8 +394,9 @@ const file_asset_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_IDENTITY_UNAVAILABLE\x105\x12\x1f\n" +
 	"\x1bERROR_REASON_CURSOR_EXPIRED\x106\x12\x1e\n" +
 	"\x1aERROR_REASON_DELIVERY_LOST\x107\x12'\n" +
-	"#ERROR_REASON_SUBSCRIPTION_NOT_FOUND\x108B\xa1\x01\n" +
-	"\fcom.asset.v1B\x10ErrorReasonProtoP\x01Z>github.com/asset-service/asset-service/gen/go/asset/v1;assetv1\xa2\x02\x03AXX\xaa\x02\bAsset.V1\xca\x02\bAsset\\V1\xe2\x02\x14Asset\\V1\\GPBMetadata\xea\x02\tAsset::V1b\x06proto3"
+	"#ERROR_REASON_SUBSCRIPTION_NOT_FOUND\x108\x12#\n" +
+	"\x1fERROR_REASON_VARIANT_IMPOSSIBLE\x109BW\n" +
+	"\basset.v1P\x01Z>github.com/asset-service/asset-service/gen/go/asset/v1;assetv1\xaa\x02\bAsset.V1b\x06proto3"
 
 var (
 	file_asset_v1_error_reason_proto_rawDescOnce sync.Once

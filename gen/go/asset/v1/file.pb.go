@@ -351,8 +351,8 @@ const file_asset_v1_file_proto_rawDesc = "" +
 	"\x06crc32c\x18\x02 \x01(\aH\x00R\x06crc32c\x88\x01\x01B\t\n" +
 	"\a_crc32c\"9\n" +
 	"\x0fRelationTargets\x12&\n" +
-	"\x03ids\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\xe8\a\x18\x01\"\ar\x05\x10\x01\x18\xff\x01R\x03idsB\x9a\x01\n" +
-	"\fcom.asset.v1B\tFileProtoP\x01Z>github.com/asset-service/asset-service/gen/go/asset/v1;assetv1\xa2\x02\x03AXX\xaa\x02\bAsset.V1\xca\x02\bAsset\\V1\xe2\x02\x14Asset\\V1\\GPBMetadata\xea\x02\tAsset::V1b\x06proto3"
+	"\x03ids\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\xe8\a\x18\x01\"\ar\x05\x10\x01\x18\xff\x01R\x03idsBW\n" +
+	"\basset.v1P\x01Z>github.com/asset-service/asset-service/gen/go/asset/v1;assetv1\xaa\x02\bAsset.V1b\x06proto3"
 
 var (
 	file_asset_v1_file_proto_rawDescOnce sync.Once
