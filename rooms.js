@@ -176,6 +176,13 @@ export const ROOMS = [
     packages: ['hash-wasm', 'file-type'],
   },
   {
+    name: 'variants',
+    files: 'src/variants/**',
+    about: 'makes variants of images in child processes and stores them beside the originals',
+    imports: ['errors', 'blob-store', 'file-catalog', 'policy', 'files', 'media-types'],
+    packages: ['sharp', 'thumbhash', '@hyzyla/pdfium'],
+  },
+  {
     name: 'events',
     files: 'src/events/**',
     about: 'watches of changes: existing files, then the change log, held to what the caller may read',

@@ -29,6 +29,7 @@ import { watchFiles } from '../system/watch-files.ts';
 import { dependenciesOf } from './dependencies.ts';
 import { openOldFiles } from './legacy.ts';
 import { openAppMetrics } from './metrics/app-metrics.ts';
+import { openVariants } from './variants.ts';
 import {
   openAuthenticator,
   openCatalog,
@@ -108,6 +109,7 @@ async function open(config: Config, log: Logger): Promise<App> {
   const scanning = await openScanning(config);
   const records = new RecordLoader(catalog);
   const old = await openOldFiles(config, { store, catalog, records, log, onUse: metrics?.onLegacyUse });
+  const variants = openVariants(config, { store, catalog, log });
   const files: FilesContext = {
     store,
     catalog,
@@ -123,6 +125,7 @@ async function open(config: Config, log: Logger): Promise<App> {
     quotas: new Quotas(),
     budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY, memoryShare(config)),
     scanning,
+    variants,
     log,
     uploads: {
       partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,
@@ -137,7 +140,8 @@ async function open(config: Config, log: Logger): Promise<App> {
   const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log, (error) =>
     explainFailure(error, config),
   );
-  const sweeper = new Sweeper(files, {
+  const sweeping = { ...files, graceMs: settings.ASSET_RESERVATION_TTL };
+  const sweeper = new Sweeper(sweeping, {
     intervalMs: settings.ASSET_SWEEP_INTERVAL,
     deletionsPerSecond: settings.ASSET_SWEEP_RATE,
     changesRetentionMs: settings.ASSET_CHANGES_RETENTION,
@@ -185,7 +189,7 @@ async function open(config: Config, log: Logger): Promise<App> {
       health.close();
       endReload?.();
       authenticator.close();
-      await Promise.all([files.reservations.close(), old?.files.close()]);
+      await Promise.all([files.reservations.close(), old?.files.close(), variants.close()]);
       await Promise.all([store.close(), catalog.close(), audit.close(), metrics?.close()]);
       log.info('stopped');
     },

@@ -24,10 +24,11 @@ export function sweepOnce(
     await assertFits(catalog, config);
     const { ASSET_SWEEP_RATE: deletionsPerSecond, ASSET_CHANGES_RETENTION: changesRetentionMs } =
       config.settings;
+    const graceMs = config.settings.ASSET_RESERVATION_TTL;
     if (options.dryRun) return previewSweep({ catalog }, { changesRetentionMs });
     return withStore(config, log, async (store) => {
       const how = { intervalMs: 0, deletionsPerSecond, changesRetentionMs };
-      const sweeper = new Sweeper({ store, catalog, log }, how);
+      const sweeper = new Sweeper({ store, catalog, log, policies: config.policies, graceMs }, how);
       try {
         return await sweeper.sweepNow();
       } finally {

@@ -24,7 +24,8 @@ export function tooManyUploads(held: string, limit?: number): AssetError {
 
 /** Limits of calls, by their names in `metadata`. */
 export type CallLimit =
-  'reads' | 'writes' | 'downloads' | 'watches' | 'subscriptions' | 'refusals' | 'unfinished-messages';
+  | ('reads' | 'writes' | 'downloads' | 'watches' | 'subscriptions' | 'refusals' | 'unfinished-messages')
+  | 'variants';
 
 /**
  * The error of a caller that makes too many calls.
@@ -37,6 +38,11 @@ export function rateLimited(limit: CallLimit, excess: string, retryAfterMs: numb
     metadata: { limit },
     retryAfterMs: Math.max(1, Math.ceil(retryAfterMs)),
   });
+}
+
+/** The error of a request for a variant that is not made yet, while too many others wait. */
+export function tooManyVariants(): AssetError {
+  return rateLimited('variants', 'too many variants wait to be made', 2_000);
 }
 
 /** The error of a call on a process that is about to end. */

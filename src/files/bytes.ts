@@ -21,6 +21,24 @@ export function pieceKey(uploadId: string, revision: number): string {
   return `uploads/${uploadId.slice(0, 2)}/${uploadId}/${revision}`;
 }
 
+/** Prefix of everything that was derived from files. */
+export const DERIVED_PREFIX = 'variants/';
+
+/**
+ * The key of what was derived from a file: a rendition, the record of a failure, a thumbhash.
+ *
+ * @param name - says what it is; see `renditions.ts`. It comes first, so that all of one definition can be listed.
+ */
+export function derivedKey(name: string, fileId: string): string {
+  return `${DERIVED_PREFIX}${name}/${fileId.slice(0, 2)}/${fileId}`;
+}
+
+/** The name and the file id of a {@link derivedKey}; undefined for another key. */
+export function derivedOf(key: string): { readonly name: string; readonly fileId: string } | undefined {
+  const [, name = '', fileId = ''] = /^variants\/([a-z0-9-]+)\/[^/]+\/([a-z0-9]{15})$/.exec(key) ?? [];
+  return key === derivedKey(name, fileId) ? { name, fileId } : undefined;
+}
+
 const PATTERNS = {
   blob: /^assets\/[a-z0-9]{2}\/([a-z0-9]{15})$/,
   piece: /^uploads\/[a-z0-9]{2}\/([a-z0-9]{15})\/(\d+)$/,
@@ -84,6 +102,8 @@ export interface Remains {
   readonly blob?: boolean;
   /** Revisions of pieces. */
   readonly pieces?: readonly number[];
+  /** Names of what may have been derived from the file. */
+  readonly derived?: readonly string[];
 }
 
 /**
@@ -92,13 +112,14 @@ export interface Remains {
 export async function removeBytes(
   store: BlobStore,
   id: string,
-  { unfinished = false, blob = false, pieces = [] }: Remains,
+  { unfinished = false, blob = false, pieces = [], derived = [] }: Remains,
   call: StoreCall = { signal: AbortSignal.timeout(CLEANUP_TIMEOUT_MS) },
 ): Promise<void> {
   const works = [
     ...(unfinished ? [() => store.abortMultiparts(blobKey(id), call)] : []),
     ...(blob ? [() => store.delete(blobKey(id), call)] : []),
     ...pieces.map((revision) => () => store.delete(pieceKey(id, revision), call)),
+    ...derived.map((name) => () => store.delete(derivedKey(name, id), call)),
   ];
   const failures: unknown[] = [];
   for (const work of works) await work().catch((error: unknown) => failures.push(error));

@@ -10,6 +10,7 @@ import type { Quotas } from './quota.ts';
 import type { RecordLoader } from './record-loader.ts';
 import type { ReservationPool } from './upload/reservations.ts';
 import type { Scanning } from './upload/scan.ts';
+import type { Variants } from './variants.ts';
 
 /** Dependencies of the use cases, created once by the composition root. */
 export interface FilesContext {
@@ -31,6 +32,8 @@ export interface FilesContext {
   readonly budget: MemoryBudget;
   /** Scans every new file for malware; undefined if not configured. */
   readonly scanning?: Scanning | undefined;
+  /** Makes and finds variants of images; undefined if there are none. */
+  readonly variants?: Variants | undefined;
   readonly log: Logger;
   readonly uploads: {
     /** Size of one part of a large file, in bytes. */

@@ -8,13 +8,15 @@ import type { FileBytes } from './bytes.ts';
 import type { FilesContext } from './context.ts';
 import { grantId, recordGrant } from './grants.ts';
 import { cleanName } from './names.ts';
-import { bytesOf, lookUp, noteUse, type FileName } from './old-files.ts';
+import { lookUp, noteUse, type FileName } from './old-files.ts';
+import { requestedBytes } from './requested-bytes.ts';
 import { tell, tellUnknown, verdictOn } from './policy/guard.ts';
 import { assertLive, getMany } from './records.ts';
 import { dispositionOf, mayShowInline, servedType } from './url-response.ts';
+import type { VariantRequest } from './variants.ts';
 
 /** What a caller wants a URL for. */
-export interface FileUrlRequest extends FileName {
+export interface FileUrlRequest extends FileName, VariantRequest {
   /** Lifetime in whole seconds, limited by the usage policy; undefined for its default. */
   readonly ttlSeconds: number | undefined;
   /** True to let a browser show the file, if its type is safe. */
@@ -93,7 +95,8 @@ export async function fileUrls(
  * Signs a URL for a file whose record was read. Records the rule that permits it with the grant; a refusal is recorded
  * alone.
  *
- * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, DISPOSITION_NOT_ALLOWED, FILE_NOT_MOVED, BLOB_MISSING
+ * @throws AssetError PERMISSION_DENIED, FILE_NOT_FOUND, FILE_DELETED, DISPOSITION_NOT_ALLOWED, FILE_NOT_MOVED,
+ *   BLOB_MISSING, and those of {@link Variants.open}
  */
 async function urlFor(
   context: FilesContext,
@@ -109,7 +112,7 @@ async function urlFor(
   }
   if (file === undefined) throw fileNotFound(request.fileId);
   noteUse(context, caller, request);
-  const bytes = await bytesOf(context, assertLive(file), signal);
+  const bytes = await requestedBytes(context, assertLive(file), request, signal);
   return signFor(context, caller, { file, bytes }, request, verdict.rule);
 }
 
@@ -130,11 +133,24 @@ async function signFor(
   const ttlSeconds = Math.min(Math.max(request.ttlSeconds ?? usual, min), max);
   const windowSeconds = Math.max(1, Math.floor(ttlSeconds / 2));
   const issued = Math.floor(bytes.now().getTime() / 1000 / windowSeconds) * windowSeconds;
-  const inline = request.inline && mayShowInline(file.contentType);
-  const contentType = servedType(bytes.contentType ?? file.contentType);
+  const { variant = '' } = request;
+  const isVariant = variant !== '';
+  const ownType = bytes.contentType ?? file.contentType;
+  const inline = request.inline && mayShowInline(isVariant ? ownType : file.contentType);
+  const contentType = servedType(ownType);
   const downloadName = cleanName(request.downloadName, 'download_name');
-  const contentDisposition = dispositionOf(inline, [downloadName, file.name, file.id]);
-  const id = grantId([file.id, issued, ttlSeconds, contentType, contentDisposition]);
+  const names = isVariant
+    ? [file.name, file.id].map((name) => variantName(name, contentType))
+    : [file.name, file.id];
+  const contentDisposition = dispositionOf(inline, [downloadName, ...names]);
+  const id = grantId([
+    file.id,
+    ...(isVariant ? [variant] : []),
+    issued,
+    ttlSeconds,
+    contentType,
+    contentDisposition,
+  ]);
   const { url, expireTime } = await bytes.signUrl({
     issuedAt: new Date(issued * 1000),
     ttlSeconds,
@@ -143,7 +159,8 @@ async function signFor(
     cacheControl: `max-age=${ttlSeconds - windowSeconds}, immutable`,
     grantId: id,
   });
-  const facts = { disposition: inline ? 'inline' : 'attachment' };
+  const disposition = inline ? 'inline' : 'attachment';
+  const facts = { disposition, ...(isVariant && { variant }) };
   recordGrant(context, caller, { id, of: { fileId: file.id }, expireTime, why, facts });
   return {
     url,
@@ -151,6 +168,12 @@ async function signFor(
     contentType,
     sizeBytes: bytes.sizeBytes,
   };
+}
+
+/** The name of a file with the extension of a variant's media type; empty if it has no name. */
+function variantName(name: string, contentType: string): string {
+  if (name === '') return '';
+  return `${name.replace(/\.[A-Za-z0-9]{1,8}$/, '')}.${contentType.slice('image/'.length)}`;
 }
 
 function attachmentOnly(usage: string): AssetError {

@@ -20,6 +20,7 @@ import { LIMIT_OPTIONS } from './limits.ts';
 import { nextOptions } from './next.ts';
 import { POCKETBASE_OPTIONS } from './pocketbase.ts';
 import { TELEMETRY_OPTIONS } from './telemetry.ts';
+import { VARIANT_OPTIONS } from './variants.ts';
 
 const DATA_DIR_OPTION = {
   ASSET_DATA_DIR: option(text(), './data', 'Directory of the embedded store and catalog.'),
@@ -198,6 +199,7 @@ export const OPTIONS = {
     'Seconds after its last call until an upload begun with StartUpload expires.',
   ),
   ...LIMIT_OPTIONS,
+  ...VARIANT_OPTIONS,
   ASSET_RESERVATION_TTL: option(
     seconds(1, 7 * 86_400),
     '3600',

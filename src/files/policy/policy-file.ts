@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { parseAccessRule, PLAIN_RULES, type AccessRule, type AccessRules } from './access-rules.ts';
+import type { VariantDefinition } from './variant-definition.ts';
+import { variantsSchema } from './variants.ts';
 
 const MAX_FILE_BYTES = 5 * 2 ** 40;
 const DAY_SECONDS = 24 * 60 * 60;
@@ -33,6 +35,8 @@ export interface UsagePolicy extends AccessRules {
   readonly quota?: Quota | undefined;
   /** How long a soft-deleted file can be restored, in seconds. */
   readonly retentionSeconds: number;
+  /** Renditions of images that callers may request, by name. */
+  readonly variants: Readonly<Record<string, VariantDefinition>>;
 }
 
 function accessRules(allowed: readonly string[], kinds: readonly AccessRule['kind'][]) {
@@ -83,6 +87,7 @@ export const usagePolicySchema = z.strictObject({
     .int()
     .nonnegative()
     .default(30 * DAY_SECONDS),
+  variants: variantsSchema,
 });
 
 /** A usage as the contract permits it. */

@@ -55,6 +55,11 @@ export class UsagePolicies {
     return { usages: this.#file.usages, others: this.#others };
   }
 
+  /** The policies of all usages that are named, and that of all others. */
+  get all(): readonly UsagePolicy[] {
+    return [...this.#file.usages.values(), this.#others];
+  }
+
   /** Quota of one owner over all usages; undefined for no limit. */
   get ownerQuota(): Quota | undefined {
     return this.#file.quota;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ListedBlob } from '../../storage/blob-store.ts';
-import { idOfKey, sizeOfBytes } from '../bytes.ts';
+import { derivedOf, DERIVED_PREFIX, idOfKey, sizeOfBytes } from '../bytes.ts';
 import { underLease } from '../lease.ts';
 import { paceOf, type Pace } from '../../system/rate.ts';
 import { assertPaired, NotProven, unknownIds } from './proof.ts';
@@ -28,8 +28,8 @@ export interface DeepSweepOptions {
 
 /** Something in the store that the catalog does not know. */
 export interface Found extends ListedBlob {
-  /** A blob of a file, a piece of an upload, or the unfinished multipart blobs of a key. */
-  readonly kind: 'blob' | 'piece' | 'multipart';
+  /** A blob of a file, a piece of an upload, what was derived from a file, or the unfinished multipart blobs of a key. */
+  readonly kind: 'blob' | 'piece' | 'derived' | 'multipart';
   readonly id: string;
 }
 
@@ -90,6 +90,7 @@ class DeepSweep {
     for (const [kind, prefix] of [
       ['blob', 'assets/'],
       ['piece', 'uploads/'],
+      ['derived', DERIVED_PREFIX],
     ] as const) {
       await this.#search(kind, prefix, (page) => store.listBlobs(page, { signal: this.#signal }));
     }
@@ -117,7 +118,7 @@ class DeepSweep {
         .filter((one) => one.modifyTime.getTime() < oldest);
       this.#report.listed += old.length;
       const ids = [...new Set(old.map(({ id }) => id))];
-      const unknown = await unknownIds(this.#context, ids, kind === 'blob', this.#signal);
+      const unknown = await unknownIds(this.#context, ids, isOfFile(kind), this.#signal);
       const window = [...earlier, ...ids.map((id) => (unknown.has(id) ? '' : id))];
       if (kind === 'blob' && unknown.size > 0 && window.every((id) => id === ''))
         throw noneKnown(window.length);
@@ -164,10 +165,10 @@ class DeepSweep {
 
   async #remove(found: readonly Found[], signal: AbortSignal): Promise<void> {
     const { store } = this.#context;
-    for (const kind of ['blob', 'piece', 'multipart'] as const) {
+    for (const kind of ['blob', 'piece', 'derived', 'multipart'] as const) {
       const some = found.filter((one) => one.kind === kind);
       const ids = [...new Set(some.map(({ id }) => id))];
-      const unknown = await unknownIds(this.#context, ids, kind === 'blob', signal);
+      const unknown = await unknownIds(this.#context, ids, isOfFile(kind), signal);
       for (const one of some.filter(({ id }) => unknown.has(id))) {
         await this.#delete(1, signal);
         try {
@@ -188,8 +189,16 @@ class DeepSweep {
 
 /** The item of a key; undefined for a key in another format, which may belong to somebody else. */
 function toFound(kind: Found['kind'], listed: ListedBlob): Found | undefined {
-  const id = idOfKey(kind === 'piece' ? 'piece' : 'blob', listed.key);
+  const id =
+    kind === 'derived'
+      ? derivedOf(listed.key)?.fileId
+      : idOfKey(kind === 'piece' ? 'piece' : 'blob', listed.key);
   return id === undefined ? undefined : { ...listed, kind, id };
+}
+
+/** True for what a file has for as long as it has a record. */
+function isOfFile(kind: Found['kind']): boolean {
+  return kind === 'blob' || kind === 'derived';
 }
 
 function noneKnown(count: number): NotProven {

@@ -10,6 +10,7 @@ import { reached } from '../../system/crash-points.ts';
 import { findPieces, removeBytes } from '../bytes.ts';
 import { pieceRevisions } from '../upload/session-pieces.ts';
 import { toSession } from '../upload/session-state.ts';
+import type { DerivedNames } from './derived.ts';
 import type { SweepRun } from './run.ts';
 
 /** Maximum number of entries read from the catalog at once. */
@@ -19,10 +20,12 @@ const BATCH = 100;
 export type Step = (count: number) => Promise<void>;
 
 /** Removes what cancelled or expired uploads left, under reserved ids or in sessions. */
-export async function cleanLeftovers(run: SweepRun, step: Step): Promise<void> {
+export async function cleanLeftovers(run: SweepRun, names: DerivedNames, step: Step): Promise<void> {
   for await (const hold of closedHolds(run)) {
     reached('sweep.closed');
-    await (hold.kind === 'reservation' ? cleanReservation(run, hold, step) : cleanUpload(run, hold, step));
+    await (hold.kind === 'reservation'
+      ? cleanReservation(run, hold, names, step)
+      : cleanUpload(run, hold, step));
   }
 }
 
@@ -73,6 +76,7 @@ async function piecesOf(
 export async function cleanReservation(
   run: SweepRun,
   reservation: Pick<Reservation, 'id' | 'fileIds'>,
+  names: DerivedNames,
   step: Step,
 ): Promise<void> {
   const { context, signal, done } = run;
@@ -89,7 +93,10 @@ export async function cleanReservation(
     const isFile = files.has(fileId);
     if (!run.hasFailed('id', fileId)) await step(1);
     const isDone =
-      !run.hasFailed('id', fileId) && (await run.attempt('id', fileId, () => cleanId(run, fileId, isFile)));
+      !run.hasFailed('id', fileId) &&
+      (await run.attempt('id', fileId, () =>
+        cleanId(run, fileId, isFile, fileId === id ? names : undefined),
+      ));
     if (!isDone) left.push(fileId);
     else if (!isFile) done.cleaned++;
   }
@@ -104,9 +111,24 @@ export async function cleanReservation(
   done.reservations++;
 }
 
-/** Removes unfinished data of an id, which a file may have too, and its blob unless there is a file. */
-async function cleanId({ context, signal }: SweepRun, fileId: string, isFile: boolean): Promise<void> {
-  await removeBytes(context.store, fileId, { unfinished: true, blob: !isFile }, { signal });
+/**
+ * Removes unfinished data of an id, which a file may have too, and its blob unless there is a file.
+ *
+ * @param names - what may have been derived from the file; undefined for an id that never was a file
+ */
+async function cleanId(
+  { context, signal }: SweepRun,
+  fileId: string,
+  isFile: boolean,
+  names: DerivedNames | undefined,
+): Promise<void> {
+  const derived = isFile ? [] : await names?.all();
+  await removeBytes(
+    context.store,
+    fileId,
+    { unfinished: true, blob: !isFile, ...(derived && { derived }) },
+    { signal },
+  );
   if (!isFile) reached('sweep.blob-removed');
 }
 

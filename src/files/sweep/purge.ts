@@ -1,6 +1,7 @@
 import type { PurgeableFile, SweepCursor } from '../../catalog/file-catalog.ts';
 import { reached } from '../../system/crash-points.ts';
 import type { Pace } from '../../system/rate.ts';
+import type { DerivedNames } from './derived.ts';
 import { cleanReservation } from './leftovers.ts';
 import { pauseBetweenPurges, whilePurging } from './purge-hold.ts';
 import type { SweepRun } from './run.ts';
@@ -18,12 +19,14 @@ const INTERVAL_MS = 1_000;
 export class Purges {
   readonly #run: SweepRun;
   readonly #pace: Pace;
+  readonly #names: DerivedNames;
   #after: SweepCursor | undefined;
   #lookedAt = 0;
   #isHeld = false;
 
-  constructor(run: SweepRun, pace: Pace) {
+  constructor(run: SweepRun, pace: Pace, names: DerivedNames) {
     this.#run = run;
+    this.#names = names;
     this.#pace = pace;
   }
 
@@ -70,6 +73,8 @@ export class Purges {
     if (!purged) return;
     done.purged++;
     reached('sweep.purged');
-    await cleanReservation(this.#run, { id, fileIds: [id] }, (steps) => this.#pace(steps, signal));
+    await cleanReservation(this.#run, { id, fileIds: [id] }, this.#names, (steps) =>
+      this.#pace(steps, signal),
+    );
   }
 }

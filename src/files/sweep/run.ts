@@ -5,7 +5,12 @@ import type { FilesContext } from '../context.ts';
 import { sizeOfBytes } from '../bytes.ts';
 
 /** Dependencies of a sweep. */
-export type SweepContext = Pick<FilesContext, 'store' | 'catalog' | 'log'>;
+export interface SweepContext extends Pick<FilesContext, 'store' | 'catalog' | 'log'> {
+  /** Undefined to keep the variants that no policy has. */
+  readonly policies?: FilesContext['policies'];
+  /** How long variants that no policy has are kept, in milliseconds. */
+  readonly graceMs?: number;
+}
 
 /**
  * The items of a sweep: a deleted file that is due, a closed reservation, an id with bytes to remove, a closed upload.

@@ -1,4 +1,5 @@
 import type { Pace } from '../../system/rate.ts';
+import { cleanInterrupted, DerivedNames, removeUnused } from './derived.ts';
 import { cleanLeftovers } from './leftovers.ts';
 import { Purges } from './purge.ts';
 import { KnownFailures, SweepRun, type SweepContext, type SweepReport } from './run.ts';
@@ -25,14 +26,17 @@ export async function sweep(
   known: KnownFailures = new KnownFailures(),
 ): Promise<SweepReport> {
   const run = new SweepRun(context, signal, known);
-  const purges = new Purges(run, pace);
+  const names = new DerivedNames(run);
+  const purges = new Purges(run, pace, names);
   await purges.all();
   // A file that is deleted while many leftovers are removed does not wait for all of them.
   const step = async (count: number) => {
     await purges.inBetween();
     await pace(count, signal);
   };
-  await cleanLeftovers(run, step);
+  await cleanLeftovers(run, names, step);
+  await cleanInterrupted(run, names);
+  await removeUnused(run, names, step);
   return run.report();
 }
 

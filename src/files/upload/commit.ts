@@ -42,6 +42,7 @@ export async function commit(
   }
   const { outcome, ...uploaded } = committed;
   await hold.committed(uploaded, outcome);
+  if (uploaded.isNew) context.variants?.uploaded(uploaded.file);
   return uploaded;
 }
 

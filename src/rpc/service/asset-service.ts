@@ -57,16 +57,17 @@ export function assetServiceRoutes(
         const [offset, limit] = [Number(request.readOffset), Number(request.readLimit)];
         const opened = await openFile(files, caller, request, offset, limit, context.signal);
         noteFile(context, opened.file.id);
-        const file = toFile(opened.file);
+        const { contentType } = opened;
+        const start = { file: toFile(opened.file), contentType, sizeBytes: BigInt(opened.sizeBytes) };
         if (opened.content === undefined) {
-          yield { file };
+          yield start;
           return;
         }
         let first = true;
         let bytes = 0;
         for await (const content of opened.content as AsyncIterable<Uint8Array<ArrayBuffer>>) {
           bytes += content.byteLength;
-          yield { data: { content, crc32c: crc32c(content) }, ...(first && { file }) };
+          yield { data: { content, crc32c: crc32c(content) }, ...(first && start) };
           first = false;
         }
         callOf(context).note({ bytes });
@@ -76,7 +77,9 @@ export function assetServiceRoutes(
         const { caller } = noteFile(context, request.fileId);
         const file = await getFile(files, caller, request, context.signal);
         noteFile(context, file.id);
-        return { file: toFile(file) };
+        const thumbhash = await files.variants?.thumbhashOf(file, context.signal);
+        const variants = files.variants?.namesFor(file) ?? [];
+        return { file: toFile(file), variants, ...(thumbhash && { thumbhash }) };
       },
 
       async batchGetFiles(request, context) {

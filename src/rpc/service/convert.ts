@@ -96,6 +96,8 @@ export function toFileUrlRequest(request: GetFileUrlRequest): FileUrlRequest {
     ttlSeconds: request.ttl && toSeconds(request.ttl),
     inline: request.disposition === Disposition.INLINE,
     downloadName: request.downloadName,
+    variant: request.variant,
+    accept: request.accept,
   };
 }
 

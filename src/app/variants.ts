@@ -1,0 +1,33 @@
+import type { Config } from '../config/config.ts';
+import type { FilesContext } from '../files/context.ts';
+import { derivedNames } from '../files/renditions.ts';
+import { SettingsError } from '../config/settings.ts';
+import { engineVersions } from '../variants/engine.ts';
+import { Renderer } from '../variants/renderer.ts';
+import { RenditionStore } from '../variants/rendition-store.ts';
+import { StoredVariants } from '../variants/stored-variants.ts';
+
+/**
+ * Makes and finds variants. Its processes start when they are needed.
+ *
+ * @throws SettingsError if a policy has variants and a package that makes them is not installed
+ */
+export function openVariants(
+  { settings, policies }: Config,
+  parts: Pick<FilesContext, 'store' | 'catalog' | 'log'>,
+): StoredVariants {
+  const limits = { timeoutMs: settings.ASSET_VARIANT_TIMEOUT, memoryBytes: settings.ASSET_VARIANT_MEMORY };
+  const engine = () => `${engineVersions()}, ${limits.timeoutMs} ms, ${limits.memoryBytes} bytes`;
+  try {
+    if (derivedNames(policies).size > 0) engine();
+  } catch (error) {
+    throw new SettingsError([`ASSET_POLICY_FILE: ${(error as Error).message}`]);
+  }
+  return new StoredVariants({
+    ...parts,
+    policies,
+    renditions: new RenditionStore(parts.store, engine),
+    renderer: new Renderer({ ...limits, concurrency: settings.ASSET_VARIANT_CONCURRENCY }),
+    maxWaiting: settings.ASSET_VARIANT_QUEUE,
+  });
+}

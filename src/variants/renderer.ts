@@ -1,0 +1,108 @@
+import type { Readable } from 'node:stream';
+import pLimit from 'p-limit';
+import { JobFailure, type Job, type Made } from './job.ts';
+import { ChildEnded, RenderProcess, type JobLimits } from './child-process.ts';
+
+/** Options of a {@link Renderer}. */
+export interface RendererOptions extends JobLimits {
+  /** Number of processes. */
+  readonly concurrency: number;
+}
+
+/** Jobs after which a process is replaced, so that what it leaks is freed. */
+const JOBS_PER_PROCESS = 200;
+
+/** Memory above which a process without a job is replaced, in bytes. */
+const IDLE_MEMORY_BYTES = 192 * 1024 * 1024;
+
+/** How long a process may have nothing to do before it is ended, in milliseconds. */
+const IDLE_MS = 30_000;
+
+interface Worker {
+  readonly process: RenderProcess;
+  jobs: number;
+  timer?: NodeJS.Timeout;
+}
+
+/** Makes images in child processes, which are started when needed and used for several images. */
+export class Renderer {
+  readonly #options: RendererOptions;
+  readonly #limit: ReturnType<typeof pLimit>;
+  readonly #idle: Worker[] = [];
+  readonly #all = new Set<RenderProcess>();
+
+  constructor(options: RendererOptions) {
+    this.#options = options;
+    this.#limit = pLimit(options.concurrency);
+  }
+
+  /** Number of processes that may work at the same time. */
+  get concurrency(): number {
+    return this.#options.concurrency;
+  }
+
+  /** Runs work when there is a free process for it. */
+  whenFree<T>(work: () => Promise<T>): Promise<T> {
+    return this.#limit(work);
+  }
+
+  /**
+   * Makes an image; call it within {@link whenFree}.
+   *
+   * @param open - opens the bytes of the file
+   * @throws JobFailure if no image can be made
+   */
+  async render(
+    open: () => Promise<Readable>,
+    sizeBytes: number,
+    job: Job,
+    signal: AbortSignal,
+  ): Promise<Made> {
+    const worker = await this.#take();
+    const { process } = worker;
+    try {
+      return await process.run(await open(), sizeBytes, job, this.#options, signal);
+    } catch (error) {
+      // A decoder that crashes does so by this image.
+      if (error instanceof ChildEnded && !signal.aborted) throw new JobFailure('damaged', error.message);
+      throw error;
+    } finally {
+      this.#giveBack(worker);
+    }
+  }
+
+  /** Ends all processes. */
+  async close(): Promise<void> {
+    for (const { timer } of this.#idle) clearTimeout(timer);
+    await Promise.all([...this.#all].map((process) => process.close()));
+  }
+
+  async #take(): Promise<Worker> {
+    for (let worker = this.#idle.pop(); worker !== undefined; worker = this.#idle.pop()) {
+      clearTimeout(worker.timer);
+      if (worker.process.isUsable) return worker;
+      this.#all.delete(worker.process);
+    }
+    const process = await RenderProcess.start();
+    this.#all.add(process);
+    return { process, jobs: 0 };
+  }
+
+  #giveBack(worker: Worker): void {
+    const { process } = worker;
+    worker.jobs += 1;
+    const isWornOut = worker.jobs >= JOBS_PER_PROCESS || process.memoryBytes > IDLE_MEMORY_BYTES;
+    if (!process.isUsable || isWornOut) return this.#end(process);
+    this.#idle.push(worker);
+    worker.timer = setTimeout(() => {
+      this.#idle.splice(this.#idle.indexOf(worker), 1);
+      this.#end(process);
+    }, IDLE_MS);
+    worker.timer.unref();
+  }
+
+  #end(process: RenderProcess): void {
+    process.kill();
+    this.#all.delete(process);
+  }
+}
