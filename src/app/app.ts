@@ -29,12 +29,12 @@ import { watchFiles } from '../system/watch-files.ts';
 import { dependenciesOf } from './dependencies.ts';
 import { openOldFiles } from './legacy.ts';
 import { openAppMetrics } from './metrics/app-metrics.ts';
+import { openServedStore } from './served-store.ts';
 import { openVariants } from './variants.ts';
 import {
   openAuthenticator,
   openCatalog,
   openScanning,
-  openStore,
   addressUrl,
   openCallLimits,
   memoryShare,
@@ -103,7 +103,8 @@ async function open(config: Config, log: Logger): Promise<App> {
   const inbound = new InboundBudget();
   const senders = new Senders((count) => listener.divideAmong(count));
   const parts = { inbound, onChange: senders.addParts };
-  const { store: openedStore, route } = await openStore(config, url, log, parts);
+  const { store: openedStore, route, view } = await openServedStore(config, { url, log, catalog, parts });
+  if (config.nextStore) view.poll();
   const store = observedStore(openedStore, observer);
 
   const scanning = await openScanning(config);
@@ -190,7 +191,9 @@ async function open(config: Config, log: Logger): Promise<App> {
       endReload?.();
       authenticator.close();
       await Promise.all([files.reservations.close(), old?.files.close(), variants.close()]);
-      await Promise.all([store.close(), catalog.close(), audit.close(), metrics?.close()]);
+      // It takes back what it shows in the catalog.
+      await store.close();
+      await Promise.all([catalog.close(), audit.close(), metrics?.close()]);
       log.info('stopped');
     },
   };

@@ -10,7 +10,7 @@ import type { BlobStore } from '../storage/blob-store.ts';
 import { openLog } from '../telemetry/log.ts';
 import { assertFits } from './catalog.ts';
 import { holdDataDir } from './data-dir.ts';
-import { addressUrl, openStore, withCatalog } from './drivers.ts';
+import { addressUrl, openDriver, withCatalog } from './drivers.ts';
 import { moveMemory, withStoreAndCatalog } from './legacy.ts';
 
 /** Names in the directory of a filesystem store. */
@@ -48,7 +48,7 @@ export async function restoreFrom(
       return await withCatalog(takingImports(config), {}, async (catalog) => {
         await assertFits(catalog, config);
         await catalog.migrate();
-        const { store } = await openStore(config, addressUrl(config, 0), log);
+        const { store } = await openDriver(config, addressUrl(config, 0));
         try {
           const parts: BackupParts = { catalog, store, place, ...moveMemory(config) };
           return await restore(parts, options, signal);

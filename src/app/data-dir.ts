@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
@@ -27,13 +27,27 @@ const held = new Set<string>();
 
 /**
  * Creates the data directory, if the store or the catalog is embedded, and locks it for this process until the
- * returned function is called.
+ * returned function is called. The same for the directory of the store that a move goes to.
  *
  * @throws SettingsError if another process has it, or it cannot be used
  */
-export function holdDataDir({ settings, store, catalog }: Config, log: Logger): () => void {
-  if (store.kind !== 'filesystem' && catalog.kind !== 'sqlite') return () => undefined;
-  const dir = settings.ASSET_DATA_DIR;
+export function holdDataDir({ settings, store, catalog, nextStore }: Config, log: Logger): () => void {
+  const isEmbedded = store.kind === 'filesystem' || catalog.kind === 'sqlite';
+  const own = isEmbedded ? [settings.ASSET_DATA_DIR] : [];
+  const next = nextStore?.store.kind === 'filesystem' ? [nextStore.settings.ASSET_DATA_DIR] : [];
+  const others = next.filter((dir) => !own.some((one) => resolve(one) === resolve(dir)));
+  const releases: (() => void)[] = [];
+  const release = () => releases.forEach((one) => one());
+  try {
+    for (const dir of [...own, ...others]) releases.push(holdDir(dir, log));
+    return release;
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+function holdDir(dir: string, log: Logger): () => void {
   try {
     makePrivateDir(dir);
     // A directory with other files may belong to somebody else; its mode stays.

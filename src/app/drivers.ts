@@ -4,6 +4,8 @@ import type { Logger } from 'pino';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { PostgresOptions } from '../catalog/sql/postgres.ts';
 import type { CatalogConfig, Config } from '../config/config.ts';
+import type { StoreConfig } from '../config/next-store.ts';
+import type { Settings } from '../config/options/options.ts';
 import type { FilesContext } from '../files/context.ts';
 import { type Authenticator, NO_IDENTITY } from '../identity/authenticator.ts';
 import { CallLimits } from '../rpc/gate/call-limits.ts';
@@ -15,6 +17,7 @@ import { SettingsError } from '../config/settings.ts';
 import { directoryFault } from '../errors/setup-fault.ts';
 import { openLog } from '../telemetry/log.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import type { SignedUrls } from '../storage/signed-url.ts';
 
 // A driver is loaded only if it is chosen: the modules of the others would take a tenth of the process's memory.
 
@@ -87,33 +90,53 @@ export async function openScanning({ settings }: Config): Promise<FilesContext['
   };
 }
 
+/** File in the data directory with the key that signs URLs. */
+export const SIGNING_KEY = 'url-signing.key';
+
 /**
- * The store, and the route for its URLs if the store does not serve them itself.
+ * The store of the configuration, and what signs its URLs, if the service serves them itself.
+ *
+ * @param given - what signs its URLs, if another store shares it
+ */
+export async function openDriver(
+  { store: choice, settings }: StoreConfig,
+  url: string,
+  given?: SignedUrls,
+): Promise<{ readonly store: BlobStore; readonly urls?: SignedUrls }> {
+  if (choice.kind === 's3')
+    return { store: new (await import('../storage/s3/s3-store.ts')).S3BlobStore(choice.s3) };
+  const { FilesystemBlobStore } = await import('../storage/filesystem/filesystem-store.ts');
+  makeDataDir(settings.ASSET_DATA_DIR);
+  const urls = given ?? (await signedUrls(settings, url));
+  return {
+    store: new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls, settings.ASSET_MIN_FREE_SPACE),
+    urls,
+  };
+}
+
+/** What signs the URLs that the service serves itself. */
+export async function signedUrls(settings: Settings, url: string): Promise<SignedUrls> {
+  const { loadSigningKey, SignedUrls } = await import('../storage/signed-url.ts');
+  const given = settings.ASSET_URL_SIGNING_KEY;
+  const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, SIGNING_KEY));
+  return new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
+}
+
+/**
+ * The route for URLs that the service serves itself.
  *
  * @param parts - what parts sent through that route share with calls
  */
-export async function openStore(
-  config: Config,
-  url: string,
+export async function openRoute(
+  store: BlobStore,
+  urls: SignedUrls,
+  { settings }: StoreConfig,
   log: Logger,
   { inbound = new InboundBudget(), onChange = () => undefined }: Partial<PartBounds> = {},
-): Promise<{ store: BlobStore; route?: RequestHandler }> {
-  const { store: choice, settings } = config;
-  if (choice.kind === 's3')
-    return { store: new (await import('../storage/s3/s3-store.ts')).S3BlobStore(choice.s3) };
-  const [{ FilesystemBlobStore }, { loadSigningKey }, { SignedUrls }, { blobRoute }] = await Promise.all([
-    import('../storage/filesystem/filesystem-store.ts'),
-    import('../storage/signed-url.ts'),
-    import('../storage/signed-url.ts'),
-    import('../rpc/signed-urls/blob-route.ts'),
-  ]);
-  makeDataDir(settings.ASSET_DATA_DIR);
-  const given = settings.ASSET_URL_SIGNING_KEY;
-  const key = given ? Buffer.from(given) : loadSigningKey(join(settings.ASSET_DATA_DIR, 'url-signing.key'));
-  const urls = new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
-  const store = new FilesystemBlobStore(settings.ASSET_DATA_DIR, urls, settings.ASSET_MIN_FREE_SPACE);
+): Promise<RequestHandler> {
+  const { blobRoute } = await import('../rpc/signed-urls/blob-route.ts');
   const parts = { inbound, onChange, stallTimeoutMs: settings.ASSET_UPLOAD_STALL_TIMEOUT };
-  return { store, route: blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS, parts }) };
+  return blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS, parts });
 }
 
 /** The log in the configuration. */
@@ -181,19 +204,5 @@ export async function withCatalog<T>(
     return await work(catalog);
   } finally {
     await catalog.close();
-  }
-}
-
-/** Opens the store, runs `work`, which must sign no URL of the filesystem store, and closes it. */
-export async function withStore<T>(
-  config: Config,
-  log: Logger,
-  work: (store: BlobStore) => Promise<T>,
-): Promise<T> {
-  const { store } = await openStore(config, addressUrl(config, 0), log);
-  try {
-    return await work(store);
-  } finally {
-    await store.close();
   }
 }

@@ -2,7 +2,8 @@ import { isSameServer } from '../config/legacy.ts';
 import { hostname, userInfo } from 'node:os';
 import type { Logger } from 'pino';
 import { openAudit } from '../audit/open-audit.ts';
-import { addressUrl, openStore, withCatalog, withStore } from './drivers.ts';
+import { addressUrl, openDriver, withCatalog } from './drivers.ts';
+import { withStore } from './served-store.ts';
 import type { CatalogAccess } from '../catalog/catalog-access.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
@@ -53,9 +54,7 @@ export async function openOldFiles(
 export async function checkLegacy(config: Config): Promise<void> {
   const bucket = await openOldBucket(config);
   if (bucket === undefined) return;
-  const store = hasSameName(config)
-    ? (await openStore(config, addressUrl(config, 0), openLog('silent'))).store
-    : undefined;
+  const store = hasSameName(config) ? (await openDriver(config, addressUrl(config, 0))).store : undefined;
   try {
     await checkOldBucket(bucket.reader, store);
   } finally {
@@ -171,7 +170,7 @@ export async function withStoreAndCatalog<T>(
   work: (parts: { readonly catalog: FileCatalog; readonly store: BlobStore }) => Promise<T>,
 ): Promise<T> {
   return withCatalog(config, { mustExist: true }, (catalog) =>
-    withStore(config, openLog('silent'), async (store) => {
+    withStore(config, { log: openLog('silent'), catalog }, async (store) => {
       await catalog.check();
       return work({ catalog, store });
     }),

@@ -7,7 +7,8 @@ import type { SweepReport } from '../files/sweep/run.ts';
 import { Sweeper } from '../files/sweep/sweeper.ts';
 import { openLog } from '../telemetry/log.ts';
 import { assertFits } from './catalog.ts';
-import { createLogger, withCatalog, withStore } from './drivers.ts';
+import { createLogger, withCatalog } from './drivers.ts';
+import { withStore } from './served-store.ts';
 
 /**
  * Sweeps once, or returns what a sweep would do.
@@ -26,7 +27,7 @@ export function sweepOnce(
       config.settings;
     const graceMs = config.settings.ASSET_RESERVATION_TTL;
     if (options.dryRun) return previewSweep({ catalog }, { changesRetentionMs });
-    return withStore(config, log, async (store) => {
+    return withStore(config, { log, catalog }, async (store) => {
       const how = { intervalMs: 0, deletionsPerSecond, changesRetentionMs };
       const sweeper = new Sweeper({ store, catalog, log, policies: config.policies, graceMs }, how);
       try {
@@ -53,7 +54,7 @@ export function deepSweepOnce(
   const more = { graceMs, holder: randomUUID(), deletionsPerSecond };
   return withCatalog(config, { mustExist: true }, async (catalog) => {
     await assertFits(catalog, config);
-    return withStore(config, log, (store) =>
+    return withStore(config, { log, catalog }, (store) =>
       deepSweep({ store, catalog, log }, { ...options, ...more }, signal),
     );
   });

@@ -9,6 +9,7 @@ import { explain } from './explain.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addLegacyCommands } from './legacy-commands.ts';
 import { addServiceCommands } from './service-commands.ts';
+import { addStoreCommands } from './store-commands.ts';
 import { addSubscriptionCommands } from './subscription-commands.ts';
 import { guardOutput, say } from './terminal.ts';
 import { addVerifyCommand } from './verify-command.ts';
@@ -41,6 +42,7 @@ export async function program(args: readonly string[]): Promise<number> {
   addServiceCommands(root);
   addLegacyCommands(root);
   addCatalogCommands(root);
+  addStoreCommands(root);
   addVerifyCommand(root);
   addBackupCommands(root);
   addClientCommands(root);

@@ -6,9 +6,10 @@ import { identityConfig, type IdentityConfig } from './identity.ts';
 import { legacyConfig, type LegacyConfig } from './legacy.ts';
 import { Mistakes, unknownNames, unknownNameText, readSettings, SettingsError } from './settings.ts';
 import { checkNext, nextSettings } from './next.ts';
+import { nextStoreConfig, type StoreConfig } from './next-store.ts';
 import { openTelemetryConfig } from './open-telemetry.ts';
 import type { MetricsConfig } from '../telemetry/metrics.ts';
-import { s3Config, type S3Config } from './s3.ts';
+import { s3Config } from './s3.ts';
 import { tlsConfig, type TlsConfig } from './tls.ts';
 import { UsagePolicies } from '../files/policy/usage-policies.ts';
 import type { Settings } from './options/options.ts';
@@ -37,10 +38,11 @@ export interface CatalogConfig {
 }
 
 /** The validated configuration of the service. */
-export interface Config extends CatalogConfig {
-  readonly store: { readonly kind: 'filesystem' } | { readonly kind: 's3'; readonly s3: S3Config };
+export interface Config extends CatalogConfig, StoreConfig {
   /** The catalog that a move goes to; undefined if none is set up. */
   readonly next: CatalogConfig | undefined;
+  /** The store that a move goes to; undefined if none is set up. */
+  readonly nextStore: StoreConfig | undefined;
   /** The old system; undefined if there is none. */
   readonly legacy: LegacyConfig | undefined;
   readonly identity: IdentityConfig;
@@ -92,6 +94,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
         : { kind: 'filesystem' },
     catalog: catalogConfig(settings, legacy?.fields ?? {}, mistakes),
     next: nextConfig(settings, mistakes),
+    nextStore: nextStoreConfig(settings, mistakes),
     legacy,
     identity: identityConfig(settings, mistakes),
     tls: tlsConfig(settings, mistakes),

@@ -1,7 +1,7 @@
 import type { FileCatalog, FileRecord } from '../catalog/file-catalog.ts';
 import { isAssetError } from '../errors/asset-error.ts';
 import { readBytes } from '../files/bytes.ts';
-import { Digest, summed } from '../files/upload/checksums.ts';
+import { digestOf } from '../files/upload/checksums.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { Pace } from '../system/rate.ts';
 
@@ -62,29 +62,35 @@ export async function checkFile(
 }
 
 /** How the stored bytes differ from a record that has a checksum; `reason` is undefined if they do not. */
-async function compareBytes(
-  { store, bytePace }: CheckParts,
+async function compareBytes({ store, bytePace }: CheckParts, file: FileRecord, signal: AbortSignal) {
+  return compareContent(
+    file,
+    () => readBytes(store, file.id, { signal }),
+    async (chunk) => bytePace?.(chunk.byteLength, signal),
+  );
+}
+
+/**
+ * How some content differs from a record that has a checksum; `reason` is undefined if it does not. Rejects if the content
+ * cannot be read.
+ */
+export async function compareContent(
   file: FileRecord,
-  signal: AbortSignal,
+  open: () => Promise<AsyncIterable<unknown>>,
+  look?: (chunk: Uint8Array) => Promise<void>,
 ): Promise<{ readonly reason: VerifyReason | undefined; readonly bytes: number }> {
-  const digest = new Digest();
   try {
-    for await (const chunk of await readBytes(store, file.id, { signal })) {
-      const bytes = chunk as Uint8Array;
-      await bytePace?.(bytes.byteLength, signal);
-      digest.update(summed(bytes));
-    }
+    const found = await digestOf((await open()) as AsyncIterable<Uint8Array>, look);
+    return { reason: differing(file, found), bytes: found.sizeBytes };
   } catch (error) {
     if (isAssetError(error, 'BLOB_MISSING')) return { reason: 'missing', bytes: 0 };
     throw error;
   }
-  const { sizeBytes, sha256, crc32c } = digest.finish();
-  return { reason: differing(file, { sizeBytes, sha256, crc32c }), bytes: sizeBytes };
 }
 
 function differing(
   file: FileRecord,
-  { sizeBytes, sha256, crc32c }: ReturnType<Digest['finish']>,
+  { sizeBytes, sha256, crc32c }: Awaited<ReturnType<typeof digestOf>>,
 ): VerifyReason | undefined {
   if (sizeBytes !== file.sizeBytes) return 'size';
   if (Buffer.compare(sha256, file.sha256!) !== 0) return 'sha256';

@@ -45,11 +45,22 @@ export const LEGACY_POINTS = [
   'views.link-removed',
 ] as const;
 
-/** The name of one of the {@link POINTS}, {@link FILESYSTEM_POINTS} or {@link LEGACY_POINTS}. */
-export type Point = (typeof POINTS | typeof FILESYSTEM_POINTS | typeof LEGACY_POINTS)[number];
+/** Moments between two durable steps of a store move. */
+export const STORE_MOVE_POINTS = [
+  'store-move.copied',
+  'store-move.followed',
+  'store-move.proven',
+  'store-move.switched',
+  'store-move.retired-one',
+] as const;
+
+/** The name of one of the points. */
+export type Point = (
+  typeof POINTS | typeof FILESYSTEM_POINTS | typeof LEGACY_POINTS | typeof STORE_MOVE_POINTS
+)[number];
 
 const channels = new Map(
-  [...POINTS, ...FILESYSTEM_POINTS, ...LEGACY_POINTS].map((point) => [
+  [...POINTS, ...FILESYSTEM_POINTS, ...LEGACY_POINTS, ...STORE_MOVE_POINTS].map((point) => [
     point,
     channel(`asset-service:${point}`),
   ]),

@@ -3,7 +3,7 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openAuthenticator, openCatalog, openScanning, openStore } from '../../src/app/drivers.ts';
+import { openAuthenticator, openCatalog, openDriver, openScanning } from '../../src/app/drivers.ts';
 import { explainFailure } from '../../src/config/explain.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
@@ -37,7 +37,7 @@ async function toldOf(
   let close: () => unknown = () => undefined;
   try {
     if (dependency === 'store') {
-      const { store } = await openStore(config, 'http://127.0.0.1', log);
+      const { store } = await openDriver(config, 'http://127.0.0.1');
       close = () => store.close();
       await store.check({ signal });
     } else if (dependency === 'catalog') {

@@ -17,7 +17,7 @@ import { BACKUP_OPTIONS } from './backup.ts';
 import { IDENTITY_OPTIONS } from './identity.ts';
 import { LEGACY_OPTIONS } from './legacy.ts';
 import { LIMIT_OPTIONS } from './limits.ts';
-import { nextOptions } from './next.ts';
+import { NEXT_STORE_OPTIONS, nextOptions } from './next.ts';
 import { POCKETBASE_OPTIONS } from './pocketbase.ts';
 import { TELEMETRY_OPTIONS } from './telemetry.ts';
 import { VARIANT_OPTIONS } from './variants.ts';
@@ -124,6 +124,7 @@ export const OPTIONS = {
   ...POSTGRES_OPTIONS,
   ...POCKETBASE_OPTIONS,
   ...nextOptions(CATALOG_OPTIONS),
+  ...NEXT_STORE_OPTIONS,
   ...LEGACY_OPTIONS,
   ...BACKUP_OPTIONS,
   ASSET_MIGRATE: option(

@@ -54,7 +54,7 @@ export async function assertPaired({ store, catalog }: SweepContext, signal: Abo
  * afterwards no record is found, can never become a file.
  */
 export async function unknownIds(
-  context: SweepContext,
+  context: Pick<SweepContext, 'catalog'>,
   ids: readonly string[],
   records: boolean,
   signal: AbortSignal,
@@ -73,7 +73,10 @@ export async function unknownIds(
 }
 
 /** The ids of all reservations and sessions, open and closed. */
-async function heldIds({ catalog }: SweepContext, signal: AbortSignal): Promise<ReadonlySet<string>> {
+async function heldIds(
+  { catalog }: Pick<SweepContext, 'catalog'>,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
   const ids = new Set<string>();
   let after: SweepCursor | undefined;
   for (;;) {

@@ -2,6 +2,7 @@ import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { Digest, summed } from '../../files/upload/checksums.ts';
 import { writeBlob } from '../../files/upload/write-blob.ts';
+import type { BlobProperties } from '../../storage/blob.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
 import type { MemoryShare } from '../../storage/memory-share.ts';
 import type { VerifyReason } from '../check-file.ts';
@@ -10,6 +11,8 @@ import type { VerifyReason } from '../check-file.ts';
 export interface CopyLimits {
   readonly budget: MemoryShare;
   readonly partSizeBytes: number;
+  /** Default: the content type of the record alone. */
+  readonly properties?: BlobProperties;
 }
 
 /** A blob in a store. */
@@ -37,8 +40,9 @@ export async function copyBytes(
   let damage: VerifyReason | undefined;
   const chunks = proven(file, from, either, (reason) => (damage = reason));
   const contentType = /^[ -~]+$/.test(file.contentType) ? file.contentType : 'application/octet-stream';
+  const { properties = { contentType }, ...memory } = limits;
   try {
-    const options = { contentType, sizeBytes: file.sizeBytes, ...limits, signal };
+    const options = { ...properties, sizeBytes: file.sizeBytes, ...memory, signal };
     return (await writeBlob(to.store, to.key, chunks, options)).status;
   } catch (error) {
     if (damage !== undefined) return damage;

@@ -1,0 +1,135 @@
+import { constants, copyFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { FileCatalog } from '../catalog/file-catalog.ts';
+import type { Config } from '../config/config.ts';
+import { SettingsError } from '../config/settings.ts';
+import { storeUnavailable } from '../errors/dependencies.ts';
+import { MovingStore } from '../move/store/moving-store.ts';
+import { RowView } from '../move/store/row-view.ts';
+import type { RequestHandler } from '../rpc/listener/listener.ts';
+import type { PartBounds } from '../rpc/signed-urls/part-route.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { addressUrl, openDriver, openRoute, signedUrls, SIGNING_KEY } from './drivers.ts';
+
+/** The store of a replica: that of ASSET_STORE, during a move with that of ASSET_NEXT_STORE. */
+export interface ServedStore {
+  readonly store: BlobStore;
+  /** Serves the URLs of a filesystem store, also those from before a move. */
+  readonly route?: RequestHandler;
+  readonly view: RowView;
+}
+
+/**
+ * Opens the store of a replica. It follows the state of a store move, which is in the catalog, and refuses all work while
+ * the settings contradict it.
+ */
+export async function openServedStore(
+  config: Config,
+  {
+    url,
+    log,
+    catalog,
+    parts,
+  }: {
+    /** URL of the service. */
+    readonly url: string;
+    readonly log: Logger;
+    readonly catalog: FileCatalog;
+    readonly parts?: Partial<PartBounds>;
+  },
+): Promise<ServedStore> {
+  const { nextStore } = config;
+  if (nextStore === undefined) {
+    const { store: own, urls = await oldUrls(config, url) } = await openDriver(config, url);
+    const view = new RowView(catalog, { own });
+    const store = guarded(own, view);
+    return { store, view, ...(urls && { route: await openRoute(store, urls, config, log, parts) }) };
+  }
+  const own = await openDriver(config, url);
+  const next = { ...config, ...nextStore };
+  if (own.urls !== undefined && nextStore.store.kind === 'filesystem') keepSigningKey(config, next);
+  const other = await openDriver(next, url, own.urls);
+  const stores = { own: own.store, next: other.store };
+  const view = new RowView(catalog, stores);
+  const store = new MovingStore(stores, view);
+  const urls = own.urls ?? other.urls;
+  return { store, view, ...(urls && { route: await openRoute(store, urls, config, log, parts) }) };
+}
+
+/** After a move away from a filesystem store its URLs go on, as long as the key that signed them is there. */
+async function oldUrls({ settings }: Config, url: string) {
+  const isThere = existsSync(join(settings.ASSET_DATA_DIR, SIGNING_KEY));
+  return settings.ASSET_URL_SIGNING_KEY !== undefined || isThere ? signedUrls(settings, url) : undefined;
+}
+
+/** URLs of the old directory are valid in the new one. */
+function keepSigningKey(own: Config, next: Config): void {
+  const [from, to] = [own, next].map(({ settings }) => join(settings.ASSET_DATA_DIR, SIGNING_KEY));
+  try {
+    copyFileSync(from!, to!, constants.COPYFILE_EXCL);
+  } catch (error) {
+    if (!['ENOENT', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+
+/** The store of a replica without ASSET_NEXT_STORE: refuses all work while a move has made another store the active one. */
+function guarded(store: BlobStore, view: RowView): BlobStore {
+  const methods = new Map<PropertyKey, unknown>([
+    ['now', () => store.now()],
+    [
+      'check',
+      async (call?: Parameters<BlobStore['check']>[0]) => {
+        // The catalog has a health of its own.
+        await view
+          .read()
+          .then(() => view.show())
+          .catch(() => undefined);
+        if (view.mistake !== undefined) throw new Error(view.mistake);
+        await store.check(call);
+      },
+    ],
+    [
+      'close',
+      async () => {
+        await view.close();
+        await store.close();
+      },
+    ],
+  ]);
+  const methodOf = (key: PropertyKey): unknown => {
+    const value: unknown = Reflect.get(store, key, store);
+    if (typeof value !== 'function') return value;
+    const method = value as (...args: unknown[]) => unknown;
+    return (...args: unknown[]) =>
+      view.mistake === undefined
+        ? method.apply(store, args)
+        : Promise.reject(storeUnavailable(new Error(view.mistake)));
+  };
+  return new Proxy(store, {
+    get(_, key) {
+      if (!methods.has(key)) methods.set(key, methodOf(key));
+      return methods.get(key);
+    },
+  });
+}
+
+/**
+ * Opens the store for a command, runs `work`, which must sign no URL of the filesystem store, and closes it.
+ *
+ * @throws SettingsError if the settings contradict the state of a store move
+ */
+export async function withStore<T>(
+  config: Config,
+  { log, catalog }: { readonly log: Logger; readonly catalog: FileCatalog },
+  work: (store: BlobStore) => Promise<T>,
+): Promise<T> {
+  const { store, view } = await openServedStore(config, { url: addressUrl(config, 0), log, catalog });
+  try {
+    await view.read();
+    if (view.mistake !== undefined) throw new SettingsError([view.mistake]);
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}

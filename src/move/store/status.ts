@@ -1,0 +1,90 @@
+import type { FileCatalog } from '../../catalog/file-catalog.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
+import type { VerifyState } from '../verify.ts';
+import { storeProgress, type StoreProgress } from './progress.ts';
+import { replicasAt, type Replicas } from './replicas.ts';
+import { retired, type Retired } from './retire.ts';
+import { isUnderWay, readRow, type StoreRow } from './row.ts';
+import { storeVerification } from './verification.ts';
+
+/** What is known of a store move. */
+export interface StoreMoveStatus {
+  /** Undefined if none was begun. */
+  readonly row: StoreRow | undefined;
+  readonly progress: StoreProgress | undefined;
+  /** `none`, that of the run while files are copied, else that of the row. */
+  readonly state: 'none' | StoreProgress['run'] | Exclude<StoreRow['state'], 'moving'>;
+  /**
+   * Age of the oldest change whose file may not be in both stores, in milliseconds; undefined if the log was cut before it.
+   */
+  readonly lagMs: number | undefined;
+  readonly verification: (VerifyState & { readonly isStale: boolean }) | undefined;
+  readonly replicas: Replicas;
+  readonly retired: Retired | undefined;
+  /** Commands, as text. */
+  readonly nextSteps: readonly string[];
+}
+
+/** The state of the move of a catalog's store. Reads the catalog alone, and changes nothing. */
+export async function storeMoveStatus(catalog: FileCatalog, signal?: AbortSignal): Promise<StoreMoveStatus> {
+  const call = { ...(signal && { signal }) };
+  const row = (await readRow(catalog, call))?.row;
+  const found = await storeProgress(catalog, signal);
+  const progress = row !== undefined && found?.move === row.move ? found : undefined;
+  const verification = row && (await storeVerification(catalog, signal));
+  const lagMs = await lagOf(catalog, row, progress, signal);
+  const state = stateOf(row, progress);
+  const ended = await retired(catalog, signal);
+  const status = { row, progress, state, lagMs, verification };
+  return {
+    ...status,
+    replicas: await replicasAt(catalog, row?.epoch ?? 0, call),
+    retired: ended !== undefined && ended.move === row?.move ? ended : undefined,
+    nextSteps: nextSteps(status),
+  };
+}
+
+function stateOf(row: StoreRow | undefined, progress: StoreProgress | undefined): StoreMoveStatus['state'] {
+  if (row === undefined) return 'none';
+  return row.state === 'moving' ? (progress?.run ?? 'stopped') : row.state;
+}
+
+async function lagOf(
+  catalog: FileCatalog,
+  row: StoreRow | undefined,
+  progress: StoreProgress | undefined,
+  signal: AbortSignal | undefined,
+): Promise<number | undefined> {
+  if (row === undefined || progress === undefined || !isUnderWay(row)) return 0;
+  try {
+    const { changes } = await catalog.changes.read(progress.log, 1, { ...(signal && { signal }) });
+    const [oldest] = changes;
+    return oldest === undefined ? 0 : Math.max(0, Date.now() - oldest.time.getTime());
+  } catch (error) {
+    if (isAssetError(error, 'CURSOR_EXPIRED')) return undefined;
+    throw error;
+  }
+}
+
+const COMMAND = 'asset-service store move';
+
+function nextSteps({
+  row,
+  progress,
+  lagMs,
+  verification,
+}: Pick<StoreMoveStatus, 'row' | 'progress' | 'lagMs' | 'verification'>): readonly string[] {
+  const [start, verify] = [`${COMMAND} start --yes`, `${COMMAND} verify`];
+  const [complete, retire, reverse] = ['complete', 'retire', 'reverse'].map(
+    (step) => `${COMMAND} ${step} --yes`,
+  );
+  if (row === undefined || row.state === 'cancelled' || progress === undefined) return [start];
+  if (row.state === 'retired') return [];
+  if (row.state === 'completed') return [retire!];
+  if (row.state === 'switched') return [...(lagMs === 0 ? [] : [start]), complete!, reverse!];
+  if (lagMs === undefined) return [`${COMMAND} cancel --yes`, start];
+  if (!progress.isCopied || progress.refused.length > 0) return [start];
+  if (verification === undefined || verification.isStale) return [verify];
+  if (verification.damagedCount > 0) return [start, verify];
+  return [`${COMMAND} switch --yes`];
+}

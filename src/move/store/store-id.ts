@@ -1,0 +1,57 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { isAssetError } from '../../errors/asset-error.ts';
+import { storeUnavailable } from '../../errors/dependencies.ts';
+import type { BlobStore, StoreCall } from '../../storage/blob-store.ts';
+
+/** Key of the blob with the id of a store. Settings may name one store in several ways. */
+const KEY = 'store-move/id';
+
+const PROPERTIES = { contentType: 'text/plain' };
+
+/** The id of a store; undefined if it has none, because no move began. */
+export async function storeId(store: BlobStore, call?: StoreCall): Promise<string | undefined> {
+  try {
+    return (await contentOf(store, KEY, call)).toString('latin1');
+  } catch (error) {
+    if (isAssetError(error, 'BLOB_MISSING')) return undefined;
+    throw error;
+  }
+}
+
+/** The id of a store, which it gets if it has none. */
+export async function giveStoreId(store: BlobStore, call?: StoreCall): Promise<string> {
+  const known = await storeId(store, call);
+  if (known !== undefined) return known;
+  const id = randomUUID();
+  await store.put(KEY, bodyOf(Buffer.from(id)), PROPERTIES, call);
+  // Another process may have been faster.
+  return (await storeId(store, call)) ?? id;
+}
+
+/**
+ * Proves that blobs can be written, read and removed.
+ *
+ * @throws AssetError STORE_UNAVAILABLE
+ */
+export async function proveWritable(store: BlobStore, call?: StoreCall): Promise<void> {
+  const key = `store-move/probe-${randomBytes(8).toString('hex')}`;
+  const content = randomBytes(64);
+  try {
+    await store.put(key, bodyOf(content), PROPERTIES, call);
+    const read = await contentOf(store, key, call);
+    if (!read.equals(content)) throw storeUnavailable(new Error('the store returned other bytes'));
+  } finally {
+    await store.delete(key, call);
+  }
+  if (await store.stat(key, call)) throw storeUnavailable(new Error('the store did not delete a blob'));
+}
+
+function bodyOf(content: Uint8Array) {
+  return { sizeBytes: content.length, chunks: [content] };
+}
+
+async function contentOf(store: BlobStore, key: string, call?: StoreCall): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of await store.read(key, undefined, call)) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks);
+}
