@@ -81,3 +81,22 @@ export function blobMissing({ damage = 'missing', fileId, cause }: MissingBlob =
     cause,
   });
 }
+
+/** The error of a file that a dataset manifest names. `manifestId` is undefined if the caller may not know of it. */
+export function filePinned(fileId: string, manifestId: string | undefined): AssetError {
+  return new AssetError('FILE_PINNED', 'a dataset names the file: delete the manifest of the dataset first', {
+    metadata: { file_id: fileId, ...(manifestId !== undefined && { manifest_id: manifestId }) },
+  });
+}
+
+/**
+ * The error of a dataset manifest.
+ *
+ * @param line - line of the mistake, from 1
+ * @param fileId - the file that the line names, if it is about one
+ */
+export function datasetInvalid(line: number, why: string, fileId?: string): AssetError {
+  return new AssetError('DATASET_INVALID', `line ${line} of the manifest: ${why}`, {
+    metadata: { line: String(line), ...(fileId !== undefined && { file_id: fileId }) },
+  });
+}

@@ -4,6 +4,7 @@ import { contentTypeMismatch } from '../errors/records.ts';
 import type { Caller } from '../identity/caller.ts';
 import { allowedContentType, readHead, readHeadOf } from './content-type/content-type.ts';
 import type { FilesContext } from './context.ts';
+import { assertSameKind } from './datasets/admit.ts';
 import type { QuotaHold } from './quota.ts';
 import { afterChange, assertFits } from './description.ts';
 import { bytesOf } from './old-files.ts';
@@ -41,6 +42,7 @@ export async function updateMetadata(
   const change = cleanChange(file, changeFromMask(file, request.wanted, request.paths));
   if (Object.keys(change).length === 0) return file;
   assertFits(afterChange(file, change), file);
+  assertSameKind(file, change);
   authorizeChange(context, caller, file, change);
   const contentType = await allowedType(context, file, change, signal);
   using _quota = await holdChange(context, file, change, signal);

@@ -6,6 +6,7 @@ import { leaseTests } from './file-catalog/leases.ts';
 import { legacyTests } from './file-catalog/legacy.ts';
 import { listTests } from './file-catalog/lists.ts';
 import { outageTests } from './file-catalog/outage.ts';
+import { pinTests } from './file-catalog/pins.ts';
 import { recordTests } from './file-catalog/records.ts';
 import { requestTests } from './file-catalog/requests.ts';
 import { reservationTests } from './file-catalog/reservations.ts';
@@ -100,6 +101,7 @@ export function describeFileCatalog(kind: string, start: () => Promise<CatalogSu
       () => subject,
     );
     usageTests(() => catalog);
+    pinTests(() => catalog);
     transferTests(
       () => catalog,
       () => subject,

@@ -1,4 +1,5 @@
 import type { PurgeableFile, SweepCursor } from '../../catalog/file-catalog.ts';
+import { livePins } from '../datasets/pins.ts';
 import { reached } from '../../system/crash-points.ts';
 import type { Pace } from '../../system/rate.ts';
 import type { DerivedNames } from './derived.ts';
@@ -48,10 +49,14 @@ export class Purges {
     this.#lookedAt = Date.now();
     if (due.length === 0) return false;
     const isDone = await whilePurging(context.catalog, signal, async (held) => {
+      // Read after the list of what is due, see livePins.
+      let pinned: Promise<ReadonlyMap<string, unknown>> | undefined;
+      const ids = due.map(({ id }) => id);
+      const getPinned = () => (pinned ??= livePins(context, signal).then((pins) => pins.among(ids, signal)));
       for (const file of due) {
         held.throwIfAborted();
         this.#run.tellProgress(file.purgeTime);
-        await this.#purge(file);
+        await this.#purge(file, getPinned);
         this.#after = { time: file.purgeTime, id: file.id };
       }
       return true;
@@ -64,11 +69,15 @@ export class Purges {
     return false;
   }
 
-  async #purge({ id, revision }: PurgeableFile): Promise<void> {
+  /** Purges a file, unless a dataset manifest names it or that cannot be told. */
+  async #purge(
+    { id, revision }: PurgeableFile,
+    getPinned: () => Promise<ReadonlyMap<string, unknown>>,
+  ): Promise<void> {
     const { context, signal, done } = this.#run;
     let purged = false;
     await this.#run.attempt('file', id, async () => {
-      purged = await context.catalog.purge(id, revision, { signal });
+      purged = !(await getPinned()).has(id) && (await context.catalog.purge(id, revision, { signal }));
     });
     if (!purged) return;
     done.purged++;

@@ -5,6 +5,7 @@ import { concurrentChange } from '../../errors/records.ts';
 import type { Caller } from '../../identity/caller.ts';
 import { tryRemoveBlob } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';
+import { assertManifest, confirmManifest } from '../datasets/admit.ts';
 import { may, type GuardContext } from '../policy/guard.ts';
 import type { Content, Hold, Uploaded } from './hold.ts';
 import type { SlotOutcome } from './reservations.ts';
@@ -24,16 +25,23 @@ export function receiptFor(context: GuardContext, caller: Caller, uploaded: Uplo
   return { ...uploaded, isReadable: isNew || may(context, caller, 'read', file.id, file) };
 }
 
-/** Creates the record of an upload whose blob is assembled and verified, which makes it visible. */
+/**
+ * Creates the record of an upload whose blob is assembled and verified, which makes it visible.
+ *
+ * @throws AssetError DATASET_INVALID, and what the catalog refuses
+ */
 export async function commit(
   context: FilesContext,
+  caller: Caller,
   hold: Hold,
   content: Content,
   call: { readonly signal: AbortSignal },
 ): Promise<Uploaded> {
+  const { description, caller: ids } = hold.facts;
+  const described = { id: hold.fileId, usage: description.usage, contentType: content.contentType };
+  await hold.check(() => assertManifest(context, caller, described, call.signal));
   await hold.tidy(call);
-  const { description, caller } = hold.facts;
-  const creator = { createdBy: caller.principal, createdFor: caller.endUser };
+  const creator = { createdBy: ids.principal, createdFor: ids.endUser };
   let committed: Committed;
   try {
     committed = await create(context, hold, { ...description, id: hold.fileId, ...content, ...creator });
@@ -42,6 +50,7 @@ export async function commit(
   }
   const { outcome, ...uploaded } = committed;
   await hold.committed(uploaded, outcome);
+  await confirmManifest(context, uploaded.file);
   if (uploaded.isNew) context.variants?.uploaded(uploaded.file);
   return uploaded;
 }

@@ -78,6 +78,7 @@ export async function signUploadParts(
  */
 export async function completeDirect(
   context: FilesContext,
+  caller: Caller,
   session: Session,
   given: ExpectedChecksums,
   signal: AbortSignal,
@@ -98,7 +99,7 @@ export async function completeDirect(
     await scan.assertClean();
     return actual;
   });
-  return await commit(context, hold, content, { signal });
+  return await commit(context, caller, hold, content, { signal });
 }
 
 async function assemble({ store }: FilesContext, session: Session, signal: AbortSignal): Promise<void> {

@@ -71,7 +71,7 @@ export async function resumeUpload(
 ): Promise<UploadProgress<Receipt>> {
   const found = await loadUpload(context, caller, uploadId, true, signal);
   if ('file' in found) return found;
-  const progress = await append(context, found.session, appendix, signal);
+  const progress = await append(context, caller, found.session, appendix, signal);
   return 'file' in progress ? receiptFor(context, caller, progress) : progress;
 }
 
@@ -106,7 +106,7 @@ export async function completeUpload(
   const found = await loadUpload(context, caller, uploadId, true, signal);
   if ('file' in found) return found;
   const complete = found.session.state.direct ? completeDirect : completeAppended;
-  return receiptFor(context, caller, await complete(context, found.session, given, signal));
+  return receiptFor(context, caller, await complete(context, caller, found.session, given, signal));
 }
 
 /** Gives an upload up and removes what it stored. Throws UPLOAD_NOT_FOUND, UPLOAD_FINISHED, UPLOAD_TAKEN_OVER. */
@@ -123,6 +123,7 @@ export async function cancelUpload(
 /** Ends an upload whose bytes came through the service. */
 async function completeAppended(
   context: FilesContext,
+  caller: Caller,
   session: Session,
   given: ExpectedChecksums,
   signal: AbortSignal,
@@ -133,7 +134,7 @@ async function completeAppended(
     writeOffset: session.state.finishing?.sizeBytes ?? persistedSize(session),
     content: { next: () => Promise.resolve({ done: true, value: end }) },
   };
-  const result = await append(context, session, appendix, signal);
+  const result = await append(context, caller, session, appendix, signal);
   if ('file' in result) return result;
   throw uploadTakenOver(session.id);
 }
@@ -144,13 +145,14 @@ async function completeAppended(
  */
 async function append(
   context: FilesContext,
+  caller: Caller,
   session: Session,
   appendix: Appendix,
   signal: AbortSignal,
 ): Promise<UploadProgress<Uploaded>> {
   using _slot = context.admission.enter('session');
   if (session.state.direct) throw wrongTransport(session.id);
-  const current = await finishStored(context, session, signal);
+  const current = await finishStored(context, caller, session, signal);
   if ('file' in current) return current;
   const size = persistedSize(current.session);
   if (appendix.writeOffset !== size) throw writeOffsetMismatch(appendix.writeOffset, size);
@@ -163,7 +165,7 @@ async function append(
   const pending = [...state.pending, revision + 1];
   const claimed = await saveSession(context, sized, { ...state, stale: [], pending });
   reached('session.claimed');
-  return await receive(context, claimed, appendix, quota, signal);
+  return await receive(context, caller, claimed, appendix, quota, signal);
 }
 
 /** The session with the size that the call gives, if it does. */
@@ -179,6 +181,7 @@ async function withSize(
 
 async function receive(
   context: FilesContext,
+  caller: Caller,
   session: Session,
   { content, maxBytes }: Appendix,
   quota: QuotaHold | undefined,
@@ -201,7 +204,7 @@ async function receive(
     inflow,
     async (parts) => {
       const { expected, isComplete } = inflow.end;
-      if (isComplete) return finish(context, hold, parts, signal);
+      if (isComplete) return finish(context, caller, hold, parts, signal);
       return { persistedSize: await hold.keep(parts, expected) };
     },
     signal,
@@ -214,6 +217,7 @@ async function receive(
  */
 async function finishStored(
   context: FilesContext,
+  caller: Caller,
   session: Session,
   signal: AbortSignal,
 ): Promise<SessionOrFile> {
@@ -228,5 +232,5 @@ async function finishStored(
     await store.completeMultipart(blobKey(session.id), multipartId!, parts, { signal });
   }
   await hold.check(() => scanBlob(context, session.id, signal));
-  return commit(context, hold, toContent(finishing), { signal });
+  return commit(context, caller, hold, toContent(finishing), { signal });
 }

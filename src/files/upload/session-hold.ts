@@ -138,7 +138,9 @@ export class SessionHold extends Hold {
       return await work();
     } catch (error) {
       await this.#saving;
-      this.#isOver ||= await abandonIfRefused(this.#context, this.#session, error);
+      // Also when it is being finished.
+      const isRefused = await abandonIfRefused(this.#context, this.#session, error);
+      this.#isOver ||= isRefused;
       throw error;
     }
   }

@@ -1,5 +1,5 @@
 import { sizeMismatch } from '../../errors/uploads.ts';
-import { callerKey } from '../../identity/caller.ts';
+import { callerKey, type Caller } from '../../identity/caller.ts';
 import { blobKey, readBytes, spareBlobs } from '../bytes.ts';
 import { allowedContentType, headOf } from '../content-type/content-type.ts';
 import type { FilesContext } from '../context.ts';
@@ -57,6 +57,7 @@ export async function transfer<T>(
  */
 export async function finish(
   context: FilesContext,
+  caller: Caller,
   hold: Hold,
   parts: Parts,
   signal: AbortSignal,
@@ -75,7 +76,7 @@ export async function finish(
   signal.throwIfAborted();
   await assemble(context, hold, parts, content);
   if (!inflow.scan && !parts.isOne) await hold.check(() => scanBlob(context, hold.fileId, signal));
-  return commit(context, hold, content, { signal });
+  return commit(context, caller, hold, content, { signal });
 }
 
 /** The multipart blob of an upload; begins it if no earlier call did. */

@@ -5,6 +5,7 @@ import { reached } from '../../system/crash-points.ts';
 import { removeBytes, type Remains } from '../bytes.ts';
 import { allowedContentType } from '../content-type/content-type.ts';
 import type { FilesContext } from '../context.ts';
+import { confirmManifest } from '../datasets/admit.ts';
 import type { QuotaHold } from '../quota.ts';
 import { Digest, verifyChecksums } from './checksums.ts';
 import { assertSameContent, receiptFor, type Receipt } from './commit.ts';
@@ -61,7 +62,7 @@ export async function uploadFile(
       else earlier = taken.earlier;
     }
     const uploaded = earlier
-      ? await repeatOf(earlier, inflow)
+      ? await repeatOf(context, earlier, inflow)
       : await storeNew(context, intake, inflow, quota!, signal);
     return receiptFor(context, caller, uploaded);
   } finally {
@@ -72,11 +73,12 @@ export async function uploadFile(
 }
 
 /** Answers an upload that was made before: the same content gets the same file. */
-async function repeatOf(earlier: FileRecord, inflow: Inflow): Promise<Uploaded> {
+async function repeatOf(context: FilesContext, earlier: FileRecord, inflow: Inflow): Promise<Uploaded> {
   await inflow.drain();
   const actual = { sizeBytes: inflow.sizeBytes, ...inflow.checksums() };
   verifyChecksums(actual, inflow.end.expected);
   assertSameContent(earlier, actual);
+  await confirmManifest(context, earlier);
   return { file: earlier, isNew: false };
 }
 
@@ -90,7 +92,13 @@ async function storeNew(
   using scan = new FileScan(context, signal);
   inflow.scan = scan;
   const hold = new ReservationHold(context, intake, quota);
-  return await transfer(context, hold, inflow, (parts) => finish(context, hold, parts, signal), signal);
+  return await transfer(
+    context,
+    hold,
+    inflow,
+    (parts) => finish(context, intake.caller, hold, parts, signal),
+    signal,
+  );
 }
 
 /** Holds an id of a reservation. Notes nothing: an upload in one call that breaks begins again. */

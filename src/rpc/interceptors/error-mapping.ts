@@ -61,6 +61,8 @@ const CODES: Record<Reason, Code> = {
   DELIVERY_LOST: Code.Aborted,
   SUBSCRIPTION_NOT_FOUND: Code.NotFound,
   VARIANT_IMPOSSIBLE: Code.FailedPrecondition,
+  FILE_PINNED: Code.FailedPrecondition,
+  DATASET_INVALID: Code.InvalidArgument,
 };
 
 /** Default retry delay, in milliseconds. */

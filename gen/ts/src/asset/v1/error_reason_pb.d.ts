@@ -453,6 +453,23 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_VARIANT_IMPOSSIBLE = 57;
    */
   VARIANT_IMPOSSIBLE = 57,
+
+  /**
+   * FAILED_PRECONDITION. A dataset manifest names the file, so it cannot be deleted (metadata: file_id; manifest_id,
+   * if the caller may read the manifest). Delete the manifest first.
+   *
+   * @generated from enum value: ERROR_REASON_FILE_PINNED = 58;
+   */
+  FILE_PINNED = 58,
+
+  /**
+   * INVALID_ARGUMENT. The bytes of a dataset manifest are not one, or it names a file that does not exist, is deleted,
+   * has another SHA-256 or size, or that the caller may not read and change (metadata: line; file_id). Nothing was
+   * stored.
+   *
+   * @generated from enum value: ERROR_REASON_DATASET_INVALID = 59;
+   */
+  DATASET_INVALID = 59,
 }
 
 /**
