@@ -159,6 +159,61 @@ describe('a call that is refused for its token', () => {
     }
   });
 
+  it('is made again for each of its tokens', async () => {
+    const calls: string[] = [];
+    await using service = await double(calls);
+    let user = 'stale';
+    const userToken = (refused?: string) => (user = refused === user ? 'ann' : user);
+    await using client = createAssetClient({
+      ...{ baseUrl: service.baseUrl, token: renewing(), userToken, retry: { retries: 0 } },
+    });
+    await client.getFile('abc');
+    expect(calls).toEqual(['Bearer old stale', 'Bearer new stale', 'Bearer new ann']);
+  });
+
+  it('is made again as often as an upload makes progress in between', async () => {
+    // Each token is good for one call.
+    let [issued, accepted] = [1, 1];
+    let persisted = 0;
+    await using service = await startDouble({
+      startUpload: () => ({ uploadId: 'abc', partSizeBytes: 1n }),
+      getUpload: () => ({ writeStatus: { case: 'persistedSize' as const, value: BigInt(persisted) } }),
+      async upload(messages, { requestHeader }) {
+        if (requestHeader.get('authorization') !== `Bearer ${accepted}`)
+          throw serviceError(Code.Unauthenticated, 'CREDENTIALS_INVALID', {
+            metadata: { credential: 'authorization' },
+          });
+        for await (const { data, finishWrite } of messages) {
+          persisted += data?.content.length ?? 0;
+          if (finishWrite)
+            return {
+              writeStatus: { case: 'file' as const, value: { id: 'abc', sizeBytes: BigInt(persisted) } },
+            };
+          // The connection breaks after some bytes, and the token has ended meanwhile.
+          if (persisted > 0) break;
+        }
+        accepted++;
+        throw serviceError(Code.Unavailable, 'STORE_UNAVAILABLE');
+      },
+    });
+    const token = (refused?: string) => {
+      if (refused === String(issued)) issued = accepted;
+      return String(issued);
+    };
+    const retry = { retries: 1, baseDelayMs: 1 };
+    await using client = createAssetClient({ baseUrl: service.baseUrl, token, retry });
+    async function* bytes() {
+      for (let i = 0; i < 4; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        yield Buffer.alloc(1 << 20);
+      }
+    }
+    await client.uploadFile(bytes()).catch((error: unknown) => {
+      if ((error as { code: string }).code === 'UNAUTHENTICATED') throw error;
+    });
+    expect(accepted).toBeGreaterThan(2);
+  });
+
   it('is not made again where there is no other, or the other is refused too', async () => {
     const calls: string[] = [];
     await using service = await double(calls);

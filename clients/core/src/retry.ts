@@ -48,7 +48,7 @@ const MAX_TIMEOUT_MS = 99_999_999;
 /**
  * The retries of one call. It retries UNAVAILABLE (except TLS failures), RESOURCE_EXHAUSTED (except too large
  * messages and full quotas), and ABORTED if its reason permits repeating the same call. A call whose token was
- * refused is repeated once if there is another token.
+ * refused is repeated once if there is another token: once for each of its two tokens, and again after progress.
  */
 export class Retries {
   readonly #signal: AbortSignal;
@@ -57,7 +57,8 @@ export class Retries {
   readonly #headers: CallHeaders | undefined;
   #attempt = 1;
   #failures = 0;
-  #renewed = false;
+  /** The tokens that were replaced since the last progress, by the name of their header. */
+  readonly #renewed = new Set<string>();
 
   /**
    * @param defaultTimeoutMs - time for the call unless its options set it; 0 for no limit
@@ -94,17 +95,19 @@ export class Retries {
     };
   }
 
-  /** The last try made progress: resets the number of retries. */
+  /** The last try made progress: resets the number of retries. A long transfer outlives several tokens. */
   progressed(): void {
     this.#failures = 0;
+    this.#renewed.clear();
   }
 
   /** Waits before the next try, or throws `error` if there is none; `again` says whether a retry can help. */
   async pause(error: AssetClientError, again = isRetriable(error)): Promise<void> {
     // The refused call had no effect, so this is not a retry and needs no wait.
     if (again && error.tokenRenewed) {
-      if (this.#renewed) throw error;
-      this.#renewed = true;
+      const credential = error.metadata['credential'] ?? '';
+      if (this.#renewed.has(credential)) throw error;
+      this.#renewed.add(credential);
       return;
     }
     this.#failures += 1;
