@@ -1,7 +1,5 @@
-import fastifyStatic from '@fastify/static';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import { openAssets } from './assets.ts';
 import type { Config } from './config.ts';
 import { answerErrors, sendError } from './errors.ts';
@@ -9,17 +7,19 @@ import { addContentRoutes } from './routes/content.ts';
 import { addFileRoutes } from './routes/files.ts';
 import { addFormRoute } from './routes/form.ts';
 import { addLegacyRoute } from './routes/legacy.ts';
+import { addPages } from './routes/pages.ts';
 import { addSessionRoutes } from './routes/session.ts';
 import { addShareRoutes } from './routes/shares.ts';
 import { secure } from './security.ts';
 import { keepSessions } from './session.ts';
 import { developmentSignIn } from './sign-in/development.ts';
-
-const PAGE = join(import.meta.dirname, '..', 'dist');
+import { oidcSignIn } from './sign-in/oidc.ts';
 
 /** Builds the BFF; `listen` starts it. */
 export async function createApp(config: Config): Promise<FastifyInstance> {
-  const signIn = await developmentSignIn(config.signIn.kind === 'development' ? config.signIn.keyFile : '');
+  const { signIn: chosen } = config;
+  const signIn =
+    chosen.kind === 'oidc' ? oidcSignIn(chosen, config) : await developmentSignIn(chosen.keyFile);
   const keys = config.sessionKeys ?? [signIn.fallbackKey!];
   const app = Fastify({
     // Behind a proxy the log names the browser's address.
@@ -37,13 +37,7 @@ export async function createApp(config: Config): Promise<FastifyInstance> {
   answerErrors(app);
   await keepSessions(app, config, keys);
   await secure(app, config);
-  await app.register(fastifyStatic, {
-    root: PAGE,
-    prefix: '/page/',
-    // The names have hashes of the contents.
-    maxAge: '365d',
-    immutable: true,
-  });
+  await addPages(app, config);
 
   const assets = openAssets(app, config, signIn);
   signIn.addRoutes(app);

@@ -45,6 +45,8 @@ export interface Config {
   /** True if the BFF's own account has the role `asset:read`, which links for everybody need. */
   readonly sharing: boolean;
   readonly product: Product;
+  /** Where the built page is. */
+  readonly pageDir: string;
 }
 
 /**
@@ -107,6 +109,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
         : { kind: 'development', keyFile: env['BFF_DEV_KEYS'] || join('data', 'dev-keys.json') },
     sharing: (env['BFF_SHARING'] || (kind === 'oidc' ? 'off' : 'on')) === 'on',
     product: readProduct(env['BFF_PRODUCT_FILE'] || join(import.meta.dirname, '..', 'product.json'), faults),
+    pageDir: env['BFF_PAGE_DIR'] || join(import.meta.dirname, '..', 'dist'),
   };
   if (faults.length > 0) throw new Error(faults.join('\n'));
   return config;

@@ -4,6 +4,7 @@ import { importJWK, SignJWT, type JWK } from 'jose';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { badRequest } from '../refusals.ts';
+import { sendPage } from '../routes/pages.ts';
 import { beginSession, type SessionData } from '../session.ts';
 import { safeReturn, type SignIn } from './sign-in.ts';
 
@@ -48,7 +49,7 @@ export async function developmentSignIn(keyFile: string): Promise<SignIn> {
       cachedToken(issue({ sub: userId, scope: '', auth_time: Math.floor(Date.now() / 1000) })),
     renewedRefreshToken: () => undefined,
     addRoutes(app: FastifyInstance) {
-      app.get('/sign-in', (_request, reply) => reply.sendFile('sign-in.html'));
+      app.get('/sign-in', (_request, reply) => sendPage(reply, 'sign-in'));
       app.post('/sign-in', (request) => {
         const { user, returnTo } = (request.body ?? {}) as { user?: unknown; returnTo?: unknown };
         if (typeof user !== 'string' || !/^[\w.@-]{1,64}$/.test(user))

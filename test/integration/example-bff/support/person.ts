@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** What a request of {@link Person} may have. */
 export interface Asked {
   readonly method?: string;
@@ -46,7 +48,8 @@ export class Person {
 
   /** Sends a request as a page of the BFF does. Redirects are not followed. */
   async ask(path: string, { method = 'GET', headers = {}, body }: Asked = {}): Promise<Answered> {
-    const isRaw = body === undefined || body instanceof FormData || body instanceof Uint8Array;
+    const isStream = body instanceof ReadableStream;
+    const isRaw = body === undefined || body instanceof FormData || body instanceof Uint8Array || isStream;
     const response = await fetch(new URL(path, this.url), {
       method,
       redirect: 'manual',
@@ -57,6 +60,7 @@ export class Person {
         ...(!isRaw && { 'content-type': 'application/json' }),
         ...headers,
       },
+      ...(isStream && { duplex: 'half' as const }),
       ...(body !== undefined && { body: isRaw ? (body as FormData) : JSON.stringify(body) }),
     });
     for (const cookie of response.headers.getSetCookie()) {
@@ -80,5 +84,24 @@ export class Person {
     form.append('usage', usage);
     form.append('file', new Blob([bytes], { type }), name);
     return this.ask('/api/files', { method: 'POST', body: form });
+  }
+
+  /** Uploads one document by a form in pieces, which take this long together. */
+  uploadSlowly(bytes: Uint8Array, name: string, milliseconds: number): Promise<Answered> {
+    const [boundary, pieces] = ['between-parts', 20];
+    const field = (text: string) =>
+      Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; ${text}\r\n`);
+    async function* parts() {
+      yield field('name="usage"\r\n\r\ndocument');
+      yield field(`name="file"; filename="${name}"\r\nContent-Type: application/octet-stream\r\n`);
+      const size = Math.ceil(bytes.length / pieces);
+      for (let at = 0; at < bytes.length; at += size) {
+        yield bytes.subarray(at, at + size);
+        await sleep(milliseconds / pieces);
+      }
+      yield Buffer.from(`\r\n--${boundary}--\r\n`);
+    }
+    const headers = { 'content-type': `multipart/form-data; boundary=${boundary}` };
+    return this.ask('/api/files', { method: 'POST', headers, body: ReadableStream.from(parts()) });
   }
 }
