@@ -291,7 +291,7 @@ export const ROOMS = [
     about: 'the client of BFFs',
     imports: ['core'],
     packages: [
-      'node:http2',
+      ...['node:http2', '@tus/server'],
       ...['@connectrpc/*', '@asset-service/contract', '@asset-service/!(contract)'],
       '@asset-service/client-core/internal',
     ],

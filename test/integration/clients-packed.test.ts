@@ -19,6 +19,9 @@ const PACKAGES = ['gen/ts', 'clients/core', 'clients/worker', 'clients/bff'];
 const run = promisify(execFile);
 const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
 
+/** The example with @tus/server. */
+const TUS = 'bff3.ts';
+
 const ID = /^[a-z0-9]{15}$/;
 const refusal = { error: expect.stringContaining('AssetClientError') };
 
@@ -50,7 +53,7 @@ beforeAll(async () => {
   const { devDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
     devDependencies: Record<string, string>;
   };
-  const others = ['@types/node', '@types/express', '@types/busboy', '@fastify/multipart'];
+  const others = ['@types/node', '@types/express', '@types/busboy', '@fastify/multipart', '@tus/server'];
   const named = [...others, 'fastify', 'express', 'busboy'].map((name) => `${name}@${devDependencies[name]}`);
   const quiet = ['--prefer-offline', '--no-audit', '--no-fund'];
   await run('npm', ['install', ...quiet, ...tarballs, ...named], { cwd: project });
@@ -69,8 +72,17 @@ beforeAll(async () => {
         rootDir: '.',
       },
       include: ['*.ts'],
+      exclude: [TUS],
     }),
   );
+  // @tus/server stands on declarations that name other runtimes.
+  const tus = {
+    extends: './tsconfig.json',
+    compilerOptions: { skipLibCheck: true },
+    include: [TUS],
+    exclude: [],
+  };
+  await writeFile(join(project, 'tsconfig.tus.json'), JSON.stringify(tus));
   for (const client of ['core', 'worker', 'bff']) {
     for (const [index, code] of (await examplesOf(client)).entries())
       await writeFile(join(project, `${client}${index || ''}.ts`), code);
@@ -100,9 +112,13 @@ afterAll(async () => {
 
 describe('the packed clients in a project of their own', () => {
   it('have types that fit the examples of their READMEs', async () => {
-    await run(process.execPath, [tsc, '-p', '.'], { cwd: project }).catch((error: { stdout: string }) => {
-      throw new Error(error.stdout);
-    });
+    for (const config of ['tsconfig.json', 'tsconfig.tus.json']) {
+      await run(process.execPath, [tsc, '-p', config], { cwd: project }).catch(
+        (error: { stdout: string }) => {
+          throw new Error(error.stdout);
+        },
+      );
+    }
     await writeFile(
       join(project, 'wrong.ts'),
       `import { createBffClient } from '@asset-service/bff';\ncreateBffClient({ baseUrl: 5 });\n`,
@@ -141,6 +157,21 @@ describe('the packed clients in a project of their own', () => {
       const urls = (await (await fetch(`${url}${id},none`)).json()) as string[];
       expect(await (await fetch(urls[0]!)).text()).toBe('a picture');
       expect(urls[1]).toBe('NOT_FOUND');
+    });
+  });
+
+  it('take uploads of tus clients', async () => {
+    await withBackEnd('bff3.js', async (url) => {
+      const protocol = { 'tus-resumable': '1.0.0' };
+      const metadata = `filename ${btoa('a.txt')},owner ${btoa('bob')},usage ${btoa('avatar')}`;
+      const headers = { ...protocol, 'upload-length': '5', 'upload-metadata': metadata };
+      const created = await fetch(`${url}uploads`, { method: 'POST', headers });
+      const path = created.headers.get('location')!;
+      const sent = { ...protocol, 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' };
+      const patched = await fetch(new URL(path, url), { method: 'PATCH', headers: sent, body: 'bytes' });
+      expect([patched.status, patched.headers.get('upload-offset')]).toEqual([204, '5']);
+      const [file] = await storedFiles([path.split('/').at(-1)!]);
+      expect(file).toMatchObject({ name: 'a.txt', owner: 'ann', usage: 'avatar', sizeBytes: 5 });
     });
   });
 

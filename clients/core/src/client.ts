@@ -22,8 +22,9 @@ import {
   toFileMessage,
   toUpdateMask,
 } from './records.ts';
-import { type CallOptions, Retries, type Try } from './retry.ts';
-import type { UploadSource } from './source.ts';
+import { type CallOptions, type ChangeOptions, Retries, type Try } from './retry.ts';
+import type { ByteStream, UploadSource } from './source.ts';
+import { type AppendedUpload, type AppendOptions, appendUpload } from './upload-append.ts';
 import { uploadFiles, type UploadFilesOptions, type UploadItem, type UploadResult } from './upload-many.ts';
 import {
   type CompleteUploadOptions,
@@ -35,12 +36,6 @@ import {
 } from './upload-sessions.ts';
 import { resumeUpload, type ResumeOptions, uploadFile, type UploadOptions } from './upload.ts';
 import { type FileEvent, watchFiles, type WatchOptions } from './watch.ts';
-
-/** Precondition of a change. */
-export interface ChangeOptions extends CallOptions {
-  /** Changes the record only if this is its current etag; otherwise ABORTED. */
-  readonly etag?: string | undefined;
-}
 
 /**
  * A client of the Asset Service. It holds one connection: keep it, and call `close` at the end. Every method
@@ -98,6 +93,14 @@ export class AssetClient {
    */
   resumeUpload(uploadId: string, source: UploadSource, options: ResumeOptions = {}): Promise<AssetFile> {
     return resumeUpload(this.connection, uploadId, source, options);
+  }
+
+  /**
+   * Adds the next bytes of an upload in one call, without retries. What came before a failure is kept: {@link getUpload}
+   * tells where to continue.
+   */
+  appendUpload(uploadId: string, source: ByteStream, options: AppendOptions): Promise<AppendedUpload> {
+    return appendUpload(this.connection, uploadId, source, options);
   }
 
   /** Signs URLs for up to 1,000 parts of a direct upload. */
@@ -207,7 +210,7 @@ export class AssetClient {
     );
   }
 
-  /** Ends running calls and closes the connection. Do not call other methods afterwards. */
+  /** Ends running calls and closes the connection. Call no other method afterwards. */
   close(): void {
     this.connection.close();
   }

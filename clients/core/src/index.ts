@@ -1,4 +1,4 @@
-export { AssetClient, type ChangeOptions, createAssetClient } from './client.ts';
+export { AssetClient, createAssetClient } from './client.ts';
 export type { CallHeaders, ClientHeaders } from './call-headers.ts';
 export type { AssetClientOptions } from './connection-options.ts';
 export type { DownloadBytesOptions, DownloadedBytes, OpenFile, ReadOptions } from './download.ts';
@@ -14,7 +14,7 @@ export { httpStatus } from './http-status.ts';
 export type { FileFilter, FilePage, ListOptions, PageOptions } from './list.ts';
 export type { FileResult, ManyOptions } from './many.ts';
 export type { AssetFile, FileChanges, FileDescription } from './records.ts';
-export type { CallOptions, RetryPolicy } from './retry.ts';
+export type { CallOptions, ChangeOptions, RetryPolicy } from './retry.ts';
 export type { ByteSource, ByteStream, UploadSource } from './source.ts';
 export {
   cachedToken,
@@ -25,6 +25,7 @@ export {
 } from './tokens.ts';
 export type { UploadProgress } from './progress.ts';
 export type { ResumeOptions, UploadOptions } from './upload.ts';
+export type { AppendedUpload, AppendOptions } from './upload-append.ts';
 export type {
   CompleteUploadOptions,
   StartedUpload,

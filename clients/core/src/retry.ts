@@ -28,6 +28,12 @@ export interface CallOptions {
   readonly headers?: CallHeaders | undefined;
 }
 
+/** Precondition of a change. */
+export interface ChangeOptions extends CallOptions {
+  /** Changes the record only if this is its current etag; otherwise ABORTED. */
+  readonly etag?: string | undefined;
+}
+
 /** One try of a call; can be passed to the generated client as its options. */
 export interface Try {
   /** 1 for the first. */

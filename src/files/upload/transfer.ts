@@ -82,7 +82,7 @@ export async function finish(
 /** The multipart blob of an upload; begins it if no earlier call did. */
 async function begin({ store }: FilesContext, hold: Hold, part: OpenPart, call: Call): Promise<string> {
   if (hold.multipartId !== undefined) return hold.multipartId;
-  const contentType = await typeOf(hold, part, call);
+  const contentType = await hold.check(() => typeOf(hold, part, call));
   const { partSizeBytes } = hold.cut;
   const multipartId = await store.startMultipart(blobKey(hold.fileId), { contentType, partSizeBytes }, call);
   await hold.noteBegun(multipartId, contentType);
