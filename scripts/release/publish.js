@@ -32,7 +32,7 @@ function publishNpm({ name, file }, target, { npmRegistry, provenance }) {
 
 async function publishPython(files, target, { pypi }) {
   const python = await releasePython();
-  const repository = pypi === undefined ? ['--skip-existing'] : ['--repository-url', pypi];
+  const repository = pypi === undefined ? ['--skip-existing'] : ['--repository-url', pypi, '--verbose'];
   for (const { file } of files) {
     const { status, stdout, stderr } = spawnSync(
       python,
@@ -47,9 +47,9 @@ async function publishPython(files, target, { pypi }) {
       ],
       { cwd: ROOT, encoding: 'utf8' },
     );
-    // `--skip-existing` is for PyPI alone; other indexes answer 409.
+    // `--skip-existing` is for PyPI alone; of others the answer says it.
     if (status === 0) console.log(`${file}: published`);
-    else if (pypi !== undefined && /\b409\b/.test(stdout + stderr))
+    else if (pypi !== undefined && /\b409\b|already exist/i.test(stdout + stderr))
       console.log(`${file}: is published already`);
     else throw new Error(`twine did not upload ${file}:\n${stdout}${stderr}`);
   }
