@@ -45,13 +45,14 @@ async function publishPython(files, target, { pypi }) {
         ...repository,
         join(target, file),
       ],
-      { cwd: ROOT, encoding: 'utf8' },
+      { cwd: ROOT, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined } },
     );
+    const output = stdout + stderr;
     // `--skip-existing` is for PyPI alone; of others the answer says it.
     if (status === 0) console.log(`${file}: published`);
-    else if (pypi !== undefined && /\b409\b|already exist/i.test(stdout + stderr))
+    else if (pypi !== undefined && /\b409\b|already\s+exist/i.test(output))
       console.log(`${file}: is published already`);
-    else throw new Error(`twine did not upload ${file}:\n${stdout}${stderr}`);
+    else throw new Error(`twine did not upload ${file}:\n${output}`);
   }
 }
 
