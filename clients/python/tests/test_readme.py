@@ -1,4 +1,4 @@
-"""The snippets of the README, as they stand."""
+"""The snippets of the documentation, as they stand."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support import REPOSITORY
 
 
-def test_the_snippets_run(service: Any, tmp_path: Path) -> None:
-    text = (REPOSITORY / "clients" / "python" / "README.md").read_text()
+@pytest.mark.parametrize("page", ["clients/python/README.md", "docs/datasets.md"])
+def test_the_snippets_run(service: Any, tmp_path: Path, page: str) -> None:
+    text = (REPOSITORY / page).read_text()
     snippets = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert len(snippets) >= 4
+    assert snippets
     env = {**os.environ, "ASSET_SERVICE_URL": service.url, "CLIENT_SECRET": "secret"}
     # One process, but no name of one snippet in the next.
     program = "".join(f"exec({snippet!r}, {{'__name__': '__main__'}})\n" for snippet in snippets)
