@@ -53,7 +53,8 @@ export const ROOMS = [
   {
     name: 'system',
     files: 'src/system/**',
-    about: 'files, disks and memory of the machine; work per second; the crash points of the fault tests',
+    about:
+      'files, disks and memory of the machine; work per second; requests of drivers, for traces; the crash points of the fault tests',
     imports: [],
   },
   {
@@ -67,7 +68,7 @@ export const ROOMS = [
     name: 'telemetry',
     files: 'src/telemetry/**',
     about: 'the log, the health of the dependencies, metrics, decorators that observe stores and catalogs',
-    imports: ['errors', 'blob-store', 'file-catalog'],
+    imports: ['errors', 'system', 'blob-store', 'file-catalog'],
     packages: ['@opentelemetry/*'],
   },
   {
@@ -98,7 +99,7 @@ export const ROOMS = [
     name: 's3',
     files: 'src/storage/s3/**',
     about: 'the driver for any S3',
-    imports: ['errors', 'blob-store', 'storage'],
+    imports: ['errors', 'system', 'blob-store', 'storage'],
     packages: ['@aws-sdk/*', '@smithy/*'],
   },
   {
@@ -131,7 +132,7 @@ export const ROOMS = [
     name: 'pocketbase',
     files: 'src/catalog/pocketbase/**',
     about: 'the driver for a PocketBase',
-    imports: ['errors', 'file-catalog', 'catalog', 'pocketbase-fields'],
+    imports: ['errors', 'system', 'file-catalog', 'catalog', 'pocketbase-fields'],
     packages: ['pocketbase'],
   },
   {

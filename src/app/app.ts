@@ -76,6 +76,8 @@ async function open(config: Config, log: Logger): Promise<App> {
   const { settings } = config;
 
   const metrics = await openAppMetrics(config, log);
+  // Loaded only if needed. Before the drivers, which ask whether their requests are watched.
+  const tracing = config.tracing ? (await import('../telemetry/tracing.ts')).openTracing(log) : undefined;
   const audit = await openAudit(
     config.audit,
     log,
@@ -83,7 +85,11 @@ async function open(config: Config, log: Logger): Promise<App> {
   );
   const authenticator = await openAuthenticator(config, log);
   const observer = observers(driverCallLog(log), metrics?.drivers);
-  const catalog = observedCatalog(await openCatalog(config, { watchPool: metrics?.watchPool }), observer);
+  const catalog = observedCatalog(
+    await openCatalog(config, { watchPool: metrics?.watchPool }),
+    observer,
+    tracing?.traceDriver,
+  );
   const listener = await listen({
     ...settings.ASSET_LISTEN,
     reusePort: settings.ASSET_REUSE_PORT,
@@ -105,7 +111,7 @@ async function open(config: Config, log: Logger): Promise<App> {
   const parts = { inbound, onChange: senders.addParts };
   const { store: openedStore, route, view } = await openServedStore(config, { url, log, catalog, parts });
   if (config.nextStore) view.poll();
-  const store = observedStore(openedStore, observer);
+  const store = observedStore(openedStore, observer, tracing?.traceDriver);
 
   const scanning = await openScanning(config);
   const records = new RecordLoader(catalog);
@@ -164,7 +170,9 @@ async function open(config: Config, log: Logger): Promise<App> {
     watches: new Watches(settings.ASSET_MAX_WATCHES),
     observer: metrics?.events,
   };
-  listener.serve(rpcHandlers(files, watching, health, gate, route, { log, observer: metrics?.calls }));
+  listener.serve(
+    rpcHandlers(files, watching, health, gate, route, { log, observer: metrics?.calls, tracing }),
+  );
   await health.check();
   // The first check has migrated the catalog.
   const { admission, budget } = files;
@@ -193,7 +201,8 @@ async function open(config: Config, log: Logger): Promise<App> {
       await Promise.all([files.reservations.close(), old?.files.close(), variants.close()]);
       // It takes back what it shows in the catalog.
       await store.close();
-      await Promise.all([catalog.close(), audit.close(), metrics?.close()]);
+      await Promise.all([catalog.close(), audit.close()]);
+      await Promise.all([metrics?.close(), tracing?.close()]);
       log.info('stopped');
     },
   };

@@ -50,6 +50,8 @@ export interface Config extends CatalogConfig, StoreConfig {
   readonly policies: UsagePolicies;
   readonly audit: AuditConfig;
   readonly metrics: MetricsConfig;
+  /** True to send traces to OpenTelemetry. */
+  readonly tracing: boolean;
   /** Variables that look like settings and are none. */
   readonly unknownNames: readonly string[];
   /**
@@ -104,6 +106,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       openTelemetry: exported.logs,
     },
     metrics: { listen: settings.ASSET_METRICS_LISTEN, openTelemetry: exported.metrics },
+    tracing: exported.traces,
     unknownNames: unknown,
     doubts: [...doubtsOf(file.faults, unknown), ...exported.doubts],
     foreign: Object.fromEntries(

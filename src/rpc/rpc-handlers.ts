@@ -22,7 +22,9 @@ import { endWithCredential } from './interceptors/credential-expiry.ts';
 import { mapErrors } from './interceptors/error-mapping.ts';
 import { limitCalls } from './interceptors/limit-calls.ts';
 import { boundLists } from './interceptors/list-bounds.ts';
-import { observeCalls } from './interceptors/observe-calls.ts';
+import { traceCalls } from './interceptors/trace-calls.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
+import { countContent } from './interceptors/observe-calls.ts';
 import type { Handlers, RequestHandler } from './listener/listener.ts';
 import { assertFewElements } from './gate/message-elements.ts';
 import { maxMessageBytes, withOptions } from './gate/message-limits.ts';
@@ -31,6 +33,13 @@ import { reflectionRoutes } from './service/reflection-service.ts';
 import { UnseenCalls } from './interceptors/unseen-calls.ts';
 import { ServerReflection } from '@asset-service/contract/grpc/reflection/v1/reflection_pb.js';
 import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contract/grpc/reflection/v1alpha/reflection_pb.js';
+
+/** What is told of calls. */
+export interface Telemetry {
+  readonly log: Logger;
+  readonly observer?: CallObserver | undefined;
+  readonly tracing?: Tracing | undefined;
+}
 
 /** Full names of the RPC services that need the store and the catalog. */
 export const RPC_SERVICES = [AssetService.typeName];
@@ -46,7 +55,7 @@ export function rpcHandlers(
   health: HealthMonitor,
   gateOptions: GateOptions,
   fallback: RequestHandler | undefined,
-  { log, observer }: { readonly log: Logger; readonly observer?: CallObserver | undefined },
+  { log, observer, tracing }: Telemetry,
 ): Handlers {
   const { authenticator, limits, allowedHosts } = gateOptions;
   const { challenge } = authenticator;
@@ -67,9 +76,10 @@ export function rpcHandlers(
     // The first is the outermost: whatever is refused is logged and given its reason, and who is not known learns nothing
     // about the request.
     interceptors: [
-      ...(observer ? [observeCalls(observer)] : []),
       giveCallId(),
-      logCalls(log),
+      ...(tracing ? [traceCalls(tracing)] : []),
+      logCalls(log, observer),
+      ...(observer ? [countContent(observer)] : []),
       mapErrors(challenge),
       auditRefusals(files.audit),
       identify(),

@@ -51,18 +51,21 @@ export function callMetrics(meter: Meter): CallObserver {
   const sent = { direction: 'sent' };
   content.add(0, received);
   content.add(0, sent);
-  const labels = new Map<string, Attributes>();
+  const labels = new Map<string, Map<string, Attributes>>();
+  const labelsOf = (method: string, code: string): Attributes => {
+    let ofMethod = labels.get(method);
+    if (ofMethod === undefined) labels.set(method, (ofMethod = new Map<string, Attributes>()));
+    let one = ofMethod.get(code);
+    if (one === undefined) {
+      ofMethod.set(code, (one = { 'rpc.method': method, 'rpc.response.status_code': code }));
+    }
+    return one;
+  };
   return {
     begun: () => (running += 1),
     ended({ method, code, reason, durationMs }, wasBegun) {
       if (wasBegun) running -= 1;
-      const key = `${method} ${code}`;
-      let attributes = labels.get(key);
-      if (attributes === undefined) {
-        attributes = { 'rpc.method': method, 'rpc.response.status_code': code };
-        labels.set(key, attributes);
-      }
-      duration.record(durationMs / 1000, attributes);
+      duration.record(durationMs / 1000, labelsOf(method, code));
       if (reason !== '') errors.add(1, { reason });
     },
     received: (bytes) => content.add(bytes, received),

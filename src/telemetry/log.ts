@@ -11,6 +11,7 @@ import {
 import { isAssetError } from '../errors/asset-error.ts';
 import { withoutSecrets } from '../errors/redaction.ts';
 import { causes, causeText } from '../errors/setup-fault.ts';
+import { traceFields } from './trace-context.ts';
 
 /** Header fields that are removed from log lines. */
 const REDACTED = ['authorization', '["asset-user-token"]', 'cookie'].flatMap((name) => {
@@ -36,6 +37,7 @@ export function openLog(
     redact: REDACTED,
     timestamp: stdTimeFunctions.isoTime,
     serializers: { err: errorFields },
+    mixin: traceFields,
   };
   const show = isText(format, process.stdout) ? readable : (line: string) => line;
   return pino(options, { write: (line: string) => void destination.write(show(withoutSecrets(line))) });

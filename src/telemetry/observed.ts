@@ -12,6 +12,9 @@ export interface Observation {
   readonly outcome: 'ok' | Reason | 'aborted' | 'error';
 }
 
+/** Runs a call, whose name is given, and returns what it returns. */
+export type CallTracer = (operation: string, call: () => unknown) => unknown;
+
 /** Called for every call. Must not throw. */
 export type Observer = (observation: Observation) => void;
 
@@ -25,13 +28,29 @@ export function observers(...all: readonly (Observer | undefined)[]): Observer |
 }
 
 /** The same store; reports every call that returns a promise. A read is finished when its stream is open. */
-export function observedStore(store: BlobStore, observer: Observer | undefined): BlobStore {
-  return observer ? observed(store, 'store', observer) : store;
+export function observedStore(
+  store: BlobStore,
+  observer: Observer | undefined,
+  tracer?: CallTracer,
+): BlobStore {
+  const watch = watcherOf(observer, tracer);
+  return watch ? observed(store, 'store', watch) : store;
 }
 
 /** The same catalog; reports every call, also of its parts, such as `catalog.uploads`. */
-export function observedCatalog(catalog: FileCatalog, observer: Observer | undefined): FileCatalog {
-  return observer ? observed(catalog, 'catalog', observer) : catalog;
+export function observedCatalog(
+  catalog: FileCatalog,
+  observer: Observer | undefined,
+  tracer?: CallTracer,
+): FileCatalog {
+  const watch = watcherOf(observer, tracer);
+  return watch ? observed(catalog, 'catalog', watch) : catalog;
+}
+
+function watcherOf(observer: Observer | undefined, tracer: CallTracer | undefined): CallTracer | undefined {
+  if (observer === undefined) return tracer;
+  if (tracer === undefined) return (operation, call) => watched(call, operation, observer);
+  return (operation, call) => tracer(operation, () => watched(call, operation, observer));
 }
 
 /** An observer that logs each call at debug; undefined if the log omits that level. */
@@ -42,16 +61,15 @@ export function driverCallLog(log: Logger): Observer | undefined {
 }
 
 /** A proxy for an object: methods run on the object itself, and parts are observed too. */
-function observed<T extends object>(target: T, name: string, observer: Observer): T {
+function observed<T extends object>(target: T, name: string, watch: CallTracer): T {
   const members = new Map<PropertyKey, unknown>();
   const memberOf = (key: PropertyKey): unknown => {
     const value: unknown = Reflect.get(target, key, target);
     if (typeof value === 'function') {
       const method = value as (...args: unknown[]) => unknown;
-      return (...args: unknown[]) =>
-        watched(() => method.apply(target, args), `${name}.${String(key)}`, observer);
+      return (...args: unknown[]) => watch(`${name}.${String(key)}`, () => method.apply(target, args));
     }
-    return isPart(value) ? observed(value, `${name}.${String(key)}`, observer) : value;
+    return isPart(value) ? observed(value, `${name}.${String(key)}`, watch) : value;
   };
   return new Proxy(target, {
     get: (_, key) => {
@@ -90,7 +108,8 @@ function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-function outcomeOf(error: unknown): Observation['outcome'] {
+/** The outcome of a call that threw. */
+export function outcomeOf(error: unknown): Observation['outcome'] {
   if (isAssetError(error)) return error.reason;
   const name = typeof error === 'object' && error !== null && 'name' in error ? error.name : '';
   return name === 'AbortError' || name === 'TimeoutError' ? 'aborted' : 'error';

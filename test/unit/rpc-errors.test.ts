@@ -9,7 +9,10 @@ describe('errors of the RPC framework', () => {
     ['an answer that gRPC cannot tell', 'serialize message: no type', 'Internal', 'PROTOCOL'],
     ['a message that cannot be read', 'parse message: no type', 'InvalidArgument', 'FIELD_INVALID'],
   ] as const)('%s', (_, message, code, reason) => {
-    const error = toConnectError(new ConnectError(message, Code.Internal), 'request');
+    const error = toConnectError(new ConnectError(message, Code.Internal), {
+      requestId: 'request',
+      traceId: '',
+    });
     expect([Code[error.code], reasonOf(error)]).toEqual([code, reason]);
   });
 });

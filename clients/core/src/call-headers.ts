@@ -1,5 +1,6 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { invalidOption } from './errors.ts';
+import { traceHeaders } from './trace-context.ts';
 
 /** Request headers by name, such as `x-request-id` or `traceparent`. */
 export type CallHeaders = Readonly<Record<string, string>>;
@@ -32,13 +33,16 @@ export function checkHeaders(headers: CallHeaders | undefined): CallHeaders {
   return checked;
 }
 
-/** Adds the client's headers to those of each call. */
+/** Adds the client's headers to those of each call, and the active span of OpenTelemetry if they name none. */
 export function sendAlong(headers: ClientHeaders | undefined): Interceptor {
   // Async, because Connect does not clear the deadline timer if an interceptor throws instead of rejecting.
   return (next) => async (request) => {
     const all = checkHeaders(typeof headers === 'function' ? headers() : headers);
     for (const [name, value] of Object.entries(all)) {
       if (!request.header.has(name)) request.header.set(name, value);
+    }
+    if (!request.header.has('traceparent')) {
+      for (const [name, value] of Object.entries(traceHeaders())) request.header.set(name, value);
     }
     return next(request);
   };

@@ -28,7 +28,7 @@ export interface AssetClientOptions {
   readonly allowTokensOverHttp?: boolean;
   /**
    * Headers of every call, such as `traceparent`; a function is called before each. A call's own headers take
-   * precedence.
+   * precedence. Without a `traceparent` the client sends that of the active span of OpenTelemetry, if there is one.
    */
   readonly headers?: ClientHeaders;
   /** Time for a call with all retries, in milliseconds; 0 for no limit. A call's `timeoutMs` takes precedence. */

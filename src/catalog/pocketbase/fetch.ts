@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { SetupFault } from '../../errors/setup-fault.ts';
+import { toldRequest } from '../../system/requests.ts';
 
 /** Shorter than a server keeps idle connections, so that no request is sent on one that is being closed. */
 const IDLE_TIMEOUT_MS = 4_000;
@@ -27,7 +28,10 @@ export class PocketBaseTransport {
   readonly fetch = async (url: unknown, options: object = {}): Promise<Response> => {
     const target = new URL(String(url));
     const { method = 'GET', headers = {}, body, signal } = options as FetchOptions;
-    const { status, text, type } = await this.#exchange(target, { method, headers }, body, signal);
+    const name = `${method} ${pathWithoutIds(target.pathname)}`;
+    const { status, text, type } = await toldRequest({ system: 'pocketbase', name }, () =>
+      this.#exchange(target, { method, headers }, body, signal),
+    );
     // fetch follows redirects; the SDK would treat one as success.
     if (status >= 300 && status < 400)
       throw new SetupFault('address', `what answers there leads elsewhere (HTTP ${status})`);
@@ -74,6 +78,11 @@ export class PocketBaseTransport {
       request.end(body);
     });
   }
+}
+
+/** A path whose ids of records are left out. */
+function pathWithoutIds(path: string): string {
+  return path.replace(/(\/records)\/.*$/, '$1/{id}');
 }
 
 /** The setup fault if a superuser cannot sign in. */

@@ -26,6 +26,7 @@ import type { Tables } from './tables.ts';
 import { exportFiles, exportOnly, importFile } from './transfer.ts';
 import * as state from './state.ts';
 import { SqlSubscriptions } from './subscriptions.ts';
+import { statementLog } from './statement-log.ts';
 import { SqlUploads } from './uploads.ts';
 import { selectFiles, SqlWrites } from './writes.ts';
 import { canMatch, isStorable } from '../storable.ts';
@@ -48,7 +49,7 @@ export class SqlCatalog implements FileCatalog {
   constructor(backend: SqlBackend) {
     this.kind = backend.kind;
     this.#backend = backend;
-    this.#db = new Kysely<Tables>({ dialect: backend.openDialect() });
+    this.#db = new Kysely<Tables>({ dialect: backend.openDialect(), ...statementLog(backend.kind) });
     this.#writes = new SqlWrites(backend);
     this.uploads = new SqlUploads(
       (call, work) => this.#run(call, () => work(this.#db)),

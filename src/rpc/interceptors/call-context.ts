@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { ConnectError, createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import { ANONYMOUS, type Caller } from '../../identity/caller.ts';
+import { parseTraceParent } from '../../telemetry/trace-context.ts';
 import { admittedKey } from '../gate/gate.ts';
 
 /** What is known about the current call. */
 export interface Call {
   /** Id of this call in the log; returned as the header `x-request-id`. */
   readonly requestId: string;
+  /** Id of the trace that it belongs to; empty if there is none. */
+  readonly traceId: string;
   readonly caller: Caller;
   /** Further fields of the call's log line. */
   readonly fields: Readonly<Record<string, string | number>>;
@@ -16,7 +19,7 @@ export interface Call {
 
 /** Context key with which interceptors pass the {@link Call} to handlers. */
 export const callKey = createContextKey<Call>(
-  { requestId: '', caller: ANONYMOUS, fields: {}, note: () => undefined },
+  { requestId: '', traceId: '', caller: ANONYMOUS, fields: {}, note: () => undefined },
   { description: 'the call in hand' },
 );
 
@@ -32,6 +35,11 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 export function requestIdOf(header: Headers): string {
   const sent = header.get('x-request-id') ?? '';
   return REQUEST_ID.test(sent) ? sent : randomUUID();
+}
+
+/** Id of the trace of the caller; empty if it has none. */
+export function traceIdOf(header: Headers): string {
+  return parseTraceParent(header.get('traceparent'))?.traceId ?? '';
 }
 
 /** Gives each call its id, and returns it to the caller in the header `x-request-id`, also with errors. */
@@ -50,6 +58,7 @@ export function giveCallId(): Interceptor {
       const fields: Record<string, string | number> = {};
       request.contextValues.set(callKey, {
         requestId,
+        traceId: traceIdOf(request.header),
         caller: { ...ANONYMOUS, requestId },
         fields,
         note: (more) => void Object.assign(fields, more),

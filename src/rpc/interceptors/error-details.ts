@@ -2,6 +2,7 @@ import { create, type DescMessage, type MessageInitShape } from '@bufbuild/proto
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import {
   BadRequestSchema,
+  type ErrorInfo,
   ErrorInfoSchema,
   RetryInfoSchema,
 } from '@asset-service/contract/google/rpc/error_details_pb.js';
@@ -28,6 +29,17 @@ export function errorInfo(reason: Reason, metadata: Readonly<Record<string, stri
     metadata: facts,
   });
   return { desc: ErrorInfoSchema, value };
+}
+
+/** The same error, whose reason has the id of the trace; unchanged without a trace or a reason. */
+export function withTrace(error: ConnectError, traceId: string): ConnectError {
+  if (traceId === '') return error;
+  for (const detail of error.details) {
+    if (!('desc' in detail) || detail.desc !== ErrorInfoSchema) continue;
+    const { metadata } = detail.value as ErrorInfo;
+    metadata['trace_id'] = traceId;
+  }
+  return error;
 }
 
 /** The fields that are wrong. */

@@ -1,7 +1,7 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { isAssetError, type Reason } from '../../errors/asset-error.ts';
-import { callKey, atEnd } from './call-context.ts';
-import { badRequest, cut, errorInfo, MAX_MESSAGE, reasonOf, retryInfo } from './error-details.ts';
+import { atEnd, callKey, type Call } from './call-context.ts';
+import { badRequest, cut, errorInfo, MAX_MESSAGE, reasonOf, retryInfo, withTrace } from './error-details.ts';
 import { ended, fromFramework } from './framework-errors.ts';
 
 /** The canonical code of every reason, as documented in `asset/v1/error_reason.proto`. */
@@ -65,6 +65,9 @@ const CODES: Record<Reason, Code> = {
   DATASET_INVALID: Code.InvalidArgument,
 };
 
+/** What a caller is told of its call with an error. */
+export type CallIds = Pick<Call, 'requestId' | 'traceId'>;
+
 /** Default retry delay, in milliseconds. */
 const DEFAULT_RETRY_MS = 1000;
 
@@ -75,8 +78,7 @@ const DEFAULT_RETRY_MS = 1000;
  */
 export function mapErrors(challenge: string | undefined): Interceptor {
   return atEnd(({ contextValues }) => ({
-    failed: (thrown) =>
-      withChallenge(toConnectError(thrown, contextValues.get(callKey).requestId), challenge),
+    failed: (thrown) => withChallenge(toConnectError(thrown, contextValues.get(callKey)), challenge),
   }));
 }
 
@@ -89,9 +91,13 @@ export function withChallenge(error: ConnectError, challenge: string | undefined
 /**
  * Converts anything thrown into the caller's error: canonical code, ErrorInfo, and RetryInfo if a retry can help.
  * Nothing internal passes: an unexpected error becomes INTERNAL with the request id, by which operators find it in
- * the log.
+ * the log. A call that belongs to a trace gets its id too.
  */
-export function toConnectError(thrown: unknown, requestId: string): ConnectError {
+export function toConnectError(thrown: unknown, call: CallIds): ConnectError {
+  return withTrace(converted(thrown, call.requestId), call.traceId);
+}
+
+function converted(thrown: unknown, requestId: string): ConnectError {
   if (isAssetError(thrown)) {
     const code = CODES[thrown.reason];
     const message = cut(thrown.message, MAX_MESSAGE);

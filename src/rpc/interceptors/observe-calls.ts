@@ -1,5 +1,5 @@
-import { ConnectError, type ContextValues, type Interceptor } from '@connectrpc/connect';
 import type { DescMethod } from '@bufbuild/protobuf';
+import type { ContextValues, Interceptor, StreamRequest, UnaryRequest } from '@connectrpc/connect';
 import {
   type ChecksummedData,
   DownloadFileResponseSchema,
@@ -8,8 +8,6 @@ import {
 } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import type { CallObserver, EndedCall } from '../../telemetry/call-metrics.ts';
 import { presentedKey } from '../gate/credentials.ts';
-import { atEnd } from './call-context.ts';
-import { codeName, reasonOf } from './error-details.ts';
 
 /** Messages with bytes of files. */
 const CONTENT: ReadonlySet<unknown> = new Set([
@@ -18,36 +16,32 @@ const CONTENT: ReadonlySet<unknown> = new Set([
   DownloadFileResponseSchema,
 ]);
 
-/** Reports each call and its bytes. The outermost interceptor: it sees errors as the caller gets them. */
-export function observeCalls(observer: CallObserver): Interceptor {
-  const ends = atEnd(({ method, contextValues }) => {
-    const end = (code: string, reason = '') =>
-      observer.ended(endedCall(method, contextValues, code, reason), true);
-    return {
-      succeeded: () => end('OK'),
-      canceled: () => end('CANCELED'),
-      failed: (thrown) => {
-        const error = ConnectError.from(thrown);
-        end(codeName(error.code), reasonOf(error));
-        return thrown;
-      },
-    };
-  });
-  return (next) =>
-    ends(async (request) => {
-      observer.begun();
-      if (!request.stream) {
-        if (CONTENT.has(request.method.input)) observer.received(contentBytes(request.message));
-        return next(request);
-      }
-      const counted = CONTENT.has(request.method.input)
-        ? { ...request, message: tapped(request.message, (bytes) => observer.received(bytes)) }
-        : request;
-      const response = await next(counted);
-      if (!response.stream || !CONTENT.has(request.method.output)) return response;
-      return { ...response, message: tapped(response.message, (bytes) => observer.sent(bytes)) };
-    });
+/** Reports the bytes of files in messages. Costs other calls nothing. */
+export function countContent(observer: CallObserver): Interceptor {
+  return (next) => (request) => {
+    const { input, output } = request.method;
+    return CONTENT.has(input) || CONTENT.has(output) ? counted(observer, next, request) : next(request);
+  };
 }
+
+async function counted(
+  observer: CallObserver,
+  next: Parameters<Interceptor>[0],
+  request: UnaryRequest | StreamRequest,
+) {
+  const { input, output } = request.method;
+  let outgoing = request;
+  if (CONTENT.has(input)) {
+    if (request.stream) {
+      outgoing = { ...request, message: tapped(request.message, (bytes) => observer.received(bytes)) };
+    } else observer.received(contentBytes(request.message));
+  }
+  const response = await next(outgoing);
+  if (!response.stream || !CONTENT.has(output)) return response;
+  return { ...response, message: tapped(response.message, (bytes) => observer.sent(bytes)) };
+}
+
+const names = new Map<DescMethod, string>();
 
 /** A call for the observer, with the time since its headers arrived. */
 export function endedCall(
@@ -57,7 +51,17 @@ export function endedCall(
   reason: string,
 ): EndedCall {
   const durationMs = performance.now() - values.get(presentedKey).arrivedAt;
-  return { method: `${method.parent.typeName}/${method.name}`, code, reason, durationMs };
+  return { method: nameOf(method), code, reason, durationMs };
+}
+
+/** The full name, such as `asset.v1.AssetService/GetFile`. Kept, because this runs for every call. */
+export function nameOf(method: DescMethod): string {
+  let name = names.get(method);
+  if (name === undefined) {
+    name = `${method.parent.typeName}/${method.name}`;
+    names.set(method, name);
+  }
+  return name;
 }
 
 async function* tapped<T>(messages: AsyncIterable<T>, count: (bytes: number) => void): AsyncGenerator<T> {

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { AuditLog } from '../../audit/audit-log.ts';
 import type { CallObserver } from '../../telemetry/call-metrics.ts';
 import { auditRefusal } from './audit-refusals.ts';
-import { callerFields, callOf, requestIdOf } from './call-context.ts';
+import { callerFields, callOf, requestIdOf, traceIdOf } from './call-context.ts';
 import { failureFields } from './call-log.ts';
 import { knownKey, type Gate } from '../gate/gate.ts';
 import { toConnectError, withChallenge } from './error-mapping.ts';
@@ -44,8 +44,9 @@ export class UnseenCalls {
   explain(thrown: unknown, context: CallContext): unknown {
     if (thrown instanceof ConnectError && thrown.details.length > 0) return thrown;
     const requestId = requestIdOf(context.requestHeader);
+    const traceId = traceIdOf(context.requestHeader);
     const { log, audit, gate, challenge, observer } = this.#options;
-    const error = withChallenge(toConnectError(thrown, requestId), challenge);
+    const error = withChallenge(toConnectError(thrown, { requestId, traceId }), challenge);
     error.metadata.set('x-request-id', requestId);
     const known = context.values.get(knownKey);
     const call = { ...callOf(context), requestId, ...(known && { caller: { ...known, requestId } }) };
@@ -54,7 +55,16 @@ export class UnseenCalls {
     const who = known && callerFields(known);
     const failure = failureFields(error, context.values);
     observer?.ended(endedCall(context.method, context.values, failure.code, failure.reason), false);
-    log.info({ rpc: context.method.name, ...failure, request_id: requestId, ...who }, 'call');
+    log.info(
+      {
+        rpc: context.method.name,
+        ...failure,
+        request_id: requestId,
+        ...(traceId !== '' && { trace_id: traceId }),
+        ...who,
+      },
+      'call',
+    );
     return error;
   }
 

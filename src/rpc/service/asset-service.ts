@@ -46,7 +46,7 @@ export function assetServiceRoutes(
                 result: { case: 'response', value: toFileUrlResponse(url.value) },
               })
             : create(FileUrlResultSchema, {
-                result: { case: 'error', value: toStatus(url.reason, call.requestId) },
+                result: { case: 'error', value: toStatus(url.reason, call) },
               }),
         );
         return { results };

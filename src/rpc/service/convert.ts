@@ -12,7 +12,7 @@ import type { FileDescription, FileFilter, FileRecord } from '../../catalog/file
 import { fieldInvalid } from '../../errors/fields.ts';
 import type { FileUrl, FileUrlRequest } from '../../files/urls.ts';
 import { StatusSchema, type Status } from '@asset-service/contract/google/rpc/status_pb.js';
-import { toConnectError } from '../interceptors/error-mapping.ts';
+import { toConnectError, type CallIds } from '../interceptors/error-mapping.ts';
 
 /** The message of a record. */
 export function toFile(record: FileRecord): File {
@@ -117,8 +117,8 @@ function toSeconds(duration: Duration): number {
 }
 
 /** The error of a call as a message, for one item of a batch. */
-export function toStatus(thrown: unknown, requestId: string): Status {
-  const error = toConnectError(thrown, requestId);
+export function toStatus(thrown: unknown, call: CallIds): Status {
+  const error = toConnectError(thrown, call);
   const details: Any[] = [];
   for (const detail of error.details) {
     if ('desc' in detail) details.push(anyPack(detail.desc, create(detail.desc, detail.value)));

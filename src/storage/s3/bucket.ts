@@ -9,6 +9,7 @@ import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { StoreClock } from './clock.ts';
 import { isMissingKey, notS3, statusOf } from './failures.ts';
+import { tellRequests } from './tell-requests.ts';
 import { S3Putter } from './put.ts';
 import { sendRequest, type Attempt } from './requests.ts';
 import { storeUnavailable } from '../../errors/dependencies.ts';
@@ -78,6 +79,7 @@ export class S3Bucket {
         httpsAgent: { maxSockets: Infinity },
       }),
     });
+    tellRequests(this.client);
     this.name = bucket;
     this.clock = new StoreClock(this.client);
     this.putter = new S3Putter(this.client, bucket, this.clock);

@@ -1,6 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import http from 'node:http';
 import https from 'node:https';
+import { toldRequest } from '../../system/requests.ts';
 import type { StoreClock } from './clock.ts';
 import { S3Failure } from './failures.ts';
 import { S3Signer, toText } from './signature.ts';
@@ -73,10 +74,13 @@ export class S3Putter {
     const target = query === '' ? unsigned.path : `${unsigned.path}?${query}`;
     const options = { ...server, method: 'PUT', path: target, headers };
     const sentAt = Date.now();
-    const answer = await this.#exchange(options, put.signal, write);
-    this.#clock.observe(answer.headers.date, sentAt);
-    if (answer.status < 300) return answer.headers.etag ?? '';
-    throw new S3Failure(answer.status, answer.body);
+    const name = 'partNumber' in put.query ? 'UploadPart' : 'PutObject';
+    return toldRequest({ system: 's3', name }, async () => {
+      const answer = await this.#exchange(options, put.signal, write);
+      this.#clock.observe(answer.headers.date, sentAt);
+      if (answer.status < 300) return answer.headers.etag ?? '';
+      throw new S3Failure(answer.status, answer.body);
+    });
   }
 
   /** Closes connections. */

@@ -1,0 +1,24 @@
+import type { LogConfig } from 'kysely';
+import { areRequestsWatched, tellRequest } from '../../system/requests.ts';
+import type { SqlBackend } from './backend.ts';
+
+/** Maximum length of a told statement, in characters. */
+const MAX_TEXT = 500;
+
+/** The option of Kysely that tells each statement, without its values; none if nobody wants to know. */
+export function statementLog(kind: SqlBackend['kind']): { readonly log?: LogConfig } {
+  if (!areRequestsWatched()) return {};
+  const system = kind === 'postgres' ? 'postgresql' : 'sqlite';
+  return {
+    log({ query, queryDurationMillis, ...rest }) {
+      const text = query.sql.trim();
+      tellRequest({
+        system,
+        name: /^\w+/.exec(text)?.[0].toUpperCase() ?? 'statement',
+        durationMs: queryDurationMillis,
+        attributes: { 'db.query.text': text.slice(0, MAX_TEXT) },
+        ...('error' in rest && { error: rest.error }),
+      });
+    },
+  };
+}
