@@ -43,11 +43,12 @@ export function card(file: FileRecord, open: (file: FileRecord) => void): HTMLLI
     { class: file.deleteTime === undefined ? 'card' : 'card deleted', 'data-id': file.id },
     h(
       'button',
-      { type: 'button', 'aria-label': t('open', { name: file.name || file.id }), onclick: () => open(file) },
+      { type: 'button', onclick: () => open(file) },
       preview(file),
       h(
         'span',
         { class: 'facts' },
+        h('span', { class: 'unseen' }, t('open')),
         h('span', { class: 'name' }, title || file.name || file.id),
         h('span', { class: 'quiet' }, facts),
       ),

@@ -38,13 +38,16 @@ export function detailsDialog(list: () => FileList): {
       icon('trash'),
       t('delete'),
     );
-    return [
-      heading(file),
+    const shares = currentSession().settings.sharing;
+    const seen = h(
+      'div',
+      {},
       large(file),
       facts(file),
       h('div', { class: 'row' }, download, isMine && remove),
-      ...(isMine ? [form(file), ...(currentSession().settings.sharing ? [shareForm(file)] : [])] : []),
-    ];
+    );
+    const edited = isMine && h('div', {}, form(file), shares && shareForm(file));
+    return [heading(file), h('div', { class: isMine ? 'columns' : '' }, seen, edited)];
   }
 
   function deletedContent(file: FileRecord): HTMLElement[] {

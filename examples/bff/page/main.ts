@@ -54,10 +54,10 @@ async function start(session: Session): Promise<void> {
   document.body.prepend(
     h('a', { class: 'skip', href: '#files' }, t('skip')),
     header(session, uppy),
-    connection(),
     h(
       'main',
       { id: 'files', tabindex: -1 },
+      connection(),
       shown.element,
       uploadPanel(uppy, (file) => shown.show(file)),
     ),

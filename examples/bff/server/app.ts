@@ -10,6 +10,7 @@ import { addLegacyRoute } from './routes/legacy.ts';
 import { addPages } from './routes/pages.ts';
 import { addSessionRoutes } from './routes/session.ts';
 import { addShareRoutes } from './routes/shares.ts';
+import { addTusRoutes } from './routes/tus.ts';
 import { secure } from './security.ts';
 import { keepSessions } from './session.ts';
 import { developmentSignIn } from './sign-in/development.ts';
@@ -44,6 +45,7 @@ export async function createApp(config: Config): Promise<FastifyInstance> {
   addSessionRoutes(app, config, signIn);
   addFileRoutes(app, assets, config);
   addContentRoutes(app, assets);
+  addTusRoutes(app, assets, config);
   addFormRoute(app, assets, config);
   addShareRoutes(app, assets, config, keys);
   addLegacyRoute(app, assets);
