@@ -50,6 +50,7 @@ export function uploadPanel(uppy: Uploader, onStored: (file: FileRecord) => void
     showRemoveButtonAfterComplete: true,
     waitForThumbnailsBeforeUpload: false,
   });
+  nameList(area);
   tell(uppy, onStored);
   return h(
     'section',
@@ -59,6 +60,13 @@ export function uploadPanel(uppy: Uploader, onStored: (file: FileRecord) => void
     note,
     area,
   );
+}
+
+/** The dashboard marks its files as items of a list, but not the list around a single one. */
+function nameList(area: HTMLElement): void {
+  new MutationObserver(() => {
+    area.querySelector('.uppy-Dashboard-files:not([role])')?.setAttribute('role', 'list');
+  }).observe(area, { childList: true, subtree: true });
 }
 
 /** Tells what happens: in messages, to screen readers, and to the list. */
