@@ -4,22 +4,23 @@
  * Prints how long quick uploads take without and with the slow ones beside them, the greatest resident memory of the
  * service, how the slow ones end, and the resident memory after a batch of large uploads on one connection.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { ConnectError, createClient, type Client } from '@connectrpc/connect';
+import { Worker } from 'node:worker_threads';
+import { createClient, type Client } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { startSeaweedFS } from '../test/support/seaweedfs.ts';
 import { startService } from '../test/support/service.ts';
 import { createBucket } from '../test/support/shared-servers.ts';
 import { buildService } from './build.ts';
+import type { SlowUploads, SlowUploadsNews } from './slow-uploads.ts';
 import { peakMemory, resetPeakMemory } from './usage.ts';
 
 const KIBIBYTE = 1024;
 const MEBIBYTE = 1024 * KIBIBYTE;
-const CONNECTIONS = 8;
 const QUICK_SIZES = [16 * KIBIBYTE, 8 * MEBIBYTE] as const;
 /** What every 250 ms brings of a slow upload. */
 const DRIP_BYTES = 16 * KIBIBYTE;
@@ -63,19 +64,24 @@ try {
   for (const size of QUICK_SIZES) alone.push(await timesOf(quick, size, rounds));
   print('resident at rest', residentMemory());
 
-  const connections = Array.from({ length: CONNECTIONS }, connect);
-  const content = randomBytes(slowBytes);
   const begun = performance.now();
-  const slow = Array.from({ length: uploads }, async (_none, index) => {
-    await sleep((index * DRIP_MS) / uploads);
-    return drip(connections[index % CONNECTIONS]!, content, index % 2 === 0);
-  });
-  const ends = Promise.allSettled(slow);
+  const given: SlowUploads = {
+    url: service.url,
+    uploads,
+    bytes: slowBytes,
+    dripBytes: DRIP_BYTES,
+    dripMs: DRIP_MS,
+  };
+  const worker = new Worker(new URL('slow-uploads.ts', import.meta.url), { workerData: given });
   // From the first end on they are no longer all in hand: their files are put together at nearly the same moment.
   const isOver = { yet: false };
-  void Promise.race(slow)
-    .catch(() => undefined)
-    .then(() => (isOver.yet = true));
+  const ends = new Promise<readonly string[]>((resolve, reject) => {
+    worker.once('error', reject);
+    worker.on('message', (news: SlowUploadsNews) => {
+      isOver.yet = true;
+      if (news.kind === 'done') resolve(news.failures);
+    });
+  });
   resetPeakMemory(pid);
   // By then they hold as much memory as they are allowed to.
   await sleep(Math.min(20_000, (slowBytes / DRIP_BYTES) * DRIP_MS * 0.4));
@@ -94,12 +100,10 @@ try {
     );
   }
   print('peak resident memory', `${mebibytes(peakMemory(pid))} (bar: 512)`);
-  const outcomes = await ends;
-  const wrong = outcomes.filter((end) => end.status === 'rejected' || end.value !== digest(content));
-  const why = wrong.map((end) => (end.status === 'rejected' ? String(end.reason) : 'other bytes'));
+  const failures = await ends;
   print(
     'slow ones that ended right',
-    `${uploads - wrong.length} of ${uploads}, after ${Math.round((performance.now() - begun) / 1000)} s ${[...new Set(why)].join('; ')}`,
+    `${uploads - failures.length} of ${uploads}, after ${Math.round((performance.now() - begun) / 1000)} s ${[...new Set(failures)].join('; ')}`,
   );
 
   resetPeakMemory(pid);
@@ -141,31 +145,6 @@ async function send(client: Client<typeof AssetService>, content: Buffer): Promi
     }
   }
   await client.upload(messages());
-}
-
-/** Uploads some bytes slowly; the SHA-256 of what was stored. */
-async function drip(client: Client<typeof AssetService>, content: Buffer, isKnown: boolean): Promise<string> {
-  async function* messages() {
-    const size = isKnown ? { sizeBytes: BigInt(content.length) } : {};
-    const uploadSpec = { file: { name: 'slow.bin' }, ...size };
-    yield { firstMessage: { case: 'uploadSpec' as const, value: uploadSpec } };
-    for (let at = 0; at < content.length; at += DRIP_BYTES) {
-      yield { writeOffset: BigInt(at), data: { content: content.subarray(at, at + DRIP_BYTES) } };
-      await sleep(DRIP_MS);
-    }
-    yield { writeOffset: BigInt(content.length), finishWrite: true };
-  }
-  try {
-    const { writeStatus } = await client.upload(messages());
-    if (writeStatus.case !== 'file') throw new Error('no file');
-    return Buffer.from(writeStatus.value.checksums?.sha256 ?? []).toString('hex');
-  } catch (error) {
-    throw ConnectError.from(error);
-  }
-}
-
-function digest(content: Buffer): string {
-  return createHash('sha256').update(content).digest('hex');
 }
 
 function percentile99(times: readonly number[]): number {

@@ -28,7 +28,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	assetv1 "example.com/asset-example/gen/asset/v1"
+	assetv1 "github.com/asset-service/asset-service/gen/go/asset/v1"
 )
 
 const (

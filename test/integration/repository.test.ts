@@ -18,6 +18,12 @@ function run(cwd: string, command: string, args: readonly string[], env: Record<
   return { status, output: stdout + stderr, lastLine: stdout.trimEnd().split('\n').at(-1) };
 }
 
+/** The caches of Go, for a command whose home is another; empty without Go. */
+function goCaches(): Record<string, string> {
+  const { status, stdout } = spawnSync('go', ['env', '-json', 'GOCACHE', 'GOMODCACHE'], { encoding: 'utf8' });
+  return status === 0 ? (JSON.parse(stdout) as Record<string, string>) : {};
+}
+
 const dirs: string[] = [];
 
 async function tempDir(): Promise<string> {
@@ -31,7 +37,8 @@ afterAll(() => Promise.all(dirs.map(removeDir)));
 /** A directory with the contract and what it generates. */
 async function contractDir(): Promise<string> {
   const dir = await tempDir();
-  for (const path of ['buf.yaml', 'buf.gen.yaml', 'proto', 'third_party', 'gen/ts/src', 'gen/ts/cjs']) {
+  const generated = ['gen/ts/src', 'gen/ts/cjs', 'gen/go'];
+  for (const path of ['buf.yaml', 'buf.gen.yaml', 'proto', 'third_party', ...generated]) {
     await cp(join(ROOT, path), join(dir, path), { recursive: true });
   }
   return dir;
@@ -137,24 +144,33 @@ describe('the check of compatibility', () => {
 
 describe('the check of generated code', () => {
   let dir: string;
-  const check = () => run(dir, process.execPath, [join(ROOT, 'scripts', 'check-generated.js')]);
+  const check = () => run(dir, process.execPath, [join(ROOT, 'scripts', 'check-generated.js')], goCaches());
   const generated = () => join(dir, 'gen', 'ts', 'src', 'asset', 'v1', 'file_pb.js');
+  const withoutGo = spawnSync('go', ['version']).status !== 0;
 
   beforeAll(async () => {
     dir = await contractDir();
   });
 
   it('passes what the contract generates', () => {
-    expect(check()).toMatchObject({ status: 0, output: '' });
+    const output = withoutGo ? 'gen/go was not checked: Go is not installed\n' : '';
+    expect(check()).toMatchObject({ status: 0, output });
   });
 
-  it('reports a file that is changed, left over or missing', async () => {
+  it('reports files that are changed', async () => {
     await appendFile(generated(), '// by hand\n');
-    expect(check()).toMatchObject({ status: 1, output: expect.stringContaining('// by hand') });
+    await appendFile(join(dir, 'gen', 'go', 'asset', 'v1', 'file.pb.go'), '// by hand, in Go\n');
+    const { status, output } = check();
+    expect([status, output]).toEqual([1, expect.stringContaining('// by hand\n')]);
+    expect(output).toContain(withoutGo ? 'gen/go was not checked' : '// by hand, in Go\n');
+  });
+
+  it('reports a file that is left over or missing', async () => {
     await rm(generated());
-    expect(check()).toMatchObject({ status: 1, output: expect.stringContaining('file_pb.js') });
     await writeFile(join(dir, 'gen', 'ts', 'src', 'stray.js'), '');
-    expect(check()).toMatchObject({ status: 1, output: expect.stringContaining('stray.js') });
+    const { status, output } = check();
+    expect([status, output]).toEqual([1, expect.stringContaining('file_pb.js')]);
+    expect(output).toContain('stray.js');
   });
 });
 

@@ -71,11 +71,11 @@ async fn send(mut source: LocalFile, spec: UploadSpec, messages: mpsc::Sender<Up
         sha256.update(&content);
         whole = crc32c::crc32c_append(whole, &content);
         let bytes = content.len() as i64;
-        let data = ChecksummedData { crc32c: Some(crc32c::crc32c(&content)), content };
+        let data = ChecksummedData { crc32c: Some(crc32c::crc32c(&content)), content, ..Default::default() };
         messages.send(UploadRequest { write_offset: offset, data: Some(data), ..Default::default() }).await?;
         offset += bytes;
     }
-    let checksums = Checksums { sha256: sha256.finalize().to_vec(), crc32c: Some(whole) };
+    let checksums = Checksums { sha256: sha256.finalize().to_vec(), crc32c: Some(whole), ..Default::default() };
     let last = UploadRequest { write_offset: offset, checksums: Some(checksums), finish_write: true, ..Default::default() };
     messages.send(last).await?;
     Ok(())
@@ -89,6 +89,7 @@ async fn upload(service: &mut Service, path: &Path, request_id: String) -> Resul
         file: Some(File { name, owner: OWNER.into(), usage: "dataset".into(), ..Default::default() }),
         size_bytes: Some(source.metadata().await?.len() as i64),
         request_id,
+        ..Default::default()
     };
     let (messages, receiver) = mpsc::channel(4);
     let (sent, answer) = tokio::join!(send(source, spec, messages), service.upload(ReceiverStream::new(receiver)));
@@ -170,7 +171,8 @@ async fn main() -> Result<(), Failure> {
     println!("uploaded {}", file.id);
     println!("downloaded {} bytes", download(&mut service, &file.id, Path::new(target)).await?);
     list(&mut service).await?;
-    if let Err(status) = service.get_file(GetFileRequest { file_id: "0".into() }).await {
+    let request = GetFileRequest { file_id: "0".into(), ..Default::default() };
+    if let Err(status) = service.get_file(request).await {
         println!("refused {:?} {}", status.code(), reason_of(&status));
     }
     Ok(())
