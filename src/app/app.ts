@@ -63,33 +63,50 @@ export interface App {
 export async function startApp(config: Config, log: Logger = createLogger(config)): Promise<App> {
   for (const doubt of config.doubts) log.warn(doubt);
   const releaseDataDir = holdDataDir(config, log);
+  const opened: (() => unknown)[] = [releaseDataDir];
   try {
-    const app = await open(config, log);
+    const app = await open(config, log, opened);
     return { ...app, close: () => app.close().finally(releaseDataDir) };
   } catch (error) {
-    releaseDataDir();
+    for (const close of opened.toReversed()) {
+      try {
+        await close();
+      } catch (reason) {
+        log.warn({ err: reason }, 'a part of a service that does not start could not be closed');
+      }
+    }
     throw error;
   }
 }
 
-async function open(config: Config, log: Logger): Promise<App> {
+/** @param opened - gets what must be closed if a later step fails, in the order of opening */
+async function open(config: Config, log: Logger, opened: (() => unknown)[]): Promise<App> {
   const { settings } = config;
 
   const metrics = await openAppMetrics(config, log);
   // Loaded only if needed. Before the drivers, which ask whether their requests are watched.
   const tracing = config.tracing ? (await import('../telemetry/tracing.ts')).openTracing(log) : undefined;
+  opened.push(
+    () => metrics?.close(),
+    () => tracing?.close(),
+  );
   const audit = await openAudit(
     config.audit,
     log,
     isText(settings.ASSET_LOG_FORMAT, process.stdout) ? readable : undefined,
   );
   const authenticator = await openAuthenticator(config, log);
+  opened.push(
+    () => audit.close(),
+    () => authenticator.close(),
+  );
   const observer = observers(driverCallLog(log), metrics?.drivers);
   const catalog = observedCatalog(
     await openCatalog(config, { watchPool: metrics?.watchPool }),
     observer,
     tracing?.traceDriver,
   );
+  opened.push(() => catalog.close());
   const listener = await listen({
     ...settings.ASSET_LISTEN,
     reusePort: settings.ASSET_REUSE_PORT,
@@ -105,6 +122,7 @@ async function open(config: Config, log: Logger): Promise<App> {
     },
   });
   const stopWatching = renewCertificates(config, listener, log);
+  opened.push(() => listener.close(0), stopWatching);
   const url = addressUrl(config, listener.port);
   const inbound = new InboundBudget();
   const senders = new Senders((count) => listener.divideAmong(count));
@@ -112,11 +130,16 @@ async function open(config: Config, log: Logger): Promise<App> {
   const { store: openedStore, route, view } = await openServedStore(config, { url, log, catalog, parts });
   if (config.nextStore) view.poll();
   const store = observedStore(openedStore, observer, tracing?.traceDriver);
+  opened.push(() => store.close());
 
   const scanning = await openScanning(config);
   const records = new RecordLoader(catalog);
   const old = await openOldFiles(config, { store, catalog, records, log, onUse: metrics?.onLegacyUse });
   const variants = openVariants(config, { store, catalog, log });
+  opened.push(
+    () => old?.files.close(),
+    () => variants.close(),
+  );
   const files: FilesContext = {
     store,
     catalog,

@@ -183,6 +183,17 @@ describe('the metrics', () => {
     const cause = `ASSET_METRICS_LISTEN: another process listens there already (EADDRINUSE) (it is \\"127.0.0.1:${port}\\")`;
     await expect(run(process.execPath, args, { env })).rejects.toThrow(cause);
   });
+
+  it('do not keep a process alive that cannot start', async () => {
+    const env = {
+      ...{ ASSET_DATA_DIR: join(dir, 'another'), ASSET_LISTEN: `127.0.0.1:${port}` },
+      ASSET_METRICS_LISTEN: `127.0.0.1:${await freePort()}`,
+    };
+    const args = [...FLAGS, join(ROOT, 'src', 'main.ts'), 'serve'];
+    await expect(run(process.execPath, args, { env })).rejects.toThrow(
+      'ASSET_LISTEN: another process listens',
+    );
+  });
 });
 
 /** A metric as a row of the table. */
