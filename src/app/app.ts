@@ -127,8 +127,8 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
   const inbound = new InboundBudget();
   const senders = new Senders((count) => listener.divideAmong(count));
   const parts = { inbound, onChange: senders.addParts };
-  const { store: openedStore, route, view } = await openServedStore(config, { url, log, catalog, parts });
-  if (config.nextStore) view.poll();
+  const { store: openedStore, route, follow } = await openServedStore(config, { url, log, catalog, parts });
+  const endFollowing = await follow();
   const store = observedStore(openedStore, observer, tracing?.traceDriver);
   opened.push(() => store.close());
 
@@ -222,6 +222,7 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
       endReload?.();
       authenticator.close();
       await Promise.all([files.reservations.close(), old?.files.close(), variants.close()]);
+      await endFollowing();
       // It takes back what it shows in the catalog.
       await store.close();
       await Promise.all([catalog.close(), audit.close()]);

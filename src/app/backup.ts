@@ -11,7 +11,8 @@ import { openLog } from '../telemetry/log.ts';
 import { assertFits } from './catalog.ts';
 import { holdDataDir } from './data-dir.ts';
 import { addressUrl, openDriver, withCatalog } from './drivers.ts';
-import { moveMemory, withStoreAndCatalog } from './legacy.ts';
+import { withStoreAndCatalog } from './legacy.ts';
+import { moveMemory } from './move-memory.ts';
 
 /** Names in the directory of a filesystem store. */
 const STORE_DIRS = ['blobs', 'unfinished', 'lost+found'];

@@ -13,12 +13,10 @@ import type { OldSystem } from '../legacy/old-system.ts';
 import { checkOldBucket } from '../legacy/check.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import type { OldBucket } from '../legacy/locate.ts';
-import type { CopyTools } from '../legacy/copy-bytes.ts';
 import type { ServedOldFiles, ServedOldFilesOptions } from '../legacy/old-files.ts';
 import { openLog } from '../telemetry/log.ts';
 import { SettingsError } from '../config/settings.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
-import { MemoryBudget } from '../storage/memory-budget.ts';
 import type { ObjectCopier } from '../storage/object-copier.ts';
 
 /** The configured old bucket, if any, not connected yet. */
@@ -154,14 +152,6 @@ export async function recordStep(
 /** The user who runs a command. */
 export function operator(): string {
   return `${userInfo().username}@${hostname()}`;
-}
-
-/** Memory for copying the bytes of files between the stores. */
-export function moveMemory({ settings }: Config): Pick<CopyTools, 'budget' | 'partSizeBytes'> {
-  return {
-    budget: new MemoryBudget(settings.ASSET_UPLOAD_MEMORY).of(''),
-    partSizeBytes: settings.ASSET_UPLOAD_PART_SIZE,
-  };
 }
 
 /** Opens the store and the catalog of the service, runs `work`, and closes them. */

@@ -5,12 +5,15 @@ import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
 import { SettingsError } from '../config/settings.ts';
 import { storeUnavailable } from '../errors/dependencies.ts';
+import { StoreFollower } from '../move/store/follower.ts';
 import { MovingStore } from '../move/store/moving-store.ts';
 import { RowView } from '../move/store/row-view.ts';
 import type { RequestHandler } from '../rpc/listener/listener.ts';
 import type { PartBounds } from '../rpc/signed-urls/part-route.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { addressUrl, openDriver, openRoute, signedUrls, SIGNING_KEY } from './drivers.ts';
+import { closeTools, movedStore } from './store-move.ts';
+import { moveMemory } from './move-memory.ts';
 
 /** The store of a replica: that of ASSET_STORE, during a move with that of ASSET_NEXT_STORE. */
 export interface ServedStore {
@@ -18,6 +21,8 @@ export interface ServedStore {
   /** Serves the URLs of a filesystem store, also those from before a move. */
   readonly route?: RequestHandler;
   readonly view: RowView;
+  /** Follows a store move until the returned function is called, which must be before the store is closed. */
+  readonly follow: () => Promise<() => Promise<void>>;
 }
 
 /**
@@ -44,7 +49,8 @@ export async function openServedStore(
     const { store: own, urls = await oldUrls(config, url) } = await openDriver(config, url);
     const view = new RowView(catalog, { own });
     const store = guarded(own, view);
-    return { store, view, ...(urls && { route: await openRoute(store, urls, config, log, parts) }) };
+    const follow = () => Promise.resolve(() => Promise.resolve());
+    return { store, view, follow, ...(urls && { route: await openRoute(store, urls, config, log, parts) }) };
   }
   const own = await openDriver(config, url);
   const next = { ...config, ...nextStore };
@@ -54,7 +60,20 @@ export async function openServedStore(
   const view = new RowView(catalog, stores);
   const store = new MovingStore(stores, view);
   const urls = own.urls ?? other.urls;
-  return { store, view, ...(urls && { route: await openRoute(store, urls, config, log, parts) }) };
+  const follow = async () => {
+    view.poll();
+    const [moved, target] = await Promise.all([
+      movedStore(own.store, config, next),
+      movedStore(other.store, next, config),
+    ]);
+    const move = { catalog, own: moved, next: target, limits: moveMemory(config) };
+    const follower = new StoreFollower(move, view, log);
+    return async () => {
+      await follower.close();
+      for (const one of [moved, target]) closeTools(one);
+    };
+  };
+  return { store, view, follow, ...(urls && { route: await openRoute(store, urls, config, log, parts) }) };
 }
 
 /** After a move away from a filesystem store its URLs go on, as long as the key that signed them is there. */

@@ -6,10 +6,11 @@ import type { StoreConfig } from '../config/next-store.ts';
 import { inNextNames } from '../config/options/next.ts';
 import { SettingsError } from '../config/settings.ts';
 import type { MovedStore, StoreMove } from '../move/store/progress.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
 import type { ObjectCopier } from '../storage/object-copier.ts';
 import { assertFits } from './catalog.ts';
 import { addressUrl, openDriver, withCatalog } from './drivers.ts';
-import { moveMemory } from './legacy.ts';
+import { moveMemory } from './move-memory.ts';
 
 /**
  * Opens the catalog and both stores of a move, runs `work`, and closes them.
@@ -50,6 +51,15 @@ export function withMovedCatalog<T>(config: Config, work: (catalog: FileCatalog)
 
 async function openMoved(config: Config, other: StoreConfig): Promise<MovedStore> {
   const { store } = await openDriver(config, addressUrl(config, 0));
+  return movedStore(store, config, other);
+}
+
+/** A store with what its driver can do beyond the interface of stores; {@link closeTools} closes what it opens. */
+export async function movedStore(
+  store: BlobStore,
+  config: StoreConfig,
+  other: StoreConfig,
+): Promise<MovedStore> {
   if (config.store.kind !== 's3') return { store, reader: undefined, copier: undefined };
   const { S3ObjectReader } = await import('../storage/s3/s3-object-reader.ts');
   return { store, reader: new S3ObjectReader(config.store.s3), copier: await openCopier(config, other) };
@@ -65,10 +75,15 @@ async function openCopier(
   return new S3ObjectCopier(store.s3, from.s3.bucket);
 }
 
-async function closeMoved({ store, reader, copier }: MovedStore): Promise<void> {
+async function closeMoved(moved: MovedStore): Promise<void> {
+  closeTools(moved);
+  await moved.store.close();
+}
+
+/** Closes what {@link movedStore} opened. */
+export function closeTools({ reader, copier }: MovedStore): void {
   reader?.close();
   copier?.close();
-  await store.close();
 }
 
 /** A failure is explained by the settings with NEXT_. */

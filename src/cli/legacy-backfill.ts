@@ -38,7 +38,8 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
   const dryRun = flags.dryRun ?? false;
   const what = 'copies the bytes of old files into the store of the service and changes their records';
   if (!dryRun && !(await confirmed(what, flags.yes ?? false))) return 1;
-  const { moveMemory, operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
+  const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
+  const { moveMemory } = await import('../app/move-memory.ts');
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);

@@ -32,6 +32,8 @@ export interface StepOptions {
   /** Maximum number of files per second; 0 for no limit, undefined for that of the run before. */
   readonly rate?: number | undefined;
   readonly leaseMs?: number;
+  /** Number of changes after which following ends; default when there are no more. */
+  readonly changes?: number;
   /** How long replicas may take to obey, in milliseconds; default 45,000. */
   readonly replicasMs?: number;
   readonly onProgress?: (text: string) => void;

@@ -121,7 +121,7 @@ export class RowView {
     } catch (error) {
       throw call.signal.aborted ? catalogUnavailable(error) : error;
     }
-    if (stored !== undefined && stored.row.state !== 'cancelled') await this.#learnIds(call);
+    if (stored !== undefined) await this.#learnIds(call);
     this.#mistake = this.#mistakeIn(stored?.row);
     this.#row = stored?.row;
     this.#readAt = at;
@@ -146,23 +146,27 @@ export class RowView {
 
   /** @throws AssetError STORE_UNAVAILABLE if that depends on a store that does not answer */
   #mistakeIn(row: StoreRow | undefined): string | undefined {
+    if (row === undefined) return undefined;
     const { own, next } = this.#ids;
-    if (row === undefined || row.state === 'cancelled') return undefined;
-    const hasNext = this.#stores.next !== undefined;
     const active = activeId(row);
+    if (!isUnderWay(row)) {
+      // Only what is certain: a store without an id may be a copy that somebody has made since.
+      const isLeft = own === row[row.active === 'source' ? 'target' : 'source'].id && next !== active;
+      return isLeft
+        ? `ASSET_STORE names another store than the ${row[row.active].kind} store that a store move has made the one of all files: set ASSET_STORE and what belongs to it as after the move (docs/moving.md)`
+        : undefined;
+    }
+    const hasNext = this.#stores.next !== undefined;
     if (active !== own && active !== next) {
       if (this.#unknown) throw this.#unknown;
       const names = hasNext
         ? 'ASSET_STORE and ASSET_NEXT_STORE name other stores'
         : 'ASSET_STORE names another store';
-      const way = isUnderWay(row)
-        ? 'set ASSET_NEXT_STORE and what belongs to it'
-        : 'set ASSET_STORE and what belongs to it';
-      return `a store move has made a ${row[row.active].kind} store the one of new files, and ${names}: ${way} as in the move (docs/moving.md)`;
+      return `a store move has made a ${row[row.active].kind} store the one of new files, and ${names}: set ASSET_NEXT_STORE and what belongs to it as in the move (docs/moving.md)`;
     }
     const other = row[row.active === 'source' ? 'target' : 'source'].id;
     const isKnown = other === own || other === next || this.#unknown !== undefined;
-    if (!isUnderWay(row) || !row.switched || isKnown) return undefined;
+    if (!row.switched || isKnown) return undefined;
     const name = hasNext ? 'ASSET_NEXT_STORE names another store' : 'ASSET_NEXT_STORE is not set';
     return `a store move is under way and files may be in two stores, but ${name}: set it as in the move until \`asset-service store move complete\` is done`;
   }

@@ -120,11 +120,14 @@ class Mover {
 
   async #follow(): Promise<void> {
     const { catalog } = this.#move;
-    for (;;) {
+    const { changes: most = Infinity } = this.#options;
+    for (let read = 0; read < most;) {
       const { log, followed } = this.#progress;
-      const page = await catalog.changes.read(log, PAGE, { signal: this.#signal }).catch((error: unknown) => {
-        throw isAssetError(error, 'CURSOR_EXPIRED') ? logLost() : error;
-      });
+      const page = await catalog.changes
+        .read(log, Math.min(PAGE, most), { signal: this.#signal })
+        .catch((error: unknown) => {
+          throw isAssetError(error, 'CURSOR_EXPIRED') ? logLost() : error;
+        });
       const ids = page.changes.map(({ fileId }) => fileId);
       const { directions } = this.#begun;
       const done = await this.#transport.copyOnly(ids, directions, { isDoubted: false }, this.#signal);
@@ -132,6 +135,7 @@ class Mover {
         page.changes.filter(({ type }) => type === 'purged').map(({ fileId }) => fileId),
       );
       if (page.cursor === log) return;
+      read += Math.max(1, page.changes.length);
       reached('store-move.followed');
       await this.#keep({ ...this.#added(done), log: page.cursor, followed: followed + page.changes.length });
     }

@@ -1,4 +1,5 @@
-import { moveMemory, withLockableSystem } from '../../../src/app/legacy.ts';
+import { withLockableSystem } from '../../../src/app/legacy.ts';
+import { moveMemory } from '../../../src/app/move-memory.ts';
 import { migrateCatalog } from '../../../src/app/catalog.ts';
 import { loadConfig, type Config } from '../../../src/config/config.ts';
 import { acknowledge } from '../../../src/legacy/backfill-state.ts';
