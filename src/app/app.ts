@@ -135,7 +135,7 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
   const scanning = await openScanning(config);
   const records = new RecordLoader(catalog);
   const old = await openOldFiles(config, { store, catalog, records, log, onUse: metrics?.onLegacyUse });
-  const variants = openVariants(config, { store, catalog, log });
+  const variants = openVariants(config, { store, catalog, log, onMade: metrics?.onVariantMade });
   opened.push(
     () => old?.files.close(),
     () => variants.close(),
@@ -201,7 +201,8 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
   const { admission, budget } = files;
   const { watches } = watching;
   const maxWatches = settings.ASSET_MAX_WATCHES;
-  metrics?.observe({ admission, budget, senders, watches, maxWatches, health, catalog });
+  const { renderer } = variants;
+  metrics?.observe({ admission, budget, senders, watches, maxWatches, health, catalog, renderer });
   const verifyEveryMs = settings.ASSET_VERIFY_EVERY;
   const verifier = verifyEveryMs > 0 ? new Verifier(files, verifyEveryMs) : undefined;
   if (verifier) health.add({ name: 'verify', optional: true, check: (call) => verifier.check(call) });

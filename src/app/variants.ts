@@ -3,6 +3,7 @@ import type { FilesContext } from '../files/context.ts';
 import { derivedNames } from '../files/renditions.ts';
 import { SettingsError } from '../config/settings.ts';
 import { engineVersions } from '../variants/engine.ts';
+import type { MakerParts } from '../variants/maker.ts';
 import { Renderer } from '../variants/renderer.ts';
 import { RenditionStore } from '../variants/rendition-store.ts';
 import { StoredVariants } from '../variants/stored-variants.ts';
@@ -14,7 +15,7 @@ import { StoredVariants } from '../variants/stored-variants.ts';
  */
 export function openVariants(
   { settings, policies }: Config,
-  parts: Pick<FilesContext, 'store' | 'catalog' | 'log'>,
+  parts: Pick<FilesContext, 'store' | 'catalog' | 'log'> & Pick<MakerParts, 'onMade'>,
 ): StoredVariants {
   const limits = { timeoutMs: settings.ASSET_VARIANT_TIMEOUT, memoryBytes: settings.ASSET_VARIANT_MEMORY };
   const engine = () => `${engineVersions()}, ${limits.timeoutMs} ms, ${limits.memoryBytes} bytes`;

@@ -30,6 +30,8 @@ export interface MakerParts {
   readonly renderer: Renderer;
   /** Number of variants that may wait, besides those being made. */
   readonly maxWaiting: number;
+  /** Called when the making of a variant has ended, and how. */
+  readonly onMade?: ((outcome: 'made' | VariantProblem | 'error', durationMs: number) => void) | undefined;
 }
 
 /** What to make. */
@@ -98,7 +100,7 @@ export class Maker {
 
   async #makeAlone(order: Order, signal: AbortSignal): Promise<StoredRendition | VariantProblem> {
     const { file, original, definition, format } = order;
-    const { renditions, renderer } = this.#parts;
+    const { renditions, renderer, onMade } = this.#parts;
     const fileId = file.id;
     // Another replica may have made it before this one got the lease.
     const earlier = await this.#find(order, signal);
@@ -107,13 +109,21 @@ export class Maker {
     const job = { ...definition, format, thumbhash };
     const bytes = await original(signal);
     const open = () => bytes.read({ offset: 0 }, { signal });
+    const started = performance.now();
+    const tell = (outcome: 'made' | VariantProblem | 'error') =>
+      onMade?.(outcome, performance.now() - started);
     try {
       const made = await renderer.render(open, bytes.sizeBytes, job, signal);
       if (made.thumbhash) await renditions.putThumbhash(fileId, made.thumbhash, signal);
       await renditions.put(fileId, definition, made, signal);
+      tell('made');
     } catch (error) {
-      if (!(error instanceof JobFailure)) throw error;
+      if (!(error instanceof JobFailure)) {
+        tell('error');
+        throw error;
+      }
       const { problem, message: detail } = error;
+      tell(problem);
       await renditions.putFailure({ fileId, problem, detail, definition, format }, signal);
     }
     await this.#assertThere(order, signal);

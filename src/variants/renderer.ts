@@ -41,6 +41,16 @@ export class Renderer {
     return this.#options.concurrency;
   }
 
+  /** Number of variants that are being made. */
+  get active(): number {
+    return this.#limit.activeCount;
+  }
+
+  /** Number of variants that wait for a free process. */
+  get waiting(): number {
+    return this.#limit.pendingCount;
+  }
+
   /** Runs work when there is a free process for it. */
   whenFree<T>(work: () => Promise<T>): Promise<T> {
     return this.#limit(work);

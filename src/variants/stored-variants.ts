@@ -17,6 +17,7 @@ import {
 import type { BlobStore } from '../storage/blob-store.ts';
 import { acceptedFormats } from './accept.ts';
 import { Maker, type MakerParts } from './maker.ts';
+import type { Renderer } from './renderer.ts';
 import type { RenditionStore, StoredRendition } from './rendition-store.ts';
 
 /** How long an answer waits for a thumbhash, in milliseconds. */
@@ -31,6 +32,7 @@ export class StoredVariants implements Variants {
   readonly #policies: UsagePolicies;
   readonly #renditions: RenditionStore;
   readonly #maker: Maker;
+  readonly #renderer: Renderer;
   readonly #log: Logger;
 
   constructor(parts: MakerParts & { readonly policies: UsagePolicies; readonly log: Logger }) {
@@ -38,7 +40,13 @@ export class StoredVariants implements Variants {
     this.#policies = parts.policies;
     this.#renditions = parts.renditions;
     this.#maker = new Maker(parts);
+    this.#renderer = parts.renderer;
     this.#log = parts.log;
+  }
+
+  /** What makes the variants, with its load. */
+  get renderer(): Pick<Renderer, 'active' | 'waiting' | 'concurrency'> {
+    return this.#renderer;
   }
 
   async open(

@@ -7,12 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
 import { FLAGS, ROOT } from '../support/install.ts';
-import { scrape, sumOf, type Scraped } from '../support/metrics.ts';
+import { metricsIn, scrape, sumOf, type Scraped } from '../support/metrics.ts';
+import { allRules, dashboardExpressions } from '../support/monitoring.ts';
 import { freePort } from '../support/ports.ts';
 import { makeDir, removeDir, run } from '../support/process.ts';
 import { createDatabase } from '../support/shared-servers.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
 import {
+  type Bytes,
   clientOf,
   download,
   randomContent,
@@ -23,6 +25,12 @@ import {
 } from './support/calls.ts';
 import { failureOf } from './support/failures.ts';
 
+const PIXEL: Bytes = new Uint8Array(
+  Buffer.from(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+    'base64',
+  ),
+);
 const OWNER = 'ownerofmetrics0';
 const DURATION = 'rpc_server_call_duration_seconds';
 
@@ -40,7 +48,9 @@ describe('the metrics', () => {
     const policies = join(dir, 'policies.json');
     await writeFile(
       policies,
-      JSON.stringify({ usages: { few: { quota: { maxFilesPerOwner: 1 } }, any: {} } }),
+      JSON.stringify({
+        usages: { few: { quota: { maxFilesPerOwner: 1 } }, any: { variants: { small: { width: 8 } } } },
+      }),
     );
     collector = createServer((request, response) => {
       const chunks: Buffer[] = [];
@@ -134,6 +144,12 @@ describe('the metrics', () => {
     await eventually(async () => {
       expect((await client.pullEvents({ subscription: 'all' })).deliveries.length).toBeGreaterThan(0);
     });
+    // The smallest image, and one that is none.
+    for (const content of [PIXEL, PIXEL.subarray(0, 40)]) {
+      const image = await upload(client, content, { file: { usage: 'any', contentType: 'image/png' } });
+      const source = { case: 'fileId' as const, value: image.id };
+      await client.getFileUrl({ source, variant: 'small' }).catch(() => undefined);
+    }
     const wanted = ['asset_event_age_seconds', 'asset_sweep_backlog', 'asset_move_lag_seconds'];
     const metrics = await eventually(async () => {
       const now = await scrape(port);
@@ -145,12 +161,17 @@ describe('the metrics', () => {
     stop.abort();
     await watching;
     expect(sumOf(metrics, 'asset_rpc_errors_total', '"QUOTA_EXCEEDED"')).toBe(1);
+    expect(sumOf(metrics, 'asset_variant_duration_seconds', '_count', '"made"')).toBeGreaterThan(0);
+    expect(sumOf(metrics, 'asset_variant_duration_seconds', '_count', '"damaged"')).toBeGreaterThan(0);
     expect(sumOf(metrics, 'asset_dependency_up', '"catalog"')).toBe(1);
     expect(sumOf(metrics, 'db_client_connection_max')).toBe(16);
     const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     for (const word of [OWNER, first.id, 'name-of-a-file']) expect(text).not.toContain(word);
     const documented = rowsOf(await readFile(join(ROOT, 'docs', 'metrics.md'), 'utf8'));
     expect(documented).toEqual([...metrics.values()].map(rowOf).sort());
+    const named = [...allRules().map(({ expr }) => expr), ...dashboardExpressions()].flatMap(metricsIn);
+    expect(named.length).toBeGreaterThan(50);
+    expect([...new Set(named)].filter((name) => !metrics.has(name))).toEqual([]);
   });
 
   it('are scraped by GET /metrics alone', async () => {

@@ -128,6 +128,12 @@ const INSTALLABLES = {
     override: 'ASSET_TEST_CHROMIUM_BIN',
     install: installChromium,
   },
+  promtool: {
+    version: 'promtool-debian',
+    program: 'usr/bin/promtool',
+    override: 'ASSET_TEST_PROMTOOL_BIN',
+    install: installPromtool,
+  },
   keycloak: {
     version: 'keycloak-26.7.3',
     program: 'bin/kc.sh',
@@ -148,6 +154,17 @@ async function installPgBouncer(dir: string): Promise<void> {
     'dir=$(dirname "$0")\nLD_LIBRARY_PATH=$(echo "$dir"/usr/lib/*-linux-gnu) exec "$dir/usr/sbin/pgbouncer" "$@"';
   await writeFile(join(dir, 'pgbouncer'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   await run(join(dir, 'pgbouncer'), ['--version']);
+}
+
+/** Extracts promtool from Debian's package of Prometheus without installing it. */
+async function installPromtool(dir: string): Promise<void> {
+  await run('sh', ['-c', 'cd "$1" && apt-get download prometheus', 'download', dir]);
+  for (const name of await readdir(dir)) {
+    await run('dpkg', ['-x', join(dir, name), dir]);
+    await rm(join(dir, name));
+  }
+  await rm(join(dir, 'usr', 'bin', 'prometheus'));
+  await run(join(dir, 'usr', 'bin', 'promtool'), ['--version']);
 }
 
 /** Extracts Chromium, a font and the libraries that this machine lacks from Debian's packages without installing them. */

@@ -42,6 +42,21 @@ export function parseMetrics(text: string): ReadonlyMap<string, Scraped> {
   return found;
 }
 
+/** Names of metrics that expressions of Prometheus read, without the suffixes of histograms. */
+export function metricsIn(expression: string): string[] {
+  const bare = expression
+    .replaceAll(/"[^"]*"/g, '')
+    .replaceAll(/\{[^}]*\}/g, '')
+    .replaceAll(/\b(by|without|on|ignoring)\s*\([^)]*\)/g, '')
+    .replaceAll(/\blabel_values\((\w+),[^)]*\)/g, '$1');
+  const names = bare.match(/\b(?:asset|rpc|nodejs|v8js|process|db|target)_\w+/g) ?? [];
+  return [...new Set(names)].map((name) =>
+    name.replace(/_(bucket|count|sum)$/, (end, _, at) =>
+      /_(seconds|bytes)$/.test(name.slice(0, Number(at))) ? '' : end,
+    ),
+  );
+}
+
 /** The sum of the values of a metric whose labels contain all of these texts. */
 export function sumOf(
   metrics: ReadonlyMap<string, Scraped>,

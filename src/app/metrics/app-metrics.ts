@@ -8,10 +8,13 @@ import type { Caller } from '../../identity/caller.ts';
 import type { PathKind } from '../../legacy/old-path.ts';
 import type { CallObserver } from '../../telemetry/call-metrics.ts';
 import type { Observer } from '../../telemetry/observed.ts';
+import type { MakerParts } from '../../variants/maker.ts';
+import type { StoredVariants } from '../../variants/stored-variants.ts';
 import { legacyMetrics } from './legacy-metrics.ts';
 import { loadMetrics, poolMetrics, type LoadParts } from './load-metrics.ts';
 import { stateMetrics, type StateParts } from './state-metrics.ts';
 import { sweepMetrics } from './sweep-metrics.ts';
+import { variantLoadMetrics, variantMetrics } from './variant-metrics.ts';
 import { watchMetrics } from './watch-metrics.ts';
 
 /** What the parts of the service report to, and what reads them. All metrics are in docs/metrics.md. */
@@ -20,10 +23,11 @@ export interface AppMetrics {
   readonly drivers: Observer;
   readonly events: WatchObserver;
   readonly onSweep: (report: SweepReport | undefined) => void;
+  readonly onVariantMade: NonNullable<MakerParts['onMade']>;
   readonly onLegacyUse: (caller: Caller, kind: PathKind) => void;
   readonly watchPool: (use: () => PoolUse) => void;
   /** Reads these parts from now on. */
-  readonly observe: (parts: LoadParts & StateParts) => void;
+  readonly observe: (parts: LoadParts & StateParts & Pick<StoredVariants, 'renderer'>) => void;
   close(): Promise<void>;
 }
 
@@ -53,10 +57,12 @@ export async function openAppMetrics(config: Config, log: Logger): Promise<AppMe
     drivers: driverMetrics(meter),
     events: watchMetrics(meter),
     onSweep: sweepMetrics(meter),
+    onVariantMade: variantMetrics(meter),
     onLegacyUse: legacyMetrics(meter),
     watchPool: (use) => poolMetrics(meter, use),
     observe(parts) {
       loadMetrics(meter, parts);
+      variantLoadMetrics(meter, parts.renderer);
       stopPolling = stateMetrics(meter, parts);
     },
     async close() {
