@@ -8,6 +8,7 @@ COPY gen/ts/package.json gen/ts/
 COPY clients/core/package.json clients/core/
 COPY clients/worker/package.json clients/worker/
 COPY clients/bff/package.json clients/bff/
+COPY clients/browser/package.json clients/browser/
 
 # Without install scripts: they would only download Node.js, which the image already has.
 FROM manifests AS build

@@ -298,6 +298,13 @@ export const ROOMS = [
     ],
   },
   {
+    name: 'browser',
+    files: 'clients/browser/**',
+    about: 'direct uploads from browsers; its worker is built as one file',
+    imports: [],
+    packages: ['@connectrpc/*', '@asset-service/contract', 'hash-wasm'],
+  },
+  {
     name: 'python',
     files: 'clients/python/**',
     about: 'the client for Python; `_gen` is generated from the contract, `_sync` from `_async`',

@@ -11,6 +11,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
+const browser = join(root, 'clients', 'browser');
 const clients = ['core', 'worker', 'bff'].map((name) => join(root, 'clients', name));
 
 /** Path of the compiler; undefined in an installation without development dependencies, which needs no clients. */
@@ -56,15 +57,29 @@ function finish(dist, transformSync) {
   }
 }
 
+/** Corrects the declarations of the browser's client, and makes one file of its worker, which can import no packages. */
+async function finishBrowser(dist) {
+  for (const name of readdirSync(dist).filter((file) => file.endsWith('.d.ts'))) {
+    const text = readFileSync(join(dist, name), 'utf8');
+    write(join(dist, name), text.replaceAll(/(['"]\.\.?\/[^'"]+)\.ts(['"])/g, '$1.js$2'));
+  }
+  const { buildSync } = await import('esbuild');
+  const worker = join(dist, 'hash-worker.js');
+  const bundle = { bundle: true, minify: true, format: 'esm', target: 'es2022', write: false };
+  const { outputFiles } = buildSync({ entryPoints: [worker], ...bundle });
+  write(worker, outputFiles[0].text);
+}
+
 const compiler = findCompiler();
 if (compiler === undefined) {
   console.log('build-clients: TypeScript is not installed, nothing was built');
 } else {
   execFileSync(
     process.execPath,
-    [compiler, '-b', ...clients.map((client) => join(client, 'tsconfig.build.json'))],
+    [compiler, '-b', ...[...clients, browser].map((client) => join(client, 'tsconfig.build.json'))],
     { cwd: root, stdio: 'inherit' },
   );
   const { transformSync } = await import('@swc/core');
   for (const client of clients) finish(join(client, 'dist'), transformSync);
+  await finishBrowser(join(browser, 'dist'));
 }

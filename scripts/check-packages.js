@@ -41,7 +41,7 @@ try {
       '--no-install',
       'attw',
       '--profile',
-      'strict',
+      folder === 'clients/browser' ? 'esm-only' : 'strict',
       '--no-emoji',
       tarball,
       ...entrypoints(folder),

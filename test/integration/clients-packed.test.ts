@@ -175,6 +175,33 @@ describe('the packed clients in a project of their own', () => {
     });
   });
 
+  it('serve the calls of direct uploads', async () => {
+    await withBackEnd('bff4.js', async (url) => {
+      const call = async (method: string, message: object) => {
+        const headers = { 'content-type': 'application/json' };
+        const body = JSON.stringify(message);
+        const target = `${url}api/asset.v1.AssetService/${method}`;
+        const answer = await fetch(target, { method: 'POST', headers, body });
+        return [answer.status, await answer.json()] as const;
+      };
+      const file = { name: 'a.txt', owner: 'bob', usage: 'avatar' };
+      const [, begun] = await call('StartUpload', { uploadSpec: { file, sizeBytes: '5' } });
+      const { uploadId } = begun as { uploadId: string };
+      const [, signed] = await call('SignUploadParts', { uploadId, partNumbers: [1] });
+      const [part] = (signed as { parts: { url: string }[] }).parts;
+      expect((await fetch(part!.url, { method: 'PUT', body: 'bytes' })).status).toBe(200);
+      expect(await call('GetUpload', { uploadId })).toEqual([
+        200,
+        expect.objectContaining({ storedPartNumbers: [1] }),
+      ]);
+      expect((await call('CompleteUpload', { uploadId }))[0]).toBe(200);
+      const [stored] = await storedFiles([uploadId]);
+      expect(stored).toMatchObject({ name: 'a.txt', owner: 'ann', usage: 'attachment', sizeBytes: 5 });
+      expect((await call('CancelUpload', { uploadId }))[1]).toMatchObject({ code: 'already_exists' });
+      expect((await call('DeleteFile', { fileId: uploadId }).catch(() => [404]))[0]).toBe(404);
+    });
+  });
+
   describe.each([
     ['Fastify', 'bff1.js'],
     ['Express', 'bff2.js'],
@@ -304,6 +331,7 @@ void main();
       'clientCredentials',
       'createAssetClient',
       'createBffClient',
+      'directUploadHandler',
       'httpStatus',
       'legacyFileHandler',
       'toClientError',

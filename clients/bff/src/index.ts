@@ -12,6 +12,7 @@ import { fileUrls, type FileUrlResult } from './file-urls.ts';
 import { type NodeRequest, uploadFromRequest, type RequestUploadOptions } from './upload-from-request.ts';
 
 export * from '@asset-service/client-core';
+export { directUploadHandler, type DirectUploadOptions, type UploadCaller } from './direct-uploads.ts';
 export type { FileUrlResult } from './file-urls.ts';
 export { legacyFileHandler, type LegacyFileOptions, type LegacyUrls } from './legacy-files.ts';
 export type { NodeRequest, RequestUploadOptions } from './upload-from-request.ts';

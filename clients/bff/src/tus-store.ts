@@ -10,15 +10,10 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BffClient } from './index.ts';
+import type { UploadCaller } from './direct-uploads.ts';
 
 /** Whose request it is. */
-export interface TusCaller {
-  /** The client that calls for this user, from `forUser`. */
-  readonly client: BffClient;
-  /** Id of the user. Two users never share an upload, whatever their browsers send. */
-  readonly userId: string;
-}
+export type TusCaller = UploadCaller;
 
 /** What a browser says of a file: `filename`, `filetype` and what else the page sends. A key without value is null. */
 export type TusMetadata = Readonly<Record<string, string | null>>;

@@ -8,6 +8,7 @@ export { Connection } from './connection.ts';
 export { damaged, openRead } from './download.ts';
 export { messageOf, statusToClientError } from './errors.ts';
 export { toFilterMessage } from './list.ts';
+export { toFileDescription, toFileMessage } from './records.ts';
 export { isRetriable, Retries, type Try } from './retry.ts';
 export { toParkedEvents, toSubscriptions } from './subscriptions.ts';
 export { toDuration, toFileChange, toWatchStart } from './watch.ts';

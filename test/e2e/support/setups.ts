@@ -93,7 +93,8 @@ export const POSTGRES: SetupKind = {
   },
 };
 
-function s3Env({ endpoint, region, bucket, accessKeyId, secretAccessKey }: TestBucket) {
+/** Settings of a service that stores in a bucket. */
+export function s3Env({ endpoint, region, bucket, accessKeyId, secretAccessKey }: TestBucket) {
   return {
     ...{ ASSET_STORE: 's3', ASSET_S3_ENDPOINT: endpoint, ASSET_S3_REGION: region, ASSET_S3_BUCKET: bucket },
     ...{ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
@@ -117,7 +118,8 @@ async function makeCollections(server: PocketBaseServer): Promise<readonly strin
   return project.ids;
 }
 
-async function blobsIn({ bucket, ...address }: TestBucket): Promise<string[]> {
+/** The keys in a bucket, with those of unfinished uploads. */
+export async function blobsIn({ bucket, ...address }: TestBucket): Promise<string[]> {
   const client = new S3Client({ ...address, forcePathStyle: true, credentials: address });
   try {
     const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: bucket }));
