@@ -31,9 +31,9 @@ import { openOldFiles } from './legacy.ts';
 import { openAppMetrics } from './metrics/app-metrics.ts';
 import { openServedStore } from './served-store.ts';
 import { openVariants } from './variants.ts';
+import { openServingCatalog } from './serving-catalog.ts';
 import {
   openAuthenticator,
-  openCatalog,
   openScanning,
   addressUrl,
   openCallLimits,
@@ -102,7 +102,7 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
   );
   const observer = observers(driverCallLog(log), metrics?.drivers);
   const catalog = observedCatalog(
-    await openCatalog(config, { watchPool: metrics?.watchPool }),
+    await openServingCatalog(config, log, { follows: true, watchPool: metrics?.watchPool }),
     observer,
     tracing?.traceDriver,
   );

@@ -3,6 +3,9 @@ import type { CatalogConfig, Config } from '../config/config.ts';
 import { ExplainedError, explainFailure, isExplained } from '../config/explain.ts';
 import { inNextNames } from '../config/options/next.ts';
 import { SettingsError } from '../config/settings.ts';
+import { decodeCursor, encodeCursor } from '../events/cursor.ts';
+import { parseState } from '../events/subscription-state.ts';
+import type { MovedSubscription } from '../move/catalog/complete.ts';
 import type { MovedCatalogs } from '../move/catalog/progress.ts';
 import { assertFits } from './catalog.ts';
 import { withCatalog } from './drivers.ts';
@@ -23,9 +26,27 @@ export async function withMove<T>(config: Config, work: (catalogs: MovedCatalogs
   });
 }
 
-/** Opens the catalog that a move goes from, which need not be reached for more than a look. */
-export function withSource<T>(config: Config, work: (source: FileCatalog) => Promise<T>): Promise<T> {
-  return withCatalog(config, { mustExist: true }, work);
+/**
+ * Opens the catalog of the settings, and that of ASSET_NEXT_* if it is set and can be reached.
+ *
+ * @param work - gets the second one, or why it cannot be reached
+ */
+export function withBoth<T>(
+  config: Config,
+  work: (own: FileCatalog, next: FileCatalog | undefined, failure: string | undefined) => Promise<T>,
+): Promise<T> {
+  const { next } = config;
+  return withCatalog(config, { mustExist: true }, async (own) => {
+    if (next === undefined) return work(own, undefined, undefined);
+    return withCatalog(next, { readOnly: true }, async (other) => {
+      try {
+        await other.check();
+      } catch (error) {
+        return work(own, undefined, inNextNames(explainFailure(error, { ...config, ...next })));
+      }
+      return work(own, other, undefined);
+    });
+  });
 }
 
 /**
@@ -34,7 +55,7 @@ export function withSource<T>(config: Config, work: (source: FileCatalog) => Pro
  */
 export async function notMovable(
   { legacy }: Config,
-  { source }: MovedCatalogs,
+  { source }: Pick<MovedCatalogs, 'source'>,
 ): Promise<(record: FileRecord) => string | undefined> {
   if (legacy === undefined) return () => undefined;
   const { acknowledgements } = await import('../legacy/backfill-state.ts');
@@ -43,6 +64,14 @@ export async function notMovable(
     sha256 === undefined && !(id in known)
       ? 'its bytes are still in the old bucket: run `asset-service legacy backfill` first'
       : undefined;
+}
+
+/** Reads and moves the stored state of a subscription. */
+export function subscriptionIn(text: string): MovedSubscription {
+  const state = parseState(text);
+  const position = decodeCursor(state.cursor);
+  const at = (log: string) => JSON.stringify({ ...state, cursor: encodeCursor({ ...position, log }) });
+  return { name: state.name, log: position.log, at };
 }
 
 /** Failures before `work` are explained by the settings with NEXT_. */

@@ -2,8 +2,9 @@ import { isSameServer } from '../config/legacy.ts';
 import { hostname, userInfo } from 'node:os';
 import type { Logger } from 'pino';
 import { openAudit } from '../audit/open-audit.ts';
-import { addressUrl, openDriver, withCatalog } from './drivers.ts';
+import { addressUrl, openDriver } from './drivers.ts';
 import { withStore } from './served-store.ts';
+import { withServingCatalog } from './serving-catalog.ts';
 import type { CatalogAccess } from '../catalog/catalog-access.ts';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
@@ -159,8 +160,9 @@ export async function withStoreAndCatalog<T>(
   config: Config,
   work: (parts: { readonly catalog: FileCatalog; readonly store: BlobStore }) => Promise<T>,
 ): Promise<T> {
-  return withCatalog(config, { mustExist: true }, (catalog) =>
-    withStore(config, { log: openLog('silent'), catalog }, async (store) => {
+  const log = openLog('silent');
+  return withServingCatalog(config, log, (catalog) =>
+    withStore(config, { log, catalog }, async (store) => {
       await catalog.check();
       return work({ catalog, store });
     }),

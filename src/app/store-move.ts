@@ -9,8 +9,10 @@ import type { MovedStore, StoreMove } from '../move/store/progress.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { ObjectCopier } from '../storage/object-copier.ts';
 import { assertFits } from './catalog.ts';
-import { addressUrl, openDriver, withCatalog } from './drivers.ts';
+import { addressUrl, openDriver } from './drivers.ts';
 import { moveMemory } from './move-memory.ts';
+import { openLog } from '../telemetry/log.ts';
+import { withServingCatalog } from './serving-catalog.ts';
 
 /**
  * Opens the catalog and both stores of a move, runs `work`, and closes them.
@@ -25,7 +27,7 @@ export async function withStoreMove<T>(config: Config, work: (move: StoreMove) =
     ]);
   }
   const next: Config = { ...config, ...nextStore };
-  return withCatalog(config, { mustExist: true }, async (catalog) => {
+  return withServingCatalog(config, openLog('silent'), async (catalog) => {
     await assertFits(catalog, config);
     if (config.settings.ASSET_MIGRATE) await catalog.migrate();
     const own = await openMoved(config, next);
@@ -46,7 +48,7 @@ export async function withStoreMove<T>(config: Config, work: (move: StoreMove) =
 
 /** Opens the catalog alone: it has the state of the move. */
 export function withMovedCatalog<T>(config: Config, work: (catalog: FileCatalog) => Promise<T>): Promise<T> {
-  return withCatalog(config, { mustExist: true }, work);
+  return withServingCatalog(config, openLog('silent'), work);
 }
 
 async function openMoved(config: Config, other: StoreConfig): Promise<MovedStore> {

@@ -7,8 +7,9 @@ import type { SweepReport } from '../files/sweep/run.ts';
 import { Sweeper } from '../files/sweep/sweeper.ts';
 import { openLog } from '../telemetry/log.ts';
 import { assertFits } from './catalog.ts';
-import { createLogger, withCatalog } from './drivers.ts';
+import { createLogger } from './drivers.ts';
 import { withStore } from './served-store.ts';
+import { withServingCatalog } from './serving-catalog.ts';
 
 /**
  * Sweeps once, or returns what a sweep would do.
@@ -21,7 +22,7 @@ export function sweepOnce(
   options: { readonly dryRun: boolean },
   log: Logger = createLogger(config),
 ): Promise<SweepReport | undefined> {
-  return withCatalog(config, { mustExist: true }, async (catalog) => {
+  return withServingCatalog(config, log, async (catalog) => {
     await assertFits(catalog, config);
     const { ASSET_SWEEP_RATE: deletionsPerSecond, ASSET_CHANGES_RETENTION: changesRetentionMs } =
       config.settings;
@@ -52,7 +53,7 @@ export function deepSweepOnce(
   const { ASSET_RESERVATION_TTL, ASSET_SWEEP_RATE: deletionsPerSecond } = config.settings;
   const graceMs = options.graceMs ?? ASSET_RESERVATION_TTL;
   const more = { graceMs, holder: randomUUID(), deletionsPerSecond };
-  return withCatalog(config, { mustExist: true }, async (catalog) => {
+  return withServingCatalog(config, log, async (catalog) => {
     await assertFits(catalog, config);
     return withStore(config, { log, catalog }, (store) =>
       deepSweep({ store, catalog, log }, { ...options, ...more }, signal),

@@ -1,6 +1,6 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Config } from '../config/config.ts';
-import type { CatalogMoveFlags } from './catalog-move.ts';
+import type { CatalogMoveFlags } from './catalog-move-flags.ts';
 import { configuration, explained } from './configuration.ts';
 
 type Run = (config: Config, flags: CatalogMoveFlags) => Promise<number>;
@@ -12,7 +12,10 @@ export function addCatalogCommands(root: Command): void {
     .description('work on the file catalog, with the settings of a replica')
     .command('move')
     .description('copy the records into the catalog of ASSET_NEXT_CATALOG and keep it up to date');
-  const load = () => import('./catalog-move.ts');
+  const load = async () => ({
+    ...(await import('./catalog-move.ts')),
+    ...(await import('./catalog-switch.ts')),
+  });
   action(
     move
       .command('start')
@@ -35,6 +38,29 @@ export function addCatalogCommands(root: Command): void {
   );
   action(
     move
+      .command('switch')
+      .description('let the target serve; writes of the service wait meanwhile')
+      .addOption(maxPause())
+      .option('--yes', 'do not ask'),
+    async () => (await load()).runSwitch,
+  );
+  action(
+    move
+      .command('reverse')
+      .description('let the source serve again')
+      .addOption(maxPause())
+      .option('--yes', 'do not ask'),
+    async () => (await load()).runReverse,
+  );
+  action(
+    move
+      .command('complete')
+      .description('end the move after a switch; there is no way back afterwards but another move')
+      .option('--yes', 'do not ask'),
+    async () => (await load()).runComplete,
+  );
+  action(
+    move
       .command('cancel')
       .description('end the move; what was copied stays where it is')
       .option('--yes', 'do not ask'),
@@ -52,4 +78,17 @@ function action(command: Command, load: () => Promise<Run>): void {
 function rate(text: string): number {
   if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError('must be a whole number of records a second');
   return Number(text);
+}
+
+function maxPause(): Option {
+  const text = 'how long writes may wait; a longer pause is given up and tried again';
+  return new Option('--max-pause <seconds>', text).argParser(seconds).default(2);
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,3}(\.\d{1,3})?$/.test(text) || value < 0.1 || value > 60) {
+    throw new InvalidArgumentError('must be 0.1 to 60 seconds');
+  }
+  return value;
 }

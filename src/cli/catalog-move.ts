@@ -1,19 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/config.ts';
-import { MoveRefused, type MovedCatalogs, type MoveProgress } from '../move/catalog/progress.ts';
-import type { MoveStatus } from '../move/catalog/status.ts';
-import type { MoveVerification } from '../move/catalog/verification.ts';
+import { MoveRefused, type MoveProgress } from '../move/catalog/progress.ts';
+import type { CatalogMoveFlags } from './catalog-move-flags.ts';
+import { progressJson, statusJson, statusText, verificationJson } from './catalog-output.ts';
+import { note, print, step } from './catalog-step.ts';
 import { confirmed } from './confirm.ts';
 import { endProgress, say, showProgress } from './terminal.ts';
-
-/** Options of `catalog move`. */
-export interface CatalogMoveFlags {
-  readonly json?: true;
-  readonly yes?: true;
-  readonly rate?: number;
-  readonly repair?: true;
-  readonly restart?: true;
-}
 
 /** Runs `catalog move start`. Resolves with the exit code. */
 export async function runStart(config: Config, { json, yes, rate }: CatalogMoveFlags): Promise<number> {
@@ -72,83 +63,12 @@ export async function runCancel(config: Config, { json, yes }: CatalogMoveFlags)
 
 /** Runs `catalog move status`. Resolves with the exit code. */
 export async function runMoveStatus(config: Config, { json }: CatalogMoveFlags): Promise<number> {
-  const { withSource } = await import('../app/catalog-move.ts');
+  const { withBoth } = await import('../app/catalog-move.ts');
   const { moveStatus } = await import('../move/catalog/status.ts');
-  const status = await withSource(config, (source) => moveStatus(source));
-  print(json, statusJson(status), statusText(status));
-  return 0;
-}
-
-/** Runs a step on both catalogs; a refusal is told, and gives the exit code 1. */
-async function step(
-  config: Config,
-  work: (catalogs: MovedCatalogs, holder: string, signal: AbortSignal) => Promise<number>,
-): Promise<number> {
-  const { withMove } = await import('../app/catalog-move.ts');
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort(new MoveRefused('interrupted: the next run goes on'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  try {
-    return await withMove(config, (catalogs) => work(catalogs, randomUUID(), interrupted.signal));
-  } catch (error) {
-    endProgress();
-    if (!(error instanceof MoveRefused)) throw error;
-    say(error.message);
-    return 1;
-  } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-  }
-}
-
-async function note(config: Config, what: string, facts: Readonly<Record<string, number>>): Promise<void> {
-  const { recordStep } = await import('../app/legacy.ts');
-  await recordStep(config, `catalog.move.${what}`, facts);
-}
-
-function print(json: true | undefined, value: object, text: string): void {
-  process.stdout.write(`${json ? JSON.stringify(value) : text}\n`);
-}
-
-/** What programs read of the progress. */
-function progressJson(progress: MoveProgress): object {
-  const { state, cursor, copied, followed, rate, target, refused, lastError, holder } = progress;
-  return {
-    ...{ state, cursor, copied, followed, rate, target, refused, last_error: lastError, holder },
-    ...{ start_time: progress.startTime, update_time: progress.updateTime },
-  };
-}
-
-function verificationJson(result: MoveVerification, resumedFrom: string): object {
-  const { state, checked, damaged, damagedCount, startTime, endTime } = result;
-  return {
-    ...{ state, checked, resumed_from: resumedFrom, damaged, damaged_count: damagedCount },
-    ...{ start_time: startTime, end_time: endTime },
-  };
-}
-
-function statusJson({ progress, lagMs, verification, nextSteps }: MoveStatus): object {
-  const none = { state: 'none', cursor: '', copied: 0, followed: 0, rate: 0, refused: [] };
-  const { isStale, ...result } = verification ?? { isStale: true };
-  return {
-    ...(progress ? progressJson(progress) : none),
-    lag: lagMs === undefined ? null : lagMs / 1_000,
-    verify: 'state' in result ? { ...verificationJson(result, ''), stale: isStale } : null,
-    next_steps: nextSteps,
-  };
-}
-
-function statusText({ progress, lagMs, verification, nextSteps }: MoveStatus): string {
-  const lag = lagMs === undefined ? 'the change log was cut' : `${lagMs / 1_000} s behind`;
-  const compared =
-    verification &&
-    `verify: ${verification.state}, ${verification.checked} records, ${verification.damagedCount} differ, ${verification.endTime || verification.startTime}`;
-  return [
-    progress
-      ? `state: ${progress.state}, to ${progress.target}, ${progress.copied} records, ${progress.followed} changes, ${lag}`
-      : 'state: none',
-    ...(progress?.lastError ? [`stopped by: ${progress.lastError}`] : []),
-    ...(progress?.refused ?? []).map(({ id, reason }) => `refused: ${id}: ${reason}`),
-    compared ?? 'verify: never run',
-    ...nextSteps.map((command) => `next: ${command}`),
-  ].join('\n');
+  return withBoth(config, async (own, next, failure) => {
+    const status = await moveStatus(own, next);
+    print(json, statusJson(status), statusText(status));
+    if (failure !== undefined) say(`the catalog of ASSET_NEXT_CATALOG cannot be reached: ${failure}`);
+    return 0;
+  });
 }

@@ -45,6 +45,16 @@ export const LEGACY_POINTS = [
   'views.link-removed',
 ] as const;
 
+/** Moments between two durable steps while a catalog move switches. */
+export const MOVE_POINTS = [
+  'move.preparing',
+  'move.paused',
+  'move.drained',
+  'move.seeded',
+  'move.decided',
+  'move.switched',
+] as const;
+
 /** Moments between two durable steps of a store move. */
 export const STORE_MOVE_POINTS = [
   'store-move.copied',
@@ -56,11 +66,11 @@ export const STORE_MOVE_POINTS = [
 
 /** The name of one of the points. */
 export type Point = (
-  typeof POINTS | typeof FILESYSTEM_POINTS | typeof LEGACY_POINTS | typeof STORE_MOVE_POINTS
+  typeof POINTS | typeof FILESYSTEM_POINTS | typeof LEGACY_POINTS | typeof STORE_MOVE_POINTS | typeof MOVE_POINTS
 )[number];
 
 const channels = new Map(
-  [...POINTS, ...FILESYSTEM_POINTS, ...LEGACY_POINTS, ...STORE_MOVE_POINTS].map((point) => [
+  [...POINTS, ...FILESYSTEM_POINTS, ...LEGACY_POINTS, ...STORE_MOVE_POINTS, ...MOVE_POINTS].map((point) => [
     point,
     channel(`asset-service:${point}`),
   ]),

@@ -63,6 +63,57 @@ describe('the command catalog move', () => {
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('catalog move start') });
   });
 
+  it('switches, goes back, and completes, following what it names as the next step', async () => {
+    const early = await move('switch', '--yes');
+    expect(early).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('catalog move start'),
+    });
+    const [none, wrong] = [await move('reverse', '--yes'), await move('switch', '--yes', '--max-pause', '0')];
+    expect([none.code, wrong.code]).toEqual([1, 2]);
+    const done: string[] = [];
+    const next = async () => (json((await move('status', '--json')).stdout)['next_steps'] as string[])[0];
+    for (let command = await next(); command?.includes('complete') === false; command = await next()) {
+      done.push(command.split(' ')[3]!);
+      expect(await move(...command.split(' ').slice(3))).toMatchObject({ code: 0 });
+    }
+    expect(done).toEqual(['start', 'verify', 'switch']);
+    expect(await move('complete')).toMatchObject({ code: 2 });
+    const again = await move('switch', '--yes', '--json');
+    expect(json(again.stdout)).toMatchObject({ state: 'switched', active: 'sqlite', changed: false });
+    expect(await move('cancel', '--yes')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('reverse'),
+    });
+    const file = await createFile(target);
+    const back = json((await move('reverse', '--yes', '--json')).stdout);
+    expect(back).toMatchObject({
+      state: 'following',
+      changed: true,
+      attempts: 1,
+      next_steps: expect.any(Array),
+    });
+    expect(back['pause']).toBeLessThan(60);
+    expect((await source.get([file.id])).size).toBe(1);
+    expect(await move('complete', '--yes')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('switch'),
+    });
+    expect(await move('switch', '--yes', '--max-pause', '10')).toMatchObject({ code: 0 });
+    const completed = json((await move('complete', '--yes', '--json')).stdout);
+    expect(completed).toMatchObject({ state: 'completed', changed: true, next_steps: [] });
+    expect(await move('complete', '--yes')).toMatchObject({ code: 0 });
+    expect(await move('reverse', '--yes')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('complete'),
+    });
+    const elsewhere = await move('start', '--yes');
+    expect(elsewhere).toMatchObject({ code: 1, stderr: expect.stringContaining('ASSET_CATALOG') });
+    const status = json((await move('status', '--json')).stdout);
+    expect(status).toMatchObject({ state: 'completed', lag: 0, next_steps: [] });
+  });
+
   it('names the settings of the target that are wrong', async () => {
     const url = 'postgres://files:hunter2@127.0.0.1:1/files';
     const next = { ASSET_NEXT_CATALOG: 'postgres', ASSET_NEXT_POSTGRES_URL: url };

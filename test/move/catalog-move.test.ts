@@ -7,6 +7,8 @@ import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { STATE_KINDS } from '../../src/catalog/transfer.ts';
 import { cancelMove, startMove, type MoveOptions } from '../../src/move/catalog/start.ts';
 import { moveProgress } from '../../src/move/catalog/progress.ts';
+import { completeMove } from '../../src/move/catalog/complete.ts';
+import { reverseMove, switchMove } from '../../src/move/catalog/switch.ts';
 import { verifyMove } from '../../src/move/catalog/verify.ts';
 import {
   createFile,
@@ -23,6 +25,9 @@ import { makeDir, removeDir } from '../support/process.ts';
 import { createDatabase } from '../support/shared-servers.ts';
 
 const never = new AbortController().signal;
+
+/** The subscriptions of these tests have no cursor: they count as being in the last part of the log. */
+const plainSubscription = () => ({ name: 'x', log: '3-x', at: () => '' });
 
 function options(fields: Partial<MoveOptions> = {}): MoveOptions {
   return { holder: newId(), leaseMs: 3_000, ...fields };
@@ -49,7 +54,7 @@ async function stateOf(catalog: FileCatalog): Promise<readonly StateItem[]> {
   }
   const order = ({ kind, key }: StateItem) => `${kind} ${key}`;
   return found
-    .filter(({ key }) => !key.startsWith('catalog-move'))
+    .filter(({ key }) => !key.startsWith('catalog-move') && key !== 'catalogmove' && key !== 'catalog-id')
     .toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
 }
 
@@ -139,23 +144,33 @@ describe('a move of a catalog', () => {
     });
 
     // The other way, over the records that were left there.
+    const turn = { ...options(), maxPauseMs: 5_000 };
+    expect(await switchMove(there, turn, never)).toMatchObject({ isChanged: true });
     await createFile(postgres, { attributes: { note: 'from postgres' } }, newId());
     const mine = await getFile(postgres, alive.id);
     await postgres.update(mine.id, mine.revision, {
       attributes: { note: null, count: 3 },
       relations: { project: [] },
     });
-    const back = { source: postgres, target: pocketbase };
-    expect(await startMove(back, options(), never)).toMatchObject({ refused: [], copied: 4 });
+    expect(await startMove(there, options(), never)).toMatchObject({ refused: [], target: 'pocketbase' });
     expect(await filesOf(pocketbase)).toEqual(await filesOf(postgres));
     expect(await stateOf(pocketbase)).toEqual(await stateOf(postgres));
-    expect(await verifyMove(back, options(), never)).toMatchObject({
+    expect(await verifyMove(there, options(), never)).toMatchObject({
       state: 'done',
       damaged: [],
       checked: 4,
     });
+    expect(await reverseMove(there, turn, never)).toMatchObject({ isChanged: true });
     const { id, revision } = await getFile(postgres, alive.id);
     expect((await pocketbase.update(id, revision, { name: 'goes on' })).name).toBe('goes on');
+    expect(await startMove(there, options(), never)).toMatchObject({ refused: [], target: 'postgres' });
+    expect(await filesOf(postgres)).toEqual(await filesOf(pocketbase));
+    expect(await switchMove(there, turn, never)).toMatchObject({ isChanged: true });
+    expect(
+      await completeMove(there, { ...options(), subscriptionIn: plainSubscription }, never),
+    ).toMatchObject({
+      isChanged: true,
+    });
   });
 
   /** A new file, an update, a purge, an end of a session. */

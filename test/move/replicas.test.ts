@@ -97,7 +97,7 @@ describe('replicas in a move', () => {
   });
 
   it('hold writes without an error, and are drained when none can still happen', async () => {
-    const gate = new WriteGate();
+    const gate = new WriteGate(() => new Error('too long'));
     const first = Promise.withResolvers<string>();
     const running = gate.run(() => first.promise);
     gate.hold();

@@ -12,6 +12,8 @@ export type RefusedRecord = { readonly id: string; readonly reason: string };
 
 /** Progress of a move, stored in the source, so that another process on any machine continues. */
 export type MoveProgress = {
+  /** Id of the move. */
+  readonly move: string;
   /** `stopped` if a run ended early; the next one continues. */
   readonly state: 'copying' | 'following' | 'stopped' | 'cancelled';
   readonly startTime: string;
@@ -22,6 +24,8 @@ export type MoveProgress = {
   readonly target: string;
   /** Position in the change log of the source: what comes after it is not in the target yet. */
   readonly log: string;
+  /** Position after the last change that was followed: callers who have seen everything stand there, or at `log`. */
+  readonly lastChange: string;
   /** Id of the last copied record. */
   readonly cursor: string;
   readonly isCopied: boolean;

@@ -1,25 +1,24 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
-import { underLease } from '../../files/lease.ts';
 import { paceOf } from '../../system/rate.ts';
 import {
-  CATALOG_MOVE,
   keepProgress,
   moveProgress,
   MoveRefused,
   type MovedCatalogs,
   type MoveProgress,
 } from './progress.ts';
+import { exclusively, ifFree } from './exclusive.ts';
+import { advance, beginMove, flowOf, type Flow } from './flow.ts';
 import { applyState } from './state-difference.ts';
 import { RecordStream } from './stream.ts';
 import { moveVerification } from './verification.ts';
 
-/** Default time after which another process may take over from a killed one, in milliseconds. */
-const LEASE_MS = 10_000;
-
 /** Records or changes of one step: what the next run may repeat after a crash. */
 const PAGE = 200;
+
+/** Short pages after which the end of the log is near. */
+const NEAR_END = 3;
 
 /** Options of the steps of a move. */
 export interface MoveOptions {
@@ -46,17 +45,36 @@ export async function startMove(
   signal: AbortSignal,
 ): Promise<MoveProgress> {
   return exclusively(catalogs, options, signal, async (held) => {
-    const earlier = await moveProgress(catalogs.source, held);
-    const goesOn = earlier !== undefined && earlier.state !== 'cancelled';
-    if (goesOn && earlier.target !== catalogs.target.kind) {
-      throw new MoveRefused(
-        `a move to ${earlier.target} is under way, and ASSET_NEXT_CATALOG names ${catalogs.target.kind}: ` +
-          'set it as it was, or run `asset-service catalog move cancel` first',
-      );
-    }
-    const progress = goesOn ? earlier : await newMove(catalogs, held);
-    return new Mover(catalogs, options, progress, held).run();
+    return followOn(await beginMove(catalogs, held), options, held);
   });
+}
+
+/**
+ * Like {@link startMove}, for a move that was begun, and only if no other process runs a step.
+ *
+ * @returns undefined if another process does
+ */
+export function followMove(
+  flow: Flow,
+  options: MoveOptions,
+  signal: AbortSignal,
+): Promise<MoveProgress | undefined> {
+  return ifFree(flow, options, signal, (held) => followOn(flow, options, held));
+}
+
+/**
+ * Copies and follows in the direction of the move. The caller has the lease of the mover.
+ *
+ * @param options - `toEnd`: to the very end of the log, because nobody writes; otherwise to near the end
+ */
+export async function followOn(
+  flow: Flow,
+  options: MoveOptions & { readonly toEnd?: boolean },
+  held: AbortSignal,
+): Promise<MoveProgress> {
+  const earlier = await moveProgress(flow.source, held);
+  const goesOn = earlier !== undefined && earlier.state !== 'cancelled' && earlier.move === flow.row.move;
+  return new Mover(flow, options, goesOn ? earlier : await newMove(flow, held), held).run();
 }
 
 /** Ends a move; what was copied stays in the target. Resolves with the progress; undefined if there is none. */
@@ -66,58 +84,46 @@ export async function cancelMove(
   signal: AbortSignal,
 ): Promise<MoveProgress | undefined> {
   return exclusively(catalogs, options, signal, async (held) => {
-    const progress = await moveProgress(catalogs.source, held);
-    if (progress === undefined || progress.state === 'cancelled') return progress;
+    const flow = await flowOf(catalogs, { signal: held });
+    if (flow === undefined) return undefined;
+    if (flow.row.state === 'completed')
+      throw new MoveRefused('the move is complete: there is nothing to cancel');
+    if (flow.row.active !== flow.row.source.id) {
+      throw new MoveRefused('the files are in the target: run `asset-service catalog move reverse` first');
+    }
+    const progress = (await moveProgress(flow.source, held)) ?? (await newMove(flow, held));
+    if (flow.row.state !== 'cancelled') await advance(flow, { state: 'cancelled' }, held);
     const ended: MoveProgress = { ...progress, state: 'cancelled', updateTime: new Date().toISOString() };
-    await keepProgress(catalogs.source, ended, held);
+    await keepProgress(flow.source, ended, held);
     return ended;
   });
 }
 
-/**
- * Runs a step of a move while no other process runs one. Waits until the lease of a killed process has expired.
- *
- * @throws MoveRefused if another process does
- */
-export async function exclusively<T>(
-  { source, target }: MovedCatalogs,
-  { holder, leaseMs = LEASE_MS }: MoveOptions,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const lease = { name: CATALOG_MOVE, holder, ttlMs: leaseMs };
-  const deadline = Date.now() + leaseMs * 1.5;
-  for (;;) {
-    // In both: the next move may go the other way.
-    const ended = await underLease(source, lease, signal, (held) =>
-      underLease(target, lease, held, async (both) => ({ value: await work(both) })),
-    );
-    if (ended !== undefined) return ended.value;
-    if (Date.now() > deadline)
-      throw new MoveRefused('another process runs a step of the move: nothing was done');
-    await sleep(Math.min(1_000, leaseMs / 5), undefined, { signal });
-  }
-}
-
-async function newMove({ source, target }: MovedCatalogs, signal: AbortSignal): Promise<MoveProgress> {
+async function newMove({ source, target, row }: Flow, signal: AbortSignal): Promise<MoveProgress> {
   const now = new Date().toISOString();
+  // Before the first record is copied: what changes meanwhile comes after it.
+  const log = await source.changes.position('now', { signal });
   return {
-    ...{ state: 'copying', startTime: now, updateTime: now, holder: '', target: target.kind },
-    // Before the first record is copied: what changes meanwhile comes after it.
-    log: await source.changes.position('now', { signal }),
-    ...{ cursor: '', isCopied: false, copied: 0, followed: 0, rate: 0, refused: [], lastError: '' },
+    ...{ move: row.move, state: 'copying', startTime: now, updateTime: now, holder: '', target: target.kind },
+    ...{ log, lastChange: log, cursor: '', isCopied: false, copied: 0, followed: 0, rate: 0 },
+    ...{ refused: [], lastError: '' },
   };
 }
 
 /** One run. */
 class Mover {
   readonly #catalogs: MovedCatalogs;
-  readonly #options: MoveOptions;
+  readonly #options: MoveOptions & { readonly toEnd?: boolean };
   readonly #signal: AbortSignal;
   readonly #stream: RecordStream;
   #progress: MoveProgress;
 
-  constructor(catalogs: MovedCatalogs, options: MoveOptions, progress: MoveProgress, signal: AbortSignal) {
+  constructor(
+    catalogs: MovedCatalogs,
+    options: MoveOptions & { readonly toEnd?: boolean },
+    progress: MoveProgress,
+    signal: AbortSignal,
+  ) {
     [this.#catalogs, this.#options, this.#signal] = [catalogs, options, signal];
     this.#stream = new RecordStream(catalogs, progress.refused, options.whyNot);
     const rate = options.rate ?? progress.rate;
@@ -172,7 +178,8 @@ class Mover {
 
   async #follow(): Promise<void> {
     const { changes } = this.#catalogs.source;
-    for (;;) {
+    // Others write meanwhile: the end may never be reached.
+    for (let short = 0; short < NEAR_END || this.#options.toEnd;) {
       const { log, followed } = this.#progress;
       const page = await changes.read(log, PAGE, { signal: this.#signal }).catch((error: unknown) => {
         throw isAssetError(error, 'CURSOR_EXPIRED') ? logLost() : error;
@@ -182,7 +189,9 @@ class Mover {
         this.#signal,
       );
       if (page.cursor === log) return;
-      await this.#keep({ log: page.cursor, followed: followed + page.changes.length });
+      if (page.changes.length < PAGE / 2) short += 1;
+      const lastChange = page.changes.at(-1)?.cursor ?? this.#progress.lastChange;
+      await this.#keep({ log: page.cursor, lastChange, followed: followed + page.changes.length });
     }
   }
 

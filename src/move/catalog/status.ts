@@ -1,6 +1,10 @@
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
+import type { Presence } from '../replicas/presence.ts';
+import { flowOf } from './flow.ts';
 import { moveProgress, type MoveProgress } from './progress.ts';
+import { replicasOf } from './replicas.ts';
+import { readCatalogRow, type CatalogRow } from './row.ts';
 import { moveVerification, type MoveVerification } from './verification.ts';
 
 /** Time after which a comparison says too little about a catalog that is in use, in milliseconds. */
@@ -10,25 +14,47 @@ const STALE_MS = 3_600_000;
 export interface MoveStatus {
   /** Undefined if none was begun. */
   readonly progress: MoveProgress | undefined;
-  /** Age of the oldest change that the target does not have, in milliseconds; undefined if the log was cut before it. */
+  /** The row that the replicas obey; undefined if there is none. */
+  readonly row: CatalogRow | undefined;
+  /** Age of the oldest change that the other catalog does not have, in milliseconds; undefined if the log was cut before it. */
   readonly lagMs: number | undefined;
   /** Of this move; undefined if there was none. */
   readonly verification: (MoveVerification & { readonly isStale: boolean }) | undefined;
+  /** Replicas that run. */
+  readonly replicas: readonly Presence[];
   /** Commands, as text. */
   readonly nextSteps: readonly string[];
 }
 
-/** The state of the move from a catalog. Changes nothing. */
-export async function moveStatus(source: FileCatalog, signal?: AbortSignal): Promise<MoveStatus> {
-  const progress = await moveProgress(source, signal);
-  const found = progress && (await moveVerification(source, signal));
-  const isOfThisMove = found !== undefined && found.moveStartTime === progress?.startTime;
-  const verification = isOfThisMove ? { ...found, isStale: isStale(found) } : undefined;
-  const lagMs = progress === undefined ? 0 : await lagOf(source, progress, signal);
-  return { progress, lagMs, verification, nextSteps: nextSteps(progress, lagMs, verification) };
+/**
+ * The state of the move from a catalog. Changes nothing.
+ *
+ * @param own - the catalog of ASSET_CATALOG
+ * @param next - that of ASSET_NEXT_CATALOG; undefined if it is not set or cannot be reached
+ */
+export async function moveStatus(
+  own: FileCatalog,
+  next?: FileCatalog,
+  signal?: AbortSignal,
+): Promise<MoveStatus> {
+  const call = { ...(signal && { signal }) };
+  const flow = next && (await flowOf({ source: own, target: next }, call));
+  const row = flow?.row ?? (await readCatalogRow(own, call))?.row;
+  const source = flow?.source ?? own;
+  const found = await moveProgress(source, signal);
+  const progress = found && (row === undefined || found.move === row.move) ? found : undefined;
+  const compared = progress && (await moveVerification(source, signal));
+  const isOfThisMove = compared !== undefined && compared.moveStartTime === progress?.startTime;
+  const verification = isOfThisMove ? { ...compared, isStale: isStale(compared) } : undefined;
+  const isFlowing = progress !== undefined && row?.state !== 'completed';
+  const lagMs = isFlowing ? await lagOf(source, progress, signal) : 0;
+  const replicas = await replicasOf({ source, target: flow?.target ?? source }, signal);
+  const known = { progress, row, lagMs, verification };
+  return { ...known, replicas, nextSteps: nextSteps(known) };
 }
 
-function isStale({ state, endTime }: MoveVerification): boolean {
+/** True if a comparison says too little: it is not done, or long ago. */
+export function isStale({ state, endTime }: MoveVerification): boolean {
   return state !== 'done' || Date.now() - Date.parse(endTime) > STALE_MS;
 }
 
@@ -48,17 +74,18 @@ async function lagOf(
   }
 }
 
+/** Replicas follow each second. */
+const LAG_MS = 5_000;
+
 const COMMAND = 'asset-service catalog move';
 
-function nextSteps(
-  progress: MoveProgress | undefined,
-  lagMs: number | undefined,
-  verification: MoveStatus['verification'],
-): readonly string[] {
+function nextSteps({ progress, row, lagMs, verification }: Omit<MoveStatus, 'replicas' | 'nextSteps'>) {
   const [start, verify] = [`${COMMAND} start --yes`, `${COMMAND} verify`];
+  if (row?.state === 'completed') return [];
+  if (row !== undefined && row.active !== row.source.id) return [`${COMMAND} complete --yes`];
   if (progress === undefined || progress.state === 'cancelled') return [start];
   if (lagMs === undefined) return [`${COMMAND} cancel --yes`, start];
-  if (!progress.isCopied || progress.refused.length > 0 || lagMs > 0) return [start];
+  if (!progress.isCopied || progress.refused.length > 0 || lagMs > LAG_MS) return [start];
   if (verification === undefined || verification.isStale) return [verify];
-  return verification.damagedCount > 0 ? [start, verify] : [];
+  return verification.damagedCount > 0 ? [start, verify] : [`${COMMAND} switch --yes`];
 }

@@ -1,4 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
+import { flowOf } from './flow.ts';
+import { isOver } from './row.ts';
 import { moveProgress, MoveRefused, type MovedCatalogs, type MoveProgress } from './progress.ts';
 import { recordDifference } from '../record-difference.ts';
 import { startMove, type MoveOptions } from './start.ts';
@@ -21,7 +24,7 @@ const MAX_DAMAGED = 1_000;
 
 /**
  * Compares both catalogs, record by record and field by field, after the position of an earlier run that did not end.
- * Follows the source first, and again before a difference counts.
+ * Follows the active one first, and again before a difference counts.
  *
  * @throws MoveRefused if nothing was copied yet, or another process runs a step
  */
@@ -30,30 +33,40 @@ export async function verifyMove(
   options: MoveOptions & { readonly restart?: boolean },
   signal: AbortSignal,
 ): Promise<MoveVerification & { readonly resumedFrom: string }> {
-  const progress = await startedMove(catalogs.source, signal);
-  const follow = () => startMove(catalogs, options, signal);
-  await follow();
-  const earlier = options.restart ? undefined : await moveVerification(catalogs.source, signal);
-  const goesOn = earlier?.state === 'running' && earlier.moveStartTime === progress.startTime;
-  let state: MoveVerification = goesOn ? earlier : newVerification(progress);
-  const resumedFrom = state.cursor;
-  while (state.state === 'running') {
-    signal.throwIfAborted();
-    state = await new Comparison(catalogs, follow, signal).step(state);
-    await keepVerification(catalogs.source, state, signal);
+  const flow = await flowOf(catalogs, { signal });
+  const progress = flow && !isOver(flow.row) ? await moveProgress(flow.source, signal) : undefined;
+  if (flow === undefined || !progress?.isCopied || progress.state === 'cancelled') {
+    throw new MoveRefused('not everything was copied yet: run `asset-service catalog move start` first');
   }
-  return { ...state, resumedFrom };
+  const follow = () => startMove(catalogs, options, signal);
+  const earlier = options.restart ? undefined : await moveVerification(flow.source, signal);
+  const goesOn = earlier?.state === 'running' && earlier.moveStartTime === progress.startTime;
+  return compareAll(flow, { follow, progress, earlier: goesOn ? earlier : undefined }, signal);
 }
 
 /**
- * The move under way.
+ * Compares both catalogs from the position of `earlier` on.
  *
- * @throws MoveRefused if there is none, or not everything was copied yet
+ * @param how - `follow` makes the other catalog like the active one
  */
-async function startedMove(source: FileCatalog, signal: AbortSignal): Promise<MoveProgress> {
-  const progress = await moveProgress(source, signal);
-  if (progress?.isCopied && progress.state !== 'cancelled') return progress;
-  throw new MoveRefused('not everything was copied yet: run `asset-service catalog move start` first');
+export async function compareAll(
+  catalogs: MovedCatalogs,
+  how: {
+    readonly follow: () => Promise<unknown>;
+    readonly progress: MoveProgress;
+    readonly earlier?: MoveVerification | undefined;
+  },
+  signal: AbortSignal,
+): Promise<MoveVerification & { readonly resumedFrom: string }> {
+  await how.follow();
+  let state: MoveVerification = how.earlier ?? newVerification(how.progress);
+  const resumedFrom = state.cursor;
+  while (state.state === 'running') {
+    signal.throwIfAborted();
+    state = await new Comparison(catalogs, how.follow, signal).step(state);
+    await keepVerification(catalogs.source, state, signal);
+  }
+  return { ...state, resumedFrom };
 }
 
 function newVerification({ startTime }: MoveProgress): MoveVerification {
@@ -124,19 +137,24 @@ class Comparison {
     return found;
   }
 
-  /** What differs besides files, also after the target was made like the source. */
+  /** What differs besides files, also after the other catalog was made like the active one. */
   async #stateDamage(): Promise<readonly Difference[]> {
-    let found: readonly Difference[] = [];
+    let before: ReadonlyMap<string, unknown> | undefined;
     for (let look = 1; look <= LOOKS; look++) {
       if (look > 1) await this.#follow();
       const { changed, extra } = await stateDifference(this.#catalogs, this.#signal);
-      found = [
-        ...changed.map(({ kind, key }) => ({ id: `${kind} ${key}`, reason: 'differs' })),
-        ...extra.map(({ kind, key }) => ({ id: `${kind} ${key}`, reason: 'foreign' })),
-      ];
-      if (found.length === 0) break;
+      const found = new Map<string, unknown>([
+        ...changed.map(({ kind, key, value }) => [`${kind} ${key}`, value] as const),
+        ...extra.map(({ kind, key }) => [`${kind} ${key}`, 'foreign'] as const),
+      ]);
+      // What has changed since is in use, and not wrong.
+      for (const [id, value] of found) {
+        if (before && !isDeepStrictEqual(before.get(id), value)) found.delete(id);
+      }
+      before = found;
+      if (found.size === 0) break;
     }
-    return found;
+    return [...before!].map(([id, value]) => ({ id, reason: value === 'foreign' ? value : 'differs' }));
   }
 }
 

@@ -88,3 +88,13 @@ export async function decideRow<Row extends MoveRow & { readonly [name: string]:
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+/** Of several copies of a row the one with the highest epoch. */
+export function newestRow<Row extends MoveRow>(
+  copies: readonly (StoredRow<Row> | undefined)[],
+): StoredRow<Row> | undefined {
+  return copies.reduce(
+    (best, one) => ((one?.row.epoch ?? -1) > (best?.row.epoch ?? -1) ? one : best),
+    undefined,
+  );
+}

@@ -5,11 +5,20 @@ import { isAssetError } from '../../errors/asset-error.ts';
  */
 const DOUBT_MS = 3_000;
 
+/** How long a write is held before it fails, in milliseconds: only if the catalog is down in a pause. */
+const HELD_MS = 30_000;
+
 /** Lets writes through, or holds them until it is opened again. Held writes wait; they do not fail. */
 export class WriteGate {
+  readonly #heldTooLong: () => Error;
   #opened: PromiseWithResolvers<void> | undefined;
   #running = 0;
   #doubtUntil = 0;
+
+  /** @param heldTooLong - the error of a write that was held for half a minute */
+  constructor(heldTooLong: () => Error) {
+    this.#heldTooLong = heldTooLong;
+  }
 
   /** Holds writes from now on. Those that run go on to their end. */
   hold(): void {
@@ -35,10 +44,10 @@ export class WriteGate {
   /**
    * Runs a write as soon as the gate is open.
    *
-   * @throws `signal.reason` if the signal is aborted while it waits
+   * @throws `signal.reason` if the signal is aborted while it waits; the error of the constructor if that takes too long
    */
   async run<T>(write: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    while (this.#opened !== undefined) await settled(this.#opened.promise, signal);
+    if (this.#opened !== undefined) await this.#wait(signal);
     signal?.throwIfAborted();
     this.#running += 1;
     try {
@@ -51,11 +60,20 @@ export class WriteGate {
       this.#running -= 1;
     }
   }
+
+  async #wait(signal: AbortSignal | undefined): Promise<void> {
+    const limit = AbortSignal.timeout(HELD_MS);
+    const end = signal ? AbortSignal.any([signal, limit]) : limit;
+    try {
+      while (this.#opened !== undefined) await settled(this.#opened.promise, end);
+    } catch (error) {
+      throw limit.aborted && !signal?.aborted ? this.#heldTooLong() : error;
+    }
+  }
 }
 
 /** Waits for a promise or the end of a signal. */
-async function settled(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return promise;
+async function settled(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason as Error);

@@ -1,0 +1,43 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { underLease } from '../../files/lease.ts';
+import { CATALOG_MOVE, MoveRefused, type MovedCatalogs } from './progress.ts';
+import type { MoveOptions } from './start.ts';
+
+/** Default time after which another process may take over from a killed one, in milliseconds. */
+const LEASE_MS = 10_000;
+
+/**
+ * Runs a step of a move while no other process runs one. Waits until the lease of a killed process has expired.
+ *
+ * @throws MoveRefused if another process does
+ */
+export async function exclusively<T>(
+  catalogs: MovedCatalogs,
+  options: MoveOptions,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { leaseMs = LEASE_MS } = options;
+  const deadline = Date.now() + leaseMs * 1.5;
+  for (;;) {
+    const ended = await ifFree(catalogs, options, signal, async (held) => ({ value: await work(held) }));
+    if (ended !== undefined) return ended.value;
+    if (Date.now() > deadline)
+      throw new MoveRefused('another process runs a step of the move: nothing was done');
+    // Replicas that follow have the lease for a moment each second.
+    await sleep(Math.min(200, leaseMs / 5), undefined, { signal });
+  }
+}
+
+/** Runs a step, or resolves with undefined if another process runs one. In both catalogs: the next move may go the other way. */
+export function ifFree<T>(
+  { source, target }: MovedCatalogs,
+  { holder, leaseMs = LEASE_MS }: MoveOptions,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  const lease = { name: CATALOG_MOVE, holder, ttlMs: leaseMs };
+  // Always in the same order, whichever is active: two processes then never wait for each other.
+  const [first, second] = source.kind <= target.kind ? [source, target] : [target, source];
+  return underLease(first, lease, signal, (held) => underLease(second, lease, held, work));
+}
