@@ -1,6 +1,6 @@
 import type { MoveProgress } from '../move/catalog/progress.ts';
 import type { CatalogRow } from '../move/catalog/row.ts';
-import type { MoveStatus } from '../move/catalog/status.ts';
+import { stateOf, type MoveStatus } from '../move/catalog/status.ts';
 import type { MoveVerification } from '../move/catalog/verification.ts';
 
 /** What programs read of the progress. */
@@ -36,12 +36,6 @@ export function statusJson(status: MoveStatus): object {
     replicas: replicas.map(({ id, epoch, state }) => ({ id, epoch, state })),
     next_steps: nextSteps,
   };
-}
-
-/** The state of the copy, until the target serves. */
-function stateOf({ progress, row }: MoveStatus): string {
-  if (row && !['following', 'cancelled'].includes(row.state)) return row.state;
-  return progress?.state ?? (row?.state === 'cancelled' ? 'cancelled' : 'none');
 }
 
 /** Kind of the catalog that serves. */

@@ -66,7 +66,11 @@ export const STORE_MOVE_POINTS = [
 
 /** The name of one of the points. */
 export type Point = (
-  typeof POINTS | typeof FILESYSTEM_POINTS | typeof LEGACY_POINTS | typeof STORE_MOVE_POINTS | typeof MOVE_POINTS
+  | typeof POINTS
+  | typeof FILESYSTEM_POINTS
+  | typeof LEGACY_POINTS
+  | typeof STORE_MOVE_POINTS
+  | typeof MOVE_POINTS
 )[number];
 
 const channels = new Map(

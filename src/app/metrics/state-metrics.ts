@@ -1,7 +1,7 @@
 import type { Meter } from '@opentelemetry/api';
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
 import { backfillState } from '../../legacy/backfill-state.ts';
-import { moveStatus } from '../../move/catalog/status.ts';
+import { moveStatus, stateOf } from '../../move/catalog/status.ts';
 import { lastPass, verifyPass } from '../../move/verifier.ts';
 
 /** Time between two readings, in milliseconds: a scrape does not wait for the catalog. */
@@ -91,8 +91,8 @@ const READINGS: readonly Reading[] = [
       lag: ['asset.move.lag', 's', 'Age of the oldest change that the target of a move does not have'],
     },
     async read(catalog, signal) {
-      const [{ progress, lagMs }, backfill] = await Promise.all([
-        moveStatus(catalog, signal),
+      const [{ progress, row, lagMs }, backfill] = await Promise.all([
+        moveStatus(catalog, undefined, signal, { isServing: true }),
         backfillState(catalog.legacy, { signal }),
       ]);
       const { copied = 0, followed = 0, refused = [] } = progress ?? {};
@@ -101,7 +101,7 @@ const READINGS: readonly Reading[] = [
         Object.entries(counts).map(([result, count]) => [count, { move, result }]);
       return {
         state: [
-          [1, { move: 'catalog', state: lagMs === undefined ? 'log_lost' : (progress?.state ?? 'none') }],
+          [1, { move: 'catalog', state: lagMs === undefined ? 'log_lost' : stateOf({ progress, row }) }],
           [1, { move: 'legacy', state: backfill?.state ?? 'none' }],
         ],
         items: [...itemsOf('catalog', ofCatalog), ...itemsOf('legacy', { ...backfill?.counts })],

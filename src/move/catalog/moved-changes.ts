@@ -1,7 +1,7 @@
 import type { CatalogCall, ChangePage, Changes, FileCatalog } from '../../catalog/file-catalog.ts';
 import { cursorExpired } from '../../errors/changes.ts';
 import type { CatalogMember } from './member.ts';
-import type { Era } from './row.ts';
+import type { CatalogRow, Era } from './row.ts';
 
 /** Cursor of a part of the log after the first one: `2-postgres.17.…`. Those of the first part are as the catalog gives them. */
 const CURSOR = /^(\d{1,6})-(.+)$/;
@@ -112,6 +112,11 @@ function lengthOf(changes: ChangePage['changes'], end: string): number {
 
 function encode({ era, cursor }: Position): string {
   return era === 0 ? cursor : `${era}-${cursor}`;
+}
+
+/** A cursor of the active catalog as one of the whole log. */
+export function inLastEra(row: CatalogRow | undefined, cursor: string): string {
+  return encode({ era: Math.max(0, (row?.eras.length ?? 0) - 1), cursor });
 }
 
 /** Number of the part of the log that a cursor is in, from 0. */

@@ -2,6 +2,7 @@ import type { FileCatalog } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import type { Presence } from '../replicas/presence.ts';
 import { flowOf } from './flow.ts';
+import { inLastEra } from './moved-changes.ts';
 import { moveProgress, type MoveProgress } from './progress.ts';
 import { replicasOf } from './replicas.ts';
 import { readCatalogRow, type CatalogRow } from './row.ts';
@@ -31,11 +32,13 @@ export interface MoveStatus {
  *
  * @param own - the catalog of ASSET_CATALOG
  * @param next - that of ASSET_NEXT_CATALOG; undefined if it is not set or cannot be reached
+ * @param options - `isServing`: `own` is the catalog of a replica, which is the active one and has the log of both
  */
 export async function moveStatus(
   own: FileCatalog,
   next?: FileCatalog,
   signal?: AbortSignal,
+  { isServing = false }: { readonly isServing?: boolean } = {},
 ): Promise<MoveStatus> {
   const call = { ...(signal && { signal }) };
   const flow = next && (await flowOf({ source: own, target: next }, call));
@@ -47,10 +50,18 @@ export async function moveStatus(
   const isOfThisMove = compared !== undefined && compared.moveStartTime === progress?.startTime;
   const verification = isOfThisMove ? { ...compared, isStale: isStale(compared) } : undefined;
   const isFlowing = progress !== undefined && row?.state !== 'completed';
-  const lagMs = isFlowing ? await lagOf(source, progress, signal) : 0;
+  const lagMs = isFlowing
+    ? await lagOf(source, isServing ? { ...progress, log: inLastEra(row, progress.log) } : progress, signal)
+    : 0;
   const replicas = await replicasOf({ source, target: flow?.target ?? source }, signal);
   const known = { progress, row, lagMs, verification };
   return { ...known, replicas, nextSteps: nextSteps(known) };
+}
+
+/** The state of the move in one word: that of the copy, until the target serves. */
+export function stateOf({ progress, row }: Pick<MoveStatus, 'progress' | 'row'>): string {
+  if (row && !['following', 'cancelled'].includes(row.state)) return row.state;
+  return progress?.state ?? (row?.state === 'cancelled' ? 'cancelled' : 'none');
 }
 
 /** True if a comparison says too little: it is not done, or long ago. */
