@@ -11,6 +11,9 @@ export interface Dependency {
   check(call: { readonly signal: AbortSignal }): Promise<void>;
 }
 
+/** Name whose status is SERVING while the process answers: what restarts processes asks for it. */
+const LIVE = 'live';
+
 const CHECK_TIMEOUT_MS = 5000;
 
 /** Maximum number of logged causes per outage: some contain times or numbers and always differ. */
@@ -18,7 +21,7 @@ const MAX_CAUSES = 10;
 
 /**
  * The health of the service, from checks of its dependencies at an interval. It has a status for the empty name
- * (the whole process), the RPC services, and the dependencies.
+ * (the whole process), `live`, the RPC services, and the dependencies.
  */
 export class HealthMonitor {
   readonly #dependencies: Dependency[];
@@ -55,7 +58,7 @@ export class HealthMonitor {
 
   /** All names with a status. */
   get services(): readonly string[] {
-    return ['', ...this.#rpcServices, ...this.#dependencies.map(({ name }) => name)];
+    return ['', LIVE, ...this.#rpcServices, ...this.#dependencies.map(({ name }) => name)];
   }
 
   /** Names of the dependencies. */
@@ -65,6 +68,7 @@ export class HealthMonitor {
 
   /** Whether the service or dependency of this name is available; undefined for an unknown name. */
   isServing(name: string): boolean | undefined {
+    if (name === LIVE) return true;
     if (name === '' || this.#rpcServices.includes(name)) {
       return (
         !this.#draining &&

@@ -40,7 +40,7 @@ describe('health and outages on servers of its own', () => {
       expect((await health().check({ service: name })).status).toBe(Status.SERVING);
     }
     const { statuses } = await health().list({});
-    expect(Object.keys(statuses).sort()).toEqual(['', ASSET_SERVICE, 'catalog', 'store'].sort());
+    expect(Object.keys(statuses).sort()).toEqual(['', ASSET_SERVICE, 'catalog', 'live', 'store'].sort());
     await expect(health().check({ service: 'nonsense' })).rejects.toMatchObject({ code: Code.NotFound });
   });
 

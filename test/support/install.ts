@@ -128,6 +128,18 @@ const INSTALLABLES = {
     override: 'ASSET_TEST_CHROMIUM_BIN',
     install: installChromium,
   },
+  helm: {
+    version: 'helm-3.22.0',
+    program: 'helm',
+    override: 'ASSET_TEST_HELM_BIN',
+    install: (dir) => run('go', ['install', 'helm.sh/helm/v3/cmd/helm@v3.22.0'], { env: { GOBIN: dir } }),
+  },
+  'kubernetes-validate': {
+    version: 'kubernetes-validate-1.37.0',
+    program: 'kubernetes-validate',
+    override: 'ASSET_TEST_KUBERNETES_VALIDATE_BIN',
+    install: installKubernetesValidate,
+  },
   promtool: {
     version: 'promtool-debian',
     program: 'usr/bin/promtool',
@@ -154,6 +166,14 @@ async function installPgBouncer(dir: string): Promise<void> {
     'dir=$(dirname "$0")\nLD_LIBRARY_PATH=$(echo "$dir"/usr/lib/*-linux-gnu) exec "$dir/usr/sbin/pgbouncer" "$@"';
   await writeFile(join(dir, 'pgbouncer'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   await run(join(dir, 'pgbouncer'), ['--version']);
+}
+
+/** Installs kubernetes-validate, with its schemas and the packages that it needs, into a directory of its own. */
+async function installKubernetesValidate(dir: string): Promise<void> {
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--root-user-action=ignore'];
+  await run('python3', [...pip, '--target', join(dir, 'packages'), 'kubernetes-validate==1.37.0']);
+  const script = 'PYTHONPATH=$(dirname "$0")/packages exec python3 -m kubernetes_validate "$@"';
+  await writeFile(join(dir, 'kubernetes-validate'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
 }
 
 /** Extracts promtool from Debian's package of Prometheus without installing it. */

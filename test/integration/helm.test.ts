@@ -1,0 +1,207 @@
+import { describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { parseAllDocuments } from 'yaml';
+import type { Option } from '../../src/config/options/option.ts';
+import { OPTIONS } from '../../src/config/options/options.ts';
+import { isInstalled, ROOT, serverProgram } from '../support/install.ts';
+import { makeDir, removeDir } from '../support/process.ts';
+
+const CHART = join(ROOT, 'deploy', 'helm');
+
+/** Versions of Kubernetes that the chart is checked against. */
+const VERSIONS = ['1.33', '1.34', '1.35', '1.36', '1.37'];
+
+// Helm takes minutes to build: only by request, or if it is there.
+const canHelm = isInstalled('helm') || process.env['ASSET_TEST_HELM'] === 'full';
+const helm = canHelm ? await serverProgram('helm') : undefined;
+const withHelm = helm === undefined ? it.skip : it;
+const why = helm === undefined ? ' (no helm: ASSET_TEST_HELM=full builds it)' : '';
+
+interface Container {
+  readonly args: readonly string[];
+  readonly envFrom: readonly { readonly configMapRef: { readonly name: string } }[];
+  readonly readinessProbe: object;
+  readonly livenessProbe: object;
+  readonly lifecycle: { readonly preStop: { readonly exec: { readonly command: readonly string[] } } };
+  readonly securityContext: object;
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+}
+
+interface Pod {
+  readonly spec: {
+    readonly terminationGracePeriodSeconds: number;
+    readonly securityContext: object;
+    readonly containers: readonly Container[];
+    readonly volumes: readonly { readonly name: string }[];
+  };
+  readonly metadata: { readonly annotations: Readonly<Record<string, string>> };
+}
+
+/** An object of Kubernetes, as far as these tests read it. */
+interface KubeObject {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly data: Readonly<Record<string, string>>;
+  readonly spec: { readonly template: Pod; readonly replicas?: number } & Readonly<Record<string, unknown>>;
+}
+
+const BASE = { settings: { ASSET_S3_BUCKET: 'files' } };
+
+const FULL = {
+  settings: {
+    ASSET_S3_BUCKET: 'files',
+    ASSET_OIDC_ISSUER: 'https://issuer.example',
+    ASSET_OIDC_AUDIENCE: 'a',
+  },
+  secretFiles: [{ setting: 'ASSET_POSTGRES_URL', secret: 'asset-postgres', key: 'url' }],
+  awsCredentials: { secret: 'asset-s3' },
+  policies: { usages: { avatar: {} } },
+  tls: { secret: 'asset-tls' },
+  metrics: { enabled: true, serviceMonitor: { enabled: true, labels: { release: 'prometheus' } } },
+  autoscaling: { enabled: true },
+  networkPolicy: {
+    enabled: true,
+    callers: [{ podSelector: { matchLabels: { app: 'bff' } } }],
+    egress: [{ to: [{ ipBlock: { cidr: '10.0.0.0/8' } }] }],
+  },
+  serviceAccount: { annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/assets' } },
+  imagePullSecrets: [{ name: 'registry' }],
+  nodeSelector: { pool: 'general' },
+  tolerations: [{ key: 'spot', operator: 'Exists' }],
+  podLabels: { team: 'files' },
+  podAnnotations: { note: 'text' },
+};
+
+async function withValues<T>(values: object, work: (file: string) => Promise<T>): Promise<T> {
+  const dir = await makeDir('helm');
+  try {
+    const file = join(dir, 'values.json');
+    await writeFile(file, JSON.stringify(values));
+    return await work(file);
+  } finally {
+    await removeDir(dir);
+  }
+}
+
+const run = (...args: string[]) => promisify(execFile)(helm!, args);
+
+const render = (values: object) =>
+  withValues(values, async (file) => {
+    const args = ['template', 'assets', CHART, '--kube-version', '1.34.0', '-f', file];
+    return (await run(...args)).stdout;
+  });
+
+async function objects(values: object): Promise<KubeObject[]> {
+  return parseAllDocuments(await render(values)).map((document) => document.toJS() as KubeObject);
+}
+
+const one = (all: readonly KubeObject[], kind: string, name = 'assets') =>
+  all.find((object) => object.kind === kind && object.metadata.name === name)!;
+
+describe('the Helm chart', () => {
+  withHelm(`passes helm lint${why}`, async () => {
+    for (const values of [BASE, FULL]) {
+      const { stdout } = await withValues(values, (file) => run('lint', '--strict', CHART, '-f', file));
+      expect(stdout).toContain('0 chart(s) failed');
+    }
+  });
+
+  withHelm(`makes valid objects for every version of Kubernetes, with and without TLS${why}`, async () => {
+    const validate = await serverProgram('kubernetes-validate');
+    const dir = await makeDir('kubernetes');
+    try {
+      const files = await Promise.all(
+        [BASE, FULL, { ...FULL, tls: { secret: '' } }].map(async (values, at) => {
+          const file = join(dir, `${at}.yaml`);
+          await writeFile(file, await render(values));
+          return file;
+        }),
+      );
+      for (const version of VERSIONS) {
+        const { stdout, stderr } = await promisify(execFile)(validate, ['--strict', '-k', version, ...files]);
+        expect(stdout + stderr).not.toContain('ERROR');
+        expect(stdout + stderr).toContain(`deployment/assets against version ${version}`);
+      }
+    } finally {
+      await removeDir(dir);
+    }
+  });
+
+  withHelm(`tells liveness from readiness, and drains before the end${why}`, async () => {
+    const { spec } = one(await objects({ ...BASE, drainSeconds: 60, preStopSeconds: 7 }), 'Deployment').spec
+      .template;
+    const [container] = spec.containers;
+    expect(container!.readinessProbe).toMatchObject({ grpc: { port: 8080 } });
+    expect(container!.livenessProbe).toMatchObject({ grpc: { port: 8080, service: 'live' } });
+    expect(container!.lifecycle.preStop.exec.command).toEqual(['sleep', '7']);
+    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(67);
+  });
+
+  withHelm(`runs without root, capabilities and a writable root, with secrets as files${why}`, async () => {
+    const all = await objects(FULL);
+    for (const object of [one(all, 'Deployment'), one(all, 'Job', 'assets-migrate')]) {
+      const { spec } = object.spec.template;
+      expect(spec.securityContext).toMatchObject({ runAsNonRoot: true });
+      expect(spec.containers[0]!.securityContext).toEqual({
+        ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+      });
+      const mounted = spec.containers[0]!.volumeMounts.map(({ name }) => name).sort();
+      expect(mounted).toEqual(spec.volumes.map(({ name }) => name).sort());
+    }
+    const { data } = one(all, 'ConfigMap');
+    expect(data).toMatchObject({
+      ASSET_POSTGRES_URL_FILE: '/run/secrets/settings/ASSET_POSTGRES_URL',
+      AWS_SHARED_CREDENTIALS_FILE: '/run/secrets/aws/credentials',
+      ASSET_METRICS_LISTEN: '0.0.0.0:9464',
+      ASSET_MIGRATE: 'false',
+    });
+    expect(JSON.parse(one(all, 'ConfigMap', 'assets-policies').data['policies.json']!)).toEqual(
+      FULL.policies,
+    );
+  });
+
+  withHelm(
+    `restarts the pods for other settings alone, and leaves their number to the autoscaler${why}`,
+    async () => {
+      const checksum = async (values: object) => {
+        const { metadata } = one(await objects(values), 'Deployment').spec.template;
+        return metadata.annotations['checksum/settings'];
+      };
+      const before = await checksum(FULL);
+      expect(await checksum({ ...FULL, policies: { usages: {} } })).toBe(before);
+      expect(await checksum({ ...FULL, settings: { ...FULL.settings, ASSET_MAX_UPLOADS: '64' } })).not.toBe(
+        before,
+      );
+      expect(one(await objects(FULL), 'Deployment').spec.replicas).toBeUndefined();
+      expect(one(await objects(BASE), 'Deployment').spec.replicas).toBe(2);
+    },
+  );
+
+  withHelm(`has no metrics, monitor, policy or autoscaler unless they are asked for${why}`, async () => {
+    const kinds = (await objects(BASE)).map(({ kind }) => kind);
+    expect([...new Set(kinds)].sort()).toEqual([
+      ...['ConfigMap', 'Deployment', 'Job', 'PodDisruptionBudget', 'Service', 'ServiceAccount'],
+    ]);
+    expect(one(await objects(BASE), 'ConfigMap').data).not.toHaveProperty('ASSET_METRICS_LISTEN');
+  });
+
+  withHelm(`refuses what a pod would lose, and secrets among the settings${why}`, async () => {
+    const refused = async (settings: object) => {
+      const error: unknown = await render({ settings: { ...BASE.settings, ...settings } }).catch(
+        (e: unknown) => e,
+      );
+      return String((error as { stderr?: string }).stderr);
+    };
+    expect(await refused({ ASSET_STORE: 'filesystem' })).toContain('settings.ASSET_STORE: must be s3');
+    expect(await refused({ ASSET_CATALOG: 'sqlite' })).toContain('settings.ASSET_CATALOG: must be');
+    expect(await refused({ ASSET_S3_BUCKET: '' })).toContain('settings.ASSET_S3_BUCKET: is required');
+    const secrets = Object.entries<Option>(OPTIONS).flatMap(([name, { secret }]) => (secret ? [name] : []));
+    expect(secrets.length).toBeGreaterThan(4);
+    for (const name of [...secrets, 'AWS_SECRET_ACCESS_KEY']) {
+      expect(await refused({ [name]: 'x' })).toContain(`settings.${name}: is a secret`);
+    }
+  });
+});
