@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createBffClient } from '@asset-service/bff';
 import { buffer } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
 import sharp, { type Sharp } from 'sharp';
@@ -124,6 +125,27 @@ describe('a variant', () => {
     expect(messages[0]).toMatchObject({ contentType: 'image/jpeg', sizeBytes: BigInt(bytes.length) });
     expect(messages[0]!.file!.sizeBytes).toBe(photo.sizeBytes);
     expect(await sharp(bytes).metadata()).toMatchObject({ width: 64, height: 64 });
+  });
+
+  it('is read by the clients, whose checks are those of the variant', async () => {
+    const bff = createBffClient({
+      baseUrl: house.url,
+      transport: 'connect',
+      token: await house.token({ sub: 'reader', scope: 'asset:read' }),
+    });
+    try {
+      const url = await bff.fileUrl(photo.id, { variant: 'thumb', accept: CHROME });
+      expect(url.contentType).toBe('image/avif');
+      const many = await bff.fileUrls([photo.id], { variant: 'thumb', accept: CHROME });
+      expect(many[0]!.url!.contentType).toBe('image/avif');
+      const { file, bytes } = await bff.downloadBytes(photo.id, { variant: 'thumb', accept: 'image/webp' });
+      expect(file).toMatchObject({ id: photo.id, contentType: 'image/webp', sizeBytes: bytes.length });
+      expect(await sharp(bytes).metadata()).toMatchObject({ format: 'webp', width: 64 });
+      const record = await bff.getFile(photo.id);
+      expect([record.thumbhash!.length > 4, record.variants]).toEqual([true, ['early', 'thumb', 'wide']]);
+    } finally {
+      await bff.close();
+    }
   });
 
   it('gives the file a thumbhash', async () => {

@@ -136,8 +136,14 @@ export class AssetClient {
 
   /** The record of a file, also of a soft-deleted one. */
   async getFile(id: string, options: CallOptions = {}): Promise<AssetFile> {
-    const { file } = await this.call(options, (call) => this.rpc.getFile({ fileId: id }, call));
-    return recordOf(file);
+    const { file, thumbhash, variants } = await this.call(options, (call) =>
+      this.rpc.getFile({ fileId: id }, call),
+    );
+    return {
+      ...recordOf(file),
+      ...(thumbhash.length > 0 && { thumbhash }),
+      ...(variants.length > 0 && { variants }),
+    };
   }
 
   /** The records of many files, in the order of `ids`: each result has a record or an error. */

@@ -1,3 +1,4 @@
+import type { DownloadFileResponse } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -14,6 +15,13 @@ export interface ReadOptions extends CallOptions {
   readonly offset?: number | undefined;
   /** Number of bytes; default up to the end of the file. */
   readonly length?: number | undefined;
+  /**
+   * Name of a variant to read instead of the file. The record then has the content type and size of the variant, and no
+   * checksums.
+   */
+  readonly variant?: string | undefined;
+  /** An `Accept` header, which picks the format of a variant. */
+  readonly accept?: string | undefined;
 }
 
 /** A file opened for reading. */
@@ -107,6 +115,7 @@ interface Piece {
 async function* readPieces(connection: Connection, id: string, options: ReadOptions): AsyncGenerator<Piece> {
   const start = assertWhole('offset', options.offset) ?? 0;
   assertWhole('length', options.length, 1);
+  const { variant = '', accept = '' } = options;
   const retries = new Retries(connection.retry, options, connection.transferMs, Infinity);
   let file: AssetFile | undefined;
   let got = 0;
@@ -118,10 +127,13 @@ async function* readPieces(connection: Connection, id: string, options: ReadOpti
     const readOffset = BigInt(start + got);
     const readLimit = options.length === undefined ? 0n : BigInt(options.length - got);
     try {
-      const answer = connection.rpc.downloadFile({ fileId: id, readOffset, readLimit }, call);
+      const answer = connection.rpc.downloadFile(
+        { fileId: id, readOffset, readLimit, variant, accept },
+        call,
+      );
       for await (const message of endedWith(stop, answer)) {
         const isFirst = file === undefined;
-        if (message.file !== undefined) file ??= toAssetFile(message.file);
+        file ??= recordIn(message, variant);
         if (file === undefined) throw new AssetClientError('INTERNAL', 'the service answered without a file');
         const content = message.data?.content ?? new Uint8Array();
         if (message.data?.crc32c !== undefined && crc32c(content) !== message.data.crc32c) {
@@ -141,6 +153,17 @@ async function* readPieces(connection: Connection, id: string, options: ReadOpti
       await retries.pause(failure);
     }
   }
+}
+
+/** The record in the first message of a download; with the facts of the variant, if one is read. */
+function recordIn(
+  { file, contentType, sizeBytes }: DownloadFileResponse,
+  variant: string,
+): AssetFile | undefined {
+  if (file === undefined) return undefined;
+  const record = toAssetFile(file);
+  if (variant === '') return record;
+  return { ...record, contentType, sizeBytes: Number(sizeBytes), sha256: undefined, crc32c: undefined };
 }
 
 /**

@@ -15,6 +15,10 @@ export interface FileUrlOptions {
   readonly disposition?: 'inline' | 'attachment' | undefined;
   /** Name under which a browser saves the file. */
   readonly downloadName?: string | undefined;
+  /** Name of a variant of the file in its usage policy, such as `thumb`; default the file itself. */
+  readonly variant?: string | undefined;
+  /** The `Accept` header of the browser: picks the format of a variant. Send `Vary: Accept` with what depends on it. */
+  readonly accept?: string | undefined;
 }
 
 /** A signed URL that expires. Whoever has it can read the file until then. */
@@ -30,10 +34,12 @@ export function toUrlRequest(
   id: string,
   options: FileUrlOptions,
 ): MessageInitShape<typeof GetFileUrlRequestSchema> {
-  const { ttlSeconds, disposition, downloadName = '' } = options;
+  const { ttlSeconds, disposition, downloadName = '', variant = '', accept = '' } = options;
   return {
     source: { case: 'fileId', value: id },
     downloadName,
+    variant,
+    accept,
     ...(ttlSeconds === undefined ? {} : { ttl: fromArguments(() => durationFromMs(ttlSeconds * 1000)) }),
     disposition: disposition === 'inline' ? Disposition.INLINE : Disposition.ATTACHMENT,
   };

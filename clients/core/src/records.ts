@@ -54,6 +54,10 @@ export interface AssetFile {
   readonly purgeTime: Date | undefined;
   /** The principal that uploaded the file. */
   readonly createdBy: string;
+  /** A placeholder of the image (ThumbHash); only from `getFile`, if a variant of the file was made. */
+  readonly thumbhash?: Uint8Array | undefined;
+  /** Names of the variants that may be requested; only from `getFile`, if there are any. */
+  readonly variants?: readonly string[] | undefined;
 }
 
 /** Changes of a record: omitted fields stay; an empty list clears a relation, null an attribute. */

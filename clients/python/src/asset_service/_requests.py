@@ -88,10 +88,19 @@ def _stamp(name: str, time: datetime | None) -> Timestamp | None:
 
 
 def to_url_request(
-    ref: FileRef, ttl: float | timedelta | None, disposition: str, download_name: str | None
+    ref: FileRef,
+    ttl: float | timedelta | None,
+    disposition: str,
+    download_name: str | None,
+    variant: str | None = None,
+    accept: str | None = None,
 ) -> pb.GetFileUrlRequest:
     """The request for a URL. Raises OPTION_INVALID."""
-    request = pb.GetFileUrlRequest(download_name=check_text("download_name", download_name))
+    request = pb.GetFileUrlRequest(
+        download_name=check_text("download_name", download_name),
+        variant=check_text("variant", variant),
+        accept=check_text("accept", accept),
+    )
     set_ref(request, ref)
     seconds = to_seconds("ttl", ttl)
     if seconds is not None:

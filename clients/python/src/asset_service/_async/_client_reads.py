@@ -12,6 +12,7 @@ from asset_service._arguments import Timeout
 from asset_service._async import _download, _many
 from asset_service._async._client_base import ClientBase
 from asset_service._async._download import AsyncDownload, Range
+from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import methods
 from asset_service._messages import to_url
 from asset_service._requests import to_url_request
@@ -101,11 +102,17 @@ class ReadMethods(ClientBase):
         ttl: float | timedelta | None = None,
         disposition: Disposition = "attachment",
         download_name: str | None = None,
+        variant: str | None = None,
+        accept: str | None = None,
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
     ) -> FileUrl:
-        """A signed URL for a file. It lives `ttl` seconds, at least half of it; by default 15 minutes."""
-        request = to_url_request(file, ttl, disposition, download_name)
+        """A signed URL for a file. It lives `ttl` seconds, at least half of it; by default 15 minutes.
+
+        variant: name of a rendition of the image in the usage policy. accept: the `Accept` header of the browser, which
+        picks the format of the variant.
+        """
+        request = to_url_request(file, ttl, disposition, download_name, variant, accept)
         return to_url(await self._caller.call(methods.GET_FILE_URL, request, self._options.call(timeout, headers)))
 
     async def urls(
@@ -115,9 +122,14 @@ class ReadMethods(ClientBase):
         ttl: float | timedelta | None = None,
         disposition: Disposition = "attachment",
         download_name: str | None = None,
+        variant: str | None = None,
+        accept: str | None = None,
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
     ) -> Sequence[UrlResult]:
         """The URLs of many files, in their order: each result has a URL or an error."""
         options = self._options.call(timeout, headers)
-        return await _many.get_urls(self._caller, files, ttl, disposition, download_name, options)
+        def request(each: FileRef) -> pb.GetFileUrlRequest:
+            return to_url_request(each, ttl, disposition, download_name, variant, accept)
+
+        return await _many.get_urls(self._caller, files, request, options)

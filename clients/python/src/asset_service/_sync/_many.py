@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Sequence
 
 from asset_service._arguments import check_ids
 from asset_service._sync._caller import Caller
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import methods
 from asset_service._messages import to_file, to_url
-from asset_service._requests import to_url_request
 from asset_service._rpc_errors import from_status
 from asset_service.errors import AssetError, invalid_option, make_error
 from asset_service.records import FileRef, FileResult, LegacyPath, UrlResult
@@ -51,16 +49,14 @@ def get_many(caller: Caller, ids: Iterable[str], options: CallOptions) -> Sequen
 def get_urls(
     caller: Caller,
     refs: Iterable[FileRef],
-    ttl: float | timedelta | None,
-    disposition: str,
-    download_name: str | None,
+    request_for: Callable[[FileRef], pb.GetFileUrlRequest],
     options: CallOptions,
 ) -> Sequence[UrlResult]:
     """The URLs of many files, in the order of `refs`."""
     if isinstance(refs, (str, bytes, LegacyPath)):
         raise invalid_option("files must be a list of ids")
     wanted = list(refs)
-    requests = [to_url_request(each, ttl, disposition, download_name) for each in wanted]
+    requests = [request_for(each) for each in wanted]
     results: list[UrlResult] = []
     while len(results) < len(wanted):
         start = len(results)
