@@ -40,6 +40,8 @@ export class RenderProcess {
   /** The bytes that it is getting. */
   #file: Readable | undefined;
   #errors = '';
+  /** What ended it. */
+  #signal: NodeJS.Signals | undefined;
   /** Why it was killed. */
   #reason: Error | undefined;
   #isUsable = true;
@@ -58,14 +60,15 @@ export class RenderProcess {
       this.#errors = (this.#errors + text.toString()).slice(-MAX_ERROR_OUTPUT);
     });
     this.#ended = new Promise((resolve) => {
-      const end = () => {
+      const end = (_code?: number | null, signal?: NodeJS.Signals | null) => {
+        this.#signal = signal ?? undefined;
         this.#isUsable = false;
         this.#parent.destroy();
         this.#file?.destroy();
         resolve();
       };
       this.#child.once('close', end);
-      this.#child.once('error', (error) => {
+      this.#child.once('error', (error: Error) => {
         this.#errors = error.message;
         end();
       });
@@ -82,7 +85,8 @@ export class RenderProcess {
       return started;
     } catch (error) {
       started.kill();
-      throw error;
+      // Not a ChildEnded: no image is to blame.
+      throw new Error('the process that makes variants does not start', { cause: error });
     } finally {
       clearTimeout(timer);
     }
@@ -127,7 +131,7 @@ export class RenderProcess {
       const wasKilled = this.#reason;
       this.kill();
       await this.#ended;
-      throw wasKilled ?? fileError ?? new ChildEnded(this.#errors);
+      throw wasKilled ?? fileError ?? new ChildEnded(this.#errors, this.#signal);
     } finally {
       endChecks();
       signal.removeEventListener('abort', stop);
@@ -176,7 +180,7 @@ export class RenderProcess {
     for await (const chunk of file) {
       if (!this.#parent.write(chunk as Buffer))
         await Promise.race([once(this.#parent, 'drain'), this.#ended]);
-      if (!this.#isUsable) throw new ChildEnded(this.#errors);
+      if (!this.#isUsable) throw new ChildEnded(this.#errors, this.#signal);
     }
   }
 
@@ -185,7 +189,7 @@ export class RenderProcess {
     if ('problem' in answer) throw new JobFailure(answer.problem, answer.detail);
     const { format, sizeBytes, thumbhash } = answer;
     const bytes = sizeBytes > MAX_RESULT_BYTES ? undefined : await this.#frames.bytes(sizeBytes);
-    if (bytes === undefined) throw new ChildEnded(this.#errors);
+    if (bytes === undefined) throw new ChildEnded(this.#errors, this.#signal);
     return { format, bytes, thumbhash: thumbhash === '' ? undefined : Buffer.from(thumbhash, 'base64') };
   }
 
@@ -193,7 +197,7 @@ export class RenderProcess {
     const header = await this.#frames.header().catch(() => undefined);
     if (header !== undefined) return header;
     await this.#ended;
-    throw new ChildEnded(this.#errors);
+    throw new ChildEnded(this.#errors, this.#signal);
   }
 
   /** Decoding may wait; the calls of the service may not. */
@@ -206,11 +210,18 @@ export class RenderProcess {
   }
 }
 
+/** Signals that no decoder raises by itself. */
+const FROM_OUTSIDE: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']);
+
 /** The child process ended without an answer. */
 export class ChildEnded extends Error {
+  /** True if somebody else ended it: an operator, or the system for want of memory. */
+  readonly isFromOutside: boolean;
+
   /** @param output - what it wrote to its error output */
-  constructor(output: string) {
-    super(`the process that makes variants ended: ${output.trim() || 'without a message'}`);
+  constructor(output: string, signal: NodeJS.Signals | undefined) {
+    super(`the process that makes variants ended: ${output.trim() || (signal ?? 'without a message')}`);
     this.name = 'ChildEnded';
+    this.isFromOutside = signal !== undefined && FROM_OUTSIDE.has(signal);
   }
 }

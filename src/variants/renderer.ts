@@ -68,14 +68,26 @@ export class Renderer {
     job: Job,
     signal: AbortSignal,
   ): Promise<Made> {
-    const worker = await this.#take();
-    const { process } = worker;
-    try {
-      return await process.run(await open(), sizeBytes, job, this.#options, signal);
-    } catch (error) {
-      // A decoder that crashes does so by this image.
-      if (error instanceof ChildEnded && !signal.aborted) throw new JobFailure('damaged', error.message);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#run(await open(), sizeBytes, job, signal);
+      } catch (error) {
+        if (!(error instanceof ChildEnded) || signal.aborted) throw error;
+        // A decoder that crashes does so by this image.
+        if (!error.isFromOutside) throw new JobFailure('damaged', error.message);
+        // Twice is no accident: the system ends processes for want of memory.
+        if (attempt === 2) throw new JobFailure('too-much-memory', error.message);
+      }
+    }
+  }
+
+  async #run(file: Readable, sizeBytes: number, job: Job, signal: AbortSignal): Promise<Made> {
+    const worker = await this.#take().catch((error: unknown) => {
+      file.destroy();
       throw error;
+    });
+    try {
+      return await worker.process.run(file, sizeBytes, job, this.#options, signal);
     } finally {
       this.#giveBack(worker);
     }

@@ -144,7 +144,7 @@ describe('a variant', () => {
       const record = await bff.getFile(photo.id);
       expect([record.thumbhash!.length > 4, record.variants]).toEqual([true, ['early', 'thumb', 'wide']]);
     } finally {
-      await bff.close();
+      bff.close();
     }
   });
 
