@@ -30,7 +30,10 @@ export const ROOMS = [
     name: 'cli',
     files: 'src/cli/**',
     about: 'the command line; `serve` is one of its commands',
-    imports: [...['errors', 'telemetry', 'files', 'caller', 'legacy', 'move', 'rpc'], ...['config', 'app']],
+    imports: [
+      ...['errors', 'telemetry', 'files', 'caller', 'legacy', 'move', 'variants', 'rpc'],
+      ...['config', 'app'],
+    ],
     packages: ['@asset-service/contract', '@asset-service/!(contract)', 'commander', 'jose'],
   },
   {

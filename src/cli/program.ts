@@ -12,6 +12,7 @@ import { addServiceCommands } from './service-commands.ts';
 import { addStoreCommands } from './store-commands.ts';
 import { addSubscriptionCommands } from './subscription-commands.ts';
 import { guardOutput, say } from './terminal.ts';
+import { addVariantCommands } from './variant-commands.ts';
 import { addVerifyCommand } from './verify-command.ts';
 
 const ENVIRONMENT = `
@@ -43,6 +44,7 @@ export async function program(args: readonly string[]): Promise<number> {
   addLegacyCommands(root);
   addCatalogCommands(root);
   addStoreCommands(root);
+  addVariantCommands(root);
   addVerifyCommand(root);
   addBackupCommands(root);
   addClientCommands(root);

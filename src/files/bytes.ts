@@ -140,6 +140,23 @@ export async function findPieces(store: BlobStore, uploadId: string, call: Store
   }
 }
 
+/**
+ * The names of everything that is derived from files. Asks only for the first key after each name, so the cost depends
+ * on their number and not on that of the files.
+ */
+export async function findDerivedNames(store: BlobStore, call: StoreCall): Promise<readonly string[]> {
+  const names: string[] = [];
+  for (let after: string | undefined; ;) {
+    const page = { prefix: DERIVED_PREFIX, limit: 1, ...(after !== undefined && { after }) };
+    const [found] = await store.listBlobs(page, call);
+    const name = found?.key.slice(DERIVED_PREFIX.length).split('/')[0];
+    if (name === undefined) return names;
+    names.push(name);
+    // '0' is the character after the slash.
+    after = `${DERIVED_PREFIX}${name}0`;
+  }
+}
+
 /** Tries to remove the blob of an id that did not become a file; returns what to release the id with. */
 export async function tryRemoveBlob(store: BlobStore, id: string): Promise<SlotOutcome> {
   return removeBytes(store, id, { blob: true }).then(

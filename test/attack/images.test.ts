@@ -115,7 +115,7 @@ describe('an image made to harm', () => {
     const policies = join(dir, 'policies.json');
     const variants = {
       thumb: { width: 64, height: 64, format: 'webp' },
-      slow: { width: 1_200, height: 1_200, format: 'avif', quality: 90 },
+      slow: { width: 800, height: 800, format: 'avif', quality: 90 },
     };
     await writeFile(policies, JSON.stringify({ usages: { image: { variants } }, default: {} }));
     service = await startService({

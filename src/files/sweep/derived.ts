@@ -1,4 +1,4 @@
-import { DERIVED_PREFIX, derivedKey, derivedOf, removeBytes } from '../bytes.ts';
+import { DERIVED_PREFIX, derivedKey, derivedOf, findDerivedNames, removeBytes } from '../bytes.ts';
 import { derivedNames, fileOfLease, namesOfLease, THUMBHASH } from '../renditions.ts';
 import type { Step } from './leftovers.ts';
 import type { SweepRun } from './run.ts';
@@ -32,28 +32,15 @@ export class DerivedNames {
    * that of the files.
    */
   stored(): Promise<readonly string[]> {
-    this.#stored ??= this.#find().catch((error: unknown) => {
-      const { policies, log } = this.#run.context;
-      if (this.#run.signal.aborted || (policies && derivedNames(policies).size > 0)) throw error;
+    const { context, signal } = this.#run;
+    this.#stored ??= findDerivedNames(context.store, { signal }).catch((error: unknown) => {
+      const { policies, log } = context;
+      if (signal.aborted || (policies && derivedNames(policies).size > 0)) throw error;
       // A service that makes no variants needs no permission to list.
       log.debug({ err: error }, 'cannot look for variants that are not used any more');
       return [];
     });
     return this.#stored;
-  }
-
-  async #find(): Promise<readonly string[]> {
-    const { context, signal } = this.#run;
-    const names: string[] = [];
-    for (let after: string | undefined; ;) {
-      const page = { prefix: DERIVED_PREFIX, limit: 1, ...(after !== undefined && { after }) };
-      const [found] = await context.store.listBlobs(page, { signal });
-      const name = found?.key.slice(DERIVED_PREFIX.length).split('/')[0];
-      if (name === undefined) return names;
-      names.push(name);
-      // '0' is the character after the slash.
-      after = `${DERIVED_PREFIX}${name}0`;
-    }
   }
 }
 
