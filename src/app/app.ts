@@ -30,8 +30,8 @@ import { dependenciesOf } from './dependencies.ts';
 import { openOldFiles } from './legacy.ts';
 import { openAppMetrics } from './metrics/app-metrics.ts';
 import { openServedStore } from './served-store.ts';
-import { openVariants } from './variants.ts';
 import { openServingCatalog } from './serving-catalog.ts';
+import { assertVariantsCanBeMade, openVariants } from './variants.ts';
 import {
   openAuthenticator,
   openScanning,
@@ -62,6 +62,7 @@ export interface App {
  */
 export async function startApp(config: Config, log: Logger = createLogger(config)): Promise<App> {
   for (const doubt of config.doubts) log.warn(doubt);
+  assertVariantsCanBeMade(config);
   const releaseDataDir = holdDataDir(config, log);
   const opened: (() => unknown)[] = [releaseDataDir];
   try {

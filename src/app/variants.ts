@@ -12,21 +12,25 @@ import { openLog } from '../telemetry/log.ts';
 import { withStore } from './drivers.ts';
 
 /**
- * Makes and finds variants. Its processes start when they are needed.
+ * Throws if a policy has variants and a package that makes them is not installed.
  *
- * @throws SettingsError if a policy has variants and a package that makes them is not installed
+ * @throws SettingsError
  */
+export function assertVariantsCanBeMade({ policies }: Config): void {
+  try {
+    if (derivedNames(policies).size > 0) engineVersions();
+  } catch (error) {
+    throw new SettingsError([`ASSET_POLICY_FILE: ${(error as Error).message}`]);
+  }
+}
+
+/** Makes and finds variants. Its processes start when they are needed. */
 export function openVariants(
   { settings, policies }: Config,
   parts: Pick<FilesContext, 'store' | 'catalog' | 'log'> & Pick<MakerParts, 'onMade'>,
 ): StoredVariants {
   const limits = { timeoutMs: settings.ASSET_VARIANT_TIMEOUT, memoryBytes: settings.ASSET_VARIANT_MEMORY };
   const engine = () => `${engineVersions()}, ${limits.timeoutMs} ms, ${limits.memoryBytes} bytes`;
-  try {
-    if (derivedNames(policies).size > 0) engine();
-  } catch (error) {
-    throw new SettingsError([`ASSET_POLICY_FILE: ${(error as Error).message}`]);
-  }
   return new StoredVariants({
     ...parts,
     policies,

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createBffClient } from '@asset-service/bff';
+import type { ConnectError } from '@connectrpc/connect';
 import { buffer } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
 import sharp, { type Sharp } from 'sharp';
 import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
 import { upload, type AssetClient } from '../e2e/support/calls.ts';
-import { failureOf } from '../e2e/support/failures.ts';
+import { checkedFailure, failureOf } from '../e2e/support/failures.ts';
 import { eventually } from '../support/eventually.ts';
 import { openHouse, type House } from './support/house.ts';
 
@@ -196,6 +197,40 @@ describe('a variant', () => {
       );
       expect(found).toHaveLength(1);
     });
+  });
+
+  it('waits for its turn, but not in a queue without end', async () => {
+    const small = await openHouse({
+      policies: { default: { variants: { thumb: { width: 20 } } } },
+      env: { ASSET_VARIANT_CONCURRENCY: '1', ASSET_VARIANT_QUEUE: '1' },
+    });
+    try {
+      const images = await Promise.all(
+        [10, 11, 12, 13, 14].map((size) => picture(size, size).png().toBuffer()),
+      );
+      const files = await Promise.all(images.map((image) => upload(small.client, Buffer.from(image))));
+      const outcomes = await Promise.all(
+        files.map(({ id }) =>
+          ask(id, 'thumb', '', small.client).then(
+            () => undefined,
+            (error: unknown) => error,
+          ),
+        ),
+      );
+      const refused = outcomes.filter((outcome) => outcome !== undefined);
+      expect(refused).toHaveLength(3);
+      expect(checkedFailure(refused[0] as ConnectError)).toMatchObject({
+        ...{ code: 'RESOURCE_EXHAUSTED', reason: 'RATE_LIMITED', metadata: { limit: 'variants' } },
+        retryMs: 2_000,
+      });
+      for (const { id } of files) {
+        await eventually(async () =>
+          expect((await ask(id, 'thumb', '', small.client)).contentType).toBe('image/jpeg'),
+        );
+      }
+    } finally {
+      await small.close();
+    }
   });
 
   it('is removed with the file', async () => {

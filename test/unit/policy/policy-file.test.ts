@@ -50,6 +50,32 @@ describe('a policy file', () => {
     }
   });
 
+  it('has mistakes in variants reported by the names of their settings', () => {
+    const variants = {
+      none: { fit: 'cover' },
+      huge: { width: 5_000, height: 10 },
+      avif: { width: 10, height: 1_201, format: 'avif' },
+      png: { width: 10, format: 'png', quality: 3 },
+      odd: { width: 1.5, fit: 'fill', format: 'gif', quality: 0, at: 'noon', background: 'red' },
+      'Not a name': { width: 1 },
+    };
+    const told = mistakesIn({ usages: { photo: { variants } }, default: {} });
+    for (const place of [
+      'set width, height or both',
+      'usages.photo.variants.none.width',
+      'usages.photo.variants.huge.width',
+      'usages.photo.variants.avif.height',
+      'usages.photo.variants.png.quality',
+      ...['width', 'fit', 'format', 'quality', 'at'].map((name) => `usages.photo.variants.odd.${name}`),
+      '"background"',
+      'usages.photo.variants["Not a name"]',
+    ]) {
+      expect(told).toContain(place);
+    }
+    const many = Object.fromEntries(Array.from({ length: 17 }, (_none, i) => [`v${i}`, { width: 1 }]));
+    expect(mistakesIn({ default: { variants: many } })).toContain('at most 16 variants');
+  });
+
   it('has as many usages as one list can tell apart', () => {
     const named = (count: number, name: string) =>
       Object.fromEntries(Array.from({ length: count }, (_none, i) => [`${name}${i}`, {}]));
