@@ -1,4 +1,3 @@
-import type { BlobStore } from '../storage/blob-store.ts';
 import type { Config } from '../config/config.ts';
 import type { FilesContext } from '../files/context.ts';
 import { derivedNames } from '../files/renditions.ts';
@@ -8,8 +7,6 @@ import type { MakerParts } from '../variants/maker.ts';
 import { Renderer } from '../variants/renderer.ts';
 import { RenditionStore } from '../variants/rendition-store.ts';
 import { StoredVariants } from '../variants/stored-variants.ts';
-import { openLog } from '../telemetry/log.ts';
-import { withStore } from './drivers.ts';
 
 /**
  * Throws if a policy has variants and a package that makes them is not installed.
@@ -38,9 +35,4 @@ export function openVariants(
     renderer: new Renderer({ ...limits, concurrency: settings.ASSET_VARIANT_CONCURRENCY }),
     maxWaiting: settings.ASSET_VARIANT_QUEUE,
   });
-}
-
-/** Runs work on the configured store, for the command line. */
-export function withVariantStore<T>(config: Config, work: (store: BlobStore) => Promise<T>): Promise<T> {
-  return withStore(config, openLog(config.settings.ASSET_LOG_LEVEL), work);
 }

@@ -12,10 +12,10 @@ export function addVariantCommands(root: Command): void {
     .option('--json', 'one line of JSON each')
     .action(async (flags: { json?: true }) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
-      const { withVariantStore } = await import('../app/variants.ts');
+      const { withStoreAndCatalog } = await import('../app/legacy.ts');
       const { listFailures } = await import('../variants/failures.ts');
       await explained(config, () =>
-        withVariantStore(config, async (store) => {
+        withStoreAndCatalog(config, async ({ store }) => {
           for await (const { key: _key, ...failure } of listFailures(store)) {
             const { fileId, problem, time, format, detail } = failure;
             const text = `${time}  ${fileId}  ${problem}  ${format}  ${printable(detail)}`;
@@ -34,10 +34,10 @@ export function addVariantCommands(root: Command): void {
       if ((ids.length === 0) === (flags.all === undefined))
         command.error('error: name the files, or all of them with --all');
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
-      const { withVariantStore } = await import('../app/variants.ts');
+      const { withStoreAndCatalog } = await import('../app/legacy.ts');
       const { forgetFailures } = await import('../variants/failures.ts');
       const count = await explained(config, () =>
-        withVariantStore(config, (store) => forgetFailures(store, flags.all ? undefined : ids)),
+        withStoreAndCatalog(config, ({ store }) => forgetFailures(store, flags.all ? undefined : ids)),
       );
       say(`${count} failures were forgotten`);
     });
