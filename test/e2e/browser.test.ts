@@ -1,12 +1,13 @@
-import { PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s3';
+import { type CORSRule, PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s3';
 import { createBffClient, type BffClient } from '@asset-service/bff';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { chromiumProgram, startChromium } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
+import { ROOT } from '../support/install.ts';
 import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { createBucket, type TestBucket } from '../support/shared-servers.ts';
@@ -31,6 +32,8 @@ interface Product {
   readonly product: {
     readonly progress: readonly number[];
     upload(options: object): Promise<Answer>;
+    /** Uploads by the code in docs/browser.md and returns what it shows. */
+    documented(): Promise<readonly string[]>;
     abort(): void;
   };
 }
@@ -202,6 +205,16 @@ interface Product {
     expect(await blobsIn(bucket)).toEqual(before);
   });
 
+  it('do what docs/browser.md shows', async () => {
+    const content = randomBytes(3 * MiB);
+    await choose('documented.bin', content);
+    const shown = await page.evaluate(() => (globalThis as unknown as Product).product.documented());
+    expect(shown[0]).toBe('0 %');
+    expect(shown.at(-2)).toBe('100 %');
+    const id = /^stored as ([a-z0-9]{15})$/.exec(shown.at(-1)!)![1]!;
+    expect(content.equals(await stored({ id }))).toBe(true);
+  });
+
   it('are refused without a session', async () => {
     await page.context().clearCookies();
     await choose('nobody.txt', Buffer.from('x'));
@@ -209,15 +222,13 @@ interface Product {
   });
 });
 
-/** Lets a page send parts. */
+/** Sets the CORS rule in docs/browser.md, for a page of this origin. */
 async function allowPage({ bucket, ...address }: TestBucket, origin: string): Promise<void> {
+  const text = await readFile(join(ROOT, 'docs', 'browser.md'), 'utf8');
+  const [, json] = /```json\n(.*?)```/s.exec(text)!;
+  const { CORSRules } = JSON.parse(json!) as { CORSRules: CORSRule[] };
+  const rules = CORSRules.map((rule) => ({ ...rule, AllowedOrigins: [origin] }));
   const client = new S3Client({ ...address, forcePathStyle: true, credentials: address });
-  const rule = {
-    AllowedOrigins: [origin],
-    AllowedMethods: ['PUT'],
-    AllowedHeaders: ['*'],
-    ExposeHeaders: ['ETag'],
-  };
-  await client.send(new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration: { CORSRules: [rule] } }));
+  await client.send(new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration: { CORSRules: rules } }));
   client.destroy();
 }

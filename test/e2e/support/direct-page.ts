@@ -1,5 +1,5 @@
 import { AssetClientError, createBffClient, directUploadHandler } from '@asset-service/bff';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { readFile } from 'node:fs/promises';
 import { createServer, request as requestHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,6 +16,7 @@ export interface DirectPage {
 const SCRIPT = `
 import { uploadFile, UploadError } from '@asset-service/browser';
 import { createConnectTransport } from '@connectrpc/connect-web';
+import { send } from 'docs/browser.md';
 const throughBff = createConnectTransport({ baseUrl: '/bff' });
 const withToken = (token) => createConnectTransport({
   baseUrl: '/service',
@@ -26,6 +27,13 @@ const wrongHash = () => new Worker(URL.createObjectURL(new Blob(
 let stop;
 window.product = {
   progress: [],
+  shown: [],
+  async documented() {
+    stop = new AbortController();
+    this.shown = [];
+    await send(document.querySelector('input').files[0], stop.signal, (text) => this.shown.push(text));
+    return this.shown;
+  },
   abort: () => stop.abort(new Error('the user pressed cancel')),
   async upload({ token, wrong, ...options } = {}) {
     stop = new AbortController();
@@ -45,15 +53,26 @@ window.product = {
 };
 `;
 
+/** Resolves `docs/browser.md` to the code that it shows. */
+function documented(): Plugin {
+  return {
+    name: 'documented',
+    setup(bundle) {
+      bundle.onResolve({ filter: /^docs\/browser\.md$/ }, ({ path }) => ({ path, namespace: 'documented' }));
+      bundle.onLoad({ filter: /.*/, namespace: 'documented' }, async ({ path }) => {
+        const [, contents] = /```ts\n(.*?)```/s.exec(await readFile(join(ROOT, path), 'utf8'))!;
+        return { contents: contents!, loader: 'ts', resolveDir: ROOT };
+      });
+    },
+  };
+}
+
 /** Starts one. The signed-in user comes in the cookies `user` and `token`. */
 export async function startDirectPage(serviceUrl: string, serviceToken: string): Promise<DirectPage> {
-  const stdin = { contents: SCRIPT, resolveDir: ROOT };
   const { outputFiles } = await build({
-    stdin,
-    bundle: true,
-    format: 'esm',
-    write: false,
-    logLevel: 'silent',
+    stdin: { contents: SCRIPT, resolveDir: ROOT },
+    ...{ bundle: true, format: 'esm', write: false, logLevel: 'silent' },
+    plugins: [documented()],
   });
   const assets = createBffClient({ baseUrl: serviceUrl, token: serviceToken });
   const direct = directUploadHandler({
