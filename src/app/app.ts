@@ -128,7 +128,8 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
   const inbound = new InboundBudget();
   const senders = new Senders((count) => listener.divideAmong(count));
   const parts = { inbound, onChange: senders.addParts };
-  const { store: openedStore, route, follow } = await openServedStore(config, { url, log, catalog, parts });
+  const served = await openServedStore(config, { url, log, catalog, parts });
+  const { store: openedStore, route, follow } = served;
   const endFollowing = await follow();
   const store = observedStore(openedStore, observer, tracing?.traceDriver);
   opened.push(() => store.close());
@@ -167,7 +168,9 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
       graceMs: settings.ASSET_RESERVATION_TTL,
     },
   };
-  const dependencies = dependenciesOf(config, { files, authenticator, oldBucket: old?.dependency, log });
+  const dependencies = dependenciesOf(config, {
+    ...{ files, authenticator, oldBucket: old?.dependency, nextStore: served.next, log },
+  });
   const health = new HealthMonitor(dependencies, RPC_SERVICES, settings.ASSET_HEALTH_INTERVAL, log, (error) =>
     explainFailure(error, config),
   );

@@ -41,16 +41,18 @@ export function dependenciesOf(
     readonly files: FilesContext;
     readonly authenticator: Authenticator;
     readonly oldBucket: Dependency | undefined;
+    readonly nextStore: Dependency | undefined;
     readonly log: Logger;
   },
 ): Dependency[] {
-  const { files, authenticator, oldBucket, log } = parts;
+  const { files, authenticator, oldBucket, nextStore, log } = parts;
   const { store, catalog, policies, scanning } = files;
   const dependencies: Dependency[] = [
     { name: 'store', check: withClockReport(store, log) },
     catalogDependency(catalog, { policies, migrates: config.settings.ASSET_MIGRATE }, log),
   ];
   if (oldBucket) dependencies.push(oldBucket);
+  if (nextStore) dependencies.push(nextStore);
   if (config.identity.kind !== 'none') {
     dependencies.push({ name: 'identity', check: () => authenticator.check() });
   }

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { FileCatalog } from '../catalog/file-catalog.ts';
 import type { Config } from '../config/config.ts';
+import { explainFailure } from '../config/explain.ts';
+import { inNextNames } from '../config/options/next.ts';
 import { SettingsError } from '../config/settings.ts';
 import { storeUnavailable } from '../errors/dependencies.ts';
 import { StoreFollower } from '../move/store/follower.ts';
@@ -11,6 +13,7 @@ import { RowView } from '../move/store/row-view.ts';
 import type { RequestHandler } from '../rpc/listener/listener.ts';
 import type { PartBounds } from '../rpc/signed-urls/part-route.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import type { Dependency } from '../telemetry/health-monitor.ts';
 import { addressUrl, openDriver, openRoute, signedUrls, SIGNING_KEY } from './drivers.ts';
 import { closeTools, movedStore } from './store-move.ts';
 import { moveMemory } from './move-memory.ts';
@@ -21,6 +24,8 @@ export interface ServedStore {
   /** Serves the URLs of a filesystem store, also those from before a move. */
   readonly route?: RequestHandler;
   readonly view: RowView;
+  /** The health of the store of ASSET_NEXT_STORE, if there is one. */
+  readonly next?: Dependency;
   /** Follows a store move until the returned function is called, which must be before the store is closed. */
   readonly follow: () => Promise<() => Promise<void>>;
 }
@@ -73,7 +78,17 @@ export async function openServedStore(
       for (const one of [moved, target]) closeTools(one);
     };
   };
-  return { store, view, follow, ...(urls && { route: await openRoute(store, urls, config, log, parts) }) };
+  const health: Dependency = {
+    name: 'next-store',
+    // Until the switch the service works without it; after it, the store itself tells.
+    optional: true,
+    check: (call) =>
+      view.checkNext(call).catch((error: unknown) => {
+        throw new Error(inNextNames(explainFailure(error, next)));
+      }),
+  };
+  const route = urls && { route: await openRoute(store, urls, config, log, parts) };
+  return { store, view, follow, next: health, ...route };
 }
 
 /** After a move away from a filesystem store its URLs go on, as long as the key that signed them is there. */

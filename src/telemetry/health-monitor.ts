@@ -3,7 +3,7 @@ import { causeText } from '../errors/setup-fault.ts';
 
 /** A dependency of the service. */
 export interface Dependency {
-  /** `store`, `catalog`, `old-bucket`, `identity`, `scanner`, `sweep` or `verify`. */
+  /** `store`, `next-store`, `catalog`, `old-bucket`, `identity`, `scanner`, `sweep` or `verify`. */
   readonly name: string;
   /** True if the service works without it: it only has its own status. */
   readonly optional?: boolean;

@@ -1,6 +1,7 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { blobKey } from '../../files/bytes.ts';
 import type { BlobProperties } from '../../storage/blob.ts';
+import type { ObjectCopier } from '../../storage/object-copier.ts';
 import type { ObjectInfo } from '../../storage/object-reader.ts';
 import { copyBytes, type CopyLimits } from '../backup/copy.ts';
 import { compareContent, type VerifyReason } from '../check-file.ts';
@@ -14,6 +15,9 @@ export interface Direction {
   readonly from: MovedStore;
   readonly to: MovedStore;
 }
+
+/** Servers that do not copy between these buckets, or not with this key. */
+const REFUSING = new WeakSet<ObjectCopier>();
 
 /** Attempts: another run may have left a copy. */
 const ATTEMPTS = 3;
@@ -70,13 +74,15 @@ async function copyOnce(
   const info = await from.reader?.stat(key, { signal });
   if (from.reader !== undefined && info === undefined) return 'missing';
   const properties = propertiesOf(file, info);
-  if (to.copier !== undefined && from.reader !== undefined && info !== undefined) {
+  const copier = to.copier !== undefined && !REFUSING.has(to.copier) ? to.copier : undefined;
+  if (copier !== undefined && from.reader !== undefined && info !== undefined) {
     const { etag, sizeBytes } = info;
     // The copy is of the etag whose bytes are read here.
     const { reason } = await compareContent(file, () => from.reader!.read(key, etag, undefined, { signal }));
     if (reason !== undefined) return reason;
-    const copied = await to.copier.copy(key, { key, etag, sizeBytes }, properties, { signal });
+    const copied = await copier.copy(key, { key, etag, sizeBytes }, properties, { signal });
     if (copied !== 'refused') return copied;
+    REFUSING.add(copier);
   }
   const [source, target] = [from, to].map(({ store }) => ({ store, key }));
   return copyBytes(file, source!, target!, { ...limits, properties }, signal);

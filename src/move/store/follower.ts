@@ -7,12 +7,12 @@ import { follow } from './start.ts';
 import type { RowView } from './row-view.ts';
 
 /** Pause between two looks at the change log, in milliseconds: a command gets the lease in it. */
-const PAUSE_MS = 2_500;
+const PAUSE_MS = 1_500;
 
 const LEASE_MS = 10_000;
 
-/** Changes of one run: what a command has to wait for. */
-const CHANGES = 20;
+/** Time of one run, in milliseconds: what a command has to wait for, besides one page. */
+const RUN_MS = 5_000;
 
 /** What a follower tells. */
 export interface FollowerLog {
@@ -66,6 +66,6 @@ export class StoreFollower {
     if (!known.progress.isCopied) return;
     const { changes } = await this.#move.catalog.changes.read(known.progress.log, 1, { signal });
     // Nothing is written while nothing happens.
-    if (changes.length > 0) await follow(this.#move, known, { holder, changes: CHANGES }, signal);
+    if (changes.length > 0) await follow(this.#move, known, { holder, followMs: RUN_MS }, signal);
   }
 }

@@ -169,7 +169,10 @@ export class MovingStore implements BlobStore {
   }
 
   async check(call?: StoreCall): Promise<void> {
-    await this.#view.refresh();
+    await this.#view.refresh().catch((error: unknown) => {
+      // The catalog has a health of its own.
+      if (isAssetError(error, 'STORE_UNAVAILABLE')) throw error;
+    });
     this.#assertRight();
     await this.#active.check(call);
   }

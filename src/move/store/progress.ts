@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileCatalog, FileRecord } from '../../catalog/file-catalog.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
 import type { ObjectCopier } from '../../storage/object-copier.ts';
 import type { ObjectReader } from '../../storage/object-reader.ts';
 import type { CopyLimits } from '../backup/copy.ts';
-import { underFreeLease } from '../../files/lease.ts';
+import { underLease } from '../../files/lease.ts';
 import { MoveRefused } from '../catalog/progress.ts';
 
 /** A store of a move, with what its driver can do beyond the interface of stores. */
@@ -32,8 +33,8 @@ export interface StepOptions {
   /** Maximum number of files per second; 0 for no limit, undefined for that of the run before. */
   readonly rate?: number | undefined;
   readonly leaseMs?: number;
-  /** Number of changes after which following ends; default when there are no more. */
-  readonly changes?: number;
+  /** Time after which following ends, in milliseconds; default when it has reached what was the end at its beginning. */
+  readonly followMs?: number;
   /** How long replicas may take to obey, in milliseconds; default 45,000. */
   readonly replicasMs?: number;
   readonly onProgress?: (text: string) => void;
@@ -82,10 +83,14 @@ export async function storeProgress(
   return state as StoreProgress | undefined;
 }
 
+/** How long a step waits for another one at least, in milliseconds: replicas follow the log under the same lease. */
+const PATIENCE_MS = 30_000;
+
 /**
- * Runs a step while no other process runs one. Waits until the lease of a killed process has expired.
+ * Runs a step while no other process runs one. Waits until the lease of a killed process has expired, or a replica has
+ * ended a part of its work.
  *
- * @throws MoveRefused if another process does
+ * @throws MoveRefused if another process runs a step
  */
 export async function exclusively<T>(
   { catalog }: Pick<StoreMove, 'catalog'>,
@@ -94,9 +99,14 @@ export async function exclusively<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const lease = { name: STORE_MOVE, holder, ttlMs: leaseMs };
-  const ended = await underFreeLease(catalog, lease, signal, async (held) => ({ value: await work(held) }));
-  if (ended === undefined) throw new MoveRefused('another process runs a step of the move: nothing was done');
-  return ended.value;
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const ended = await underLease(catalog, lease, signal, async (held) => ({ value: await work(held) }));
+    if (ended !== undefined) return ended.value;
+    if (performance.now() > deadline)
+      throw new MoveRefused('another process runs a step of the move: nothing was done');
+    await sleep(Math.min(500, leaseMs / 5), undefined, { signal });
+  }
 }
 
 /** True if the service stored the bytes of a file; those of others lie in an old bucket. */

@@ -3,7 +3,7 @@ import type { FileCatalog } from '../../catalog/file-catalog.ts';
 import type { AssetError } from '../../errors/asset-error.ts';
 import { catalogUnavailable, storeUnavailable } from '../../errors/dependencies.ts';
 import { newFileId } from '../../files/upload/ids.ts';
-import type { BlobStore } from '../../storage/blob-store.ts';
+import type { BlobStore, StoreCall } from '../../storage/blob-store.ts';
 import { endPresence, showPresence } from '../replicas/presence.ts';
 import { activeId, isUnderWay, readRow, type StoredRow, type StoreRow } from './row.ts';
 import { storeId } from './store-id.ts';
@@ -44,6 +44,7 @@ export class RowView {
   /** Why the id of a store is not known; undefined if it is. */
   #unknown: AssetError | undefined;
   #isShown = false;
+  #reachesNext = true;
 
   constructor(catalog: FileCatalog, stores: NamedStores) {
     this.#catalog = catalog;
@@ -72,6 +73,17 @@ export class RowView {
   /** True if the row that was read last is young enough to decide a write. */
   get isFresh(): boolean {
     return performance.now() - this.#readAt < FRESH_MS;
+  }
+
+  /** Resolves if the store of ASSET_NEXT_STORE is available; what it finds is shown to the steps of the move. */
+  async checkNext(call: StoreCall): Promise<void> {
+    try {
+      await this.#stores.next?.check(call);
+      this.#reachesNext = true;
+    } catch (error) {
+      this.#reachesNext = false;
+      throw error;
+    }
   }
 
   /** Why the settings contradict the row, for the operator; undefined if they do not. */
@@ -104,8 +116,8 @@ export class RowView {
   async show(): Promise<void> {
     const row = this.#row;
     if (row === undefined || !isUnderWay(row)) return;
-    const state =
-      this.#stores.next === undefined ? 'unaware' : this.#mistake === undefined ? 'ready' : 'blind';
+    const isBlind = this.#mistake !== undefined || !this.#reachesNext;
+    const state = this.#stores.next === undefined ? 'unaware' : isBlind ? 'blind' : 'ready';
     const expireTime = Date.now() + (state === 'unaware' ? UNAWARE_MS : SIGHT_MS);
     const presence = { id: this.#id, epoch: row.epoch, state, expireTime } as const;
     this.#isShown = true;

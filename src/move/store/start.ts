@@ -9,7 +9,7 @@ import { Transport, type Transported } from './transport.ts';
 import { dropVerification, STORE_VERIFY } from './verification.ts';
 
 /** Files or changes of one step: what the next run may repeat after a crash. */
-const PAGE = 100;
+const PAGE = 50;
 
 /**
  * Copies all files to the target, after the position of an earlier run, then what has changed since, and what the last
@@ -118,16 +118,18 @@ class Mover {
     if (damaged.length > 0) await dropVerification(catalog, this.#signal);
   }
 
+  /** Follows up to what was the end of the log at the beginning: under load there is always more. */
   async #follow(): Promise<void> {
-    const { catalog } = this.#move;
-    const { changes: most = Infinity } = this.#options;
-    for (let read = 0; read < most;) {
+    const { changes } = this.#move.catalog;
+    const call = { signal: this.#signal };
+    const end = await changes.position('now', call);
+    const deadline = performance.now() + (this.#options.followMs ?? Infinity);
+    let firstAfter: string | undefined;
+    while (performance.now() < deadline) {
       const { log, followed } = this.#progress;
-      const page = await catalog.changes
-        .read(log, Math.min(PAGE, most), { signal: this.#signal })
-        .catch((error: unknown) => {
-          throw isAssetError(error, 'CURSOR_EXPIRED') ? logLost() : error;
-        });
+      const page = await changes.read(log, PAGE, call).catch((error: unknown) => {
+        throw isAssetError(error, 'CURSOR_EXPIRED') ? logLost() : error;
+      });
       const ids = page.changes.map(({ fileId }) => fileId);
       const { directions } = this.#begun;
       const done = await this.#transport.copyOnly(ids, directions, { isDoubted: false }, this.#signal);
@@ -135,9 +137,10 @@ class Mover {
         page.changes.filter(({ type }) => type === 'purged').map(({ fileId }) => fileId),
       );
       if (page.cursor === log) return;
-      read += Math.max(1, page.changes.length);
       reached('store-move.followed');
       await this.#keep({ ...this.#added(done), log: page.cursor, followed: followed + page.changes.length });
+      firstAfter ??= (await changes.read(end, 1, call)).changes[0]?.id;
+      if (page.changes.some(({ id }) => id === firstAfter)) return;
     }
   }
 

@@ -19,6 +19,7 @@ export interface StoreMoveStatus {
    */
   readonly lagMs: number | undefined;
   readonly verification: (VerifyState & { readonly isStale: boolean }) | undefined;
+  /** None unless files are or may be in both stores: they show themselves only then. */
   readonly replicas: Replicas;
   readonly retired: Retired | undefined;
   /** Commands, as text. */
@@ -38,7 +39,7 @@ export async function storeMoveStatus(catalog: FileCatalog, signal?: AbortSignal
   const status = { row, progress, state, lagMs, verification };
   return {
     ...status,
-    replicas: await replicasAt(catalog, row?.epoch ?? 0, call),
+    replicas: row && isUnderWay(row) ? await replicasAt(catalog, row.epoch, call) : NO_REPLICAS,
     retired: ended !== undefined && ended.move === row?.move ? ended : undefined,
     nextSteps: nextSteps(status),
   };
@@ -65,6 +66,8 @@ async function lagOf(
     throw error;
   }
 }
+
+const NO_REPLICAS: Replicas = { count: 0, current: 0, behind: [] };
 
 const COMMAND = 'asset-service store move';
 

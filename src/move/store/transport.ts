@@ -7,7 +7,7 @@ import { copyFile, type Direction } from './copy-file.ts';
 import { hasBytes, type Refused, type StoreMove } from './progress.ts';
 
 /** Copies that run at the same time. */
-const AT_ONCE = 6;
+const AT_ONCE = 12;
 
 /** Ids of one request to the catalog. */
 const IDS = 200;
