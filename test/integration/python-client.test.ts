@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { spawn } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import { join } from 'node:path';
 import { POCKETBASE, type Setup } from '../e2e/support/setups.ts';
 import { ROOT } from '../support/install.ts';
 import { makeDir, removeDir } from '../support/process.ts';
-import { preparePython } from '../support/python.ts';
+import { installWheel, preparePython, runPython } from '../support/python.ts';
 
 const PROJECT = join(ROOT, 'clients', 'python');
 
@@ -13,33 +11,6 @@ const PROJECT = join(ROOT, 'clients', 'python');
 const LIMIT_MS = 5 * 60_000;
 
 const prepared = await preparePython(join(PROJECT, 'requirements-test.txt'));
-
-/** Fails with what the tool printed. The tool is ended with everything that it started. */
-async function run(command: string, args: string[], env: Record<string, string> = {}): Promise<string> {
-  const child = spawn(command, args, {
-    cwd: PROJECT,
-    detached: true,
-    env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
-  }
-  const end = () => {
-    try {
-      process.kill(-child.pid!, 'SIGKILL');
-    } catch {
-      // The whole group has ended.
-    }
-  };
-  const timer = setTimeout(end, LIMIT_MS);
-  const code = await new Promise((resolve) => child.once('exit', resolve));
-  clearTimeout(timer);
-  end();
-  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${String(code)}:\n${output}`);
-  return output;
-}
 
 const title = 'the Python client, installed from its wheel';
 if ('missing' in prepared) {
@@ -50,28 +21,34 @@ if ('missing' in prepared) {
   describe(title, () => {
     let dir: string;
     let env: Record<string, string>;
+    let types: Promise<PromiseSettledResult<unknown>[]>;
+
+    const run = (command: string, args: readonly string[], more: Record<string, string> = {}) =>
+      runPython(command, args, PROJECT, { ...env, ...more }, LIMIT_MS);
 
     beforeAll(async () => {
       dir = await makeDir('python-client');
-      await run(python, ['-m', 'build', '--wheel', '--no-isolation', '--outdir', dir, '.']);
-      const [wheel, ...others] = (await readdir(dir)).filter((name) => name.endsWith('.whl'));
-      expect(others).toEqual([]);
-      expect(wheel).toMatch(/^asset_service-\d+\.\d+\.\d+-py3-none-any\.whl$/);
-      const packages = join(dir, 'packages');
-      const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', '--target', packages];
-      await run(python, [...install, join(dir, wheel!)]);
+      const packages = await installWheel(python, dir);
       env = { PYTHONPATH: packages, ASSET_TEST_NODE: process.execPath, MYPYPATH: packages };
+      // The types are checked while the tests wait for the service.
+      const sources = ['src', 'tests', 'tools', 'bench.py'];
+      const cache = join(ROOT, '.cache', 'mypy');
+      const pyright = join(ROOT, 'node_modules', '.bin', 'pyright');
+      types = (async () => [
+        ...(await Promise.allSettled([run(python, ['-m', 'mypy', '--cache-dir', cache, ...sources])])),
+        ...(await Promise.allSettled([run(pyright, ['--pythonpath', python, ...sources])])),
+      ])();
     }, LIMIT_MS);
-    afterAll(() => removeDir(dir));
+    afterAll(async () => {
+      await types;
+      await removeDir(dir);
+    });
 
     const pytest = (args: string[], more: Record<string, string> = {}) =>
       run(
         python,
         ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', `--basetemp=${join(dir, 'tmp')}`, ...args],
-        {
-          ...env,
-          ...more,
-        },
+        more,
       );
 
     it('passes its tests on the embedded store and catalog', () => pytest(['tests']), LIMIT_MS);
@@ -84,32 +61,21 @@ if ('missing' in prepared) {
       afterAll(() => setup?.dispose());
 
       it(
-        'passes the tests that depend on them',
-        () => pytest(['-m', 'stores', 'tests'], { ASSET_TEST_SERVICE_ENV: JSON.stringify(setup.env) }),
+        'passes the tests that depend on them, with the synchronous client',
+        () =>
+          pytest(['-m', 'stores', 'tests'], {
+            ASSET_TEST_SERVICE_ENV: JSON.stringify(setup.env),
+            ASSET_TEST_CLIENTS: 'sync',
+          }),
         LIMIT_MS,
       );
     });
 
-    it(
-      'has types that mypy --strict accepts',
-      () =>
-        run(
-          python,
-          ['-m', 'mypy', '--cache-dir', join(dir, 'mypy'), 'src', 'tests', 'tools', 'bench.py'],
-          env,
-        ),
-      LIMIT_MS,
-    );
-
-    it(
-      'has types that pyright accepts',
-      () =>
-        run(
-          join(ROOT, 'node_modules', '.bin', 'pyright'),
-          ['--pythonpath', python, 'src', 'tests', 'tools', 'bench.py'],
-          env,
-        ),
-      LIMIT_MS,
-    );
+    const accepted = (index: number) => async () => {
+      const result = (await types)[index]!;
+      if (result.status === 'rejected') throw result.reason;
+    };
+    it('has types that mypy --strict accepts', accepted(0), LIMIT_MS);
+    it('has types that pyright accepts', accepted(1), LIMIT_MS);
   });
 }

@@ -56,7 +56,7 @@ def path(tmp_path: Path, content: bytes) -> Path:
 Connect = Callable[..., Any]
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=os.environ.get("ASSET_TEST_CLIENTS", "sync,async").split(","))
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     """Makes clients, of each kind in turn, and closes them."""
     made: list[Any] = []

@@ -99,8 +99,9 @@ def test_urls(client: Any) -> None:
     assert results[1].error.reason == "FILE_NOT_FOUND"
     with pytest.raises(NotFoundError):
         results[1].unwrap()
-    many = client.urls([file.id] * 2500, ttl=60)
-    assert len({result.unwrap().url for result in many}) == 1
+    # In one window of half an hour the URLs are equal; a window may end in between.
+    many = client.urls([file.id] * 2500, ttl=3600)
+    assert len({result.unwrap().url for result in many}) <= 2
     for wrong in ({"ttl": -1}, {"ttl": 10**30}, {"disposition": "both"}, {"download_name": 3}):
         with pytest.raises(InvalidArgumentError):
             client.url(file.id, **wrong)

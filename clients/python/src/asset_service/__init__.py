@@ -7,6 +7,7 @@ from importlib.metadata import version as _version
 from asset_service._async._client import AsyncAssetClient
 from asset_service._async._client_uploads import AsyncUploadItem
 from asset_service._async._download import AsyncDownload
+from asset_service._consume import Delivery, consume
 from asset_service._local_name import local_file_name
 from asset_service._sync._client import AssetClient
 from asset_service._sync._client_uploads import UploadItem
@@ -41,13 +42,15 @@ from asset_service.records import (
     FileResult,
     FileUrl,
     LegacyPath,
+    ParkedEvent,
     StartedUpload,
+    Subscription,
     UploadPart,
     UploadStatus,
     UrlResult,
 )
 from asset_service.retry import RetryPolicy
-from asset_service.tokens import CachedToken, ClientCredentials, IssuedToken, TokenSource
+from asset_service.tokens import CachedToken, ClientCredentials, EnvironmentToken, IssuedToken, TokenSource
 
 __version__ = _version("asset-service")
 
@@ -65,7 +68,9 @@ __all__ = [
     "ClientCredentials",
     "ConflictError",
     "DeadlineExceededError",
+    "Delivery",
     "Download",
+    "EnvironmentToken",
     "FieldViolation",
     "FileEvent",
     "FilePage",
@@ -79,6 +84,7 @@ __all__ = [
     "LimitError",
     "NotFoundError",
     "OutOfRangeError",
+    "ParkedEvent",
     "PermissionDeniedError",
     "PolicyError",
     "PreconditionError",
@@ -87,6 +93,7 @@ __all__ = [
     "RetryPolicy",
     "SourceError",
     "StartedUpload",
+    "Subscription",
     "TargetError",
     "TokenSource",
     "UnauthenticatedError",
@@ -95,5 +102,6 @@ __all__ = [
     "UploadPart",
     "UploadStatus",
     "UrlResult",
+    "consume",
     "local_file_name",
 ]

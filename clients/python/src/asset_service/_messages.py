@@ -15,7 +15,18 @@ from asset_service._arguments import check_ids, check_json, check_text
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import file_pb2
 from asset_service.errors import invalid_option, no_answer
-from asset_service.records import AssetFile, Attributes, Checkpoint, EventType, FileEvent, FileUrl, Json, Relations
+from asset_service.records import (
+    AssetFile,
+    Attributes,
+    Checkpoint,
+    EventType,
+    FileEvent,
+    FileUrl,
+    Json,
+    ParkedEvent,
+    Relations,
+    Subscription,
+)
 
 
 def to_time(message: Any, name: str) -> datetime | None:
@@ -136,12 +147,36 @@ def to_event(message: pb.WatchFilesResponse) -> FileEvent | Checkpoint | None:
         return Checkpoint(message.cursor, message.checkpoint.existing_done)
     if kind != "event":
         return None
-    event = message.event
+    return to_file_event(message.event, message.cursor)
+
+
+def to_file_event(event: pb.FileEvent, cursor: str) -> FileEvent | None:
+    """An event; None for a type that this client does not know."""
     name = pb.FileEventType.Name(event.type) if event.type in pb.FileEventType.values() else ""
     what = cast(EventType, name.removeprefix("FILE_EVENT_TYPE_"))
     if what not in get_args(EventType):
         return None
-    return FileEvent(event.event_id, what, to_file(event.file), to_time(event, "event_time"), message.cursor)
+    return FileEvent(event.event_id, what, to_file(event.file), to_time(event, "event_time"), cursor)
+
+
+def to_subscription(message: pb.Subscription) -> Subscription:
+    """A subscription."""
+    return Subscription(
+        message.name,
+        to_time(message, "create_time"),
+        message.unacknowledged_events,
+        message.parked_events,
+        message.cursor,
+    )
+
+
+def to_parked_event(message: pb.ParkedEvent) -> ParkedEvent:
+    """A parked event."""
+    name = pb.FileEventType.Name(message.type) if message.type in pb.FileEventType.values() else ""
+    what = name.removeprefix("FILE_EVENT_TYPE_")
+    return ParkedEvent(
+        message.event_id, what, message.file_id, message.reason, message.attempts, to_time(message, "park_time")
+    )
 
 
 def to_url(response: pb.GetFileUrlResponse) -> FileUrl:

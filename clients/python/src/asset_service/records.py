@@ -191,3 +191,30 @@ class Checkpoint:
     """Continues a watch here."""
     existing_done: bool
     """True once in a watch from "existing": every existing file was sent."""
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A watch whose place the service keeps."""
+
+    name: str
+    create_time: datetime | None
+    unacknowledged_events: int
+    """Number of events that were taken from the log and are not acknowledged yet."""
+    parked_events: int
+    cursor: str
+    """Continues a watch behind the last event that was taken."""
+
+
+@dataclass(frozen=True)
+class ParkedEvent:
+    """An event that failed too often."""
+
+    event_id: str
+    type: str
+    file_id: str
+    reason: str
+    """Why it failed the last time."""
+    attempts: int
+    """Number of deliveries."""
+    park_time: datetime | None

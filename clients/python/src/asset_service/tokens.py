@@ -179,6 +179,23 @@ class ClientCredentials(CachedToken):
         raise _failed(code, f"the issuer gives the client {client_id} no token: {why}")
 
 
+class EnvironmentToken:
+    """The token in ASSET_SERVICE_TOKEN, or in the file that ASSET_SERVICE_TOKEN_FILE names; none if neither is set.
+
+    Read before every call, because it may be renewed.
+    """
+
+    def __call__(self) -> str:
+        path = os.environ.get("ASSET_SERVICE_TOKEN_FILE")
+        if not path:
+            return os.environ.get("ASSET_SERVICE_TOKEN", "")
+        try:
+            with open(path, encoding="utf8") as file:
+                return file.read().strip()
+        except OSError as error:
+            raise invalid_option(f"ASSET_SERVICE_TOKEN_FILE cannot be read: {error.strerror}") from error
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Does not send the secret to another address."""
 

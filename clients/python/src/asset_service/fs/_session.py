@@ -15,26 +15,11 @@ from asset_service._target import TLS
 from asset_service.errors import invalid_option, make_error
 from asset_service.fs._reader import StoreReader
 from asset_service.records import AssetFile
-from asset_service.tokens import Token
+from asset_service.tokens import EnvironmentToken, Token
 
 _MAX_RECORDS = 10_000
 _RECORD_SECONDS = 60.0
 """How long a record may be used again. The bytes of a file never change; that it was deleted is noticed so late."""
-
-
-class EnvironmentToken:
-    """The token in ASSET_SERVICE_TOKEN, or in the file that ASSET_SERVICE_TOKEN_FILE names. Read before every call, because
-    it may be renewed."""
-
-    def __call__(self) -> str:
-        path = os.environ.get("ASSET_SERVICE_TOKEN_FILE")
-        if not path:
-            return os.environ.get("ASSET_SERVICE_TOKEN", "")
-        try:
-            with open(path, encoding="utf8") as file:
-                return file.read().strip()
-        except OSError as error:
-            raise invalid_option(f"ASSET_SERVICE_TOKEN_FILE cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
