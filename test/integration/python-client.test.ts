@@ -8,7 +8,7 @@ import { installWheel, preparePython, runPython } from '../support/python.ts';
 const PROJECT = join(ROOT, 'clients', 'python');
 
 /** Longest run of one tool, in milliseconds. */
-const LIMIT_MS = 5 * 60_000;
+const LIMIT_MS = 10 * 60_000;
 
 const prepared = await preparePython(join(PROJECT, 'requirements-test.txt'));
 
@@ -51,7 +51,12 @@ if ('missing' in prepared) {
         more,
       );
 
-    it('passes its tests on the embedded store and catalog', () => pytest(['tests']), LIMIT_MS);
+    it(
+      'passes its tests on the embedded store and catalog',
+      // The many cases of fsspec about globs run in npm run test:ml.
+      () => pytest(['-k', 'not glob_edge_cases', 'tests']),
+      LIMIT_MS,
+    );
 
     describe('on SeaweedFS and PocketBase', () => {
       let setup: Setup;

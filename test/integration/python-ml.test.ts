@@ -36,7 +36,7 @@ if (process.env['ASSET_TEST_ML'] !== 'full') {
         await removeDir(dir);
       });
 
-      const pytest = (more: Record<string, string>) => {
+      const pytest = (more: Record<string, string>, tests = 'tests_ml') => {
         const args = [
           '-m',
           'pytest',
@@ -44,10 +44,12 @@ if (process.env['ASSET_TEST_ML'] !== 'full') {
           '-p',
           'no:cacheprovider',
           `--basetemp=${join(dir, 'tmp')}`,
-          'tests_ml',
+          tests,
         ];
         return runPython(python, args, PROJECT, { ...env, ...more }, LIMIT_MS);
       };
+
+      it('passes all tests of fsspec over a draft', () => pytest({}, 'tests/test_abstract.py'), LIMIT_MS);
 
       it('passes its tests on the embedded store and catalog', () => pytest({}), LIMIT_MS);
 

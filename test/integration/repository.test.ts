@@ -74,6 +74,16 @@ describe('the documents', () => {
     expect(missing).toEqual([]);
   });
 
+  it('show programs of the READMEs on the page of all clients', () => {
+    const page = readFileSync(join(ROOT, 'docs/clients.md'), 'utf8');
+    const readmes = ['bff', 'worker'].map((name) =>
+      readFileSync(join(ROOT, 'clients', name, 'README.md'), 'utf8'),
+    );
+    const programs = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code!);
+    expect(programs.length).toBe(2);
+    for (const code of programs) expect(readmes.some((readme) => readme.includes(code))).toBe(true);
+  });
+
   it('list no room without files', async () => {
     const { ROOMS } = (await import(join(ROOT, 'rooms.js'))) as {
       readonly ROOMS: readonly { readonly files: string | readonly string[] }[];

@@ -83,7 +83,20 @@ def test_is_found_by_fsspec_with_options_and_environment(
     monkeypatch.setenv("ASSET_SERVICE_URL", service.url)
     with opened(f"asset://{stored.id}", "rt", encoding="latin-1", newline="") as file:
         assert file.read(4) == DATA[:4].decode("latin-1")
-    assert AssetFileSystem() is AssetFileSystem()
+    assert AssetFileSystem().client is AssetFileSystem().client
+
+
+def test_two_identities_have_nothing_in_common(service: Service) -> None:
+    """Although fsspec would take them for the same by their texts."""
+    clients = [AssetClient(service.url, token=token) for token in ("one", "two")]
+    assert repr(clients[0]) == repr(clients[1])
+    filesystems = [fsspec.filesystem("asset", client=client) for client in clients]
+    assert [fs.client for fs in filesystems] == clients
+    assert filesystems[0]._session is not filesystems[1]._session
+    clients[0].close()
+    with AssetClient(service.url, token="one") as again:
+        file = again.upload(b"x")
+        assert fsspec.filesystem("asset", client=again).cat_file(file.id) == b"x"
 
 
 @pytest.mark.parametrize("cache", ["none", "readahead", "bytes", "blockcache", "background", "mmap", "first", "all"])

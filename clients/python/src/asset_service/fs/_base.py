@@ -29,6 +29,9 @@ class BaseFileSystem(AbstractFileSystem):
     protocol = "asset"
     root_marker = ""
     async_impl = False
+    # fsspec compares options by their texts, and two clients or sources of tokens may have the same. Filesystems with equal
+    # options share what is worth sharing anyway.
+    cachable = False
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from typing import Any
 
 from asset_service._sync._client import AssetClient
 from asset_service._target import TLS
+from asset_service.datasets._manifest import Manifest
 from asset_service.errors import invalid_option, make_error
 from asset_service.fs._reader import StoreReader
 from asset_service.records import AssetFile
@@ -77,6 +78,8 @@ class Session:
     def __init__(self, options: SessionOptions) -> None:
         self.client = options.connect()
         self.reader = StoreReader(self.client, direct=options.direct, url_ttl=options.url_ttl)
+        self.versions: dict[str, tuple[float, Manifest]] = {}
+        """Versions of datasets by `DATASET@VERSION`, each with the time until which it may be used."""
         self._records: OrderedDict[str, tuple[float, AssetFile]] = OrderedDict()
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -129,6 +132,8 @@ class Session:
         return self._lock
 
 
+_VARIABLES = ("ASSET_SERVICE_URL", "ASSET_SERVICE_TLS_CA", "ASSET_SERVICE_TLS_CERT", "ASSET_SERVICE_TLS_KEY")
+
 _shared: dict[Any, Session] = {}
 _sharing = threading.Lock()
 
@@ -143,14 +148,17 @@ if hasattr(os, "register_at_fork"):
 
 
 def session_of(options: SessionOptions) -> Session:
-    """The session for these options: fsspec makes a filesystem for every thread, and each would have its connection."""
-    environment = tuple(os.environ.get(name) for name in ("ASSET_SERVICE_URL", "ASSET_SERVICE_TLS_CA"))
+    """The session for these options, so that the filesystems of a process share a connection. That of a given client lives as
+    long as the client."""
+    environment = (_token_of_environment() is None, *(os.environ.get(name) for name in _VARIABLES))
+    shared = _shared if options.client is None else options.client.__dict__.setdefault("_sessions", {})
     try:
-        key = hash((options, environment)), options, environment
+        key = options, environment
+        hash(key)
     except TypeError:
         return Session(options)
     with _sharing:
-        found = _shared.get(key)
+        found: Session | None = shared.get(key)
         if found is None:
-            found = _shared[key] = Session(options)
+            found = shared[key] = Session(options)
         return found

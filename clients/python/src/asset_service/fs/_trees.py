@@ -56,7 +56,7 @@ class Trees:
     def __init__(self, session: Session, drafts: Path) -> None:
         self.datasets = Datasets(session.client)
         self._drafts = drafts
-        self._versions: dict[str, tuple[float, Manifest]] = {}
+        self._versions = session.versions
 
     def draft(self, place: Place) -> Draft | None:
         """The draft that a path is in."""
