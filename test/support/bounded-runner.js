@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 
 /** A full fault run, or a first build of other languages, takes longer than any file of `npm test`. */
-const FULL = process.env.ASSET_TEST_FAULT === 'full' || process.env.ASSET_TEST_LANGUAGES === 'full';
+const FULL = ['FAULT', 'LANGUAGES', 'ML'].some((name) => process.env[`ASSET_TEST_${name}`] === 'full');
 
 /** How long one test file may take, in seconds. */
 const FILE_SECONDS = Number(process.env.ASSET_TEST_FILE_SECONDS ?? (FULL ? 4 * 3_600 : 600));
