@@ -97,7 +97,11 @@ export class ChangeFeed {
         const page = await this.#read(this.#head!);
         downSince = undefined;
         hasMore = page.changes.length > 0;
-        if (!hasMore) continue;
+        if (!hasMore) {
+          // The log goes on elsewhere after a catalog move.
+          this.#head = page.cursor;
+          continue;
+        }
         this.#shared = [...this.#shared, { from: this.#head!, page }].slice(-SHARED_PAGES);
         this.#head = page.cursor;
         this.#wakeAll();
