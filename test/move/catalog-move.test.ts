@@ -173,6 +173,25 @@ describe('a move of a catalog', () => {
     });
   });
 
+  it('goes from SQLite to PostgreSQL, and back', async () => {
+    const [source, target] = [
+      await sqlite(),
+      await open(openPostgresCatalog({ url: await createDatabase() })),
+    ];
+    const [catalogs, turn] = [
+      { source, target },
+      { ...options(), maxPauseMs: 5_000 },
+    ];
+    await fill(source);
+    await startMove(catalogs, options(), never);
+    expect(await verifyMove(catalogs, options(), never)).toMatchObject({ damaged: [] });
+    expect(await switchMove(catalogs, turn, never)).toMatchObject({ isChanged: true });
+    await fill(target);
+    expect(await reverseMove(catalogs, turn, never)).toMatchObject({ isChanged: true });
+    expect(await filesOf(source)).toEqual(await filesOf(target));
+    expect(await stateOf(source)).toEqual(await stateOf(target));
+  });
+
   /** A new file, an update, a purge, an end of a session. */
   async function catalogChanges(catalog: FileCatalog, file: FileRecord): Promise<void> {
     await createFile(catalog, { name: 'new' }, newId());
