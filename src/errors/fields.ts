@@ -48,3 +48,13 @@ export function relationUnknown(relation: string): AssetError {
     metadata: { relation },
   });
 }
+
+/**
+ * FIELD_NOT_WRITABLE: this change may not set the field.
+ *
+ * @param field - its path, for programs
+ * @param message - names the field and says why, and what to do
+ */
+export function fieldNotWritable(field: string, message: string): AssetError {
+  return new AssetError('FIELD_NOT_WRITABLE', message, { metadata: { field } });
+}

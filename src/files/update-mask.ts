@@ -1,6 +1,6 @@
 import type { FileChange, FileDescription, JsonValue } from '../catalog/file-catalog.ts';
-import { AssetError } from '../errors/asset-error.ts';
-import { fieldUnknown } from '../errors/fields.ts';
+import type { AssetError } from '../errors/asset-error.ts';
+import { fieldNotWritable, fieldUnknown } from '../errors/fields.ts';
 
 const WRITABLE = ['name', 'content_type', 'owner', 'usage', 'relations', 'attributes'] as const;
 const SET_BY_SERVICE = [
@@ -129,8 +129,7 @@ function ambiguous(path: string, field: string, names: readonly string[]): Asset
 
 function refuse(path: string, field: string): AssetError {
   if (SET_BY_SERVICE.includes(field)) {
-    const message = `only the service sets ${field}: leave it out of update_mask`;
-    return new AssetError('FIELD_NOT_WRITABLE', message, { metadata: { field: path } });
+    return fieldNotWritable(path, `only the service sets ${field}: leave it out of update_mask`);
   }
   const problem =
     field === 'relations' || field === 'attributes'

@@ -9,7 +9,6 @@ const MADE_WHERE_THROWN: Readonly<Record<string, string>> = {
   CONTENT_TYPE_NOT_ALLOWED: 'src/files/policy/usage-policies.ts',
   DISPOSITION_NOT_ALLOWED: 'src/files/urls.ts',
   ETAG_MISMATCH: 'src/files/records.ts',
-  FIELD_NOT_WRITABLE: 'src/files/update-mask.ts',
   FILE_DELETED: 'src/files/records.ts',
   FILE_NOT_DELETED: 'src/files/delete.ts',
   FILE_NOT_MOVED: 'src/files/old-files.ts',

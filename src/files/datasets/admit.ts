@@ -1,5 +1,6 @@
 import type { FileChange, FileRecord } from '../../catalog/file-catalog.ts';
-import { AssetError, isAssetError } from '../../errors/asset-error.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
+import { fieldNotWritable } from '../../errors/fields.ts';
 import { datasetInvalid, filePinned } from '../../errors/records.ts';
 import type { Caller } from '../../identity/caller.ts';
 import { readBytes } from '../bytes.ts';
@@ -111,9 +112,8 @@ export async function assertNotPinned(
 export function assertSameKind(file: FileRecord, change: FileChange): void {
   if (isManifest(file) === isManifest({ ...file, ...change })) return;
   const field = change.usage === undefined ? 'content_type' : 'usage';
-  throw new AssetError(
-    'FIELD_NOT_WRITABLE',
+  throw fieldNotWritable(
+    field,
     `file.${field} cannot make a file a dataset manifest or end one: upload or delete the manifest`,
-    { metadata: { field } },
   );
 }
