@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 
 const page = join(import.meta.dirname, 'page');
-const out = process.argv[2] ?? join(import.meta.dirname, 'dist');
+const out = process.env['BFF_PAGE_DIR'] ?? join(import.meta.dirname, 'dist');
 
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });

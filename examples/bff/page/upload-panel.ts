@@ -9,6 +9,9 @@ import { failureOf, setUsage, type Upload, type Uploader } from './uploader.ts';
 /** Progress is told to screen readers in steps of this many percent. */
 const STEP = 25;
 
+/** How long finished uploads stay in the area, in milliseconds. */
+const SHOWN_MS = 2_500;
+
 /** Makes the panel: what the files are for, and where to drop or choose them. */
 export function uploadPanel(uppy: Uploader, onStored: (file: FileRecord) => void): HTMLElement {
   const { usages } = currentSession().settings;
@@ -44,6 +47,8 @@ export function uploadPanel(uppy: Uploader, onStored: (file: FileRecord) => void
     width: '100%',
     height: 300,
     singleFileFullScreen: false,
+    // Our own messages say more, and in one place.
+    disableInformer: true,
     theme: 'auto',
     proudlyDisplayPoweredByUppy: false,
     fileManagerSelectionType: 'both',
@@ -96,12 +101,21 @@ function tell(uppy: Uploader, onStored: (file: FileRecord) => void): void {
     if (file === undefined || document.querySelector('dialog[open].small')) return;
     toast(t('uploadFailed', { name: file.name, message: failureOf(error) }), undefined, true);
   });
+  uppy.on('complete', ({ failed = [] }) => {
+    if (failed.length > 0) return;
+    // The files are in the list: the area is free for the next ones.
+    setTimeout(() => {
+      if (uppy.getFiles().every(({ progress }) => progress.uploadComplete)) uppy.clear();
+    }, SHOWN_MS);
+  });
   uppy.on('restriction-failed', (file, error) => {
-    if (file === undefined) return announce(error.message, true);
-    announce(refusal(uppy, file) ?? error.message, true);
+    toast((file && refusal(uppy, file)) ?? error.message, undefined, true);
   });
   uppy.on('restored', () => {
-    for (const file of uppy.getFiles()) if (file.isGhost) toast(t('ghost', { name: file.name }));
+    const ghosts = uppy.getFiles().filter(({ isGhost }) => isGhost);
+    for (const { name } of ghosts) toast(t('ghost', { name }));
+    // What needs nobody's hand goes on by itself.
+    if (ghosts.length === 0) uppy.emit('restore-confirmed');
   });
 }
 

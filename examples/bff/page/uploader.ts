@@ -18,6 +18,9 @@ export type Upload = UppyFile<Meta, Body>;
 /** Bytes of one request. A proxy's limit of bodies and a lost connection cost at most this much. */
 const PIECE_BYTES = 16 * 1024 * 1024;
 
+/** A larger file is not kept in this browser: after a reload the person chooses it again, and its upload goes on. */
+const KEPT_BYTES = 128 * 1024 * 1024;
+
 const ENDPOINT = '/uploads/';
 
 /** Makes what uploads: tus, with what is unfinished kept in this browser. */
@@ -55,7 +58,8 @@ export async function createUploader(locale: Uppy<Meta, Body>['opts']['locale'])
       return problem.reason === 'REQUEST_FORGED' || next(error);
     },
   });
-  uppy.use(GoldenRetriever<Meta, Body>, { expires: 24 * 3600 * 1000, indexedDB: { name: uppy.getID() } });
+  const indexedDB = { name: uppy.getID(), maxFileSize: KEPT_BYTES, maxTotalSize: 4 * KEPT_BYTES };
+  uppy.use(GoldenRetriever<Meta, Body>, { expires: 24 * 3600 * 1000, indexedDB });
   return uppy;
 }
 

@@ -3,6 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
+import sharp from 'sharp';
 import { missing, startBrowserSuite, type BrowserSuite } from './support/browser-suite.ts';
 import { cardOf, choose, expectAccessible, fileOf, openPage } from './support/page.ts';
 import { Person } from './support/person.ts';
@@ -12,6 +13,9 @@ const describeInChromium = missing === undefined ? describe : describe.skip;
 
 /** A folder for pictures of the page, such as docs/images; none are made without it. */
 const PICTURES = process.env['ASSET_TEST_SCREENSHOTS'];
+
+/** The pictures that docs/bff.md shows. */
+const SHOWN = ['light', 'dark-details', 'phone-upload'];
 
 /** The same page on different screens. */
 const SCREENS = {
@@ -38,9 +42,10 @@ describeInChromium(`how the page looks and reads${missing === undefined ? '' : `
   afterAll(() => suite?.dispose());
 
   async function keep(page: Page, name: string): Promise<void> {
-    if (PICTURES === undefined) return;
+    if (PICTURES === undefined || !SHOWN.includes(name)) return;
     await mkdir(PICTURES, { recursive: true });
-    await page.screenshot({ path: join(PICTURES, `bff-${name}.png`) });
+    const picture = sharp(await page.screenshot({ animations: 'disabled' }));
+    await picture.webp({ quality: 82 }).toFile(join(PICTURES, `bff-${name}.webp`));
   }
 
   it.each(Object.entries(SCREENS))(

@@ -25,7 +25,9 @@ export interface BrowserSuite {
 export async function startBrowserSuite(env: Record<string, string> = {}): Promise<BrowserSuite> {
   const dir = await makeDir('example-page');
   const pageDir = join(dir, 'page');
-  await run(process.execPath, [join(ROOT, 'examples', 'bff', 'build.ts'), pageDir]);
+  await run(process.execPath, [join(ROOT, 'examples', 'bff', 'build.ts')], {
+    env: { BFF_PAGE_DIR: pageDir },
+  });
   const development = await startDevelopmentService(dir, env);
   const settings = { ...settingsFor(development), BFF_PAGE_DIR: pageDir };
   const bff = await startBff(settings);

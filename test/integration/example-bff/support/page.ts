@@ -51,7 +51,11 @@ export function fileOf(name: string, mimeType: string, buffer: Buffer) {
 
 /** Chooses files for an upload. */
 export async function choose(page: Page, ...files: ReturnType<typeof fileOf>[]): Promise<void> {
-  await page.locator('.uppy-Dashboard-input').first().setInputFiles(files);
+  const input = page.locator('.uppy-Dashboard-input').first();
+  // While there are files, the input is behind a button.
+  const more = page.locator('.uppy-DashboardContent-addMore');
+  if ((await more.count()) > 0) await more.click();
+  await input.setInputFiles(files);
 }
 
 /** The card of a file, by its title or name. */

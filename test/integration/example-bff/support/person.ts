@@ -69,7 +69,7 @@ export class Person {
       else this.#cookies.set(name!, value!);
     }
     const text = await response.text();
-    const isJson = response.headers.get('content-type')?.includes('json');
+    const isJson = text !== '' && response.headers.get('content-type')?.includes('json');
     return {
       status: response.status,
       headers: response.headers,
