@@ -57,7 +57,7 @@ function others() {
   return pages.filter((page) => page !== 'index' && !named.has(`/${page}`)).sort();
 }
 
-/** The site of the docs: `npm run docs:site`. A link to a page or a heading that does not exist fails the build. */
+/** The site of the docs: `npm run docs:site`. A link to a page that does not exist fails the build. */
 export default defineConfig({
   title: 'Asset Service',
   description: 'Files by id: one service in front of object storage and a file catalog',
