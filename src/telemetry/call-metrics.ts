@@ -1,4 +1,5 @@
-import type { Attributes, Meter } from '@opentelemetry/api';
+import type { Series } from './own-metrics.ts';
+import type { Metrics } from './metrics.ts';
 
 /** A finished call of an RPC. */
 export interface EndedCall {
@@ -29,8 +30,8 @@ const WATCHED_REASONS = [
 ];
 
 /** Metrics of calls: rate, errors and duration by RPC and code, and bytes of files in and out. */
-export function callMetrics(meter: Meter): CallObserver {
-  const duration = meter.createHistogram('rpc.server.call.duration', {
+export function callMetrics({ meter, histogram }: Pick<Metrics, 'meter' | 'histogram'>): CallObserver {
+  const duration = histogram('rpc.server.call.duration', {
     unit: 's',
     description: 'Duration of calls, from their headers to the end of the response',
   });
@@ -51,13 +52,14 @@ export function callMetrics(meter: Meter): CallObserver {
   const sent = { direction: 'sent' };
   content.add(0, received);
   content.add(0, sent);
-  const labels = new Map<string, Map<string, Attributes>>();
-  const labelsOf = (method: string, code: string): Attributes => {
-    let ofMethod = labels.get(method);
-    if (ofMethod === undefined) labels.set(method, (ofMethod = new Map<string, Attributes>()));
+  const series = new Map<string, Map<string, Series>>();
+  const seriesOf = (method: string, code: string): Series => {
+    let ofMethod = series.get(method);
+    if (ofMethod === undefined) series.set(method, (ofMethod = new Map<string, Series>()));
     let one = ofMethod.get(code);
     if (one === undefined) {
-      ofMethod.set(code, (one = { 'rpc.method': method, 'rpc.response.status_code': code }));
+      one = duration.series({ 'rpc.method': method, 'rpc.response.status_code': code });
+      ofMethod.set(code, one);
     }
     return one;
   };
@@ -65,7 +67,7 @@ export function callMetrics(meter: Meter): CallObserver {
     begun: () => (running += 1),
     ended({ method, code, reason, durationMs }, wasBegun) {
       if (wasBegun) running -= 1;
-      duration.record(durationMs / 1000, labelsOf(method, code));
+      seriesOf(method, code).record(durationMs / 1000);
       if (reason !== '') errors.add(1, { reason });
     },
     received: (bytes) => content.add(bytes, received),

@@ -1,9 +1,14 @@
 import type { Meter } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { AggregationType, InstrumentType, MeterProvider, type ViewOptions } from '@opentelemetry/sdk-metrics';
-import { PeriodicExportingMetricReader, type IMetricReader } from '@opentelemetry/sdk-metrics';
+import {
+  PeriodicExportingMetricReader,
+  type IMetricReader,
+  type MetricProducer,
+} from '@opentelemetry/sdk-metrics';
 import { env } from 'node:process';
 import type { Logger } from 'pino';
+import { OwnMetrics, type CallHistogram, type GaugeValue, type MetricText } from './own-metrics.ts';
 import { processResource, reportExportFailures } from './open-telemetry.ts';
 import { listenForScrapes } from './prometheus.ts';
 
@@ -19,6 +24,10 @@ export interface MetricsConfig {
 export interface Metrics {
   /** Creates instruments. Their names, units and descriptions are documented in docs/metrics.md. */
   readonly meter: Meter;
+  /** Creates a histogram for what every call records. */
+  readonly histogram: (name: string, text: MetricText) => CallHistogram;
+  /** Creates a gauge whose labels come and go; `read` gives its present values. */
+  readonly gauge: (name: string, text: MetricText, read: () => readonly GaugeValue[]) => void;
   /** Port of the Prometheus endpoint; undefined without one. */
   readonly port: number | undefined;
   /** Sends the last values and stops. */
@@ -50,14 +59,18 @@ const VIEWS: ViewOptions[] = [
  */
 export async function openMetrics({ listen, openTelemetry }: MetricsConfig, log: Logger): Promise<Metrics> {
   reportExportFailures(log);
-  const scrapes = listen && (await listenForScrapes(listen));
+  const resource = processResource();
+  const own = new OwnMetrics(resource, SECONDS);
+  const scrapes = listen && (await listenForScrapes(listen, [own]));
   const readers: IMetricReader[] = [
     ...(scrapes ? [scrapes.reader] : []),
-    ...(openTelemetry ? [otlpReader()] : []),
+    ...(openTelemetry ? [otlpReader([own])] : []),
   ];
-  const provider = new MeterProvider({ resource: processResource(), readers, views: VIEWS });
+  const provider = new MeterProvider({ resource, readers, views: VIEWS });
   return {
     meter: provider.getMeter('asset-service'),
+    histogram: (name, text) => own.histogram(name, text),
+    gauge: (name, text, read) => own.gauge(name, text, read),
     port: scrapes?.port,
     async close() {
       // A collector that does not answer must not keep the process from its end.
@@ -67,11 +80,12 @@ export async function openMetrics({ listen, openTelemetry }: MetricsConfig, log:
   };
 }
 
-function otlpReader(): IMetricReader {
+function otlpReader(metricProducers: MetricProducer[]): IMetricReader {
   const exportIntervalMillis = Number(env['OTEL_METRIC_EXPORT_INTERVAL']) || EXPORT_EVERY_MS;
   const timeout = Number(env['OTEL_METRIC_EXPORT_TIMEOUT']) || EXPORT_TIMEOUT_MS;
   return new PeriodicExportingMetricReader({
     exporter: new OTLPMetricExporter(),
+    metricProducers,
     exportIntervalMillis,
     exportTimeoutMillis: Math.min(timeout, exportIntervalMillis),
   });

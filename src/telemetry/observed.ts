@@ -67,7 +67,9 @@ function observed<T extends object>(target: T, name: string, watch: CallTracer):
     const value: unknown = Reflect.get(target, key, target);
     if (typeof value === 'function') {
       const method = value as (...args: unknown[]) => unknown;
-      return (...args: unknown[]) => watch(`${name}.${String(key)}`, () => method.apply(target, args));
+      // Built once: this runs for every call.
+      const operation = `${name}.${String(key)}`;
+      return (...args: unknown[]) => watch(operation, () => method.apply(target, args));
     }
     return isPart(value) ? observed(value, `${name}.${String(key)}`, watch) : value;
   };

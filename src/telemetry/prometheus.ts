@@ -1,5 +1,5 @@
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
-import type { IMetricReader, MetricData, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { IMetricReader, MetricData, MetricProducer, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -25,13 +25,14 @@ const SUFFIXES: Readonly<Record<string, string>> = { s: '_seconds', By: '_bytes'
 /**
  * Listens for scrapes: `GET /metrics` and nothing else. The port serves no callers and asks for no identity.
  *
+ * @param metricProducers - what is scraped besides the metrics of the provider
  * @throws the error of the system, such as EADDRINUSE
  */
-export async function listenForScrapes(address: {
-  readonly host: string;
-  readonly port: number;
-}): Promise<ScrapePort> {
-  const reader = new PrometheusExporter({ preventServerStart: true });
+export async function listenForScrapes(
+  address: { readonly host: string; readonly port: number },
+  metricProducers: MetricProducer[],
+): Promise<ScrapePort> {
+  const reader = new PrometheusExporter({ preventServerStart: true, metricProducers });
   const serializer = new PrometheusSerializer(undefined, false, undefined, false, true);
   const server = http.createServer(
     { headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: REQUEST_MS },

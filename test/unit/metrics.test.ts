@@ -4,14 +4,17 @@ import { openLog } from '../../src/telemetry/log.ts';
 import { openMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 import { callMetrics } from '../../src/telemetry/call-metrics.ts';
 import { driverMetrics } from '../../src/telemetry/driver-metrics.ts';
+import { observedCatalog } from '../../src/telemetry/observed.ts';
 import { legacyMetrics } from '../../src/app/metrics/legacy-metrics.ts';
 import { stateMetrics } from '../../src/app/metrics/state-metrics.ts';
 import { sweepMetrics } from '../../src/app/metrics/sweep-metrics.ts';
 import { watchMetrics } from '../../src/app/metrics/watch-metrics.ts';
 import { openTelemetryConfig } from '../../src/config/open-telemetry.ts';
-import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
+import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { ANONYMOUS } from '../../src/identity/caller.ts';
+import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
+import { makeDir, removeDir } from '../support/process.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
 
 describe('the metrics', () => {
@@ -56,19 +59,19 @@ describe('the metrics', () => {
   });
 
   it('tell calls of the store from those of the catalog, by outcome', async () => {
-    const observe = driverMetrics(meter);
+    const observe = driverMetrics(metrics);
     observe({ operation: 'store.putPart', durationMs: 30, outcome: 'STORE_UNAVAILABLE' });
     observe({ operation: 'catalog.uploads.open', durationMs: 2, outcome: 'ok' });
-    const metrics = await now();
-    const store = metrics.get('asset_store_call_duration_seconds')!.values;
+    const found = await now();
+    const store = found.get('asset_store_call_duration_seconds')!.values;
     expect(store.get('{operation="putPart",outcome="STORE_UNAVAILABLE",le="0.025"}_bucket')).toBe(0);
     expect(store.get('{operation="putPart",outcome="STORE_UNAVAILABLE",le="0.05"}_bucket')).toBe(1);
-    const catalog = metrics.get('asset_catalog_call_duration_seconds')!.values;
+    const catalog = found.get('asset_catalog_call_duration_seconds')!.values;
     expect(catalog.get('{operation="uploads.open",outcome="ok"}_count')).toBe(1);
   });
 
   it('count running calls only of those that began', async () => {
-    const calls = callMetrics(meter);
+    const calls = callMetrics(metrics);
     const ended = { method: 'a.B/C', code: 'UNAUTHENTICATED', reason: 'CREDENTIALS_MISSING', durationMs: 1 };
     calls.begun();
     calls.ended(ended, false);
@@ -92,27 +95,32 @@ describe('the metrics', () => {
   });
 
   it('have no values of a catalog that does not answer', async () => {
+    const dir = await makeDir('metrics');
+    const opened = openSqliteCatalog({ path: join(dir, 'catalog.sqlite') });
+    await opened.migrate();
     let isDown = false;
-    const answer =
-      <T>(value: T) =>
-      () =>
-        isDown ? Promise.reject(new Error('down')) : Promise.resolve(value);
-    const catalog = {
-      changes: { lag: answer(3_000) },
-      uploads: { listPast: answer([{ kind: 'reservation' }]) },
-      listPurgeable: answer(Array(1_000).fill({})),
-      legacy: { getState: answer(undefined) },
-    } as unknown as FileCatalog;
-    const stop = stateMetrics(meter, { catalog }, 50);
-    await eventually(async () => expect(sumOf(await now(), 'asset_changes_lag_seconds')).toBe(3));
-    expect(sumOf(await now(), 'asset_sweep_backlog', '"file"')).toBe(1_000);
-    expect(sumOf(await now(), 'asset_move_state', '"catalog"', '"none"')).toBe(1);
+    const catalog = observedCatalog(opened, undefined, (_operation, call) =>
+      isDown ? Promise.reject(new Error('down')) : call(),
+    );
+    const stop = stateMetrics(metrics, { catalog }, 50);
+    const names = [
+      'asset_changes_lag_seconds',
+      'asset_sweep_backlog',
+      'asset_move_state',
+      'asset_verify_files',
+    ];
+    const sizes = async () => {
+      const found = await now();
+      return names.map((name) => found.get(name)?.values.size ?? 0);
+    };
+    await eventually(async () => expect(await sizes()).toEqual([1, 3, 3, 4]));
+    for (const move of ['"catalog"', '"store"', '"legacy"']) {
+      expect(sumOf(await now(), 'asset_move_state', move, '"none"')).toBe(1);
+    }
     isDown = true;
-    const names = ['asset_changes_lag_seconds', 'asset_sweep_backlog', 'asset_move_state'];
-    await eventually(async () => {
-      const metrics = await now();
-      expect(names.map((name) => metrics.get(name)?.values.size ?? 0)).toEqual([0, 0, 0]);
-    });
+    await eventually(async () => expect(await sizes()).toEqual([0, 0, 0, 0]));
+    await opened.close();
+    await removeDir(dir);
     stop();
   });
 });

@@ -53,8 +53,8 @@ export async function openAppMetrics(config: Config, log: Logger): Promise<AppMe
   const stopRuntime = runtimeMetrics(meter);
   let stopPolling: (() => void) | undefined;
   return {
-    calls: callMetrics(meter),
-    drivers: driverMetrics(meter),
+    calls: callMetrics(metrics),
+    drivers: driverMetrics(metrics),
     events: watchMetrics(meter),
     onSweep: sweepMetrics(meter),
     onVariantMade: variantMetrics(meter),
@@ -63,7 +63,7 @@ export async function openAppMetrics(config: Config, log: Logger): Promise<AppMe
     observe(parts) {
       loadMetrics(meter, parts);
       variantLoadMetrics(meter, parts.renderer);
-      stopPolling = stateMetrics(meter, parts);
+      stopPolling = stateMetrics(metrics, parts);
     },
     async close() {
       stopPolling?.();

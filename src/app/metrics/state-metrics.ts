@@ -1,7 +1,9 @@
-import type { Meter } from '@opentelemetry/api';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { GaugeValue } from '../../telemetry/own-metrics.ts';
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
 import { backfillState } from '../../legacy/backfill-state.ts';
 import { moveStatus, stateOf } from '../../move/catalog/status.ts';
+import { storeMoveStatus } from '../../move/store/status.ts';
 import { lastPass, verifyPass } from '../../move/verifier.ts';
 
 /** Time between two readings, in milliseconds: a scrape does not wait for the catalog. */
@@ -17,14 +19,14 @@ export interface StateParts {
   readonly catalog: FileCatalog;
 }
 
-/** A value of a metric, with its labels. */
-type Value = readonly [value: number, labels?: Readonly<Record<string, string>>];
-
 /** Metrics that are read together from the catalog. */
 interface Reading {
   /** Name, unit and description of each metric, by key. */
   readonly metrics: Readonly<Record<string, readonly [name: string, unit: string, description: string]>>;
-  readonly read: (catalog: FileCatalog, signal: AbortSignal) => Promise<Readonly<Record<string, Value[]>>>;
+  readonly read: (
+    catalog: FileCatalog,
+    signal: AbortSignal,
+  ) => Promise<Readonly<Record<string, GaugeValue[]>>>;
 }
 
 const READINGS: readonly Reading[] = [
@@ -91,21 +93,34 @@ const READINGS: readonly Reading[] = [
       lag: ['asset.move.lag', 's', 'Age of the oldest change that the target of a move does not have'],
     },
     async read(catalog, signal) {
-      const [{ progress, row, lagMs }, backfill] = await Promise.all([
+      const [{ progress, row, lagMs }, store, backfill] = await Promise.all([
         moveStatus(catalog, undefined, signal, { isServing: true }),
+        storeMoveStatus(catalog, signal),
         backfillState(catalog.legacy, { signal }),
       ]);
       const { copied = 0, followed = 0, refused = [] } = progress ?? {};
       const ofCatalog = { copied, followed, refused: refused.length };
-      const itemsOf = (move: string, counts: Readonly<Record<string, number>>): Value[] =>
+      const moved = store.progress;
+      const ofStore = {
+        ...{ copied: moved?.copied ?? 0, followed: moved?.followed ?? 0 },
+        refused: moved?.refused.length ?? 0,
+      };
+      const itemsOf = (move: string, counts: Readonly<Record<string, number>>): GaugeValue[] =>
         Object.entries(counts).map(([result, count]) => [count, { move, result }]);
       return {
         state: [
           [1, { move: 'catalog', state: lagMs === undefined ? 'log_lost' : stateOf({ progress, row }) }],
+          [1, { move: 'store', state: store.lagMs === undefined ? 'log_lost' : store.state }],
           [1, { move: 'legacy', state: backfill?.state ?? 'none' }],
         ],
-        items: [...itemsOf('catalog', ofCatalog), ...itemsOf('legacy', { ...backfill?.counts })],
-        lag: lagMs === undefined ? [] : [[lagMs / 1000, { move: 'catalog' }]],
+        items: [
+          ...itemsOf('catalog', ofCatalog),
+          ...itemsOf('store', ofStore),
+          ...itemsOf('legacy', { ...backfill?.counts }),
+        ],
+        lag: Object.entries({ catalog: lagMs, store: store.lagMs }).flatMap(([move, ms]): GaugeValue[] =>
+          ms === undefined ? [] : [[ms / 1000, { move }]],
+        ),
       };
     },
   },
@@ -117,13 +132,15 @@ const READINGS: readonly Reading[] = [
  * @param everyMs - time between two readings, in milliseconds
  * @returns a function that stops the reading
  */
-export function stateMetrics(meter: Meter, { catalog }: StateParts, everyMs = READ_EVERY_MS): () => void {
+export function stateMetrics(
+  { gauge }: Pick<Metrics, 'gauge'>,
+  { catalog }: StateParts,
+  everyMs = READ_EVERY_MS,
+): () => void {
   const updates = READINGS.map(({ metrics, read }) => {
-    let values: Readonly<Record<string, Value[]>> = {};
+    let values: Readonly<Record<string, GaugeValue[]>> = {};
     for (const [key, [name, unit, description]] of Object.entries(metrics)) {
-      meter.createObservableGauge(name, { unit, description }).addCallback((result) => {
-        for (const [value, labels] of values[key] ?? []) result.observe(value, labels);
-      });
+      gauge(name, { unit, description }, () => values[key] ?? []);
     }
     return async () => {
       const before = values;
