@@ -130,9 +130,10 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
   const parts = { inbound, onChange: senders.addParts };
   const served = await openServedStore(config, { url, log, catalog, parts });
   const { store: openedStore, route, follow } = served;
-  const endFollowing = await follow();
   const store = observedStore(openedStore, observer, tracing?.traceDriver);
   opened.push(() => store.close());
+  const endFollowing = await follow();
+  opened.push(endFollowing);
 
   const scanning = await openScanning(config);
   const records = new RecordLoader(catalog);
