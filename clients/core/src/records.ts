@@ -66,8 +66,8 @@ export type FileChanges = FileDescription;
 /** The plain object of a message. */
 export function toAssetFile(file: File): AssetFile {
   return {
-    ...toFileDescription(file),
     id: file.id,
+    ...toFileDescription(file),
     sizeBytes: Number(file.sizeBytes),
     ...toPlainChecksums(file.checksums),
     etag: file.etag,
