@@ -135,10 +135,14 @@ function guarded(store: BlobStore, view: RowView): BlobStore {
     const value: unknown = Reflect.get(store, key, store);
     if (typeof value !== 'function') return value;
     const method = value as (...args: unknown[]) => unknown;
-    return (...args: unknown[]) =>
-      view.mistake === undefined
-        ? method.apply(store, args)
-        : Promise.reject(storeUnavailable(new Error(view.mistake)));
+    return (...args: unknown[]) => {
+      const run = () =>
+        view.mistake === undefined
+          ? method.apply(store, args)
+          : Promise.reject(storeUnavailable(new Error(view.mistake)));
+      // A call may come before the first check of the health has read the row.
+      return view.isRead ? run() : view.read().then(run);
+    };
   };
   return new Proxy(store, {
     get(_, key) {

@@ -70,6 +70,11 @@ export class RowView {
     return this.#row;
   }
 
+  /** True after the first read. */
+  get isRead(): boolean {
+    return this.#readAt !== -Infinity;
+  }
+
   /** True if the row that was read last is young enough to decide a write. */
   get isFresh(): boolean {
     return performance.now() - this.#readAt < FRESH_MS;
