@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { BackupReport } from '../move/backup/backup.ts';
 import type { RestoreState } from '../move/backup/restore.ts';
 import { configuration, explained } from './configuration.ts';
+import { interruptible } from './interruptible.ts';
 import { endProgress, say, showProgress, sizeAsText } from './terminal.ts';
 
 const WHERE = 'a directory, or s3://BUCKET/PREFIX (ASSET_BACKUP_S3_*)';
@@ -47,7 +48,7 @@ async function runBackup(config: Config, where: string, flags: BackupFlags): Pro
   const location = locationOf(where, config);
   const { backupTo } = await import('../app/backup.ts');
   const { recordStep } = await import('../app/legacy.ts');
-  const report = await interruptible((signal) =>
+  const report = await resumable((signal) =>
     backupTo(
       config,
       location,
@@ -72,7 +73,7 @@ async function runRestore(config: Config, where: string, flags: RestoreFlags): P
   const location = locationOf(where, config);
   const { restoreFrom } = await import('../app/backup.ts');
   const { recordStep } = await import('../app/legacy.ts');
-  const { resumedFrom, ...state } = await interruptible((signal) =>
+  const { resumedFrom, ...state } = await resumable((signal) =>
     restoreFrom(
       config,
       location,
@@ -108,20 +109,10 @@ function sayWaiting(): void {
   );
 }
 
-/** Runs work that SIGINT and SIGTERM end; the next run continues it. */
-async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const interrupted = new AbortController();
-  const interrupt = () =>
-    interrupted.abort(
-      Object.assign(new Error('interrupted: the next run continues'), { reason: 'INTERRUPTED' }),
-    );
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  try {
-    return await work(interrupted.signal);
-  } finally {
-    endProgress();
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-  }
+/** Runs work with a progress line that SIGINT and SIGTERM end; the next run continues it. */
+function resumable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const reason = Object.assign(new Error('interrupted: the next run continues'), { reason: 'INTERRUPTED' });
+  return interruptible(reason, work).finally(endProgress);
 }
 
 /** What programs read of a backup. */

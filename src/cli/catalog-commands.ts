@@ -1,9 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type { Config } from '../config/config.ts';
-import type { CatalogMoveFlags } from './catalog-move-flags.ts';
-import { configuration, explained } from './configuration.ts';
-
-type Run = (config: Config, flags: CatalogMoveFlags) => Promise<number>;
+import { moveAction, perSecond } from './move-action.ts';
 
 /** Adds `catalog move`. */
 export function addCatalogCommands(root: Command): void {
@@ -16,19 +12,23 @@ export function addCatalogCommands(root: Command): void {
     ...(await import('./catalog-move.ts')),
     ...(await import('./catalog-switch.ts')),
   });
-  action(
+  moveAction(
     move
       .command('start')
       .description('copy, or go on with it, and follow what has changed; mend what verify named')
-      .option('--rate <records>', 'copy so many records a second at most; 0 for any number', rate)
+      .option(
+        '--rate <records>',
+        'copy so many records a second at most; 0 for any number',
+        perSecond('records'),
+      )
       .option('--yes', 'do not ask'),
     async () => (await load()).runStart,
   );
-  action(
+  moveAction(
     move.command('status').description('print how far the move is, and what comes next'),
     async () => (await load()).runMoveStatus,
   );
-  action(
+  moveAction(
     move
       .command('verify')
       .description('compare both catalogs field by field')
@@ -36,7 +36,7 @@ export function addCatalogCommands(root: Command): void {
       .option('--restart', 'begin at the beginning, also where the last run was interrupted'),
     async () => (await load()).runMoveVerify,
   );
-  action(
+  moveAction(
     move
       .command('switch')
       .description('let the target serve; writes of the service wait meanwhile')
@@ -44,7 +44,7 @@ export function addCatalogCommands(root: Command): void {
       .option('--yes', 'do not ask'),
     async () => (await load()).runSwitch,
   );
-  action(
+  moveAction(
     move
       .command('reverse')
       .description('let the source serve again')
@@ -52,32 +52,20 @@ export function addCatalogCommands(root: Command): void {
       .option('--yes', 'do not ask'),
     async () => (await load()).runReverse,
   );
-  action(
+  moveAction(
     move
       .command('complete')
       .description('end the move after a switch; there is no way back afterwards but another move')
       .option('--yes', 'do not ask'),
     async () => (await load()).runComplete,
   );
-  action(
+  moveAction(
     move
       .command('cancel')
       .description('end the move; what was copied stays where it is')
       .option('--yes', 'do not ask'),
     async () => (await load()).runCancel,
   );
-}
-
-function action(command: Command, load: () => Promise<Run>): void {
-  command.option('--json', 'print the result as JSON').action(async (flags: CatalogMoveFlags) => {
-    const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
-    process.exitCode = await explained(config, async () => (await load())(config, flags));
-  });
-}
-
-function rate(text: string): number {
-  if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError('must be a whole number of records a second');
-  return Number(text);
 }
 
 function maxPause(): Option {

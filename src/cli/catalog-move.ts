@@ -1,9 +1,11 @@
 import type { Config } from '../config/config.ts';
-import { MoveRefused, type MoveProgress } from '../move/catalog/progress.ts';
+import type { MoveProgress } from '../move/catalog/progress.ts';
+import { MoveRefused } from '../move/refused.ts';
 import type { CatalogMoveFlags } from './catalog-move-flags.ts';
 import { progressJson, statusJson, statusText, verificationJson } from './catalog-output.ts';
-import { note, print, step } from './catalog-step.ts';
+import { step } from './catalog-step.ts';
 import { confirmed } from './confirm.ts';
+import { note, print } from './move-step.ts';
 import { endProgress, say, showProgress } from './terminal.ts';
 
 /** Runs `catalog move start`. Resolves with the exit code. */
@@ -18,7 +20,7 @@ export async function runStart(config: Config, { json, yes, rate }: CatalogMoveF
     const whyNot = await notMovable(config, catalogs);
     const progress = await startMove(catalogs, { holder, rate, onProgress, whyNot }, signal);
     endProgress();
-    await note(config, 'start', { copied: progress.copied, refused: progress.refused.length });
+    await note(config, 'catalog.move.start', { copied: progress.copied, refused: progress.refused.length });
     const text = `copied ${progress.copied} records and followed ${progress.followed} changes to ${progress.target}`;
     print(json, progressJson(progress), text);
     for (const { id, reason } of progress.refused) say(`${id} is refused: ${reason}`);
@@ -40,7 +42,7 @@ export async function runMoveVerify(config: Config, flags: CatalogMoveFlags): Pr
       result = { ...(await verifyMove(catalogs, options, signal)), resumedFrom: result.resumedFrom };
     }
     const { checked, damagedCount, damaged } = result;
-    await note(config, 'verify', { checked, damaged: damagedCount });
+    await note(config, 'catalog.move.verify', { checked, damaged: damagedCount });
     print(flags.json, verificationJson(result, result.resumedFrom), `compared ${checked} records`);
     if (!flags.json) for (const { id, reason } of damaged) say(`${id}: ${reason}`);
     if (damagedCount > 0) say(`${damagedCount} are not the same in both catalogs`);
@@ -55,7 +57,7 @@ export async function runCancel(config: Config, { json, yes }: CatalogMoveFlags)
   return step(config, async (catalogs, holder, signal) => {
     const progress = await cancelMove(catalogs, { holder }, signal);
     if (progress === undefined) throw new MoveRefused('no move was begun');
-    await note(config, 'cancel', { copied: progress.copied });
+    await note(config, 'catalog.move.cancel', { copied: progress.copied });
     print(json, progressJson(progress), `the move to ${progress.target} is cancelled`);
     return 0;
   });

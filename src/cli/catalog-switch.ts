@@ -2,8 +2,9 @@ import type { Config } from '../config/config.ts';
 import type { SwitchResult } from '../move/catalog/switch.ts';
 import type { CatalogMoveFlags } from './catalog-move-flags.ts';
 import { activeKind } from './catalog-output.ts';
-import { note, print, step } from './catalog-step.ts';
+import { step } from './catalog-step.ts';
 import { confirmed } from './confirm.ts';
+import { note, print } from './move-step.ts';
 import { say } from './terminal.ts';
 
 const COMMAND = 'asset-service catalog move';
@@ -30,7 +31,7 @@ export async function runComplete(config: Config, { json, yes }: CatalogMoveFlag
   return step(config, async (catalogs, holder, signal) => {
     const whyNot = await notMovable(config, catalogs);
     const { isChanged, row } = await completeMove(catalogs, { holder, whyNot, subscriptionIn }, signal);
-    if (isChanged) await note(config, 'complete', { epoch: row.epoch });
+    if (isChanged) await note(config, 'catalog.move.complete', { epoch: row.epoch });
     const kind = activeKind(row);
     const text = `the move is complete: restart the replicas, one by one, with ASSET_CATALOG=${kind} and its settings, without ASSET_NEXT_*`;
     print(
@@ -56,7 +57,7 @@ function turned(
     const turn = verb === 'switch' ? switchMove : reverseMove;
     const result = await turn(catalogs, options, signal);
     const { isChanged, row, pauseMs, attempts } = result;
-    if (isChanged) await note(config, verb, { epoch: row.epoch, pauseMs, attempts });
+    if (isChanged) await note(config, `catalog.move.${verb}`, { epoch: row.epoch, pauseMs, attempts });
     print(json, resultJson(result, nextSteps), resultText(result));
     return 0;
   });

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { Config } from '../config/config.ts';
 import type { Found } from '../files/sweep/deep.ts';
+import { interruptible } from './interruptible.ts';
 
 /** Flags of `sweep --deep`. */
 export interface DeepFlags {
@@ -18,37 +19,35 @@ export interface DeepFlags {
 export async function runDeepSweep(config: Config, flags: DeepFlags) {
   const { deepSweepOnce } = await import('../app/sweep.ts');
   const dryRun = flags.dryRun ?? false;
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort(new Error('interrupted'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  let done = flags.after;
-  try {
-    const report = await deepSweepOnce(
-      config,
-      {
-        dryRun,
-        graceMs: flags.grace === undefined ? undefined : flags.grace * 1_000,
-        ratePerSecond: flags.rate,
-        ...(flags.after !== undefined && { after: flags.after }),
-        onFound: (found) => print(dryRun ? `would be removed: ${lineOf(found)}` : `found: ${lineOf(found)}`),
-        onRemoved: (found) => print(`removed: ${lineOf(found)}`),
-        onDone: (key) => (done = key),
-      },
-      interrupted.signal,
-    );
-    const { listed, found, removed, failures } = report;
-    const ends = dryRun
-      ? 'nothing was removed'
-      : `${removed} removed, ${failures.length} could not be removed`;
-    print(`checked ${listed}, found ${found} that the catalog does not know: ${ends}`);
-    return failures;
-  } catch (error) {
-    const from = done === undefined ? 'run it again from the start' : `continue with --after ${done}`;
-    process.stderr.write(`asset-service: the deep sweep is not finished: ${from}\n`);
-    throw error;
-  } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-  }
+  return interruptible(new Error('interrupted'), async (signal) => {
+    let done = flags.after;
+    try {
+      const report = await deepSweepOnce(
+        config,
+        {
+          dryRun,
+          graceMs: flags.grace === undefined ? undefined : flags.grace * 1_000,
+          ratePerSecond: flags.rate,
+          ...(flags.after !== undefined && { after: flags.after }),
+          onFound: (found) =>
+            print(dryRun ? `would be removed: ${lineOf(found)}` : `found: ${lineOf(found)}`),
+          onRemoved: (found) => print(`removed: ${lineOf(found)}`),
+          onDone: (key) => (done = key),
+        },
+        signal,
+      );
+      const { listed, found, removed, failures } = report;
+      const ends = dryRun
+        ? 'nothing was removed'
+        : `${removed} removed, ${failures.length} could not be removed`;
+      print(`checked ${listed}, found ${found} that the catalog does not know: ${ends}`);
+      return failures;
+    } catch (error) {
+      const from = done === undefined ? 'run it again from the start' : `continue with --after ${done}`;
+      process.stderr.write(`asset-service: the deep sweep is not finished: ${from}\n`);
+      throw error;
+    }
+  });
 }
 
 /** Returns a parser for a number of at least `least`. */

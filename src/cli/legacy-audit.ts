@@ -2,6 +2,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { audit } from '../legacy/audit.ts';
 import { OTHER_HEADERS } from './legacy-backfill.ts';
+import { interruptible } from './interruptible.ts';
 import { endProgress, printable, showProgress } from './terminal.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
@@ -19,48 +20,46 @@ export interface AuditFlags {
 /** Runs `legacy audit` and prints what it found. Resolves with the exit code. */
 export async function runAudit(config: Config, flags: AuditFlags): Promise<number> {
   const { withLockableSystem } = await import('../app/legacy.ts');
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  let file: FileHandle | undefined;
-  let size = 0;
-  try {
-    const [report, writers] = await withLockableSystem(config, async (system) => {
-      const done = await audit(
-        system,
-        {
-          restart: flags.restart ?? false,
-          full: flags.full ?? false,
-          async begin(reportBytes) {
-            if (flags.report === undefined) return;
-            // A run that continues appends to the report of the last one.
-            file = await open(flags.report, reportBytes > 0 ? 'r+' : 'w', 0o600);
-            await file.truncate(reportBytes);
-            size = reportBytes;
+  return interruptible(new Error('interrupted: the next run goes on'), async (signal) => {
+    let file: FileHandle | undefined;
+    let size = 0;
+    try {
+      const [report, writers] = await withLockableSystem(config, async (system) => {
+        const done = await audit(
+          system,
+          {
+            restart: flags.restart ?? false,
+            full: flags.full ?? false,
+            async begin(reportBytes) {
+              if (flags.report === undefined) return;
+              // A run that continues appends to the report of the last one.
+              file = await open(flags.report, reportBytes > 0 ? 'r+' : 'w', 0o600);
+              await file.truncate(reportBytes);
+              size = reportBytes;
+            },
+            async write(lines) {
+              const text = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+              if (file !== undefined) await file.write(text, 0, text.length, size);
+              return (size += file === undefined ? 0 : text.length);
+            },
+            onProgress: ({ phase, records, objects }) =>
+              showProgress(`${phase}: ${sumOf(records)} records, ${sumOf(objects)} objects`),
           },
-          async write(lines) {
-            const text = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-            if (file !== undefined) await file.write(text, 0, text.length, size);
-            return (size += file === undefined ? 0 : text.length);
-          },
-          onProgress: ({ phase, records, objects }) =>
-            showProgress(`${phase}: ${sumOf(records)} records, ${sumOf(objects)} objects`),
-        },
-        interrupted.signal,
+          signal,
+        );
+        return [done, await writersOf(system, done, signal)] as const;
+      });
+      endProgress();
+      process.stdout.write(
+        flags.json ? `${JSON.stringify(toJson(report, writers))}\n` : asText(report, writers),
       );
-      return [done, await writersOf(system, done, interrupted.signal)] as const;
-    });
-    endProgress();
-    process.stdout.write(
-      flags.json ? `${JSON.stringify(toJson(report, writers))}\n` : asText(report, writers),
-    );
-    const problems = problemsOf(report);
-    if (problems > 0) process.stderr.write(`asset-service: ${problems} files or objects need attention\n`);
-    return problems > 0 ? 1 : 0;
-  } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-    await file?.close();
-  }
+      const problems = problemsOf(report);
+      if (problems > 0) process.stderr.write(`asset-service: ${problems} files or objects need attention\n`);
+      return problems > 0 ? 1 : 0;
+    } finally {
+      await file?.close();
+    }
+  });
 }
 
 function sumOf(counts: Readonly<Record<string, number>>): number {

@@ -13,6 +13,7 @@ import { undoBackfill } from '../legacy/undo.ts';
 import type { MoveOutcome } from '../legacy/move-file.ts';
 import { confirmed } from './confirm.ts';
 import { MoveProgress } from './move-progress.ts';
+import { interruptible } from './interruptible.ts';
 import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
 
 /** Options of `legacy backfill`. */
@@ -40,46 +41,45 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
   if (!dryRun && !(await confirmed(what, flags.yes ?? false))) return 1;
   const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
   const { moveMemory } = await import('../app/move-memory.ts');
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  let file: FileHandle | undefined;
-  try {
-    if (flags.report !== undefined) file = await open(flags.report, 'a', 0o600);
-    const progress = new MoveProgress();
-    const state = await withOldSystem(config, (system) =>
-      backfill(
-        system,
-        {
-          ...{ dryRun, holder: holderName(operator()), workers: flags.workers, rate: flags.rate },
-          ...moveMemory(config),
-          onTrouble(id, { outcome, why = '', differs }) {
-            void file?.write(`${JSON.stringify({ id, outcome, why, ...(differs && { differs }) })}\n`);
-            if (!flags.json && outcome !== 'moved') say(`${id}: ${outcome}: ${why}`);
+  return interruptible(new Error('interrupted: the next run goes on'), async (signal) => {
+    let file: FileHandle | undefined;
+    try {
+      if (flags.report !== undefined) file = await open(flags.report, 'a', 0o600);
+      const progress = new MoveProgress();
+      const state = await withOldSystem(config, (system) =>
+        backfill(
+          system,
+          {
+            ...{ dryRun, holder: holderName(operator()), workers: flags.workers, rate: flags.rate },
+            ...moveMemory(config),
+            onTrouble(id, { outcome, why = '', differs }) {
+              void file?.write(`${JSON.stringify({ id, outcome, why, ...(differs && { differs }) })}\n`);
+              if (!flags.json && outcome !== 'moved') say(`${id}: ${outcome}: ${why}`);
+            },
+            onStreaming: () =>
+              say('the store does not copy from the old bucket: the bytes go through this machine'),
+            onProgress(now) {
+              showProgress(progress.show(now));
+            },
           },
-          onStreaming: () =>
-            say('the store does not copy from the old bucket: the bytes go through this machine'),
-          onProgress(now) {
-            showProgress(progress.show(now));
-          },
-        },
-        interrupted.signal,
-      ),
-    );
-    endProgress();
-    if (state === undefined) {
-      say(await withOldSystem(config, async ({ catalog }) => whoRuns(await backfillState(catalog.legacy))));
-      return 1;
+          signal,
+        ),
+      );
+      endProgress();
+      if (state === undefined) {
+        say(await withOldSystem(config, async ({ catalog }) => whoRuns(await backfillState(catalog.legacy))));
+        return 1;
+      }
+      if (!dryRun) await recordStep(config, 'legacy.backfill', numbersOf(state));
+      process.stdout.write(flags.json ? `${JSON.stringify(toJson(state, dryRun))}\n` : asText(state, dryRun));
+      const left = troubleOf(state);
+      if (left > 0)
+        say(`${left} files could not be moved: mend them, or legacy acknowledge ID --reason TEXT`);
+      return left > 0 || state.state === 'cancelled' ? 1 : 0;
+    } finally {
+      await file?.close();
     }
-    if (!dryRun) await recordStep(config, 'legacy.backfill', numbersOf(state));
-    process.stdout.write(flags.json ? `${JSON.stringify(toJson(state, dryRun))}\n` : asText(state, dryRun));
-    const left = troubleOf(state);
-    if (left > 0) say(`${left} files could not be moved: mend them, or legacy acknowledge ID --reason TEXT`);
-    return left > 0 || state.state === 'cancelled' ? 1 : 0;
-  } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-    await file?.close();
-  }
+  });
 }
 
 /** Serves moved files from the old bucket again. Resolves with the exit code. */

@@ -13,6 +13,7 @@ import { StepRefused, type Refusal } from '../legacy/refused.ts';
 import { shadowLock } from '../legacy/shadow.ts';
 import { confirmed } from './confirm.ts';
 import { shadowJson, shadowText } from './legacy-shadow.ts';
+import { interruptible } from './interruptible.ts';
 import { printable, say } from './terminal.ts';
 
 /** Options of `legacy lock`. */
@@ -56,7 +57,7 @@ export async function runUnlock(config: Config, flags: UnlockFlags): Promise<num
   const { recordStep, withLockableSystem } = await import('../app/legacy.ts');
   const copy = flags.journal === undefined ? undefined : await readJournal(flags.journal);
   return refusable(flags, () =>
-    interruptible(async (signal) => {
+    repeatable(async (signal) => {
       const [result, access] = await withLockableSystem(config, async (system) => {
         const holder = { holder: randomUUID(), ...(copy && { copy }) };
         const done = await unlock(system, holder, signal);
@@ -78,7 +79,7 @@ export async function runUnlock(config: Config, flags: UnlockFlags): Promise<num
 
 async function runShadow(config: Config, flags: LockFlags): Promise<number> {
   const { withLockableSystem } = await import('../app/legacy.ts');
-  return interruptible(async (signal) => {
+  return repeatable(async (signal) => {
     const report = await withLockableSystem(config, async (system) => {
       const accessLog = flags.accessLog && (await readLog(flags.accessLog, system.bucketAccess.bucket));
       return shadowLock(
@@ -102,7 +103,7 @@ async function runEnforce(config: Config, flags: LockFlags): Promise<number> {
   if (!(await confirmed(what, flags.yes ?? false))) return 1;
   const { operator, recordStep, withLockableSystem } = await import('../app/legacy.ts');
   const { workerKey, workerSecret, journal: path, userToken } = flags;
-  return interruptible(async (signal) => {
+  return repeatable(async (signal) => {
     const { journal, wasLocked, proofs, isProven } = await withLockableSystem(config, (system) =>
       lock(
         system,
@@ -152,15 +153,8 @@ export async function refusable(
 }
 
 /** Runs work that SIGINT and SIGTERM abort; a repetition continues it. */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort(new Error('interrupted: repeat the command, which goes on'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  try {
-    return await work(interrupted.signal);
-  } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-  }
+export function repeatable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return interruptible(new Error('interrupted: repeat the command, which goes on'), work);
 }
 
 /** Prints a result for programs or for people. */

@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { purge } from '../legacy/purge.ts';
 import type { PurgeState, PurgeStatus } from '../legacy/purge-state.ts';
 import { confirmed } from './confirm.ts';
-import { interruptible, output, refusable } from './legacy-lock.ts';
+import { output, refusable, repeatable } from './legacy-lock.ts';
 import { endProgress, say, showProgress, sizeAsText } from './terminal.ts';
 
 /** Options of `legacy purge`. */
@@ -41,7 +41,7 @@ export async function runPurge(config: Config, flags: PurgeFlags): Promise<numbe
   try {
     if (flags.report !== undefined) file = await open(flags.report, 'a', 0o600);
     return await refusable(flags, () =>
-      interruptible(async (signal) => {
+      repeatable(async (signal) => {
         let written: Promise<unknown> = Promise.resolve();
         const state = await withLockableSystem(config, (system) =>
           purge(

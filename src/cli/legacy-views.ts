@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import { createView, dropLink, dropView, restoreLink, viewStatus } from '../legacy/views.ts';
 import { confirmed } from './confirm.ts';
-import { interruptible, output, refusable } from './legacy-lock.ts';
+import { output, refusable, repeatable } from './legacy-lock.ts';
 import { useJson, useText } from './legacy-shadow.ts';
 import { say } from './terminal.ts';
 
@@ -78,7 +78,7 @@ export async function runViews(config: Config, action: string, flags: ViewFlags)
   if (action.startsWith('drop') && !(await confirmed(what, flags.yes ?? false))) return 1;
   const { operator, recordStep, withLockableSystem } = await import('../app/legacy.ts');
   return refusable(flags, () =>
-    interruptible(async (signal) => {
+    repeatable(async (signal) => {
       const done = await withLockableSystem(config, (system) => act(system, flags, operator(), signal));
       if (action !== 'status') await recordStep(config, `legacy.views.${action}`, {});
       output(flags, done.json, done.lines);

@@ -1,9 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import type { Config } from '../config/config.ts';
-import { configuration, explained } from './configuration.ts';
-import type { StoreMoveFlags } from './store-move.ts';
-
-type Run = (config: Config, flags: StoreMoveFlags) => Promise<number>;
+import { moveAction, perSecond } from './move-action.ts';
 
 /** Adds `store move`. */
 export function addStoreCommands(root: Command): void {
@@ -16,38 +12,38 @@ export function addStoreCommands(root: Command): void {
   const step = (name: string, description: string) => move.command(name).description(description);
   const changing = (name: string, description: string) =>
     step(name, description).option('--yes', 'do not ask');
-  action(
+  moveAction(
     changing('start', 'copy, or go on with it, and follow what has changed; mend what verify named').option(
       '--rate <files>',
       'copy so many files a second at most; 0 for any number',
-      rate,
+      perSecond('files'),
     ),
     async () => (await load()).runStart,
   );
-  action(
+  moveAction(
     step('status', 'print how far the move is, and what comes next'),
     async () => (await load()).runStatus,
   );
-  action(
+  moveAction(
     step('verify', 'read every file in the new store and compare it with its record')
       .option('--repair', 'copy again what differs, and compare again')
       .option('--restart', 'begin at the beginning, also where the last run was interrupted')
-      .option('--rate <files>', 'read so many files a second at most; 0 for any number', rate),
+      .option('--rate <files>', 'read so many files a second at most; 0 for any number', perSecond('files')),
     async () => (await load()).runVerify,
   );
-  action(
+  moveAction(
     changing('switch', 'store new files in the new store; prove first that it has all, and the way back'),
     async () => (await load()).runSwitch,
   );
-  action(
+  moveAction(
     changing('reverse', 'copy back what is new, and store new files in the old store again'),
     async () => (await load()).runReverse,
   );
-  action(
+  moveAction(
     changing('complete', 'end the move: replicas then need the settings of the new store only'),
     async () => (await load()).runComplete,
   );
-  action(
+  moveAction(
     changing('retire', 'delete in the old store what is proven to be in the new one')
       .option(
         '--max-retire <percent>',
@@ -55,25 +51,17 @@ export function addStoreCommands(root: Command): void {
         percent,
         10,
       )
-      .option('--rate <files>', 'delete so many files a second at most; 0 for any number', rate),
+      .option(
+        '--rate <files>',
+        'delete so many files a second at most; 0 for any number',
+        perSecond('files'),
+      ),
     async () => (await load()).runRetire,
   );
-  action(
+  moveAction(
     changing('cancel', 'end the move before it is switched; what was copied stays where it is'),
     async () => (await load()).runCancel,
   );
-}
-
-function action(command: Command, load: () => Promise<Run>): void {
-  command.option('--json', 'print the result as JSON').action(async (flags: StoreMoveFlags) => {
-    const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
-    process.exitCode = await explained(config, async () => (await load())(config, flags));
-  });
-}
-
-function rate(text: string): number {
-  if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError('must be a whole number of files a second');
-  return Number(text);
 }
 
 function percent(text: string): number {

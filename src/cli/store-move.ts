@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/config.ts';
-import { MoveRefused } from '../move/catalog/progress.ts';
 import type { StepOptions, StoreMove } from '../move/store/progress.ts';
 import type { Stepped } from '../move/store/switch.ts';
 import { confirmed } from './confirm.ts';
+import { moveStep, note, print } from './move-step.ts';
 import { progressJson, retiredJson, statusJson, statusText, verificationJson } from './store-move-json.ts';
-import { endProgress, say, showProgress } from './terminal.ts';
+import { say, showProgress } from './terminal.ts';
 
 /** Options of `store move`. */
 export interface StoreMoveFlags {
@@ -28,7 +27,7 @@ export async function runStart(config: Config, { json, yes, rate }: StoreMoveFla
   return step(config, { ...(rate !== undefined && { rate }) }, async (move, options, signal) => {
     const progress = await startStoreMove(move, options, signal);
     const { copied, copiedBytes, followed, refused } = progress;
-    await note(config, 'start', { copied, bytes: copiedBytes, refused: refused.length });
+    await note(config, 'store.move.start', { copied, bytes: copiedBytes, refused: refused.length });
     const { storeMoveStatus } = await import('../move/store/status.ts');
     const { state } = await storeMoveStatus(move.catalog, signal);
     print(
@@ -52,7 +51,7 @@ export async function runVerify(config: Config, flags: StoreMoveFlags): Promise<
       result = { ...(await verifyStoreMove(move, options, signal)), resumedFrom: result.resumedFrom };
     }
     const { checked, damagedCount, damaged, unknown } = result;
-    await note(config, 'verify', { checked, damaged: damagedCount, unknown });
+    await note(config, 'store.move.verify', { checked, damaged: damagedCount, unknown });
     print(flags.json, verificationJson(result, result.resumedFrom), `read ${checked} files`);
     if (!flags.json) for (const { id, reason } of damaged) say(`${id}: ${reason}`);
     if (damagedCount > 0) say(`${damagedCount} files are missing or damaged in the new store`);
@@ -105,7 +104,12 @@ export async function runRetire(config: Config, flags: StoreMoveFlags): Promise<
   return step(config, flags, async (move, options, signal) => {
     const result = await retireStore(move, { ...options, maxPercent: flags.maxRetire ?? 0 }, signal);
     const { deleted, deletedBytes, unproven, unknown } = result;
-    await note(config, 'retire', { deleted, bytes: deletedBytes, unproven: unproven.length, unknown });
+    await note(config, 'store.move.retire', {
+      deleted,
+      bytes: deletedBytes,
+      unproven: unproven.length,
+      unknown,
+    });
     print(flags.json, retiredJson(result), `deleted ${deleted} files in the old store`);
     if (unknown > 0) say(`${unknown} blobs of the old store belong to no file: they stay`);
     for (const { id, reason } of unproven)
@@ -132,46 +136,21 @@ async function change(
   if (!(await confirmed(what, yes ?? false))) return 1;
   return step(config, {}, async (move, options, signal) => {
     const { row, isNew, replicas } = await run(move, options, signal);
-    await note(config, name, { epoch: row.epoch });
+    await note(config, `store.move.${name}`, { epoch: row.epoch });
     const { state, active, epoch } = row;
     print(json, { state, active, epoch, replicas, changed: isNew }, isNew ? done : `done already: ${done}`);
     return 0;
   });
 }
 
-/** Runs a step on both stores; a refusal is told, and gives the exit code 1. */
+/** Runs a step on both stores; see {@link moveStep}. */
 async function step(
   config: Config,
   { rate }: Pick<StoreMoveFlags, 'rate'>,
   work: (move: StoreMove, options: StepOptions, signal: AbortSignal) => Promise<number>,
 ): Promise<number> {
   const { withStoreMove } = await import('../app/store-move.ts');
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort(new MoveRefused('interrupted: the next run goes on'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  const options = { holder: randomUUID(), rate, onProgress: showProgress };
-  try {
-    return await withStoreMove(config, async (move) => {
-      const code = await work(move, options, interrupted.signal);
-      endProgress();
-      return code;
-    });
-  } catch (error) {
-    endProgress();
-    if (!(error instanceof MoveRefused)) throw error;
-    say(error.message);
-    return 1;
-  } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-  }
-}
-
-async function note(config: Config, what: string, facts: Readonly<Record<string, number>>): Promise<void> {
-  const { recordStep } = await import('../app/legacy.ts');
-  await recordStep(config, `store.move.${what}`, facts);
-}
-
-function print(json: true | undefined, value: object, text: string): void {
-  endProgress();
-  process.stdout.write(`${json ? JSON.stringify(value) : text}\n`);
+  return moveStep((holder, signal) =>
+    withStoreMove(config, (move) => work(move, { holder, rate, onProgress: showProgress }, signal)),
+  );
 }

@@ -3,6 +3,7 @@ import { configuration, explained } from './configuration.ts';
 import { bytes } from '../config/options/option.ts';
 import type { Config } from '../config/config.ts';
 import type { VerifyState } from '../move/verify.ts';
+import { interruptible } from './interruptible.ts';
 import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
 
 interface VerifyFlags {
@@ -40,10 +41,7 @@ export function addVerifyCommand(root: Command): void {
 async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
   const { recordStep, withStoreAndCatalog } = await import('../app/legacy.ts');
   const { verify } = await import('../move/verify.ts');
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort(new Error('interrupted: the next run goes on'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  try {
+  return interruptible(new Error('interrupted: the next run goes on'), async (signal) => {
     const { resumedFrom, ...state } = await withStoreAndCatalog(config, (parts) =>
       verify(
         parts,
@@ -53,7 +51,7 @@ async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
           onProgress: (now) =>
             showProgress(`${now.checked} files, ${sizeAsText(now.bytes)}, ${now.damagedCount} damaged`),
         },
-        interrupted.signal,
+        signal,
       ),
     );
     endProgress();
@@ -62,9 +60,7 @@ async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
     process.stdout.write(flags.json ? `${JSON.stringify(toJson(state, resumedFrom))}\n` : asText(state));
     if (damagedCount + unknown > 0) say(`${damagedCount} files are damaged, of ${unknown} nothing is known`);
     return damagedCount + unknown > 0 ? 1 : 0;
-  } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-  }
+  });
 }
 
 /** A verification for --json. */

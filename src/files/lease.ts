@@ -90,10 +90,26 @@ export async function underFreeLease<T>(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T | undefined> {
-  const deadline = Date.now() + lease.ttlMs * 1.5;
+  const { ttlMs } = lease;
+  const times = { waitMs: ttlMs * 1.5, everyMs: Math.min(1_000, ttlMs / 5) };
+  return untilFree(() => underLease(catalog, lease, signal, work), times, signal);
+}
+
+/**
+ * Repeats an attempt to get leases for some work until it gives a value.
+ *
+ * @param times - how long it is repeated at most, and the pause after each attempt, in milliseconds
+ * @returns undefined if another holder had them all the time
+ */
+export async function untilFree<T>(
+  attempt: () => Promise<T | undefined>,
+  { waitMs, everyMs }: { readonly waitMs: number; readonly everyMs: number },
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  const deadline = performance.now() + waitMs;
   for (;;) {
-    const ended = await underLease(catalog, lease, signal, work);
-    if (ended !== undefined || Date.now() > deadline) return ended;
-    await sleep(Math.min(1_000, lease.ttlMs / 5), undefined, { signal });
+    const ended = await attempt();
+    if (ended !== undefined || performance.now() > deadline) return ended;
+    await sleep(everyMs, undefined, { signal });
   }
 }

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { underLease } from '../../files/lease.ts';
-import { CATALOG_MOVE, MoveRefused, type MovedCatalogs } from './progress.ts';
+import { underLease, untilFree } from '../../files/lease.ts';
+import { CATALOG_MOVE, type MovedCatalogs } from './progress.ts';
+import { stepRuns } from '../refused.ts';
 import type { MoveOptions } from './start.ts';
 
 /** Default time after which another process may take over from a killed one, in milliseconds. */
@@ -18,15 +18,12 @@ export async function exclusively<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const { leaseMs = LEASE_MS } = options;
-  const deadline = Date.now() + leaseMs * 1.5;
-  for (;;) {
-    const ended = await ifFree(catalogs, options, signal, async (held) => ({ value: await work(held) }));
-    if (ended !== undefined) return ended.value;
-    if (Date.now() > deadline)
-      throw new MoveRefused('another process runs a step of the move: nothing was done');
-    // Replicas that follow have the lease for a moment each second.
-    await sleep(Math.min(200, leaseMs / 5), undefined, { signal });
-  }
+  // Replicas that follow have the lease for a moment each second.
+  const times = { waitMs: leaseMs * 1.5, everyMs: Math.min(200, leaseMs / 5) };
+  const attempt = () => ifFree(catalogs, options, signal, async (held) => ({ value: await work(held) }));
+  const ended = await untilFree(attempt, times, signal);
+  if (ended === undefined) throw stepRuns();
+  return ended.value;
 }
 
 /** Runs a step, or resolves with undefined if another process runs one. In both catalogs: the next move may go the other way. */

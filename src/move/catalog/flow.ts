@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { CatalogCall } from '../../catalog/file-catalog.ts';
 import { reached } from '../../system/crash-points.ts';
 import { changeRow, decideRow, newestRow } from '../replicas/row.ts';
-import { CATALOG_ROW, MoveRefused, type MovedCatalogs } from './progress.ts';
+import { CATALOG_ROW, type MovedCatalogs } from './progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { catalogId, giveCatalogId, isOver, readCatalogRow, type CatalogRow } from './row.ts';
 
 /** A move in the direction in which it goes now: from the active catalog (`source`) to the other one. */

@@ -2,7 +2,8 @@ import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import type { Flow } from './flow.ts';
 import type { CatalogMember } from './member.ts';
-import { moveProgress, MoveRefused } from './progress.ts';
+import { moveProgress } from './progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { followMove } from './start.ts';
 
 /** Interval of looks at the change log, in milliseconds. */

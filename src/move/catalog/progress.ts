@@ -78,11 +78,3 @@ export function staysBehind({ kind, key }: { readonly kind: string; readonly key
       return kind === 'legacy-state' && (key.startsWith(CATALOG_MOVE) || key === CATALOG_ID);
   }
 }
-
-/** A step that was not taken; the text is for the operator. */
-export class MoveRefused extends Error {
-  constructor(text: string) {
-    super(text);
-    this.name = 'MoveRefused';
-  }
-}

@@ -1,13 +1,8 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { paceOf } from '../../system/rate.ts';
-import {
-  keepProgress,
-  moveProgress,
-  MoveRefused,
-  type MovedCatalogs,
-  type MoveProgress,
-} from './progress.ts';
+import { keepProgress, moveProgress, type MovedCatalogs, type MoveProgress } from './progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { exclusively, ifFree } from './exclusive.ts';
 import { advance, beginMove, flowOf, type Flow } from './flow.ts';
 import { applyState } from './state-difference.ts';

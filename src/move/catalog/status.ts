@@ -1,5 +1,5 @@
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
-import { isAssetError } from '../../errors/asset-error.ts';
+import { isStale, lagAfter } from '../following.ts';
 import type { Presence } from '../replicas/presence.ts';
 import { flowOf } from './flow.ts';
 import { inLastEra } from './moved-changes.ts';
@@ -7,9 +7,6 @@ import { moveProgress, type MoveProgress } from './progress.ts';
 import { replicasOf } from './replicas.ts';
 import { readCatalogRow, type CatalogRow } from './row.ts';
 import { moveVerification, type MoveVerification } from './verification.ts';
-
-/** Time after which a comparison says too little about a catalog that is in use, in milliseconds. */
-const STALE_MS = 3_600_000;
 
 /** What is known of a move. */
 export interface MoveStatus {
@@ -49,9 +46,9 @@ export async function moveStatus(
   const compared = progress && (await moveVerification(source, signal));
   const isOfThisMove = compared !== undefined && compared.moveStartTime === progress?.startTime;
   const verification = isOfThisMove ? { ...compared, isStale: isStale(compared) } : undefined;
-  const isFlowing = progress !== undefined && row?.state !== 'completed';
+  const isFlowing = progress !== undefined && progress.state !== 'cancelled' && row?.state !== 'completed';
   const lagMs = isFlowing
-    ? await lagOf(source, isServing ? { ...progress, log: inLastEra(row, progress.log) } : progress, signal)
+    ? await lagAfter(source, isServing ? inLastEra(row, progress.log) : progress.log, signal)
     : 0;
   const replicas = await replicasOf({ source, target: flow?.target ?? source }, signal);
   const known = { progress, row, lagMs, verification };
@@ -62,27 +59,6 @@ export async function moveStatus(
 export function stateOf({ progress, row }: Pick<MoveStatus, 'progress' | 'row'>): string {
   if (row && !['following', 'cancelled'].includes(row.state)) return row.state;
   return progress?.state ?? (row?.state === 'cancelled' ? 'cancelled' : 'none');
-}
-
-/** True if a comparison says too little: it is not done, or long ago. */
-export function isStale({ state, endTime }: MoveVerification): boolean {
-  return state !== 'done' || Date.now() - Date.parse(endTime) > STALE_MS;
-}
-
-async function lagOf(
-  source: FileCatalog,
-  { log, state }: MoveProgress,
-  signal: AbortSignal | undefined,
-): Promise<number | undefined> {
-  if (state === 'cancelled') return 0;
-  try {
-    const { changes } = await source.changes.read(log, 1, { ...(signal && { signal }) });
-    const [oldest] = changes;
-    return oldest === undefined ? 0 : Math.max(0, Date.now() - oldest.time.getTime());
-  } catch (error) {
-    if (isAssetError(error, 'CURSOR_EXPIRED')) return undefined;
-    throw error;
-  }
 }
 
 /** Replicas follow each second. */

@@ -1,7 +1,8 @@
 import pLimit from 'p-limit';
 import type { FileRecord, TransferredFile } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
-import { MoveRefused, type MovedCatalogs, type RefusedRecord } from './progress.ts';
+import type { MovedCatalogs, RefusedRecord } from './progress.ts';
+import { MoveRefused } from '../refused.ts';
 
 /** Records of one export by ids. */
 const IDS = 200;

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
 import { flowOf } from './flow.ts';
 import { isOver } from './row.ts';
-import { moveProgress, MoveRefused, type MovedCatalogs, type MoveProgress } from './progress.ts';
+import { moveProgress, type MovedCatalogs, type MoveProgress } from './progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { recordDifference } from '../record-difference.ts';
 import { startMove, type MoveOptions } from './start.ts';
 import {

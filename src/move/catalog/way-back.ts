@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FileRecord, TransferredFile } from '../../catalog/file-catalog.ts';
 import type { Flow } from './flow.ts';
-import { MoveRefused } from './progress.ts';
+import { MoveRefused } from '../refused.ts';
 
 /** Id of the record that proves the way back. One that a killed process left is replaced. */
 const SCRATCH_ID = 'movesproofmoves';

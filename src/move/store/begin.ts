@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { MoveRefused } from '../catalog/progress.ts';
+import { MoveRefused } from '../refused.ts';
 import type { Direction } from './copy-file.ts';
 import {
   STORE_MOVE,

@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileCatalog, FileRecord } from '../../catalog/file-catalog.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
 import type { ObjectCopier } from '../../storage/object-copier.ts';
 import type { ObjectReader } from '../../storage/object-reader.ts';
 import type { CopyLimits } from '../backup/copy.ts';
-import { underLease } from '../../files/lease.ts';
-import { MoveRefused } from '../catalog/progress.ts';
+import { underLease, untilFree } from '../../files/lease.ts';
+import { stepRuns } from '../refused.ts';
 
 /** A store of a move, with what its driver can do beyond the interface of stores. */
 export interface MovedStore {
@@ -99,14 +98,11 @@ export async function exclusively<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const lease = { name: STORE_MOVE, holder, ttlMs: leaseMs };
-  const deadline = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const ended = await underLease(catalog, lease, signal, async (held) => ({ value: await work(held) }));
-    if (ended !== undefined) return ended.value;
-    if (performance.now() > deadline)
-      throw new MoveRefused('another process runs a step of the move: nothing was done');
-    await sleep(Math.min(500, leaseMs / 5), undefined, { signal });
-  }
+  const times = { waitMs: PATIENCE_MS, everyMs: Math.min(500, leaseMs / 5) };
+  const attempt = () => underLease(catalog, lease, signal, async (held) => ({ value: await work(held) }));
+  const ended = await untilFree(attempt, times, signal);
+  if (ended === undefined) throw stepRuns();
+  return ended.value;
 }
 
 /** True if the service stored the bytes of a file; those of others lie in an old bucket. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
-import { MoveRefused } from '../catalog/progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { behind, listPresences } from '../replicas/presence.ts';
 
 /** What the replicas show. */

@@ -4,7 +4,7 @@ import { blobKey, idOfKey } from '../../files/bytes.ts';
 import { unknownIds } from '../../files/sweep/proof.ts';
 import { reached } from '../../system/crash-points.ts';
 import { paceOf } from '../../system/rate.ts';
-import { MoveRefused } from '../catalog/progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { checkFile } from '../check-file.ts';
 import { begun, type BegunMove } from './begin.ts';
 import { exclusively, hasBytes, type Refused, type StepOptions, type StoreMove } from './progress.ts';

@@ -1,5 +1,5 @@
 import type { CatalogCall, FileCatalog } from '../../catalog/file-catalog.ts';
-import { MoveRefused } from '../catalog/progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { decideRow, readRow as readMoveRow, type StoredRow as StoredMoveRow } from '../replicas/row.ts';
 
 /** A store of a move. The id is in the store itself: see `storeId`. */

@@ -1,7 +1,7 @@
 import { isAssetError } from '../../errors/asset-error.ts';
 import { blobKey } from '../../files/bytes.ts';
 import { reached } from '../../system/crash-points.ts';
-import { MoveRefused } from '../catalog/progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { verifyState } from '../verify.ts';
 import { begin, type BegunMove } from './begin.ts';
 import { exclusively, STORE_MOVE, type StepOptions, type StoreMove, type StoreProgress } from './progress.ts';

@@ -1,5 +1,5 @@
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
-import { isAssetError } from '../../errors/asset-error.ts';
+import { lagAfter } from '../following.ts';
 import type { VerifyState } from '../verify.ts';
 import { storeProgress, type StoreProgress } from './progress.ts';
 import { replicasAt, type Replicas } from './replicas.ts';
@@ -33,7 +33,8 @@ export async function storeMoveStatus(catalog: FileCatalog, signal?: AbortSignal
   const found = await storeProgress(catalog, signal);
   const progress = row !== undefined && found?.move === row.move ? found : undefined;
   const verification = row && (await storeVerification(catalog, signal));
-  const lagMs = await lagOf(catalog, row, progress, signal);
+  const isFollowed = row !== undefined && progress !== undefined && isUnderWay(row);
+  const lagMs = isFollowed ? await lagAfter(catalog, progress.log, signal) : 0;
   const state = stateOf(row, progress);
   const ended = await retired(catalog, signal);
   const status = { row, progress, state, lagMs, verification };
@@ -48,23 +49,6 @@ export async function storeMoveStatus(catalog: FileCatalog, signal?: AbortSignal
 function stateOf(row: StoreRow | undefined, progress: StoreProgress | undefined): StoreMoveStatus['state'] {
   if (row === undefined) return 'none';
   return row.state === 'moving' ? (progress?.run ?? 'stopped') : row.state;
-}
-
-async function lagOf(
-  catalog: FileCatalog,
-  row: StoreRow | undefined,
-  progress: StoreProgress | undefined,
-  signal: AbortSignal | undefined,
-): Promise<number | undefined> {
-  if (row === undefined || progress === undefined || !isUnderWay(row)) return 0;
-  try {
-    const { changes } = await catalog.changes.read(progress.log, 1, { ...(signal && { signal }) });
-    const [oldest] = changes;
-    return oldest === undefined ? 0 : Math.max(0, Date.now() - oldest.time.getTime());
-  } catch (error) {
-    if (isAssetError(error, 'CURSOR_EXPIRED')) return undefined;
-    throw error;
-  }
 }
 
 const NO_REPLICAS: Replicas = { count: 0, current: 0, behind: [] };

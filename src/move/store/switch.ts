@@ -1,6 +1,6 @@
 import type { VerifyState } from '../verify.ts';
 import { reached } from '../../system/crash-points.ts';
-import { MoveRefused } from '../catalog/progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { begun, withRow, type BegunMove } from './begin.ts';
 import { openIn } from './open-uploads.ts';
 import { exclusively, type StepOptions, type StoreMove } from './progress.ts';

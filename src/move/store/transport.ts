@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { blobKey } from '../../files/bytes.ts';
 import { paceOf, type Pace } from '../../system/rate.ts';
-import { MoveRefused } from '../catalog/progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { copyFile, type Direction } from './copy-file.ts';
 import { hasBytes, type Refused, type StoreMove } from './progress.ts';
 

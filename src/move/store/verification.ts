@@ -1,11 +1,9 @@
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
+import { isStale } from '../following.ts';
 import { verifyState, type VerifyState } from '../verify.ts';
 
 /** Name of the state of the verification of a store move in the catalog. */
 export const STORE_VERIFY = 'store-move-verify';
-
-/** Time after which a verification says too little, in milliseconds. */
-const STALE_MS = 3_600_000;
 
 /** The last verification of the move under way, if any. */
 export async function storeVerification(
@@ -22,8 +20,4 @@ export async function dropVerification(
   signal: AbortSignal,
 ): Promise<void> {
   await catalog.legacy.putState(STORE_VERIFY, null, { signal });
-}
-
-function isStale({ state, endTime }: VerifyState): boolean {
-  return state !== 'done' || Date.now() - Date.parse(endTime) > STALE_MS;
 }

@@ -1,4 +1,4 @@
-import { MoveRefused } from '../catalog/progress.ts';
+import { MoveRefused } from '../refused.ts';
 import { checkFile } from '../check-file.ts';
 import { verify, type VerifyState } from '../verify.ts';
 import { begun, type BegunMove } from './begin.ts';

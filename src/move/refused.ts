@@ -1,0 +1,12 @@
+/** A step that was not taken; the text is for the operator. */
+export class MoveRefused extends Error {
+  constructor(text: string) {
+    super(text);
+    this.name = 'MoveRefused';
+  }
+}
+
+/** Another process had the lease of the steps all the time. */
+export function stepRuns(): MoveRefused {
+  return new MoveRefused('another process runs a step of the move: nothing was done');
+}
