@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { BlobRange } from '../storage/blob.ts';
+import { blobPages } from '../storage/blob-reads.ts';
 import type { BlobStore, SignedUrl, SignedUrlOptions, StoreCall } from '../storage/blob-store.ts';
 import type { ReservationPool, SlotOutcome } from './upload/reservations.ts';
 
@@ -132,12 +133,10 @@ export async function removeBytes(
 export async function findPieces(store: BlobStore, uploadId: string, call: StoreCall): Promise<number[]> {
   const prefix = pieceKey(uploadId, 0).slice(0, -1);
   const revisions: number[] = [];
-  for (let after: string | undefined; ;) {
-    const page = await store.listBlobs({ prefix, limit: PIECES_PER_PAGE, ...(after && { after }) }, call);
+  for await (const page of blobPages(store, { prefix, limit: PIECES_PER_PAGE }, call)) {
     revisions.push(...page.map(({ key }) => Number(key.slice(prefix.length))));
-    if (page.length < PIECES_PER_PAGE) return revisions.filter((revision) => Number.isSafeInteger(revision));
-    after = page.at(-1)!.key;
   }
+  return revisions.filter((revision) => Number.isSafeInteger(revision));
 }
 
 /**

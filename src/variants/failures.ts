@@ -1,7 +1,6 @@
-import { buffer } from 'node:stream/consumers';
-import { isAssetError } from '../errors/asset-error.ts';
 import { derivedOf, DERIVED_PREFIX, findDerivedNames } from '../files/bytes.ts';
 import { isFailureName } from '../files/renditions.ts';
+import { blobPages, readWhole } from '../storage/blob-reads.ts';
 import type { BlobStore, StoreCall } from '../storage/blob-store.ts';
 import { parseFailure, type VariantFailure } from './rendition-store.ts';
 
@@ -17,18 +16,13 @@ export interface StoredFailure extends VariantFailure {
 export async function* listFailures(store: BlobStore, call: StoreCall = {}): AsyncGenerator<StoredFailure> {
   const names = (await findDerivedNames(store, call)).filter(isFailureName);
   for (const name of names) {
-    for (let after: string | undefined; ;) {
-      const prefix = `${DERIVED_PREFIX}${name}/`;
-      const page = await store.listBlobs(
-        { prefix, limit: PAGE, ...(after !== undefined && { after }) },
-        call,
-      );
+    for await (const page of blobPages(store, { prefix: `${DERIVED_PREFIX}${name}/`, limit: PAGE }, call)) {
       for (const { key } of page) {
-        const failure = derivedOf(key) && (await readFailure(store, key, call));
+        // Undefined if it was removed meanwhile.
+        const bytes = derivedOf(key) && (await readWhole(store, key, call));
+        const failure = bytes && parseFailure(bytes);
         if (failure) yield { ...failure, key };
       }
-      if (page.length < PAGE) break;
-      after = page.at(-1)!.key;
     }
   }
 }
@@ -51,18 +45,4 @@ export async function forgetFailures(
     count += 1;
   }
   return count;
-}
-
-/** Undefined if the record was removed meanwhile. */
-async function readFailure(
-  store: BlobStore,
-  key: string,
-  call: StoreCall,
-): Promise<VariantFailure | undefined> {
-  try {
-    return parseFailure(await buffer(await store.read(key, undefined, call)));
-  } catch (error) {
-    if (isAssetError(error, 'BLOB_MISSING')) return undefined;
-    throw error;
-  }
 }

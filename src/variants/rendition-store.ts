@@ -1,6 +1,4 @@
 import { LRUCache } from 'lru-cache';
-import { buffer } from 'node:stream/consumers';
-import { isAssetError } from '../errors/asset-error.ts';
 import { isVariantProblem, type VariantProblem } from '../errors/variants.ts';
 import { derivedKey } from '../files/bytes.ts';
 import type { VariantDefinition } from '../files/policy/variant-definition.ts';
@@ -12,6 +10,7 @@ import {
   type RenditionFormat,
   type WantedFormat,
 } from '../files/renditions.ts';
+import { readWhole } from '../storage/blob-reads.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { crc32c } from '../files/upload/crc32c.ts';
 
@@ -100,7 +99,7 @@ export class RenditionStore {
   async thumbhash(fileId: string, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const known = this.#hashes.get(fileId);
     if (known !== undefined) return known.length > 0 ? known : undefined;
-    const bytes = await this.#read(derivedKey(THUMBHASH, fileId), signal);
+    const bytes = await readWhole(this.#store, derivedKey(THUMBHASH, fileId), { signal });
     const hash = new Uint8Array(bytes ?? []);
     this.#hashes.set(fileId, hash, { ttl: bytes === undefined ? NO_HASH_MS : REMEMBERED.ttl });
     return bytes === undefined ? undefined : hash;
@@ -122,20 +121,11 @@ export class RenditionStore {
 
   /** The problem of a failure record that still counts. One of another engine is removed. */
   async #failure(key: string, signal: AbortSignal): Promise<VariantProblem | undefined> {
-    const bytes = await this.#read(key, signal);
+    const bytes = await readWhole(this.#store, key, { signal });
     const failure = bytes && parseFailure(bytes);
     if (failure?.engine === this.#engine()) return failure.problem;
     if (bytes !== undefined) await this.#store.delete(key, { signal });
     return undefined;
-  }
-
-  async #read(key: string, signal: AbortSignal): Promise<Buffer | undefined> {
-    try {
-      return await buffer(await this.#store.read(key, undefined, { signal }));
-    } catch (error) {
-      if (isAssetError(error, 'BLOB_MISSING')) return undefined;
-      throw error;
-    }
   }
 
   async #put(key: string, bytes: Buffer, contentType: string, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import { DERIVED_PREFIX, derivedKey, derivedOf, findDerivedNames, removeBytes } from '../bytes.ts';
 import { derivedNames, fileOfLease, namesOfLease, THUMBHASH } from '../renditions.ts';
+import { blobPages } from '../../storage/blob-reads.ts';
 import type { Step } from './leftovers.ts';
 import type { SweepRun } from './run.ts';
 
@@ -28,8 +29,7 @@ export class DerivedNames {
   }
 
   /**
-   * The names in the store; none if the store does not list and no policy has variants. Asks only for the first key after each name, so the cost depends on their number and not on
-   * that of the files.
+   * The names in the store, read once per sweep; none if the store does not list and no policy has variants.
    */
   stored(): Promise<readonly string[]> {
     const { context, signal } = this.#run;
@@ -76,18 +76,15 @@ export async function removeUnused(run: SweepRun, names: DerivedNames, step: Ste
 async function removeAll(run: SweepRun, name: string, step: Step): Promise<boolean> {
   const { store } = run.context;
   let isDone = true;
-  for (let after: string | undefined; ;) {
-    const prefix = `${DERIVED_PREFIX}${name}/`;
-    const page = { prefix, limit: BATCH, ...(after !== undefined && { after }) };
-    const found = await store.listBlobs(page, { signal: run.signal });
-    for (const { key } of found) {
+  const call = { signal: run.signal };
+  for await (const page of blobPages(store, { prefix: `${DERIVED_PREFIX}${name}/`, limit: BATCH }, call)) {
+    for (const { key } of page) {
       const id = derivedOf(key)?.fileId ?? key;
       await step(1);
-      isDone = (await run.attempt('id', id, () => store.delete(key, { signal: run.signal }))) && isDone;
+      isDone = (await run.attempt('id', id, () => store.delete(key, call))) && isDone;
     }
-    after = found.at(-1)?.key;
-    if (found.length < BATCH) return isDone;
   }
+  return isDone;
 }
 
 /**

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { crc32c } from '../../files/upload/crc32c.ts';
 import { isBlobKey } from '../../storage/blob.ts';
+import { blobPages } from '../../storage/blob-reads.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
 import { BackupFault } from './fault.ts';
 import {
@@ -136,15 +137,10 @@ export class BackupPlace {
   async #list(folder: string, signal: AbortSignal): Promise<readonly string[]> {
     const prefix = `${this.#prefix}${folder}`;
     const names: string[] = [];
-    for (let after: string | undefined; ;) {
-      const page = await this.store.listBlobs(
-        { prefix, limit: LIST_PAGE, ...(after !== undefined && { after }) },
-        { signal },
-      );
+    for await (const page of blobPages(this.store, { prefix, limit: LIST_PAGE }, { signal })) {
       names.push(...page.map(({ key }) => key.slice(prefix.length)));
-      if (page.length < LIST_PAGE) return names;
-      after = page.at(-1)!.key;
     }
+    return names;
   }
 
   async #write(key: string, text: string, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import { blobKey, idOfKey } from '../../files/bytes.ts';
 import { unknownIds } from '../../files/sweep/proof.ts';
 import { reached } from '../../system/crash-points.ts';
 import { paceOf } from '../../system/rate.ts';
+import { blobPages } from '../../storage/blob-reads.ts';
 import { MoveRefused } from '../refused.ts';
 import { checkFile } from '../check-file.ts';
 import { begun, type BegunMove } from './begin.ts';
@@ -108,17 +109,11 @@ async function countUnknown(
   maxPercent: number,
   signal: AbortSignal,
 ): Promise<number> {
-  let [listed, unknown, after] = [0, 0, ''];
-  for (;;) {
-    const page = await source.store.listBlobs(
-      { prefix: FILES, limit: PAGE, ...(after && { after }) },
-      { signal },
-    );
+  let [listed, unknown] = [0, 0];
+  for await (const page of blobPages(source.store, { prefix: FILES, limit: PAGE }, { signal })) {
     const ids = page.flatMap(({ key }) => idOfKey('blob', key) ?? []);
     listed += ids.length;
     if (ids.length > 0) unknown += (await unknownIds({ catalog }, ids, true, signal)).size;
-    if (page.length < PAGE) break;
-    after = page.at(-1)!.key;
   }
   const percent = listed === 0 ? 0 : (unknown * 100) / listed;
   if (percent <= maxPercent) return unknown;

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { isAssetError } from '../../errors/asset-error.ts';
 import { storeUnavailable } from '../../errors/dependencies.ts';
+import { readWhole } from '../../storage/blob-reads.ts';
 import type { BlobStore, StoreCall } from '../../storage/blob-store.ts';
 
 /** Key of the blob with the id of a store. Settings may name one store in several ways. */
@@ -10,12 +10,7 @@ const PROPERTIES = { contentType: 'text/plain' };
 
 /** The id of a store; undefined if it has none, because no move began. */
 export async function storeId(store: BlobStore, call?: StoreCall): Promise<string | undefined> {
-  try {
-    return (await contentOf(store, KEY, call)).toString('latin1');
-  } catch (error) {
-    if (isAssetError(error, 'BLOB_MISSING')) return undefined;
-    throw error;
-  }
+  return (await readWhole(store, KEY, call))?.toString('latin1');
 }
 
 /** The id of a store, which it gets if it has none. */
@@ -38,8 +33,8 @@ export async function proveWritable(store: BlobStore, call?: StoreCall): Promise
   const content = randomBytes(64);
   try {
     await store.put(key, bodyOf(content), PROPERTIES, call);
-    const read = await contentOf(store, key, call);
-    if (!read.equals(content)) throw storeUnavailable(new Error('the store returned other bytes'));
+    const read = await readWhole(store, key, call);
+    if (!read?.equals(content)) throw storeUnavailable(new Error('the store returned other bytes'));
   } finally {
     await store.delete(key, call);
   }
@@ -48,10 +43,4 @@ export async function proveWritable(store: BlobStore, call?: StoreCall): Promise
 
 function bodyOf(content: Uint8Array) {
   return { sizeBytes: content.length, chunks: [content] };
-}
-
-async function contentOf(store: BlobStore, key: string, call?: StoreCall): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of await store.read(key, undefined, call)) chunks.push(chunk as Uint8Array);
-  return Buffer.concat(chunks);
 }
