@@ -14,6 +14,8 @@ describe('file catalog: pocketbase with nothing in it', () => {
       expect(await catalog.migrate()).toContain('created collection files');
       await catalog.check();
       const file = await createFile(catalog);
+      const { changes } = await catalog.changes.read(await catalog.changes.position('earliest'), 10);
+      expect(changes.map(({ type, fileId }) => [type, fileId])).toEqual([['created', file.id]]);
       expect(plain(await getFile(catalog, file.id))).toEqual(plain(file));
       expect((await fetch(`${server.url}/api/collections/files/records`)).status).toBe(403);
     } finally {

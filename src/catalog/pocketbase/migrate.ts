@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AssetError } from '../../errors/asset-error.ts';
 import { setupRefused } from '../../errors/dependencies.ts';
 import { stepDone } from '../migration-step.ts';
+import { logStart } from './change-entries.ts';
 import { Refusal, type PocketBaseClient } from './client.ts';
+import { CHANGES } from './own-collections.ts';
 import { planMigration, type MigrationPlan, type PocketBaseState } from './plan.ts';
 import type { Collection, PocketBaseSetup } from './schema.ts';
 
@@ -54,6 +56,7 @@ export async function migratePocketBase(
     try {
       const plan = planMigration(await readState(client, signal), setup);
       await applyPlan(client, plan, signal);
+      await beginLog(client, signal);
       return plan.steps.map(stepDone);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -82,6 +85,13 @@ async function applyPlan(
     await client.send('/api/collections/import', { method: 'PUT', body, signal });
   }
   if (batch) await client.send('/api/settings', { method: 'PATCH', body: { batch }, signal });
+}
+
+/** Marks the start of an empty change log. Without it the first change would be the oldest position, and lost. */
+async function beginLog(client: PocketBaseClient, signal: AbortSignal): Promise<void> {
+  const query = { filter: '', limit: 1, fields: 'id' };
+  if ((await client.list(CHANGES, query, signal)).length > 0) return;
+  await client.batch([logStart()], signal);
 }
 
 function cannotBeChanged(collection: string, cause: Refusal): AssetError {
