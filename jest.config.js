@@ -40,5 +40,9 @@ export default {
       globalSetup: '<rootDir>/test/support/global-setup.ts',
       globalTeardown: '<rootDir>/test/support/global-teardown.ts',
     },
+    // Clusters take minutes: they run in `npm run test:cluster` alone.
+    ...(process.env.ASSET_TEST_CLUSTER === 'full'
+      ? [{ ...common, displayName: 'cluster', testMatch: ['<rootDir>/test/cluster/**/*.test.ts'] }]
+      : []),
   ],
 };

@@ -34,6 +34,7 @@ const SIDEBAR = [
     kubernetes: 'Kubernetes',
     pocketbase: 'PocketBase',
     postgres: 'PostgreSQL',
+    clusters: 'Clusters',
     metrics: 'Metrics',
     backup: 'Backup and verification',
     migration: 'Migration of a product',

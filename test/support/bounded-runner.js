@@ -3,8 +3,10 @@ import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 
-/** A full fault run, or a first build of other languages, takes longer than any file of `npm test`. */
-const FULL = ['FAULT', 'LANGUAGES', 'ML'].some((name) => process.env[`ASSET_TEST_${name}`] === 'full');
+/** A full fault run, a cluster, or a first build of other languages, takes longer than any file of `npm test`. */
+const FULL = ['FAULT', 'CLUSTER', 'LANGUAGES', 'ML'].some(
+  (name) => process.env[`ASSET_TEST_${name}`] === 'full',
+);
 
 /** How long one test file may take, in seconds. */
 const FILE_SECONDS = Number(process.env.ASSET_TEST_FILE_SECONDS ?? (FULL ? 4 * 3_600 : 600));

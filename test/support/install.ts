@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { installEtcd, installHaproxy, installPatroni, installPostgresWithReplication } from './debian.ts';
 import { run } from './process.ts';
 
 /** Root of the repository. */
@@ -146,6 +147,30 @@ const INSTALLABLES = {
     override: 'ASSET_TEST_PROMTOOL_BIN',
     install: installPromtool,
   },
+  etcd: {
+    version: 'etcd-debian',
+    program: 'usr/bin/etcd',
+    override: 'ASSET_TEST_ETCD_BIN',
+    install: installEtcd,
+  },
+  haproxy: {
+    version: 'haproxy-debian',
+    program: 'haproxy',
+    override: 'ASSET_TEST_HAPROXY_BIN',
+    install: installHaproxy,
+  },
+  postgres: {
+    version: 'postgres-debian',
+    program: 'bin/postgres',
+    override: 'ASSET_TEST_POSTGRES_BIN',
+    install: installPostgresWithReplication,
+  },
+  patroni: {
+    version: 'patroni-4.1.5',
+    program: 'patroni',
+    override: 'ASSET_TEST_PATRONI_BIN',
+    install: installPatroni,
+  },
   keycloak: {
     version: 'keycloak-26.7.3',
     program: 'bin/kc.sh',
@@ -242,8 +267,9 @@ async function installKeycloak(dir: string): Promise<void> {
  * Returns the path of a server's or tool's program. It is installed under `.cache/servers` of the repository on first use,
  * once for all processes. `ASSET_TEST_WEED_BIN`, `ASSET_TEST_POCKETBASE_BIN`,
  * `ASSET_TEST_KEYCLOAK_BIN`, `ASSET_TEST_VERSITYGW_BIN`, `ASSET_TEST_COMPOSE_GO_BIN`, `ASSET_TEST_TOXIPROXY_BIN`, `ASSET_TEST_TUSD_BIN`,
- * `ASSET_TEST_CHROMIUM_BIN`, `ASSET_TEST_VERDACCIO_BIN`, `ASSET_TEST_NODE22_BIN` and `ASSET_TEST_PGBOUNCER_BIN` name programs to use
- * instead.
+ * `ASSET_TEST_CHROMIUM_BIN`, `ASSET_TEST_VERDACCIO_BIN`, `ASSET_TEST_NODE22_BIN`, `ASSET_TEST_PGBOUNCER_BIN`,
+ * `ASSET_TEST_ETCD_BIN`, `ASSET_TEST_HAPROXY_BIN`, `ASSET_TEST_POSTGRES_BIN` (its directory has `pg_basebackup` and
+ * `pg_rewind` too) and `ASSET_TEST_PATRONI_BIN` name programs to use instead.
  */
 export async function serverProgram(name: keyof typeof INSTALLABLES): Promise<string> {
   const { version, program, override, install }: Installable = INSTALLABLES[name];

@@ -4,13 +4,13 @@ import type { File } from '@asset-service/contract/asset/v1/file_pb.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { urlOf, type AssetClient } from '../../e2e/support/calls.ts';
 import type { KnownFile, Ledger } from './ledger.ts';
-import type { World } from './world.ts';
+import type { Deployment } from './world.ts';
 
 /**
  * Checks all invariants against the store and the catalog. All callers must have ended, and both dependencies and at
  * least the first replica must be up.
  */
-export async function checkEverything(world: World, ledger: Ledger): Promise<void> {
+export async function checkEverything(world: Deployment, ledger: Ledger): Promise<void> {
   const client = world.replicas[0]!.client;
   const records = await allFiles(client);
   for (const known of ledger.files.values()) checkKnown(ledger, known, records.get(known.id));
@@ -71,7 +71,7 @@ async function checkBytes(ledger: Ledger, client: AssetClient, record: File): Pr
 }
 
 /** Waits until the sweepers must have finished, and checks that nothing is left. */
-async function checkLeftovers(world: World, ledger: Ledger): Promise<void> {
+async function checkLeftovers(world: Deployment, ledger: Ledger): Promise<void> {
   const deadline = Date.now() + world.leftoversMs + 15_000;
   for (;;) {
     const files = new Set(await world.inspector.fileIds());
@@ -93,7 +93,7 @@ function isBlobOf(name: string, files: ReadonlySet<string>): boolean {
 }
 
 /** Names of all objects, and of all unfinished multipart uploads with a mark. */
-async function storedNames({ setup }: World): Promise<string[]> {
+async function storedNames({ setup }: Deployment): Promise<string[]> {
   const { bucket, ...address } = setup.bucket!;
   const client = new S3Client({ ...address, forcePathStyle: true, credentials: address });
   try {

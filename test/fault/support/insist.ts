@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ErrorInfoSchema, RetryInfoSchema } from '@asset-service/contract/google/rpc/error_details_pb.js';
 import type { AssetClient } from '../../e2e/support/calls.ts';
 import type { Ledger } from './ledger.ts';
-import type { World } from './world.ts';
+import type { Deployment } from './world.ts';
 
 /** How long a caller retries, in milliseconds. */
 const PATIENCE_MS = 120_000;
@@ -57,7 +57,7 @@ export function judge(ledger: Ledger, doing: string, error: unknown): Told {
  * @returns the result of the call; undefined if `expected` stopped it
  */
 export async function insist<T>(
-  world: World,
+  world: Deployment,
   ledger: Ledger,
   doing: string,
   call: (client: AssetClient) => Promise<T>,
@@ -81,6 +81,6 @@ export async function insist<T>(
 }
 
 /** The client of a replica, which may be down. */
-export function anyClient({ replicas }: World): AssetClient {
+export function anyClient({ replicas }: Deployment): AssetClient {
   return replicas[Math.floor(Math.random() * replicas.length)]!.client;
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { giveUp, newWish, uploadDirect, uploadInPieces, uploadPlain, BOUND } from './uploads.ts';
 import { insist, judge, told, anyClient } from './insist.ts';
 import type { KnownFile, Ledger } from './ledger.ts';
-import type { World } from './world.ts';
+import type { Deployment } from './world.ts';
 
 /** Running callers. */
 export interface Load {
@@ -12,7 +12,7 @@ export interface Load {
 }
 
 /** Starts callers; each has its own files, and all share one. */
-export function startLoad(world: World, ledger: Ledger, callers = 4): Load {
+export function startLoad(world: Deployment, ledger: Ledger, callers = 4): Load {
   let finishing = false;
   const shared = uploadPlain(world, ledger, newWish('', false));
   const work = async () => {
@@ -35,7 +35,7 @@ export function startLoad(world: World, ledger: Ledger, callers = 4): Load {
 }
 
 async function turn(
-  world: World,
+  world: Deployment,
   ledger: Ledger,
   own: KnownFile[],
   common: KnownFile | undefined,
@@ -58,7 +58,7 @@ async function turn(
 }
 
 /** Increments a number in the record with its etag. No update of any caller may be lost. */
-async function change(world: World, ledger: Ledger, file: KnownFile | undefined): Promise<void> {
+async function change(world: Deployment, ledger: Ledger, file: KnownFile | undefined): Promise<void> {
   if (!file || file.deletion !== 'none') return;
   const least = file.updates;
   const answer = await insist(world, ledger, 'reading a record', (client) =>
@@ -80,7 +80,7 @@ async function change(world: World, ledger: Ledger, file: KnownFile | undefined)
   }
 }
 
-async function remove(world: World, ledger: Ledger, file: KnownFile | undefined): Promise<void> {
+async function remove(world: Deployment, ledger: Ledger, file: KnownFile | undefined): Promise<void> {
   if (!file || file.deletion !== 'none') return;
   file.deletion = 'asked';
   let unsure = false;
@@ -98,7 +98,11 @@ async function remove(world: World, ledger: Ledger, file: KnownFile | undefined)
   file.deletion = 'done';
 }
 
-async function removeAndBringBack(world: World, ledger: Ledger, file: KnownFile | undefined): Promise<void> {
+async function removeAndBringBack(
+  world: Deployment,
+  ledger: Ledger,
+  file: KnownFile | undefined,
+): Promise<void> {
   if (!file || file.usage === 'short') return;
   await remove(world, ledger, file);
   let unsure = false;
@@ -117,7 +121,7 @@ async function removeAndBringBack(world: World, ledger: Ledger, file: KnownFile 
 }
 
 /** Checks during failures that acknowledged files are there, or that the error can be retried. */
-async function read(world: World, ledger: Ledger, file: KnownFile | undefined): Promise<void> {
+async function read(world: Deployment, ledger: Ledger, file: KnownFile | undefined): Promise<void> {
   if (!file || file.deletion !== 'none') return;
   const source = { case: 'fileId' as const, value: file.id };
   try {

@@ -7,11 +7,24 @@ import type { Ledger } from './ledger.ts';
 /** True for the long run, `npm run test:fault`. */
 export const FULL = process.env.ASSET_TEST_FAULT === 'full';
 
+/** True if the results are written to the page: in the long run and in `npm run test:cluster`. */
+const WRITES = FULL || process.env.ASSET_TEST_CLUSTER === 'full';
+
+/** A table of docs/reliability.md that runs write. */
+export interface Table {
+  /** The comments around it. */
+  readonly begin: string;
+  readonly end: string;
+  /** Titles of its columns, separated by ` | `. */
+  readonly head: string;
+}
+
 const PAGE = join(ROOT, 'docs', 'reliability.md');
 const PRETTIER = join(ROOT, 'node_modules', 'prettier', 'bin', 'prettier.cjs');
-const HEAD =
-  'scenario | points hit | kills | outages | uploads | updates | lost | half-visible | duplicate | orphans';
-const [BEGIN, END] = ['<!-- results -->', '<!-- end of results -->'];
+const RESULTS: Table = {
+  ...{ begin: '<!-- results -->', end: '<!-- end of results -->' },
+  head: 'scenario | points hit | kills | outages | uploads | updates | lost | half-visible | duplicate | orphans',
+};
 
 /** Prints the result of a scenario; a full run also writes it to the table of docs/reliability.md. */
 export function report(scenario: string, { counts, broken }: Ledger): void {
@@ -19,22 +32,25 @@ export function report(scenario: string, { counts, broken }: Ledger): void {
     ...[scenario, counts.pointsHit.size, counts.kills, counts.outages, counts.acknowledged, counts.updates],
     ...[counts.lost, counts.halfVisible, counts.duplicate, counts.orphans],
   ];
-  process.stdout.write(`\n| ${HEAD} |\n| ${cells.join(' | ')} |\n`);
   for (const line of broken) process.stdout.write(`  broken: ${line}\n`);
-  if (FULL) writeRow(scenario, `| ${cells.join(' | ')} |`);
+  writeRow(RESULTS, cells);
 }
 
-function writeRow(scenario: string, row: string): void {
+/** Prints a row; a full run also writes it to its table, in place of an earlier one with the same first cell. */
+export function writeRow({ begin, end, head }: Table, cells: readonly (string | number)[]): void {
+  const row = `| ${cells.join(' | ')} |`;
+  process.stdout.write(`\n| ${head} |\n${row}\n`);
+  if (!WRITES) return;
   const page = readFileSync(PAGE, 'utf8');
-  const [start, end] = [page.indexOf(BEGIN) + BEGIN.length, page.indexOf(END)];
+  const [from, to] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
   const rows = page
-    .slice(start, end)
+    .slice(from, to)
     .split('\n')
     .filter((line) => line.startsWith('| '))
     .slice(2)
-    .filter((line) => !line.startsWith(`| ${scenario} `));
-  const line = HEAD.split(' | ').map((_cell, index) => (index === 0 ? '---' : '--:'));
-  const table = [`| ${HEAD} |`, `| ${line.join(' | ')} |`, ...rows, row].join('\n');
-  writeFileSync(PAGE, `${page.slice(0, start)}\n\n${table}\n\n${page.slice(end)}`);
+    .filter((line) => !line.startsWith(`| ${cells[0]} `));
+  const line = head.split(' | ').map((_cell, index) => (index === 0 ? '---' : '--:'));
+  const table = [`| ${head} |`, `| ${line.join(' | ')} |`, ...rows, row].join('\n');
+  writeFileSync(PAGE, `${page.slice(0, from)}\n\n${table}\n\n${page.slice(to)}`);
   execFileSync(process.execPath, [PRETTIER, '--write', PAGE]);
 }

@@ -11,7 +11,7 @@ import {
 } from '../../e2e/support/calls.ts';
 import { anyClient, CALL_TIMEOUT_MS, insist, judge, told, type Told } from './insist.ts';
 import type { KnownFile, Ledger } from './ledger.ts';
-import { SESSION_TTL_MS, type World } from './world.ts';
+import { SESSION_TTL_MS, type Deployment } from './world.ts';
 
 const MiB = 2 ** 20;
 
@@ -50,7 +50,11 @@ export function acknowledged(ledger: Ledger, wish: Wish, file: File): KnownFile 
 }
 
 /** Uploads in one call, and sometimes repeats it as if the response had been lost. */
-export async function uploadPlain(world: World, ledger: Ledger, wish: Wish): Promise<KnownFile | undefined> {
+export async function uploadPlain(
+  world: Deployment,
+  ledger: Ledger,
+  wish: Wish,
+): Promise<KnownFile | undefined> {
   const { requestId, content } = wish;
   let known: KnownFile | undefined;
   for (let times = Math.random() < 0.3 ? 2 : 1; times > 0; times--) {
@@ -64,7 +68,7 @@ export async function uploadPlain(world: World, ledger: Ledger, wish: Wish): Pro
 
 /** Uploads over several calls, alternately by chunk and by stream, on all replicas. */
 export async function uploadInPieces(
-  world: World,
+  world: Deployment,
   ledger: Ledger,
   wish: Wish,
 ): Promise<KnownFile | undefined> {
@@ -153,7 +157,11 @@ async function goOn(
 }
 
 /** Uploads directly to the store, in parts. */
-export async function uploadDirect(world: World, ledger: Ledger, wish: Wish): Promise<KnownFile | undefined> {
+export async function uploadDirect(
+  world: Deployment,
+  ledger: Ledger,
+  wish: Wish,
+): Promise<KnownFile | undefined> {
   const { content, requestId } = wish;
   const uploadSpec = { file: describe(wish), requestId, sizeBytes: BigInt(content.length) };
   const started = await insist(world, ledger, 'starting a direct upload', (client) =>
@@ -195,7 +203,7 @@ export async function uploadDirect(world: World, ledger: Ledger, wish: Wish): Pr
 }
 
 /** Begins an upload and abandons it: cancels it, sends wrong checksums, or does not continue. */
-export async function giveUp(world: World, ledger: Ledger, wish: Wish): Promise<void> {
+export async function giveUp(world: Deployment, ledger: Ledger, wish: Wish): Promise<void> {
   const { content, requestId } = wish;
   const started = await insist(world, ledger, 'starting an upload', (client) =>
     client.startUpload({ uploadSpec: { file: describe(wish), requestId } }, BOUND),

@@ -35,18 +35,22 @@ export interface Replica {
   carriedOut(): Promise<string>;
 }
 
-/** A blob store, a file catalog and replicas of the service, all real processes that a test may kill. */
-export interface World {
-  readonly catalogKind: CatalogKind;
+/** Replicas of the service, and what they store in. */
+export interface Deployment {
   readonly setup: Setup;
-  readonly store: SeaweedFS;
-  readonly catalog: Server;
-  /** Address of the catalog itself, without a proxy. */
-  readonly catalogUrl: string;
   readonly inspector: CatalogInspector;
   readonly replicas: readonly Replica[];
   /** Maximum time until leftovers are removed, in milliseconds. */
   readonly leftoversMs: number;
+}
+
+/** A blob store, a file catalog and replicas of the service, all real processes that a test may kill. */
+export interface World extends Deployment {
+  readonly catalogKind: CatalogKind;
+  readonly store: SeaweedFS;
+  readonly catalog: Server;
+  /** Address of the catalog itself, without a proxy. */
+  readonly catalogUrl: string;
   dispose(): Promise<void>;
 }
 
@@ -95,9 +99,6 @@ const RESERVATION_TTL_MS = 4_000;
 /** Starts a world. About ten seconds. */
 export async function startWorld(options: WorldOptions): Promise<World> {
   const dir = await makeDir('fault');
-  const policies = { usages: { short: { retentionSeconds: RETENTION_SECONDS } }, default: {} };
-  const policyFile = join(dir, 'policies.json');
-  await writeFile(policyFile, JSON.stringify(policies));
   const store = await startSeaweedFS();
   const { server: catalog, setup, url: catalogUrl, inspector } = await startCatalog(options.catalog, store);
 
@@ -111,24 +112,14 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       }
     : catalogEnv(options.catalog, catalogUrl);
   const reservationTtlMs = options.reservationTtlMs ?? RESERVATION_TTL_MS;
-  const env = {
-    ...setup.env,
-    ...QUICK,
-    ASSET_RESERVATION_TTL: String(reservationTtlMs / 1000),
-    ...rewritten,
-    ASSET_POLICY_FILE: policyFile,
-    NODE_OPTIONS: `--import=${pathToFileURL(join(ROOT, 'test', 'fault', 'kill-at.mjs')).href}`,
-    ...options.env,
-  };
-  const replicas: Replica[] = [];
-  // One after the other: the first one migrates the schema of the catalog.
-  for (let i = 0; i < (options.replicas ?? 2); i++) {
-    replicas.push(await startReplica(env, join(dir, `plan-${i}.json`)));
-  }
+  const env = { ...setup.env, ...rewritten, ...options.env };
+  const { replicas, leftoversMs } = await startReplicas(env, dir, {
+    reservationTtlMs,
+    count: options.replicas ?? 2,
+  });
   return {
     catalogKind: options.catalog,
-    leftoversMs: SESSION_TTL_MS + reservationTtlMs,
-    ...{ setup, store, catalog, catalogUrl, inspector, replicas },
+    ...{ leftoversMs, setup, store, catalog, catalogUrl, inspector, replicas },
     async dispose() {
       await Promise.all(replicas.map(({ service }) => service.dispose()));
       await between?.dispose();
@@ -137,6 +128,29 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       await removeDir(dir);
     },
   };
+}
+
+/** Starts replicas with these settings and short times. Their files are in `dir`. */
+export async function startReplicas(
+  env: Readonly<Record<string, string>>,
+  dir: string,
+  options: { readonly count: number; readonly reservationTtlMs: number },
+): Promise<Pick<Deployment, 'replicas' | 'leftoversMs'>> {
+  const { count, reservationTtlMs } = options;
+  const policies = { usages: { short: { retentionSeconds: RETENTION_SECONDS } }, default: {} };
+  const policyFile = join(dir, 'policies.json');
+  await writeFile(policyFile, JSON.stringify(policies));
+  const all = {
+    ...QUICK,
+    ASSET_RESERVATION_TTL: String(reservationTtlMs / 1000),
+    ASSET_POLICY_FILE: policyFile,
+    NODE_OPTIONS: `--import=${pathToFileURL(join(ROOT, 'test', 'fault', 'kill-at.mjs')).href}`,
+    ...env,
+  };
+  const replicas: Replica[] = [];
+  // One after the other: the first one migrates the schema of the catalog.
+  for (let i = 0; i < count; i++) replicas.push(await startReplica(all, join(dir, `plan-${i}.json`)));
+  return { replicas, leftoversMs: SESSION_TTL_MS + reservationTtlMs };
 }
 
 /** Restarts all killed replicas and returns their number. */
