@@ -22,7 +22,7 @@ import { endWithCredential } from './interceptors/credential-expiry.ts';
 import { mapErrors } from './interceptors/error-mapping.ts';
 import { limitCalls } from './interceptors/limit-calls.ts';
 import { boundLists } from './interceptors/list-bounds.ts';
-import { traceCalls } from './interceptors/trace-calls.ts';
+import { traceCalls, traceUseCases } from './interceptors/trace-calls.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import { countContent } from './interceptors/observe-calls.ts';
 import type { Handlers, RequestHandler } from './listener/listener.ts';
@@ -87,9 +87,10 @@ export function rpcHandlers(
       limitCalls(limits),
       boundLists(),
       createValidateInterceptor(),
+      ...(tracing ? [traceUseCases(tracing)] : []),
     ],
   };
-  const unseen = new UnseenCalls({ log, audit: files.audit, gate, challenge, observer });
+  const unseen = new UnseenCalls({ log, audit: files.audit, gate, challenge, observer, tracing });
   return {
     onStream: grpcHandler({
       ...{ ...options, maxMessageBytes, inspect: assertFewElements, gate },

@@ -10,10 +10,14 @@ import { outcomeOf, type CallTracer } from './observed.ts';
 import { currentScope, runInScope, type TraceParent, type TraceScope } from './trace-context.ts';
 import { samplerOf } from './sampler.ts';
 
-/** The span of a call of an RPC. */
+/** The span of a call of an RPC, or of its use case. */
 export interface CallSpan extends TraceScope {
-  /** @param isFault - true if the service is to blame */
-  end(code: string, reason: string, isFault: boolean): void;
+  /**
+   * @param code - gRPC name of its code, such as `NOT_FOUND`
+   * @param reason - reason of its error without prefix; empty without one
+   * @param isError - true if the call was refused or the service failed
+   */
+  end(code: string, reason: string, isError: boolean): void;
 }
 
 /** A call of an RPC, for its span. */
@@ -30,6 +34,8 @@ export interface TracedCall {
 /** Creates spans and exports them over OTLP. */
 export interface Tracing {
   startCall(call: TracedCall): CallSpan;
+  /** Starts the span of a use case below that of the current call; undefined if that is not sampled. */
+  startUseCase(name: string): CallSpan | undefined;
   /** Makes a span of each call of a store or a catalog that a traced call makes. */
   readonly traceDriver: CallTracer;
   /** Sends the last spans and stops. */
@@ -58,6 +64,10 @@ export function openTracing(log: Logger): Tracing {
   const stopWatching = watchRequests((request) => recordRequest(tracer, request));
   return {
     startCall: (call) => startCall(tracer, call),
+    startUseCase(name) {
+      const parent = currentSpan();
+      return parent && callSpan(tracer.startSpan(name, { kind: SpanKind.INTERNAL }, below(parent)));
+    },
     traceDriver: (operation, work) => traced(tracer, operation, work),
     async close() {
       stopWatching();
@@ -72,13 +82,16 @@ function startCall(tracer: Tracer, { method, requestId, ageMs, parent }: TracedC
   const attributes = { 'rpc.method': method, 'asset.request_id': requestId };
   const startTime = Date.now() - ageMs;
   const options = { kind: SpanKind.SERVER, attributes, startTime };
-  const span = tracer.startSpan(method, options, parent ? contextOf(parent) : ROOT_CONTEXT);
+  return callSpan(tracer.startSpan(method, options, parent ? contextOf(parent) : ROOT_CONTEXT));
+}
+
+function callSpan(span: Span): CallSpan {
   const scope: SpanScope & CallSpan = {
     ...scopeOf(span),
-    end(code, reason, isFault) {
+    end(code, reason, isError) {
       span.setAttribute('rpc.response.status_code', code);
       if (reason !== '') span.setAttribute('error.type', reason);
-      if (isFault) span.setStatus({ code: SpanStatusCode.ERROR });
+      if (isError) span.setStatus({ code: SpanStatusCode.ERROR, message: reason });
       span.end();
     },
   };
@@ -89,7 +102,7 @@ function startCall(tracer: Tracer, { method, requestId, ageMs, parent }: TracedC
 function traced(tracer: Tracer, operation: string, work: () => unknown): unknown {
   const parent = currentSpan();
   if (parent === undefined) return work();
-  const span = tracer.startSpan(operation, { kind: SpanKind.INTERNAL }, trace.setSpan(ROOT_CONTEXT, parent));
+  const span = tracer.startSpan(operation, { kind: SpanKind.INTERNAL }, below(parent));
   const fail = (error: unknown) => {
     const outcome = outcomeOf(error);
     span.setAttribute('error.type', outcome);
@@ -127,7 +140,7 @@ function recordRequest(tracer: Tracer, { system, name, durationMs, attributes, e
   };
   const endTime = Date.now();
   const options = { kind: SpanKind.CLIENT, attributes: labels, startTime: endTime - durationMs };
-  const span = tracer.startSpan(`${system} ${name}`, options, trace.setSpan(ROOT_CONTEXT, parent));
+  const span = tracer.startSpan(`${system} ${name}`, options, below(parent));
   if (error !== undefined && !ABSENT.has(nameOf(error))) span.setStatus({ code: SpanStatusCode.ERROR });
   span.end(endTime);
 }
@@ -136,6 +149,10 @@ function recordRequest(tracer: Tracer, { system, name, durationMs, attributes, e
 function currentSpan(): Span | undefined {
   const { span } = (currentScope() ?? {}) as Partial<SpanScope>;
   return span?.isRecording() ? span : undefined;
+}
+
+function below(parent: Span): Context {
+  return trace.setSpan(ROOT_CONTEXT, parent);
 }
 
 function scopeOf(span: Span): SpanScope {

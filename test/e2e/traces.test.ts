@@ -1,4 +1,6 @@
 import { type AssetClientError, createBffClient, type BffClient } from '@asset-service/bff';
+import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
+import { createClient } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   context,
@@ -15,9 +17,10 @@ import { SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { eventually } from '../support/eventually.ts';
+import { AUDIENCE, startIssuer, type Issuer } from '../support/issuer.ts';
 import { startOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.ts';
 import { startService, type Service } from '../support/service.ts';
-import { clientOf } from './support/calls.ts';
+import { clientOf, TRANSPORTS } from './support/calls.ts';
 import { failureOf } from './support/failures.ts';
 import { POCKETBASE, POSTGRES, type Setup } from './support/setups.ts';
 
@@ -100,7 +103,7 @@ describe('a trace', () => {
     const client = bff(service, transport);
     const small = await inSpan(() => client.uploadFile(randomBytes(20_000), { name: 'a.bin' }));
     const large = await inSpan(() => client.uploadFile(randomBytes(9_000_000), { name: 'b.bin' }));
-    const rpc = 'POST /avatar > asset.v1.AssetService/Upload';
+    const rpc = 'POST /avatar > asset.v1.AssetService/Upload > useCase.upload';
     await eventually(() => {
       expect(pathsOf(small)).toEqual(
         expect.arrayContaining([
@@ -136,7 +139,7 @@ describe('a trace', () => {
     const client = bff(services[0]!, 'grpc');
     const { id } = await client.uploadFile(randomBytes(20_000), { name: 'c.bin' });
     const traceId = await inSpan(() => client.downloadBytes(id));
-    const rpc = 'POST /avatar > asset.v1.AssetService/DownloadFile';
+    const rpc = 'POST /avatar > asset.v1.AssetService/DownloadFile > useCase.downloadFile';
     await eventually(() => {
       expect(pathsOf(traceId)).toEqual(
         expect.arrayContaining([
@@ -170,6 +173,97 @@ describe('a trace', () => {
     });
     // The caller decided that its trace is not sampled.
     expect(spansOf(parent)).toEqual([]);
+  });
+
+  describe('of a call that is refused', () => {
+    let issuer: Issuer;
+    let guarded: Service;
+    beforeAll(async () => {
+      issuer = await startIssuer();
+      guarded = await startService({
+        ...{ ASSET_AUTH: 'oidc', ASSET_OIDC_ISSUER: issuer.url, ASSET_OIDC_AUDIENCE: AUDIENCE },
+        ...{
+          OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${receiver.url}/v1/traces`,
+          OTEL_BSP_SCHEDULE_DELAY: '100',
+        },
+        ASSET_LIMIT_READS: '1',
+      });
+    });
+    afterAll(async () => {
+      await guarded?.dispose();
+      await issuer?.dispose();
+    });
+
+    const METHOD = 'asset.v1.AssetService/GetFile';
+    const ID = 'c'.repeat(15);
+    const bearer = async (sub: string, scope: string) => ({
+      authorization: `Bearer ${await issuer.token({ azp: 'worker', sub, scope })}`,
+    });
+
+    describe.each(['gRPC', 'Connect over HTTP/1.1'])('over %s', (transport) => {
+      const ask = (fileId: string, headers: Record<string, string>) =>
+        failureOf(
+          createClient(AssetService, TRANSPORTS[transport]!(guarded.url)).getFile({ fileId }, { headers }),
+        );
+
+      it.each([
+        ['CREDENTIALS_MISSING', 'UNAUTHENTICATED', async () => ({}), ID],
+        ['CREDENTIALS_INVALID', 'UNAUTHENTICATED', async () => ({ authorization: 'Bearer x' }), ID],
+        ['PERMISSION_DENIED', 'PERMISSION_DENIED', () => bearer(`nobody-${transport}`, 'x'), ID],
+        ['FIELD_INVALID', 'INVALID_ARGUMENT', () => bearer(`wrong-${transport}`, 'asset:read'), ''],
+        ['RATE_LIMITED', 'RESOURCE_EXHAUSTED', () => bearer(`hasty-${transport}`, 'asset:read'), ID],
+      ])('is a span with %s, below that of the caller', async (reason, code, headers, fileId) => {
+        const [caller, position] = [randomBytes(16).toString('hex'), randomBytes(8).toString('hex')];
+        const sent = { ...(await headers()), traceparent: `00-${caller}-${position}-01` };
+        let failure = await ask(fileId, sent);
+        // The first calls of a hasty caller are answered.
+        while (reason === 'RATE_LIMITED' && failure.reason !== reason) failure = await ask(fileId, sent);
+        expect(failure).toMatchObject({ reason, code });
+        expect(failure.metadata['trace_id']).toBe(caller);
+        await eventually(() => {
+          const lines = guarded.logLines().filter(({ trace_id }) => trace_id === caller);
+          expect(lines.map((line) => line['reason'])).toContain(reason);
+        });
+        const span = await eventually(() => {
+          const found = spansOf(caller).find(
+            ({ name, attributes }) => name === METHOD && attributes['error.type'] === reason,
+          );
+          expect(found).toBeDefined();
+          return found!;
+        });
+        expect(span).toMatchObject({ name: METHOD, parentSpanId: position, status: 2 });
+        expect(span.attributes['rpc.response.status_code']).toBe(code);
+      });
+
+      it('begins a trace, whose id the caller gets, if the caller has none', async () => {
+        const { metadata } = await ask(ID, {});
+        expect(metadata['trace_id']).toMatch(/^[0-9a-f]{32}$/);
+        await eventually(() => expect(pathsOf(metadata['trace_id']!)).toEqual([METHOD]));
+      });
+
+      it('is no span if the caller does not sample its trace', async () => {
+        const caller = randomBytes(16).toString('hex');
+        const unsampled = { traceparent: `00-${caller}-${randomBytes(8).toString('hex')}-00` };
+        expect((await ask(ID, unsampled)).metadata['trace_id']).toBe(caller);
+        const after = (await ask(ID, {})).metadata['trace_id']!;
+        await eventually(() => expect(spansOf(after)).toHaveLength(1));
+        expect(spansOf(caller)).toEqual([]);
+      });
+    });
+
+    it('is a span if its message cannot be read', async () => {
+      const caller = randomBytes(16).toString('hex');
+      const headers = {
+        ...(await bearer('unreadable', 'asset:read')),
+        ...{ 'content-type': 'application/json', traceparent: `00-${caller}-${'1'.repeat(16)}-01` },
+      };
+      await fetch(`${guarded.url}/${METHOD}`, { method: 'POST', body: '{', headers });
+      await eventually(() => {
+        expect(spansOf(caller)).toMatchObject([
+          { name: METHOD, attributes: { 'rpc.response.status_code': 'INVALID_ARGUMENT' }, status: 2 },
+        ]);
+      });
+    });
   });
 
   it('begins with the call if the caller has none, and is ignored if its header is none', async () => {

@@ -3,12 +3,14 @@ import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { AuditLog } from '../../audit/audit-log.ts';
 import type { CallObserver } from '../../telemetry/call-metrics.ts';
+import type { Tracing } from '../../telemetry/tracing.ts';
 import { auditRefusal } from './audit-refusals.ts';
 import { callerFields, callOf, requestIdOf, traceIdOf } from './call-context.ts';
 import { failureFields } from './call-log.ts';
 import { knownKey, type Gate } from '../gate/gate.ts';
 import { toConnectError, withChallenge } from './error-mapping.ts';
 import { endedCall } from './observe-calls.ts';
+import { endFailed, tracedCall } from './trace-calls.ts';
 
 /** Codes of calls whose sender is unknown or does not follow the contract. */
 const REFUSALS: ReadonlySet<Code> = new Set([Code.Unauthenticated, Code.InvalidArgument]);
@@ -24,6 +26,7 @@ export interface UnseenCallOptions {
   /** Value of `www-authenticate` for unidentified callers. */
   readonly challenge: string | undefined;
   readonly observer: CallObserver | undefined;
+  readonly tracing: Pick<Tracing, 'startCall'> | undefined;
 }
 
 type CallContext = Pick<HandlerContext, 'method' | 'values' | 'requestHeader'>;
@@ -43,21 +46,24 @@ export class UnseenCalls {
   /** The caller's error for `thrown`; an error that interceptors have seen is returned unchanged. */
   explain(thrown: unknown, context: CallContext): unknown {
     if (thrown instanceof ConnectError && thrown.details.length > 0) return thrown;
-    const requestId = requestIdOf(context.requestHeader);
-    const traceId = traceIdOf(context.requestHeader);
-    const { log, audit, gate, challenge, observer } = this.#options;
+    const { method, values, requestHeader } = context;
+    const { log, audit, gate, challenge, observer, tracing } = this.#options;
+    const requestId = requestIdOf(requestHeader);
+    const span = tracing?.startCall(tracedCall(method, values, requestHeader, requestId));
+    const traceId = span?.traceId ?? traceIdOf(requestHeader);
     const error = withChallenge(toConnectError(thrown, { requestId, traceId }), challenge);
     error.metadata.set('x-request-id', requestId);
-    const known = context.values.get(knownKey);
+    if (span) endFailed(span, error);
+    const known = values.get(knownKey);
     const call = { ...callOf(context), requestId, ...(known && { caller: { ...known, requestId } }) };
-    auditRefusal(audit, context.method.name, call, thrown);
-    if (REFUSALS.has(error.code)) gate.countRefusal(context.values);
+    auditRefusal(audit, method.name, call, thrown);
+    if (REFUSALS.has(error.code)) gate.countRefusal(values);
     const who = known && callerFields(known);
-    const failure = failureFields(error, context.values);
-    observer?.ended(endedCall(context.method, context.values, failure.code, failure.reason), false);
+    const failure = failureFields(error, values);
+    observer?.ended(endedCall(method, values, failure.code, failure.reason), false);
     log.info(
       {
-        rpc: context.method.name,
+        rpc: method.name,
         ...failure,
         request_id: requestId,
         ...(traceId !== '' && { trace_id: traceId }),
