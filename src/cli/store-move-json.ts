@@ -22,8 +22,9 @@ export function verificationJson(result: VerifyState, resumedFrom: string): obje
 }
 
 /** The result of `store move retire --json`. */
-export function retiredJson({ deleted, deletedBytes, unproven, unknown }: Retired): object {
-  return { deleted, deleted_bytes: deletedBytes, unproven, unknown };
+export function retiredJson(result: Retired): object {
+  const { deleted, deletedBytes, unproven, unknown, derived = 0, unfinished = 0 } = result;
+  return { deleted, deleted_bytes: deletedBytes, derived, unfinished, unproven, unknown };
 }
 
 /** The result of `store move status --json`. */
@@ -42,6 +43,7 @@ export function statusJson(status: StoreMoveStatus): object {
     replicas,
     verify: verification ? { ...verificationJson(verification, ''), stale: verification.isStale } : null,
     retire: retired ? retiredJson(retired) : null,
+    urls_until: status.urlsEnd?.toISOString() ?? null,
     next_steps: nextSteps,
   };
 }
@@ -62,6 +64,7 @@ export function statusText(status: StoreMoveStatus): string {
       : 'verify: never run',
     `replicas: ${replicas.count} running, ${replicas.current} follow the move`,
     ...(retired ? [`retire: ${retired.deleted} files deleted, ${retired.unproven.length} kept`] : []),
+    ...(status.urlsEnd ? [`URLs of the old store may be in use until ${status.urlsEnd.toISOString()}`] : []),
     ...nextSteps.map((command) => `next: ${command}`),
   ].join('\n');
 }

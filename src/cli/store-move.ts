@@ -15,6 +15,7 @@ export interface StoreMoveFlags {
   readonly restart?: true;
   /** Percent. */
   readonly maxRetire?: number;
+  readonly force?: true;
 }
 
 type Step = (move: StoreMove, options: StepOptions, signal: AbortSignal) => Promise<Stepped>;
@@ -102,13 +103,19 @@ export async function runRetire(config: Config, flags: StoreMoveFlags): Promise<
   if (!(await confirmed(what, flags.yes ?? false))) return 1;
   const { retireStore } = await import('../move/store/retire.ts');
   return step(config, flags, async (move, options, signal) => {
-    const result = await retireStore(move, { ...options, maxPercent: flags.maxRetire ?? 0 }, signal);
-    const { deleted, deletedBytes, unproven, unknown } = result;
+    const result = await retireStore(
+      move,
+      { ...options, maxPercent: flags.maxRetire ?? 0, force: flags.force ?? false },
+      signal,
+    );
+    const { deleted, deletedBytes, unproven, unknown, derived = 0, unfinished = 0 } = result;
     await note(config, 'store.move.retire', {
       deleted,
       bytes: deletedBytes,
       unproven: unproven.length,
       unknown,
+      derived,
+      unfinished,
     });
     print(flags.json, retiredJson(result), `deleted ${deleted} files in the old store`);
     if (unknown > 0) say(`${unknown} blobs of the old store belong to no file: they stay`);
@@ -150,7 +157,10 @@ async function step(
   work: (move: StoreMove, options: StepOptions, signal: AbortSignal) => Promise<number>,
 ): Promise<number> {
   const { withStoreMove } = await import('../app/store-move.ts');
+  const urlSeconds = Math.max(...config.policies.all.map(({ urlLifetimeSeconds }) => urlLifetimeSeconds.max));
   return moveStep((holder, signal) =>
-    withStoreMove(config, (move) => work(move, { holder, rate, onProgress: showProgress }, signal)),
+    withStoreMove(config, (move) =>
+      work(move, { holder, rate, urlSeconds, onProgress: showProgress }, signal),
+    ),
   );
 }

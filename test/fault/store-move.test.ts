@@ -85,7 +85,7 @@ describe('a store move under load', () => {
         ['verify', '--json'],
         ['complete', '--yes'],
         ['status', '--json'],
-        ['retire', '--yes', '--json'],
+        ['retire', '--yes', '--json', '--force'],
         ['status', '--json'],
       ]) {
         const ended = await move(...args);

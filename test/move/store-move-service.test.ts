@@ -30,6 +30,8 @@ describe('a store move of a running service', () => {
   const model = new Map<string, Bytes>();
   /** URLs that were handed out, by id of the file. */
   const urls = new Map<string, string>();
+  /** Headers that readers got before the move, by id. */
+  const headers = new Map<string, readonly (string | null)[]>();
 
   beforeAll(async () => {
     dir = await makeDir('store-move-service');
@@ -83,12 +85,20 @@ describe('a store move of a running service', () => {
       expect((await download(client, id)).content.equals(content)).toBe(true);
       const fresh = await fetch(await urlOf(id));
       expect(Buffer.from(await fresh.arrayBuffer()).equals(content)).toBe(true);
+      if (headers.has(id)) expect(await servedHeaders(id, fresh)).toEqual(headers.get(id));
     }
     for (const [id, url] of urls) {
       const answer = await fetch(url);
       expect([id, answer.status]).toEqual([id, 200]);
       expect(Buffer.from(await answer.arrayBuffer()).equals(model.get(id)!)).toBe(true);
     }
+  }
+
+  /** Headers of a URL's answer and the type of a download: the record has them, so they depend on no store. */
+  async function servedHeaders(id: string, { headers: sent }: Response): Promise<(string | null)[]> {
+    const names = ['content-type', 'content-disposition', 'cache-control', 'content-encoding'];
+    const { files } = await download(client, id);
+    return [...names.map((name) => sent.get(name)), files[0]!.contentType];
   }
 
   async function blobsInDir(): Promise<string[]> {
@@ -101,6 +111,11 @@ describe('a store move of a running service', () => {
       const id = await make(size);
       urls.set(id, await urlOf(id));
     }
+    const named = { name: 'Übersicht "1".txt', contentType: 'text/plain; charset=iso-8859-1' };
+    const { id: text } = await upload(client, Buffer.from('Gr\xfc\xdfe', 'latin1'), { file: named });
+    model.set(text, Buffer.from('Gr\xfc\xdfe', 'latin1'));
+    headers.set(text, await servedHeaders(text, await fetch(await urlOf(text))));
+    expect(headers.get(text)![0]).toBe('text/plain; charset=iso-8859-1');
     const content = randomContent(10 * MiB);
     const { uploadId } = await client.startUpload({
       uploadSpec: { file: {}, sizeBytes: BigInt(content.length) },
@@ -123,7 +138,7 @@ describe('a store move of a running service', () => {
     const started = await move('start', '--yes', '--json', '--rate', '1000');
     expect([started.code, started.json]).toEqual([
       0,
-      expect.objectContaining({ state: 'following', copied: 4, rate: 1000, refused: [] }),
+      expect.objectContaining({ state: 'following', copied: 5, rate: 1000, refused: [] }),
     ]);
     expect(await move('switch', '--yes')).toMatchObject({
       code: 1,
@@ -133,7 +148,7 @@ describe('a store move of a running service', () => {
     const verified = await move('verify', '--json');
     expect([verified.code, verified.json]).toEqual([
       0,
-      expect.objectContaining({ checked: 5, resumed_from: '', damaged: [] }),
+      expect.objectContaining({ checked: 6, resumed_from: '', damaged: [] }),
     ]);
     await expectModel();
 

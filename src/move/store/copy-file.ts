@@ -7,8 +7,14 @@ import { copyBytes, type CopyLimits } from '../backup/copy.ts';
 import { compareContent, type VerifyReason } from '../check-file.ts';
 import type { MovedStore } from './progress.ts';
 
-/** Result for one file: it was there, was copied, or why it cannot be: the bytes are not those of the record. */
-export type Copied = 'present' | 'created' | VerifyReason;
+/**
+ * Why a file cannot be copied: its bytes are not those of the record, or it has a `Content-Encoding`, without which readers
+ * get other content, and the target keeps no headers.
+ */
+export type NotCopied = VerifyReason | 'content-encoding';
+
+/** Result for one file: it was there, was copied, or why it cannot be. */
+export type Copied = 'present' | 'created' | NotCopied;
 
 /** Where a file is copied from and to. */
 export interface Direction {
@@ -69,10 +75,11 @@ async function copyOnce(
   { from, to }: Direction,
   limits: CopyLimits,
   signal: AbortSignal,
-): Promise<'created' | 'exists' | VerifyReason> {
+): Promise<'created' | 'exists' | NotCopied> {
   const key = blobKey(file.id);
   const info = await from.reader?.stat(key, { signal });
   if (from.reader !== undefined && info === undefined) return 'missing';
+  if (info?.headers.contentEncoding !== undefined && !to.store.keepsHeaders) return 'content-encoding';
   const properties = propertiesOf(file, info);
   const copier = to.copier !== undefined && !REFUSING.has(to.copier) ? to.copier : undefined;
   if (copier !== undefined && from.reader !== undefined && info !== undefined) {

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Readable } from 'node:stream';
 import { isAssetError } from '../../errors/asset-error.ts';
+import { DERIVED_PREFIX } from '../../files/bytes.ts';
 import { storeUnavailable } from '../../errors/dependencies.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
 import type { BlobBody, BlobPart, BlobProperties, BlobRange } from '../../storage/blob.ts';
@@ -24,6 +25,9 @@ const REMEMBERED = 10_000;
  * Two stores as one, while files move between them. New blobs go to the active one. A blob is looked for in the active one,
  * then in the other; only if both say that they lack it, it does not exist. A blob is deleted in both. What was begun in
  * one, such as a multipart blob, ends there.
+ *
+ * What is derived from files is not moved, so it is looked for in the active store alone: it is made again there, and
+ * nobody gets a URL of a copy that `retire` removes.
  */
 export class MovingStore implements BlobStore {
   readonly #view: RowView;
@@ -62,7 +66,7 @@ export class MovingStore implements BlobStore {
     call?: StoreCall,
   ): Promise<'created' | 'exists'> {
     const [active, other] = await this.#forWrite();
-    if (this.#mayHaveOthers && (await other.stat(key, call))) return 'exists';
+    if (this.#mayHaveOthers && !isDerived(key) && (await other.stat(key, call))) return 'exists';
     return active.put(key, body, properties, call);
   }
 
@@ -107,7 +111,7 @@ export class MovingStore implements BlobStore {
 
   async stat(key: string, call?: StoreCall): Promise<{ readonly sizeBytes: number } | undefined> {
     this.#assertRight();
-    for (const store of this.#inOrder) {
+    for (const store of this.#placesOf(key)) {
       const found = await store.stat(key, call);
       if (found) return found;
     }
@@ -116,11 +120,11 @@ export class MovingStore implements BlobStore {
 
   async read(key: string, range?: BlobRange, call?: StoreCall): Promise<Readable> {
     this.#assertRight();
-    const [active, other] = this.#inOrder;
+    const [active, other] = this.#placesOf(key);
     try {
       return await active.read(key, range, call);
     } catch (error) {
-      if (!isAssetError(error, 'BLOB_MISSING')) throw error;
+      if (other === undefined || !isAssetError(error, 'BLOB_MISSING')) throw error;
     }
     return other.read(key, range, call);
   }
@@ -137,9 +141,10 @@ export class MovingStore implements BlobStore {
 
   async signUrl(key: string, options: SignedUrlOptions): Promise<SignedUrl> {
     this.#assertRight();
-    const [active, other] = this.#inOrder;
+    const [active, other] = this.#placesOf(key);
     // Before the first switch the active store has everything.
-    if (!this.#mayHaveOthers || this.#there.get(key) === active) return active.signUrl(key, options);
+    if (!this.#mayHaveOthers || other === undefined || this.#there.get(key) === active)
+      return active.signUrl(key, options);
     if ((await active.stat(key)) !== undefined) this.#there.set(key, active);
     else if ((await other.stat(key)) !== undefined) return other.signUrl(key, options);
     return active.signUrl(key, options);
@@ -191,6 +196,11 @@ export class MovingStore implements BlobStore {
     return this.#inOrder[0];
   }
 
+  /** Where a blob may be, the active store first. */
+  #placesOf(key: string): readonly [BlobStore, ...BlobStore[]] {
+    return isDerived(key) ? [this.#active] : this.#inOrder;
+  }
+
   /** True if the other store may have what the active one lacks, besides what nobody knows to be damaged. */
   get #mayHaveOthers(): boolean {
     return !this.#view.isFresh || (this.#view.row?.switched ?? false);
@@ -225,6 +235,10 @@ export class MovingStore implements BlobStore {
     }
     throw uploadExpired();
   }
+}
+
+function isDerived(key: string): boolean {
+  return key.startsWith(DERIVED_PREFIX);
 }
 
 /** Does something in all stores, also after a failure, and then rejects with the first one. */

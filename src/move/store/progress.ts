@@ -32,6 +32,8 @@ export interface StepOptions {
   /** Maximum number of files per second; 0 for no limit, undefined for that of the run before. */
   readonly rate?: number | undefined;
   readonly leaseMs?: number;
+  /** Longest lifetime of signed URLs by the usage policies, in seconds; undefined if it is not known here. */
+  readonly urlSeconds?: number | undefined;
   /** Time after which following ends, in milliseconds; default when it has reached what was the end at its beginning. */
   readonly followMs?: number;
   /** How long replicas may take to obey, in milliseconds; default 45,000. */
@@ -64,8 +66,15 @@ export type StoreProgress = {
   readonly followed: number;
   /** Maximum number of files per second; 0 for no limit. */
   readonly rate: number;
-  /** Files whose bytes are not those of their records, in the store that they are copied from. */
+  /** Files that could not be copied, such as those whose bytes are not those of their records. */
   readonly refused: readonly Refused[];
+  /**
+   * When a URL of the source may have been handed out last, by the source's clock; absent before the switch. A file that
+   * only the source has gets one, until it is copied.
+   */
+  readonly urlTime?: string;
+  /** Longest lifetime of signed URLs in seconds, of all usage policies that the steps were run with. */
+  readonly urlSeconds?: number;
   /** Why the last run stopped; empty if it did not. */
   readonly lastError: string;
 };

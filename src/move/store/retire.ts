@@ -9,7 +9,9 @@ import { MoveRefused } from '../refused.ts';
 import { checkFile } from '../check-file.ts';
 import { begun, type BegunMove } from './begin.ts';
 import { exclusively, hasBytes, type Refused, type StepOptions, type StoreMove } from './progress.ts';
+import { removeLeftovers } from './leftovers.ts';
 import { changeRow } from './row.ts';
+import { assertUrlsEnded } from './source-urls.ts';
 import { follow } from './start.ts';
 
 const PAGE = 100;
@@ -33,22 +35,28 @@ export type Retired = {
   readonly unproven: readonly Refused[];
   /** Blobs in the old store that belong to no file and no upload. They stay. */
   readonly unknown: number;
+  /** What was removed besides: variants, and what uploads had left. */
+  readonly derived?: number;
+  readonly unfinished?: number;
 };
 
 /** Options of {@link retireStore}. */
 export interface RetireOptions extends StepOptions {
   /** Maximum share of unknown blobs in the old store, in percent. */
   readonly maxPercent: number;
+  /** True to end signed URLs of the source that may still be in use. */
+  readonly force?: boolean;
 }
 
 const RETIRE = 'store-move-retire';
 
 /**
  * Deletes the blobs of files in the source. Each is deleted only after the bytes of the file were read in the target and
- * are those of its record. Everything else stays. May be repeated, also after a crash.
+ * are those of its record. Then what is derived from files is deleted, and what uploads left. May be repeated, also after a
+ * crash.
  *
- * @throws MoveRefused before anything was deleted: if the move is not complete, the target lacks a file, or the catalog
- *   does not know too many blobs of the source
+ * @throws MoveRefused before anything was deleted: if the move is not complete, URLs of the source may be in use, the
+ *   target lacks a file, or the catalog does not know too many blobs of the source
  */
 export function retireStore(move: StoreMove, options: RetireOptions, signal: AbortSignal): Promise<Retired> {
   return exclusively(move, options, signal, async (held) => {
@@ -58,7 +66,8 @@ export function retireStore(move: StoreMove, options: RetireOptions, signal: Abo
     if (row.state === 'retired' && before?.move === row.move) return before;
     if (row.state !== 'completed')
       throw new MoveRefused('the move is not complete: run `asset-service store move complete` first');
-    await follow(move, known, options, held);
+    const progress = await follow(move, known, options, held);
+    if (options.force !== true) assertUrlsEnded({ ...known, progress }, options.urlSeconds);
     await assertAllThere(move.catalog, known, held);
     const unknown = await countUnknown(move.catalog, known, options.maxPercent, held);
     const goesOn = before?.move === row.move && before.cursor !== '' && before.unproven.length === 0;
@@ -66,9 +75,18 @@ export function retireStore(move: StoreMove, options: RetireOptions, signal: Abo
       ...(goesOn ? before : { move: row.move, cursor: '', deleted: 0, deletedBytes: 0, unproven: [] }),
       unknown,
     });
-    if (done.unproven.length === 0)
-      await changeRow(move.catalog, known.stored, { ...row, state: 'retired' }, { signal: held });
-    return done;
+    if (done.unproven.length > 0) return done;
+    const pace = options.rate ? paceOf(options.rate) : undefined;
+    const removed = await removeLeftovers(
+      move.catalog,
+      known.source.store,
+      { isOwn: unknown === 0, ...(pace && { pace: (signal) => pace(1, signal) }) },
+      held,
+    );
+    const ended: Retired = { ...done, ...removed };
+    await move.catalog.legacy.putState(RETIRE, ended, { signal: held });
+    await changeRow(move.catalog, known.stored, { ...row, state: 'retired' }, { signal: held });
+    return ended;
   });
 }
 

@@ -1,5 +1,6 @@
 import { isAssetError } from '../../errors/asset-error.ts';
-import { blobKey } from '../../files/bytes.ts';
+import { findDerivedNames, removeBytes } from '../../files/bytes.ts';
+import type { BlobStore } from '../../storage/blob-store.ts';
 import { reached } from '../../system/crash-points.ts';
 import { MoveRefused } from '../refused.ts';
 import { verifyState } from '../verify.ts';
@@ -45,6 +46,7 @@ class Mover {
   readonly #options: StepOptions;
   readonly #signal: AbortSignal;
   readonly #transport: Transport;
+  readonly #derived = new Map<BlobStore, Promise<readonly string[]>>();
   #progress: StoreProgress;
 
   constructor(move: StoreMove, begun: BegunMove, options: StepOptions, signal: AbortSignal) {
@@ -52,7 +54,8 @@ class Mover {
     const { progress } = begun;
     const rate = options.rate ?? progress.rate;
     this.#transport = new Transport(move, progress.refused, rate);
-    this.#progress = { ...progress, rate, holder: options.holder, lastError: '' };
+    const urlSeconds = Math.max(progress.urlSeconds ?? 0, options.urlSeconds ?? 0);
+    this.#progress = { ...progress, rate, urlSeconds, holder: options.holder, lastError: '' };
   }
 
   run(): Promise<StoreProgress> {
@@ -149,15 +152,27 @@ class Mover {
     const signal = this.#signal;
     if (purged.length === 0) return;
     const alive = await this.#move.catalog.get([...new Set(purged)], { signal });
-    for (const id of purged) {
-      if (alive.has(id)) continue;
-      for (const { store } of this.#begun.purgedIn) await store.delete(blobKey(id), { signal });
+    for (const { store } of this.#begun.purgedIn) {
+      const derived = await this.#derivedIn(store);
+      for (const id of purged)
+        if (!alive.has(id)) await removeBytes(store, id, { blob: true, derived }, { signal });
     }
   }
 
-  #added({ files, bytes }: Transported): Pick<StoreProgress, 'copied' | 'copiedBytes'> {
+  /** Names of what is derived from files in a store, read once. */
+  #derivedIn(store: BlobStore): Promise<readonly string[]> {
+    const known = this.#derived.get(store) ?? findDerivedNames(store, { signal: this.#signal });
+    this.#derived.set(store, known);
+    return known;
+  }
+
+  #added({ files, bytes, into }: Transported): Partial<StoreProgress> {
     const { copied, copiedBytes } = this.#progress;
-    return { copied: copied + files, copiedBytes: copiedBytes + bytes };
+    const { source, target, stored } = this.#begun;
+    // Until now only the source had it.
+    const isLate = stored.row.active === 'target' && into.has(target);
+    const urlTime = source.store.now().toISOString();
+    return { copied: copied + files, copiedBytes: copiedBytes + bytes, ...(isLate && { urlTime }) };
   }
 
   async #keep(change: Partial<StoreProgress>, signal = this.#signal): Promise<StoreProgress> {

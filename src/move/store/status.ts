@@ -5,6 +5,7 @@ import { storeProgress, type StoreProgress } from './progress.ts';
 import { replicasAt, type Replicas } from './replicas.ts';
 import { retired, type Retired } from './retire.ts';
 import { isUnderWay, readRow, type StoreRow } from './row.ts';
+import { sourceUrlsEnd } from './source-urls.ts';
 import { storeVerification } from './verification.ts';
 
 /** What is known of a store move. */
@@ -22,6 +23,8 @@ export interface StoreMoveStatus {
   /** None unless files are or may be in both stores: they show themselves only then. */
   readonly replicas: Replicas;
   readonly retired: Retired | undefined;
+  /** Until when signed URLs of the old store may be in use; undefined if none can be. */
+  readonly urlsEnd: Date | undefined;
   /** Commands, as text. */
   readonly nextSteps: readonly string[];
 }
@@ -42,6 +45,10 @@ export async function storeMoveStatus(catalog: FileCatalog, signal?: AbortSignal
     ...status,
     replicas: row && isUnderWay(row) ? await replicasAt(catalog, row.epoch, call) : NO_REPLICAS,
     retired: ended !== undefined && ended.move === row?.move ? ended : undefined,
+    urlsEnd:
+      row?.active === 'target' && row.state !== 'retired' && progress !== undefined
+        ? sourceUrlsEnd(row, progress, { now: new Date() })
+        : undefined,
     nextSteps: nextSteps(status),
   };
 }

@@ -7,6 +7,7 @@ import { exclusively, type StepOptions, type StoreMove } from './progress.ts';
 import { awaitReplicas } from './replicas.ts';
 import { changeRow, type StoreRow } from './row.ts';
 import { follow } from './start.ts';
+import { noteSwitched } from './source-urls.ts';
 import { proveWritable } from './store-id.ts';
 import { storeVerification } from './verification.ts';
 
@@ -108,6 +109,7 @@ export function completeStore(move: StoreMove, options: StepOptions, signal: Abo
     await assertNoneOpen(move, known, 'source', held);
     const now = await caughtUp(move, known, options, held);
     if (now.progress.refused.length > 0) throw damagedFiles(now.progress.refused);
+    await noteSwitched(move, now, held);
     reached('store-move.proven');
     const change = { ...row, state: 'completed' } as const;
     const stored = await changeRow(move.catalog, known.stored, change, { signal: held });
@@ -152,7 +154,8 @@ async function arrive(
 ): Promise<Stepped> {
   const { row } = known.stored;
   const { current } = await awaitReplicas(move.catalog, row.epoch, { timeoutMs: waitOf(options), signal });
-  await caughtUp(move, known, options, signal);
+  const now = await caughtUp(move, known, options, signal);
+  await noteSwitched(move, now, signal);
   return { row, isNew, replicas: current };
 }
 
@@ -177,17 +180,21 @@ async function assertNoneOpen(
 ): Promise<void> {
   const open = await openIn(move.catalog, known[role].store, signal);
   if (open.ids.length === 0) return;
+  const names = open.ids.slice(0, SHOWN).join(', ');
+  const until = open.until.toISOString();
   throw new MoveRefused(
-    `${open.ids.length} open uploads have parts in the store that the move leaves (${open.ids.slice(0, SHOWN).join(', ')}), and are finished ` +
-      `there: try again when they have ended, at the latest at ${open.until.toISOString()}`,
+    `${open.ids.length} open uploads have parts in the store that the move leaves (${names}), and are finished there: ` +
+      (open.until.getTime() < Date.now()
+        ? `they expired at ${until}: run \`asset-service sweep\`, and try again`
+        : `try again when they have ended, at the latest at ${until}`),
   );
 }
 
 function damagedFiles(refused: BegunMove['progress']['refused']): MoveRefused {
   const some = refused.slice(0, SHOWN).map(({ id, reason }) => `${id}: ${reason}`);
   return new MoveRefused(
-    `the bytes of ${refused.length} files are not those of their records and were not copied (${some.join(', ')}): ` +
-      'mend or delete them, then run `asset-service store move start`',
+    `${refused.length} files could not be copied as they are (${some.join(', ')}): mend or delete them, then run ` +
+      '`asset-service store move start`',
   );
 }
 

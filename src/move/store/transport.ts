@@ -4,7 +4,7 @@ import { blobKey } from '../../files/bytes.ts';
 import { paceOf, type Pace } from '../../system/rate.ts';
 import { MoveRefused } from '../refused.ts';
 import { copyFile, type Direction } from './copy-file.ts';
-import { hasBytes, type Refused, type StoreMove } from './progress.ts';
+import { hasBytes, type MovedStore, type Refused, type StoreMove } from './progress.ts';
 
 /** Copies that run at the same time. */
 const AT_ONCE = 12;
@@ -22,6 +22,8 @@ const CLEANUP_TIMEOUT_MS = 10_000;
 export interface Transported {
   readonly files: number;
   readonly bytes: number;
+  /** The stores that got a copy. */
+  readonly into: ReadonlySet<MovedStore>;
 }
 
 /** Makes stores have files. May be repeated. */
@@ -77,7 +79,8 @@ export class Transport {
     await this.#dropPurged(files, made);
     await Promise.all(works);
     if (this.#refused.size >= MAX_REFUSED) throw tooMany([...this.#refused][0]!, this.#refused.size);
-    return { files: made.length, bytes: made.reduce((sum, { file }) => sum + file.sizeBytes, 0) };
+    const bytes = made.reduce((sum, { file }) => sum + file.sizeBytes, 0);
+    return { files: made.length, bytes, into: new Set(made.map(({ to }) => to)) };
   }
 
   /** Like {@link copy}, for the files with these ids. */
@@ -88,14 +91,16 @@ export class Transport {
     signal: AbortSignal,
   ): Promise<Transported> {
     let [files, bytes] = [0, 0];
+    const into = new Set<MovedStore>();
     for (let at = 0; at < ids.length; at += IDS) {
       const some = [...new Set(ids.slice(at, at + IDS))];
       const records = await this.#move.catalog.get(some, { signal });
       for (const id of some) if (!records.has(id)) this.#refused.delete(id);
       const done = await this.copy([...records.values()], directions, options, signal);
       [files, bytes] = [files + done.files, bytes + done.bytes];
+      for (const one of done.into) into.add(one);
     }
-    return { files, bytes };
+    return { files, bytes, into };
   }
 
   async #copyOne(
@@ -127,6 +132,6 @@ export class Transport {
 
 function tooMany([id, reason]: readonly [string, string], count: number): MoveRefused {
   return new MoveRefused(
-    `the bytes of ${count} files are not those of their records, the first is ${id}: ${reason}. Is it the store of this catalog? Correct that, and start again.`,
+    `${count} files could not be copied as they are, the first is ${id}: ${reason}. Is it the store of this catalog? Correct that, and start again.`,
   );
 }
