@@ -31,7 +31,7 @@ import { openOldFiles } from './legacy.ts';
 import { openAppMetrics } from './metrics/app-metrics.ts';
 import { openServedStore } from './served-store.ts';
 import { openServingCatalog } from './serving-catalog.ts';
-import { assertVariantsCanBeMade, openVariants } from './variants.ts';
+import { assertVariantsCanBeMade, checkVariants, openVariants } from './variants.ts';
 import {
   openAuthenticator,
   openScanning,
@@ -62,7 +62,7 @@ export interface App {
  */
 export async function startApp(config: Config, log: Logger = createLogger(config)): Promise<App> {
   for (const doubt of config.doubts) log.warn(doubt);
-  assertVariantsCanBeMade(config);
+  await checkVariants(config);
   const releaseDataDir = holdDataDir(config, log);
   const opened: (() => unknown)[] = [releaseDataDir];
   try {
@@ -185,7 +185,10 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
     onFirstSweep: () => health.add({ name: 'sweep', optional: true, check: () => sweeper.check() }),
   });
   const policyFile = settings.ASSET_POLICY_FILE;
-  const endReload = policyFile === undefined ? undefined : reloadPolicies(policyFile, files.policies, log);
+  const endReload =
+    policyFile === undefined
+      ? undefined
+      : reloadPolicies(policyFile, files.policies, log, assertVariantsCanBeMade);
   const gate = {
     authenticator,
     limits: openCallLimits(config),

@@ -1,7 +1,9 @@
 import type { Config } from '../config/config.ts';
 import type { FilesContext } from '../files/context.ts';
-import { derivedNames } from '../files/renditions.ts';
 import { SettingsError } from '../config/settings.ts';
+import type { UsagePolicies } from '../files/policy/usage-policies.ts';
+import { derivedNames } from '../files/renditions.ts';
+import { RenderProcess } from '../variants/child-process.ts';
 import { engineVersions } from '../variants/engine.ts';
 import type { MakerParts } from '../variants/maker.ts';
 import { Renderer } from '../variants/renderer.ts';
@@ -9,13 +11,23 @@ import { RenditionStore } from '../variants/rendition-store.ts';
 import { StoredVariants } from '../variants/stored-variants.ts';
 
 /**
- * Throws if a policy has variants and a package that makes them is not installed.
+ * Rejects, naming the package, if a policy has variants and a package that makes them is not installed or does not work
+ * on this machine.
+ */
+export async function assertVariantsCanBeMade(policies: Pick<UsagePolicies, 'all'>): Promise<void> {
+  if (derivedNames(policies).size === 0) return;
+  engineVersions();
+  await RenderProcess.check();
+}
+
+/**
+ * The same for the policies that the settings name.
  *
  * @throws SettingsError
  */
-export function assertVariantsCanBeMade({ policies }: Config): void {
+export async function checkVariants({ policies }: Config): Promise<void> {
   try {
-    if (derivedNames(policies).size > 0) engineVersions();
+    await assertVariantsCanBeMade(policies);
   } catch (error) {
     throw new SettingsError([`ASSET_POLICY_FILE: ${(error as Error).message}`]);
   }

@@ -81,6 +81,8 @@ export function addServiceCommands(root: Command): void {
 async function check({ offline }: { readonly offline: boolean }): Promise<void> {
   const config = checkConfig(process.env);
   if (offline) return;
+  const { checkVariants } = await import('../app/variants.ts');
+  await checkVariants(config);
   const { checkCatalog } = await import('../app/catalog.ts');
   for (const { level, text } of await explained(config, () => checkCatalog(config))) {
     process.stderr.write(`${level === 'mistake' ? 'error' : level}: ${text}\n`);

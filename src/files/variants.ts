@@ -20,7 +20,8 @@ export interface Variants {
    * The variant of a file that the caller may read and that is not deleted. Makes it if there is none.
    *
    * @param original - opens the bytes of the file
-   * @throws AssetError FIELD_INVALID (the usage has no such variant), VARIANT_IMPOSSIBLE, RATE_LIMITED
+   * @throws AssetError FIELD_INVALID (the usage has no such variant), VARIANT_IMPOSSIBLE, RATE_LIMITED,
+   *   VARIANTS_UNAVAILABLE
    */
   open(
     file: FileRecord,
@@ -40,13 +41,13 @@ export interface Variants {
 }
 
 /** Content types of files that variants are made of. */
-const SOURCES: ReadonlySet<string> = new Set([
+export const VARIANT_SOURCES: readonly string[] = [
   ...['image/jpeg', 'image/png', 'image/apng', 'image/webp', 'image/gif', 'image/avif', 'application/pdf'],
-]);
+];
 
 /** True if variants are made of files of this type. */
 export function isVariantSource(contentType: string): boolean {
-  return SOURCES.has(essence(contentType));
+  return VARIANT_SOURCES.includes(essence(contentType));
 }
 
 /** Maximum size of a file of which variants are made, in bytes. */

@@ -27,6 +27,7 @@ export interface CallObserver {
 const WATCHED_REASONS = [
   ...['QUOTA_EXCEEDED', 'TOO_MANY_UPLOADS', 'RATE_LIMITED', 'MALWARE_FOUND', 'INTERNAL', 'BLOB_MISSING'],
   ...['STORE_UNAVAILABLE', 'CATALOG_UNAVAILABLE', 'IDENTITY_UNAVAILABLE', 'SCANNER_UNAVAILABLE'],
+  'VARIANTS_UNAVAILABLE',
 ];
 
 /** Metrics of calls: rate, errors and duration by RPC and code, and bytes of files in and out. */

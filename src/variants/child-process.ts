@@ -5,6 +5,7 @@ import { extname } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { tooManyVariants } from '../errors/limits.ts';
+import { CHECK, engineFault } from './engine.ts';
 import { FrameReader, frameHeader } from './frames.ts';
 import { JobFailure, MAX_RESULT_BYTES, type Job, type JobAnswer, type Made } from './job.ts';
 import { usageOf } from './process-usage.ts';
@@ -46,8 +47,8 @@ export class RenderProcess {
   #reason: Error | undefined;
   #isUsable = true;
 
-  private constructor() {
-    this.#child = spawn(process.execPath, ['--max-old-space-size=128', PROGRAM], {
+  private constructor(args: readonly string[]) {
+    this.#child = spawn(process.execPath, ['--max-old-space-size=128', PROGRAM, ...args], {
       cwd: '/',
       env: { MALLOC_ARENA_MAX: '2', UV_THREADPOOL_SIZE: '2' },
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
@@ -75,9 +76,19 @@ export class RenderProcess {
     });
   }
 
-  /** Starts a process. Rejects with its error output if it cannot work, for example without sharp. */
-  static async start(): Promise<RenderProcess> {
-    const started = new RenderProcess();
+  /** Starts a process. Rejects with {@link engineFault} if it cannot work, for example without sharp. */
+  static start(): Promise<RenderProcess> {
+    return RenderProcess.#start([]);
+  }
+
+  /** Rejects with {@link engineFault} if such a process cannot work here, all of its libraries included. */
+  static async check(): Promise<void> {
+    const started = await RenderProcess.#start([CHECK]);
+    await started.close();
+  }
+
+  static async #start(args: readonly string[]): Promise<RenderProcess> {
+    const started = new RenderProcess(args);
     const timer = setTimeout(() => started.kill(), START_TIMEOUT_MS);
     try {
       await started.#header();
@@ -86,7 +97,7 @@ export class RenderProcess {
     } catch (error) {
       started.kill();
       // Not a ChildEnded: no image is to blame.
-      throw new Error('the process that makes variants does not start', { cause: error });
+      throw new Error(engineFault(started.#errors), { cause: error });
     } finally {
       clearTimeout(timer);
     }

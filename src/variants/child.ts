@@ -1,8 +1,10 @@
 import { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
+import { CHECK } from './engine.ts';
 import { FrameReader, frameHeader } from './frames.ts';
 import { JobFailure, type Job, type JobAnswer } from './job.ts';
-import { render, restrictSharp } from './render.ts';
+import { loadPdfium } from './pdf.ts';
+import { assertFormats, render, restrictSharp } from './render.ts';
 
 // The child process that decodes images: the only one that gets bytes of callers into a decoder. Its parent may kill it at
 // any time; it has no settings, no credentials and no files.
@@ -18,6 +20,8 @@ setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGK
 
 async function main(): Promise<void> {
   new Worker(WATCHDOG, { eval: true, resourceLimits: { maxOldGenerationSizeMb: 8 } }).unref();
+  assertFormats();
+  if (process.argv.includes(CHECK)) await loadPdfium();
   restrictSharp();
   const parent = new Socket({ fd: PARENT_FD });
   const frames = new FrameReader(parent);

@@ -14,6 +14,12 @@ export function isPdf(file: Buffer): boolean {
 
 let library: Promise<PDFiumLibrary> | undefined;
 
+/** Loads the library that draws PDFs. */
+export function loadPdfium(): Promise<PDFiumLibrary> {
+  library ??= PDFiumLibrary.init();
+  return library;
+}
+
 /**
  * Draws the first page on white, large enough for the job. Scripts are not run: the library has no JavaScript engine.
  *
@@ -24,8 +30,7 @@ export async function renderFirstPage(
   file: Buffer,
   { width, height }: Pick<Job, 'width' | 'height'>,
 ): Promise<{ readonly data: Buffer; readonly width: number; readonly height: number }> {
-  library ??= PDFiumLibrary.init();
-  const pdfium = await library;
+  const pdfium = await loadPdfium();
   try {
     const document = await pdfium.loadDocument(file);
     try {

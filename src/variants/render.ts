@@ -16,6 +16,23 @@ const QUALITY = { avif: 50, webp: 80, jpeg: 80 } as const;
 /** Width and height that a thumbhash is computed from. */
 const THUMBHASH_PIXELS = 100;
 
+/** Formats that are read and written, by the names that sharp has for them. */
+const FORMATS = {
+  input: ['jpeg', 'png', 'webp', 'gif', 'heif'],
+  output: ['jpeg', 'png', 'webp', 'heif'],
+} as const;
+
+/** Throws if the libvips of sharp was built without a format that is needed. */
+export function assertFormats(): void {
+  for (const direction of ['input', 'output'] as const) {
+    const missing = FORMATS[direction].filter((name) => !sharp.format[name]?.[direction].buffer);
+    if (missing.length === 0) continue;
+    throw new Error(
+      `the libvips of sharp cannot ${direction === 'input' ? 'read' : 'write'} ${missing.join(', ')}`,
+    );
+  }
+}
+
 /** Blocks all loaders except those of the list; call it once, before {@link render}. */
 export function restrictSharp(): void {
   sharp.cache(false);
@@ -135,6 +152,8 @@ function asFailure(error: unknown): JobFailure {
   }
   if (/out of memory|unable to allocate|malloc/i.test(detail))
     return new JobFailure('too-much-memory', detail);
-  if (/unsupported image format|blocked/i.test(detail)) return new JobFailure('not-an-image', detail);
+  // A HEIC that says it is an AVIF: one loader reads both, but has no decoder for HEVC.
+  if (/unsupported image format|blocked|compression format has not been built in/i.test(detail))
+    return new JobFailure('not-an-image', detail);
   return new JobFailure('damaged', detail);
 }

@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream';
 import pLimit from 'p-limit';
+import type { AssetError } from '../errors/asset-error.ts';
+import { START_RETRY_MS, variantsUnavailable } from '../errors/variants.ts';
 import { JobFailure, type Job, type Made } from './job.ts';
 import { ChildEnded, RenderProcess, type JobLimits } from './child-process.ts';
 
@@ -30,6 +32,8 @@ export class Renderer {
   readonly #limit: ReturnType<typeof pLimit>;
   readonly #idle: Worker[] = [];
   readonly #all = new Set<RenderProcess>();
+  /** Why the last process did not start, and until when no other one is started. */
+  #fault: { readonly error: AssetError; readonly until: number } | undefined;
 
   constructor(options: RendererOptions) {
     this.#options = options;
@@ -60,7 +64,7 @@ export class Renderer {
    * Makes an image; call it within {@link whenFree}.
    *
    * @param open - opens the bytes of the file
-   * @throws JobFailure if no image can be made
+   * @throws JobFailure if no image can be made; AssetError VARIANTS_UNAVAILABLE if no process starts
    */
   async render(
     open: () => Promise<Readable>,
@@ -105,9 +109,20 @@ export class Renderer {
       if (worker.process.isUsable) return worker;
       this.#all.delete(worker.process);
     }
-    const process = await RenderProcess.start();
+    const process = await this.#start();
     this.#all.add(process);
     return { process, jobs: 0 };
+  }
+
+  async #start(): Promise<RenderProcess> {
+    if (this.#fault !== undefined && performance.now() < this.#fault.until) throw this.#fault.error;
+    try {
+      return await RenderProcess.start();
+    } catch (cause) {
+      const error = variantsUnavailable(cause);
+      this.#fault = { error, until: performance.now() + START_RETRY_MS };
+      throw error;
+    }
   }
 
   #giveBack(worker: Worker): void {

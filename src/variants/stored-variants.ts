@@ -10,6 +10,7 @@ import { formatsOf, type WantedFormat } from '../files/renditions.ts';
 import {
   isVariantSource,
   MAX_SOURCE_BYTES,
+  VARIANT_SOURCES,
   type Rendition,
   type VariantRequest,
   type Variants,
@@ -56,7 +57,9 @@ export class StoredVariants implements Variants {
     signal: AbortSignal,
   ): Promise<Rendition> {
     const definition = this.#definition(file, variant);
-    if (!isVariantSource(file.contentType)) throw variantImpossible(file.id, variant, 'not-an-image');
+    const impossible = (problem: VariantProblem) =>
+      variantImpossible(file, variant, problem, VARIANT_SOURCES);
+    if (!isVariantSource(file.contentType)) throw impossible('not-an-image');
     let problem: VariantProblem = 'not-an-image';
     for (const format of acceptedFormats(accept, formatsOf(definition))) {
       const result = await this.#result({ file, original, definition, format }, signal);
@@ -64,7 +67,7 @@ export class StoredVariants implements Variants {
       problem = result;
       if (!OF_THE_FORMAT.includes(problem)) break;
     }
-    throw variantImpossible(file.id, variant, problem);
+    throw impossible(problem);
   }
 
   async thumbhashOf(file: FileRecord, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | undefined> {

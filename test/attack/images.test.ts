@@ -9,7 +9,7 @@ import { failureOf } from '../e2e/support/failures.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { healthOf, startService, type Service } from '../support/service.ts';
-import { pdf, png, profileBomb } from './support/images.ts';
+import { bmp, heic, pdf, png, profileBomb } from './support/images.ts';
 
 const MiB = 2 ** 20;
 
@@ -75,6 +75,12 @@ const REFUSED: Record<string, { readonly file: () => Promise<Buffer> | Buffer; r
   'a PNG without pixels': { file: () => flatPng(0, 0), problem: 'damaged' },
   'an SVG': { file: () => Buffer.from(SVG), problem: 'not-an-image' },
   'a TIFF': { file: () => solid(10, 10).tiff().toBuffer(), problem: 'not-an-image' },
+  'a photo of a phone (HEIC)': { file: heic, problem: 'not-an-image' },
+  'a HEIC that says it is an AVIF': {
+    file: () => Buffer.from(heic().toString('latin1').replace('ftypheic', 'ftypavif'), 'latin1'),
+    problem: 'not-an-image',
+  },
+  'a BMP': { file: bmp, problem: 'not-an-image' },
   'a PDF that ends early': { file: () => pdf({ pages: 3 }).subarray(0, 60), problem: 'damaged' },
   'a PDF without pages': { file: () => pdf({ pages: 0 }), problem: 'damaged' },
   'a text with the name of a PNG': { file: () => Buffer.from('text'), problem: 'not-an-image' },
@@ -159,7 +165,15 @@ describe('an image made to harm', () => {
     async (_name, { file, problem }) => {
       const id = await uploaded(await file());
       const refused = { code: 'FAILED_PRECONDITION', reason: 'VARIANT_IMPOSSIBLE', metadata: { problem } };
-      expect(await failureOf(ask(id))).toMatchObject(refused);
+      const failure = await failureOf(ask(id));
+      expect(failure).toMatchObject(refused);
+      if (problem === 'not-an-image') {
+        expect(failure.message).toContain('image/jpeg, image/png');
+        expect(failure.metadata).toMatchObject({
+          content_type: expect.stringMatching(/^(image|application)\//),
+          accepted_types: expect.stringContaining('application/pdf'),
+        });
+      }
       const before = children();
       expect(await failureOf(ask(id))).toMatchObject(refused);
       expect(children()).toEqual(before);

@@ -28,6 +28,8 @@ export interface ServiceOptions {
   readonly port?: number;
   /** True for the built program in dist, as in the image; default the sources. */
   readonly built?: boolean;
+  /** Directory of the repository, or of a copy of it. */
+  readonly root?: string;
 }
 
 /**
@@ -45,7 +47,11 @@ export async function startService(
   const server = await startServer({
     name: 'Asset Service',
     command: process.execPath,
-    args: [...FLAGS, options.built ? join(ROOT, 'dist', 'main.js') : join(ROOT, 'src', 'main.ts'), 'serve'],
+    args: [
+      ...FLAGS,
+      join(options.root ?? ROOT, ...(options.built ? ['dist', 'main.js'] : ['src', 'main.ts'])),
+      'serve',
+    ],
     env: { ASSET_DATA_DIR: join(dir, 'data'), ...env, ASSET_LISTEN: `127.0.0.1:${port}` },
     dir,
     ownsDir: true,

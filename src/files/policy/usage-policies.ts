@@ -134,12 +134,20 @@ function matches(rule: string, type: string): boolean {
 /**
  * Reads a policy file again when it changes. If it is invalid or missing, only logs that.
  *
+ * @param check - rejects policies that this process cannot go by
  * @returns a function that stops it
  */
-export function reloadPolicies(path: string, policies: UsagePolicies, log: Logger): () => void {
+export function reloadPolicies(
+  path: string,
+  policies: UsagePolicies,
+  log: Logger,
+  check: (policies: UsagePolicies) => Promise<void> = () => Promise.resolve(),
+): () => void {
   const reload = async () => {
     try {
-      policies.replace(JSON.parse(await readFile(path, 'utf8')));
+      const content: unknown = JSON.parse(await readFile(path, 'utf8'));
+      await check(new UsagePolicies(content));
+      policies.replace(content);
       log.info({ path }, 'goes by the new usage policies');
     } catch (error) {
       const mistakes = error instanceof z.ZodError ? { mistakes: z.prettifyError(error) } : { err: error };
@@ -149,5 +157,9 @@ export function reloadPolicies(path: string, policies: UsagePolicies, log: Logge
       );
     }
   };
-  return watchFiles([path], () => void reload());
+  // One after the other: the last change counts.
+  let last = Promise.resolve();
+  return watchFiles([path], () => {
+    last = last.then(reload);
+  });
 }

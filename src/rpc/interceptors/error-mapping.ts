@@ -63,6 +63,7 @@ const CODES: Record<Reason, Code> = {
   VARIANT_IMPOSSIBLE: Code.FailedPrecondition,
   FILE_PINNED: Code.FailedPrecondition,
   DATASET_INVALID: Code.InvalidArgument,
+  VARIANTS_UNAVAILABLE: Code.Unavailable,
 };
 
 /** What a caller is told of its call with an error. */

@@ -83,3 +83,37 @@ export function pdf({
   text += `xref\n0 ${size}\n0000000000 65535 f \n${table}trailer\n<< /Size ${size} /Root 1 0 R >>\nstartxref\n${start}\n%%EOF\n`;
   return Buffer.from(text, 'latin1');
 }
+
+/** A HEIC of 64 by 48 pixels, made by libheif with an encoder that the tests do not have. */
+export function heic(): Buffer {
+  const base64 = [
+    'AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA',
+    'ACJpbG9jAAAAAERAAAEAAQAAAAABoQABAAAAAAAAADIAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRt',
+    'AAAAAAABAAAA/WlwcnAAAADdaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMA',
+    'AAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5j',
+    'bHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAAEAAAAABAAAAMAAAAAEAAAAAAAAAAv////AAAAACAAAAEHBp',
+    'eGkAAAAAAwgICAAAABhpcG1hAAAAAAAAAAEAAQWBAgMFhAAAADptZGF0AAAALigBrwtg+tSSD8Yf/mt4adorUPgUeu90j5LgAQwe',
+    'S8SqDRFYiADcHJcLeul5yNw=',
+  ];
+  return Buffer.from(base64.join(''), 'base64');
+}
+
+/** A BMP of 2 by 1 pixels. */
+export function bmp(): Buffer {
+  const file = Buffer.alloc(62);
+  file.write('BM');
+  for (const [value, offset] of [
+    [62, 2],
+    [54, 10],
+    [40, 14],
+    [2, 18],
+    [1, 22],
+    [8, 34],
+  ] as const) {
+    file.writeUInt32LE(value, offset);
+  }
+  file.writeUInt16LE(1, 26);
+  file.writeUInt16LE(24, 28);
+  file.set([0, 0, 255, 0, 255, 0], 54);
+  return file;
+}

@@ -182,6 +182,7 @@ const (
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_NOT_FOUND ErrorReason = 56
 	// FAILED_PRECONDITION. No variant can be made of this file (metadata: file_id; variant; problem, one of
 	// `not-an-image`, `too-large`, `too-many-pixels`, `damaged`, `too-slow`, `too-much-memory` and `result-too-large`).
+	// For `not-an-image` also content_type and accepted_types, the types that variants are made of, separated by ", ".
 	// A retry does not help; show the file itself or a placeholder.
 	ErrorReason_ERROR_REASON_VARIANT_IMPOSSIBLE ErrorReason = 57
 	// FAILED_PRECONDITION. A dataset manifest names the file, so it cannot be deleted (metadata: file_id; manifest_id,
@@ -191,6 +192,9 @@ const (
 	// has another SHA-256 or size, or that the caller may not read and change (metadata: line; file_id). Nothing was
 	// stored.
 	ErrorReason_ERROR_REASON_DATASET_INVALID ErrorReason = 59
+	// UNAVAILABLE. This replica cannot make variants at the moment. Variants that were made before are served. Retry
+	// after the delay in RetryInfo, or show the file itself or a placeholder.
+	ErrorReason_ERROR_REASON_VARIANTS_UNAVAILABLE ErrorReason = 60
 )
 
 // Enum value maps for ErrorReason.
@@ -254,6 +258,7 @@ var (
 		57: "ERROR_REASON_VARIANT_IMPOSSIBLE",
 		58: "ERROR_REASON_FILE_PINNED",
 		59: "ERROR_REASON_DATASET_INVALID",
+		60: "ERROR_REASON_VARIANTS_UNAVAILABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":              0,
@@ -314,6 +319,7 @@ var (
 		"ERROR_REASON_VARIANT_IMPOSSIBLE":       57,
 		"ERROR_REASON_FILE_PINNED":              58,
 		"ERROR_REASON_DATASET_INVALID":          59,
+		"ERROR_REASON_VARIANTS_UNAVAILABLE":     60,
 	}
 )
 
@@ -348,7 +354,7 @@ var File_asset_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_asset_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1basset/v1/error_reason.proto\x12\basset.v1*\x81\x10\n" +
+	"\x1basset/v1/error_reason.proto\x12\basset.v1*\xa8\x10\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12\x1f\n" +
@@ -408,7 +414,8 @@ const file_asset_v1_error_reason_proto_rawDesc = "" +
 	"#ERROR_REASON_SUBSCRIPTION_NOT_FOUND\x108\x12#\n" +
 	"\x1fERROR_REASON_VARIANT_IMPOSSIBLE\x109\x12\x1c\n" +
 	"\x18ERROR_REASON_FILE_PINNED\x10:\x12 \n" +
-	"\x1cERROR_REASON_DATASET_INVALID\x10;BW\n" +
+	"\x1cERROR_REASON_DATASET_INVALID\x10;\x12%\n" +
+	"!ERROR_REASON_VARIANTS_UNAVAILABLE\x10<BW\n" +
 	"\basset.v1P\x01Z>github.com/asset-service/asset-service/gen/go/asset/v1;assetv1\xaa\x02\bAsset.V1b\x06proto3"
 
 var (

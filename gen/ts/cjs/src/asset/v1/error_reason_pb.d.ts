@@ -448,6 +448,7 @@ export enum ErrorReason {
   /**
    * FAILED_PRECONDITION. No variant can be made of this file (metadata: file_id; variant; problem, one of
    * `not-an-image`, `too-large`, `too-many-pixels`, `damaged`, `too-slow`, `too-much-memory` and `result-too-large`).
+   * For `not-an-image` also content_type and accepted_types, the types that variants are made of, separated by ", ".
    * A retry does not help; show the file itself or a placeholder.
    *
    * @generated from enum value: ERROR_REASON_VARIANT_IMPOSSIBLE = 57;
@@ -470,6 +471,14 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_DATASET_INVALID = 59;
    */
   DATASET_INVALID = 59,
+
+  /**
+   * UNAVAILABLE. This replica cannot make variants at the moment. Variants that were made before are served. Retry
+   * after the delay in RetryInfo, or show the file itself or a placeholder.
+   *
+   * @generated from enum value: ERROR_REASON_VARIANTS_UNAVAILABLE = 60;
+   */
+  VARIANTS_UNAVAILABLE = 60,
 }
 
 /**
