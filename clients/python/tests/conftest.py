@@ -18,9 +18,16 @@ PART_BYTES = 5 * MiB
 
 
 @pytest.fixture(scope="session")
-def settings() -> dict[str, str]:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The store and the catalog: embedded, or those that the caller of pytest started."""
-    return {"ASSET_UPLOAD_PART_SIZE": str(PART_BYTES), **json.loads(os.environ.get("ASSET_TEST_SERVICE_ENV", "{}"))}
+    policies = tmp_path_factory.mktemp("policies") / "policies.json"
+    variants = {"thumb": {"width": 8, "format": "auto"}}
+    policies.write_text(json.dumps({"usages": {"picture": {"variants": variants}}, "default": {}}))
+    return {
+        "ASSET_UPLOAD_PART_SIZE": str(PART_BYTES),
+        "ASSET_POLICY_FILE": str(policies),
+        **json.loads(os.environ.get("ASSET_TEST_SERVICE_ENV", "{}")),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 import uuid
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support import Proxy, Service, eventually
 
-from asset_service import AssetClient, AssetError, Delivery, FileEvent, RetryPolicy, consume
+from asset_service import (
+    AssetClient,
+    AssetError,
+    AsyncAssetClient,
+    AsyncDelivery,
+    Delivery,
+    FileEvent,
+    RetryPolicy,
+    consume,
+    consume_async,
+)
 
 FAST = RetryPolicy(base_delay=0.05)
 
@@ -20,18 +33,62 @@ def name() -> str:
     return f"jobs-{uuid.uuid4().hex}"
 
 
-class Workers:
-    """Runs `consume` in threads."""
+class Lost:
+    """The event `lost` of an asyncio worker, for a handler in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, event: asyncio.Event) -> None:
+        self._event = event
+
+    def wait(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not self._event.is_set() and time.monotonic() < end:
+            time.sleep(0.02)
+        return self._event.is_set()
+
+
+async def run_async(url: str, name: str, handler: Any, stop: threading.Event, options: dict[str, Any]) -> None:
+    """Runs `consume_async` with a handler that is not asynchronous."""
+    ended = asyncio.Event()
+
+    async def handle(event: FileEvent, delivery: AsyncDelivery) -> None:
+        adapted: Any = SimpleNamespace(attempt=delivery.attempt, lost=Lost(delivery.lost))
+        await asyncio.to_thread(handler, event, adapted)
+
+    async def follow() -> None:
+        while not stop.is_set():
+            await asyncio.sleep(0.02)
+        ended.set()
+
+    following = asyncio.ensure_future(follow())
+    async with AsyncAssetClient(url, retry=FAST) as client:
+        try:
+            await consume_async(client, name, handle, stop=ended, **options)
+        finally:
+            following.cancel()
+
+
+def run_sync(url: str, name: str, handler: Any, stop: threading.Event, options: dict[str, Any]) -> None:
+    """Runs `consume`."""
+    with AssetClient(url, retry=FAST) as client:
+        consume(client, name, handler, stop=stop, **options)
+
+
+class Workers:
+    """Runs `consume` or `consume_async` in threads."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
         self.stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.failures: list[AssetError] = []
 
-    def start(self, client: AssetClient, name: str, handler: Any, **options: Any) -> None:
+    def start(self, url: str, name: str, handler: Any, **options: Any) -> None:
         def work() -> None:
             try:
-                consume(client, name, handler, stop=self.stop, **options)
+                if self.kind == "sync":
+                    run_sync(url, name, handler, self.stop, options)
+                else:
+                    asyncio.run(run_async(url, name, handler, self.stop, options))
             except AssetError as error:
                 self.failures.append(error)
 
@@ -46,9 +103,9 @@ class Workers:
             assert not thread.is_alive()
 
 
-@pytest.fixture
-def workers() -> Iterator[Workers]:
-    made = Workers()
+@pytest.fixture(params=["sync", "async"])
+def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
+    made = Workers(request.param)
     yield made
     made.end()
 
@@ -64,7 +121,7 @@ def test_workers_share_events_and_keep_their_place(service: Service, name: str, 
             seen.append((event.type, event.file.id))
 
         for _ in range(2):
-            workers.start(client, name, handle, start="existing", owner=owner, concurrency=2)
+            workers.start(service.url, name, handle, start="existing", owner=owner, concurrency=2)
         eventually(lambda: len(seen) == 8)
         assert sorted(seen) == sorted(("CREATED", file.id) for file in files)
         client.update(files[0].id, name="new")
@@ -77,8 +134,8 @@ def test_workers_share_events_and_keep_their_place(service: Service, name: str, 
 
         # What happens while nobody works is not lost.
         client.undelete(files[0].id)
-        again = Workers()
-        again.start(client, name, handle)
+        again = Workers(workers.kind)
+        again.start(service.url, name, handle)
         eventually(lambda: len(seen) == 11)
         again.end()
         client.delete_subscription(name)
@@ -97,7 +154,7 @@ def test_an_event_that_fails_comes_again_and_is_parked(service: Service, name: s
                 raise ValueError("no disk \ud800")
 
         workers.start(
-            client,
+            service.url,
             name,
             handle,
             start="existing",
@@ -120,13 +177,13 @@ def test_goes_on_after_an_outage_and_keeps_the_lease_of_long_work(
     service: Service, name: str, workers: Workers, proxy: Proxy
 ) -> None:
     done: list[str] = []
-    with AssetClient(proxy.url, retry=FAST) as client, AssetClient(service.url) as other:
+    with AssetClient(service.url) as other:
 
         def handle(event: FileEvent, delivery: Delivery) -> None:
             assert not delivery.lost.wait(2.5)
             done.append(event.file.id)
 
-        workers.start(client, name, handle, start="existing", owner=name, lease=1)
+        workers.start(proxy.url, name, handle, start="existing", owner=name, lease=1)
         first = other.upload(b"1", owner=name)
         eventually(lambda: done == [first.id])
         proxy.down = True
@@ -138,13 +195,50 @@ def test_goes_on_after_an_outage_and_keeps_the_lease_of_long_work(
         assert not workers.failures
 
 
-def test_says_what_is_wrong(service: Service, name: str) -> None:
+def test_says_what_is_wrong(service: Service, name: str, workers: Workers) -> None:
     with AssetClient(service.url) as client:
         for options in ({"concurrency": 0}, {"lease": 0.1}, {"start": "then"}, {"max_attempts": 0}):
             wrong: Any = options
-            with pytest.raises(AssetError) as caught:
-                consume(client, name, lambda event, delivery: None, **wrong)
-            assert caught.value.reason == "OPTION_INVALID"
+            workers.start(service.url, name, lambda event, delivery: None, **wrong)
+        workers.end()
+        assert [error.reason for error in workers.failures] == ["OPTION_INVALID"] * 4
         with pytest.raises(AssetError) as caught:
             client.parked_events(name)
         assert caught.value.reason == "SUBSCRIPTION_NOT_FOUND"
+
+
+def test_a_cancelled_worker_cancels_its_handlers_and_gives_their_events_back(service: Service, name: str) -> None:
+    async def main() -> list[str]:
+        seen: list[str] = []
+        begun = asyncio.Event()
+
+        async def hang(event: FileEvent, delivery: AsyncDelivery) -> None:
+            begun.set()
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+        async with AsyncAssetClient(service.url, retry=FAST) as client:
+            file = await client.upload(b"x", owner=name)
+            worker = asyncio.ensure_future(
+                consume_async(client, name, hang, start="existing", owner=name, lease=1)
+            )
+            await begun.wait()
+            worker.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await worker
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            stop = asyncio.Event()
+
+            async def handle(event: FileEvent, delivery: AsyncDelivery) -> None:
+                assert delivery.attempt == 2
+                seen.append(event.file.id)
+                stop.set()
+
+            await consume_async(client, name, handle, stop=stop)
+            assert seen == ["cancelled", file.id]
+        return seen
+
+    assert len(asyncio.run(main())) == 2

@@ -6,6 +6,8 @@ import hashlib
 import io
 import os
 import stat
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import google_crc32c
 import pytest
 from support import MiB
 
-from asset_service import AssetError, IntegrityError, LimitError, Progress, SourceError, TargetError
+from asset_service import AssetError, IntegrityError, InvalidArgumentError, LimitError, Progress, SourceError, TargetError
 
 
 LARGE = ("path", "memoryview", "file object in the middle", "iterator", "function that opens a file")
@@ -246,3 +248,33 @@ def test_many_uploads(client: Any, content: bytes) -> None:
 
     with pytest.raises(RuntimeError, match="no more"):
         client.upload_many(broken())
+
+
+def picture(width: int, height: int) -> bytes:
+    """A grey PNG."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + b"\x80" * width) * height)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_downloads_a_variant_of_an_image(client: Any, tmp_path: Path) -> None:
+    file = client.upload(picture(40, 20), name="grey.png", usage="picture")
+    webp = client.download_bytes(file.id, variant="thumb", accept="image/webp")
+    assert (webp[:4], webp[8:12]) == (b"RIFF", b"WEBP")
+    jpeg = client.download_bytes(file.id, variant="thumb")
+    assert jpeg[:3] == b"\xff\xd8\xff"
+    assert client.download_bytes(file.id, offset=2, length=1, variant="thumb") == b"\xff"
+    assert client.download(file.id, tmp_path / "thumb.jpeg", variant="thumb").read_bytes() == jpeg
+    target = io.BytesIO()
+    record = client.download_to(file.id, target, variant="thumb", accept="image/webp")
+    assert target.getvalue() == webp
+    assert (record.id, record.content_type, record.size_bytes) == (file.id, "image/webp", len(webp))
+    assert (record.sha256, record.crc32c) == (None, None)
+    assert client.download_bytes(file.id) == picture(40, 20)
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.download_bytes(file.id, variant="large")
+    assert caught.value.reason == "FIELD_INVALID"

@@ -8,6 +8,7 @@ from asset_service._async._client import AsyncAssetClient
 from asset_service._async._client_uploads import AsyncUploadItem
 from asset_service._async._download import AsyncDownload
 from asset_service._consume import Delivery, consume
+from asset_service._consume_async import AsyncDelivery, consume_async
 from asset_service._local_name import local_file_name
 from asset_service._sync._client import AssetClient
 from asset_service._sync._client_uploads import UploadItem
@@ -60,6 +61,7 @@ __all__ = [
     "AssetError",
     "AssetFile",
     "AsyncAssetClient",
+    "AsyncDelivery",
     "AsyncDownload",
     "AsyncUploadItem",
     "CachedToken",
@@ -103,5 +105,6 @@ __all__ = [
     "UploadStatus",
     "UrlResult",
     "consume",
+    "consume_async",
     "local_file_name",
 ]

@@ -19,10 +19,12 @@ from asset_service.errors import AssetError
 from asset_service.records import FileEvent, Start
 from asset_service.retry import Attempt, CallOptions, is_retriable
 
-_WAIT_SECONDS = 5
+WAIT_SECONDS = 5
 """How long a call waits for events; also how long it may take until `stop` is noticed."""
 _PULL_SECONDS = 30.0
 """After this time a call that waits counts as lost."""
+MAX_CONCURRENCY = 100
+"""Events that one worker handles at the same time."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,45 @@ def consume(
     on_error: called when a handler raised, and when an event was lost to another worker.
     """
     check_whole("concurrency", concurrency, 1)
+    wanted = to_filter(owner, usage, relation, content_type, created_from, created_before)
+    request = to_pull_request(subscription, start, wanted, lease, max_attempts)
+    worker = _Worker(client, request, handler, lease, on_error)
+    worker.run(min(concurrency, MAX_CONCURRENCY), threading.Event() if stop is None else stop)
+
+
+def to_pull_request(
+    subscription: str, start: Start, wanted: pb.FileFilter, lease: float, max_attempts: int
+) -> pb.PullEventsRequest:
+    """The request for the next events. Raises OPTION_INVALID."""
     check_whole("max_attempts", max_attempts, 1)
     check_number("lease", lease, 1)
-    wanted = to_filter(owner, usage, relation, content_type, created_from, created_before)
-    watch = to_watch_request(start, None, wanted)
     request = pb.PullEventsRequest(
         subscription=check_text("subscription", subscription), max_attempts=max_attempts, filter=wanted
     )
-    setattr(request, "from", getattr(watch, "from"))
+    setattr(request, "from", getattr(to_watch_request(start, None, wanted), "from"))
     request.lease.FromNanoseconds(int(lease * 1e9))
-    request.wait.FromSeconds(_WAIT_SECONDS)
-    worker = _Worker(client, request, handler, lease, on_error)
-    worker.run(min(concurrency, 100), threading.Event() if stop is None else stop)
+    request.wait.FromSeconds(WAIT_SECONDS)
+    return request
+
+
+def pull_attempt(attempt: Attempt) -> Attempt:
+    """One attempt of a call that waits for events: it may be lost without an error."""
+    return replace(attempt, timeout=_PULL_SECONDS)
+
+
+def pull_again(error: AssetError) -> bool:
+    """True if the call that waits for events is repeated after this error."""
+    return is_retriable(error) or error.code == "DEADLINE_EXCEEDED"
+
+
+def to_reason(error: BaseException) -> str:
+    """Why a handler failed, for the list of parked events."""
+    return str(error)[:500].encode("utf8", "replace").decode()
+
+
+def was_settled(error: AssetError, attempt: Attempt) -> bool:
+    """True if an earlier attempt settled the event, and its response was lost."""
+    return attempt.number > 1 and error.reason == "DELIVERY_LOST"
 
 
 class _Worker:
@@ -110,7 +139,7 @@ class _Worker:
                     done = {each for each in running if each.done()}
                     running -= done
                     if len(running) == concurrency:
-                        wait(running, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+                        wait(running, timeout=WAIT_SECONDS, return_when=FIRST_COMPLETED)
                         continue
                     self._request.max_events = concurrency - len(running)
                     running |= {pool.submit(self._handle, each) for each in self._pull()}
@@ -120,13 +149,9 @@ class _Worker:
 
     def _pull(self) -> list[pb.EventDelivery]:
         def once(attempt: Attempt) -> list[pb.EventDelivery]:
-            limited = replace(attempt, timeout=_PULL_SECONDS)
-            return list(self._caller.unary(methods.PULL_EVENTS, self._request, limited).deliveries)
+            return list(self._caller.unary(methods.PULL_EVENTS, self._request, pull_attempt(attempt)).deliveries)
 
-        def again(error: AssetError) -> bool:
-            return is_retriable(error) or error.code == "DEADLINE_EXCEEDED"
-
-        return self._caller.run(self._caller.retries(CallOptions(0, {}), float("inf")), once, again)
+        return self._caller.run(self._caller.retries(CallOptions(0, {}), float("inf")), once, pull_again)
 
     def _handle(self, delivery: pb.EventDelivery) -> None:
         """Runs the handler and settles the event. Never raises."""
@@ -140,9 +165,8 @@ class _Worker:
                     self._handler(event, Delivery(delivery.attempt, lost))
                 except Exception as error:
                     self._tell(error, event)
-                    reason = str(error)[:500].encode("utf8", "replace").decode()
                     if not lost.is_set():
-                        self._settle(methods.REJECT_EVENT, pb.RejectEventRequest(reason=reason, **settle))
+                        self._settle(methods.REJECT_EVENT, pb.RejectEventRequest(reason=to_reason(error), **settle))
                     return
             self._settle(methods.ACK_EVENT, pb.AckEventRequest(**settle))
         except AssetError as error:
@@ -163,8 +187,7 @@ class _Worker:
             try:
                 self._caller.unary(method, request, attempt)
             except AssetError as error:
-                # The first try settled it, and its response was lost.
-                if attempt.number == 1 or error.reason != "DELIVERY_LOST":
+                if not was_settled(error, attempt):
                     raise
 
         self._caller.run(self._caller.retries(CallOptions(self._lease, {}), float("inf")), once)

@@ -48,6 +48,10 @@ class DownloadPiece:
     content: memoryview
     crc32c: int | None
     file: file_pb2.File | None
+    content_type: str = ""
+    """Media type of what is downloaded; only with `file`."""
+    size_bytes: int = 0
+    """Size of what is downloaded; only with `file`."""
 
 
 _RESPONSE = {field.number: field.name for field in pb.DownloadFileResponse.DESCRIPTOR.fields}
@@ -59,27 +63,36 @@ def read_download(message: bytes) -> DownloadPiece:
     content = memoryview(b"")
     crc32c: int | None = None
     file: file_pb2.File | None = None
-    for number, value in _fields(memoryview(message)):
+    content_type, size_bytes = "", 0
+    for number, value, whole in _fields(memoryview(message)):
         name = _RESPONSE.get(number)
         if name == "file":
             file = file_pb2.File.FromString(bytes(value))
+        elif name == "content_type":
+            content_type = bytes(value).decode("utf8")
+        elif name == "size_bytes":
+            size_bytes = whole
         elif name == "data":
-            for inner, part in _fields(value):
+            for inner, part, _ in _fields(value):
                 if _CHECKSUMMED.get(inner) == "content":
                     content = part
                 elif _CHECKSUMMED.get(inner) == "crc32c":
                     crc32c = int.from_bytes(part, "little")
-    return DownloadPiece(content, crc32c, file)
+    return DownloadPiece(content, crc32c, file, content_type, size_bytes)
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The fields of a message; varints are left out, since no field read here is one."""
+_NO_BYTES = memoryview(b"")
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, memoryview, int]]:
+    """The fields of a message: number, and bytes or the value of a varint."""
     at, end = 0, len(view)
     while at < end:
         tag, at = _read_varint(view, at)
         wire_type = tag & 7
         if wire_type == _VARINT:
-            _, at = _read_varint(view, at)
+            whole, at = _read_varint(view, at)
+            yield tag >> 3, _NO_BYTES, whole
             continue
         if wire_type == _BYTES:
             size, at = _read_varint(view, at)
@@ -91,7 +104,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
             raise ValueError("a message of the service is damaged")
         if at + size > end:
             raise ValueError("a message of the service ends early")
-        yield tag >> 3, view[at : at + size]
+        yield tag >> 3, view[at : at + size], 0
         at += size
 
 

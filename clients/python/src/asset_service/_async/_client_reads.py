@@ -30,12 +30,18 @@ class ReadMethods(ClientBase):
         *,
         offset: int = 0,
         length: int | None = None,
+        variant: str | None = None,
+        accept: str | None = None,
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncDownload:
-        """Opens a file, or `length` bytes of it from `offset`, for reading: an iterator over its bytes with its record."""
+        """Opens a file, or `length` bytes of it from `offset`, for reading: an iterator over its bytes with its record.
+
+        variant, accept: reads a rendition of the image instead, as for `url`. The record then has the type and size of the
+        variant, and no checksums.
+        """
         options = self._options.call(timeout, headers, transfer=True)
-        return await _download.open_download(self._caller, file, Range(offset, length), options, each=True)
+        return await _download.open_download(self._caller, file, Range(offset, length, variant, accept), options, each=True)
 
     async def download(
         self,
@@ -44,6 +50,8 @@ class ReadMethods(ClientBase):
         *,
         offset: int = 0,
         length: int | None = None,
+        variant: str | None = None,
+        accept: str | None = None,
         progress: ProgressTarget | None = None,
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
@@ -53,12 +61,12 @@ class ReadMethods(ClientBase):
         The path gets all bytes after they match their checksums (a whole file its SHA-256), or stays unchanged. A broken
         download resumes. A regular file is replaced and keeps its mode; a symbolic link stays and its target is replaced. A
         directory gets the file under a safe form of its name; an existing file there is TARGET_EXISTS. Named pipes and
-        devices are written directly, so the check comes after the bytes.
+        devices are written directly, so the check comes after the bytes. variant, accept: as for `open`.
         """
         options = self._options.call(timeout, headers, transfer=True)
         if not isinstance(target, (str, os.PathLike)):
             raise invalid_option("target must be a path; download_to takes a file object")
-        wanted = Range(offset, length)
+        wanted = Range(offset, length, variant, accept)
         _, path = await _download.download_to_path(self._caller, file, target, wanted, progress, options)
         return path
 
@@ -69,16 +77,18 @@ class ReadMethods(ClientBase):
         *,
         offset: int = 0,
         length: int | None = None,
+        variant: str | None = None,
+        accept: str | None = None,
         progress: ProgressTarget | None = None,
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
     ) -> AssetFile:
         """Downloads a file, or a range of it, into a file object, which stays open. A whole file is checked against its
-        SHA-256 at the end: do not use the bytes before this returns."""
+        SHA-256 at the end: do not use the bytes before this returns. variant, accept: as for `open`."""
         options = self._options.call(timeout, headers, transfer=True)
         if not hasattr(target, "write"):
             raise invalid_option("target must be a file object, open for writing bytes")
-        return await _download.download_to_file(self._caller, file, target, Range(offset, length), progress, options)
+        return await _download.download_to_file(self._caller, file, target, Range(offset, length, variant, accept), progress, options)
 
     async def download_bytes(
         self,
@@ -86,14 +96,17 @@ class ReadMethods(ClientBase):
         *,
         offset: int = 0,
         length: int | None = None,
+        variant: str | None = None,
+        accept: str | None = None,
         max_bytes: int | None = None,
         progress: ProgressTarget | None = None,
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Downloads a file, or a range of it, into memory. More than `max_bytes` (64 MiB) is DOWNLOAD_TOO_LARGE."""
+        """Downloads a file, or a range of it, into memory. More than `max_bytes` (64 MiB) is DOWNLOAD_TOO_LARGE.
+        variant, accept: as for `open`."""
         options = self._options.call(timeout, headers, transfer=True)
-        return await _download.download_bytes(self._caller, file, Range(offset, length), max_bytes, progress, options)
+        return await _download.download_bytes(self._caller, file, Range(offset, length, variant, accept), max_bytes, progress, options)
 
     async def url(
         self,

@@ -6,11 +6,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from asset_service._arguments import check_whole
+from asset_service._arguments import check_text, check_whole
 from asset_service._sync._caller import Caller
 from asset_service._sync._io import Stream, closing, run_blocking, sleep
 from asset_service._sync._targets import FileObject, Memory, Piece, pass_on
@@ -18,7 +19,7 @@ from asset_service._download_target import PathTarget
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import methods
 from asset_service._hash import crc32c
-from asset_service._lean import read_download
+from asset_service._lean import DownloadPiece, read_download
 from asset_service._messages import to_file
 from asset_service._requests import set_ref
 from asset_service.errors import AssetError, damaged, make_error, no_answer
@@ -78,12 +79,26 @@ class Download:
 
 
 class Range:
-    """The range of a file to read."""
+    """The range of a file, or of a variant of it, to read."""
 
-    def __init__(self, offset: int, length: int | None) -> None:
+    def __init__(
+        self, offset: int, length: int | None, variant: str | None = None, accept: str | None = None
+    ) -> None:
         check_whole("offset", offset)
         check_whole("length", length, 1)
         self.offset, self.length = offset, length
+        self.variant, self.accept = check_text("variant", variant), check_text("accept", accept)
+
+    def record(self, message: DownloadPiece) -> AssetFile | None:
+        """The record in the first message of a download; with the type and the size of the variant, if one is read."""
+        if message.file is None:
+            return None
+        file = to_file(message.file)
+        if self.variant == "":
+            return file
+        return replace(
+            file, content_type=message.content_type, size_bytes=message.size_bytes, sha256=None, crc32c=None
+        )
 
     def size(self, file: AssetFile) -> int:
         """Number of bytes of the range that the file has."""
@@ -175,7 +190,7 @@ def _read_pieces(
 ) -> Stream[tuple[AssetFile, Piece]]:
     """The bytes of a file, checked. A broken download resumes where it stopped, because the bytes of a file never change.
     There is always a first piece, possibly empty."""
-    request = pb.DownloadFileRequest()
+    request = pb.DownloadFileRequest(variant=wanted.variant, accept=wanted.accept)
     set_ref(request, ref)
     retries = caller.retries(options, float("inf"))
     sha256: hashlib._Hash | None = None
@@ -190,9 +205,9 @@ def _read_pieces(
                 for message in messages:
                     is_first = file is None
                     if file is None:
-                        if message.file is None:
+                        file = wanted.record(message)
+                        if file is None:
                             raise no_answer()
-                        file = to_file(message.file)
                         if wanted.is_whole(file) and file.sha256 is not None:
                             sha256 = hashlib.sha256()
                     content: Piece = message.content
