@@ -1,3 +1,4 @@
+import { isAssetError, type AssetError } from '../errors/asset-error.ts';
 import type { CatalogCall, JsonValue } from './catalog-call.ts';
 import type { FileRecord } from './file-record.ts';
 
@@ -81,17 +82,21 @@ export interface Transfer {
   exportOnly(ids: readonly string[], call?: CatalogCall): Promise<readonly TransferredFile[]>;
 
   /**
-   * Writes a record unchanged: times, revision, deleted state and request key included. Replaces an existing record
-   * with this id, so it may be repeated. Needs no reservation; the caller is responsible for the bytes.
+   * Writes records unchanged: times, revision, deleted state and request key included; at most 200, each id once. Replaces
+   * existing records with these ids, so it may be repeated. Needs no reservation; the caller is responsible for the bytes.
    *
-   * The next change of the record gives a revision that it never had here; counting continues from the number in
+   * The next change of a record gives a revision that it never had here; counting continues from the number in
    * the imported revision.
    *
-   * Rejects like `create` for what the catalog refuses, and with CATALOG_REFUSED and metadata `field` if another
-   * record has the request key (`request_id`), or if the catalog was not prepared to store times that another one
-   * gave (`create_time`).
+   * Resolves with the records that the catalog refuses, each with the error of `create`, or CATALOG_REFUSED and metadata
+   * `field` (`request_id`) if another record has the request key. All others are written. After a rejection some may
+   * have been written. Rejects with CATALOG_REFUSED and metadata `field` (`create_time`) if the catalog was not prepared
+   * to store times that another one gave.
    */
-  importFile(file: TransferredFile, call?: CatalogCall): Promise<void>;
+  importFiles(
+    files: readonly TransferredFile[],
+    call?: CatalogCall,
+  ): Promise<ReadonlyMap<string, AssetError>>;
 
   /** Removes a record, its bytes are left alone. Resolves also if there is none. */
   dropFile(id: string, call?: CatalogCall): Promise<void>;
@@ -115,4 +120,19 @@ export interface Transfer {
 
   /** Removes items of one kind, at most 100. Those that do not exist are ignored; after a rejection some may be gone. */
   dropState(kind: StateKind, keys: readonly string[], call?: CatalogCall): Promise<void>;
+}
+
+/** `Transfer.importFiles` of one record. Rejects with its refusal. */
+export async function importFile(
+  catalog: Pick<Transfer, 'importFiles'>,
+  file: TransferredFile,
+  call?: CatalogCall,
+): Promise<void> {
+  const refusal = (await catalog.importFiles([file], call)).get(file.record.id);
+  if (refusal) throw refusal;
+}
+
+/** True for an error that is about the record, not about the catalog. */
+export function isRefusal(error: unknown): error is AssetError {
+  return isAssetError(error) && error.reason !== 'CATALOG_UNAVAILABLE';
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { FileCatalog, FileFilter, FileRecord } from '../../src/catalog/file-catalog.ts';
 import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
+import { importFile } from '../../src/catalog/transfer.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
@@ -39,7 +40,7 @@ describe('imports of pocketbase', () => {
     const before = openPocketBaseCatalog(server);
     await before.migrate();
     old = await createFile(before);
-    await expect(before.importFile({ record: foreign() })).rejects.toMatchObject({
+    await expect(importFile(before, { record: foreign() })).rejects.toMatchObject({
       ...{ reason: 'CATALOG_REFUSED', metadata: { field: 'create_time' } },
     });
     await before.close();
@@ -69,7 +70,7 @@ describe('imports of pocketbase', () => {
 
   it('tell a change by another program, which leaves the time of creation alone', async () => {
     const record = foreign();
-    await catalog.importFile({ record });
+    await importFile(catalog, { record });
     expect(plain(await getFile(catalog, record.id))).toEqual(plain(record));
     await admin.collection('files').update(record.id, { name: 'by another program' });
     const changed = await getFile(catalog, record.id);
@@ -79,13 +80,13 @@ describe('imports of pocketbase', () => {
     expect(await outcomes([catalog.update(record.id, record.revision, { name: 'x' })])).toEqual([
       'CONCURRENT_CHANGE',
     ]);
-    await catalog.importFile({ record });
+    await importFile(catalog, { record });
     expect(plain(await getFile(catalog, record.id))).toEqual(plain(record));
   });
 
   it('are refused as a whole where the collection cannot keep them', async () => {
     const record = foreign({ attributes: { count: 3 }, relations: { project: [project] } });
-    await catalog.importFile({ record });
+    await importFile(catalog, { record });
     const wrong: [Partial<FileRecord>, string][] = [
       [{ relations: { project: [newId()] } }, 'RELATION_TARGET_MISSING'],
       [{ relations: { other: ['a'] } }, 'RELATION_UNKNOWN'],
@@ -93,20 +94,35 @@ describe('imports of pocketbase', () => {
     ];
     for (const [fields, reason] of wrong) {
       const other = foreign(fields);
-      const twice = [other, { ...other, id: record.id }].map((one) => catalog.importFile({ record: one }));
+      const twice = [other, { ...other, id: record.id }].map((one) => importFile(catalog, { record: one }));
       expect(await outcomes(twice)).toEqual([reason, reason]);
       expect((await catalog.get([other.id])).size).toBe(0);
     }
     expect(plain(await getFile(catalog, record.id))).toEqual(plain(record));
-    await catalog.importFile({ record: { ...record, attributes: {}, relations: {} } });
+    await importFile(catalog, { record: { ...record, attributes: {}, relations: {} } });
     expect(await getFile(catalog, record.id)).toMatchObject({ attributes: {}, relations: {} });
+  });
+
+  it('are written one by one where a batch as a whole is too long', async () => {
+    const { batch } = (await admin.settings.getAll()) as { batch: object };
+    await admin.settings.update({ batch: { ...batch, maxRequests: 4 } });
+    try {
+      const records = Array.from({ length: 40 }, () => foreign());
+      const [wrong] = records.splice(7, 1, foreign({ attributes: { other: 1 } }));
+      const refused = await catalog.importFiles(records.map((record) => ({ record })));
+      expect([...refused.keys()]).toEqual([records[7]!.id]);
+      expect((await catalog.get(records.map(({ id }) => id))).size).toBe(39);
+      expect((await catalog.get([wrong!.id])).size).toBe(0);
+    } finally {
+      await admin.settings.update({ batch });
+    }
   });
 
   it('stand in lists among the others, on pages of any size', async () => {
     const owner = newId();
     const year = (n: number) => Date.UTC(n, 0, 1);
     const records = [year(2030), year(2019), year(2031), 0, 0].map((time) => foreign({ owner }, time));
-    for (const record of records) await catalog.importFile({ record });
+    for (const record of records) await importFile(catalog, { record });
     const mine = [await createFile(catalog, { owner }), await createFile(catalog, { owner })];
     const wanted = [...records, ...mine].sort(
       (a, b) => b.createTime.getTime() - a.createTime.getTime() || (a.id < b.id ? 1 : -1),

@@ -1,16 +1,31 @@
+import type { AssetError } from '../../errors/asset-error.ts';
 import { setupRefused, valueRefused } from '../../errors/dependencies.ts';
 import { assertStorable } from '../storable.ts';
-import type { TransferredFile } from '../transfer.ts';
+import { isRefusal, type TransferredFile } from '../transfer.ts';
 import { quote, type BatchRequest, type PocketBaseClient, type RawRecord } from './client.ts';
 import { logReplaced } from './change-entries.ts';
-import { leftOut, Refusal } from './failures.ts';
+import { MAX_FILE_REQUESTS } from './creations.ts';
+import { isBadRequest, leftOut, Refusal } from './failures.ts';
 import type { PocketBaseFiles } from './files.ts';
+import { anyOf } from './filter.ts';
 import { IMPORTED_CREATE_TIME, IMPORTED_STATE, importedStateFor } from './imported.ts';
 import { assertKept, valuesOf, type FilesCollection, type Sent } from './kept.ts';
 import { REVISIONS } from './own-collections.ts';
 import { countOf, toBody } from './records.ts';
 import { isTaken, toAssetError } from './refusals.ts';
 import type { Schema } from './schema.ts';
+
+/** An import of one file. */
+interface Import {
+  readonly id: string;
+  readonly requests: readonly BatchRequest[];
+  readonly sent: Sent;
+  /** The record that it replaces, and its revisions. */
+  readonly before: RawRecord | undefined;
+  readonly tokens: readonly RawRecord[];
+}
+
+type Refused = Map<string, AssetError>;
 
 /** Writes and removes records of another catalog. */
 export class PocketBaseImports {
@@ -22,29 +37,28 @@ export class PocketBaseImports {
     [this.#client, this.#at, this.#files] = [client, at, files];
   }
 
-  /** `Transfer.importFile` */
-  async write(file: TransferredFile, signal: AbortSignal): Promise<void> {
-    const { collection, map, schemas } = this.#at;
-    const { record } = file;
-    assertStorable(record);
-    const names = [...Object.keys(record.relations), ...Object.keys(record.attributes)];
+  /** `Transfer.importFiles` */
+  async write(files: readonly TransferredFile[], signal: AbortSignal): Promise<Refused> {
+    const { collection, schemas } = this.#at;
+    const names = new Set(
+      files.flatMap(({ record }) => [...Object.keys(record.relations), ...Object.keys(record.attributes)]),
+    );
     const schema = await schemas.get([IMPORTED_STATE, ...names], signal);
     if (!schema.takesImports) throw notPrepared(collection);
-    const before = await this.#files.read(record.id, signal);
-    const sent = { body: this.#bodyOf(file, schema, before === undefined), isNew: !before, schema };
-    const { body } = sent;
-    const write: BatchRequest = before
-      ? { method: 'PATCH', collection, id: record.id, body }
-      : { method: 'POST', collection, body: { ...body, id: record.id } };
-    const old = before ? await this.#tokensOf(record.id, signal) : [];
-    const replaced = before ? [...removed(old), logReplaced(before, countOf(before, map))] : [];
-    const raw = await this.#send([...replaced, write], schema, signal);
-    try {
-      assertKept(sent, raw, this.#at);
-    } catch (error) {
-      await this.#client.batch(this.#undo(record.id, before, old, sent), signal);
-      throw error;
-    }
+    const ids = files.map(({ record }) => record.id);
+    const found = new Map((await this.#files.readMany(ids, signal)).map((raw) => [raw.id, raw]));
+    const tokens = await this.#tokensOf([...found.keys()], signal);
+    const refused: Refused = new Map();
+    const imports = files.flatMap((file) => {
+      try {
+        return [this.#importOf(file, found.get(file.record.id), tokens, schema)];
+      } catch (error) {
+        refused.set(file.record.id, refusalIn(error));
+        return [];
+      }
+    });
+    for (const group of groupsOf(imports)) await this.#send(group, refused, signal);
+    return refused;
   }
 
   /** `Transfer.dropFile` */
@@ -52,9 +66,31 @@ export class PocketBaseImports {
     const { collection, map } = this.#at;
     const before = await this.#files.read(id, signal);
     if (!before) return;
-    const tokens = removed(await this.#tokensOf(id, signal));
+    const tokens = removed(await this.#tokensOf([id], signal));
     const log = logReplaced(before, countOf(before, map));
     await this.#client.batch([...tokens, log, { method: 'DELETE', collection, id }], signal);
+  }
+
+  #importOf(
+    file: TransferredFile,
+    before: RawRecord | undefined,
+    allTokens: readonly RawRecord[],
+    schema: Schema,
+  ): Import {
+    const { collection, map } = this.#at;
+    const { record } = file;
+    assertStorable(record);
+    const body = this.#bodyOf(file, schema, before === undefined);
+    const sent = { body, isNew: before === undefined, schema };
+    const { id } = record;
+    if (before === undefined) {
+      const write = { method: 'POST', collection, body: { ...body, id } } as const;
+      return { id, requests: [write], sent, before, tokens: [] };
+    }
+    const tokens = allTokens.filter((token) => token.id.startsWith(`${id}-`));
+    const write = { method: 'PATCH', collection, id, body } as const;
+    const requests = [...removed(tokens), logReplaced(before, countOf(before, map)), write];
+    return { id, requests, sent, before, tokens };
   }
 
   /** All fields of a file; those that it does not have are cleared, or left out for a new record. */
@@ -81,33 +117,68 @@ export class PocketBaseImports {
     return { ...body, [IMPORTED_STATE]: importedStateFor(record, body, map, schema) };
   }
 
-  /** The records of `compareAndSet` for a file. Without them the file counts as never changed. */
-  #tokensOf(id: string, signal: AbortSignal): Promise<readonly RawRecord[]> {
-    const filter = `id>=${quote(`${id}-`)}&&id<${quote(`${id}.`)}`;
-    return this.#client.list(REVISIONS, { filter, limit: 100, fields: 'id' }, signal);
+  /** The records of `compareAndSet` for files. Without them a file counts as never changed. */
+  async #tokensOf(ids: readonly string[], signal: AbortSignal): Promise<readonly RawRecord[]> {
+    const filters = anyOf(ids.map((id) => `id>=${quote(`${id}-`)}&&id<${quote(`${id}.`)}`));
+    const pages = filters.map((filter) =>
+      this.#client.list(REVISIONS, { filter, limit: 1_000, fields: 'id' }, signal),
+    );
+    return (await Promise.all(pages)).flat();
   }
 
-  /** Sends requests; the answer to the last one. */
-  async #send(requests: readonly BatchRequest[], schema: Schema, signal: AbortSignal): Promise<RawRecord> {
-    const { map } = this.#at;
+  /** Sends imports in one batch. What a refused one rolls back is sent again without it. */
+  async #send(group: readonly Import[], refused: Refused, signal: AbortSignal): Promise<void> {
+    if (group.length === 0) return;
+    let answers: readonly (RawRecord | undefined)[];
     try {
-      const raw = (await this.#client.batch(requests, signal)).at(-1);
-      if (!raw) throw leftOut(requests.length - 1);
-      return raw;
+      answers = await this.#client.batch(
+        group.flatMap(({ requests }) => requests),
+        signal,
+      );
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      if (isTaken(error, map.requestKey))
-        throw valueRefused('request_id', 'another file has the request key of this one', error);
-      throw toAssetError(error, map, schema);
+      if (error instanceof Refusal) {
+        const at = indexOf(group, error.index);
+        refused.set(group[at]!.id, this.#told(error, group[at]!.sent.schema));
+        await this.#send(group.slice(0, at), refused, signal);
+        return this.#send(group.slice(at + 1), refused, signal);
+      }
+      // The batch as a whole is too large or too slow for its settings, or a hook failed after the commit.
+      if (group.length === 1 || !isBadRequest(error)) throw error;
+      for (const one of group) await this.#send([one], refused, signal);
+      return;
+    }
+    let end = 0;
+    for (const one of group) {
+      end += one.requests.length;
+      const reason = await this.#check(one, answers[end - 1], signal);
+      if (reason) refused.set(one.id, reason);
     }
   }
 
-  #undo(
-    id: string,
-    before: RawRecord | undefined,
-    tokens: readonly RawRecord[],
-    sent: Sent,
-  ): readonly BatchRequest[] {
+  /** Why a record that was written is not as it was sent, if so. It is then as before. */
+  async #check(
+    one: Import,
+    raw: RawRecord | undefined,
+    signal: AbortSignal,
+  ): Promise<AssetError | undefined> {
+    if (raw === undefined) return this.#told(leftOut(0), one.sent.schema);
+    try {
+      assertKept(one.sent, raw, this.#at);
+      return undefined;
+    } catch (error) {
+      await this.#client.batch(this.#undo(one), signal);
+      return refusalIn(error);
+    }
+  }
+
+  #told(error: Refusal, schema: Schema): AssetError {
+    const { map } = this.#at;
+    return isTaken(error, map.requestKey)
+      ? valueRefused('request_id', 'another file has the request key of this one', error)
+      : toAssetError(error, map, schema);
+  }
+
+  #undo({ id, before, tokens, sent }: Import): readonly BatchRequest[] {
     const { collection } = this.#at;
     if (!before) return [{ method: 'DELETE', collection, id }];
     const again = tokens.map((one) => {
@@ -115,6 +186,33 @@ export class PocketBaseImports {
     });
     return [...again, { method: 'PATCH', collection, id, body: valuesOf(before, sent) }];
   }
+}
+
+/** Imports in batches of so many requests as a migration makes room for. */
+function groupsOf(imports: readonly Import[]): readonly (readonly Import[])[] {
+  const groups: Import[][] = [];
+  let room = 0;
+  for (const one of imports) {
+    room -= one.requests.length;
+    if (room < 0) {
+      groups.push([]);
+      room = MAX_FILE_REQUESTS - one.requests.length;
+    }
+    groups.at(-1)!.push(one);
+  }
+  return groups;
+}
+
+/** The import with the request at an index of their batch. */
+function indexOf(group: readonly Import[], request: number): number {
+  let end = 0;
+  return group.findIndex(({ requests }) => request < (end += requests.length));
+}
+
+/** The refusal in an error; throws others. */
+function refusalIn(error: unknown): AssetError {
+  if (isRefusal(error)) return error;
+  throw error;
 }
 
 function removed(tokens: readonly RawRecord[]): readonly BatchRequest[] {

@@ -65,6 +65,9 @@ export function openPocketBaseCatalog(options: PocketBaseOptions): FileCatalog {
 
 const MIGRATION_TIMEOUT_MS = 120_000;
 
+/** Maximum time of an import of many records, in milliseconds. */
+const IMPORT_TIMEOUT_MS = 60_000;
+
 /**
  * The file catalog in a PocketBase, whose collection other programs may use too. Writes are batches, which
  * PocketBase executes one after the other, each completely or not at all.
@@ -175,8 +178,8 @@ class PocketBaseCatalog implements FileCatalog {
     return this.#run(call, (signal) => this.#files.exportOnly(ids, signal));
   }
 
-  importFile(file: TransferredFile, call?: CatalogCall): Promise<void> {
-    return this.#run(call, (signal) => this.#imports.write(file, signal));
+  importFiles(files: readonly TransferredFile[], call?: CatalogCall) {
+    return this.#run(call, (signal) => this.#imports.write(files, signal), IMPORT_TIMEOUT_MS);
   }
 
   dropFile(id: string, call?: CatalogCall): Promise<void> {

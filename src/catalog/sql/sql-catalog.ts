@@ -23,7 +23,7 @@ import { listQuery, purgeableQuery, totalsQuery, type ListQuery } from './list.t
 import { migrateSql, planSql } from './migrations.ts';
 import { toRecord } from './rows.ts';
 import type { Tables } from './tables.ts';
-import { exportFiles, exportOnly, importFile } from './transfer.ts';
+import { exportFiles, exportOnly, importFiles } from './transfer.ts';
 import * as state from './state.ts';
 import { SqlSubscriptions } from './subscriptions.ts';
 import { statementLog } from './statement-log.ts';
@@ -142,8 +142,8 @@ export class SqlCatalog implements FileCatalog {
     return this.#run(call, () => exportOnly(this.#db, this.#backend, ids));
   }
 
-  importFile(file: TransferredFile, call?: CatalogCall): Promise<void> {
-    return this.#transaction(call, (trx) => importFile(trx, file));
+  importFiles(files: readonly TransferredFile[], call?: CatalogCall) {
+    return this.#transaction(call, (trx) => importFiles(trx, files));
   }
 
   dropFile(id: string, call?: CatalogCall): Promise<void> {

@@ -1,8 +1,9 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
+import type { AssetError } from '../../errors/asset-error.ts';
 import { valueRefused } from '../../errors/dependencies.ts';
 import type { FileRecord } from '../file-catalog.ts';
-import { assertStorable } from '../storable.ts';
-import type { TransferredFile } from '../transfer.ts';
+import { assertStorable, isStorable } from '../storable.ts';
+import { isRefusal, type TransferredFile } from '../transfer.ts';
 import type { SqlBackend } from './backend.ts';
 import { fileColumns, insertRelations, newColumns, relationRows, toRecord, type FileRow } from './rows.ts';
 import type { Tables } from './tables.ts';
@@ -39,30 +40,70 @@ function toTransferred({
   return { record: toRecord(row), ...(request_key !== null && { requestKey: request_key }) };
 }
 
-/** Writes a file unchanged; replaces an existing one. */
-export async function importFile(trx: Transaction<Tables>, file: TransferredFile): Promise<void> {
-  const { record, requestKey } = file;
-  assertStorable(record);
-  const row = importedColumns(record, requestKey);
-  const written = await trx
-    .insertInto('files')
-    .values(row)
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('id')
-    .executeTakeFirst();
-  if (!written) {
-    if (requestKey !== undefined) await assertFree(trx, record.id, requestKey);
-    await trx.updateTable('files').set(row).where('id', '=', record.id).execute();
-    await trx.deleteFrom('file_relations').where('file_id', '=', record.id).execute();
+/** Writes files unchanged; replaces existing ones. Resolves with those that are refused. */
+export async function importFiles(
+  trx: Transaction<Tables>,
+  files: readonly TransferredFile[],
+): Promise<ReadonlyMap<string, AssetError>> {
+  const refused = new Map<string, AssetError>();
+  for (const { record } of files) {
+    try {
+      assertStorable(record);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      refused.set(record.id, error);
+    }
   }
-  await insertRelations(trx, relationRows(row, record.relations));
+  const taken = await takenKeys(trx, files);
+  const seen = new Set<string>();
+  for (const { record, requestKey } of files) {
+    if (requestKey === undefined || refused.has(record.id)) continue;
+    if (taken.has(requestKey) || seen.has(requestKey)) {
+      refused.set(record.id, valueRefused('request_id', 'another file has the request key of this one'));
+    }
+    seen.add(requestKey);
+  }
+  const written = files.filter(({ record }) => !refused.has(record.id));
+  const rows = written.map(({ record, requestKey }) => importedColumns(record, requestKey));
+  if (rows.length === 0) return refused;
+  const ids = rows.map(({ id }) => id);
+  // A request key may go from one of them to another one.
+  await trx
+    .updateTable('files')
+    .set({ request_key: null })
+    .where('id', 'in', ids)
+    .where('request_key', 'is not', null)
+    .execute();
+  await trx.deleteFrom('file_relations').where('file_id', 'in', ids).execute();
+  await trx
+    .insertInto('files')
+    .values(rows)
+    .onConflict((conflict) => conflict.column('id').doUpdateSet(excludedColumns(rows[0]!)))
+    .execute();
+  await insertRelations(
+    trx,
+    rows.flatMap((row, at) => relationRows(row, written[at]!.record.relations)),
+  );
+  return refused;
 }
 
-async function assertFree(trx: Transaction<Tables>, id: string, requestKey: string): Promise<void> {
-  const files = trx.selectFrom('files').select('id').where('request_key', '=', requestKey);
-  const other = await files.where('id', '!=', id).executeTakeFirst();
-  if (!other) return;
-  throw valueRefused('request_id', 'another file has the request key of this one');
+/** The request keys of these files that others have. */
+async function takenKeys(
+  trx: Transaction<Tables>,
+  files: readonly TransferredFile[],
+): Promise<ReadonlySet<string>> {
+  const keys = files.flatMap(({ requestKey }) => requestKey ?? []).filter(isStorable);
+  if (keys.length === 0) return new Set();
+  const ids = files.map(({ record }) => record.id);
+  const others = trx.selectFrom('files').select('request_key').where('request_key', 'in', keys);
+  const rows = await others.where('id', 'not in', ids).execute();
+  return new Set(rows.map(({ request_key }) => request_key!));
+}
+
+/** The columns of a row that was to be inserted. */
+function excludedColumns(row: object) {
+  const names = Object.keys(row).filter((name) => name !== 'id');
+  return Object.fromEntries(names.map((name) => [name, sql.ref(`excluded.${name}`)]));
 }
 
 /** The columns of an imported file. */

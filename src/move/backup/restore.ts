@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
+import { importFile } from '../../catalog/transfer.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { blobKey } from '../../files/bytes.ts';
 import { withoutPurges } from '../../files/sweep/purge-hold.ts';
@@ -187,7 +188,7 @@ async function importRecord(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await catalog.importFile({ record, ...(requestKey !== undefined && { requestKey }) }, { signal });
+    await importFile(catalog, { record, ...(requestKey !== undefined && { requestKey }) }, { signal });
   } catch (error) {
     if (!isAssetError(error) || error.reason === 'CATALOG_UNAVAILABLE') throw error;
     throw new BackupFault(

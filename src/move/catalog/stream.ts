@@ -1,6 +1,5 @@
 import pLimit from 'p-limit';
 import type { FileRecord, TransferredFile } from '../../catalog/file-catalog.ts';
-import { isAssetError } from '../../errors/asset-error.ts';
 import type { MovedCatalogs, RefusedRecord } from './progress.ts';
 import { MoveRefused } from '../refused.ts';
 
@@ -8,7 +7,11 @@ import { MoveRefused } from '../refused.ts';
 const IDS = 200;
 
 /** Imports that run at the same time. */
-const AT_ONCE = 8;
+const AT_ONCE = 2;
+
+/** Maximum number of records of one import, and maximum length of their attributes and relations. */
+const PORTION = 100;
+const PORTION_BYTES = 4_194_304;
 
 /** Refused records after which a move stops: the catalogs do not fit together. */
 const MAX_REFUSED = 1_000;
@@ -43,9 +46,14 @@ export class RecordStream {
    * @throws MoveRefused if too many were refused; CATALOG_UNAVAILABLE
    */
   async write(files: readonly TransferredFile[], signal: AbortSignal): Promise<void> {
+    const movable = files.filter(({ record }) => {
+      const why = this.#whyNot(record);
+      if (why !== undefined) this.#refused.set(record.id, why);
+      return why === undefined;
+    });
     const limit = pLimit(AT_ONCE);
-    const ends = await Promise.allSettled(files.map((file) => limit(() => this.#writeOne(file, signal))));
-    const failed = ends.find((end) => end.status === 'rejected');
+    const parts = portionsOf(movable).map((some) => limit(() => this.#import(some, signal)));
+    const failed = (await Promise.allSettled(parts)).find((end) => end.status === 'rejected');
     if (failed) throw failed.reason;
     if (this.#refused.size < MAX_REFUSED) return;
     const [id, reason] = [...this.#refused][0]!;
@@ -61,27 +69,39 @@ export class RecordStream {
     for (let i = 0; i < wanted.length; i += IDS) {
       const some = wanted.slice(i, i + IDS);
       const files = await source.exportOnly(some, { signal });
-      await this.write(files, signal);
       const there = new Set(files.map(({ record }) => record.id));
+      // First, because another record may have the request key of one that is gone.
       for (const id of some.filter((one) => !there.has(one))) {
         await target.dropFile(id, { signal });
         this.#refused.delete(id);
       }
+      await this.write(files, signal);
     }
   }
 
-  async #writeOne(file: TransferredFile, signal: AbortSignal): Promise<void> {
-    const { id } = file.record;
-    const why = this.#whyNot(file.record);
-    if (why !== undefined) return void this.#refused.set(id, why);
-    try {
-      await this.#catalogs.target.importFile(file, { signal });
-      this.#refused.delete(id);
-    } catch (error) {
-      if (!isAssetError(error) || error.reason === 'CATALOG_UNAVAILABLE') throw error;
-      // The target was not prepared at all.
-      if (error.metadata['field'] === 'create_time') throw error;
-      this.#refused.set(id, `${error.reason}: ${error.message}`);
+  async #import(files: readonly TransferredFile[], signal: AbortSignal): Promise<void> {
+    const refused = await this.#catalogs.target.importFiles(files, { signal });
+    for (const { record } of files) {
+      const error = refused.get(record.id);
+      if (error) this.#refused.set(record.id, `${error.reason}: ${error.message}`);
+      else this.#refused.delete(record.id);
     }
   }
+}
+
+/** Records in portions of limited length. */
+function portionsOf(files: readonly TransferredFile[]): readonly (readonly TransferredFile[])[] {
+  const portions: TransferredFile[][] = [];
+  let room = 0;
+  for (const file of files) {
+    const { attributes, relations } = file.record;
+    const bytes = JSON.stringify([attributes, relations]).length;
+    if (portions.length === 0 || portions.at(-1)!.length === PORTION || bytes > room) {
+      portions.push([]);
+      room = PORTION_BYTES;
+    }
+    portions.at(-1)!.push(file);
+    room -= bytes;
+  }
+  return portions;
 }

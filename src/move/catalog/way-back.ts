@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FileRecord, TransferredFile } from '../../catalog/file-catalog.ts';
+import { importFile } from '../../catalog/transfer.ts';
 import type { Flow } from './flow.ts';
 import { MoveRefused } from '../refused.ts';
 
@@ -19,7 +20,7 @@ export async function proveWayBack({ source, target }: Flow, signal: AbortSignal
   let failure: unknown;
   for (const record of models) {
     try {
-      await source.importFile({ record }, call);
+      await importFile(source, { record }, call);
       const [found] = await source.exportOnly([SCRATCH_ID], call);
       await source.dropFile(SCRATCH_ID, call);
       if (isSame(found, record)) return;

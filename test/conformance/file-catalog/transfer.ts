@@ -6,7 +6,7 @@ import type {
   StateKind,
   TransferredFile,
 } from '../../../src/catalog/file-catalog.ts';
-import { legacyUseKey, STATE_KINDS } from '../../../src/catalog/transfer.ts';
+import { importFile, legacyUseKey, STATE_KINDS } from '../../../src/catalog/transfer.ts';
 import {
   createFile,
   getFile,
@@ -81,7 +81,7 @@ export function transferTests(catalog: () => FileCatalog, subject: () => Catalog
       const bare = {
         record: foreign({ sha256: undefined, crc32c: undefined, relations: {}, revision: 'x' }),
       };
-      for (const file of [alive, deleted, bare]) await catalog().importFile(file);
+      for (const file of [alive, deleted, bare]) await importFile(catalog(), file);
       const ids = [alive, deleted, bare].map(({ record }) => record.id);
       for (const { record } of [alive, deleted, bare]) {
         expect(plain(await getFile(catalog(), record.id))).toEqual(plain(record));
@@ -101,7 +101,7 @@ export function transferTests(catalog: () => FileCatalog, subject: () => Catalog
       const owner = newId();
       const record = foreign({ owner });
       await createFile(catalog(), { owner });
-      await catalog().importFile({ record });
+      await importFile(catalog(), { record });
       const relation = { name: 'project', id: record.relations['project']![0]! };
       for (const filter of [{ owner }, { owner, relation }]) {
         const listed = await catalog().list({ filter, showDeleted: false, limit: 5 });
@@ -115,11 +115,11 @@ export function transferTests(catalog: () => FileCatalog, subject: () => Catalog
     it('may be imported again, and are replaced', async () => {
       const requestKey = newId();
       const first = foreign();
-      await catalog().importFile({ record: first, requestKey });
-      await catalog().importFile({ record: first, requestKey });
+      await importFile(catalog(), { record: first, requestKey });
+      await importFile(catalog(), { record: first, requestKey });
       expect(plain(await getFile(catalog(), first.id))).toEqual(plain(first));
       const second = { ...foreign({ relations: {}, name: 'second', revision: '4-x' }), id: first.id };
-      await catalog().importFile({ record: second });
+      await importFile(catalog(), { record: second });
       expect(plain(await getFile(catalog(), first.id))).toEqual(plain(second));
       expect(await catalog().findByRequestKey(requestKey)).toBeUndefined();
     });
@@ -129,17 +129,61 @@ export function transferTests(catalog: () => FileCatalog, subject: () => Catalog
       const { id } = await createFile(catalog(), {}, requestKey);
       const record = foreign();
       const wanted = { reason: 'CATALOG_REFUSED', metadata: { field: 'request_id' } };
-      await expect(catalog().importFile({ record, requestKey })).rejects.toMatchObject(wanted);
+      await expect(importFile(catalog(), { record, requestKey })).rejects.toMatchObject(wanted);
       expect((await catalog().get([record.id])).size).toBe(0);
       expect((await catalog().findByRequestKey(requestKey))?.id).toBe(id);
+    });
+
+    it('are written together; those that are refused are named, and keep nobody from the others', async () => {
+      const taken = newId();
+      const owner = newId();
+      await createFile(catalog(), {}, taken);
+      const records = Array.from({ length: 75 }, (_, at) => foreign({ owner, name: `file ${at}` }));
+      const old = records.slice(10, 30);
+      await catalog().importFiles(old.map((record) => ({ record: { ...record, name: 'old' } })));
+      const { id, revision } = await getFile(catalog(), old[0]!.id);
+      await catalog().update(id, revision, { name: 'changed here' });
+      const files = records.map((record, at): TransferredFile => {
+        if (at === 20 || at === 40 || at === 74) return { record, requestKey: taken };
+        if (at === 41) return { record: { ...record, name: 'a\0b' } };
+        return at % 3 === 0 ? { record, requestKey: record.id } : { record };
+      });
+      const refused = await catalog().importFiles(files);
+      const byReason = [...refused].map(([id, { reason, metadata }]) => [id, reason, metadata['field']]);
+      expect(byReason.toSorted()).toEqual(
+        [
+          ...[20, 40, 74].map((at) => [records[at]!.id, 'CATALOG_REFUSED', 'request_id']),
+          [records[41]!.id, 'CATALOG_REFUSED', 'name'],
+        ].toSorted(),
+      );
+      const found = await catalog().exportOnly(records.map(({ id }) => id));
+      const wanted = files.flatMap((file, at) => {
+        // What was there stays as it was.
+        if (at === 20) return [{ record: { ...file.record, name: 'old' } }];
+        return refused.has(file.record.id) ? [] : [file];
+      });
+      const order = (all: readonly TransferredFile[]) =>
+        all
+          .toSorted((a, b) => (a.record.id < b.record.id ? -1 : 1))
+          .map(({ record, requestKey }) => ({ ...plain(record), requestKey }));
+      expect(order(found)).toEqual(order(wanted));
+      expect((await catalog().importFiles([])).size).toBe(0);
+    });
+
+    it('take a request key from each other', async () => {
+      const [first, second, requestKey] = [foreign(), foreign(), newId()];
+      await importFile(catalog(), { record: first, requestKey });
+      const both = [{ record: first }, { record: second, requestKey }];
+      expect((await catalog().importFiles(both)).size).toBe(0);
+      expect((await catalog().findByRequestKey(requestKey))?.id).toBe(second.id);
     });
 
     it('are no changes in the log, and neither is their end', async () => {
       const { changes } = catalog();
       const start = await changes.position('now');
       const record = foreign();
-      await catalog().importFile({ record });
-      await catalog().importFile({ record: { ...record, revision: '4-x', name: 'again' } });
+      await importFile(catalog(), { record });
+      await importFile(catalog(), { record: { ...record, revision: '4-x', name: 'again' } });
       await catalog().dropFile(record.id);
       await catalog().dropFile(record.id);
       expect((await catalog().get([record.id])).size).toBe(0);
@@ -156,7 +200,7 @@ export function transferTests(catalog: () => FileCatalog, subject: () => Catalog
       let mine = await createFile(catalog(), { owner: newId() });
       for (const name of ['a', 'b']) mine = await catalog().update(mine.id, mine.revision, { name });
       const imported = { ...foreign({ owner: mine.owner, revision: '9-x' }), id: mine.id };
-      await catalog().importFile({ record: imported });
+      await importFile(catalog(), { record: imported });
       expect(plain(await getFile(catalog(), mine.id))).toEqual(plain(imported));
       const next = await catalog().update(mine.id, '9-x', { name: 'c' });
       expect(next.createTime).toEqual(imported.createTime);
@@ -170,7 +214,7 @@ export function transferTests(catalog: () => FileCatalog, subject: () => Catalog
 
     it.each(['3-abc_DEF', '12', 'x'])('go on from the revision %s', async (revision) => {
       const record = foreign({ revision });
-      await catalog().importFile({ record });
+      await importFile(catalog(), { record });
       const both = ['a', 'b'].map((name) => catalog().update(record.id, revision, { name }));
       expect((await outcomes(both)).toSorted()).toEqual(['CONCURRENT_CHANGE', 'ok']);
       const changed = await getFile(catalog(), record.id);
