@@ -59,7 +59,13 @@ describe('a move from PocketBase to PostgreSQL under load', () => {
     await removeDir(dir);
   });
 
-  const client = (at: number) => clientOf(replicas[at % replicas.length]!.url);
+  /** One client, and so one connection, for each replica. */
+  const clients = new Map<string, ReturnType<typeof clientOf>>();
+  const client = (at: number) => {
+    const { url } = replicas[at % replicas.length]!;
+    if (!clients.has(url)) clients.set(url, clientOf(url));
+    return clients.get(url)!;
+  };
   const move = (...args: string[]) => runCli(['catalog', 'move', ...args], { cwd: dir, env });
   const done = async (...args: string[]) => {
     const { code, stdout, stderr } = await move(...args, '--json');

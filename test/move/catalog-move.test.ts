@@ -5,11 +5,12 @@ import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-c
 import { openPostgresCatalog } from '../../src/catalog/sql/postgres.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { STATE_KINDS } from '../../src/catalog/transfer.ts';
-import { cancelMove, startMove, type MoveOptions } from '../../src/move/catalog/start.ts';
+import { flowOf } from '../../src/move/catalog/flow.ts';
+import { cancelMove, followOn, startMove, type MoveOptions } from '../../src/move/catalog/start.ts';
 import { moveProgress } from '../../src/move/catalog/progress.ts';
 import { completeMove } from '../../src/move/catalog/complete.ts';
 import { reverseMove, switchMove } from '../../src/move/catalog/switch.ts';
-import { verifyMove } from '../../src/move/catalog/verify.ts';
+import { compareAll, verifyMove } from '../../src/move/catalog/verify.ts';
 import {
   createFile,
   getFile,
@@ -254,6 +255,23 @@ describe('a move of a catalog', () => {
     const again = await verifyMove(catalogs, options(), never);
     expect(again.damaged).toEqual([{ id: foreign.id, reason: 'foreign' }]);
     expect((await getFile(target, foreign.id)).id).toBe(foreign.id);
+  });
+
+  it('does not report a record that changes whenever it is looked at', async () => {
+    const [source, target] = [await sqlite(), await sqlite()];
+    const { id } = await createFile(source);
+    const wrong = await createFile(source);
+    await startMove({ source, target }, options(), never);
+    await target.update(wrong.id, wrong.revision, { name: 'foreign' });
+    const flow = (await flowOf({ source, target }))!;
+    const follow = async () => {
+      await followOn(flow, options(), never);
+      const { revision } = await getFile(source, id);
+      await source.update(id, revision, { name: newId() });
+    };
+    const progress = (await moveProgress(source))!;
+    const { damaged } = await compareAll(flow, { follow, progress }, never);
+    expect(damaged.map((one) => one.id)).toEqual([wrong.id]);
   });
 
   it('reports records that the target refuses, and takes them when it no longer does', async () => {

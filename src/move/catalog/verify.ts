@@ -106,7 +106,7 @@ class Comparison {
     const doubtful = ids.filter(
       (id) => recordDifference(here!.get(id), there!.get(id), this.#options) !== undefined,
     );
-    const found = await this.#settled(doubtful);
+    const found = await this.#settled(new Map(doubtful.map((id) => [id, here!.get(id)])));
     const others = end === undefined ? await this.#stateDamage() : [];
     const damaged = [...found, ...others];
     return {
@@ -118,22 +118,29 @@ class Comparison {
     };
   }
 
-  /** The differences that stay when the target has followed. */
-  async #settled(doubtful: readonly string[]): Promise<readonly Difference[]> {
+  /**
+   * The differences that stay when the target has followed.
+   *
+   * @param before - records of the source that differed
+   */
+  async #settled(before: ReadonlyMap<string, TransferredFile | undefined>): Promise<readonly Difference[]> {
     const call = { signal: this.#signal };
-    let found: readonly Difference[] = doubtful.map((id) => ({ id, reason: '' }));
-    for (let look = 1; look <= LOOKS && found.length > 0; look++) {
+    let found: readonly Difference[] = [];
+    for (let look = 1; look <= LOOKS && before.size > 0; look++) {
       await this.#follow();
-      const ids = found.map(({ id }) => id);
+      const ids = [...before.keys()];
       const [here, there] = await Promise.all(
         [this.#catalogs.source, this.#catalogs.target].map(async (one) =>
           byId(await exportAll(one, ids, call)),
         ),
       );
-      found = ids.flatMap((id) => {
+      const differ = ids.flatMap((id) => {
         const reason = recordDifference(here!.get(id), there!.get(id), this.#options);
         return reason === undefined ? [] : [{ id, reason }];
       });
+      // What has changed since the last look is in use, and not wrong: the target follows it.
+      found = differ.filter(({ id }) => before.get(id)?.record.revision === here!.get(id)?.record.revision);
+      before = new Map(differ.map(({ id }) => [id, here!.get(id)]));
     }
     return found;
   }
