@@ -9,6 +9,13 @@ const LOOK_MS = 200;
 /** Time for which a part is left alone after it could not be put away, in milliseconds. */
 const RETRY_MS = 1_000;
 
+/**
+ * Parts that are put away at a time: few while nobody waits, because each takes the process and the store from quick
+ * callers for a moment, and slow parts are in no hurry.
+ */
+const AWAY_AT_ONCE = 2;
+const AWAY_AT_ONCE_IF_WAITING = 16;
+
 /** Bodies that are read from the store while they are sent to it, at a time: each takes memory that is not counted. */
 const REREADS = 8;
 
@@ -38,6 +45,8 @@ export class MemoryBudget {
   readonly #waiting = new Set<Waiter>();
   #timer: NodeJS.Timeout | undefined;
   #lookedAt = 0;
+  /** Parts that are being put away now. */
+  #away = 0;
 
   /** @param shareBytes - what one holder may have of it; all where left out */
   constructor(totalBytes: number, shareBytes = totalBytes) {
@@ -223,7 +232,9 @@ export class MemoryBudget {
         ...{ holder, bytes: this.#heldBy(holder) + bytes - this.shareBytes },
       })),
     ];
-    for (const part of partsToPutAway([...this.#parts], wanted, this.totalBytes / 2, now)) {
+    const most = this.#waiting.size > 0 ? AWAY_AT_ONCE_IF_WAITING : AWAY_AT_ONCE;
+    const chosen = partsToPutAway([...this.#parts], wanted, this.totalBytes / 2, now);
+    for (const part of chosen.slice(0, Math.max(0, most - this.#away))) {
       // The store or the catalog may refuse it. The part stays as it is, and its upload goes on.
       this.#putAway(part).catch(() => undefined);
     }
@@ -231,6 +242,7 @@ export class MemoryBudget {
 
   #putAway(part: Part): Promise<void> {
     part.wasAway = true;
+    this.#away += 1;
     part.away = part.putAway!()
       .then(
         () => (part.since = performance.now()),
@@ -241,7 +253,11 @@ export class MemoryBudget {
       )
       .finally(() => {
         part.away = undefined;
+        this.#away -= 1;
+        // The next one follows without a pause.
+        this.#lookedAt = 0;
         if (this.#waiting.size > 0) this.#serve();
+        else this.#look();
       })
       .then(() => undefined);
     return part.away;

@@ -67,7 +67,7 @@ export function partsToPutAway(
       left -= part.bytes;
     }
   };
-  choose(sizeOf(parts.filter((part) => !isSettling(part))) - openBytes);
+  choose(sizeOf(slow) - openBytes);
   for (const { bytes, holder } of wanted) choose(bytes - comingBack(holder), holder);
   return [...chosen];
 }

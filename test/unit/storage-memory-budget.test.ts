@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout } from 'node:timers/promises';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
+import { eventually } from '../support/eventually.ts';
 
 /** Lets everything that can go on go on. */
 const settle = () => new Promise((resolve) => setImmediate(resolve));
@@ -168,6 +169,55 @@ describe('memory budget', () => {
     await Promise.all(more);
     for (const part of slow) part.close();
     expect(budget.waiting).toBe(0);
+  });
+
+  it('puts away the parts of slow callers a few at a time, and all that exceed half of the memory', async () => {
+    const budget = new MemoryBudget(1_000);
+    const share = budget.of('');
+    const running: (() => void)[] = [];
+    let ended = 0;
+    const parts = Array.from({ length: 8 }, () => {
+      const part = share.open(async () => {
+        await new Promise<void>((resolve) => running.push(resolve));
+        part.giveBack(part.bytes);
+        ended += 1;
+      });
+      return part;
+    });
+    for (const part of parts) await part.take(100);
+    await eventually(() => expect(running.length).toBeGreaterThan(0));
+    const atOnce = running.length;
+    expect(atOnce).toBeLessThan(3);
+    // Each that ends makes room for the next, without a timer.
+    while (running.length > 0) {
+      running.shift()!();
+      await settle();
+      expect(running.length).toBeLessThanOrEqual(atOnce);
+    }
+    expect([ended, budget.usedBytes]).toEqual([3, 500]);
+    for (const part of parts) part.close();
+  });
+
+  it('leaves the parts of slow callers in memory while others take the rest without waiting', async () => {
+    const budget = new MemoryBudget(1_000);
+    const share = budget.of('');
+    let puts = 0;
+    const slow = share.open(async () => {
+      puts += 1;
+      slow.giveBack(slow.bytes);
+    });
+    await slow.take(400);
+    await setTimeout(1_100);
+    const stays = () => Promise.reject(new Error('no store'));
+    const quick = share.open(stays);
+    await quick.take(400);
+    await setTimeout(250);
+    expect([puts, budget.usedBytes]).toEqual([0, 800]);
+    // Whoever has to wait gets their memory.
+    const last = share.open(stays);
+    await last.take(400);
+    expect([puts, budget.usedBytes]).toEqual([1, 800]);
+    for (const part of [slow, quick, last]) part.close();
   });
 
   it('must be larger than 0', () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { writeBlob } from '../../src/files/upload/write-blob.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { FilesystemBlobStore } from '../../src/storage/filesystem/filesystem-store.ts';
+import { BLOCK_BYTES } from '../../src/storage/memory-blocks.ts';
 import { MemoryBudget } from '../../src/storage/memory-budget.ts';
 import type { MemoryShare } from '../../src/storage/memory-share.ts';
 import { SignedUrls } from '../../src/storage/signed-url.ts';
@@ -111,6 +112,30 @@ describe('writeBlob', () => {
     expect(seen.given).toBe(0);
     release();
     expect((await write).sizeBytes).toBe(2 * PART);
+  });
+
+  it('uses the memory of a blob of one part again once it is stored, and not before', async () => {
+    const size = 4 * MEBIBYTE;
+    const content = randomBytes(size);
+    const whole = { ...options, sizeBytes: size, partSizeBytes: size };
+    async function* messages() {
+      for (let at = 0; at < size; at += MEBIBYTE / 2) yield content.subarray(at, at + MEBIBYTE / 2);
+    }
+    /** The next blocks that parts would get. */
+    const next = () => Buffer.concat(Array.from({ length: 4 }, () => budget.blocks.take(BLOCK_BYTES)));
+    const isUsedAgain = () => {
+      const blocks = next();
+      return Array.from({ length: 4 }, (_none, at) =>
+        blocks.includes(content.subarray(at * MEBIBYTE, (at + 1) * MEBIBYTE)),
+      );
+    };
+    const broken = Object.assign(Object.create(store) as BlobStore, {
+      put: () => Promise.reject(new Error('no store')),
+    });
+    await expect(writeBlob(broken, 'assets/aa/broken', messages(), whole)).rejects.toThrow('no store');
+    expect(isUsedAgain()).toEqual([false, false, false, false]);
+    await writeBlob(store, 'assets/aa/whole', messages(), whole);
+    expect(isUsedAgain()).toEqual([true, true, true, true]);
   });
 
   it('needs no parts for what fits into one', async () => {

@@ -103,7 +103,8 @@ export class OpenPart {
   async add(chunk: Chunk, signal: AbortSignal): Promise<void> {
     const { isWhole, restBytes } = this.#options;
     const { length } = chunk.bytes;
-    const keeps = !isWhole && (length >= MIN_KEPT_BYTES || length === restBytes);
+    // Chunks of slow callers would live long enough to become work of the garbage collector, which stops everybody.
+    const keeps = !isWhole && !this.pace.isSlow && (length >= MIN_KEPT_BYTES || length === restBytes);
     while ((keeps ? this.#credit : this.#free) < length && (await this.#grow(signal)) > 0);
     // Nothing is awaited from here on, so all of the bytes go into one segment.
     const segment = this.#openSegment();

@@ -28,6 +28,11 @@ export class Pace {
     return this.#waitedMs < SLOW_MS && !this.#isDisplaced;
   }
 
+  /** True if the caller keeps the service waiting, so that its bytes come in small steps over a long time. */
+  get isSlow(): boolean {
+    return this.#waitedMs > HESITATION_MS || this.#isDisplaced;
+  }
+
   /** Adds the time that the service waited for the caller, in milliseconds. */
   waited(ms: number): void {
     this.#waitedMs += ms;
@@ -45,7 +50,7 @@ export class Pace {
    */
   step(part: { readonly hasBytes: number; readonly leftBytes: number; readonly isKnown: boolean }): number {
     const { hasBytes, leftBytes, isKnown } = part;
-    const isSlow = hasBytes > 0 ? this.#waitedMs > HESITATION_MS || this.#isDisplaced : !this.#wasQuick;
+    const isSlow = hasBytes > 0 ? this.isSlow : !this.#wasQuick;
     const most = isSlow ? STEP_BYTES : isKnown || hasBytes >= LARGE_BYTES ? Infinity : LARGE_BYTES - hasBytes;
     return Math.max(1, Math.min(leftBytes, most));
   }

@@ -66,6 +66,8 @@ export class Parts {
   #multipartId: string | undefined;
   #hasBegun = false;
   #addedBytes = 0;
+  /** True once the store has all of the open part. */
+  #isOpenStored = false;
 
   constructor(inflow: Inflow, options: PartsOptions) {
     this.inflow = inflow;
@@ -155,12 +157,15 @@ export class Parts {
     send: (body: PartBody, call: { readonly signal: AbortSignal }) => Promise<T>,
     { signal = this.#sendSignal, ...rest }: Partial<Sending> = {},
   ): Promise<T> {
-    return this.#open.send({ signal, ...rest }, (body) => send(body, { signal }));
+    this.#isOpenStored = false;
+    const sent = await this.#open.send({ signal, ...rest }, (body) => send(body, { signal }));
+    this.#isOpenStored = true;
+    return sent;
   }
 
   /** Drops the open part. No part may be on its way. */
   async close(): Promise<void> {
-    await this.#open.drop(false);
+    await this.#open.drop(this.#isOpenStored);
   }
 
   /** Takes the next bytes. Returns false at the end. */
@@ -225,6 +230,7 @@ export class Parts {
       .finally(() => this.#sending.delete(sent));
     this.#sending.add(sent);
     this.#open = this.#newPart(part.pace.isQuick);
+    this.#isOpenStored = false;
   }
 
   async #put(part: OpenPart, multipartId: string, partNumber: number): Promise<BlobPart> {
