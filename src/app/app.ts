@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { openAudit } from '../audit/open-audit.ts';
 import { holdDataDir } from './data-dir.ts';
@@ -6,7 +7,6 @@ import { allowedHosts } from '../config/loopback.ts';
 import { ChangeFeed } from '../events/change-feed.ts';
 import { Watches } from '../events/watches.ts';
 import { explainFailure } from '../config/explain.ts';
-import { reloadTls, TLS_FILES } from '../config/tls.ts';
 import { Admission } from '../files/upload/admission.ts';
 import type { FilesContext } from '../files/context.ts';
 import { Quotas } from '../files/quota.ts';
@@ -20,15 +20,15 @@ import { isTuned } from '../system/garbage-collection.ts';
 import { HealthMonitor } from '../telemetry/health-monitor.ts';
 import { isText, readable } from '../telemetry/log.ts';
 import { InboundBudget } from '../rpc/gate/inbound-budget.ts';
-import { RPC_SERVICES, rpcHandlers, isStreamingCall } from '../rpc/rpc-handlers.ts';
-import { listen, type Listener } from '../rpc/listener/listener.ts';
+import { RPC_SERVICES, rpcHandlers } from '../rpc/rpc-handlers.ts';
 import { Senders } from '../rpc/listener/stream-windows.ts';
 import { MemoryBudget } from '../storage/memory-budget.ts';
 import { driverCallLog, observedCatalog, observedStore, observers } from '../telemetry/observed.ts';
-import { watchFiles } from '../system/watch-files.ts';
 import { dependenciesOf } from './dependencies.ts';
 import { openOldFiles } from './legacy.ts';
+import { openListener } from './listening.ts';
 import { openAppMetrics } from './metrics/app-metrics.ts';
+import { ReplicaSettings } from './replica-settings.ts';
 import { openServedStore } from './served-store.ts';
 import { openServingCatalog } from './serving-catalog.ts';
 import { assertVariantsCanBeMade, checkVariants, openVariants } from './variants.ts';
@@ -108,21 +108,7 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
     tracing?.traceDriver,
   );
   opened.push(() => catalog.close());
-  const listener = await listen({
-    ...settings.ASSET_LISTEN,
-    reusePort: settings.ASSET_REUSE_PORT,
-    tls: config.tls,
-    connections: {
-      total: settings.ASSET_LIMIT_CONNECTIONS,
-      perAddress: settings.ASSET_LIMIT_CONNECTIONS_PER_ADDRESS,
-    },
-    times: {
-      bodyMs: settings.ASSET_LIMIT_BODY_TIME,
-      idleMs: settings.ASSET_LIMIT_IDLE_TIME,
-      isStream: isStreamingCall,
-    },
-  });
-  const stopWatching = renewCertificates(config, listener, log);
+  const { listener, stopWatching } = await openListener(config, log);
   opened.push(() => listener.close(0), stopWatching);
   const url = addressUrl(config, listener.port);
   const inbound = new InboundBudget();
@@ -206,6 +192,10 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
   );
   await health.check();
   // The first check has migrated the catalog.
+  // An embedded catalog has one process.
+  const replicaSettings = catalog.kind === 'sqlite' ? undefined : new ReplicaSettings(config, catalog, log);
+  if (replicaSettings)
+    health.add({ name: 'settings', optional: true, check: (call) => replicaSettings.check(call) });
   const { admission, budget } = files;
   const { watches } = watching;
   const maxWatches = settings.ASSET_MAX_WATCHES;
@@ -223,11 +213,16 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
     async close() {
       log.info('draining');
       health.drain();
+      listener.drain();
+      await sleep(settings.ASSET_DRAIN_DELAY);
       stopWatching();
+      // Callers must know that their connection ends before they are told to try again.
+      await listener.stop();
+      health.close();
       files.admission.close();
       watching.watches.close();
+      await replicaSettings?.close();
       await Promise.all([sweeper.close(), verifier?.close(), listener.close(settings.ASSET_DRAIN_TIMEOUT)]);
-      health.close();
       endReload?.();
       authenticator.close();
       await Promise.all([files.reservations.close(), old?.files.close(), variants.close()]);
@@ -239,20 +234,4 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
       log.info('stopped');
     },
   };
-}
-
-/** Reloads the TLS files when they change; returns a function that stops it. */
-function renewCertificates({ settings }: Config, listener: Listener, log: Logger): () => void {
-  const paths = TLS_FILES.flatMap((name) => settings[name] ?? []);
-  return watchFiles(paths, () => {
-    try {
-      const tls = reloadTls(settings);
-      if (tls === undefined) return;
-      listener.renew(tls);
-      log.info('the certificate was read anew');
-    } catch (error) {
-      // Half of a replacement: the other file will change too.
-      log.warn({ err: error }, 'the certificate cannot be read anew: the last one goes on being used');
-    }
-  });
 }

@@ -3,7 +3,7 @@ import { causeText } from '../errors/setup-fault.ts';
 
 /** A dependency of the service. */
 export interface Dependency {
-  /** `store`, `next-store`, `catalog`, `old-bucket`, `identity`, `scanner`, `sweep` or `verify`. */
+  /** `store`, `next-store`, `catalog`, `old-bucket`, `identity`, `scanner`, `sweep`, `verify` or `settings`. */
   readonly name: string;
   /** True if the service works without it: it only has its own status. */
   readonly optional?: boolean;
@@ -34,6 +34,7 @@ export class HealthMonitor {
   readonly #waiting = new Set<() => void>();
   readonly #timer: NodeJS.Timeout;
   #draining = false;
+  #closed = false;
   #checking: Promise<void> | undefined;
 
   /**
@@ -100,8 +101,16 @@ export class HealthMonitor {
     this.#announce();
   }
 
+  /** True when the process is about to end: no status changes any more. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** Ends the checks, and whoever waits for a change. */
   close(): void {
+    this.#closed = true;
     clearInterval(this.#timer);
+    this.#announce();
   }
 
   /** Resolves when a status may have changed, or `signal` is aborted. */

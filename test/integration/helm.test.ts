@@ -131,13 +131,19 @@ describe('the Helm chart', () => {
   });
 
   withHelm(`tells liveness from readiness, and drains before the end${why}`, async () => {
-    const { spec } = one(await objects({ ...BASE, drainSeconds: 60, preStopSeconds: 7 }), 'Deployment').spec
-      .template;
+    const values = { ...BASE, drainSeconds: 60, preStopSeconds: 7, drainDelaySeconds: 20 };
+    const all = await objects(values);
+    const { spec } = one(all, 'Deployment').spec.template;
     const [container] = spec.containers;
     expect(container!.readinessProbe).toMatchObject({ grpc: { port: 8080 } });
     expect(container!.livenessProbe).toMatchObject({ grpc: { port: 8080, service: 'live' } });
     expect(container!.lifecycle.preStop.exec.command).toEqual(['sleep', '7']);
-    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(67);
+    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(87);
+    expect(one(all, 'ConfigMap').data).toMatchObject({
+      ASSET_DRAIN_TIMEOUT: '60',
+      ASSET_DRAIN_DELAY: '20',
+      ASSET_CONNECTION_MAX_AGE: '600',
+    });
   });
 
   withHelm(`runs without root, capabilities and a writable root, with secrets as files${why}`, async () => {

@@ -19,6 +19,7 @@ import { LEGACY_OPTIONS } from './legacy.ts';
 import { LIMIT_OPTIONS } from './limits.ts';
 import { NEXT_STORE_OPTIONS, nextOptions } from './next.ts';
 import { POCKETBASE_OPTIONS } from './pocketbase.ts';
+import { PROCESS_OPTIONS } from './process.ts';
 import { TELEMETRY_OPTIONS } from './telemetry.ts';
 import { VARIANT_OPTIONS } from './variants.ts';
 
@@ -231,11 +232,7 @@ export const OPTIONS = {
     '5',
     'Seconds between two checks of the store and the catalog.',
   ),
-  ASSET_DRAIN_TIMEOUT: option(
-    seconds(0, 3600),
-    '30',
-    'Seconds that running calls get to finish after SIGTERM.',
-  ),
+  ...PROCESS_OPTIONS,
   ...TELEMETRY_OPTIONS,
   ASSET_AUDIT_LOG: option(
     text().optional(),

@@ -17,6 +17,7 @@ import { z } from 'zod';
 /** What every usage allows. */
 export class UsagePolicies {
   #file: PolicyFile;
+  #content: unknown;
 
   /**
    * @param content - content of a policy file. Without `default` only the usages that it names are allowed. By default
@@ -25,11 +26,18 @@ export class UsagePolicies {
    */
   constructor(content: unknown = { default: {} }) {
     this.#file = parsePolicyFile(content);
+    this.#content = content;
+  }
+
+  /** The content of the policy file in use. */
+  get content(): unknown {
+    return this.#content;
   }
 
   /** Uses another policy file from the next call on. Throws ZodError, without a change, if it is invalid. */
   replace(content: unknown): void {
     this.#file = parsePolicyFile(content);
+    this.#content = content;
   }
 
   /** The policy of a usage. Throws USAGE_UNKNOWN if there is none. */

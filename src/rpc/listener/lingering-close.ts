@@ -12,14 +12,20 @@ const STREAM_LINGER_MS = 1_000;
 /**
  * Over HTTP/1.1 the rest of a request comes before the next one. If a handler abandons a request, nobody reads the
  * rest and the connection would hang. So the response becomes the connection's last one.
+ *
+ * @param isLast - whether the response is the connection's last one for another reason, when its headers are sent
  */
-export function lingerIfUnread(request: IncomingMessage, response: ServerResponse): void {
+export function lingerIfUnread(
+  request: IncomingMessage,
+  response: ServerResponse,
+  isLast: () => boolean,
+): void {
   // An abandoned request no longer has its connection.
   const { socket } = request;
   // Otherwise Connect reads the rest of a body before it responds, as long as its sender likes.
   let keepAlive = response.shouldKeepAlive;
   Object.defineProperty(response, 'shouldKeepAlive', {
-    get: () => keepAlive && request.complete,
+    get: () => keepAlive && request.complete && !isLast(),
     set: (value: boolean) => (keepAlive = value),
   });
   const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;

@@ -9,10 +9,11 @@ import {
   boundControlFrames,
   closeIfVanished,
 } from './connection-limits.ts';
-import { lingerIfUnread } from './lingering-close.ts';
+import { ConnectionLifetimes, type ConnectionAge } from './connection-lifetime.ts';
+import { askFirst, guard } from './dispatch.ts';
 import { handOver } from './protocol-detection.ts';
 import { StreamWindows } from './stream-windows.ts';
-import { limitRequest, limitStream, type TimeLimits } from './time-limits.ts';
+import { limitStream, type TimeLimits } from './time-limits.ts';
 
 /** Answers an HTTP/1.1 or HTTP/2 request. */
 export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
@@ -47,6 +48,8 @@ export interface ListenerOptions {
   /** Default: no limit. */
   readonly connections?: ConnectionBounds;
   /** Default: no limit. */
+  readonly age?: ConnectionAge;
+  /** Default: no limit. */
   readonly times?: TimeLimits;
 }
 
@@ -68,10 +71,11 @@ export interface Listener {
   renew(tls: TlsOptions): void;
   /** Divides the receive windows among this many uploads. */
   divideAmong(uploads: number): void;
-  /**
-   * Stops accepting connections, lets running calls finish, and ends those that take longer than `graceMs`
-   * milliseconds.
-   */
+  /** Goes on serving, but every HTTP/1.1 response is the last one of its connection. */
+  drain(): void;
+  /** Accepts no new connections, and tells the peers of open ones to use others. Resolves when they know. */
+  stop(): Promise<void>;
+  /** Stops, lets running calls finish, and ends those that take longer than `graceMs` milliseconds. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -92,7 +96,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       response.end();
     },
   };
-  const guarded = guard((request, response) => handlers.onRequest(request, response), options.times);
+  const lifetimes = new ConnectionLifetimes(options.age);
+  const answer: RequestHandler = (request, response) => handlers.onRequest(request, response);
+  const guarded = guard(answer, lifetimes, options.times);
   const onStream: StreamHandler = (...request) => handlers.onStream?.(...request) ?? false;
   const headersTimeout = options.times?.bodyMs ?? HEADERS_TIMEOUT_MS;
   const http1Options = {
@@ -103,20 +109,18 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     requestTimeout: 0,
   };
   const windows = new StreamWindows();
-  const sessions = new Set<http2.ServerHttp2Session>();
   const sockets = new Set<net.Socket>();
   const http2Options: http2.ServerOptions = {
     settings: { initialWindowSize: windows.initialBytes, maxConcurrentStreams: 1000 },
     maxSessionMemory: MAX_SESSION_MIB,
   };
   const onSession = (session: http2.ServerHttp2Session) => {
-    sessions.add(session);
+    lifetimes.add(session);
     windows.add(session);
     boundControlFrames(session);
     const { times } = options;
     if (times) session.on('stream', (stream, headers) => limitStream(stream, headers, times));
     closeIfVanished(session, KEEP_ALIVE_MS);
-    session.once('close', () => sessions.delete(session));
     // A caller that breaks the protocol loses its connection; that is no fault of the service.
     session.on('error', () => undefined);
   };
@@ -170,8 +174,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     front.once('error', reject);
     front.listen({ port: options.port, host: options.host, reusePort: options.reusePort ?? false }, resolve);
   });
+  const { port } = front.address() as net.AddressInfo;
+  const closed = Promise.withResolvers<void>();
+  let stopped: Promise<void> | undefined;
+  const stop = () => {
+    // The `close` of the HTTP/2 server would also end its connections at once.
+    if (stopped === undefined) net.Server.prototype.close.call(front, () => closed.resolve());
+    return (stopped ??= lifetimes.stop());
+  };
   return {
-    port: (front.address() as net.AddressInfo).port,
+    port,
     serve(next) {
       handlers = next;
     },
@@ -181,17 +193,25 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       secure?.setSecureContext(secureContext(tls));
     },
     divideAmong: (uploads) => windows.divideAmong(uploads),
+    drain: () => lifetimes.drain(),
+    stop,
     async close(graceMs) {
-      const closed = new Promise<void>((resolve) => front.close(() => resolve()));
-      h1?.closeIdleConnections();
-      for (const session of sessions) session.close();
       const timer = setTimeout(() => {
-        for (const session of sessions) session.destroy();
+        for (const session of lifetimes.sessions) session.destroy();
         for (const socket of sockets) socket.destroy();
       }, graceMs);
-      // A kept-alive connection becomes idle only when its call is over.
-      const idle = setInterval(() => h1?.closeIdleConnections(), 250);
-      await closed;
+      await stop();
+      // The types know this method only for HTTP/1.1 servers.
+      const http1 = h1 ?? (secure as http.Server | undefined);
+      const endIdle = () => http1?.closeIdleConnections();
+      endIdle();
+      const idle = setInterval(() => {
+        // A kept-alive connection becomes idle only when its call is over.
+        endIdle();
+        // Opened in advance, and never used.
+        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+      }, 250);
+      await closed.promise;
       clearTimeout(timer);
       clearInterval(idle);
     },
@@ -200,32 +220,4 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 
 function secureContext({ cert, key, clientCa }: TlsOptions): SecureContextOptions {
   return { cert, key, minVersion: 'TLSv1.2', ...(clientCa && { ca: clientCa }) };
-}
-
-/**
- * Offers every stream to `handler`; those that it does not take go to Node.js's listener, which makes requests of
- * them.
- */
-function askFirst(server: http2.Http2Server, handler: StreamHandler): void {
-  const [toRequest] = server.listeners('stream') as ((...args: unknown[]) => void)[];
-  server.removeAllListeners('stream');
-  server.on('stream', (stream, headers, flags, rawHeaders) => {
-    if (!handler(stream, headers, rawHeaders)) toRequest?.call(server, stream, headers, flags, rawHeaders);
-  });
-}
-
-/** A malformed request, for example without a host, fails alone. */
-function guard(handler: RequestHandler, times: TimeLimits | undefined): RequestHandler {
-  return (request, response) => {
-    if (request instanceof http.IncomingMessage) {
-      lingerIfUnread(request, response as http.ServerResponse);
-      if (times) limitRequest(request, response as http.ServerResponse, times);
-    }
-    try {
-      handler(request, response);
-    } catch {
-      if (!response.headersSent) response.writeHead(400);
-      response.end();
-    }
-  };
 }

@@ -37,6 +37,7 @@ export function healthRoutes(monitor: HealthMonitor): (router: ConnectRouter) =>
           const status = statusOf(service);
           if (status !== sent) yield { status };
           sent = status;
+          if (monitor.isClosed) throw new ConnectError('this replica is shutting down', Code.Unavailable);
           await changed;
         }
       },
