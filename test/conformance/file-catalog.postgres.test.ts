@@ -10,6 +10,7 @@ import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { describeFileCatalog } from './file-catalog.suite.ts';
 import { readAll } from './file-catalog/changes.ts';
 import { explainTests } from './file-catalog/sql-plans.ts';
+import { describeLaterRelease } from './file-catalog/later-release.ts';
 import { createFile, getFile, newFile, newId, outcomes, reserve } from './file-catalog/subject.ts';
 
 const TABLES = ['files', 'file_relations', 'reservations', 'uploads', 'file_changes'];
@@ -118,6 +119,26 @@ describe('file catalog: postgres', () => {
       await client.end();
       await catalog.close();
     }
+  });
+
+  describeLaterRelease(async () => {
+    const url = await createDatabase(server.url);
+    const catalog = openPostgresCatalog({ url });
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    return {
+      catalog,
+      async markApplied(step) {
+        await client.query('insert into asset_migrations values ($1, $2)', [
+          step,
+          '2100-01-01T00:00:00.000Z',
+        ]);
+      },
+      async dispose() {
+        await client.end();
+        await catalog.close();
+      },
+    };
   });
 
   describe('the change log', () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { openSqliteCatalog, sqliteBackend } from '../../src/catalog/sql/sqlite.ts';
 import { describeFileCatalog } from './file-catalog.suite.ts';
+import { describeLaterRelease } from './file-catalog/later-release.ts';
 import { createFile, newId } from './file-catalog/subject.ts';
 import { readAll } from './file-catalog/changes.ts';
 import { explainTests } from './file-catalog/sql-plans.ts';
@@ -107,6 +108,24 @@ describe('file catalog: sqlite', () => {
     expect((await readAll(catalog.changes, start)).map(({ type }) => type)).toEqual(['updated']);
     await catalog.close();
     await rm(dir, { recursive: true });
+  });
+
+  describeLaterRelease(async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'catalog-'));
+    const path = join(dir, 'catalog.db');
+    const catalog = openSqliteCatalog({ path });
+    return {
+      catalog,
+      async markApplied(step) {
+        const database = new DatabaseSync(path);
+        database.prepare('insert into kysely_migration values (?, ?)').run(step, '2100-01-01T00:00:00.000Z');
+        database.close();
+      },
+      async dispose() {
+        await catalog.close();
+        await rm(dir, { recursive: true });
+      },
+    };
   });
 
   it('survives a power cut: commits are synced', async () => {

@@ -1,77 +1,37 @@
-import { Kysely, sql } from 'kysely';
-import { Migrator, type Migration } from 'kysely/migration';
-import { setupRefused } from '../../errors/dependencies.ts';
-import { stepDone, stepPlanned, type MigrationStep } from '../migration-step.ts';
+import { sql, type Kysely } from 'kysely';
+import type { Migration } from 'kysely/migration';
 import type { SqlBackend } from './backend.ts';
 import { beginLog } from './changes.ts';
 import type { Tables } from './tables.ts';
 
-/** Migrates the schema; safe to run in several replicas at once. Returns a line for each step. */
-export async function migrateSql(backend: SqlBackend): Promise<readonly string[]> {
-  const db = new Kysely<Tables>({ dialect: backend.openMigrationDialect() });
-  try {
-    // One transaction with a lock, so that one replica migrates at a time; a pooler may give each transaction
-    // another connection.
-    return await db.transaction().execute(async (trx) => {
-      await trx.getExecutor().adapter.acquireMigrationLock(trx, NO_LOCK_TABLE);
-      const mistake = (await backend.inspect?.(trx))?.find(({ level }) => level === 'mistake');
-      if (mistake) throw setupRefused(mistake.text);
-      const migrator = await migratorOf(trx, backend, { mayCreate: true });
-      const { error, results } = await migrator.migrateToLatest();
-      if (error !== undefined) throw error as Error;
-      return (results ?? []).map(({ migrationName }) => stepDone(applying(migrationName)));
-    });
-  } finally {
-    await db.destroy();
-  }
-}
+/**
+ * The steps by name, in name order. Never change a released one. The release before must be able to serve with the
+ * schema after a step; the name of a step that it cannot serve with ends with `_breaking`.
+ */
+const ALL: Readonly<Record<string, (db: Kysely<Tables>, backend: SqlBackend) => Promise<void>>> = {
+  '0001_files': createTables,
+  '0002_uploads': createUploads,
+  '0003_leases': createLeases,
+  '0004_owner_usage': indexOwnerUsage,
+  '0005_created_for': addCreatedFor,
+  '0006_owner_lists': indexOwnerLists,
+  '0006_purge_order': indexPurgeOrder,
+  '0007_upload_claims': addUploadClaims,
+  '0008_legacy': createLegacy,
+  '0009_imported_revisions': addImportedRevision,
+  '0010_changes': createChanges,
+  '0011_subscriptions': createSubscriptions,
+};
 
-/** Some databases lock rows of a table; ours do not need it. */
-const NO_LOCK_TABLE = { lockTable: '', lockRowId: '' };
+/** Names of the steps that this release has. */
+export const STEPS: readonly string[] = Object.keys(ALL);
 
-/** The steps that {@link migrateSql} would take, one line each. Only reads. */
-export async function planSql(backend: SqlBackend): Promise<readonly string[]> {
-  const dialect = backend.openReadingDialect();
-  const all = Object.keys(migrations(backend));
-  if (dialect === undefined) return all.map((name) => stepPlanned(applying(name)));
-  const db = new Kysely<Tables>({ dialect });
-  try {
-    const steps = await (await migratorOf(db, backend, { mayCreate: false })).getMigrations();
-    return steps.filter((step) => !step.executedAt).map(({ name }) => stepPlanned(applying(name)));
-  } finally {
-    await db.destroy();
-  }
-}
-
-async function migratorOf(
-  db: Kysely<Tables>,
-  backend: SqlBackend,
-  options: { readonly mayCreate: boolean },
-): Promise<Migrator> {
-  const provider = { getMigrations: async () => migrations(backend) };
-  return new Migrator({ db, provider, ...(await backend.migrationTables?.(db, options)) });
-}
-
-function applying(name: string): MigrationStep {
-  return { verb: 'apply', what: name };
-}
-
-/** The steps by name, in name order. Never change a released one. */
-function migrations(backend: SqlBackend): Record<string, Migration> {
-  return {
-    '0001_files': { up: (db) => createTables(db as Kysely<Tables>, backend) },
-    '0002_uploads': { up: (db) => createUploads(db as Kysely<Tables>, backend) },
-    '0003_leases': { up: (db) => createLeases(db as Kysely<Tables>, backend) },
-    '0004_owner_usage': { up: (db) => indexOwnerUsage(db as Kysely<Tables>) },
-    '0005_created_for': { up: (db) => addCreatedFor(db as Kysely<Tables>, backend) },
-    '0006_owner_lists': { up: (db) => indexOwnerLists(db as Kysely<Tables>, backend) },
-    '0006_purge_order': { up: (db) => indexPurgeOrder(db as Kysely<Tables>) },
-    '0007_upload_claims': { up: (db) => addUploadClaims(db as Kysely<Tables>, backend) },
-    '0008_legacy': { up: (db) => createLegacy(db as Kysely<Tables>, backend) },
-    '0009_imported_revisions': { up: (db) => addImportedRevision(db as Kysely<Tables>, backend) },
-    '0010_changes': { up: (db) => createChanges(db as Kysely<Tables>, backend) },
-    '0011_subscriptions': { up: (db) => createSubscriptions(db as Kysely<Tables>, backend) },
-  };
+/** The steps for Kysely. */
+export function migrations(backend: SqlBackend): Record<string, Migration> {
+  const steps = Object.entries(ALL);
+  return Object.fromEntries(
+    steps.map(([name, up]) => [name, { up: (db: Kysely<unknown>) => up(db, backend) }]),
+  );
 }
 
 async function createSubscriptions(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {

@@ -1,6 +1,7 @@
 import { sql, type Kysely } from 'kysely';
 import type { CatalogFinding } from '../file-catalog.ts';
 import type { MigrationTables } from './backend.ts';
+import { findingsOfLater, laterSteps } from './later-steps.ts';
 import { quoteName } from './postgres-url.ts';
 import type { Tables } from './tables.ts';
 
@@ -69,7 +70,10 @@ export async function inspectPostgres(
     );
   }
   const closed = await closedTables(db, schema, present);
-  if (closed.length === 0) return present.includes('file_changes') ? heldBack(db) : [];
+  if (closed.length === 0) {
+    const later = applied === undefined ? [] : await laterSteps(db, tablesNamed(schema, applied));
+    return [...findingsOfLater(later), ...(present.includes('file_changes') ? await heldBack(db) : [])];
+  }
   return mistake(
     `the role ${role} may not read and write ${closed.join(', ')} in the schema ${quoteName(schema)}. Run: ` +
       `grant select, insert, update, delete on all tables in schema ${quoteName(schema)} to ${role};`,
@@ -117,10 +121,14 @@ export async function schemaForMigrations(
     await sql`create schema if not exists ${sql.id(create)}`.execute(db);
     schema = await currentSchema(db);
   }
-  const isShared = schema !== null && (await appliedIn(db, schema)) === SHARED_TABLE;
+  const applied = schema === null ? undefined : await appliedIn(db, schema);
+  return tablesNamed(schema, applied ?? OWN_TABLE);
+}
+
+function tablesNamed(schema: string | null, table: string): MigrationTables {
   return {
     ...(schema !== null && { migrationTableSchema: schema }),
-    ...(!isShared && { migrationTableName: OWN_TABLE, migrationLockTableName: `${OWN_TABLE}_lock` }),
+    ...(table !== SHARED_TABLE && { migrationTableName: table, migrationLockTableName: `${table}_lock` }),
   };
 }
 

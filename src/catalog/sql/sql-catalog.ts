@@ -20,7 +20,7 @@ import { withRetries, type SqlBackend } from './backend.ts';
 import { SqlChanges } from './changes.ts';
 import { SqlLegacyRecords } from './legacy.ts';
 import { listQuery, purgeableQuery, totalsQuery, type ListQuery } from './list.ts';
-import { migrateSql, planSql } from './migrations.ts';
+import { migrateSql, planSql } from './migrate.ts';
 import { toRecord } from './rows.ts';
 import type { Tables } from './tables.ts';
 import { exportFiles, exportOnly, importFiles } from './transfer.ts';

@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache';
 import { directoryFault, SetupFault } from '../../errors/setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
+import { findingsOfLater, laterSteps } from './later-steps.ts';
 import { DiskSpace } from '../../system/disk-space.ts';
 import { makePrivate, makePrivateFile } from '../../system/private-files.ts';
 import { SqlCatalog } from './sql-catalog.ts';
@@ -40,6 +41,8 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
       existsSync(options.path)
         ? new TransactionalSqliteDialect({ database: async () => openReadOnly(options.path) })
         : undefined,
+    // A check must not create the database.
+    inspect: async (db) => (existsSync(options.path) ? findingsOfLater(await laterSteps(db)) : []),
     probe: async (db) => void (await db.selectFrom('files').select('id').limit(1).execute()),
     now: sql<number>`cast(unixepoch('subsec') * 1000 as integer)`,
     // In primary key order, so that no sort is needed.

@@ -3,7 +3,7 @@ import { Kysely, type CompiledQuery } from 'kysely';
 import { SqlCatalog } from '../../../src/catalog/sql/sql-catalog.ts';
 import type { FileFilter } from '../../../src/catalog/file-catalog.ts';
 import type { SqlBackend } from '../../../src/catalog/sql/backend.ts';
-import { migrateSql } from '../../../src/catalog/sql/migrations.ts';
+import { migrateSql } from '../../../src/catalog/sql/migrate.ts';
 import { contentTypeColumns, relationRows } from '../../../src/catalog/sql/rows.ts';
 import type { Tables } from '../../../src/catalog/sql/tables.ts';
 import { newId } from './subject.ts';
