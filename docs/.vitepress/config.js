@@ -20,14 +20,27 @@ function outward(href, page) {
 
 /** The menu. */
 const SIDEBAR = [
-  section('Start', { '': 'Where to read', api: 'The contract', 'command-line': 'Command line' }),
+  section('Start', {
+    '': 'Where to read',
+    'quick-start': 'Quick start',
+    concepts: 'Concepts',
+    api: 'The contract',
+    'command-line': 'Command line',
+    clients: 'Clients',
+  }),
   section('Back ends and workers', {
+    bff: 'The reference BFF',
     browser: 'Uploads from browsers',
     'usage-policies': 'Usage policies',
     variants: 'Variants of images',
+    workers: 'Workers',
     events: 'Events',
   }),
-  section('Data and other languages', { datasets: 'Datasets', 'other-languages': 'Other languages' }),
+  section('Data and other languages', {
+    'machine-learning': 'Machine learning',
+    datasets: 'Datasets',
+    'other-languages': 'Other languages',
+  }),
   section('Operators', {
     configuration: 'Settings',
     operations: 'Operations',
@@ -37,6 +50,7 @@ const SIDEBAR = [
     clusters: 'Clusters',
     metrics: 'Metrics',
     backup: 'Backup and verification',
+    upgrade: 'Upgrade and rollback',
     migration: 'Migration of a product',
     moving: 'Moving a catalog or a store',
     troubleshooting: 'Troubleshooting',

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { WorkerClient } from '@asset-service/worker';
 import { withClient, withConnectionOptions, type ConnectionFlags } from './connect.ts';
 import { changesFrom, collect, type DescriptionFlags } from './description-flags.ts';
@@ -17,7 +17,11 @@ export function addClientCommands(root: Command): void {
       'print one line of JSON for each file, also on a terminal',
     );
 
-  describing(command('upload <path...>', 'upload files, folders with their content, or standard input (-)'))
+  quieting(
+    describing(
+      command('upload <path...>', 'upload files, folders with their content, or standard input (-)'),
+    ),
+  )
     .option(
       '--request-id <id>',
       'make the upload safe to repeat: the same command with the same id stores nothing twice, and a large file resumes. ' +
@@ -61,10 +65,12 @@ export function addClientCommands(root: Command): void {
     );
 
   withFilterOptions(
-    showing(
-      command(
-        'list',
-        'print the records of files, newest first: a table on a terminal, otherwise one line of JSON each',
+    quieting(
+      showing(
+        command(
+          'list',
+          'print the records of files, newest first: a table on a terminal, otherwise one line of JSON each',
+        ),
       ),
     ),
   )
@@ -180,6 +186,12 @@ async function changing(
 
 function showing(command: Command): Command {
   return command.option('--table', 'print the table or fields also if standard output is not a terminal');
+}
+
+function quieting(command: Command): Command {
+  return command.addOption(
+    new Option('-q, --quiet', 'print only the id of each file').conflicts(['json', 'table']),
+  );
 }
 
 function describing(command: Command): Command {

@@ -25,14 +25,8 @@ Environment of the commands that speak to a service:
 Exit codes: 0 done, 1 failed, in whole or in part, 2 wrong use.
 docs/command-line.md tells more; "asset-service config" lists the settings of the service.`;
 
-/**
- * Runs the command line.
- *
- * @param args - arguments after the program name
- * @returns the exit code: 0 for success, 1 for failure, 2 for wrong usage
- */
-export async function program(args: readonly string[]): Promise<number> {
-  guardOutput();
+/** The commands with their options. */
+export function commands(): Command {
   const root = new Command('asset-service')
     .description('Runs the Asset Service, and calls a running one.')
     .version(version(), '-V, --version', 'print the version')
@@ -52,6 +46,18 @@ export async function program(args: readonly string[]): Promise<number> {
   addHealthCommand(root);
   addDevTokenCommand(root);
   addCompletionCommand(root);
+  return root;
+}
+
+/**
+ * Runs the command line.
+ *
+ * @param args - arguments after the program name
+ * @returns the exit code: 0 for success, 1 for failure, 2 for wrong usage
+ */
+export async function program(args: readonly string[]): Promise<number> {
+  guardOutput();
+  const root = commands();
   try {
     await root.parseAsync(args, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;

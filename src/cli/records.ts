@@ -8,6 +8,8 @@ export interface RecordFlags {
   readonly json?: true;
   /** True for a table, also if standard output is not a terminal. */
   readonly table?: true;
+  /** True for ids alone. */
+  readonly quiet?: true;
 }
 
 /** Number of records that determine the column widths. */
@@ -51,7 +53,7 @@ export async function printRecords(
     : undefined;
   let left = options.limit;
   for await (const file of files) {
-    const isRead = await (table === undefined ? print(JSON.stringify(file)) : table.add(file));
+    const isRead = await (table === undefined ? print(lineOf(file, flags)) : table.add(file));
     // Before the next page is requested.
     if (!isRead || --left <= 0) break;
   }
@@ -68,8 +70,16 @@ export function printRecord(file: AssetFile, flags: RecordFlags, isOneOfMany = f
   return print(flags.json || isOneOfMany ? JSON.stringify(file) : JSON.stringify(file, null, 2));
 }
 
-function isForPeople({ json, table }: RecordFlags): boolean {
-  return !json && (table ?? process.stdout.isTTY);
+/** One line for programs: a file as JSON, or only its id. */
+export function lineOf(
+  file: AssetFile & { readonly path?: string },
+  { quiet }: Pick<RecordFlags, 'quiet'>,
+): string {
+  return quiet ? file.id : JSON.stringify(file);
+}
+
+function isForPeople({ json, table, quiet }: RecordFlags): boolean {
+  return !json && !quiet && (table ?? process.stdout.isTTY);
 }
 
 /** Prints rows in columns whose widths come from the first rows. */

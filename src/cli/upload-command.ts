@@ -7,6 +7,7 @@ import { basename, normalize } from 'node:path';
 import { descriptionFrom, type DescriptionFlags } from './description-flags.ts';
 import { explain } from './explain.ts';
 import { findFiles, isFolder, type FoundFile } from './find-files.ts';
+import { lineOf } from './records.ts';
 import { fileProgress, filesProgress, endProgress, print, say } from './terminal.ts';
 
 /** Flags of `upload`. */
@@ -16,6 +17,8 @@ export interface UploadFlags extends DescriptionFlags {
   readonly concurrency: number;
   readonly pathAttribute?: string;
   readonly json?: true;
+  /** True for ids alone. */
+  readonly quiet?: true;
 }
 
 /** The path that means standard input. */
@@ -57,7 +60,7 @@ async function uploadOne(
     onProgress: ({ sentBytes, totalBytes }) => show({ doneBytes: sentBytes, totalBytes }),
   });
   endProgress();
-  await print(flags.json ? JSON.stringify(file) : JSON.stringify(file, null, 2));
+  await print(flags.json || flags.quiet ? lineOf(file, flags) : JSON.stringify(file, null, 2));
 }
 
 async function uploadMany(
@@ -93,7 +96,7 @@ async function uploadMany(
         files++;
         bytes += file.sizeBytes;
         // Printed immediately: the id is the only way to find the file, and the process may end at any time.
-        void print(JSON.stringify({ path, ...file }));
+        void print(lineOf({ path, ...file }, flags));
       } else {
         failures++;
         if (!signal.aborted) say(`${path}: ${explain(error)}`);

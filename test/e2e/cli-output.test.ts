@@ -113,6 +113,18 @@ describe('output to a pipe', () => {
     const shown = linesOf(await cli('show', ...ids));
     expect(shown.map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(ids);
   });
+
+  it('is only ids with --quiet', async () => {
+    expect(new Set(linesOf(await cli('list', '--owner', OWNER, '-q')))).toEqual(new Set(ids));
+    const [one] = linesOf(await cli('upload', join('tree', 'a.bin'), '--owner', 'quiet', '-q'));
+    const others = linesOf(await cli('upload', 'tree', '--owner', 'quiet', '--quiet'));
+    expect(new Set(linesOf(await cli('list', '--owner', 'quiet', '-q')))).toEqual(new Set([one, ...others]));
+    expect(await cli('list', '-q', '--json')).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining("'-q, --quiet' cannot be used with option '--json'"),
+    });
+  });
 });
 
 describe('a terminal', () => {

@@ -28,10 +28,10 @@ const refusal = { error: expect.stringContaining('AssetClientError') };
 let project: string;
 let service: Service;
 
-/** The examples of a client's README that are programs of their own: all TypeScript that opens a client where the service is. */
-async function examplesOf(client: string): Promise<string[]> {
-  const readme = await readFile(join(ROOT, 'clients', client, 'README.md'), 'utf8');
-  return [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code!);
+/** The TypeScript programs on a page. */
+async function examplesOf(page: string): Promise<string[]> {
+  const text = await readFile(join(ROOT, page), 'utf8');
+  return [...text.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code!);
 }
 
 const environment = () => ({ ...process.env, ASSET_SERVICE_URL: service.url });
@@ -83,9 +83,13 @@ beforeAll(async () => {
     exclude: [],
   };
   await writeFile(join(project, 'tsconfig.tus.json'), JSON.stringify(tus));
-  for (const client of ['core', 'worker', 'bff']) {
-    for (const [index, code] of (await examplesOf(client)).entries())
-      await writeFile(join(project, `${client}${index || ''}.ts`), code);
+  const pages = [
+    ...['core', 'worker', 'bff'].map((client) => [client, `clients/${client}/README.md`] as const),
+    ['workers', 'docs/workers.md'] as const,
+  ];
+  for (const [name, page] of pages) {
+    for (const [index, code] of (await examplesOf(page)).entries())
+      await writeFile(join(project, `${name}${index || ''}.ts`), code);
   }
   await writeFile(join(project, 'content.bin'), randomBytes(3_000_000));
   await writeFile(
@@ -143,6 +147,11 @@ describe('the packed clients in a project of their own', () => {
     expect(stdout).toContain('report.txt');
     expect(stdout).toContain('ABORTED ETAG_MISMATCH');
     expect(await readFile(join(project, 'copy.txt'), 'utf8')).toBe('numbers\n');
+  });
+
+  it('do what docs/workers.md shows', async () => {
+    expect((await runInProject('workers.js')).stdout).toContain('counted once');
+    expect((await runInProject('workers1.js')).stdout).toContain('counting three.txt');
   });
 
   it('do what the README of the core shows', async () => {

@@ -13,7 +13,7 @@ import pytest
 from support import REPOSITORY
 
 
-@pytest.mark.parametrize("page", ["clients/python/README.md", "docs/datasets.md", "docs/clients.md"])
+@pytest.mark.parametrize("page", ["clients/python/README.md", "docs/datasets.md", "docs/clients.md", "docs/machine-learning.md"])
 def test_the_snippets_run(service: Any, tmp_path: Path, page: str) -> None:
     text = (REPOSITORY / page).read_text()
     snippets = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
