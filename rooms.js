@@ -183,7 +183,7 @@ export const ROOMS = [
     name: 'variants',
     files: 'src/variants/**',
     about: 'makes variants of images in child processes and stores them beside the originals',
-    imports: ['errors', 'blob-store', 'storage', 'file-catalog', 'policy', 'files', 'media-types'],
+    imports: ['errors', 'system', 'blob-store', 'storage', 'file-catalog', 'policy', 'files', 'media-types'],
     packages: ['sharp', 'thumbhash', '@hyzyla/pdfium'],
   },
   {

@@ -64,6 +64,9 @@ export const STORE_MOVE_POINTS = [
   'store-move.retired-one',
 ] as const;
 
+/** Moments between two durable steps while a variant is made. */
+export const VARIANT_POINTS = ['variant.rendered', 'variant.hashed', 'variant.stored'] as const;
+
 /** The name of one of the points. */
 export type Point = (
   | typeof POINTS
@@ -71,13 +74,14 @@ export type Point = (
   | typeof LEGACY_POINTS
   | typeof STORE_MOVE_POINTS
   | typeof MOVE_POINTS
+  | typeof VARIANT_POINTS
 )[number];
 
 const channels = new Map(
-  [...POINTS, ...FILESYSTEM_POINTS, ...LEGACY_POINTS, ...STORE_MOVE_POINTS, ...MOVE_POINTS].map((point) => [
-    point,
-    channel(`asset-service:${point}`),
-  ]),
+  [
+    ...[...POINTS, ...FILESYSTEM_POINTS, ...LEGACY_POINTS, ...STORE_MOVE_POINTS, ...MOVE_POINTS],
+    ...VARIANT_POINTS,
+  ].map((point) => [point, channel(`asset-service:${point}`)]),
 );
 
 /** Publishes on the diagnostics channel `asset-service:<point>` that a point is reached, if anybody listens. */

@@ -9,6 +9,7 @@ import { underLease } from '../files/lease.ts';
 import type { VariantDefinition } from '../files/policy/variant-definition.ts';
 import { namesOf, THUMBHASH, variantLease, type WantedFormat } from '../files/renditions.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import { reached } from '../system/crash-points.ts';
 import { JobFailure } from './job.ts';
 import type { Renderer } from './renderer.ts';
 import type { RenditionStore, StoredRendition } from './rendition-store.ts';
@@ -114,8 +115,11 @@ export class Maker {
       onMade?.(outcome, performance.now() - started);
     try {
       const made = await renderer.render(open, bytes.sizeBytes, job, signal);
+      reached('variant.rendered');
       if (made.thumbhash) await renditions.putThumbhash(fileId, made.thumbhash, signal);
+      reached('variant.hashed');
       await renditions.put(fileId, definition, made, signal);
+      reached('variant.stored');
       tell('made');
     } catch (error) {
       if (!(error instanceof JobFailure)) {

@@ -3,7 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
+import { VARIANT_POINTS } from '../../src/system/crash-points.ts';
 import { eventually } from '../support/eventually.ts';
+import { ROOT } from '../support/install.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, upload, type AssetClient } from './support/calls.ts';
@@ -125,6 +127,41 @@ describe.each([EMBEDDED, POCKETBASE])('variants on $name', (kind) => {
     await client.deleteFile({ fileId: id });
     await eventually(async () => expect(await setup.blobs()).toEqual([]), 15_000);
   });
+
+  const itOfReplicas = kind.shared ? it : it.skip;
+  itOfReplicas(
+    `are made by another replica after kill -9 at every step${kind.shared ? '' : ' (needs replicas)'}`,
+    async () => {
+      const plan = join(dir, 'plan.json');
+      await writeFile(plan, '');
+      const killed = await startService({
+        ...env(),
+        NODE_OPTIONS: `--import=${join(ROOT, 'test', 'fault', 'kill-at.mjs')}`,
+        ASSET_TEST_FAULT_PLAN: plan,
+      });
+      const ids: string[] = [];
+      try {
+        for (const point of VARIANT_POINTS) {
+          await writeFile(plan, JSON.stringify({ point, nth: 1, signal: 'SIGKILL' }));
+          if (killed.pid === undefined) await killed.start();
+          else killed.signal('SIGUSR2');
+          const id = await photo(await noise(200 + ids.length));
+          const asked = ask(id, 'thumb', clientOf(killed.url)).catch(() => 'killed');
+          expect(await asked).toBe('killed');
+          await eventually(() => expect(killed.pid).toBeUndefined());
+          expect(readFileSync(`${plan}.done`, 'utf8')).toBe(point);
+          ids.push(id);
+        }
+      } finally {
+        await killed.dispose();
+      }
+      // The lease of the killed one ends.
+      const urls = await Promise.all(ids.map((id) => ask(id, 'thumb')));
+      for (const { url } of urls) expect((await fetch(url)).headers.get('content-type')).toBe('image/webp');
+      await Promise.all(ids.map((fileId) => client.deleteFile({ fileId })));
+      for (const id of ids) await eventually(async () => expect(await storedOf(id)).toEqual([]), 15_000);
+    },
+  );
 
   it('that failed are listed, and tried again on demand', async () => {
     const id = await photo((await noise(400)).subarray(0, 5_000));
