@@ -13,6 +13,10 @@ export interface FileRecord {
   readonly createTime?: string;
   readonly deleteTime?: string;
   readonly purgeTime?: string;
+  /** A placeholder of the image, in base64; only from `GET /api/files/ID`. */
+  readonly thumbhash?: string;
+  /** Names of the smaller renditions there may be; only from `GET /api/files/ID`. */
+  readonly variants?: readonly string[];
 }
 
 /** A page of a list. */
@@ -36,6 +40,7 @@ export interface Session {
     readonly usages: readonly Usage[];
     readonly attributes: readonly string[];
     readonly sharing: boolean;
+    readonly previews: { readonly small?: string; readonly large?: string };
   };
 }
 

@@ -1,17 +1,22 @@
-import type { FileRecord } from './api.ts';
+import { thumbHashToApproximateAspectRatio, thumbHashToDataURL } from 'thumbhash';
+import { currentSession, type FileRecord } from './api.ts';
 import { h, icon, type IconName } from './dom.ts';
 import { bytes, day, t } from './i18n.ts';
 
 /** Types that every browser shows as an image. */
 const SHOWN = new Set(['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif']);
 
-/** Where the bytes of a file are, for `src` and `href`. */
-export function contentUrl({ id, name }: FileRecord, download = false): string {
-  return `/files/${encodeURIComponent(id)}/${encodeURIComponent(name || id)}${download ? '?download=1' : ''}`;
-}
+/** Types that the service makes smaller images of. */
+const WITH_VARIANTS = new Set([...SHOWN, 'image/apng', 'application/pdf']);
 
-/** True for a file that an image element can show. */
-export const isImage = ({ contentType }: FileRecord) => SHOWN.has(contentType.split(';')[0]!);
+/** Largest file that is shown itself where there is no smaller image of it, in bytes. */
+const MAX_SHOWN_BYTES = 4 * 1024 * 1024;
+
+/** Where the bytes of a file are, for `src` and `href`. */
+export function contentUrl({ id, name }: FileRecord, query: Record<string, string> = {}): string {
+  const search = new URLSearchParams(query).toString();
+  return `/files/${encodeURIComponent(id)}/${encodeURIComponent(name || id)}${search && `?${search}`}`;
+}
 
 /** The drawing for a type. */
 export function iconOf(contentType: string): IconName {
@@ -21,14 +26,49 @@ export function iconOf(contentType: string): IconName {
   return /zip|tar|compressed|7z/.test(contentType) ? 'archive' : 'document';
 }
 
-/** A preview, or a drawing for what has none. */
-export function preview(file: FileRecord): HTMLElement {
+/** What an image element may show of a file, best first: a smaller image, then the file itself. */
+function sources(file: FileRecord, variant: string | undefined): string[] {
+  const type = file.contentType.split(';')[0]!;
+  const isSmall = file.sizeBytes <= MAX_SHOWN_BYTES;
+  return [
+    ...(variant !== undefined && WITH_VARIANTS.has(type) ? [contentUrl(file, { variant })] : []),
+    ...(SHOWN.has(type) && isSmall ? [contentUrl(file)] : []),
+  ];
+}
+
+/**
+ * A preview, or a drawing for what has none.
+ *
+ * @param size - which of the product's variants to show
+ */
+export function preview(file: FileRecord, size: 'small' | 'large' = 'small'): HTMLElement {
   const drawing = () => icon(iconOf(file.contentType));
-  if (!isImage(file) || file.deleteTime !== undefined) return h('div', { class: 'preview' }, drawing());
-  const image = h('img', { src: contentUrl(file), alt: '', loading: 'lazy', decoding: 'async' });
+  const left = file.deleteTime === undefined ? sources(file, currentSession().settings.previews[size]) : [];
+  const first = left.shift();
+  if (first === undefined) return h('div', { class: 'preview' }, drawing());
+  const image = h('img', { src: first, alt: '', loading: 'lazy', decoding: 'async' });
   const box = h('div', { class: 'preview' }, image);
-  image.addEventListener('error', () => box.replaceChildren(drawing()));
+  image.addEventListener('error', () => {
+    const next = left.shift();
+    if (next === undefined) box.replaceChildren(drawing());
+    else image.src = next;
+  });
   return box;
+}
+
+/** Shows the placeholder of an image until it is loaded. */
+export function placeUnder(box: HTMLElement, thumbhash: string): void {
+  const image = box.querySelector('img');
+  if (image === null || image.complete) return;
+  const bytes = Uint8Array.from(atob(thumbhash), (character) => character.charCodeAt(0));
+  image.style.backgroundImage = `url(${thumbHashToDataURL(bytes)})`;
+  image.style.aspectRatio = String(thumbHashToApproximateAspectRatio(bytes));
+  image.classList.add('placeholder');
+  const done = () => {
+    image.removeAttribute('style');
+    image.classList.remove('placeholder');
+  };
+  for (const event of ['load', 'error']) image.addEventListener(event, done, { once: true });
 }
 
 /** One file of the list. */

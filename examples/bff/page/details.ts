@@ -1,5 +1,5 @@
 import { call, currentSession, Problem, type FileRecord } from './api.ts';
-import { contentUrl, preview } from './card.ts';
+import { contentUrl, placeUnder, preview } from './card.ts';
 import { h, icon } from './dom.ts';
 import { bytes, moment, named, t } from './i18n.ts';
 import type { FileList } from './list.ts';
@@ -28,7 +28,7 @@ export function detailsDialog(list: () => FileList): {
     const isMine = file.owner === currentSession().user?.id;
     const download = h(
       'a',
-      { class: 'button', href: contentUrl(file, true), download: file.name },
+      { class: 'button', href: contentUrl(file, { download: '1' }), download: file.name },
       icon('download'),
       t('download'),
     );
@@ -174,8 +174,16 @@ function large(file: FileRecord): HTMLElement {
       h(kind, { src, controls: true, preload: 'metadata', 'aria-label': file.name }),
     );
   }
-  const box = preview(file);
+  const box = preview(file, 'large');
   box.classList.add('large');
+  const image = box.querySelector('img');
+  if (image !== null && !image.complete) {
+    // Whether it comes decides only how the wait looks.
+    call<FileRecord>(`/api/files/${file.id}`).then(
+      ({ thumbhash }) => thumbhash !== undefined && placeUnder(box, thumbhash),
+      () => undefined,
+    );
+  }
   return box;
 }
 

@@ -46,6 +46,9 @@ export function shownFile(file: AssetFile) {
     updateTime: file.updateTime?.toISOString(),
     deleteTime: file.deleteTime?.toISOString(),
     purgeTime: file.purgeTime?.toISOString(),
+    // Only of one file, not in lists.
+    thumbhash: file.thumbhash && Buffer.from(file.thumbhash).toString('base64'),
+    variants: file.variants,
   };
 }
 

@@ -13,6 +13,8 @@ export interface Usage {
 export interface Product {
   readonly usages: readonly Usage[];
   readonly attributes: readonly string[];
+  /** Variants of images that the page shows instead of the file, by their names in the usage policies of the service. */
+  readonly previews: { readonly small?: string; readonly large?: string };
 }
 
 /** How people sign in. */
@@ -117,14 +119,14 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
 
 function readProduct(path: string, faults: string[]): Product {
   try {
-    const { usages, attributes } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Product>;
+    const { usages, attributes, previews = {} } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Product>;
     const isUsage = (one: Partial<Usage>) =>
       typeof one.name === 'string' && Array.isArray(one.contentTypes) && Number(one.maxSizeBytes) > 0;
     if (!Array.isArray(usages) || usages.length === 0 || !usages.every(isUsage) || !Array.isArray(attributes))
       throw new Error('it needs "usages" with name, contentTypes and maxSizeBytes, and "attributes"');
-    return { usages, attributes };
+    return { usages, attributes, previews };
   } catch (error) {
     faults.push(`BFF_PRODUCT_FILE: ${path}: ${(error as Error).message}`);
-    return { usages: [], attributes: [] };
+    return { usages: [], attributes: [], previews: {} };
   }
 }

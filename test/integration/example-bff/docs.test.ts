@@ -73,11 +73,11 @@ it('does what docs/bff.md says', async () => {
 });
 
 it('has a package.json for its copy with the versions that are tested here', async () => {
-  type Manifest = Record<'dependencies' | 'devDependencies', Record<string, string>>;
+  type Manifest = Record<'dependencies' | 'devDependencies' | 'optionalDependencies', Record<string, string>>;
   const read = async (...path: string[]) =>
     JSON.parse(await readFile(join(ROOT, ...path), 'utf8')) as Manifest;
   const [example, root] = [await read('examples', 'bff', 'package.json'), await read('package.json')];
-  const tested = { ...root.devDependencies, ...root.dependencies };
+  const tested = { ...root.devDependencies, ...root.optionalDependencies, ...root.dependencies };
   const { '@asset-service/bff': _client, ...named } = { ...example.dependencies, ...example.devDependencies };
   expect(Object.keys(named).length).toBeGreaterThan(10);
   for (const [name, version] of Object.entries(named)) expect([name, version]).toEqual([name, tested[name]]);

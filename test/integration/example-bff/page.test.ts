@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import type { Page } from 'playwright-core';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Locator, Page } from 'playwright-core';
 import { eventually } from '../../support/eventually.ts';
 import { missing, startBrowserSuite, type BrowserSuite } from './support/browser-suite.ts';
 import { cardOf, choose, fileOf, openPage, settled } from './support/page.ts';
@@ -22,17 +24,27 @@ describeInChromium(`the page in a browser${missing === undefined ? '' : ` (${mis
     const { context, page, problems } = await openPage(suite.browser, suite.bff.url, 'ann');
     await page.getByText('Nothing here yet').waitFor();
     await page.getByLabel('Picture', { exact: true }).check();
-    await choose(page, fileOf('sunrise.png', 'image/png', picture(320, 240, 1)));
+    await choose(page, fileOf('sunrise.png', 'image/png', picture(960, 720, 1)));
     await cardOf(page, 'sunrise.png').waitFor();
-    const image = page.locator('.card img').first();
-    await eventually(async () =>
-      expect(await image.evaluate((one) => (one as unknown as { naturalWidth: number }).naturalWidth)).toBe(
-        320,
-      ),
-    );
+    const widthOf = (image: Locator) =>
+      image.evaluate((one) => (one as unknown as { naturalWidth: number }).naturalWidth);
+    // Not the file, but its variant.
+    await eventually(async () => expect(await widthOf(page.locator('.card img').first())).toBe(480));
 
+    // The answer with the large image waits until the placeholder is seen.
+    const { promise: go, resolve: goOn } = Promise.withResolvers<void>();
+    await page.route(/variant=page/, async (route) => {
+      await go;
+      await route.continue();
+    });
     await cardOf(page, 'sunrise.png').click();
     const dialog = page.getByRole('dialog');
+    const large = dialog.locator('img');
+    await dialog.locator('img.placeholder').waitFor();
+    expect(await large.getAttribute('style')).toContain('data:image/png');
+    goOn();
+    await eventually(async () => expect(await widthOf(large)).toBe(960));
+    expect(await large.getAttribute('style')).toBeNull();
     await dialog.getByLabel('Title').fill('The first light');
     await dialog.getByRole('button', { name: 'Save changes' }).click();
     await page.locator('.card', { hasText: 'The first light' }).waitFor();
@@ -97,6 +109,35 @@ describeInChromium(`the page in a browser${missing === undefined ? '' : ` (${mis
     await slowDown(page, -1);
     await cardOf(page, 'long.bin').waitFor({ timeout: 60_000 });
     expect((await stored('carl', 'long.bin')).equals(bytes)).toBe(true);
+    await context.close();
+  });
+
+  it('takes a folder that is chosen, and files and folders that are dropped', async () => {
+    const folder = join(suite.dir, 'holiday');
+    await mkdir(join(folder, 'day one'), { recursive: true });
+    await writeFile(join(folder, 'plan.txt'), 'plan');
+    await writeFile(join(folder, 'day one', 'note.txt'), 'note');
+    const { context, page, problems } = await openPage(suite.browser, suite.bff.url, 'kim');
+    await page.locator('.uppy-Dashboard-input[webkitdirectory]').setInputFiles(folder);
+    for (const name of ['plan.txt', 'note.txt']) await cardOf(page, name).waitFor();
+
+    // A drag as the system sends it, not an event of a script.
+    const devtools = await context.newCDPSession(page);
+    await writeFile(join(suite.dir, 'dropped.txt'), 'dropped');
+    await writeFile(join(folder, 'day one', 'later.txt'), 'later');
+    const area = (await page.locator('#drop').boundingBox())!;
+    const data = {
+      items: [],
+      files: [join(suite.dir, 'dropped.txt'), join(folder, 'day one')],
+      dragOperationsMask: 1,
+    };
+    for (const type of ['dragEnter', 'dragOver', 'drop'] as const)
+      await devtools.send('Input.dispatchDragEvent', {
+        ...{ type, data, x: area.x + area.width / 2, y: area.y + area.height / 2 },
+      });
+    for (const name of ['dropped.txt', 'later.txt']) await cardOf(page, name).waitFor();
+    expect((await stored('kim', 'later.txt')).toString()).toBe('later');
+    expect(problems).toEqual([]);
     await context.close();
   });
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
+import sharp from 'sharp';
 import { eventually } from '../../support/eventually.ts';
 import { makeDir, removeDir } from '../../support/process.ts';
 import {
@@ -10,6 +11,7 @@ import {
   type DevelopmentService,
 } from './support/bff.ts';
 import { Person, type Answered } from './support/person.ts';
+import { picture } from './support/picture.ts';
 
 /** The smallest PNG. */
 const PNG = Buffer.from(
@@ -235,6 +237,27 @@ describe('files', () => {
     expect((await fetch(location)).headers.get('content-disposition')).toMatch(/^inline/);
     const download = (await ann.ask(`/files/${id}?download=1`)).headers.get('location')!;
     expect((await fetch(download)).headers.get('content-disposition')).toMatch(/^attachment.*photo\.png/);
+  });
+
+  it('redirects to a smaller image in the format that the browser accepts', async () => {
+    const { id } = await uploaded(picture(900, 600, 5), 'wide.png', 'image/png', 'picture');
+    const smaller = (accept: string, variant = 'thumb') =>
+      ann.ask(`/files/${id}/wide.png?variant=${variant}`, { headers: { accept } });
+    const webp = await smaller('image/webp,*/*');
+    expect([webp.status, webp.headers.get('vary')]).toEqual([302, 'cookie, accept']);
+    const bytes = Buffer.from(await (await fetch(webp.headers.get('location')!)).arrayBuffer());
+    expect(await sharp(bytes).metadata()).toMatchObject({ format: 'webp', width: 480, height: 360 });
+    const jpeg = await fetch((await smaller('*/*')).headers.get('location')!);
+    expect(jpeg.headers.get('content-type')).toBe('image/jpeg');
+    expect((await smaller('*/*', 'other')).status).toBe(400);
+    expect((await smaller('*/*', '../x')).status).toBe(400);
+    const { json } = await ann.ask(`/api/files/${id}`);
+    expect(json).toMatchObject({ variants: ['page', 'thumb'], thumbhash: expect.stringMatching(/^.{20,}$/) });
+    const text = await uploaded('text', 'text.txt');
+    const none = await ann.ask(`/files/${text.id}?variant=thumb`, { headers: { 'accept-language': 'en' } });
+    expect([none.status, none.json.error.reason, none.json.error.message]).toEqual([
+      ...[409, 'VARIANT_IMPOSSIBLE', 'There is no preview of this file.'],
+    ]);
   });
 
   it("tells nobody about another person's file", async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from '../../../support/install.ts';
 import { freePort } from '../../../support/ports.ts';
@@ -16,12 +16,14 @@ export interface DevelopmentService {
   readonly dir: string;
 }
 
-/** The usage policies that belong to `product.json` of the example. */
+/** The usage policies of the example, with pictures that are smaller and open to everybody who is signed in. */
+const { usages } = JSON.parse(await readFile(join(ROOT, 'examples', 'bff', 'policies.json'), 'utf8')) as {
+  readonly usages: Record<string, object>;
+};
 const POLICIES = {
   usages: {
-    picture: { maxSizeBytes: 2_097_152, contentTypes: ['image/*'], read: ['owner', 'authenticated'] },
-    recording: { contentTypes: ['audio/*', 'video/*'] },
-    document: { maxSizeBytes: 2_147_483_648 },
+    ...usages,
+    picture: { ...usages['picture'], maxSizeBytes: 2_097_152, read: ['owner', 'authenticated'] },
   },
 };
 
