@@ -318,7 +318,7 @@ export const ROOMS = [
     files: 'examples/bff/**',
     about: 'the BFF that products copy: on published clients alone; neither a store nor a catalog',
     imports: [],
-    packages: ['@asset-service/!(contract)', 'jose'],
+    packages: ['@asset-service/!(contract)', 'jose', 'thumbhash'],
   },
   {
     name: 'outside',
