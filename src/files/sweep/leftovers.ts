@@ -112,7 +112,7 @@ export async function cleanReservation(
 }
 
 /**
- * Removes unfinished data of an id, which a file may have too, and its blob unless there is a file.
+ * Removes unfinished data of an id, which a file may have too, the pieces of a file, and the blob unless there is a file.
  *
  * @param names - what may have been derived from the file; undefined for an id that never was a file
  */
@@ -123,10 +123,12 @@ async function cleanId(
   names: DerivedNames | undefined,
 ): Promise<void> {
   const derived = isFile ? [] : await names?.all();
+  // A file has no session any more: a piece came too late. Before that, pieces belong to the session.
+  const pieces = isFile ? await findPieces(context.store, fileId, { signal }) : [];
   await removeBytes(
     context.store,
     fileId,
-    { unfinished: true, blob: !isFile, ...(derived && { derived }) },
+    { unfinished: true, blob: !isFile, pieces, ...(derived && { derived }) },
     { signal },
   );
   if (!isFile) reached('sweep.blob-removed');

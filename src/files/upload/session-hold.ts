@@ -23,7 +23,13 @@ import {
   type SessionState,
 } from './session-state.ts';
 import { pieceRevisions, storePiece } from './session-pieces.ts';
-import { abandonIfRefused, abandonSession, resolveRefused, saveSession } from './session-store.ts';
+import {
+  abandonIfRefused,
+  abandonSession,
+  resolveRefused,
+  saveSession,
+  sweepLatePieces,
+} from './session-store.ts';
 
 /** Least time between two checkpoints of a running upload, in milliseconds. */
 const CHECKPOINT_MS = 1000;
@@ -203,6 +209,7 @@ export class SessionHold extends Hold {
   async committed({ file }: Uploaded): Promise<void> {
     reached('session.committed');
     if (file.id !== this.fileId) await abandonSession(this.#context, this.#session);
+    else await sweepLatePieces(this.#context, this.#session);
   }
 
   override refused(error: unknown): Promise<Uploaded> {
