@@ -6,7 +6,6 @@
  * Prints for each catalog the creates per second of 16 callers and the CPU time of a create, of this process and of
  * the server, in microseconds. The two checkouts take turns; the medians of the rounds are compared.
  */
-import { readFileSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { FileCatalog } from '../src/catalog/file-catalog.ts';
@@ -14,6 +13,7 @@ import { newFile, reserve } from '../test/conformance/file-catalog/subject.ts';
 import { startPocketBase } from '../test/support/pocketbase.ts';
 import { query, startPostgres } from '../test/support/postgres.ts';
 import { makeDir, removeDir } from '../test/support/process.ts';
+import { treeCpuSeconds } from './usage.ts';
 
 const CALLERS = 16;
 const root = resolve(import.meta.dirname, '..');
@@ -79,7 +79,8 @@ async function round({ catalog, pid }: Candidate): Promise<Result> {
     catalog,
     files.map(({ id }) => id),
   );
-  const [own, server, started] = [process.cpuUsage(), ticksOf(pid), performance.now()];
+  const serverCpu = () => (pid === undefined ? 0 : treeCpuSeconds(pid));
+  const [own, server, started] = [process.cpuUsage(), serverCpu(), performance.now()];
   await Promise.all(
     Array.from({ length: CALLERS }, async (_, caller) => {
       for (let i = caller; i < count; i += CALLERS) await catalog.create(files[i]!, { reservationId });
@@ -90,31 +91,8 @@ async function round({ catalog, pid }: Candidate): Promise<Result> {
   return {
     perSecond: count / seconds,
     ownMicros: (user + system) / count,
-    serverMicros: ((ticksOf(pid) - server) * 10_000) / count,
+    serverMicros: ((serverCpu() - server) * 1e6) / count,
   };
-}
-
-/** CPU time of a server and its processes so far, in hundredths of a second. Needs Linux. */
-function ticksOf(pid: number | undefined): number {
-  if (pid === undefined) return 0;
-  let sum = 0;
-  for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    let stat: string;
-    try {
-      stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
-    } catch {
-      continue;
-    }
-    const fields = stat
-      .replace(/^.*\) /s, '')
-      .split(' ')
-      .map(Number);
-    const isOwn = Number(entry) === pid;
-    if (!isOwn && fields[1] !== pid) continue;
-    // The server's own time, and that of its processes that have ended.
-    for (const field of isOwn ? [11, 12, 13, 14] : [11, 12]) sum += fields[field]!;
-  }
-  return sum;
 }
 
 const median = (numbers: readonly number[]) =>

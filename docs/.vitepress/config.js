@@ -48,6 +48,7 @@ const SIDEBAR = [
     pocketbase: 'PocketBase',
     postgres: 'PostgreSQL',
     clusters: 'Clusters',
+    capacity: 'Capacity',
     metrics: 'Metrics',
     backup: 'Backup and verification',
     upgrade: 'Upgrade and rollback',
