@@ -33,6 +33,11 @@ export function addCatalogCommands(root: Command): void {
       .command('verify')
       .description('compare both catalogs field by field')
       .option('--repair', 'copy again what differs, and compare again')
+      .option(
+        '--rate <records>',
+        'compare so many records a second at most; 0 for any number',
+        perSecond('records'),
+      )
       .option('--restart', 'begin at the beginning, also where the last run was interrupted'),
     async () => (await load()).runMoveVerify,
   );

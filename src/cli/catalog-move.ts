@@ -36,10 +36,12 @@ export async function runMoveVerify(config: Config, flags: CatalogMoveFlags): Pr
   return step(config, async (catalogs, holder, signal) => {
     const whyNot = await notMovable(config, catalogs);
     const options = { holder, whyNot };
-    let result = await verifyMove(catalogs, { ...options, restart: flags.restart ?? false }, signal);
+    const pace = flags.rate !== undefined && flags.rate > 0 ? { recordsPerSecond: flags.rate } : {};
+    const all = { ...options, ...pace };
+    let result = await verifyMove(catalogs, { ...all, restart: flags.restart ?? false }, signal);
     if (flags.repair && result.damagedCount > 0) {
       await startMove(catalogs, options, signal);
-      result = { ...(await verifyMove(catalogs, options, signal)), resumedFrom: result.resumedFrom };
+      result = { ...(await verifyMove(catalogs, all, signal)), resumedFrom: result.resumedFrom };
     }
     const { checked, damagedCount, damaged } = result;
     await note(config, 'catalog.move.verify', { checked, damaged: damagedCount });

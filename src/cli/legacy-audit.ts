@@ -15,6 +15,7 @@ export interface AuditFlags {
   readonly report?: string;
   readonly restart?: true;
   readonly full?: true;
+  readonly rate: number;
 }
 
 /** Runs `legacy audit` and prints what it found. Resolves with the exit code. */
@@ -30,6 +31,7 @@ export async function runAudit(config: Config, flags: AuditFlags): Promise<numbe
           {
             restart: flags.restart ?? false,
             full: flags.full ?? false,
+            ...(flags.rate > 0 && { recordsPerSecond: flags.rate }),
             async begin(reportBytes) {
               if (flags.report === undefined) return;
               // A run that continues appends to the report of the last one.

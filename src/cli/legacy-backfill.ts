@@ -116,7 +116,7 @@ export async function runUndo(
 export async function runControl(
   config: Config,
   asked: Partial<BackfillControl>,
-  text: string,
+  { text, json }: { readonly text: string; readonly json?: true | undefined },
 ): Promise<number> {
   const { recordStep, withOldSystem } = await import('../app/legacy.ts');
   return withOldSystem(config, async ({ catalog }) => {
@@ -127,7 +127,7 @@ export async function runControl(
     }
     await controlBackfill(catalog.legacy, asked);
     await recordStep(config, 'legacy.backfill.control', { asked: JSON.stringify(asked) });
-    process.stdout.write(`${text}\n`);
+    process.stdout.write(json ? `${JSON.stringify({ asked })}\n` : `${text}\n`);
     return 0;
   });
 }
@@ -146,7 +146,11 @@ function whoRuns(state: BackfillState | undefined): string {
 export async function runAcknowledge(
   config: Config,
   id: string,
-  { reason, yes = false }: { readonly reason: string; readonly yes?: boolean },
+  {
+    reason,
+    yes = false,
+    json = false,
+  }: { readonly reason: string; readonly yes?: boolean; readonly json?: boolean },
 ): Promise<number> {
   if (!(await confirmed(`lets file ${JSON.stringify(id)} stay unmoved`, yes))) return 1;
   const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
@@ -157,7 +161,7 @@ export async function runAcknowledge(
     }
     await acknowledge(catalog.legacy, id, { reason, by: operator(), time: new Date().toISOString() });
     await recordStep(config, 'legacy.acknowledge', { file: id, reason });
-    process.stdout.write(`${id} is acknowledged\n`);
+    process.stdout.write(json ? `${JSON.stringify({ id, reason })}\n` : `${id} is acknowledged\n`);
     return 0;
   });
 }

@@ -19,6 +19,12 @@ export function addLegacyCommands(root: Command): void {
     .option('--report <file>', 'write one JSON line for each file to this file')
     .option('--restart', 'start at the beginning, even if the last run was interrupted')
     .option('--full', 'read all bytes, and compare them with the checksums of objects and records')
+    .option(
+      '--rate <records>',
+      'maximum number of records checked per second; 0 for no limit',
+      numberFrom(0),
+      0,
+    )
     .action(async (flags: AuditFlags) => {
       const config = quietConfiguration();
       const { runAudit } = await import('./legacy-audit.ts');
@@ -46,7 +52,9 @@ export function addLegacyCommands(root: Command): void {
       const { runBackfill, runControl, runUndo } = await import('./legacy-backfill.ts');
       process.exitCode = await explained(config, () =>
         asked
-          ? runControl(config, asked, `asked for: ${action} ${value ?? ''}`.trim())
+          ? runControl(config, asked, {
+              ...{ text: `asked for: ${action} ${value ?? ''}`.trim(), json: flags.json },
+            })
           : isUndo
             ? runUndo(config, flags)
             : runBackfill(config, flags),
@@ -59,7 +67,8 @@ export function addLegacyCommands(root: Command): void {
     .argument('<id>', 'id of the file')
     .requiredOption('--reason <text>', 'why it may stay as it is')
     .option('--yes', 'do not ask for confirmation; required without a terminal')
-    .action(async (id: string, flags: { reason: string; yes?: true }) => {
+    .option('--json', 'print the result as JSON')
+    .action(async (id: string, flags: { reason: string; yes?: true; json?: true }) => {
       const config = quietConfiguration();
       const { runAcknowledge } = await import('./legacy-backfill.ts');
       process.exitCode = await explained(config, () => runAcknowledge(config, id, flags));

@@ -39,7 +39,6 @@ export function addLockCommands(legacy: Command): void {
       '--journal <file>',
       'the copy that "legacy lock --journal" saved; used if the catalog has no journal',
     )
-    .option('--yes', 'accepted, but without effect: this command never asks')
     .option('--json', 'print the result as JSON')
     .action(async (flags: UnlockFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { readFileSync } from 'node:fs';
+import { acceptYes } from './accepted-options.ts';
 import { addBackupCommands } from './backup-commands.ts';
 import { addCatalogCommands } from './catalog-commands.ts';
 import { addClientCommands } from './client-commands.ts';
@@ -25,6 +26,9 @@ Environment of the commands that speak to a service:
 Exit codes: 0 done, 1 failed, in whole or in part, 2 wrong use.
 docs/command-line.md tells more; "asset-service config" lists the settings of the service.`;
 
+/** Commands of operators, all of which take `--yes`. */
+const STEPS = new Set(['legacy', 'catalog', 'store', 'verify', 'backup', 'restore']);
+
 /** The commands with their options. */
 export function commands(): Command {
   const root = new Command('asset-service')
@@ -41,6 +45,7 @@ export function commands(): Command {
   addVariantCommands(root);
   addVerifyCommand(root);
   addBackupCommands(root);
+  for (const command of root.commands.filter((one) => STEPS.has(one.name()))) acceptYes(command);
   addClientCommands(root);
   addSubscriptionCommands(root);
   addHealthCommand(root);

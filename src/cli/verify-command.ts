@@ -1,4 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
+import { numberFrom } from './deep-sweep.ts';
 import { configuration, explained } from './configuration.ts';
 import { bytes } from '../config/options/option.ts';
 import type { Config } from '../config/config.ts';
@@ -9,8 +10,8 @@ import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
 interface VerifyFlags {
   readonly sample: number;
   readonly since?: Date;
-  readonly rate?: number;
-  readonly byteRate?: number;
+  readonly rate: number;
+  readonly byteRate: number;
   readonly restart?: true;
   readonly json?: true;
 }
@@ -28,8 +29,13 @@ export function addVerifyCommand(root: Command): void {
       'only files whose record changed at this time or later, such as 2026-11-29T08:00Z',
       time,
     )
-    .option('--rate <number>', 'read at most so many files per second', positive)
-    .option('--byte-rate <size>', 'read at most so many bytes per second, such as 20MiB', size)
+    .option('--rate <files>', 'maximum number of files read per second; 0 for no limit', numberFrom(0), 0)
+    .option(
+      '--byte-rate <size>',
+      'maximum number of bytes read per second, such as 20MiB; 0 for no limit',
+      size,
+      0,
+    )
     .option('--restart', 'start at the beginning, even if the last run was interrupted')
     .option('--json', 'print the result as JSON')
     .action(async (flags: VerifyFlags) => {
@@ -47,7 +53,8 @@ async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
         parts,
         {
           ...{ sample: flags.sample, since: flags.since, restart: flags.restart ?? false },
-          ...{ filesPerSecond: flags.rate, bytesPerSecond: flags.byteRate },
+          ...(flags.rate > 0 && { filesPerSecond: flags.rate }),
+          ...(flags.byteRate > 0 && { bytesPerSecond: flags.byteRate }),
           onProgress: (now) =>
             showProgress(`${now.checked} files, ${sizeAsText(now.bytes)}, ${now.damagedCount} damaged`),
         },
@@ -93,29 +100,24 @@ function asText({ checked, bytes, unknown, notMoved, damaged, damagedCount, endT
 
 function percent(text: string): number {
   const number = Number(text);
-  if (text.trim() === '' || !(number > 0 && number <= 100)) {
+  if (!/^\d+(\.\d+)?$/.test(text) || !(number > 0 && number <= 100)) {
     throw new InvalidArgumentError('must be a number above 0 and up to 100');
   }
   return number;
 }
 
-function positive(text: string): number {
-  const number = Number(text);
-  if (text.trim() === '' || !(number > 0 && Number.isFinite(number))) {
-    throw new InvalidArgumentError('must be a number above 0');
-  }
-  return number;
-}
-
 function size(text: string): number {
-  const parsed = bytes(1, 2 ** 50).safeParse(text);
-  if (!parsed.success) throw new InvalidArgumentError('must be a number of bytes above 0, or such as 20MiB');
+  const parsed = bytes(0, 2 ** 50).safeParse(text);
+  if (!parsed.success) throw new InvalidArgumentError('must be a number of bytes, or such as 20MiB');
   return parsed.data;
 }
 
 function time(text: string): Date {
   const date = new Date(text);
-  if (Number.isNaN(date.getTime()))
+  // Date takes February 30 for March 2, and reads much that is no ISO 8601.
+  const day = /^(\d{4}-\d{2}-\d{2})([T ][\d:.]+(Z|[+-]\d{2}:?\d{2})?)?$/i.exec(text)?.[1];
+  const isDay = day !== undefined && new Date(`${day}T00:00Z`).toJSON()?.startsWith(day);
+  if (Number.isNaN(date.getTime()) || !isDay)
     throw new InvalidArgumentError('must be a time such as 2026-11-29T08:00Z');
   return date;
 }

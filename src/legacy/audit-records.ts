@@ -3,6 +3,7 @@ import type { LegacyRecord } from '../catalog/legacy-records.ts';
 import { isAssetError } from '../errors/asset-error.ts';
 import { blobKey, sizeOfBytes } from '../files/bytes.ts';
 import { digestOf } from '../files/upload/checksums.ts';
+import type { Pace } from '../system/rate.ts';
 import type { OldSystem } from './old-system.ts';
 import { counted, type AuditLine, type AuditState, type AuditStep } from './audit-report.ts';
 import { checksumsOf, contradicted } from './checksums.ts';
@@ -17,7 +18,7 @@ type FileLine = AuditLine & { readonly kind: 'file' };
 export async function lookAtRecords(
   system: OldSystem,
   state: AuditState,
-  pageSize: number,
+  { pageSize, pace }: { readonly pageSize: number; readonly pace?: Pace | undefined },
   signal: AbortSignal,
 ): Promise<AuditStep> {
   const page = await system.catalog.legacy.scan(state.cursor, pageSize, { signal });
@@ -27,6 +28,7 @@ export async function lookAtRecords(
     page.map((record) =>
       limit(async (): Promise<FileLine> => {
         const { file } = record;
+        await pace?.(1, signal);
         try {
           return {
             kind: 'file',

@@ -2,6 +2,7 @@ import { lookAtObjects } from './audit-objects.ts';
 import { lookAtRecords } from './audit-records.ts';
 import type { AuditLine, AuditReport, AuditState } from './audit-report.ts';
 import type { OldSystem } from './old-system.ts';
+import { paceOf } from '../system/rate.ts';
 import { servingSince } from './serving-since.ts';
 
 /** Options of {@link audit}. */
@@ -16,6 +17,8 @@ export interface AuditOptions {
   readonly restart?: boolean;
   /** True to read all bytes, and compare them with the checksums of objects and records. */
   readonly full?: boolean;
+  /** Limit of the records checked per second; none by default. */
+  readonly recordsPerSecond?: number;
   /** Records per step; default 500. */
   readonly pageSize?: number;
 }
@@ -49,11 +52,13 @@ export async function audit(
   const access = await bucket.reader.publicAccess(sample?.key, { signal });
   const findings = await catalog.inspect({ relations: [], usages: [] }, { signal });
   const resumedFrom = goesOn ? `${state.phase} ${state.cursor}`.trim() : '';
+  const { recordsPerSecond } = options;
+  const pace = recordsPerSecond === undefined ? undefined : paceOf(recordsPerSecond);
   while (state.phase !== 'done') {
     signal.throwIfAborted();
     const step =
       state.phase === 'records'
-        ? await lookAtRecords(system, state, options.pageSize ?? PAGE, signal)
+        ? await lookAtRecords(system, state, { pageSize: options.pageSize ?? PAGE, pace }, signal)
         : await lookAtObjects(system, state, signal);
     state = { ...step.state, reportBytes: await options.write(step.lines) };
     await catalog.legacy.putState(AUDIT_STATE, { ...state }, { signal });

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
+import { paceOf, type Pace } from '../../system/rate.ts';
 import { flowOf } from './flow.ts';
 import { isOver } from './row.ts';
 import { moveProgress, type MovedCatalogs, type MoveProgress } from './progress.ts';
@@ -31,7 +32,11 @@ const MAX_DAMAGED = 1_000;
  */
 export async function verifyMove(
   catalogs: MovedCatalogs,
-  options: MoveOptions & { readonly restart?: boolean },
+  options: MoveOptions & {
+    readonly restart?: boolean;
+    /** Limit of the records compared per second; none by default. */
+    readonly recordsPerSecond?: number;
+  },
   signal: AbortSignal,
 ): Promise<MoveVerification & { readonly resumedFrom: string }> {
   const flow = await flowOf(catalogs, { signal });
@@ -42,7 +47,9 @@ export async function verifyMove(
   const follow = () => startMove(catalogs, options, signal);
   const earlier = options.restart ? undefined : await moveVerification(flow.source, signal);
   const goesOn = earlier?.state === 'running' && earlier.moveStartTime === progress.startTime;
-  return compareAll(flow, { follow, progress, earlier: goesOn ? earlier : undefined }, signal);
+  const { recordsPerSecond } = options;
+  const pace = recordsPerSecond === undefined ? undefined : paceOf(recordsPerSecond);
+  return compareAll(flow, { follow, progress, pace, earlier: goesOn ? earlier : undefined }, signal);
 }
 
 /**
@@ -56,6 +63,7 @@ export async function compareAll(
     readonly follow: () => Promise<unknown>;
     readonly progress: MoveProgress;
     readonly earlier?: MoveVerification | undefined;
+    readonly pace?: Pace | undefined;
   },
   signal: AbortSignal,
 ): Promise<MoveVerification & { readonly resumedFrom: string }> {
@@ -64,7 +72,9 @@ export async function compareAll(
   const resumedFrom = state.cursor;
   while (state.state === 'running') {
     signal.throwIfAborted();
+    const before = state.checked;
     state = await new Comparison(catalogs, how.follow, signal).step(state);
+    await how.pace?.(state.checked - before, signal);
     await keepVerification(catalogs.source, state, signal);
   }
   return { ...state, resumedFrom };
