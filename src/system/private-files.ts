@@ -1,4 +1,5 @@
 import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 /** Mode of a directory that only the service's user can access. */
 export const PRIVATE_DIR = 0o700;
@@ -15,9 +16,32 @@ const OTHERS = 0o077;
  * @returns false if it exists; then its mode stays
  */
 export function makePrivateDir(path: string): boolean {
-  if (mkdirSync(path, { recursive: true, mode: PRIVATE_DIR }) === undefined) return false;
+  if (!makeDir(path)) return false;
   chmodSync(path, PRIVATE_DIR);
   return true;
+}
+
+/** Creates a directory and its parents; returns false if it exists. */
+function makeDir(path: string): boolean {
+  const parent = dirname(path);
+  try {
+    return makeLastDir(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === path) throw error;
+  }
+  makeDir(parent);
+  // Once: with `recursive`, Node.js tries for ever where the file system takes no directory, such as in /proc.
+  return makeLastDir(path);
+}
+
+function makeLastDir(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: PRIVATE_DIR });
+    return true;
+  } catch (error) {
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+    return false;
+  }
 }
 
 /** Removes other users' access to a file or directory, if the system permits. Does nothing if it does not exist. */

@@ -43,7 +43,9 @@ export async function listenForScrapes(
     request.resume();
     const [path] = (request.url ?? '').split('?');
     if (path !== '/metrics') return end(response, 404, 'only /metrics is here\n');
-    if (request.method !== 'GET') return end(response, 405, 'use GET\n', { allow: 'GET' });
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return end(response, 405, 'use GET\n', { allow: 'GET, HEAD' });
+    }
     try {
       const { resourceMetrics } = await reader.collect();
       end(response, 200, `${serializer.serialize(withUnits(resourceMetrics))}\n`, { 'content-type': TEXT });

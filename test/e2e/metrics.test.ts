@@ -181,6 +181,7 @@ describe('the metrics', () => {
       Array(4).fill(404),
     );
     expect([await status('/metrics?name=x'), await status('/metrics', 'POST')]).toEqual([200, 405]);
+    expect(await status('/metrics', 'HEAD')).toBe(200);
     expect((await fetch(`${service.url}/metrics`)).status).toBe(404);
   });
 

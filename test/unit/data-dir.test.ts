@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -217,5 +217,17 @@ describe('a command beside the service', () => {
     }
     await expect(checkCatalog(loadConfig({ ASSET_DATA_DIR: join(parent, 'data') }))).resolves.toEqual([]);
     expect(await readdir(parent)).toEqual(['file']);
+  });
+
+  it('is not created for ever where the system takes no directory', () => {
+    if (process.platform !== 'linux') return;
+    const module = pathToFileURL(join(ROOT, 'src/system/private-files.ts')).href;
+    const code = `const { makePrivateDir } = await import(${JSON.stringify(module)}); makePrivateDir('/proc/asset/data');`;
+    const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+      timeout: 60_000,
+      encoding: 'utf8',
+    });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/ENOENT.*\/proc\/asset/);
   });
 });
