@@ -138,6 +138,7 @@ describe('uploads of tus clients through BFFs', () => {
   it.each([
     ['in one request', {}],
     ['in chunks', { chunkSize: MiB }],
+    ['through a proxy that passes no PATCH', { overridePatchMethod: true }],
     ['with the POST', { uploadDataDuringCreation: true }],
     ['with the POST, in chunks', { uploadDataDuringCreation: true, chunkSize: 2 * MiB }],
   ])('become files %s', async (_how, options) => {

@@ -36,6 +36,14 @@ export function createTusServer(options: TusServerOptions): Server {
   return new AssetTusServer(store, rest);
 }
 
+const METHOD_OVERRIDE = 'x-http-method-override';
+
+/** The method that a POST stands for: the protocol allows it where a proxy passes neither PATCH nor DELETE. */
+function methodOf(method: string | undefined, override: unknown): 'PATCH' | 'DELETE' | undefined {
+  const asked = typeof override === 'string' ? override.toUpperCase() : '';
+  return method === 'POST' && (asked === 'PATCH' || asked === 'DELETE') ? asked : undefined;
+}
+
 class AssetTusServer extends Server {
   constructor(
     store: AssetTusStore<TusRequest>,
@@ -64,6 +72,19 @@ class AssetTusServer extends Server {
         }
       };
     }
+  }
+
+  override handle(...[request, response]: Parameters<Server['handle']>): Promise<void> {
+    const method = methodOf(request.method, request.headers[METHOD_OVERRIDE]);
+    if (method !== undefined) request.method = method;
+    return super.handle(request, response);
+  }
+
+  override handleWeb(request: Request): Promise<Response> {
+    const method = methodOf(request.method, request.headers.get(METHOD_OVERRIDE));
+    // Node.js requires `duplex` for a body that is a stream.
+    const init: RequestInit & { duplex: 'half' } = { method: method ?? request.method, duplex: 'half' };
+    return super.handleWeb(method === undefined ? request : new Request(request, init));
   }
 
   /** Responds to a request that failed: in JSON, also where @tus/server itself refuses it. */
