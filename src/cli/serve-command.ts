@@ -51,6 +51,10 @@ async function start(): Promise<App> {
     log.fatal({ err: error }, 'the process ends because of an uncaught error');
     process.exit(1);
   });
+  if (config.settings.ASSET_WARM_UP > 0) {
+    const { warmUp } = await import('../app/warm-up.ts');
+    await warmUp(config.settings.ASSET_WARM_UP, log, startApp);
+  }
   return explained(config, () => startApp(config, log));
 }
 

@@ -1,4 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as HealthStatus,
+} from '@asset-service/contract/grpc/health/v1/health_pb.js';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startService, type Service } from '../support/service.ts';
 import { clientOf, download, messagesOf, randomContent, send, upload } from './support/calls.ts';
@@ -23,9 +30,21 @@ describe('SIGTERM', () => {
   it('ends an idle service at once, with 0', async () => {
     service = await startService();
     await upload(clientOf(service.url), randomContent(10));
+    // What balancers and clients keep open without a call in hand.
+    const unused = connect(service.port, '127.0.0.1').on('error', () => undefined);
+    const health = createClient(Health, createGrpcTransport({ baseUrl: service.url }));
+    const said: HealthStatus[] = [];
+    const watch = (async () => {
+      for await (const { status } of health.watch({ service: '' })) said.push(status);
+    })();
+    watch.catch(() => undefined);
+    await eventually(() => expect(said).toEqual([HealthStatus.SERVING]));
     const started = Date.now();
     service.signal('SIGTERM');
+    await expect(watch).rejects.toThrow('shutting down');
+    expect(said).toEqual([HealthStatus.SERVING, HealthStatus.NOT_SERVING]);
     expect(await service.exit()).toBe(0);
+    unused.destroy();
     // Calls in hand would get 30 seconds.
     expect(Date.now() - started).toBeLessThan(20_000);
   });

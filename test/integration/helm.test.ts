@@ -143,6 +143,7 @@ describe('the Helm chart', () => {
       ASSET_DRAIN_TIMEOUT: '60',
       ASSET_DRAIN_DELAY: '20',
       ASSET_CONNECTION_MAX_AGE: '600',
+      ASSET_WARM_UP: '2',
     });
   });
 

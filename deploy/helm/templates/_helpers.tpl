@@ -29,6 +29,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "asset.settings" -}}
 {{- $own := dict "ASSET_LISTEN" "0.0.0.0:8080" "ASSET_DRAIN_TIMEOUT" (.root.Values.drainSeconds | toString) "ASSET_LOG_FORMAT" "json" }}
 {{- $_ := set $own "ASSET_DRAIN_DELAY" (.root.Values.drainDelaySeconds | toString) }}
+{{- $_ := set $own "ASSET_WARM_UP" (.root.Values.warmUpSeconds | toString) }}
 {{- $_ := set $own "ASSET_CONNECTION_MAX_AGE" (.root.Values.maxConnectionAgeSeconds | toString) }}
 {{- if and .root.Values.metrics.enabled (not .job) }}{{ $_ := set $own "ASSET_METRICS_LISTEN" (printf "0.0.0.0:%v" .root.Values.metrics.port) }}{{ end }}
 {{- if .root.Values.migrations.job }}{{ $_ := set $own "ASSET_MIGRATE" "false" }}{{ end }}

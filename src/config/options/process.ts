@@ -1,7 +1,17 @@
-import { option, seconds, type Option } from './option.ts';
+import { option, seconds, text, type Option } from './option.ts';
 
-/** How a replica gives up connections, and how it stops. */
+/** How a replica starts, gives up connections, and stops. */
 export const PROCESS_OPTIONS = {
+  ASSET_WARM_UP: option(
+    seconds(0, 60),
+    '0',
+    'Seconds before the start in which the service makes calls to itself, on throw-away data in the temporary directory, so that the first callers do not wait for the compiler. Worth it if other replicas serve meanwhile. 0: none.',
+  ),
+  ASSET_COMPILE_CACHE: option(
+    text().optional(),
+    '',
+    'Directory in which Node.js keeps compiled code between starts; it is created. Only in the environment, not in ASSET_CONFIG_FILE. Who can write to it can run code as the service. By default none, or that of NODE_COMPILE_CACHE.',
+  ),
   ASSET_CONNECTION_MAX_AGE: option(
     seconds(0, 604_800),
     '0',
