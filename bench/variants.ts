@@ -5,6 +5,10 @@
  *
  * Prints files per second and CPU time per file, of the process and its children. The ways take turns and get the same
  * images; every variant is made once, and the medians of the rounds are compared.
+ *
+ *     npm run bench:variants -- --hostile --seconds=20
+ *
+ * measures instead how long health checks take while hostile images are decoded.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -16,9 +20,15 @@ import { startPocketBase, type PocketBaseServer } from '../test/support/pocketba
 import { makeDir, removeDir } from '../test/support/process.ts';
 import { startService, type Service } from '../test/support/service.ts';
 import { cpuSeconds } from './usage.ts';
+import { measureHealth } from './variant-health.ts';
 
 const { values } = parseArgs({
-  options: { files: { type: 'string', default: '12' }, rounds: { type: 'string', default: '3' } },
+  options: {
+    files: { type: 'string', default: '12' },
+    rounds: { type: 'string', default: '3' },
+    hostile: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '20' },
+  },
 });
 const fileCount = Number(values.files);
 const rounds = Number(values.rounds);
@@ -161,6 +171,15 @@ const service = await startService({
   ASSET_VARIANT_CONCURRENCY: String(CALLERS),
   ASSET_LOG_LEVEL: 'warn',
 });
+if (values.hostile) {
+  try {
+    await measureHealth(service, { variant: 'webp', callers: 2 * CALLERS, seconds: Number(values.seconds) });
+  } finally {
+    await service.dispose();
+    await removeDir(dir);
+  }
+  process.exit();
+}
 const pocketbase = await startPocketBase();
 try {
   sharp.concurrency(1);
