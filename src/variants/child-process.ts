@@ -89,7 +89,10 @@ export class RenderProcess {
 
   static async #start(args: readonly string[]): Promise<RenderProcess> {
     const started = new RenderProcess(args);
-    const timer = setTimeout(() => started.kill(), START_TIMEOUT_MS);
+    const tooLate = new Error(
+      `the process that makes variants did not start within ${START_TIMEOUT_MS / 1_000} s`,
+    );
+    const timer = setTimeout(() => started.kill(tooLate), START_TIMEOUT_MS);
     try {
       await started.#header();
       started.#lowerPriority();
@@ -97,7 +100,7 @@ export class RenderProcess {
     } catch (error) {
       started.kill();
       // Not a ChildEnded: no image is to blame.
-      throw new Error(engineFault(started.#errors), { cause: error });
+      throw started.#reason ?? new Error(engineFault(started.#errors), { cause: error });
     } finally {
       clearTimeout(timer);
     }

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createBffClient } from '@asset-service/bff';
 import { randomBytes } from 'node:crypto';
 import sharp from 'sharp';
+import { runCli } from '../../e2e/support/cli.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeDir, removeDir } from '../../support/process.ts';
 import {
@@ -366,6 +368,23 @@ describe('links for everybody', () => {
     }
     await ann.ask(`/api/files/${id}`, { method: 'DELETE' });
     expect((await nobody.ask(new URL(json.url).pathname)).status).toBe(404);
+  });
+
+  it('end when the file gets another owner', async () => {
+    const { id, etag } = await uploaded('given away', 'given.txt');
+    const link = new URL((await share(id)).json.url).pathname;
+    const nobody = new Person(bff.url);
+    expect((await nobody.ask(link)).status).toBe(302);
+    const roles = ['--service', '--role', 'asset:read', '--role', 'asset:write'];
+    const { stdout } = await runCli(['dev-token', '--keys', development.keyFile, ...roles], { cwd: dir });
+    const admin = createBffClient({ baseUrl: development.service.url, token: stdout.trim() });
+    try {
+      await admin.updateMetadata(id, { owner: 'bob' }, { etag });
+    } finally {
+      admin.close();
+    }
+    const answer = await nobody.ask(link);
+    expect([answer.status, answer.json.error.reason]).toEqual([404, 'SHARE_ENDED']);
   });
 
   it('are made by the owner alone, within bounds', async () => {
