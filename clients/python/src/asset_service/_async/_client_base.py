@@ -37,7 +37,8 @@ class ClientBase:
         token: access token of this service.
         user_token: access token of the end user for whom this service calls.
         tls: certificates to trust and of this client; https without it trusts the authorities that gRPC brings.
-        headers: headers of every call, such as `x-request-id`, or a function that is called before each.
+        headers: headers of every call, such as `x-request-id`, or a function that is called before each. Without
+            `traceparent` among them the active span of OpenTelemetry is sent.
         timeout: seconds for a call with all retries, unless it transfers bytes of files; 0 for no limit.
         transfer_timeout: seconds for an upload or a download.
         keepalive: seconds after which a connection that is silent during a call is probed; 0 for never.

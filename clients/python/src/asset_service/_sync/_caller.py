@@ -15,6 +15,7 @@ from asset_service._gen import methods
 from asset_service._method import Method, Request, Response
 from asset_service._options import ClientOptions
 from asset_service._rpc_errors import from_rpc_error
+from asset_service._trace_context import trace_headers
 from asset_service.errors import AssetError, make_error
 from asset_service.retry import CALL_RETRIES, Attempt, CallOptions, Retries, is_retriable
 from asset_service.tokens import Token, check_token
@@ -91,6 +92,8 @@ class Caller:
         """The metadata of a call, and the tokens in it by the name of their credential."""
         own = self.options.headers
         headers = check_headers(own() if callable(own) else own) | dict(attempt.headers)
+        if "traceparent" not in headers:
+            headers |= trace_headers()
         used: dict[str, str] = {}
         token = read_token(self.options.token)
         # An unset environment variable gives an empty text, and a service that needs a token says so. An empty user token

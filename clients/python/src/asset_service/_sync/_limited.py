@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -38,7 +39,8 @@ def map_limited(work: Callable[[int, Item], Result], items: Iterable[Item], conc
                 raise
 
     with ThreadPoolExecutor(concurrency, thread_name_prefix="asset-service") as pool:
-        workers = [pool.submit(worker) for _ in range(concurrency)]
+        # Each thread runs in the context of the caller, in which its span is active.
+        workers = [pool.submit(copy_context().run, worker) for _ in range(concurrency)]
         try:
             for each in workers:
                 each.result()

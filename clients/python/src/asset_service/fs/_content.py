@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +98,9 @@ def run_all(work: Any, items: Sequence[Any], concurrency: int) -> None:
         work(items[0])
     elif items:
         with ThreadPoolExecutor(min(concurrency, len(items))) as pool:
-            list(pool.map(work, items))
+            # Each thread runs in the context of the caller, in which its span is active.
+            contexts = [copy_context() for _ in items]
+            list(pool.map(lambda context, item: context.run(work, item), contexts, items))
 
 
 class ReadFile(AbstractBufferedFile):
