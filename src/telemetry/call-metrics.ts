@@ -1,4 +1,3 @@
-import type { Series } from './own-metrics.ts';
 import type { Metrics } from './metrics.ts';
 
 /** A finished call of an RPC. */
@@ -31,47 +30,41 @@ const WATCHED_REASONS = [
 ];
 
 /** Metrics of calls: rate, errors and duration by RPC and code, and bytes of files in and out. */
-export function callMetrics({ meter, histogram }: Pick<Metrics, 'meter' | 'histogram'>): CallObserver {
-  const duration = histogram('rpc.server.call.duration', {
-    unit: 's',
-    description: 'Duration of calls, from their headers to the end of the response',
-  });
-  const errors = meter.createCounter('asset.rpc.errors', {
-    unit: '{call}',
-    description: 'Failed calls by reason, such as QUOTA_EXCEEDED',
-  });
-  for (const reason of WATCHED_REASONS) errors.add(0, { reason });
+export function callMetrics({
+  meter,
+  histogram,
+  counter,
+}: Pick<Metrics, 'meter' | 'histogram' | 'counter'>): CallObserver {
+  const duration = histogram(
+    'rpc.server.call.duration',
+    { unit: 's', description: 'Duration of calls, from their headers to the end of the response' },
+    ['rpc.method', 'rpc.response.status_code'],
+  );
+  const errors = counter(
+    'asset.rpc.errors',
+    { unit: '{call}', description: 'Failed calls by reason, such as QUOTA_EXCEEDED' },
+    ['reason'],
+  );
+  for (const reason of WATCHED_REASONS) errors.record(0, reason);
   let running = 0;
   meter
     .createObservableGauge('asset.rpc.active', { unit: '{call}', description: 'Calls that are running' })
     .addCallback((result) => result.observe(running));
-  const content = meter.createCounter('asset.content', {
-    unit: 'By',
-    description: 'Bytes of files that callers sent to the service and received from it',
-  });
-  const received = { direction: 'received' };
-  const sent = { direction: 'sent' };
-  content.add(0, received);
-  content.add(0, sent);
-  const series = new Map<string, Map<string, Series>>();
-  const seriesOf = (method: string, code: string): Series => {
-    let ofMethod = series.get(method);
-    if (ofMethod === undefined) series.set(method, (ofMethod = new Map<string, Series>()));
-    let one = ofMethod.get(code);
-    if (one === undefined) {
-      one = duration.series({ 'rpc.method': method, 'rpc.response.status_code': code });
-      ofMethod.set(code, one);
-    }
-    return one;
-  };
+  const content = counter(
+    'asset.content',
+    { unit: 'By', description: 'Bytes of files that callers sent to the service and received from it' },
+    ['direction'],
+  );
+  content.record(0, 'received');
+  content.record(0, 'sent');
   return {
     begun: () => (running += 1),
     ended({ method, code, reason, durationMs }, wasBegun) {
       if (wasBegun) running -= 1;
-      seriesOf(method, code).record(durationMs / 1000);
-      if (reason !== '') errors.add(1, { reason });
+      duration.record(durationMs / 1000, method, code);
+      if (reason !== '') errors.record(1, reason);
     },
-    received: (bytes) => content.add(bytes, received),
-    sent: (bytes) => content.add(bytes, sent),
+    received: (bytes) => content.record(bytes, 'received'),
+    sent: (bytes) => content.record(bytes, 'sent'),
   };
 }

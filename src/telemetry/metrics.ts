@@ -8,7 +8,7 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import { env } from 'node:process';
 import type { Logger } from 'pino';
-import { OwnMetrics, type CallHistogram, type GaugeValue, type MetricText } from './own-metrics.ts';
+import { OwnMetrics, type CallMetric, type GaugeValue, type MetricText } from './own-metrics.ts';
 import { processResource, reportExportFailures } from './open-telemetry.ts';
 import { listenForScrapes } from './prometheus.ts';
 
@@ -24,8 +24,10 @@ export interface MetricsConfig {
 export interface Metrics {
   /** Creates instruments. Their names, units and descriptions are documented in docs/metrics.md. */
   readonly meter: Meter;
-  /** Creates a histogram for what every call records. */
-  readonly histogram: (name: string, text: MetricText) => CallHistogram;
+  /** Creates a histogram of seconds for what every call records, with at most two labels. */
+  readonly histogram: (name: string, text: MetricText, labels: readonly string[]) => CallMetric;
+  /** Creates a counter for what every call records, with at most two labels. */
+  readonly counter: (name: string, text: MetricText, labels: readonly string[]) => CallMetric;
   /** Creates a gauge whose labels come and go; `read` gives its present values. */
   readonly gauge: (name: string, text: MetricText, read: () => readonly GaugeValue[]) => void;
   /** Port of the Prometheus endpoint; undefined without one. */
@@ -69,7 +71,8 @@ export async function openMetrics({ listen, openTelemetry }: MetricsConfig, log:
   const provider = new MeterProvider({ resource, readers, views: VIEWS });
   return {
     meter: provider.getMeter('asset-service'),
-    histogram: (name, text) => own.histogram(name, text),
+    histogram: (name, text, labels) => own.histogram(name, text, labels),
+    counter: (name, text, labels) => own.counter(name, text, labels),
     gauge: (name, text, read) => own.gauge(name, text, read),
     port: scrapes?.port,
     async close() {

@@ -90,20 +90,16 @@ function isPart(value: unknown): value is object {
 
 function watched(call: () => unknown, operation: string, observer: Observer): unknown {
   const started = performance.now();
-  const tell = (outcome: Observation['outcome']) =>
-    observer({ operation, durationMs: performance.now() - started, outcome });
   const result = call();
-  if (!isPromise(result)) return result;
-  return result.then(
-    (value: unknown) => {
-      tell('ok');
-      return value;
-    },
-    (error: unknown) => {
-      tell(outcomeOf(error));
-      throw error;
-    },
-  );
+  // The caller gets the promise of the driver itself: one more would make each call later.
+  if (isPromise(result)) {
+    result.then(
+      () => observer({ operation, durationMs: performance.now() - started, outcome: 'ok' }),
+      (error: unknown) =>
+        observer({ operation, durationMs: performance.now() - started, outcome: outcomeOf(error) }),
+    );
+  }
+  return result;
 }
 
 function isPromise(value: unknown): value is Promise<unknown> {

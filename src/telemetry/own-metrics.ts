@@ -5,7 +5,9 @@ import {
   type CollectionResult,
   type GaugeMetricData,
   type HistogramMetricData,
+  type MetricData,
   type MetricProducer,
+  type SumMetricData,
 } from '@opentelemetry/sdk-metrics';
 import type { Resource } from '@opentelemetry/resources';
 
@@ -15,36 +17,80 @@ export interface MetricText {
   readonly description: string;
 }
 
-/** The values of a histogram with the same labels. */
-export interface Series {
-  record(value: number): void;
+/** A histogram or a counter of what every call records. */
+export interface CallMetric {
+  /** @param values - of the labels, in their order; few in number, never ids or owners */
+  record(value: number, ...values: readonly string[]): void;
 }
 
-/** A histogram whose labels are looked up by its user, once for each combination. */
-export interface CallHistogram {
-  series(attributes: Attributes): Series;
-}
+/** Maximum number of label combinations of one metric: a bound for mistakes, far above what there is. */
+const MAX_SERIES = 2_000;
 
-class Buckets implements Series {
-  readonly counts: number[];
-  sum = 0;
-  count = 0;
+/** What is beyond the maximum, by the name of OpenTelemetry. */
+const OVERFLOW: Attributes = { 'otel.metric.overflow': true };
+
+type RecordedData =
+  | Pick<SumMetricData, 'dataPointType' | 'isMonotonic' | 'dataPoints'>
+  | Pick<HistogramMetricData, 'dataPointType' | 'dataPoints'>;
+
+/** What was recorded with one combination of labels. A counter has no buckets. */
+interface Series {
   readonly attributes: Attributes;
-  readonly #boundaries: readonly number[];
+  readonly counts: Float64Array;
+  sum: number;
+  count: number;
+}
 
-  constructor(attributes: Attributes, boundaries: readonly number[]) {
-    [this.attributes, this.#boundaries] = [attributes, boundaries];
-    this.counts = Array<number>(boundaries.length + 1).fill(0);
+/** The series of one metric with at most two labels. Finds them without making or hashing an object. */
+class AllSeries implements CallMetric {
+  readonly all: Series[] = [];
+  readonly #labels: readonly string[];
+  readonly #boundaries: readonly number[];
+  readonly #byValues = new Map<string, Map<string, Series>>();
+
+  /** @param boundaries - upper bounds of the buckets, ascending; none for a counter */
+  constructor(labels: readonly string[], boundaries: readonly number[]) {
+    [this.#labels, this.#boundaries] = [labels, boundaries];
   }
 
-  record(value: number): void {
+  record(value: number, first = '', second = ''): void {
+    const series = this.#byValues.get(first)?.get(second) ?? this.#add(first, second);
     const boundaries = this.#boundaries;
     let at = 0;
     // Most calls are fast, so the first buckets are the likely ones.
     while (at < boundaries.length && value > boundaries[at]!) at += 1;
-    this.counts[at]! += 1;
-    this.sum += value;
-    this.count += 1;
+    series.counts[at]! += 1;
+    series.sum += value;
+    series.count += 1;
+  }
+
+  /** The series as points of a metric. */
+  data(startTime: HrTime, endTime: HrTime): RecordedData {
+    const times = { startTime, endTime };
+    if (this.#boundaries.length === 0) {
+      const dataPoints = this.all.map(({ attributes, sum }) => ({ ...times, attributes, value: sum }));
+      return { dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints };
+    }
+    const dataPoints = this.all.map(({ attributes, counts, sum, count }) => {
+      const buckets = { boundaries: [...this.#boundaries], counts: [...counts] };
+      return { ...times, attributes, value: { buckets, sum, count } };
+    });
+    return { dataPointType: DataPointType.HISTOGRAM, dataPoints };
+  }
+
+  #add(...values: [string, string]): Series {
+    const isFull = this.all.length >= MAX_SERIES;
+    const [first, second] = isFull ? ['\0', ''] : values;
+    const ofFirst = this.#byValues.get(first) ?? new Map<string, Series>();
+    this.#byValues.set(first, ofFirst);
+    const known = ofFirst.get(second);
+    if (known) return known;
+    const named = Object.fromEntries(this.#labels.map((label, at) => [label, values[at] ?? '']));
+    const counts = new Float64Array(this.#boundaries.length + 1);
+    const added = { attributes: isFull ? OVERFLOW : named, counts, sum: 0, count: 0 };
+    ofFirst.set(second, added);
+    this.all.push(added);
+    return added;
   }
 }
 
@@ -54,8 +100,8 @@ export type GaugeValue = readonly [value: number, labels?: Readonly<Record<strin
 /**
  * Metrics that instruments of OpenTelemetry do not fit.
  *
- * Histograms of what every call records: an instrument of OpenTelemetry sorts and hashes the labels of each value, which
- * costs several microseconds of a call; a series of these costs a tenth of one.
+ * Histograms and counters of what every call records: an instrument of OpenTelemetry sorts and hashes the labels of each
+ * value, which costs several microseconds of a call; one of these costs a tenth of one.
  *
  * Gauges whose labels come and go: those of OpenTelemetry show a value that is gone for ever.
  */
@@ -68,7 +114,7 @@ export class OwnMetrics implements MetricProducer {
     readonly text: MetricText;
     readonly read: () => readonly GaugeValue[];
   }[] = [];
-  readonly #histograms: { readonly name: string; readonly text: MetricText; readonly all: Buckets[] }[] = [];
+  readonly #recorded: { readonly name: string; readonly text: MetricText; readonly series: AllSeries }[] = [];
 
   /** @param boundaries - upper bounds of the buckets, ascending */
   constructor(resource: Resource, boundaries: readonly number[]) {
@@ -81,35 +127,30 @@ export class OwnMetrics implements MetricProducer {
     this.#gauges.push({ name, text, read });
   }
 
-  /** Adds a histogram. */
-  histogram(name: string, text: MetricText): CallHistogram {
-    const all: Buckets[] = [];
-    this.#histograms.push({ name, text, all });
-    return {
-      series: (attributes) => {
-        const one = new Buckets(attributes, this.#boundaries);
-        all.push(one);
-        return one;
-      },
-    };
+  /** Adds a histogram with at most two labels. */
+  histogram(name: string, text: MetricText, labels: readonly string[]): CallMetric {
+    return this.#add(name, text, new AllSeries(labels, this.#boundaries));
+  }
+
+  /** Adds a counter with at most two labels. */
+  counter(name: string, text: MetricText, labels: readonly string[]): CallMetric {
+    return this.#add(name, text, new AllSeries(labels, []));
+  }
+
+  #add(name: string, text: MetricText, series: AllSeries): CallMetric {
+    this.#recorded.push({ name, text, series });
+    return series;
   }
 
   collect(): Promise<CollectionResult> {
     const endTime = now();
-    const histograms = this.#histograms
-      .filter(({ all }) => all.length > 0)
-      .map(({ name, text, all }): HistogramMetricData => {
-        const dataPoints = all.map(({ attributes, counts, sum, count }) => {
-          const buckets = { boundaries: [...this.#boundaries], counts: [...counts] };
-          return { startTime: this.#startTime, endTime, attributes, value: { buckets, sum, count } };
-        });
-        return {
-          descriptor: { name, ...text, valueType: ValueType.DOUBLE },
-          aggregationTemporality: AggregationTemporality.CUMULATIVE,
-          dataPointType: DataPointType.HISTOGRAM,
-          dataPoints,
-        };
-      });
+    const recorded = this.#recorded
+      .filter(({ series }) => series.all.length > 0)
+      .map(({ name, text, series }) => ({
+        descriptor: { name, ...text, valueType: ValueType.DOUBLE },
+        aggregationTemporality: AggregationTemporality.CUMULATIVE,
+        ...series.data(this.#startTime, endTime),
+      }));
     const gauges = this.#gauges.map(({ name, text, read }): GaugeMetricData => {
       const dataPoints = read().map(([value, attributes = {}]) => {
         return { startTime: this.#startTime, endTime, attributes, value };
@@ -121,7 +162,7 @@ export class OwnMetrics implements MetricProducer {
         dataPoints,
       };
     });
-    const metrics = [...histograms, ...gauges.filter(({ dataPoints }) => dataPoints.length > 0)];
+    const metrics: MetricData[] = [...recorded, ...gauges.filter(({ dataPoints }) => dataPoints.length > 0)];
     const scopeMetrics = [{ scope: { name: 'asset-service' }, metrics }];
     return Promise.resolve({ resourceMetrics: { resource: this.#resource, scopeMetrics }, errors: [] });
   }

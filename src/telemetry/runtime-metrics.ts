@@ -2,6 +2,7 @@ import type { Meter, ObservableGauge } from '@opentelemetry/api';
 import { constants, monitorEventLoopDelay, performance, PerformanceObserver } from 'node:perf_hooks';
 import { cpuUsage, memoryUsage, uptime } from 'node:process';
 import { getHeapStatistics } from 'node:v8';
+import type { Metrics } from './metrics.ts';
 
 const RESOLUTION_MS = 10;
 
@@ -18,17 +19,18 @@ const GC_TYPES: ReadonlyMap<number, string> = new Map([
  *
  * @returns a function that stops the measuring
  */
-export function runtimeMetrics(meter: Meter): () => void {
+export function runtimeMetrics({ meter, histogram }: Pick<Metrics, 'meter' | 'histogram'>): () => void {
   const stopDelay = eventLoopMetrics(meter);
-  const gc = meter.createHistogram('v8js.gc.duration', {
-    unit: 's',
-    description: 'Duration of garbage collections by kind',
-  });
+  const gc = histogram(
+    'v8js.gc.duration',
+    { unit: 's', description: 'Duration of garbage collections by kind' },
+    ['v8js.gc.type'],
+  );
   const observer = new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
       const { duration, detail } = entry as unknown as { duration: number; detail?: { kind?: number } };
       const kind = detail?.kind ?? 0;
-      gc.record(duration / 1000, { 'v8js.gc.type': GC_TYPES.get(kind) ?? 'other' });
+      gc.record(duration / 1000, GC_TYPES.get(kind) ?? 'other');
     }
   });
   observer.observe({ entryTypes: ['gc'] });

@@ -82,16 +82,27 @@ describe('the metrics', () => {
   });
 
   it('count an event of a subscription as delivered once', async () => {
-    const events = watchMetrics(meter);
+    const events = watchMetrics(metrics);
     const event = { time: new Date(Date.now() - 2_000) } as never;
     for (const attempt of [1, 2, 3]) {
       events.delivered({ event, attempt, token: '', leaseExpireTime: new Date() });
     }
     events.parked(2);
-    const metrics = await now();
-    expect(sumOf(metrics, 'asset_event_age_seconds', '"subscription"}_count')).toBe(1);
-    expect(sumOf(metrics, 'asset_subscription_redeliveries_total')).toBe(2);
-    expect(sumOf(metrics, 'asset_subscription_parked_total')).toBe(2);
+    const found = await now();
+    expect(sumOf(found, 'asset_event_age_seconds', '"subscription"}_count')).toBe(1);
+    expect(sumOf(found, 'asset_subscription_redeliveries_total')).toBe(2);
+    expect(sumOf(found, 'asset_subscription_parked_total')).toBe(2);
+  });
+
+  it('have at most 2,000 combinations of labels, and count what is beyond them together', async () => {
+    const text = { unit: '{call}', description: 'x' };
+    const mistaken = metrics.counter('asset.mistaken', text, ['id', 'kind']);
+    for (let id = 0; id < 2_500; id++) mistaken.record(2, String(id), 'x');
+    mistaken.record(2, '7', 'x');
+    const { values } = (await now()).get('asset_mistaken_total')!;
+    expect(values.size).toBe(2_001);
+    expect(values.get('{id="7",kind="x"}')).toBe(4);
+    expect(values.get('{otel_metric_overflow="true"}')).toBe(500 * 2);
   });
 
   it('have no values of a catalog that does not answer', async () => {

@@ -50,12 +50,12 @@ export async function openAppMetrics(config: Config, log: Logger): Promise<AppMe
   });
   const { meter, port } = metrics;
   if (listen) log.info({ host: listen.host, port }, 'metrics can be scraped at /metrics');
-  const stopRuntime = runtimeMetrics(meter);
+  const stopRuntime = runtimeMetrics(metrics);
   let stopPolling: (() => void) | undefined;
   return {
     calls: callMetrics(metrics),
     drivers: driverMetrics(metrics),
-    events: watchMetrics(meter),
+    events: watchMetrics(metrics),
     onSweep: sweepMetrics(meter),
     onVariantMade: variantMetrics(meter),
     onLegacyUse: legacyMetrics(meter),
