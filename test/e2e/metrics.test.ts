@@ -174,6 +174,26 @@ describe('the metrics', () => {
     expect([...new Set(named)].filter((name) => !metrics.has(name))).toEqual([]);
   });
 
+  it('count a call once whose caller leaves', async () => {
+    const { id } = await upload(client, randomContent(20_000_000));
+    const leave = new AbortController();
+    const headers = { 'x-request-id': 'leaves' };
+    await (async () => {
+      for await (const message of client.downloadFile({ fileId: id }, { signal: leave.signal, headers })) {
+        void message;
+        leave.abort();
+      }
+    })().catch(() => undefined);
+    const lines = () => service.logLines().filter(({ request_id }) => request_id === 'leaves');
+    await eventually(() => expect(lines()).not.toEqual([]));
+    // A second line would be there before the answer to this.
+    await client.getFile({ fileId: id });
+    await eventually(async () => {
+      expect(sumOf(await scrape(port), DURATION, '_count', '/DownloadFile"', '"CANCELED"')).toBe(1);
+    });
+    expect(lines()).toMatchObject([{ rpc: 'DownloadFile', code: 'CANCELED' }]);
+  });
+
   it('are scraped by GET /metrics alone', async () => {
     const status = async (path: string, method = 'GET') =>
       (await fetch(`http://127.0.0.1:${port}${path}`, { method })).status;

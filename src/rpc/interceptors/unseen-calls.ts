@@ -48,6 +48,9 @@ export class UnseenCalls {
     if (thrown instanceof ConnectError && thrown.details.length > 0) return thrown;
     const { method, values, requestHeader } = context;
     const { log, audit, gate, challenge, observer, tracing } = this.#options;
+    const seen = callOf(context);
+    // The caller of a stream left: the interceptors have told its end.
+    if (seen.requestId !== '' && hasEnded(thrown)) return toConnectError(thrown, seen);
     const requestId = requestIdOf(requestHeader);
     const span = tracing?.startCall(tracedCall(method, values, requestHeader, requestId));
     const traceId = span?.traceId ?? traceIdOf(requestHeader);
@@ -55,7 +58,7 @@ export class UnseenCalls {
     error.metadata.set('x-request-id', requestId);
     if (span) endFailed(span, error);
     const known = values.get(knownKey);
-    const call = { ...callOf(context), requestId, ...(known && { caller: { ...known, requestId } }) };
+    const call = { ...seen, requestId, ...(known && { caller: { ...known, requestId } }) };
     auditRefusal(audit, method.name, call, thrown);
     if (REFUSALS.has(error.code)) gate.countRefusal(values);
     const who = known && callerFields(known);
@@ -97,6 +100,10 @@ export class UnseenCalls {
       throw this.explain(refused, context);
     }
   };
+}
+
+function hasEnded(thrown: unknown): boolean {
+  return ENDS.includes(toConnectError(thrown, { requestId: '', traceId: '' }).code);
 }
 
 /** Refuses a GET whose message is not base64; Connect would report a fault of the service. */
