@@ -175,7 +175,7 @@ describe('the metrics', () => {
   });
 
   it('count a call once whose caller leaves', async () => {
-    const { id } = await upload(client, randomContent(20_000_000));
+    const { id } = await upload(client, randomContent(20_000_000), { file: { usage: 'any' } });
     const leave = new AbortController();
     const headers = { 'x-request-id': 'leaves' };
     await (async () => {
