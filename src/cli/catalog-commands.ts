@@ -11,6 +11,7 @@ export function addCatalogCommands(root: Command): void {
   const load = async () => ({
     ...(await import('./catalog-move.ts')),
     ...(await import('./catalog-switch.ts')),
+    ...(await import('./catalog-ends.ts')),
   });
   moveAction(
     move
@@ -61,6 +62,7 @@ export function addCatalogCommands(root: Command): void {
     move
       .command('complete')
       .description('end the move after a switch; there is no way back afterwards but another move')
+      .option('--without-source', 'the old catalog is gone for good; what only it had is lost')
       .option('--yes', 'do not ask'),
     async () => (await load()).runComplete,
   );
@@ -68,6 +70,7 @@ export function addCatalogCommands(root: Command): void {
     move
       .command('cancel')
       .description('end the move; what was copied stays where it is')
+      .option('--without-target', 'the target is gone for good')
       .option('--yes', 'do not ask'),
     async () => (await load()).runCancel,
   );

@@ -5,6 +5,9 @@ export interface CatalogMoveFlags {
   readonly rate?: number;
   readonly repair?: true;
   readonly restart?: true;
+  /** The other catalog is gone for good. */
+  readonly withoutSource?: true;
+  readonly withoutTarget?: true;
   /** In seconds. */
   readonly maxPause?: number;
 }

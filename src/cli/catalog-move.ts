@@ -1,6 +1,5 @@
 import type { Config } from '../config/config.ts';
 import type { MoveProgress } from '../move/catalog/progress.ts';
-import { MoveRefused } from '../move/refused.ts';
 import type { CatalogMoveFlags } from './catalog-move-flags.ts';
 import { progressJson, statusJson, statusText, verificationJson } from './catalog-output.ts';
 import { step } from './catalog-step.ts';
@@ -52,27 +51,17 @@ export async function runMoveVerify(config: Config, flags: CatalogMoveFlags): Pr
   });
 }
 
-/** Runs `catalog move cancel`. Resolves with the exit code. */
-export async function runCancel(config: Config, { json, yes }: CatalogMoveFlags): Promise<number> {
-  if (!(await confirmed('ends the move; what was copied stays where it is', yes ?? false))) return 1;
-  const { cancelMove } = await import('../move/catalog/start.ts');
-  return step(config, async (catalogs, holder, signal) => {
-    const progress = await cancelMove(catalogs, { holder }, signal);
-    if (progress === undefined) throw new MoveRefused('no move was begun');
-    await note(config, 'catalog.move.cancel', { copied: progress.copied });
-    print(json, progressJson(progress), `the move to ${progress.target} is cancelled`);
-    return 0;
-  });
-}
-
 /** Runs `catalog move status`. Resolves with the exit code. */
 export async function runMoveStatus(config: Config, { json }: CatalogMoveFlags): Promise<number> {
-  const { withBoth } = await import('../app/catalog-move.ts');
+  const { withReachable } = await import('../app/catalog-move.ts');
   const { moveStatus } = await import('../move/catalog/status.ts');
-  return withBoth(config, async (own, next, failure) => {
-    const status = await moveStatus(own, next);
+  return withReachable(config, async ({ own, next }, failures) => {
+    // Without the catalog of ASSET_CATALOG the other one has all that is known.
+    const status = own
+      ? await moveStatus(own, next)
+      : await moveStatus(next!, undefined, undefined, { isAlone: true });
     print(json, statusJson(status), statusText(status));
-    if (failure !== undefined) say(`the catalog of ASSET_NEXT_CATALOG cannot be reached: ${failure}`);
+    for (const failure of failures) say(failure);
     return 0;
   });
 }

@@ -23,26 +23,6 @@ export async function runReverse(config: Config, flags: CatalogMoveFlags): Promi
   return turned(config, flags, 'reverse', [`${COMMAND} verify`]);
 }
 
-/** Runs `catalog move complete`. Resolves with the exit code. */
-export async function runComplete(config: Config, { json, yes }: CatalogMoveFlags): Promise<number> {
-  if (!(await confirmed('ends the move for good', yes ?? false))) return 1;
-  const { notMovable, subscriptionIn } = await import('../app/catalog-move.ts');
-  const { completeMove } = await import('../move/catalog/complete.ts');
-  return step(config, async (catalogs, holder, signal) => {
-    const whyNot = await notMovable(config, catalogs);
-    const { isChanged, row } = await completeMove(catalogs, { holder, whyNot, subscriptionIn }, signal);
-    if (isChanged) await note(config, 'catalog.move.complete', { epoch: row.epoch });
-    const kind = activeKind(row);
-    const text = `the move is complete: restart the replicas, one by one, with ASSET_CATALOG=${kind} and its settings, without ASSET_NEXT_*`;
-    print(
-      json,
-      { state: row.state, active: kind, epoch: row.epoch, changed: isChanged, next_steps: [] },
-      text,
-    );
-    return 0;
-  });
-}
-
 function turned(
   config: Config,
   { json, maxPause = 2 }: CatalogMoveFlags,

@@ -1,7 +1,7 @@
 /** A step that was not taken; the text is for the operator. */
 export class MoveRefused extends Error {
-  constructor(text: string) {
-    super(text);
+  constructor(text: string, options?: ErrorOptions) {
+    super(text, options);
     this.name = 'MoveRefused';
   }
 }

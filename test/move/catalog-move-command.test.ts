@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
+import { startMove } from '../../src/move/catalog/start.ts';
+import { switchMove } from '../../src/move/catalog/switch.ts';
+import { verifyMove } from '../../src/move/catalog/verify.ts';
 import { createFile } from '../conformance/file-catalog/subject.ts';
 import { runCli } from '../e2e/support/cli.ts';
 import { makeDir, removeDir } from '../support/process.ts';
@@ -112,6 +116,65 @@ describe('the command catalog move', () => {
     expect(elsewhere).toMatchObject({ code: 1, stderr: expect.stringContaining('ASSET_CATALOG') });
     const status = json((await move('status', '--json')).stdout);
     expect(status).toMatchObject({ state: 'completed', lag: 0, next_steps: [] });
+  });
+
+  it('is completed without a source that is gone for good, and not before that', async () => {
+    const dirs = [join(dir, 'c'), join(dir, 'd')] as const;
+    const [old, fresh] = await Promise.all(
+      dirs.map(async (one) => {
+        await mkdir(one);
+        const catalog = openSqliteCatalog({ path: join(one, 'catalog.sqlite') });
+        await catalog.migrate();
+        return catalog;
+      }),
+    );
+    const catalogs = { source: old!, target: fresh! };
+    const [options, never] = [{ holder: 'test', maxPauseMs: 10_000 }, new AbortController().signal];
+    const settings = { ...env, ASSET_DATA_DIR: dirs[0], ASSET_NEXT_DATA_DIR: dirs[1] };
+    const step = (...args: string[]) => runCli(['catalog', 'move', ...args], { cwd: dir, env: settings });
+    const without = ['complete', '--without-source', '--yes', '--json'];
+    try {
+      const file = await createFile(old!);
+      await startMove(catalogs, options, never);
+      const [early, answering] = await Promise.all([
+        step(...without),
+        step('cancel', '--without-target', '--yes'),
+      ]);
+      expect(early).toMatchObject({ code: 1, stderr: expect.stringContaining('in the source') });
+      expect(answering).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('the target (sqlite) answers'),
+      });
+      await verifyMove(catalogs, options, never);
+      await switchMove(catalogs, options, never);
+      expect(await step(...without)).toMatchObject({
+        ...{ code: 1, stderr: expect.stringContaining('the source (sqlite) answers') },
+      });
+      await old!.close();
+      await rm(dirs[0], { recursive: true });
+      const [status, reverse, plain, unasked] = await Promise.all([
+        step('status', '--json'),
+        step('reverse', '--yes'),
+        step('complete', '--yes'),
+        step('complete', '--without-source'),
+      ]);
+      expect(status).toMatchObject({
+        code: 0,
+        stderr: expect.stringContaining('ASSET_CATALOG cannot be reached'),
+      });
+      const command = 'asset-service catalog move complete --without-source';
+      expect(json(status.stdout)).toMatchObject({ state: 'switched', next_steps: [command] });
+      for (const refused of [reverse, plain]) {
+        expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(command) });
+      }
+      expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('Lost are the way back') });
+      const done = await step(...without);
+      expect(json(done.stdout)).toMatchObject({ state: 'completed', changed: true, lost_subscriptions: [] });
+      expect(json((await step(...without)).stdout)).toMatchObject({ state: 'completed', changed: false });
+      expect((await fresh!.get([file.id])).size).toBe(1);
+    } finally {
+      await Promise.all([old!.close(), fresh!.close()]);
+    }
   });
 
   it('names the settings of the target that are wrong', async () => {

@@ -9,6 +9,8 @@ import { CatalogMember } from '../../src/move/catalog/member.ts';
 import { servingCatalog } from '../../src/move/catalog/serving.ts';
 import { startMove } from '../../src/move/catalog/start.ts';
 import { reverseMove, switchMove, type SwitchOptions } from '../../src/move/catalog/switch.ts';
+import { cancelWithout, completeWithout } from '../../src/move/catalog/without.ts';
+import { endPresence, showPresence } from '../../src/move/replicas/presence.ts';
 import { verifyMove } from '../../src/move/catalog/verify.ts';
 import { createFile, getFile, newId, plain } from '../conformance/file-catalog/subject.ts';
 import { eventually } from '../support/eventually.ts';
@@ -233,5 +235,62 @@ describe('a switch of the catalog', () => {
     await verifyMove(catalogs, options(), never);
     const foreign = await createFile(catalogs.target);
     await expect(switchMove(catalogs, options(), never)).rejects.toThrow(`${foreign.id}: foreign`);
+  });
+
+  describe('when the other catalog is gone for good', () => {
+    const gone = () => Promise.reject(new Error('nothing listens there'));
+    const ready = { id: 'a'.repeat(15), state: 'ready' } as const;
+
+    it('is completed, and the subscriptions are named that lose events', async () => {
+      const { paths, catalogs } = await twoCatalogs();
+      const { catalog } = replicaOf(paths);
+      const { target } = catalogs;
+      const before = await catalog.changes.position('now');
+      await createFile(catalog);
+      const after = await catalog.changes.position('now');
+      const state = (name: string, log: string) => JSON.stringify({ name, log });
+      await catalog.subscriptions.create('behind', 'o', state('behind', before));
+      await catalog.subscriptions.create('upToDate', 'o', state('upToDate', after));
+      const subscriptionIn = (text: string) => {
+        const { name, log } = JSON.parse(text) as { readonly name: string; readonly log: string };
+        return { name, log, at: (to: string) => state(name, to) };
+      };
+      const how = options({ replicasMs: 500 });
+      const complete = { ...how, subscriptionIn };
+      await startMove(catalogs, options(), never);
+      await expect(completeWithout(target, gone, complete, never)).rejects.toThrow('in the source');
+      await verifyMove(catalogs, options(), never);
+      await switchMove(catalogs, options(), never);
+      const made = await createFile(catalog);
+      await expect(cancelWithout(target, gone, how, never)).rejects.toThrow('in the target');
+      // The replica of this test still reaches both.
+      await expect(completeWithout(target, gone, complete, never)).rejects.toThrow('reaches the sqlite');
+      await catalog.close();
+      const done = await completeWithout(target, gone, complete, never);
+      expect(done).toMatchObject({ isChanged: true, row: { state: 'completed' }, lost: ['behind'] });
+      const moved = subscriptionIn((await target.subscriptions.get('upToDate'))!.state);
+      const alone = replicaOf([paths[1]]);
+      const { changes } = await alone.catalog.changes.read(moved.log, 10);
+      expect(changes.map(({ fileId }) => fileId)).toEqual([made.id]);
+      await expect(alone.catalog.changes.read(before, 10)).rejects.toMatchObject({
+        reason: 'CURSOR_EXPIRED',
+      });
+    });
+
+    it('is cancelled, unless a replica reaches the target, and may go to another one', async () => {
+      const { catalogs } = await twoCatalogs();
+      const { source } = catalogs;
+      await createFile(source);
+      await startMove(catalogs, options(), never);
+      const how = options({ replicasMs: 300 });
+      const presence = { ...ready, epoch: 1, expireTime: Date.now() + 60_000 };
+      await showPresence(source, 'catalog', presence);
+      await expect(cancelWithout(source, gone, how, never)).rejects.toThrow(`${ready.id} reaches`);
+      await endPresence(source, 'catalog', ready.id);
+      expect(await cancelWithout(source, gone, how, never)).toMatchObject({ isChanged: true });
+      expect(await cancelWithout(source, gone, how, never)).toMatchObject({ isChanged: false });
+      const { target } = (await twoCatalogs()).catalogs;
+      expect(await startMove({ source, target }, options(), never)).toMatchObject({ copied: 1 });
+    });
   });
 });

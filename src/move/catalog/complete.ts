@@ -52,17 +52,21 @@ export function completeMove(
         `the old catalog refuses ${refused.length} records, the first is ${refused[0].id}: ${refused[0].reason}`,
       );
     }
-    await moveSubscriptions(flow, options, held);
+    const left = await moveSubscriptions(flow, options, held);
+    if (left.length > 0) throw eventsLeft(left);
     return { isChanged: true, row: await advance(flow, { state: 'completed' }, held) };
   });
 }
 
-/** Takes subscriptions that stand at the end of the old log to the start of the new one. */
-async function moveSubscriptions(
+/**
+ * Takes subscriptions that stand at the end of the old log to the start of the new one. Resolves with the names of those
+ * that have events left there. If `flow` has the active catalog alone, these events are lost.
+ */
+export async function moveSubscriptions(
   flow: Flow,
-  { subscriptionIn }: CompleteOptions,
+  { subscriptionIn }: Pick<CompleteOptions, 'subscriptionIn'>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly string[]> {
   const left: string[] = [];
   for (let from: string | undefined; ;) {
     const { items, next } = await flow.source.exportState('subscription', from, PAGE, { signal });
@@ -71,12 +75,14 @@ async function moveSubscriptions(
       const name = await moveSubscription(flow, key, subscriptionIn, signal);
       if (name !== undefined) left.push(name);
     }
-    if (next === undefined) break;
+    if (next === undefined) return left;
     from = next;
   }
-  if (left.length === 0) return;
+}
+
+function eventsLeft(left: readonly string[]): MoveRefused {
   const names = left.slice(0, 10).map((name) => JSON.stringify(name));
-  throw new MoveRefused(
+  return new MoveRefused(
     `${left.length} subscriptions have events left from before the switch: ${names.join(', ')}. ` +
       'Let their workers take them, or delete the subscriptions; then run this again',
   );
@@ -96,7 +102,7 @@ async function moveSubscription(
     const { name, log, at } = subscriptionIn(stored.state);
     if (eraOf(log) === flow.row.eras.length - 1) return undefined;
     const to = await endOf(flow, log, { signal });
-    if (to === 'expired') return undefined;
+    if (to === 'expired') return flow.source === flow.target ? name : undefined;
     if (to === undefined) return name;
     if (await subscriptions.update(key, stored.revision, at(to), { signal })) return undefined;
   }
@@ -109,7 +115,7 @@ async function endOf(flow: Flow, log: string, call: CatalogCall): Promise<string
   const changes = new MovedChanges({
     row,
     reader: () => Promise.resolve(source),
-    withId: (id) => (id === row.active ? source : target),
+    withId: (id) => (id === row.active ? source : target === source ? undefined : target),
     write: (write) => write(source),
     look: () => Promise.resolve(),
   });

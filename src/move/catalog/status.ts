@@ -29,13 +29,14 @@ export interface MoveStatus {
  *
  * @param own - the catalog of ASSET_CATALOG
  * @param next - that of ASSET_NEXT_CATALOG; undefined if it is not set or cannot be reached
- * @param options - `isServing`: `own` is the catalog of a replica, which is the active one and has the log of both
+ * @param options - `isServing`: `own` is the catalog of a replica, which is the active one and has the log of both;
+ *   `isAlone`: `own` is that of ASSET_NEXT_CATALOG, because the other one cannot be reached
  */
 export async function moveStatus(
   own: FileCatalog,
   next?: FileCatalog,
   signal?: AbortSignal,
-  { isServing = false }: { readonly isServing?: boolean } = {},
+  { isServing = false, isAlone = false }: { readonly isServing?: boolean; readonly isAlone?: boolean } = {},
 ): Promise<MoveStatus> {
   const call = { ...(signal && { signal }) };
   const flow = next && (await flowOf({ source: own, target: next }, call));
@@ -52,7 +53,7 @@ export async function moveStatus(
     : 0;
   const replicas = await replicasOf({ source, target: flow?.target ?? source }, signal);
   const known = { progress, row, lagMs, verification };
-  return { ...known, replicas, nextSteps: nextSteps(known) };
+  return { ...known, replicas, nextSteps: isAlone ? stepsWithoutSource(row) : nextSteps(known) };
 }
 
 /** The state of the move in one word: that of the copy, until the target serves. */
@@ -65,6 +66,11 @@ export function stateOf({ progress, row }: Pick<MoveStatus, 'progress' | 'row'>)
 const LAG_MS = 5_000;
 
 const COMMAND = 'asset-service catalog move';
+
+/** Asks before it does it: the source may come back. */
+function stepsWithoutSource(row: CatalogRow | undefined): readonly string[] {
+  return row?.state === 'switched' ? [`${COMMAND} complete --without-source`] : [];
+}
 
 function nextSteps({ progress, row, lagMs, verification }: Omit<MoveStatus, 'replicas' | 'nextSteps'>) {
   const [start, verify] = [`${COMMAND} start --yes`, `${COMMAND} verify`];
