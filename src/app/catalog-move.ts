@@ -110,6 +110,26 @@ export async function withRemaining<T>(
   });
 }
 
+/**
+ * SQL of a view for programs that read the PocketBase of a move.
+ *
+ * @param schema - of the view
+ */
+export async function viewSql(config: Config, schema: string): Promise<string> {
+  const { catalog, next } = config;
+  const found = [catalog, next?.catalog].find((one) => one?.kind === 'pocketbase');
+  if (found?.kind !== 'pocketbase') {
+    throw new SettingsError(['ASSET_CATALOG: views are made from a PocketBase, and neither catalog is one']);
+  }
+  const target = [catalog, next?.catalog].find((one) => one?.kind === 'postgres');
+  const { readPostgresUrl } = await import('../catalog/sql/postgres-url.ts');
+  const tables = (target?.kind === 'postgres' ? readPostgresUrl(target.url).schema : undefined) ?? 'public';
+  if (tables === schema)
+    throw new MoveRefused(`--schema: ${schema} is that of the service's tables: name another one`);
+  const { postgresView } = await import('../catalog/pocketbase/postgres-view.ts');
+  return postgresView(found.pocketbase, { view: schema, tables });
+}
+
 /** Maximum time to read the id of a catalog that may be gone, in milliseconds. */
 const ID_TIMEOUT_MS = 5_000;
 

@@ -68,6 +68,13 @@ export function addCatalogCommands(root: Command): void {
   );
   moveAction(
     move
+      .command('views')
+      .description('print the SQL of a view in PostgreSQL with the columns of the collection of PocketBase')
+      .addOption(new Option('--schema <name>', 'the schema of the view').default('product')),
+    async () => (await load()).runViews,
+  );
+  moveAction(
+    move
       .command('cancel')
       .description('end the move; what was copied stays where it is')
       .option('--without-target', 'the target is gone for good')

@@ -76,6 +76,16 @@ async function cancelWithoutTarget(config: Config, { json }: CatalogMoveFlags): 
   );
 }
 
+/** Runs `catalog move views`. Resolves with the exit code. */
+export async function runViews(config: Config, { json, schema = '' }: CatalogMoveFlags): Promise<number> {
+  const { viewSql } = await import('../app/catalog-move.ts');
+  return moveStep(async () => {
+    const sql = await viewSql(config, schema);
+    print(json, { sql }, sql.trimEnd());
+    return 0;
+  });
+}
+
 function endJson(row: CatalogRow, isChanged: boolean): object {
   const { state, epoch } = row;
   return { state, active: activeKind(row), epoch, changed: isChanged, next_steps: [] };

@@ -8,6 +8,8 @@ export interface CatalogMoveFlags {
   /** The other catalog is gone for good. */
   readonly withoutSource?: true;
   readonly withoutTarget?: true;
+  /** Of the views. */
+  readonly schema?: string;
   /** In seconds. */
   readonly maxPause?: number;
 }

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
+import pg from 'pg';
 import type { FileCatalog, FileRecord, StateItem } from '../../src/catalog/file-catalog.ts';
 import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
+import { postgresView } from '../../src/catalog/pocketbase/postgres-view.ts';
 import { openPostgresCatalog } from '../../src/catalog/sql/postgres.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { STATE_KINDS } from '../../src/catalog/transfer.ts';
@@ -172,6 +174,41 @@ describe('a move of a catalog', () => {
     ).toMatchObject({
       isChanged: true,
     });
+  });
+
+  it('has a view in PostgreSQL with the columns and the values of the collection', async () => {
+    const admin = await adminOf(server);
+    const viewQuery = 'select f.id, f.name from files f';
+    const source = await open(openPocketBaseCatalog({ ...server, takesImports: true }));
+    await admin.collections.create({ name: 'names', type: 'view', viewQuery });
+    const url = await createDatabase();
+    const target = await open(openPostgresCatalog({ url }));
+    const attributes = { note: "it's", count: 2.5, meta: { a: [1, null] } };
+    const { id } = await createFile(source, { relations: { project: [project] }, attributes }, newId());
+    const bare = await createFile(source, { sha256: undefined, crc32c: undefined });
+    const time = new Date(Date.now() + 3_600_000);
+    await source.update(bare.id, bare.revision, { deleteTime: time, purgeTime: time });
+    await startMove({ source, target }, options(), never);
+    const sql = await postgresView(server, { view: 'product', tables: 'public' });
+    expect(sql).toContain(`--   ${viewQuery}`);
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    try {
+      await client.query(sql);
+      await client.query(sql);
+      for (const one of [id, bare.id]) {
+        const { rows } = await client.query('select * from product.files where id = $1', [one]);
+        const row = rows[0] as Record<string, unknown>;
+        const wanted = await admin.collection('files').getOne<Record<string, unknown>>(one);
+        for (const name of ['count', 'size_bytes']) row[name] = Number(row[name]);
+        expect(Object.keys(row).length).toBeGreaterThan(15);
+        const names = Object.keys(row);
+        expect(row).toEqual(Object.fromEntries(names.map((name) => [name, wanted[name]])));
+      }
+      await client.query(`set search_path = product; create view names as ${viewQuery}`);
+    } finally {
+      await client.end();
+    }
   });
 
   it('goes from SQLite to PostgreSQL, and back', async () => {

@@ -18,14 +18,13 @@ import { PocketBaseChanges } from './changes.ts';
 import { PocketBaseClient, Refusal } from './client.ts';
 import { PocketBaseFiles } from './files.ts';
 import { superuserOnly } from './filter.ts';
-import { readFieldMap } from './field-map.ts';
 import { checkHelpers, inspectPocketBase, previewMigration, readFilesCollection } from './inspect.ts';
 import * as leases from './leases.ts';
 import { PocketBaseLegacyRecords } from './legacy.ts';
 import { migratePocketBase } from './migrate.ts';
-import { DEFAULT_COLLECTION } from './names.ts';
 import type { FieldMap, PocketBaseSetup } from './schema.ts';
 import { PocketBaseImports } from './imports.ts';
+import { setupOf } from './setup.ts';
 import { SchemaCache } from './schema-cache.ts';
 import * as state from './state.ts';
 import { PocketBaseSubscriptions } from './subscriptions.ts';
@@ -244,24 +243,4 @@ class PocketBaseCatalog implements FileCatalog {
       throw error instanceof Refusal ? refusedByRule(error) : error;
     }
   }
-}
-
-/** @throws TypeError for invalid names, and for two fields with one name */
-function setupOf(options: PocketBaseOptions): PocketBaseSetup {
-  const { collection = DEFAULT_COLLECTION, fields = {}, hiddenFields: hidden = [], defaults = {} } = options;
-  const { map, mistakes } = readFieldMap(fields, hidden);
-  if (mistakes.length > 0) throw new TypeError(mistakes.join('; '));
-  // A field that is mapped to a part of a file is shown as that part.
-  const parts: readonly string[] = Object.values(map);
-  const { legacyFields = {} } = options;
-  const further = Object.keys(legacyFields).filter((name) => !parts.includes(name));
-  const hiddenFields = [...new Set([...hidden, ...further])];
-  return {
-    collection,
-    map,
-    hiddenFields,
-    legacyFields,
-    defaults,
-    takesImports: options.takesImports ?? false,
-  };
 }
