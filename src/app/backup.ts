@@ -6,13 +6,16 @@ import { backup, type BackupOptions, type BackupReport, type BackupParts } from 
 import { BackupFault, namedAsPlace } from '../move/backup/fault.ts';
 import { BackupPlace } from '../move/backup/place.ts';
 import { restore, type RestoreOptions, type RestoreState } from '../move/backup/restore.ts';
+import { pruneBackups, type Pruned } from '../move/backup/prune.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import type { ObjectReader } from '../storage/object-reader.ts';
 import { openLog } from '../telemetry/log.ts';
 import { assertFits } from './catalog.ts';
 import { holdDataDir } from './data-dir.ts';
 import { addressUrl, openDriver, withCatalog } from './drivers.ts';
 import { withStoreAndCatalog } from './legacy.ts';
 import { moveMemory } from './move-memory.ts';
+import { withServingCatalog } from './serving-catalog.ts';
 
 /** Names in the directory of a filesystem store. */
 const STORE_DIRS = ['blobs', 'unfinished', 'lost+found'];
@@ -27,9 +30,34 @@ export function backupTo(
   return withPlace(config, where, { mustExist: false }, (place) =>
     withStoreAndCatalog(config, async (parts) => {
       await assertFits(parts.catalog, config);
-      return backup({ ...parts, ...moveMemory(config), place }, options, signal);
+      const readers = await openReaders(config);
+      try {
+        return await backup({ ...parts, ...moveMemory(config), place, readers }, options, signal);
+      } finally {
+        for (const one of readers) one.close();
+      }
     }),
   );
+}
+
+/** Removes all but the latest backups of a place. */
+export function pruneAt(
+  config: Config,
+  where: BackupLocation,
+  { keep, onWait }: { readonly keep: number; readonly onWait: () => void },
+  signal: AbortSignal,
+): Promise<Pruned> {
+  return withPlace(config, where, { mustExist: true }, (place) =>
+    withServingCatalog(config, openLog('silent'), (catalog) =>
+      pruneBackups({ place, catalog }, keep, onWait, signal),
+    ),
+  );
+}
+
+/** Readers of the headers of objects, of each bucket that may have the bytes of files. */
+async function openReaders({ store, nextStore }: Config): Promise<readonly ObjectReader[]> {
+  const { S3ObjectReader } = await import('../storage/s3/s3-object-reader.ts');
+  return [store, nextStore?.store].flatMap((one) => (one?.kind === 's3' ? [new S3ObjectReader(one.s3)] : []));
 }
 
 /**

@@ -2,6 +2,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { backupLocation, BackupLocationError, type BackupLocation } from '../config/backup.ts';
 import type { Config } from '../config/config.ts';
 import type { BackupReport } from '../move/backup/backup.ts';
+import type { Pruned } from '../move/backup/prune.ts';
 import type { RestoreState } from '../move/backup/restore.ts';
 import { configuration, explained } from './configuration.ts';
 import { interruptible } from './interruptible.ts';
@@ -11,6 +12,7 @@ const WHERE = 'a directory, or s3://BUCKET/PREFIX (ASSET_BACKUP_S3_*)';
 
 interface BackupFlags {
   readonly full?: true;
+  readonly keep?: number;
   readonly json?: true;
 }
 
@@ -26,6 +28,11 @@ export function addBackupCommands(root: Command): void {
     .description('copy the records and bytes of all files, as one state, to a place for backups')
     .argument('<where>', WHERE)
     .option('--full', 'read all records, not only what changed since the last backup')
+    .option(
+      '--keep <count>',
+      'then remove all but this many of the latest backups, and what none of them needs',
+      countFrom(1),
+    )
     .option('--json', 'print the result as JSON')
     .action(async (where: string, flags: BackupFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
@@ -64,9 +71,26 @@ async function runBackup(config: Config, where: string, flags: BackupFlags): Pro
   const { manifest } = report;
   const { files, damagedCount } = manifest;
   await recordStep(config, 'backup', { backup: manifest.name, files, damaged: damagedCount });
-  process.stdout.write(flags.json ? `${JSON.stringify(backupJson(report))}\n` : backupText(report));
+  // While files are damaged an older backup may be the only one that has their bytes.
+  const pruned =
+    flags.keep === undefined || damagedCount > 0 ? undefined : await prune(config, location, flags.keep);
+  const json = { ...backupJson(report), ...(pruned && prunedJson(pruned)) };
+  const text = `${backupText(report)}${pruned ? prunedText(pruned) : ''}`;
+  process.stdout.write(flags.json ? `${JSON.stringify(json)}\n` : text);
+  if (flags.keep !== undefined && pruned === undefined)
+    say('no backup was removed: an older one may have the bytes of the damaged files');
   if (damagedCount > 0) say(`the bytes of ${damagedCount} files are damaged, and not in the backup`);
   return damagedCount > 0 ? 1 : 0;
+}
+
+/** Removes old backups, after a new one was made. */
+async function prune(config: Config, location: BackupLocation, keep: number): Promise<Pruned> {
+  const { pruneAt } = await import('../app/backup.ts');
+  const { recordStep } = await import('../app/legacy.ts');
+  const pruned = await resumable((signal) => pruneAt(config, location, { keep, onWait: sayWaiting }, signal));
+  const { removed, pages, blobs, blobBytes } = pruned;
+  await recordStep(config, 'backup.removed', { backups: removed.length, pages, blobs, bytes: blobBytes });
+  return pruned;
 }
 
 async function runRestore(config: Config, where: string, flags: RestoreFlags): Promise<number> {
@@ -91,8 +115,21 @@ async function runRestore(config: Config, where: string, flags: RestoreFlags): P
   process.stdout.write(
     flags.json ? `${JSON.stringify(restoreJson(state, resumedFrom))}\n` : restoreText(state),
   );
+  if (state.headersLost)
+    say(
+      `the store keeps no headers: ${state.headersLost} moved old files lost theirs, such as a Content-Encoding`,
+    );
   if (damagedCount > 0) say(`the backup does not have the bytes of ${damagedCount} files`);
   return damagedCount > 0 ? 1 : 0;
+}
+
+function countFrom(min: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!/^\d{1,6}$/.test(text) || value < min)
+      throw new InvalidArgumentError(`must be a whole number from ${min}`);
+    return value;
+  };
 }
 
 function locationOf(where: string, config: Config): BackupLocation {
@@ -141,11 +178,20 @@ function backupText({ manifest, copied, copiedBytes, resumedFrom, whyFull }: Bac
   ].join('\n');
 }
 
+function prunedJson({ removed, pages, blobs, blobBytes }: Pruned): object {
+  return { removed, removed_pages: pages, removed_blobs: blobs, removed_bytes: blobBytes };
+}
+
+function prunedText({ removed, blobs, blobBytes }: Pruned): string {
+  return `  ${String(removed.length).padStart(9)}  old backups removed, with ${blobs} blobs, ${sizeAsText(blobBytes)}\n`;
+}
+
 /** What programs read of a restore. */
 function restoreJson(state: RestoreState, resumedFrom: string): object {
   return {
     ...{ state: state.state, backup: state.backup, files: state.records, resumed_from: resumedFrom },
     ...{ proven: state.proven, proven_bytes: state.provenBytes, not_moved: state.notMoved },
+    ...{ headers_lost: state.headersLost ?? 0 },
     ...{ damaged_count: state.damagedCount, damaged: state.damaged },
     ...{ start_time: state.startTime, end_time: state.endTime },
   };

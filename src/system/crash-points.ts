@@ -67,6 +67,21 @@ export const STORE_MOVE_POINTS = [
 /** Moments between two durable steps while a variant is made. */
 export const VARIANT_POINTS = ['variant.rendered', 'variant.hashed', 'variant.stored'] as const;
 
+/** Moments between two durable steps of a backup, of the removal of old ones, and of a restore. */
+export const BACKUP_POINTS = [
+  'backup.begun',
+  'backup.bytes-copied',
+  'backup.page-written',
+  'backup.finished',
+  'backup.manifest-removed',
+  'backup.page-removed',
+  'backup.bytes-removed',
+  'restore.begun',
+  'restore.bytes-written',
+  'restore.record-written',
+  'restore.page-proven',
+] as const;
+
 /** The name of one of the points. */
 export type Point = (
   | typeof POINTS
@@ -75,12 +90,14 @@ export type Point = (
   | typeof STORE_MOVE_POINTS
   | typeof MOVE_POINTS
   | typeof VARIANT_POINTS
+  | typeof BACKUP_POINTS
 )[number];
 
 const channels = new Map(
   [
     ...[...POINTS, ...FILESYSTEM_POINTS, ...LEGACY_POINTS, ...STORE_MOVE_POINTS, ...MOVE_POINTS],
     ...VARIANT_POINTS,
+    ...BACKUP_POINTS,
   ].map((point) => [point, channel(`asset-service:${point}`)]),
 );
 

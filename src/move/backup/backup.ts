@@ -3,7 +3,10 @@ import pLimit from 'p-limit';
 import type { Change, FileCatalog, TransferredFile } from '../../catalog/file-catalog.ts';
 import { blobKey } from '../../files/bytes.ts';
 import { withoutPurges } from '../../files/sweep/purge-hold.ts';
+import type { BlobProperties } from '../../storage/blob.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
+import type { ObjectReader } from '../../storage/object-reader.ts';
+import { reached } from '../../system/crash-points.ts';
 import { beginBackup } from './begin.ts';
 import { copyBytes, type CopyLimits } from './copy.ts';
 import { summaryOf } from './entries.ts';
@@ -15,6 +18,8 @@ export interface BackupParts extends CopyLimits {
   readonly catalog: FileCatalog;
   readonly store: BlobStore;
   readonly place: BackupPlace;
+  /** Reads the headers of the objects in the store; none for a store without headers. */
+  readonly readers?: readonly Pick<ObjectReader, 'stat'>[];
 }
 
 /** How far a backup is. */
@@ -91,6 +96,7 @@ class Backup {
     const { place } = this.#parts;
     const signal = this.#signal;
     const { name, begun, resumedFrom, whyFull } = await beginBackup(this.#parts, this.#options.full, signal);
+    reached('backup.begun');
     const base = begun.base === '' ? undefined : await place.manifest(begun.base, signal);
     const records = base?.records ?? (await this.#copyRecords(name));
     const { changes, cursor } = await this.#copyChanges(name, begun.cursor);
@@ -103,6 +109,7 @@ class Backup {
       ...pages,
     };
     await place.finish(manifest, signal);
+    reached('backup.finished');
     return { manifest, copied: this.#copied, copiedBytes: this.#copiedBytes, resumedFrom, whyFull };
   }
 
@@ -119,6 +126,7 @@ class Backup {
       if (files.length === 0) return pages;
       const entries = await this.#copyAll(files);
       pages.push(await place.writePage('records', name, pages.length, entries, signal));
+      reached('backup.page-written');
       after = files.at(-1)!.record.id;
       this.#tell('files');
     }
@@ -141,6 +149,7 @@ class Backup {
       if (page.changes.length === 0) break;
       const entries = await this.#copyChanged(page.changes);
       changes.push(await place.writePage('changes', name, changes.length, entries, signal));
+      reached('backup.page-written');
       cursor = page.cursor;
       this.#tell('changes');
       if (page.changes.some((change) => change.cursor === end)) break;
@@ -178,11 +187,28 @@ class Backup {
   }
 
   async #copyFile(file: TransferredFile): Promise<BackupFile> {
-    const { record } = file;
-    if (record.sha256 === undefined) return file;
+    const { sha256, id } = file.record;
+    if (sha256 === undefined) return file;
     this.#signal.throwIfAborted();
+    const properties = await this.#propertiesOf(id);
+    return this.#copyBytes({ ...file, ...(properties && { properties }) }, sha256);
+  }
+
+  /** Type and headers of the object of a file; undefined if it has no headers. */
+  async #propertiesOf(id: string): Promise<BlobProperties | undefined> {
+    for (const reader of this.#parts.readers ?? []) {
+      const info = await reader.stat(blobKey(id), { signal: this.#signal });
+      if (info === undefined) continue;
+      const { contentType, headers } = info;
+      return Object.keys(headers).length > 0 ? { contentType, headers } : undefined;
+    }
+    return undefined;
+  }
+
+  async #copyBytes(file: BackupFile, sha256: Uint8Array): Promise<BackupFile> {
+    const { record } = file;
     const { place, store } = this.#parts;
-    const to = { store: place.store, key: place.bytesKey(record.sha256) };
+    const to = { store: place.store, key: place.bytesKey(sha256) };
     const there = await to.store.stat(to.key, { signal: this.#signal });
     if (there?.sizeBytes === record.sizeBytes) return file;
     if (there !== undefined) await to.store.delete(to.key, { signal: this.#signal });
@@ -191,6 +217,7 @@ class Backup {
     // Another file with the same bytes was faster.
     if (copied === 'exists') return file;
     if (copied !== 'created') return { ...file, damaged: copied };
+    reached('backup.bytes-copied');
     this.#copied += 1;
     this.#copiedBytes += record.sizeBytes;
     return file;

@@ -4,60 +4,131 @@ import type { BackupPlace } from './place.ts';
 
 const MAX_DAMAGED = 1_000;
 
+/** Changed files that are held in memory at once. */
+const HELD = 10_000;
+
+/** Maximum number of files of one page. */
+const PAGE = 200;
+
 /**
- * The files of a backup in the order of ids, as they were at its point of the change log, page by page. All changes since
- * the last full backup are held in memory.
+ * The files of a backup in the order of ids, as they were at its point of the change log, page by page. Of the changes
+ * since the last full backup, `held` are in memory at once, and the ids of all; if there are more, all pages of changes
+ * are read once for each such part.
  */
 export async function* filesOf(
   place: BackupPlace,
   { records, changes }: Pick<Manifest, 'records' | 'changes'>,
   signal: AbortSignal,
+  held = HELD,
 ): AsyncGenerator<readonly BackupFile[]> {
-  const changed = await lastChanges(place, changes, signal);
-  const ids = [...changed.keys()].toSorted();
-  let next = 0;
-  /** The changed files up to an id, or all. */
-  const changedUntil = (last?: string): BackupFile[] => {
+  const bounds = await boundsOf(place, changes, held, signal);
+  let part = await ChangedFiles.read(place, changes, bounds, 0, signal);
+  for (const reference of records) {
+    let rest = (await place.readPage(reference, signal)) as readonly BackupFile[];
+    for (; rest.length > 0 && part.end !== undefined && rest.at(-1)!.record.id > part.end;) {
+      const end = part.end;
+      yield* part.with(rest.filter(({ record }) => record.id <= end));
+      yield* part.rest();
+      rest = rest.filter(({ record }) => record.id > end);
+      part = await ChangedFiles.read(place, changes, bounds, part.index + 1, signal);
+    }
+    yield* part.with(rest);
+  }
+  for (;;) {
+    yield* part.rest();
+    if (part.end === undefined) return;
+    part = await ChangedFiles.read(place, changes, bounds, part.index + 1, signal);
+  }
+}
+
+/** The last ids of the parts of the changes but the last one. */
+async function boundsOf(
+  place: BackupPlace,
+  changes: readonly PageReference[],
+  held: number,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const ids = new Set<string>();
+  for (const reference of changes)
+    for (const entry of await place.readPage(reference, signal)) ids.add(idOf(entry));
+  if (ids.size <= held) return [];
+  return [...ids].sort().filter((_id, at) => at % held === held - 1);
+}
+
+/** The last state of the changed files of one part of the ids. */
+class ChangedFiles {
+  readonly index: number;
+  /** Last id of the part; undefined for the last part. */
+  readonly end: string | undefined;
+  readonly #changed = new Map<string, BackupEntry>();
+  #ids: readonly string[] = [];
+  #next = 0;
+
+  private constructor(index: number, end: string | undefined) {
+    [this.index, this.end] = [index, end];
+  }
+
+  static async read(
+    place: BackupPlace,
+    changes: readonly PageReference[],
+    bounds: readonly string[],
+    index: number,
+    signal: AbortSignal,
+  ): Promise<ChangedFiles> {
+    const part = new ChangedFiles(index, bounds[index]);
+    const begin = bounds[index - 1] ?? '';
+    for (const reference of changes) {
+      for (const entry of await place.readPage(reference, signal)) {
+        const id = idOf(entry);
+        if (id > begin && (part.end === undefined || id <= part.end)) part.#add(entry);
+      }
+    }
+    part.#ids = [...part.#changed.keys()].sort();
+    return part;
+  }
+
+  /** Files that were copied at first, in their order, with what has changed up to the last of them. */
+  *with(files: readonly BackupFile[]): Generator<readonly BackupFile[]> {
+    const last = files.at(-1);
+    if (last === undefined) return;
+    for (const file of files) this.#keepRequestKey(file);
+    const unchanged = files.filter(({ record }) => !this.#changed.has(record.id));
+    const both = [...unchanged, ...this.#until(last.record.id)];
+    yield* paged(both.sort((a, b) => (a.record.id < b.record.id ? -1 : 1)));
+  }
+
+  /** The changed files after those. */
+  *rest(): Generator<readonly BackupFile[]> {
+    yield* paged(this.#until());
+  }
+
+  #until(last?: string): BackupFile[] {
     const files: BackupFile[] = [];
-    for (; next < ids.length && (last === undefined || ids[next]! <= last); next++) {
-      const entry = changed.get(ids[next]!)!;
+    for (; this.#next < this.#ids.length; this.#next++) {
+      const id = this.#ids[this.#next]!;
+      if (last !== undefined && id > last) break;
+      const entry = this.#changed.get(id)!;
       if (!('purged' in entry)) files.push(entry);
     }
     return files;
-  };
-  for (const reference of records) {
-    const page = (await place.readPage(reference, signal)) as readonly BackupFile[];
-    const last = page.at(-1);
-    if (last === undefined) continue;
-    for (const file of page) keepRequestKey(changed, file);
-    const unchanged = page.filter(({ record }) => !changed.has(record.id));
-    const both = [...unchanged, ...changedUntil(last.record.id)];
-    yield both.toSorted((a, b) => (a.record.id < b.record.id ? -1 : 1));
   }
-  yield changedUntil();
+
+  #add(entry: BackupEntry): void {
+    const before = this.#changed.get(idOf(entry));
+    this.#changed.set(idOf(entry), entry);
+    if (before !== undefined && !('purged' in before)) this.#keepRequestKey(before);
+  }
+
+  /** Request keys never change, and the change log does not have them. */
+  #keepRequestKey({ record, requestKey }: BackupFile): void {
+    const entry = this.#changed.get(record.id);
+    if (requestKey === undefined || entry === undefined || 'purged' in entry) return;
+    this.#changed.set(record.id, { ...entry, requestKey });
+  }
 }
 
-async function lastChanges(
-  place: BackupPlace,
-  changes: readonly PageReference[],
-  signal: AbortSignal,
-): Promise<Map<string, BackupEntry>> {
-  const changed = new Map<string, BackupEntry>();
-  for (const reference of changes) {
-    for (const entry of await place.readPage(reference, signal)) {
-      const before = changed.get(idOf(entry));
-      changed.set(idOf(entry), entry);
-      if (before !== undefined && !('purged' in before)) keepRequestKey(changed, before);
-    }
-  }
-  return changed;
-}
-
-/** Request keys never change, and the change log does not have them. */
-function keepRequestKey(changed: Map<string, BackupEntry>, { record, requestKey }: BackupFile): void {
-  const entry = changed.get(record.id);
-  if (requestKey === undefined || entry === undefined || 'purged' in entry) return;
-  changed.set(record.id, { ...entry, requestKey });
+function* paged(files: readonly BackupFile[]): Generator<readonly BackupFile[]> {
+  for (let at = 0; at < files.length; at += PAGE) yield files.slice(at, at + PAGE);
 }
 
 /** Reads all pages of a backup, and counts. */

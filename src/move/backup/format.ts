@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { FileRecord, JsonValue, TransferredFile } from '../../catalog/file-catalog.ts';
+import type { BlobProperties } from '../../storage/blob.ts';
 import { VERIFY_REASONS, type VerifyReason } from '../check-file.ts';
 
 /** Format of a backup; another version may change the layout. */
@@ -9,6 +10,8 @@ export const FORMAT = { format: 'asset-service-backup', version: 1 } as const;
 export interface BackupFile extends TransferredFile {
   /** Why the backup has no bytes of the file: they did not match its record when they were read. */
   readonly damaged?: VerifyReason;
+  /** Type and headers of the object with the bytes, if it has headers: those of a moved old file. */
+  readonly properties?: BlobProperties;
 }
 
 /** One line of a page: a file as it was, or the id of one that was purged. */
@@ -85,6 +88,15 @@ const RECORD = z.strictObject({
   ...{ createTime: TIME, updateTime: TIME, deleteTime: TIME.nullable(), purgeTime: TIME.nullable() },
   revision: z.string(),
 });
+const PROPERTIES = z.strictObject({
+  contentType: z.string(),
+  headers: z
+    .strictObject({
+      ...{ contentEncoding: z.string(), contentLanguage: z.string(), contentDisposition: z.string() },
+      ...{ cacheControl: z.string(), metadata: z.record(z.string(), z.string()) },
+    })
+    .partial(),
+});
 const ENTRY = z.union([
   z.strictObject({ purged: z.string() }),
   z.strictObject({
@@ -94,7 +106,7 @@ const ENTRY = z.union([
       sha256: HEX.nullable(),
       record: RECORD,
     },
-    ...{ requestKey: z.string().optional(), damaged: REASON.optional() },
+    ...{ requestKey: z.string().optional(), damaged: REASON.optional(), properties: PROPERTIES.optional() },
   }),
 ]);
 
@@ -153,13 +165,13 @@ export function recordFields(record: FileRecord): Readonly<Record<string, JsonVa
 function toLine(entry: BackupEntry): object {
   if ('purged' in entry) return entry;
   const { id, sizeBytes, sha256, ...record } = recordFields(entry.record);
-  const { requestKey, damaged } = entry;
-  return { id, size: sizeBytes, sha256, requestKey, damaged, record };
+  const { requestKey, damaged, properties } = entry;
+  return { id, size: sizeBytes, sha256, requestKey, damaged, properties, record };
 }
 
 function fromLine(line: z.output<typeof ENTRY>): BackupEntry {
   if ('purged' in line) return line;
-  const { id, size, sha256, record, requestKey, damaged } = line;
+  const { id, size, sha256, record, requestKey, damaged, properties } = line;
   const { crc32c, createTime, updateTime, deleteTime, purgeTime, ...others } = record;
   return {
     record: {
@@ -172,6 +184,7 @@ function fromLine(line: z.output<typeof ENTRY>): BackupEntry {
     },
     ...(requestKey !== undefined && { requestKey }),
     ...(damaged !== undefined && { damaged }),
+    ...(properties !== undefined && { properties: properties as BlobProperties }),
   };
 }
 

@@ -122,6 +122,42 @@ export class BackupPlace {
     }
   }
 
+  /** Keys of the pages of all backups. */
+  async allPages(signal: AbortSignal): Promise<readonly string[]> {
+    const found: string[] = [];
+    for (const kind of ['records', 'changes'] as const)
+      found.push(...(await this.#list(`${kind}/`, signal)).map((key) => `${kind}/${key}`));
+    return found;
+  }
+
+  /** Removes one page. */
+  async dropPage(key: string, signal: AbortSignal): Promise<void> {
+    await this.store.delete(`${this.#prefix}${key}`, { signal });
+  }
+
+  /** All stored bytes, by their SHA-256 in hexadecimal. */
+  async *allBytes(
+    signal: AbortSignal,
+  ): AsyncGenerator<{ readonly sha256: string; readonly sizeBytes: number }> {
+    const prefix = `${this.#prefix}bytes/`;
+    for await (const page of blobPages(this.store, { prefix, limit: LIST_PAGE }, { signal })) {
+      for (const { key, sizeBytes } of page) {
+        const [, start, sha256] = /^(..)\/([0-9a-f]{64})$/.exec(key.slice(prefix.length)) ?? [];
+        if (sha256?.startsWith(start!)) yield { sha256, sizeBytes };
+      }
+    }
+  }
+
+  /** Removes stored bytes. */
+  async dropBytes(sha256: string, signal: AbortSignal): Promise<void> {
+    await this.store.delete(this.bytesKey(Buffer.from(sha256, 'hex')), { signal });
+  }
+
+  /** Removes a finished backup; its pages and bytes stay. */
+  async dropManifest(name: string, signal: AbortSignal): Promise<void> {
+    await this.store.delete(`${this.#prefix}manifests/${name}.json`, { signal });
+  }
+
   /** Removes an unfinished backup. The bytes that it copied stay for the next one. */
   async discard(name: string, signal: AbortSignal): Promise<void> {
     for (const kind of ['records', 'changes'] as const) await this.dropPages(kind, name, signal);

@@ -3,6 +3,7 @@ import type { FileCatalog } from '../../catalog/file-catalog.ts';
 import { importFile } from '../../catalog/transfer.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { blobKey } from '../../files/bytes.ts';
+import { reached } from '../../system/crash-points.ts';
 import { withoutPurges } from '../../files/sweep/purge-hold.ts';
 import { checkFile, VERIFY_REASONS, type VerifyReason } from '../check-file.ts';
 import { recordDifference } from '../record-difference.ts';
@@ -29,6 +30,8 @@ export interface RestoreState {
   readonly provenBytes: number;
   /** Files whose bytes were in the old bucket when the backup was made. */
   readonly notMoved: number;
+  /** Restored files whose headers the store does not keep, such as their `Content-Encoding`. */
+  readonly headersLost?: number;
   readonly damagedCount: number;
   /** The first 1,000 files whose bytes the backup does not have, or has damaged. Their records are restored. */
   readonly damaged: readonly { readonly id: string; readonly reason: VerifyReason }[];
@@ -125,6 +128,7 @@ async function run(
     onProgress?.(state, manifest.files);
   };
   if (kept === undefined) await save();
+  reached('restore.begun');
   const unsetIsZero = [parts.catalog.kind, manifest.catalog].includes('pocketbase');
   for await (const page of filesOf(parts.place, manifest, signal)) {
     const files = page.filter(({ record }) => record.id > state.cursor);
@@ -136,8 +140,11 @@ async function run(
     await Promise.allSettled(works);
     state = added(state, files, await Promise.all(works));
     await assertRecords(parts.catalog, files, { unsetIsZero }, signal);
-    state = { ...state, cursor: files.at(-1)!.record.id };
+    const lost = parts.store.keepsHeaders ? 0 : files.filter(({ properties }) => properties).length;
+    const cursor = files.at(-1)!.record.id;
+    state = { ...state, cursor, headersLost: (state.headersLost ?? 0) + lost };
     await save();
+    reached('restore.page-proven');
   }
   state = { ...state, state: 'done', endTime: new Date().toISOString() };
   await save();
@@ -151,12 +158,13 @@ async function restoreFile(parts: BackupParts, file: BackupFile, signal: AbortSi
   signal.throwIfAborted();
   const result = await restoreBytes(parts, file, signal);
   await importRecord(parts.catalog, file, signal);
+  reached('restore.record-written');
   return result;
 }
 
 async function restoreBytes(
   parts: BackupParts,
-  { record, damaged }: BackupFile,
+  { record, damaged, properties }: BackupFile,
   signal: AbortSignal,
 ): Promise<Restored> {
   if (record.sha256 === undefined) return 'not-moved';
@@ -165,7 +173,9 @@ async function restoreBytes(
   const key = blobKey(record.id);
   const from = { store: place.store, key: place.bytesKey(record.sha256) };
   for (;;) {
-    const copied = await copyBytes(record, from, { store, key }, parts, signal);
+    const limits = { ...parts, ...(properties && store.keepsHeaders && { properties }) };
+    const copied = await copyBytes(record, from, { store, key }, limits, signal);
+    reached('restore.bytes-written');
     if (copied !== 'created' && copied !== 'exists') return copied;
     // The record is the one of the backup, whether it is in the catalog already or not.
     const catalog = { get: () => Promise.resolve(new Map([[record.id, record]])) };

@@ -4,6 +4,7 @@ import { openSqliteCatalog } from '../../../src/catalog/sql/sqlite.ts';
 import {
   backup,
   type BackupOptions,
+  type BackupParts,
   type BackupProgress,
   type BackupReport,
 } from '../../../src/move/backup/backup.ts';
@@ -60,8 +61,12 @@ export class Backups {
     };
   }
 
-  make(options: Partial<BackupOptions> = {}, signal: AbortSignal = OPEN): Promise<BackupReport> {
-    return backup(this.partsOf(this.from), { full: false, ...options }, signal);
+  make(
+    options: Partial<BackupOptions> = {},
+    signal: AbortSignal = OPEN,
+    readers: BackupParts['readers'] = [],
+  ): Promise<BackupReport> {
+    return backup({ ...this.partsOf(this.from), readers }, { full: false, ...options }, signal);
   }
 
   /** Ends a run like a kill, at the first progress of this phase. */
