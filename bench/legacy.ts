@@ -38,7 +38,11 @@ const [store, dir] = await Promise.all([startSeaweedFS(), makeDir('bench-legacy'
 process.env[SHARED.s3Endpoint] = store.endpoint;
 process.env[SHARED.accessKeyId] = store.accessKeyId;
 process.env[SHARED.secretAccessKey] = store.secretAccessKey;
+const seeding = performance.now();
 const legacy = await startLegacySystem({ size: Number(values.files) });
+process.stdout.write(
+  `seeded ${legacy.files.length} files in ${((performance.now() - seeding) / 1_000).toFixed(0)} s\n`,
+);
 await migrateCatalog(loadConfig(legacy.env));
 const service = await startService({ ...legacy.env, ASSET_LOG_LEVEL: 'warn' }, { built: true });
 const whole = legacy.files.filter(
