@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { pdf, png, profileBomb } from '../test/attack/support/images.ts';
+import { Code, type ConnectError } from '@connectrpc/connect';
+import { ErrorInfoSchema } from '@asset-service/contract/google/rpc/error_details_pb.js';
 import { clientOf, upload } from '../test/e2e/support/calls.ts';
 import { healthOf, type Service } from '../test/support/service.ts';
 
@@ -51,7 +53,7 @@ export async function measureHealth(
         .getFileUrl({ source: { case: 'fileId', value: id }, variant }, { signal })
         .then(
           () => 'made',
-          (error: unknown) => /\b(VARIANT_\w+|RATE_LIMITED)\b/.exec(JSON.stringify(error))?.[1] ?? 'refused',
+          (error: unknown) => (signal.aborted ? 'stopped' : problemOf(error as ConnectError)),
         );
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     }
@@ -87,6 +89,12 @@ export async function measureHealth(
       `| ${name} | ${times.length} | ${at(0.5)} | ${at(0.99)} | ${at(1)} | ${memory.toFixed(0)} | ${ended} |`,
     );
   }
+}
+
+/** Why there is no variant. */
+function problemOf(error: ConnectError): string {
+  const info = error.findDetails(ErrorInfoSchema)[0];
+  return info?.metadata['problem'] ?? info?.reason ?? Code[error.code];
 }
 
 function residentMiB(pid: number): number {
