@@ -16,6 +16,12 @@ export class TimedLedger extends Ledger {
     return super.acknowledge(file);
   }
 
+  override breach(...[what, line]: Parameters<Ledger['breach']>): void {
+    // At once, because the callers go on for minutes.
+    process.stdout.write(`  ${new Date().toISOString()} broken: ${line}\n`);
+    super.breach(what, line);
+  }
+
   /** The longest time without an acknowledged upload since `from`, in milliseconds. */
   longestPause(from: number): number {
     const times = [from, ...this.#times.filter((time) => time > from), Date.now()];
@@ -89,4 +95,29 @@ export function startCallers(deployment: Deployment, ledger: Ledger, count: numb
       await Promise.all([load.finish(), ...uploaders]);
     },
   };
+}
+
+/** Readers of {@link readAll}. */
+const READERS = 8;
+
+/** Reads every file that is acknowledged by now through the service, and compares its bytes with those that were sent. */
+export async function readAll({ replicas }: Deployment, ledger: Ledger): Promise<void> {
+  await using client = createWorkerClient({ baseUrl: replicas[0]!.service.url });
+  const files = [...ledger.files.values()].filter(({ usage }) => usage === '');
+  const read = async (file: KnownFile) => {
+    if (file.deletion !== 'none') return;
+    try {
+      const { bytes } = await client.downloadBytes(file.id, { timeoutMs: PATIENCE_MS });
+      const hash = Buffer.from(sha256(bytes)).toString('hex');
+      if (hash !== file.sha256) ledger.breach('halfVisible', `${file.id} has other bytes than were sent`);
+    } catch (error) {
+      // A caller may have begun to delete it meanwhile, and brought it back since.
+      if ((error as AssetClientError).reason === 'FILE_DELETED') return;
+      ledger.breach('lost', `${file.id} cannot be read: ${String(error)}`);
+    }
+  };
+  const lane = async () => {
+    for (let file = files.pop(); file; file = files.pop()) await read(file);
+  };
+  await Promise.all(Array.from({ length: READERS }, lane));
 }
