@@ -8,7 +8,7 @@ import { makeDir, removeDir } from '../support/process.ts';
 import { startSeaweedFS, type SeaweedFS } from '../support/seaweedfs.ts';
 import { createBucket } from '../support/shared-servers.ts';
 import { startCallers, TimedLedger, type Callers } from './support/callers.ts';
-import { survive } from './support/figures.ts';
+import { SESSION_TTL_MS, survive } from './support/figures.ts';
 import { whyMissing } from './support/missing.ts';
 import { startPostgresCluster, type PostgresCluster } from './support/patroni.ts';
 
@@ -33,13 +33,15 @@ const missing = await whyMissing('postgres', 'patroni', 'etcd', 'haproxy');
       ]);
       inspector = postgresInspector(cluster.url);
       const bucket = await createBucket(store);
-      const env = { ...s3Env(bucket), ASSET_CATALOG: 'postgres', ASSET_POSTGRES_URL: cluster.url };
+      const session = { ASSET_UPLOAD_SESSION_TTL: String(SESSION_TTL_MS / 1000) };
+      const catalog = { ASSET_CATALOG: 'postgres', ASSET_POSTGRES_URL: cluster.url };
+      const env = { ...s3Env(bucket), ...catalog, ...session };
       const setup: Setup = {
         ...{ env, projects: [], bucket, blobs: () => Promise.resolve([]), dispose: () => Promise.resolve() },
       };
       // Longer than a request to the store can take.
       const replicas = await startReplicas(env, dir, { count: 2, reservationTtlMs: 8_000 });
-      deployment = { setup, inspector, ...replicas };
+      deployment = { setup, inspector, ...replicas, leftoversMs: replicas.leftoversMs + SESSION_TTL_MS };
       callers = startCallers(deployment, ledger, 6);
       await callers.progress();
     }, 600_000);
@@ -58,13 +60,30 @@ const missing = await whyMissing('postgres', 'patroni', 'etcd', 'haproxy');
     it('goes on with the standby after the leader was killed', async () => {
       const leader = await cluster.nodeOf('leader');
       const before = callers.retried.length;
-      await survive('PostgreSQL: leader killed', running(), async () => {
-        await leader.kill();
-        await callers.progress();
+      try {
+        await survive('PostgreSQL: leader killed', running(), async () => {
+          await leader.kill();
+          await callers.progress();
+        });
+        expect(callers.retried.slice(before)).toContain('UNAVAILABLE CATALOG_UNAVAILABLE');
+        expect((await cluster.nodeOf('leader')).name).not.toBe(leader.name);
+      } finally {
+        await leader.start();
+      }
+      await cluster.whole();
+    }, 300_000);
+
+    it('goes on with the standby after the leader hung, also when it comes back', async () => {
+      const leader = await cluster.nodeOf('leader');
+      await survive('PostgreSQL: leader hangs, and comes back', running(), async () => {
+        await leader.signalAll('SIGSTOP');
+        try {
+          await callers.progress();
+        } finally {
+          await leader.signalAll('SIGCONT');
+        }
       });
-      expect(callers.retried.slice(before)).toContain('UNAVAILABLE CATALOG_UNAVAILABLE');
       expect((await cluster.nodeOf('leader')).name).not.toBe(leader.name);
-      await leader.start();
       await cluster.whole();
     }, 300_000);
 
@@ -91,8 +110,11 @@ const missing = await whyMissing('postgres', 'patroni', 'etcd', 'haproxy');
 
     it('goes on after a member of etcd was killed', async () => {
       const [member] = cluster.etcd.members;
-      await survive('PostgreSQL: member of etcd killed', running(), () => member!.kill());
-      await member!.start();
+      try {
+        await survive('PostgreSQL: member of etcd killed', running(), () => member!.kill());
+      } finally {
+        await member!.start();
+      }
     }, 300_000);
 
     it('lost nothing, shows no partial or duplicate file, and leaves nothing behind', async () => {

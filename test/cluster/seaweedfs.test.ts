@@ -8,7 +8,7 @@ import { startPostgres, type Postgres } from '../support/postgres.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { createBucket } from '../support/shared-servers.ts';
 import { readAll, startCallers, TimedLedger, type Callers } from './support/callers.ts';
-import { survive } from './support/figures.ts';
+import { SESSION_TTL_MS, survive } from './support/figures.ts';
 import { whyMissing } from './support/missing.ts';
 import { startSeaweedCluster, type Part, type SeaweedCluster } from './support/seaweedfs-cluster.ts';
 
@@ -33,13 +33,15 @@ const missing = await whyMissing('weed', 'etcd', 'haproxy');
       ]);
       inspector = postgresInspector(database.url);
       const bucket = await createBucket(cluster);
-      const env = { ...s3Env(bucket), ASSET_CATALOG: 'postgres', ASSET_POSTGRES_URL: database.url };
+      const session = { ASSET_UPLOAD_SESSION_TTL: String(SESSION_TTL_MS / 1000) };
+      const catalog = { ASSET_CATALOG: 'postgres', ASSET_POSTGRES_URL: database.url };
+      const env = { ...s3Env(bucket), ...catalog, ...session };
       const setup: Setup = {
         ...{ env, projects: [], bucket, blobs: () => Promise.resolve([]), dispose: () => Promise.resolve() },
       };
       // Longer than a cluster without a leader holds a request back: what it stores late is removed only then.
       const replicas = await startReplicas(env, dir, { count: 2, reservationTtlMs: 45_000 });
-      deployment = { setup, inspector, ...replicas };
+      deployment = { setup, inspector, ...replicas, leftoversMs: replicas.leftoversMs + SESSION_TTL_MS };
       callers = startCallers(deployment, ledger, 4);
       await callers.progress();
     }, 600_000);

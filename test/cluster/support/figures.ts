@@ -12,6 +12,9 @@ const TABLE: Table = {
   head: 'failure | longest pause of acknowledged uploads | uploads acknowledged meanwhile | tries told UNAVAILABLE',
 };
 
+/** Lifetime of a session, in milliseconds: longer than a failover, so that uploads resume after it. */
+export const SESSION_TTL_MS = 60_000;
+
 /** How long callers go on after a failure is over, in milliseconds. */
 const AFTERWARDS_MS = 2_000;
 

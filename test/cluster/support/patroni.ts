@@ -15,6 +15,8 @@ export interface PostgresNode extends Server {
   readonly api: string;
   /** `host:port` of its PostgreSQL. */
   readonly address: string;
+  /** Stops all its processes in the middle of what they do, like a machine that hangs; `SIGCONT` lets them go on. */
+  signalAll(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void>;
 }
 
 /** What Patroni says of a member of its cluster. */
@@ -130,12 +132,16 @@ async function startNode(
   });
 
   /** PostgreSQL runs in a session of its own, which the signals for Patroni do not reach. */
-  const killPostgres = async () => {
+  const signalPostgres = async (name: NodeJS.Signals, alsoChildren = false) => {
     const [pid] = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
-    try {
-      if (pid) process.kill(Number(pid), 'SIGKILL');
-    } catch {
-      // It has ended.
+    if (!pid) return;
+    const children = alsoChildren ? await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8') : '';
+    for (const one of [pid, ...children.split(' ').filter((child) => child !== '')]) {
+      try {
+        process.kill(Number(one), name);
+      } catch {
+        // It has ended.
+      }
     }
   };
   return {
@@ -147,11 +153,15 @@ async function startNode(
     stop: server.stop,
     /** Kills both processes at once, like a machine without power. */
     async kill() {
-      await Promise.all([killPostgres(), server.kill()]);
+      await Promise.all([signalPostgres('SIGKILL'), server.kill()]);
+    },
+    async signalAll(signal) {
+      await signalPostgres(signal, true);
+      if (server.pid !== undefined) process.kill(-server.pid, signal);
     },
     async dispose() {
       await server.kill();
-      await killPostgres();
+      await signalPostgres('SIGKILL');
       await server.dispose();
     },
   };
