@@ -107,7 +107,8 @@ async function withPlace<T>(
   const { store: opened, prefix } = await openPlace(config, where, options);
   const store = namedAsPlace(opened);
   try {
-    await store.check();
+    // A restore only reads: the file system may be read-only, or full.
+    if (where.kind === 's3' || !options.mustExist) await store.check();
     return await work(new BackupPlace(store, prefix));
   } finally {
     await store.close();
