@@ -15,11 +15,11 @@ describe('a backup in a directory', () => {
       const where = { kind: 'directory', path: join(dir, 'place') } as const;
       const { signal } = new AbortController();
       await withCatalog(from, {}, (catalog) => catalog.migrate());
-      await backupTo(from, where, {}, signal);
+      await backupTo(from, where, { full: false }, signal);
       // A new file is never written through a link. This refuses it to root too.
       await rename(join(where.path, 'unfinished'), join(dir, 'elsewhere'));
       await symlink(join(dir, 'elsewhere'), join(where.path, 'unfinished'));
-      await expect(backupTo(from, where, {}, signal)).rejects.toThrow();
+      await expect(backupTo(from, where, { full: false }, signal)).rejects.toThrow();
       expect(await restoreFrom(to, where, {}, signal)).toMatchObject({ state: 'done', damagedCount: 0 });
     } finally {
       await removeDir(dir);
