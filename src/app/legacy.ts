@@ -120,9 +120,14 @@ export async function withLockableSystem<T>(
   });
 }
 
-async function openAccess({ catalog }: Config): Promise<CatalogAccess | undefined> {
-  if (catalog.kind !== 'pocketbase') return undefined;
-  return (await import('../catalog/pocketbase/access.ts')).openPocketBaseAccess(catalog.pocketbase);
+/** The PocketBase of the old system, also after the catalog was moved from it to another one. */
+async function openAccess({ catalog, settings }: Config): Promise<CatalogAccess | undefined> {
+  const { ASSET_POCKETBASE_URL: url, ASSET_POCKETBASE_EMAIL: email } = settings;
+  const { ASSET_POCKETBASE_PASSWORD: password, ASSET_POCKETBASE_COLLECTION: collection } = settings;
+  const { openPocketBaseAccess } = await import('../catalog/pocketbase/access.ts');
+  if (catalog.kind === 'pocketbase') return openPocketBaseAccess(catalog.pocketbase);
+  if (url === undefined || email === undefined || password === undefined) return undefined;
+  return openPocketBaseAccess({ url, email, password, ...(collection !== undefined && { collection }) });
 }
 
 /** Records a step of the move and its operator in the audit log, if that is a file or goes to OpenTelemetry. */

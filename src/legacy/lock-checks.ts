@@ -1,4 +1,5 @@
 import type { FileCatalog } from '../catalog/file-catalog.ts';
+import { readCatalogRow } from '../move/catalog/row.ts';
 import { acknowledgements } from './backfill-state.ts';
 import { keysOf } from './layout.ts';
 import type { LockableSystem } from './lock-journal.ts';
@@ -41,11 +42,28 @@ export async function lockRefusals(
     system.access?.publicFiles({ signal }) ?? [],
   ]);
   return [
+    ...(await pocketBaseRefusals(system, signal)),
     ...(isWrongBucket ? [wrongBucket(system)] : []),
     ...moveRefusals(status, notMoved),
     ...verifyRefusals(status, maxAgeMs),
     ...publicFiles.map((text) => ({ reason: 'PUBLIC_VIEW_RULE', text }) as const),
   ];
+}
+
+/**
+ * The refusal if the records were moved here from a PocketBase that the settings do not name: its collection would stay
+ * open, and it serves the files of the old bucket by its own key.
+ */
+async function pocketBaseRefusals(
+  { access, catalog }: LockableSystem,
+  signal: AbortSignal,
+): Promise<readonly Refusal[]> {
+  if (access !== undefined) return [];
+  const row = (await readCatalogRow(catalog, { signal }))?.row;
+  if (row?.source.kind !== 'pocketbase' && row?.target.kind !== 'pocketbase') return [];
+  const text =
+    'ASSET_POCKETBASE_URL, ASSET_POCKETBASE_EMAIL, ASSET_POCKETBASE_PASSWORD: the catalog was moved from a PocketBase, whose collection and files a lock closes: set them to that PocketBase, beside ASSET_CATALOG';
+  return [{ reason: 'NO_CATALOG_ACCESS', text }];
 }
 
 /** The refusal because of files without a copy; none if there are no such files. */

@@ -10,7 +10,7 @@ import { OldBucketError } from './check.ts';
 
 /** An old system that can be locked. */
 export interface LockableSystem extends OldSystem {
-  /** Undefined for a catalog that only the service can reach. */
+  /** The PocketBase that is the catalog, or was before a move of the catalog; undefined if the settings name none. */
   readonly access: CatalogAccess | undefined;
   readonly bucketAccess: BucketAccess;
 }

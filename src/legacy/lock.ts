@@ -180,7 +180,11 @@ async function move(
 function checkPlace({ access, bucketAccess }: LockableSystem, journal: LockJournal): void {
   const [bucket, collection] = [bucketAccess.bucket, access?.collection ?? ''];
   if (journal.bucket === bucket && journal.collection === collection) return;
-  const text = `ASSET_LEGACY_S3_BUCKET, ASSET_POCKETBASE_COLLECTION: the journal is about the bucket ${JSON.stringify(journal.bucket)} and the collection ${JSON.stringify(journal.collection)}`;
+  const isUnnamed = access === undefined && journal.collection !== '';
+  const names = isUnnamed
+    ? 'ASSET_POCKETBASE_URL, ASSET_POCKETBASE_EMAIL, ASSET_POCKETBASE_PASSWORD'
+    : 'ASSET_LEGACY_S3_BUCKET, ASSET_POCKETBASE_COLLECTION';
+  const text = `${names}: the journal is about the bucket ${JSON.stringify(journal.bucket)} and the collection ${JSON.stringify(journal.collection)}`;
   throw new StepRefused({ reason: 'BAD_JOURNAL', text });
 }
 

@@ -2,6 +2,10 @@ import { GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { migrateCatalog } from '../../src/app/catalog.ts';
+import { withStoreAndCatalog } from '../../src/app/legacy.ts';
+import { giveCatalogId } from '../../src/move/catalog/row.ts';
+import { changeRow } from '../../src/move/replicas/row.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { lock, unlock, type LockOptions } from '../../src/legacy/lock.ts';
 import { lockJournal } from '../../src/legacy/lock-journal.ts';
@@ -168,6 +172,53 @@ describe('legacy lock', () => {
     expect([both.code, both.stderr]).toEqual([2, expect.stringMatching(/--shadow.*--enforce/)]);
     expect((await cli('lock', '--enforce')).code).toBe(2);
   });
+
+  it('closes the PocketBase that was the catalog before a move, and refuses if it is not named', async () => {
+    const { ASSET_POCKETBASE_URL, ASSET_POCKETBASE_EMAIL, ASSET_POCKETBASE_PASSWORD, ...others } = env;
+    const named = { ASSET_POCKETBASE_URL, ASSET_POCKETBASE_EMAIL, ASSET_POCKETBASE_PASSWORD } as const;
+    const moved2 = { ...others, ASSET_CATALOG: 'sqlite', ASSET_DATA_DIR: join(dir, 'moved-catalog') };
+    await migrateCatalog(loadConfig(moved2));
+    await moved.within(({ catalog: source }) =>
+      withStoreAndCatalog(loadConfig(moved2), async ({ catalog }) => {
+        expect((await catalog.importFiles(await source.exportFiles('', 200))).size).toBe(0);
+        const { items } = await source.exportState('legacy-state', undefined, 500);
+        await catalog.importState(items);
+        const id = await giveCatalogId(catalog, {});
+        const row = {
+          ...{ move: 'm', epoch: 5, state: 'completed', active: id, maxPauseMs: 1 },
+          ...{
+            source: { kind: 'pocketbase', id: 'old' },
+            target: { kind: 'sqlite', id },
+            eras: [],
+            time: '2026-11-29',
+          },
+        };
+        await changeRow(catalog, 'catalogmove', undefined, row);
+      }),
+    );
+    const run = (more: Record<string, string | undefined>, ...args: string[]) =>
+      runCli(['legacy', ...args], { cwd: dir, env: { ...moved2, ...more } });
+    const before = await everything();
+    const refused = await run({}, 'lock', '--enforce', '--yes', '--json');
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('ASSET_POCKETBASE_URL')]);
+    expect(JSON.parse(refused.stdout)).toMatchObject({ refused: [{ reason: 'NO_CATALOG_ACCESS' }] });
+    expect(refused.stderr).toContain('ASSET_POCKETBASE_URL');
+    expect(await everything()).toEqual(before);
+
+    const locked = await run(named, 'lock', '--enforce', '--yes', '--json', '--user-token', userToken);
+    expect([locked.code, locked.stderr]).toEqual([0, '']);
+    expect(JSON.parse(locked.stdout)).toMatchObject({ locked: true });
+    expect((await collection()).updateRule).toBeNull();
+    expect(await policy()).not.toBe(before.policy);
+    expect(JSON.parse((await run({}, 'status', '--json')).stdout)).toMatchObject({ state: 'locked' });
+    const dry = await run(named, 'purge', '--dry-run', '--json', '--max-purge', '100');
+    expect(JSON.parse(dry.stdout)).toMatchObject({ dry_run: true, unproven: 0 });
+    const blind = await run({}, 'unlock', '--json');
+    expect([blind.code, blind.stderr]).toEqual([1, expect.stringContaining('ASSET_POCKETBASE_URL')]);
+    expect((await collection()).updateRule).toBeNull();
+    expect((await run(named, 'unlock')).code).toBe(0);
+    expect(await everything()).toEqual(before);
+  }, 60_000);
 
   it('locks, proves it, lets the service and the views go on, and restores exactly', async () => {
     const [before, viewed] = [await everything(), await rows()];
