@@ -98,6 +98,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 const CHECKED: readonly string[] = [
   'adding-a-driver.md',
   'backup.md',
+  'clusters.md',
   'events.md',
   'kubernetes.md',
   'pocketbase.md',
