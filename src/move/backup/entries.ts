@@ -5,7 +5,7 @@ import type { BackupPlace } from './place.ts';
 const MAX_DAMAGED = 1_000;
 
 /** Changed files that are held in memory at once. */
-const HELD = 10_000;
+const HELD = 50_000;
 
 /** Maximum number of files of one page. */
 const PAGE = 200;
