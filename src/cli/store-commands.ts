@@ -51,7 +51,10 @@ export function addStoreCommands(root: Command): void {
         percent,
         10,
       )
-      .option('--force', 'do not wait until signed URLs of the old store have expired: they end at once')
+      .option(
+        '--after-urls',
+        'refuse while signed URLs of the old store may be in use; without it they end at once',
+      )
       .option(
         '--rate <files>',
         'delete so many files a second at most; 0 for any number',

@@ -15,7 +15,7 @@ export interface StoreMoveFlags {
   readonly restart?: true;
   /** Percent. */
   readonly maxRetire?: number;
-  readonly force?: true;
+  readonly afterUrls?: true;
 }
 
 type Step = (move: StoreMove, options: StepOptions, signal: AbortSignal) => Promise<Stepped>;
@@ -103,11 +103,12 @@ export async function runRetire(config: Config, flags: StoreMoveFlags): Promise<
   if (!(await confirmed(what, flags.yes ?? false))) return 1;
   const { retireStore } = await import('../move/store/retire.ts');
   return step(config, flags, async (move, options, signal) => {
-    const result = await retireStore(
-      move,
-      { ...options, maxPercent: flags.maxRetire ?? 0, force: flags.force ?? false },
-      signal,
-    );
+    const { storeMoveStatus } = await import('../move/store/status.ts');
+    const { urlsEnd } = await storeMoveStatus(move.catalog, signal);
+    const limits = { maxPercent: flags.maxRetire ?? 0, afterUrls: flags.afterUrls ?? false };
+    const result = await retireStore(move, { ...options, ...limits }, signal);
+    if (urlsEnd && result.deleted > 0)
+      say(`signed URLs of the old store could have been in use until ${urlsEnd.toISOString()}: they ended`);
     const { deleted, deletedBytes, unproven, unknown, derived = 0, unfinished = 0 } = result;
     await note(config, 'store.move.retire', {
       deleted,

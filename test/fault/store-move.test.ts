@@ -128,7 +128,7 @@ describe('a store move under load', () => {
         await run('reverse', '--yes');
         await run('switch', '--yes');
         await killed(false, 'complete', '--yes');
-        await killed(false, 'retire', '--yes', '--json', '--force');
+        await killed(false, 'retire', '--yes', '--json');
         const { stdout } = await move('status', '--json');
         expect(JSON.parse(stdout)).toMatchObject({ state: 'retired', retire: { unproven: [] } });
       }

@@ -20,6 +20,7 @@ import { sessionState } from '../support/session-state.ts';
 import { idsOf, Moves, never, options, thereIn } from './support/stores.ts';
 
 const ANY = { maxPercent: 0 };
+const AFTER_URLS = { ...ANY, afterUrls: true };
 const PAST = new Date(Date.now() - 60_000);
 const TEXT = { contentType: 'text/plain' };
 
@@ -52,16 +53,16 @@ describe('the end of a store move', () => {
     await completeStore(move, options(), never);
   }
 
-  it('deletes nothing while URLs that were handed out may be in use, and says until when', async () => {
+  it('deletes nothing while URLs may be in use, if that is asked for, and says until when', async () => {
     const move = await moves.open('s3', 'directory');
     const { catalog, own, next } = move;
     const file = await addFile({ catalog, store: own.store }, 'first');
     const before = Date.now();
     await complete(move, 3_600);
     // A policy that permits less now does not shorten URLs from before.
-    const refused = retireStore(move, { ...options({ urlSeconds: 1 }), ...ANY }, never);
+    const refused = retireStore(move, { ...options({ urlSeconds: 1 }), ...AFTER_URLS }, never);
     const { message } = (await refused.catch((error: unknown) => error)) as Error;
-    expect(message).toContain('--force');
+    expect(message).toContain('--after-urls');
     const until = Date.parse(/\d{4}-[\d-]+T[\d:.]+Z/.exec(message)![0]);
     expect(until - 3_600_000).toBeGreaterThan(before - 10_000);
     expect((await storeMoveStatus(catalog)).urlsEnd).toEqual(new Date(until));
@@ -69,10 +70,10 @@ describe('the end of a store move', () => {
 
     // A file that only the old store had until now has such URLs too.
     const late = await addFile({ catalog, store: own.store }, 'late');
-    await expect(retireStore(move, { ...options(), ...ANY }, never)).rejects.toThrow('--force');
+    await expect(retireStore(move, { ...options(), ...AFTER_URLS }, never)).rejects.toThrow('--after-urls');
     expect(await thereIn(next.store, [late.id])).toEqual([late.id]);
     expect((await storeMoveStatus(catalog)).urlsEnd!.getTime()).toBeGreaterThan(until);
-    expect(await retireStore(move, { ...options(), ...ANY, force: true }, never)).toMatchObject({
+    expect(await retireStore(move, { ...options(), ...ANY }, never)).toMatchObject({
       deleted: 2,
     });
     expect((await storeMoveStatus(catalog)).urlsEnd).toBeUndefined();
@@ -83,12 +84,14 @@ describe('the end of a store move', () => {
     await addFile({ catalog: short.catalog, store: short.own.store });
     await complete(short, 1);
     await eventually(async () =>
-      expect(await retireStore(short, { ...options(), ...ANY }, never)).toMatchObject({ deleted: 1 }),
+      expect(await retireStore(short, { ...options(), ...AFTER_URLS }, never)).toMatchObject({ deleted: 1 }),
     );
     const directory = await moves.open('directory', 's3');
     await addFile({ catalog: directory.catalog, store: directory.own.store });
     await complete(directory, 3_600);
-    expect(await retireStore(directory, { ...options(), ...ANY }, never)).toMatchObject({ deleted: 1 });
+    expect(await retireStore(directory, { ...options(), ...AFTER_URLS }, never)).toMatchObject({
+      deleted: 1,
+    });
   });
 
   it('leaves neither variants nor parts of uploads in the old store', async () => {

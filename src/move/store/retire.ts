@@ -44,8 +44,8 @@ export type Retired = {
 export interface RetireOptions extends StepOptions {
   /** Maximum share of unknown blobs in the old store, in percent. */
   readonly maxPercent: number;
-  /** True to end signed URLs of the source that may still be in use. */
-  readonly force?: boolean;
+  /** True to refuse while signed URLs of the source may be in use; otherwise they end with the blobs. */
+  readonly afterUrls?: boolean;
 }
 
 const RETIRE = 'store-move-retire';
@@ -55,8 +55,8 @@ const RETIRE = 'store-move-retire';
  * are those of its record. Then what is derived from files is deleted, and what uploads left. May be repeated, also after a
  * crash.
  *
- * @throws MoveRefused before anything was deleted: if the move is not complete, URLs of the source may be in use, the
- *   target lacks a file, or the catalog does not know too many blobs of the source
+ * @throws MoveRefused before anything was deleted: if the move is not complete, the target lacks a file, URLs of the source may
+ *   be in use and shall not end, or the catalog does not know too many blobs of the source
  */
 export function retireStore(move: StoreMove, options: RetireOptions, signal: AbortSignal): Promise<Retired> {
   return exclusively(move, options, signal, async (held) => {
@@ -67,7 +67,7 @@ export function retireStore(move: StoreMove, options: RetireOptions, signal: Abo
     if (row.state !== 'completed')
       throw new MoveRefused('the move is not complete: run `asset-service store move complete` first');
     const progress = await follow(move, known, options, held);
-    if (options.force !== true) assertUrlsEnded({ ...known, progress }, options.urlSeconds);
+    if (options.afterUrls === true) assertUrlsEnded({ ...known, progress }, options.urlSeconds);
     await assertAllThere(move.catalog, known, held);
     const unknown = await countUnknown(move.catalog, known, options.maxPercent, held);
     const goesOn = before?.move === row.move && before.cursor !== '' && before.unproven.length === 0;

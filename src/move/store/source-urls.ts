@@ -38,6 +38,6 @@ export function assertUrlsEnded({ stored, progress, source }: BegunMove, seconds
   if (end === undefined) return;
   throw new MoveRefused(
     `signed URLs of the old store may be in use until ${end.toISOString()} (urlLifetimeSeconds of the usage policies): run ` +
-      '`asset-service store move retire` again after that, or with --force to end them now; nothing was deleted',
+      '`asset-service store move retire` again after that, or without --after-urls to end them now; nothing was deleted',
   );
 }
