@@ -19,7 +19,7 @@ const SHOW_EVERY_MS = 10_000;
 /** How long a replica that was killed is still compared, in milliseconds. */
 const SHOWN_MS = 30_000;
 
-/** How long after that its leases are kept, in milliseconds: clocks differ. */
+/** How long leases of replicas are kept after they expired, in milliseconds: clocks differ. */
 const KEPT_MS = 600_000;
 
 const PAGE = 500;
@@ -103,8 +103,9 @@ export class ReplicaSettings {
     for (let from: string | undefined; ;) {
       const { items, next } = await this.#catalog.exportState('lease', from, PAGE, call);
       for (const { key, value } of items) {
+        // Of replicas that were killed; those of moves too.
+        if (key.startsWith(REPLICA_LEASES) && value.expireTime + KEPT_MS < Date.now()) gone.push(key);
         if (!key.startsWith(PREFIX)) continue;
-        if (value.expireTime + KEPT_MS < Date.now()) gone.push(key);
         if (value.expireTime < Date.now() || !value.holder.startsWith(TAG)) continue;
         const [id, at] = key.slice(PREFIX.length).split('-');
         const mine = own[Number(at)]?.value.holder;

@@ -31,8 +31,8 @@ export class DiskSpace {
     const least = this.#minFreeBytes ?? Math.min(DEFAULT_MIN_FREE, blocks * bsize * DEFAULT_MIN_SHARE);
     if (free - sizeBytes >= least) return undefined;
     return new Error(
-      `the disk of ASSET_DATA_DIR has ${mebibytes(free)} MiB free, and ${mebibytes(least)} MiB have to stay free ` +
-        '(ASSET_MIN_FREE_SPACE): make room, or let the sweeper do it by deleting files',
+      `the disk of ${this.#path} has ${mebibytes(free)} MiB free, and ${mebibytes(least)} MiB have to stay free ` +
+        '(ASSET_MIN_FREE_SPACE): make room. Files that are deleted make some when they are purged',
     );
   }
 }
