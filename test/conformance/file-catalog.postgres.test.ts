@@ -65,6 +65,15 @@ explainTests('postgres', async () => {
   };
 });
 
+/** Lets every insert of a relation wait until the client commits. */
+async function delayRelations(client: pg.Client): Promise<void> {
+  await client.query(`
+    create function wait_here() returns trigger language plpgsql as $$
+      begin perform pg_advisory_xact_lock(42); return new; end $$;
+    create trigger waits before insert on file_relations for each row execute function wait_here()`);
+  await client.query('begin; select pg_advisory_xact_lock(42)');
+}
+
 describe('file catalog: postgres', () => {
   let server: Postgres;
   beforeAll(async () => {
@@ -98,7 +107,7 @@ describe('file catalog: postgres', () => {
       const file = newFile({ relations: { project: ['x'] } });
       const { id: reservationId } = await reserve(catalog, [file.id]);
       // Delays the create after it has found the reservation open.
-      await client.query('begin; lock table file_relations in exclusive mode');
+      await delayRelations(client);
       const areWaiting = (count: number) =>
         eventually(async () => {
           // A transaction looks once otherwise.
@@ -164,7 +173,7 @@ describe('file catalog: postgres', () => {
     it('returns nothing behind an open transaction, reports the lag, and loses nothing', async () => {
       const slow = newFile({ relations: { project: ['x'] } });
       const { id: reservationId } = await reserve(catalog, [slow.id]);
-      await client.query('begin; lock table file_relations in exclusive mode');
+      await delayRelations(client);
       // Has its place in the log before the others, and is committed after them.
       const creating = catalog.create(slow, { reservationId });
       await eventually(async () => {

@@ -58,6 +58,8 @@ export interface SqlBackend {
   readonly changes: SqlChangeLog;
   /** True if a transaction must lock the rows it depends on; false if there is only one writer at a time. */
   readonly locksRows: boolean;
+  /** True if one statement may write several tables, which saves a transaction of several round trips. */
+  readonly writesAtOnce: boolean;
   /** Rejects with CATALOG_UNAVAILABLE if the disk is almost full. */
   assertRoom(): Promise<void>;
   /**

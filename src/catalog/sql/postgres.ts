@@ -78,6 +78,7 @@ export function postgresBackend({ url, maxConnections = 16, watchPool }: Postgre
       foreign: sql<SqlBool>`xid >= pg_snapshot_xmax(pg_current_snapshot())`,
     },
     locksRows: true,
+    writesAtOnce: true,
     // The server is responsible for its disk.
     assertRoom: () => Promise.resolve(),
     classify,

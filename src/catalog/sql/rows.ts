@@ -162,6 +162,19 @@ export function recordToJson(record: FileRecord): string {
   });
 }
 
+/** The text of {@link recordToJson} for a file that is being created, whose times the database adds. */
+export function newRecordToJson(record: NewFileRecord): RawBuilder<string> {
+  const { id, name, contentType, sizeBytes, sha256, crc32c, owner, usage, createdBy, createdFor } = record;
+  const relations = Object.entries(record.relations).filter(([, targets]) => targets.length > 0);
+  const text = JSON.stringify({
+    ...{ id, name, contentType, sizeBytes, crc32c, owner, usage, createdBy, createdFor, revision: '1' },
+    relations: Object.fromEntries(relations),
+    attributes: mergeAttributes({}, record.attributes),
+    ...(sha256 && { sha256: Buffer.from(sha256).toString('base64') }),
+  });
+  return sql<string>`cast(${text.slice(0, -1)} as text) || ',"createTime":' || create_time || ',"updateTime":' || update_time || '}'`;
+}
+
 type RecordJson = Omit<FileRecord, 'sha256' | 'createTime' | 'updateTime' | 'deleteTime' | 'purgeTime'> & {
   readonly sha256?: string;
   readonly createTime: number;

@@ -93,7 +93,9 @@ export class SqlCatalog implements FileCatalog {
   }
 
   create(record: NewFileRecord, options: CreateFence & { readonly requestKey?: string }, call?: CatalogCall) {
-    return this.#transaction(call, (trx) => this.#writes.create(trx, record, options));
+    return this.#backend.writesAtOnce
+      ? this.#run(call, () => this.#writes.createAtOnce(this.#db, record, options))
+      : this.#transaction(call, (trx) => this.#writes.create(trx, record, options));
   }
 
   async findByRequestKey(requestKey: string, call?: CatalogCall): Promise<FileRecord | undefined> {

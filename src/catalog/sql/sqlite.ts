@@ -68,6 +68,7 @@ export function sqliteBackend(options: SqliteOptions): SqlBackend {
       readable: sql<SqlBool>`true`,
     },
     locksRows: false,
+    writesAtOnce: false,
     async assertRoom() {
       // SQLite itself reports a missing directory.
       const shortage = await space.shortage().catch(() => undefined);

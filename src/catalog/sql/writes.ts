@@ -1,4 +1,5 @@
-import { sql, type Kysely, type Transaction } from 'kysely';
+import { randomUUID } from 'node:crypto';
+import { sql, type Kysely, type RawBuilder, type Transaction } from 'kysely';
 import { idTaken } from '../../errors/dependencies.ts';
 import { concurrentChange, fileNotFound } from '../../errors/records.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
@@ -13,6 +14,7 @@ import {
   fileColumns,
   insertRelations,
   newColumns,
+  newRecordToJson,
   relationRows,
   toRecord,
   type FileRow,
@@ -26,6 +28,11 @@ export function selectFiles(db: Kysely<Tables>, { relations }: SqlBackend) {
   return db.selectFrom('files').select(fileColumns(relations));
 }
 
+/** Options of a create: its hold, and the key that makes it unique. */
+type CreateOptions = CreateFence & { readonly requestKey?: string };
+
+type Created = ReturnType<FileCatalog['create']>;
+
 /** Writes records, each with its change in the log, in the transaction of the caller. */
 export class SqlWrites {
   readonly #backend: SqlBackend;
@@ -34,27 +41,59 @@ export class SqlWrites {
     this.#backend = backend;
   }
 
-  /** {@link FileCatalog.create} */
-  async create(
-    trx: Transaction<Tables>,
-    record: NewFileRecord,
-    { requestKey, ...fence }: CreateFence & { readonly requestKey?: string },
-  ): ReturnType<FileCatalog['create']> {
+  /** {@link FileCatalog.create}, in the transaction of the caller. */
+  async create(trx: Transaction<Tables>, record: NewFileRecord, options: CreateOptions): Created {
     assertStorable(record);
-    const row = await this.#insert(trx, record, fence, requestKey);
-    if (!row) {
-      const held = await this.#held(trx, record.id, fence).executeTakeFirst();
-      if (!held) throw uploadExpired();
-      if (await this.#hasRequestKey(trx, requestKey)) return { status: 'request-taken' };
-      throw idTaken('file');
-    }
-    if ('upload' in fence) await removeSession(trx, record.id);
-    const relations = relationRows(row, record.relations);
-    await insertRelations(trx, relations);
-    const pairs = relations.map(({ name, target }) => [name, target]);
-    const created = toRecord({ ...row, relations: JSON.stringify(pairs) });
+    const row = await this.#insertion(
+      this.#withHold(trx, record.id, options),
+      record,
+      options,
+    ).executeTakeFirst();
+    if (!row) return this.#notCreated(trx, record.id, options);
+    if ('upload' in options) await removeSession(trx, record.id);
+    await insertRelations(trx, relationRows(row, record.relations));
+    const created = createdRecord(row, record);
     await this.#log(trx, 'created', created);
     return { status: 'created', record: created };
+  }
+
+  /** {@link FileCatalog.create} in one statement, for a database that can do so: one round trip instead of four or more. */
+  async createAtOnce(db: Kysely<Tables>, record: NewFileRecord, options: CreateOptions): Created {
+    assertStorable(record);
+    const { now } = this.#backend;
+    const relations = relationRows({ id: record.id, create_time: 0, owner: record.owner }, record.relations);
+    const column = <Name extends keyof (typeof relations)[0]>(name: Name) =>
+      relations.map((row) => row[name]);
+    const parts: [name: string, statement: RawBuilder<object>][] = [
+      [
+        'logged',
+        sql<object>`
+          insert into file_changes (id, type, time, record)
+          select ${randomUUID()}, 'created', ${now}, ${newRecordToJson(record)} from inserted`,
+      ],
+    ];
+    if ('upload' in options)
+      parts.push(['ended', sql<object>`delete from uploads using inserted where uploads.id = inserted.id`]);
+    if (relations.length > 0) {
+      parts.push([
+        'related',
+        sql<object>`
+          insert into file_relations (file_id, create_time, owner, name, position, target)
+          select inserted.id, inserted.create_time, inserted.owner, r.name, r.position, r.target
+          from inserted cross join unnest(
+            cast(${column('name')} as text[]),
+            cast(${column('position')} as integer[]),
+            cast(${column('target')} as text[])
+          ) as r (name, position, target)`,
+      ]);
+    }
+    let statement = this.#withHold(db, record.id, options).with('inserted', (begun) =>
+      this.#insertion(begun as unknown as Kysely<Tables>, record, options),
+    );
+    for (const [name, part] of parts) statement = statement.with(name, () => sql<object>`(${part})`);
+    const row = await statement.selectFrom('inserted').selectAll().executeTakeFirst();
+    if (!row) return this.#notCreated(db, record.id, options);
+    return { status: 'created', record: createdRecord(row, record) };
   }
 
   /** {@link FileCatalog.update} */
@@ -133,16 +172,18 @@ export class SqlWrites {
       : heldReservation(db, fence.reservationId, locksRows);
   }
 
+  /** A statement that begins with the hold of a create, as `held`. */
+  #withHold(db: Kysely<Tables>, id: string, fence: CreateFence) {
+    return db.with('held', (begun) => this.#held(begun as unknown as Kysely<Tables>, id, fence));
+  }
+
   /**
-   * Inserts the row of a file; undefined if its hold is not open, or its id or request key is taken. One statement
-   * checks and inserts: a second one would cost as much as the change log does.
+   * Inserts the row of a file, unless its hold is not open, or its id or request key is taken: checking them in a
+   * statement of their own would cost as much as the change log does.
+   *
+   * @param held - a statement with the part `held`
    */
-  #insert(
-    trx: Transaction<Tables>,
-    record: NewFileRecord,
-    fence: CreateFence,
-    requestKey: string | undefined,
-  ): Promise<FileRow | undefined> {
+  #insertion(held: Pick<Kysely<Tables>, 'insertInto'>, record: NewFileRecord, { requestKey }: CreateOptions) {
     const { now, types, relations } = this.#backend;
     const columns = Object.entries(newColumns(record, requestKey, now)).filter(([, value]) => value !== null);
     // PostgreSQL takes the values of a select for text.
@@ -154,19 +195,31 @@ export class SqlWrites {
       const type = typed[name];
       return type === undefined ? sql`${value}` : sql`cast(${value} as ${type})`;
     });
-    return trx
-      .with('held', (db) => this.#held(db as unknown as Kysely<Tables>, record.id, fence))
+    return held
       .insertInto('files')
       .columns(columns.map(([name]) => name as keyof Tables['files']))
       .expression(sql`select ${sql.join(values)} from held where true`)
       .onConflict((conflict) => conflict.doNothing())
-      .returning(fileColumns(relations))
-      .executeTakeFirst();
+      .returning(fileColumns(relations));
   }
 
-  async #hasRequestKey(trx: Transaction<Tables>, requestKey: string | undefined): Promise<boolean> {
+  /** Why a file was not created. */
+  async #notCreated(db: Kysely<Tables>, id: string, options: CreateOptions): Created {
+    const held = await this.#held(db, id, options).executeTakeFirst();
+    if (!held) throw uploadExpired();
+    if (await this.#hasRequestKey(db, options.requestKey)) return { status: 'request-taken' };
+    throw idTaken('file');
+  }
+
+  async #hasRequestKey(db: Kysely<Tables>, requestKey: string | undefined): Promise<boolean> {
     if (requestKey === undefined) return false;
-    const files = trx.selectFrom('files').select('id').where('request_key', '=', requestKey);
+    const files = db.selectFrom('files').select('id').where('request_key', '=', requestKey);
     return (await files.executeTakeFirst()) !== undefined;
   }
+}
+
+/** The record of a row that was inserted before its relations. */
+function createdRecord(row: FileRow, { relations }: NewFileRecord): FileRecord {
+  const pairs = relationRows(row, relations).map(({ name, target }) => [name, target]);
+  return toRecord({ ...row, relations: JSON.stringify(pairs) });
 }
