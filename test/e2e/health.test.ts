@@ -40,7 +40,9 @@ describe('health and outages on servers of its own', () => {
       expect((await health().check({ service: name })).status).toBe(Status.SERVING);
     }
     const { statuses } = await health().list({});
-    expect(Object.keys(statuses).sort()).toEqual(['', ASSET_SERVICE, 'catalog', 'live', 'store'].sort());
+    expect(Object.keys(statuses).sort()).toEqual(
+      ['', ASSET_SERVICE, 'catalog', 'live', 'settings', 'store'].sort(),
+    );
     await expect(health().check({ service: 'nonsense' })).rejects.toMatchObject({ code: Code.NotFound });
   });
 
