@@ -195,8 +195,8 @@ def test_damage_on_the_way_leaves_the_target_alone(connect: Any, shared_client: 
     client = connect(shared_client._options.target)
     original = asset_service._lean.DownloadPiece.__init__
 
-    def damage(self: Any, content: memoryview, crc32c: int | None, record: Any) -> None:
-        original(self, memoryview(bytes(content).replace(b"hello", b"hallo")), crc if lie else crc32c, record)
+    def damage(self: Any, content: memoryview, crc32c: int | None, *others: Any) -> None:
+        original(self, memoryview(bytes(content).replace(b"hello", b"hallo")), crc if lie else crc32c, *others)
 
     crc = asset_service._hash.crc32c(b"hallo")
     asset_service._lean.DownloadPiece.__init__ = damage  # type: ignore[method-assign, assignment]
