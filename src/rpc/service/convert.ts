@@ -68,7 +68,8 @@ export function toFilter(filter: FileFilterMessage | undefined): FileFilter {
     ...(owner && { owner }),
     ...(usage && { usage }),
     ...(relation && { relation: { name: relation.name, id: relation.id } }),
-    ...(contentType && { contentType: contentType.toLowerCase() }),
+    // `*/*` is every type, as everywhere.
+    ...(contentType && contentType !== '*/*' && { contentType: contentType.toLowerCase() }),
     ...(createTimeFrom && { createTimeFrom: toTimeOrLater(createTimeFrom, 'filter.create_time_from') }),
     ...(createTimeTo && { createTimeTo: toTimeOrLater(createTimeTo, 'filter.create_time_to') }),
   };
