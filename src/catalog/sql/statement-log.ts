@@ -14,11 +14,20 @@ export function statementLog(kind: SqlBackend['kind']): { readonly log?: LogConf
       const text = query.sql.trim();
       tellRequest({
         system,
-        name: /^\w+/.exec(text)?.[0].toUpperCase() ?? 'statement',
+        name: operationOf(text),
         durationMs: queryDurationMillis,
         attributes: { 'db.query.text': text.slice(0, MAX_TEXT) },
         ...('error' in rest && { error: rest.error }),
       });
     },
   };
+}
+
+/** What a statement does: its first word or, of one that begins with WITH, its first part that writes. */
+function operationOf(text: string): string {
+  const first = /^\w+/.exec(text)?.[0].toUpperCase() ?? 'statement';
+  if (first !== 'WITH') return first;
+  const [, written = 'select'] =
+    /\b(?:(insert) into|(?<!for )(update) |(delete) from)/i.exec(text)?.filter(Boolean) ?? [];
+  return written.toUpperCase();
 }
