@@ -105,7 +105,7 @@ describe('a store move under load', () => {
         if (ended.code !== 0) told.push(`${args.join(' ')}: ${ended.code} ${ended.stderr}`);
       };
       /** Runs a step that is killed after a while, perhaps kills a replica too, and runs the step again. */
-      const killed = async (hasReplica: boolean, ...args: string[]) => {
+      const killed = async (hasReplica: boolean, args: readonly string[], again = args) => {
         const child = startCli(['store', 'move', ...args], { cwd: dir, env });
         const closed = new Promise((resolve) => child.once('close', resolve));
         await sleep(1_000 + Math.random() * 2_000);
@@ -113,7 +113,7 @@ describe('a store move under load', () => {
         await closed;
         kills += 1;
         if (hasReplica) await replaceReplica(true);
-        await run(...args);
+        await run(...again);
       };
       for (const way of ['there', 'back'] as const) {
         if (way === 'back') {
@@ -121,14 +121,14 @@ describe('a store move under load', () => {
           env = { ...env, ASSET_S3_BUCKET: buckets[1]!, ASSET_NEXT_S3_BUCKET: buckets[0]! };
           for (let n = 0; n < replicas.length; n++) await replaceReplica(false);
         }
-        await killed(true, 'start', '--yes', '--rate', '20');
-        await run('start', '--yes', '--rate', '0');
-        await killed(false, 'verify');
-        await killed(true, 'switch', '--yes');
+        // Slowly at first, so that the kill comes in the middle.
+        await killed(true, ['start', '--yes', '--rate', '20'], ['start', '--yes', '--rate', '0']);
+        await killed(false, ['verify']);
+        await killed(true, ['switch', '--yes']);
         await run('reverse', '--yes');
         await run('switch', '--yes');
-        await killed(false, 'complete', '--yes');
-        await killed(false, 'retire', '--yes', '--json');
+        await killed(false, ['complete', '--yes']);
+        await killed(false, ['retire', '--yes', '--json']);
         const { stdout } = await move('status', '--json');
         expect(JSON.parse(stdout)).toMatchObject({ state: 'retired', retire: { unproven: [] } });
       }
