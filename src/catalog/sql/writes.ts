@@ -33,6 +33,9 @@ type CreateOptions = CreateFence & { readonly requestKey?: string };
 
 type Created = ReturnType<FileCatalog['create']>;
 
+/** The relations of a row that was just inserted, without a query for them. */
+const NO_RELATIONS = sql<string>`'[]'`;
+
 /** Writes records, each with its change in the log, in the transaction of the caller. */
 export class SqlWrites {
   readonly #backend: SqlBackend;
@@ -184,7 +187,7 @@ export class SqlWrites {
    * @param held - a statement with the part `held`
    */
   #insertion(held: Pick<Kysely<Tables>, 'insertInto'>, record: NewFileRecord, { requestKey }: CreateOptions) {
-    const { now, types, relations } = this.#backend;
+    const { now, types } = this.#backend;
     const columns = Object.entries(newColumns(record, requestKey, now)).filter(([, value]) => value !== null);
     // PostgreSQL takes the values of a select for text.
     const typed: Readonly<Record<string, unknown>> = {
@@ -195,12 +198,15 @@ export class SqlWrites {
       const type = typed[name];
       return type === undefined ? sql`${value}` : sql`cast(${value} as ${type})`;
     });
-    return held
-      .insertInto('files')
-      .columns(columns.map(([name]) => name as keyof Tables['files']))
-      .expression(sql`select ${sql.join(values)} from held where true`)
-      .onConflict((conflict) => conflict.doNothing())
-      .returning(fileColumns(relations));
+    return (
+      held
+        .insertInto('files')
+        .columns(columns.map(([name]) => name as keyof Tables['files']))
+        .expression(sql`select ${sql.join(values)} from held where true`)
+        .onConflict((conflict) => conflict.doNothing())
+        // It has no relations yet.
+        .returning(fileColumns(NO_RELATIONS))
+    );
   }
 
   /** Why a file was not created. */
