@@ -103,12 +103,12 @@ export async function runRetire(config: Config, flags: StoreMoveFlags): Promise<
   if (!(await confirmed(what, flags.yes ?? false))) return 1;
   const { retireStore } = await import('../move/store/retire.ts');
   return step(config, flags, async (move, options, signal) => {
-    const { storeMoveStatus } = await import('../move/store/status.ts');
-    const { urlsEnd } = await storeMoveStatus(move.catalog, signal);
     const limits = { maxPercent: flags.maxRetire ?? 0, afterUrls: flags.afterUrls ?? false };
     const result = await retireStore(move, { ...options, ...limits }, signal);
-    if (urlsEnd && result.deleted > 0)
-      say(`signed URLs of the old store could have been in use until ${urlsEnd.toISOString()}: they ended`);
+    if (result.urlsEnd && result.deleted > 0)
+      say(
+        `signed URLs of the old store could have been in use until ${result.urlsEnd.toISOString()}: they ended`,
+      );
     const { deleted, deletedBytes, unproven, unknown, derived = 0, unfinished = 0 } = result;
     await note(config, 'store.move.retire', {
       deleted,

@@ -11,7 +11,7 @@ import { begun, type BegunMove } from './begin.ts';
 import { exclusively, hasBytes, type Refused, type StepOptions, type StoreMove } from './progress.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { changeRow } from './row.ts';
-import { assertUrlsEnded } from './source-urls.ts';
+import { assertUrlsEnded, sourceUrlsEnd } from './source-urls.ts';
 import { follow } from './start.ts';
 
 const PAGE = 100;
@@ -40,6 +40,11 @@ export type Retired = {
   readonly unfinished?: number;
 };
 
+/** Until when signed URLs of the source could have been in use. */
+export interface EndedUrls {
+  readonly urlsEnd?: Date | undefined;
+}
+
 /** Options of {@link retireStore}. */
 export interface RetireOptions extends StepOptions {
   /** Maximum share of unknown blobs in the old store, in percent. */
@@ -58,7 +63,11 @@ const RETIRE = 'store-move-retire';
  * @throws MoveRefused before anything was deleted: if the move is not complete, the target lacks a file, URLs of the source may
  *   be in use and shall not end, or the catalog does not know too many blobs of the source
  */
-export function retireStore(move: StoreMove, options: RetireOptions, signal: AbortSignal): Promise<Retired> {
+export function retireStore(
+  move: StoreMove,
+  options: RetireOptions,
+  signal: AbortSignal,
+): Promise<Retired & EndedUrls> {
   return exclusively(move, options, signal, async (held) => {
     const known = await begun(move, held);
     const { row } = known.stored;
@@ -67,7 +76,9 @@ export function retireStore(move: StoreMove, options: RetireOptions, signal: Abo
     if (row.state !== 'completed')
       throw new MoveRefused('the move is not complete: run `asset-service store move complete` first');
     const progress = await follow(move, known, options, held);
-    if (options.afterUrls === true) assertUrlsEnded({ ...known, progress }, options.urlSeconds);
+    const now = known.source.store.now();
+    const urlsEnd = sourceUrlsEnd(row, progress, { now, seconds: options.urlSeconds });
+    if (options.afterUrls === true) assertUrlsEnded(urlsEnd);
     await assertAllThere(move.catalog, known, held);
     const unknown = await countUnknown(move.catalog, known, options.maxPercent, held);
     const goesOn = before?.move === row.move && before.cursor !== '' && before.unproven.length === 0;
@@ -75,7 +86,7 @@ export function retireStore(move: StoreMove, options: RetireOptions, signal: Abo
       ...(goesOn ? before : { move: row.move, cursor: '', deleted: 0, deletedBytes: 0, unproven: [] }),
       unknown,
     });
-    if (done.unproven.length > 0) return done;
+    if (done.unproven.length > 0) return { ...done, urlsEnd };
     const pace = options.rate ? paceOf(options.rate) : undefined;
     const removed = await removeLeftovers(
       move.catalog,
@@ -86,7 +97,7 @@ export function retireStore(move: StoreMove, options: RetireOptions, signal: Abo
     const ended: Retired = { ...done, ...removed };
     await move.catalog.legacy.putState(RETIRE, ended, { signal: held });
     await changeRow(move.catalog, known.stored, { ...row, state: 'retired' }, { signal: held });
-    return ended;
+    return { ...ended, urlsEnd };
   });
 }
 

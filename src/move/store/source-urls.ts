@@ -32,9 +32,8 @@ export function sourceUrlsEnd(
   return end > now ? end : undefined;
 }
 
-/** @throws MoveRefused if signed URLs of the source may still be in use */
-export function assertUrlsEnded({ stored, progress, source }: BegunMove, seconds: number | undefined): void {
-  const end = sourceUrlsEnd(stored.row, progress, { now: source.store.now(), seconds });
+/** @throws MoveRefused if signed URLs of the source may be in use until `end` */
+export function assertUrlsEnded(end: Date | undefined): void {
   if (end === undefined) return;
   throw new MoveRefused(
     `signed URLs of the old store may be in use until ${end.toISOString()} (urlLifetimeSeconds of the usage policies): run ` +
