@@ -190,8 +190,8 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
   listener.serve(
     rpcHandlers(files, watching, health, gate, route, { log, observer: metrics?.calls, tracing }),
   );
+  // Migrates the catalog.
   await health.check();
-  // The first check has migrated the catalog.
   // An embedded catalog has one process.
   const replicaSettings = catalog.kind === 'sqlite' ? undefined : new ReplicaSettings(config, catalog, log);
   if (replicaSettings)

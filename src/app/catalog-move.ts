@@ -19,10 +19,7 @@ import { openCatalog, withCatalog } from './drivers.ts';
  * @throws SettingsError if the settings name no target, or a catalog does not fit them
  */
 export async function withMove<T>(config: Config, work: (catalogs: MovedCatalogs) => Promise<T>): Promise<T> {
-  const { next } = config;
-  if (next === undefined) {
-    throw new SettingsError(['ASSET_NEXT_CATALOG: is required: it names the catalog that the move goes to']);
-  }
+  const next = nextOf(config);
   let isReady = false;
   try {
     return await withCatalog(config, { mustExist: true }, async (source) => {
@@ -87,10 +84,7 @@ export async function withRemaining<T>(
   gone: 'source' | 'target',
   work: (left: FileCatalog, goneId: GoneId) => Promise<T>,
 ): Promise<T> {
-  const { next } = config;
-  if (next === undefined) {
-    throw new SettingsError(['ASSET_NEXT_CATALOG: is required: it names the catalog that the move goes to']);
-  }
+  const next = nextOf(config);
   const idIn = async (one: CatalogConfig): Promise<string | undefined> => {
     const signal = AbortSignal.timeout(ID_TIMEOUT_MS);
     return withCatalog(one, { mustExist: true }, (catalog) => catalogId(catalog, { signal }));
@@ -128,6 +122,12 @@ export async function viewSql(config: Config, schema: string): Promise<string> {
     throw new MoveRefused(`--schema: ${schema} is that of the service's tables: name another one`);
   const { postgresView } = await import('../catalog/pocketbase/postgres-view.ts');
   return postgresView(found.pocketbase, { view: schema, tables });
+}
+
+/** The catalog of ASSET_NEXT_*. */
+function nextOf({ next }: Config): CatalogConfig {
+  if (next !== undefined) return next;
+  throw new SettingsError(['ASSET_NEXT_CATALOG: is required: it names the catalog that the move goes to']);
 }
 
 /** Maximum time to read the id of a catalog that may be gone, in milliseconds. */
