@@ -94,8 +94,8 @@ export class RenderProcess {
     );
     const timer = setTimeout(() => started.kill(tooLate), START_TIMEOUT_MS);
     try {
-      await started.#header();
       started.#lowerPriority();
+      await started.#header();
       return started;
     } catch (error) {
       started.kill();
