@@ -163,7 +163,7 @@ describe('messages without an end', () => {
 });
 
 describe('a connection that never acknowledges settings', () => {
-  it('is ended when its window has to become smaller', async () => {
+  it('is ended when its window has to become smaller and it sends more than all uploads may', async () => {
     const service = await startService();
     const client = clientOf(service.url);
     let end: () => void = () => undefined;
@@ -182,7 +182,13 @@ describe('a connection that never acknowledges settings', () => {
       socket.resume();
       socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
       socket.write(frame(FRAME.settings, 0, 0));
-      await until(() => socket.closed, 'the service ends the connection', 40_000);
+      // Frames of a type that a peer has to ignore (RFC 9113, section 5.5).
+      const ignored = frame(0xfa, 0, 0, Buffer.alloc(16_000));
+      const sending = setInterval(() => {
+        while (socket.writable && !socket.writableNeedDrain) socket.write(ignored);
+      }, 1);
+      const ends = until(() => socket.closed, 'the service ends the connection', 40_000);
+      await ends.finally(() => clearInterval(sending));
     } finally {
       end();
       await Promise.all(slow);

@@ -30,8 +30,8 @@ export class Sessions extends Http2SessionManager {
     const url = new URL(baseUrl);
     super(
       baseUrl,
-      // Detects a vanished peer while a call waits for it, not hours later.
-      { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
+      // Detects a vanished peer while a call waits for it, not hours later. A PING waits for what was sent before it.
+      { pingIntervalMs: 20_000, pingTimeoutMs: 20_000 },
       {
         settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
         // Node.js refuses new streams beyond 10 MB of unsent data, which a dozen concurrent uploads reach.

@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import { constants, type ServerHttp2Session } from 'node:http2';
+import { bytesRead } from './stream-windows.ts';
 
 /** Maximum number of open connections; 0 for no limit. */
 export interface ConnectionBounds {
@@ -85,11 +86,19 @@ export function boundControlFrames(session: ServerHttp2Session): void {
   session.on('remoteSettings', () => count(SETTINGS_COST));
 }
 
-/** Pings a connection every `intervalMs` milliseconds; ends it if its peer has not answered by the next ping. */
+/**
+ * Pings a connection every `intervalMs` milliseconds; ends it if its peer has neither answered nor sent anything else by
+ * the next ping. An answer comes after what the network and the buffers of a slow peer already hold.
+ */
 export function closeIfVanished(session: ServerHttp2Session, intervalMs: number): void {
   let answered = true;
+  let read = 0;
   const timer = setInterval(() => {
-    if (!answered) return session.destroy();
+    const isSending = bytesRead(session) !== read;
+    if (!answered && !isSending) return session.destroy();
+    read = bytesRead(session);
+    // An earlier one that is still on its way serves as well.
+    if (!answered) return;
     answered = false;
     session.ping(() => (answered = true));
   }, intervalMs);

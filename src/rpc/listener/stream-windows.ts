@@ -19,10 +19,17 @@ const MIN_BYTES = MEBIBYTE / 8;
 const SESSION_BYTES = 64 * MEBIBYTE;
 
 /**
- * How long a connection may take to acknowledge a smaller window, in milliseconds; one that does not could keep the
- * old one.
+ * Maximum number of bytes that a connection may send before it acknowledges a smaller window; one that does not
+ * acknowledge it could keep the old one. An acknowledgement comes after what the network and the buffers of the peer
+ * already hold, which takes a slow peer longer than any fixed time.
  */
-const ACK_MS = 10_000;
+const UNACKNOWLEDGED_BYTES = TOTAL_BYTES;
+
+/** How long a connection that has to acknowledge a smaller window may send nothing at all, in milliseconds. */
+const SILENT_MS = 20_000;
+
+/** How often that is checked in this time. */
+const CHECKS = 20;
 
 /**
  * Sets the HTTP/2 receive windows: large while few uploads run, so that one uses a long connection fully, and
@@ -31,7 +38,13 @@ const ACK_MS = 10_000;
 export class StreamWindows {
   /** The last setting sent on each connection, and whether it was acknowledged. */
   readonly #sessions = new Map<ServerHttp2Session, { told: number; isKnown: boolean }>();
+  readonly #silentMs: number;
   #streamBytes = MAX_BYTES;
+
+  /** @param silentMs - see {@link SILENT_MS} */
+  constructor(silentMs = SILENT_MS) {
+    this.#silentMs = silentMs;
+  }
 
   /** Initial window of connections, in bytes. */
   readonly initialBytes = MAX_BYTES;
@@ -61,16 +74,36 @@ export class StreamWindows {
     if (state.told === this.#streamBytes) return;
     state.told = this.#streamBytes;
     state.isKnown = false;
-    const timer = setTimeout(() => {
-      if (!session.destroyed) session.destroy(undefined, constants.NGHTTP2_SETTINGS_TIMEOUT);
-    }, ACK_MS);
-    timer.unref();
+    const stop = this.#endUnlessAcknowledged(session);
     session.settings({ initialWindowSize: state.told }, () => {
-      clearTimeout(timer);
+      stop();
       state.isKnown = true;
       this.#tell(session);
     });
   }
+
+  /** Ends a connection that sends too much, or nothing, until the returned function is called. */
+  #endUnlessAcknowledged(session: ServerHttp2Session): () => void {
+    const before = bytesRead(session);
+    let read = before;
+    let readAt = performance.now();
+    const timer = setInterval(() => {
+      const now = performance.now();
+      const isSilent = bytesRead(session) === read;
+      if (!isSilent) [read, readAt] = [bytesRead(session), now];
+      const isIgnored = read - before > UNACKNOWLEDGED_BYTES || now - readAt >= this.#silentMs;
+      if (isIgnored && !session.destroyed) session.destroy(undefined, constants.NGHTTP2_SETTINGS_TIMEOUT);
+    }, this.#silentMs / CHECKS);
+    timer.unref();
+    const stop = () => clearInterval(timer);
+    session.once('close', stop);
+    return stop;
+  }
+}
+
+/** Number of bytes received on a connection so far. */
+export function bytesRead({ socket }: ServerHttp2Session): number {
+  return socket?.bytesRead ?? 0;
 }
 
 /** Counts senders of file bytes (uploads, and parts of direct uploads), which share the HTTP/2 windows. */

@@ -17,6 +17,8 @@ export interface Frame {
 /** An HTTP/2 connection that sends what a correct client never would. */
 export class RawHttp2 {
   readonly socket: Socket;
+  /** Whether settings are acknowledged and PINGs answered, as every client does. */
+  answers = true;
   readonly #frames: Frame[] = [];
   #rest: Buffer = Buffer.alloc(0);
 
@@ -71,7 +73,7 @@ export class RawHttp2 {
       const streamId = this.#rest.readUInt32BE(5) & 0x7fffffff;
       this.#frames.push({ type, flags, streamId, payload: this.#rest.subarray(9, 9 + length) });
       this.#rest = this.#rest.subarray(9 + length);
-      // Like every client, so that the service sees a live connection.
+      if (!this.answers) continue;
       if (type === FRAME.settings && !(flags & FLAG.ack)) this.send(frame(FRAME.settings, FLAG.ack, 0));
       if (type === FRAME.ping && !(flags & FLAG.ack)) {
         this.send(frame(FRAME.ping, FLAG.ack, 0, this.#frames.at(-1)!.payload));

@@ -91,7 +91,7 @@ class ClientOptions:
             # Finds a peer that vanished while a call waits for it.
             arguments += [
                 ("grpc.keepalive_time_ms", int(self.keepalive * 1000)),
-                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.keepalive_timeout_ms", 20_000),
                 ("grpc.http2.max_pings_without_data", 0),
             ]
         return arguments
