@@ -114,8 +114,13 @@ def main(mib: int, rounds: int) -> None:
             bare_download_async(service.url.removeprefix("http://"), file_id, target)
         ),
         "download": lambda: to_file(lambda file: client.download_to(file_id, file), target),
+        "download, crc32c": lambda: to_file(lambda file: client.download_to(file_id, file, verify="crc32c"), target),
+        "download, unverified": lambda: to_file(lambda file: client.download_to(file_id, file, verify="none"), target),
         "download, asyncio": lambda: to_file(
             lambda file: loop.run_until_complete(other.download_to(file_id, file)), target
+        ),
+        "download, asyncio, crc32c": lambda: to_file(
+            lambda file: loop.run_until_complete(other.download_to(file_id, file, verify="crc32c")), target
         ),
         # Written beside, flushed to disk and renamed, which the others are not.
         "download, path": lambda: client.download(file_id, target),

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 from support import MiB, Proxy, Service
 
+import asset_service._hash
+import asset_service._lean
 from asset_service import TLS, AssetError, Progress, RetryPolicy, SourceError, UnavailableError
 
 RETRY = RetryPolicy(base_delay=0.05)
@@ -114,9 +116,9 @@ def test_a_download_goes_on_when_its_connection_is_cut(
     file = client.upload(path)
     fault = Fault(MiB, proxy.cut)
     if kind == "path":
-        copy = client.download(file.id, tmp_path / "copy", progress=fault).read_bytes()
+        copy = client.download(file.id, tmp_path / "copy", progress=fault, verify="crc32c").read_bytes()
     elif kind == "memory":
-        copy = client.download_bytes(file.id, progress=fault)
+        copy = client.download_bytes(file.id, progress=fault, verify="none")
     else:
         target = io.BytesIO()
         client.download_to(file.id, target, progress=fault)
@@ -185,32 +187,65 @@ def test_a_file_that_changes_is_not_mixed(connect: Any, service: Service, path: 
     assert list(client.list(owner="changed")) == []
 
 
-def test_damage_on_the_way_leaves_the_target_alone(connect: Any, shared_client: Any, tmp_path: Path) -> None:
-    import asset_service._hash
-    import asset_service._lean
+class Damage:
+    """Changes a byte of every message of a download; with `lie` the checksum of the message too."""
 
+    def __init__(self, lie: bool) -> None:
+        self._lie = lie
+        self._original = asset_service._lean.DownloadPiece.__init__
+
+    def __enter__(self) -> None:
+        def damage(piece: Any, content: memoryview, crc32c: int | None, *others: Any) -> None:
+            wrong = bytes([content[0] ^ 1]) + bytes(content[1:]) if len(content) > 0 else b""
+            crc = asset_service._hash.crc32c(wrong) if self._lie else crc32c
+            self._original(piece, memoryview(wrong), crc, *others)
+
+        asset_service._lean.DownloadPiece.__init__ = damage  # type: ignore[method-assign, assignment]
+
+    def __exit__(self, *_error: object) -> None:
+        asset_service._lean.DownloadPiece.__init__ = self._original  # type: ignore[method-assign]
+
+
+def assert_damaged(call: Callable[[], object]) -> None:
+    with pytest.raises(AssetError) as caught:
+        call()
+    assert (caught.value.code, caught.value.reason) == ("DATA_LOSS", "DOWNLOAD_DAMAGED")
+
+
+@pytest.mark.parametrize("verify", ["sha256", "crc32c"])
+def test_damage_on_the_way_leaves_the_target_alone(
+    connect: Any, shared_client: Any, tmp_path: Path, verify: str
+) -> None:
     target = tmp_path / "copy"
     target.write_bytes(b"old")
-    file = shared_client.upload(b"hello")
+    # More than the check of a CRC32C takes at once.
+    file = shared_client.upload(b"hello" * 20_000)
     client = connect(shared_client._options.target)
-    original = asset_service._lean.DownloadPiece.__init__
-
-    def damage(self: Any, content: memoryview, crc32c: int | None, *others: Any) -> None:
-        original(self, memoryview(bytes(content).replace(b"hello", b"hallo")), crc if lie else crc32c, *others)
-
-    crc = asset_service._hash.crc32c(b"hallo")
-    asset_service._lean.DownloadPiece.__init__ = damage  # type: ignore[method-assign, assignment]
-    try:
-        for lie in (False, True):
-            with pytest.raises(AssetError) as caught:
-                client.download(file.id, target)
-            assert (caught.value.code, caught.value.reason) == ("DATA_LOSS", "DOWNLOAD_DAMAGED")
-            with pytest.raises(AssetError):
-                client.open(file.id).read()
-    finally:
-        asset_service._lean.DownloadPiece.__init__ = original  # type: ignore[method-assign]
+    for lie in (False, True):
+        with Damage(lie):
+            assert_damaged(lambda: client.download(file.id, target, verify=verify))
+            assert_damaged(lambda: client.download_to(file.id, io.BytesIO(), verify=verify))
+            assert_damaged(lambda: client.download_bytes(file.id, verify=verify))
+            assert_damaged(lambda: client.open(file.id, verify=verify).read())
+    # The record has no checksum of a range: that of each message tells.
+    with Damage(lie=False):
+        assert_damaged(lambda: client.download_bytes(file.id, offset=1, length=70_000, verify=verify))
+        assert_damaged(lambda: client.open(file.id, length=5, verify=verify).read())
     assert target.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["copy"]
+    assert client.download_bytes(file.id, verify=verify) == b"hello" * 20_000
+
+
+def test_a_download_that_is_not_verified(connect: Any, shared_client: Any) -> None:
+    file = shared_client.upload(b"hello")
+    client = connect(shared_client._options.target)
+    with Damage(lie=False):
+        assert client.download_bytes(file.id, verify="none") == b"iello"
+        assert client.open(file.id, verify="none").read() == b"iello"
+    for wrong in ("md5", "", None, True, ["sha256"]):
+        with pytest.raises(AssetError) as caught:
+            client.download_bytes(file.id, verify=wrong)
+        assert caught.value.reason == "OPTION_INVALID" and "'sha256', 'crc32c' or 'none'" in caught.value.message
 
 
 def test_a_service_that_is_not_there_is_unavailable(connect: Any) -> None:

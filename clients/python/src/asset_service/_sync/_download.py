@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,10 +17,10 @@ from asset_service._sync._targets import FileObject, Memory, Piece, pass_on
 from asset_service._download_target import PathTarget
 from asset_service._gen import asset_service_pb2 as pb
 from asset_service._gen import methods
-from asset_service._hash import crc32c
 from asset_service._lean import DownloadPiece, read_download
 from asset_service._messages import to_file
 from asset_service._requests import set_ref
+from asset_service._verify import DownloadCheck, Verify, check_verify
 from asset_service.errors import AssetError, damaged, make_error, no_answer
 from asset_service.progress import ProgressTarget
 from asset_service.records import AssetFile, FileRef
@@ -33,8 +32,8 @@ MAX_BYTES = 64 * 1024 * 1024
 class Download:
     """A file opened for reading: an iterator over its bytes.
 
-    Every piece is checked against its CRC32C, and a whole file against its SHA-256: then the end of the iteration raises
-    DOWNLOAD_DAMAGED. A broken download resumes. Close it, or use it as a context manager, unless you read it to its end.
+    Every piece is checked against its CRC32C before it is passed on, and a whole file against its SHA-256: then the end of
+    the iteration raises DOWNLOAD_DAMAGED. `verify` of `open` changes this. A broken download resumes. Close it, or use it as a context manager, unless you read it to its end.
     """
 
     def __init__(self, pieces: Stream[tuple[AssetFile, Piece]], file: AssetFile, first: Piece) -> None:
@@ -79,15 +78,21 @@ class Download:
 
 
 class Range:
-    """The range of a file, or of a variant of it, to read."""
+    """The range of a file, or of a variant of it, to read, and what to check it against."""
 
     def __init__(
-        self, offset: int, length: int | None, variant: str | None = None, accept: str | None = None
+        self,
+        offset: int,
+        length: int | None,
+        variant: str | None = None,
+        accept: str | None = None,
+        verify: Verify = "sha256",
     ) -> None:
         check_whole("offset", offset)
         check_whole("length", length, 1)
         self.offset, self.length = offset, length
         self.variant, self.accept = check_text("variant", variant), check_text("accept", accept)
+        self.verify = check_verify(verify)
 
     def record(self, message: DownloadPiece) -> AssetFile | None:
         """The record in the first message of a download; with the type and the size of the variant, if one is read."""
@@ -193,8 +198,8 @@ def _read_pieces(
     request = pb.DownloadFileRequest(variant=wanted.variant, accept=wanted.accept)
     set_ref(request, ref)
     retries = caller.retries(options, float("inf"))
-    sha256: hashlib._Hash | None = None
     file: AssetFile | None = None
+    check: DownloadCheck | None = None
     got = 0
     while True:
         attempt = retries.next()
@@ -208,15 +213,9 @@ def _read_pieces(
                         file = wanted.record(message)
                         if file is None:
                             raise no_answer()
-                        if wanted.is_whole(file) and file.sha256 is not None:
-                            sha256 = hashlib.sha256()
+                    check = check or DownloadCheck(wanted.verify, file, wanted.is_whole(file), each)
                     content: Piece = message.content
-                    if sha256 is None or each:
-                        content = bytes(content)
-                    if isinstance(content, bytes) and message.crc32c not in (None, crc32c(content)):
-                        raise damaged(file.id, "a piece of the download does not have its checksum")
-                    if sha256 is not None:
-                        sha256.update(content)
+                    check.add(content, message.crc32c)
                     got += len(content)
                     retries.progressed()
                     if is_first or len(content) > 0:
@@ -232,5 +231,5 @@ def _read_pieces(
                 break
             delay = retries.delay(error)
         sleep(delay)
-    if sha256 is not None and sha256.hexdigest() != file.sha256:
-        raise damaged(file.id, "the downloaded file does not have its SHA-256")
+    if check is not None:
+        check.finish()
