@@ -97,6 +97,12 @@ describe('dataset manifests', () => {
     ['no SHA-256', () => manifestOf(line('a', a, { sha256: 'AB' })), 2],
     ['a file that does not exist', () => manifestOf(line('a', z)), 2],
     ['another SHA-256', () => manifestOf(line('a', a), line('b', a, { sha256: '00'.repeat(32) })), 3],
+    ['a lineage of a text', () => jsonLines({ ...HEAD, files: 0, derived_from: 'x' }), 1],
+    ['a lineage of numbers', () => jsonLines({ ...HEAD, files: 0, derived_from: [5] }), 1],
+    ['a lineage of null', () => jsonLines({ ...HEAD, files: 0, derived_from: null }), 1],
+    ['a lineage that is no id', () => jsonLines({ ...HEAD, files: 0, derived_from: ['a b'] }), 1],
+    ['a lineage of nothing', () => jsonLines({ ...HEAD, files: 0, derived_from: [a.id, 'x'] }), 1],
+    ['a description that is no text', () => jsonLines({ ...HEAD, files: 0, description: {} }), 1],
     ['another size', () => manifestOf(line('a', a, { size: 1 })), 2],
   ])('are refused with %s, and nothing is stored', async (_what, content, at) => {
     const blobs = (await house.blobs()).length;
@@ -144,6 +150,20 @@ describe('dataset manifests', () => {
       told.add(failure.message);
     }
     expect(told.size).toBe(1);
+    // What it was made from need only be readable, and may be deleted.
+    const madeFrom = (id: string) => publish(jsonLines({ ...HEAD, files: 0, derived_from: [id, id] }), ann);
+    const gone = await upload(ann, randomContent(10));
+    await ann.deleteFile({ fileId: gone.id });
+    for (const { id } of [open, gone]) {
+      await ann.deleteFile({ fileId: (await madeFrom(id)).id });
+    }
+    const lineage = new Set<string>();
+    for (const { id } of [a, z]) {
+      const failure = await failureOf(madeFrom(id));
+      expect(failure).toMatchObject({ ...invalid, metadata: { line: '1', file_id: id } });
+      lineage.add(failure.message);
+    }
+    expect(lineage.size).toBe(1);
     // The service's manifest is nothing that ann may know of.
     const theirs = await publish(manifestOf(line('own', own)));
     await ann.deleteFile({ fileId: mine.id });

@@ -96,7 +96,7 @@ def test_a_version_never_changes(datasets: Datasets, client: AssetClient, name: 
     assert refusal(lambda: datasets.publish(name, "3", [("x", client.delete(two.id))])).reason == "DATASET_INVALID"
     for wrong in ("", "a/b", "draft", "-x"):
         assert refusal(lambda wrong=wrong: datasets.publish(name, wrong, [])).reason == "OPTION_INVALID"
-    for paths in (["../x"], ["/x"], ["x", "x"], ["x", "x/y"]):
+    for paths in (["../x"], ["/x"], ["x", "x"], ["x", "x/y"], ["a\x7f"], ["a\x85"], ["\ud800"], ["a\\b"], [""], ["a/"]):
         entries = [(path, one) for path in paths]
         assert refusal(lambda entries=entries: datasets.publish(name, "4", entries)).reason == "OPTION_INVALID"
 
@@ -160,6 +160,55 @@ def test_lineage_of_files_in_both_directions(datasets: Datasets, client: AssetCl
     result = client.upload(b"result", relations={"derived_from": [version.file.id]})
     assert [each.id for each in datasets.ancestors(result)] == [version.file.id, raw.id]
     assert [each.id for each in datasets.descendants(raw)] == [version.file.id, result.id]
+
+
+def test_a_renamed_manifest_is_no_other_version(datasets: Datasets, client: AssetClient, name: str) -> None:
+    one, two = client.upload(b"one"), client.upload(b"two")
+    other = datasets.publish(name, "1", [("x", one)])
+    client.update(other.file.id, name=f"{name}@2")
+    assert refusal(lambda: datasets.get(name, "2")).reason == "DATASET_NOT_FOUND"
+    second = datasets.publish(name, "2", [("x", two)])
+    assert datasets.get(name, "2") == second
+
+
+def test_lineage_of_what_is_not_there(datasets: Datasets, client: AssetClient, name: str) -> None:
+    raw = client.upload(b"raw")
+    unknown = refusal(lambda: datasets.publish(name, "1", [("x", raw)], derived_from=[raw.id, "none"]))
+    assert (unknown.code, unknown.reason, unknown.metadata["file_id"]) == ("INVALID_ARGUMENT", "DATASET_INVALID", "none")
+    assert datasets.versions(name) == []
+    wrong: Any
+    for wrong in (raw.id, [5], [None]):
+        assert refusal(lambda: datasets.publish(name, "1", [], derived_from=wrong)).reason == "OPTION_INVALID"
+    # What it was made from may be gone later; the version stays, and can be restored.
+    version = datasets.publish(name, "1", [], derived_from=[raw])
+    client.delete(raw.id)
+    datasets.delete(name, "1")
+    client.undelete(version.file.id)
+    assert datasets.get(name, "1").manifest.derived_from == (raw.id,)
+
+
+def test_lineage_that_leads_back(datasets: Datasets, client: AssetClient) -> None:
+    one = client.upload(b"one")
+    two = client.upload(b"two", relations={"derived_from": [one.id]})
+    client.update(one.id, relations={"derived_from": [two.id, one.id]})
+    for start, other in ((one, two), (two, one)):
+        assert [each.id for each in datasets.ancestors(start)] == [other.id]
+        assert [each.id for each in datasets.descendants(start)] == [other.id]
+
+
+def test_paths_of_any_writing(datasets: Datasets, client: AssetClient, fs: Any, name: str) -> None:
+    file = client.upload(b"x")
+    # Both normal forms of one letter, other ends of lines, right to left, an emoji.
+    paths = ["\u00e9", "e\u0301", "a\u2028b", "\u2029", "\u05d0/\U0001f600", "a b'\"c", "%2e%2e", "x" * 1024]
+    version = datasets.publish(name, "1", [(path, file) for path in paths], description="one\u2028two")
+    there = datasets.get(name, "1")
+    assert there.manifest == version.manifest and set(there.manifest.entries) == set(paths)
+    assert there.manifest.description == "one\u2028two"
+    assert fs.find(version.url) == sorted(f"{name}@1/{path}" for path in paths)
+    assert fs.cat_file(f"{version.url}/e\u0301") == b"x"
+    empty = datasets.publish(name, "2", [])
+    assert (fs.find(empty.url), fs.ls(empty.url), empty.manifest.entries) == ([], [], {})
+    assert len(diff(empty.manifest, there.manifest).added) == len(paths)
 
 
 def test_many_files(datasets: Datasets, client: AssetClient, fs: Any, name: str) -> None:

@@ -6,7 +6,7 @@ import type { Caller } from '../../identity/caller.ts';
 import { readBytes } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';
 import { verdictOn } from '../policy/guard.ts';
-import { isManifest, readManifest, type ManifestEntry } from './manifest.ts';
+import { isManifest, readManifest, sourcesIn, type ManifestEntry } from './manifest.ts';
 import { livePins } from './pins.ts';
 
 /** Number of files that are looked up at once. */
@@ -19,8 +19,8 @@ type Described = Pick<FileRecord, 'id' | 'usage' | 'contentType'>;
  * Checks a manifest whose bytes are stored: every file that it names exists, is not deleted and has the SHA-256 and size
  * that it says. Does nothing for other files.
  *
- * @param caller - must be permitted to read and to change every file, because a manifest keeps them from being deleted;
- *   undefined if that was checked before
+ * @param caller - must be permitted to read and to change every file, because a manifest keeps them from being deleted, and
+ *   to read what it was made from; undefined if that was checked before. What it was made from may be purged later.
  * @throws AssetError DATASET_INVALID
  */
 export async function assertManifest(
@@ -31,13 +31,36 @@ export async function assertManifest(
 ): Promise<void> {
   if (!isManifest(file)) return;
   let batch: ManifestEntry[] = [];
-  for await (const entry of readManifest(await readBytes(context.store, file.id, { signal }))) {
+  let sources: readonly string[] = [];
+  const bytes = await readBytes(context.store, file.id, { signal });
+  const entries = readManifest(bytes, (head) => {
+    if (caller !== undefined) sources = sourcesIn(head);
+  });
+  for await (const entry of entries) {
     batch.push(entry);
     if (batch.length < BATCH) continue;
     await assertEntries(context, caller, batch, signal);
     batch = [];
   }
   await assertEntries(context, caller, batch, signal);
+  if (caller !== undefined) await assertSources(context, caller, sources, signal);
+}
+
+async function assertSources(
+  context: FilesContext,
+  caller: Caller,
+  sources: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const ids = [...new Set(sources)];
+  for (let start = 0; start < ids.length; start += BATCH) {
+    const files = await context.catalog.get(ids.slice(start, start + BATCH), { signal });
+    for (const id of ids.slice(start, start + BATCH)) {
+      const file = files.get(id);
+      if (file !== undefined && verdictOn(context, caller, 'read', file).allowed) continue;
+      throw datasetInvalid(1, '"derived_from" names a file that does not exist or that you may not read', id);
+    }
+  }
 }
 
 async function assertEntries(

@@ -32,9 +32,13 @@ export function isManifest({ usage, contentType }: Pick<FileRecord, 'usage' | 'c
  * The entries of a manifest: lines of JSON. The first one names the dataset, the version and the number of files; each
  * other one has `path`, `id`, `sha256` and `size`, in ascending order of the paths' UTF-8.
  *
+ * @param onHead - gets the first line
  * @throws AssetError DATASET_INVALID with the line of the mistake
  */
-export async function* readManifest(content: AsyncIterable<Uint8Array>): AsyncGenerator<ManifestEntry> {
+export async function* readManifest(
+  content: AsyncIterable<Uint8Array>,
+  onHead: (head: Readonly<Record<string, unknown>>) => void = () => undefined,
+): AsyncGenerator<ManifestEntry> {
   let line = 0;
   let files = 0;
   let before: Buffer | undefined;
@@ -44,6 +48,7 @@ export async function* readManifest(content: AsyncIterable<Uint8Array>): AsyncGe
     const value = parse(text, line);
     if (line === 1) {
       files = fileCount(value);
+      onHead(value);
       continue;
     }
     const entry = toEntry(value, line);
@@ -65,6 +70,25 @@ export async function* readManifest(content: AsyncIterable<Uint8Array>): AsyncGe
   }
   if (line === 0) throw datasetInvalid(1, 'the first line is missing');
   if (files !== line - 1) throw datasetInvalid(1, `it says ${files} files, and ${line - 1} follow`);
+}
+
+/**
+ * The ids that the first line of a manifest says the version was made from. Ask only for a new manifest: one that was stored
+ * before this was checked still names the files that it keeps.
+ *
+ * @throws AssetError DATASET_INVALID
+ */
+export function sourcesIn({
+  derived_from: sources = [],
+  description = '',
+}: Readonly<Record<string, unknown>>): readonly string[] {
+  if (typeof description !== 'string') throw datasetInvalid(1, '"description" has to be a text');
+  if (Array.isArray(sources) && sources.every(isId)) return sources;
+  throw datasetInvalid(1, '"derived_from" has to be a list of ids of files');
+}
+
+function isId(id: unknown): id is string {
+  return typeof id === 'string' && /^[\x21-\x7e]{1,64}$/.test(id);
 }
 
 function startsWith(text: Buffer, start: Buffer): boolean {
@@ -130,9 +154,7 @@ function toEntry({ path, id, sha256, size }: Record<string, unknown>, line: numb
         `of at most ${MAX_PATH_BYTES} bytes`,
     );
   }
-  if (typeof id !== 'string' || !/^[\x21-\x7e]{1,64}$/.test(id)) {
-    throw datasetInvalid(line, '"id" has to be the id of a file');
-  }
+  if (!isId(id)) throw datasetInvalid(line, '"id" has to be the id of a file');
   if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) {
     throw datasetInvalid(line, '"sha256" has to be 64 digits in lower-case hexadecimal');
   }

@@ -18,7 +18,7 @@ from asset_service.datasets._manifest import (
     make_manifest,
     read_manifest,
 )
-from asset_service.errors import AssetError, make_error
+from asset_service.errors import AssetError, invalid_option, make_error
 from asset_service.records import AssetFile, Attributes, Relations
 
 LINEAGE = "derived_from"
@@ -66,32 +66,33 @@ class Datasets:
         """Makes a version. The same list again gives the same version; another one is DATASET_VERSION_EXISTS.
 
         files: a draft, or paths with their files.
-        derived_from: ids, files or versions that it was made from. It is in the manifest, and in the relation
-            `derived_from` if the catalog has one.
+        derived_from: ids, files or versions that it was made from, which the caller may read: otherwise DATASET_INVALID. It
+            is in the manifest, and in the relation `derived_from` if the catalog has one.
         owner, relations, attributes: of the manifest.
         """
         listed = files.entries() if isinstance(files, Draft) else files
         entries = [each if isinstance(each, Entry) else entry_of(*each) for each in listed]
+        if isinstance(derived_from, (str, bytes)):
+            raise invalid_option("derived_from must be a list of ids, files or versions")
         sources = [_id_of(each) for each in derived_from]
         manifest = make_manifest(dataset, version, entries, sources, description)
         content = manifest.to_bytes()
         earlier = self._find(dataset, version)
         if earlier is None:
-            file = self._upload(content, manifest, owner, relations, attributes)
-            earlier = self._find(dataset, version)
-            if earlier is None or earlier.id == file.id:
-                return DatasetVersion(file, manifest)
+            made = DatasetVersion(self._upload(content, manifest, owner, relations, attributes), manifest)
+            earlier = self._find(dataset, version, made)
+            if earlier is None or earlier is made:
+                return made
             # Another process was first.
-            self._client.delete(file.id)
-        there = self._load(earlier)
-        if there.manifest != manifest:
+            self._client.delete(made.file.id)
+        if earlier.manifest != manifest:
             raise make_error(
                 "ALREADY_EXISTS",
                 f"{dataset}@{version} exists and lists other files: a version never changes, take another one",
                 reason="DATASET_VERSION_EXISTS",
-                metadata={"file_id": earlier.id},
+                metadata={"file_id": earlier.file.id},
             )
-        return there
+        return earlier
 
     def get(self, dataset: str, version: str) -> DatasetVersion:
         """A version. Raises DATASET_NOT_FOUND."""
@@ -101,7 +102,7 @@ class Datasets:
         if found is None:
             message = f"there is no dataset {dataset}@{version}"
             raise make_error("NOT_FOUND", message, reason="DATASET_NOT_FOUND")
-        return self._load(found)
+        return found
 
     def versions(self, dataset: str | None = None) -> list[tuple[str, str]]:
         """The name and version of every version, or of those of one dataset, oldest first."""
@@ -120,21 +121,24 @@ class Datasets:
 
     def ancestors(self, file: str | AssetFile | DatasetVersion) -> list[AssetFile]:
         """What a file or version was made from, and what that was made from, nearest first. Leaves out what is gone."""
-        seen: dict[str, AssetFile] = {}
-        wanted = self._sources(self._client.get(_id_of(file)))
+        start = self._client.get(_id_of(file))
+        # A relation may be changed, so lineage may lead back.
+        seen = {start.id: start}
+        wanted = [id for id in self._sources(start) if id not in seen]
         while wanted:
             found = [result.file for result in self._client.get_many(wanted) if result.file is not None]
             seen |= {each.id: each for each in found}
             wanted = [id for each in found for id in self._sources(each) if id not in seen]
-        return [*seen.values()]
+        return [*seen.values()][1:]
 
     def descendants(self, file: str | AssetFile | DatasetVersion) -> list[AssetFile]:
         """What was made from a file or version by the relation `derived_from`, and from that, nearest first."""
+        start = _id_of(file)
         seen: dict[str, AssetFile] = {}
-        wanted = [_id_of(file)]
+        wanted = [start]
         while wanted:
             found = [each for id in wanted for each in self._client.list(relation=(LINEAGE, id))]
-            fresh = {each.id: each for each in found if each.id not in seen}
+            fresh = {each.id: each for each in found if each.id not in seen and each.id != start}
             seen |= fresh
             wanted = [*fresh]
         return [*seen.values()]
@@ -149,9 +153,14 @@ class Datasets:
         """All manifests, newest first."""
         return self._client.list(usage=USAGE, content_type=CONTENT_TYPE, page_size=1000)
 
-    def _find(self, dataset: str, version: str) -> AssetFile | None:
+    def _find(self, dataset: str, version: str, made: DatasetVersion | None = None) -> DatasetVersion | None:
+        """The oldest manifest of this name that says the same of itself: a record may be renamed, a manifest never changes."""
         named = [file for file in self._manifests() if file.name == f"{dataset}@{version}"]
-        return named[-1] if named else None
+        for file in reversed(named):
+            found = made if made is not None and made.file.id == file.id else self._load(file)
+            if (found.manifest.dataset, found.manifest.version) == (dataset, version):
+                return found
+        return None
 
     def _load(self, file: AssetFile) -> DatasetVersion:
         return DatasetVersion(file, read_manifest(self._client.download_bytes(file.id, max_bytes=_MAX_MANIFEST_BYTES)))
@@ -184,4 +193,8 @@ class Datasets:
 def _id_of(file: str | AssetFile | DatasetVersion) -> str:
     if isinstance(file, DatasetVersion):
         return file.file.id
-    return file if isinstance(file, str) else file.id
+    if isinstance(file, AssetFile):
+        return file.id
+    if isinstance(file, str):
+        return file
+    raise invalid_option(f"an id, a file or a version is needed, not {file!r}")

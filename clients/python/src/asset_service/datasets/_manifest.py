@@ -16,6 +16,8 @@ CONTENT_TYPE = "application/vnd.asset.dataset"
 DRAFT = "draft"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NOT_IN_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
+"""Control characters, backslashes, and halves of characters, which are no Unicode: the service refuses them too."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,8 @@ def make_manifest(
     check_name("version", version)
     if version == DRAFT:
         raise invalid_option(f'no version can be named "{DRAFT}"')
-    ordered = sorted(entries, key=lambda entry: entry.path.encode())
     by_path: dict[str, Entry] = {}
-    for entry in ordered:
-        check_path(entry.path)
+    for entry in sorted(entries, key=lambda entry: check_path(entry.path).encode()):
         if entry.path in by_path:
             raise invalid_option(f"the path {entry.path} is there twice")
         by_path[entry.path] = entry
@@ -83,7 +83,8 @@ def make_manifest(
 def read_manifest(content: bytes) -> Manifest:
     """The manifest in a file. Raises MANIFEST_INVALID."""
     try:
-        head, *lines = [json.loads(line) for line in content.decode().splitlines() if line]
+        # Not splitlines: a path may have other characters that end a line.
+        head, *lines = [json.loads(line) for line in content.decode().split("\n") if line]
         entries = [Entry(line["path"], line["id"], line["sha256"], line["size"]) for line in lines]
         sources = head.get("derived_from", [])
         return make_manifest(head["dataset"], head["version"], entries, sources, head.get("description", ""))
@@ -111,8 +112,10 @@ def check_name(what: str, name: str) -> str:
 
 def check_path(path: str) -> str:
     """A path inside a dataset. Raises OPTION_INVALID."""
+    if not isinstance(path, str):
+        raise invalid_option(f"a path has to be a text, not {path!r}")
     parts = path.split("/")
-    wrong = any(part in ("", ".", "..") for part in parts) or "\\" in path or any(ord(each) < 32 for each in path)
+    wrong = any(part in ("", ".", "..") for part in parts) or _NOT_IN_PATH.search(path) is not None
     if wrong or len(path.encode()) > 1024:
         raise invalid_option(f"a path has to be names separated by /, of at most 1024 bytes, not {path!r}")
     return path
