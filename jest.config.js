@@ -17,8 +17,9 @@ const common = {
 export default {
   // What takes seconds on a quiet machine: a busy one has its time, and what hangs still fails by its name.
   testTimeout: 120_000,
-  // Most files wait for servers and timers rather than for a core, so two run side by side on two cores.
-  maxWorkers: Math.max(2, availableParallelism() - 1),
+  // Many files wait for servers and timers rather than for a core: one more than there are cores keeps all of them busy.
+  maxWorkers: availableParallelism() + 1,
+  testSequencer: '<rootDir>/test/support/slowest-first.js',
   // ES modules of a file that has ended are not collected: a worker is replaced before it holds too many of them.
   workerIdleMemoryLimit: '500MB',
   // What a file leaves open fails it by name (bounded-runner.js), and must not keep the run from ending as well.
