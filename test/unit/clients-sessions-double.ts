@@ -9,10 +9,28 @@ import { createHash } from 'node:crypto';
 import { serviceError } from './clients-double.ts';
 
 /** One upload as the double keeps it. */
-interface Kept {
+class Kept {
   readonly spec: UploadSpec;
-  bytes: Buffer;
-  finished: boolean;
+  finished = false;
+  /** All bytes that were kept. */
+  bytes = Buffer.alloc(0);
+  /** Larger than what is kept: a piece is added without a copy of all that were before it. */
+  #room = Buffer.alloc(0);
+
+  constructor(spec: UploadSpec) {
+    this.spec = spec;
+  }
+
+  append(piece: Uint8Array): void {
+    const from = this.bytes.length;
+    const end = from + piece.length;
+    if (end > this.#room.length || this.bytes.buffer !== this.#room.buffer) {
+      this.#room = Buffer.allocUnsafeSlow(2 * end);
+      this.#room.set(this.bytes);
+    }
+    this.#room.set(piece, from);
+    this.bytes = this.#room.subarray(0, end);
+  }
 }
 
 /** A service in memory that keeps uploads between calls, and fails if a test wants it to. */
@@ -43,7 +61,7 @@ export class Sessions {
         if (spec.requestId === uploadSpec!.requestId) return { uploadId, partSizeBytes: 1048576n };
       }
       const uploadId = `u${this.uploads.size + 1}`;
-      this.uploads.set(uploadId, { spec: uploadSpec!, bytes: Buffer.alloc(0), finished: false });
+      this.uploads.set(uploadId, new Kept(uploadSpec!));
       await this.onStart();
       return { uploadId, partSizeBytes: 1048576n };
     },
@@ -103,7 +121,7 @@ export class Sessions {
       }
       call.bytes += content.length;
       const isKept = this.onPiece(kept.bytes.length + content.length, index) !== false;
-      if (isKept) kept.bytes = Buffer.concat([kept.bytes, content]);
+      if (isKept) kept.append(content);
       if (!message.finishWrite) continue;
       const sha256 = createHash('sha256').update(kept.bytes).digest();
       if (!sha256.equals(message.checksums!.sha256)) {
