@@ -23,6 +23,7 @@ const POSTGRES: Faults = {
   address: ['ASSET_POSTGRES_URL'],
   login: ['ASSET_POSTGRES_URL'],
   database: ['ASSET_POSTGRES_URL'],
+  connections: ['ASSET_POSTGRES_CONNECTIONS'],
   permission: ['ASSET_POSTGRES_URL'],
   schema: ['ASSET_MIGRATE'],
 };

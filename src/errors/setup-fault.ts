@@ -16,6 +16,8 @@ export type SetupPart =
   /** Name or password; the server does not say which. */
   | 'login'
   | 'database'
+  /** The server admits no more connections, or all of this process are in use. */
+  | 'connections'
   | 'collection'
   /** The tables do not exist, or are older than this release. */
   | 'schema'

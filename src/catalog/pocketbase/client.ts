@@ -102,13 +102,10 @@ export class PocketBaseClient {
         return method === 'DELETE' && status === 204 ? { id } : (body ?? undefined);
       });
     } catch (error) {
-      throw (
-        toRefusal(error) ??
-        toUnavailable(
-          error,
-          requests.map(({ collection }) => collection),
-        )
-      );
+      // PocketBase names the request that it refuses; a 404 of the whole batch comes from a proxy.
+      const refusal = failureOf(error).index === undefined ? undefined : toRefusal(error);
+      const collections = requests.map(({ collection }) => collection);
+      throw refusal ?? toUnavailable(error, collections);
     }
   }
 

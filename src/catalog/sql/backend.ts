@@ -44,6 +44,8 @@ export interface SqlBackend {
     db: Kysely<Tables>,
     options: { readonly mayCreate: boolean },
   ) => Promise<MigrationTables>;
+  /** Prepares the transaction of a migration, once it is this replica's turn; nothing if omitted. */
+  readonly beginSteps?: (db: Kysely<Tables>) => Promise<void>;
   /** Resolves if the database can be read and written. */
   probe(db: Kysely<Tables>): Promise<void>;
   /** The database's clock in milliseconds, the same for all replicas. */
@@ -76,9 +78,10 @@ export interface SqlBackend {
 /**
  * - `retry`: another transaction interfered and nothing was written;
  * - `down`: the database does not work, whatever the request;
+ * - `full`: it has no room for new rows;
  * - `bug`: the request was wrong.
  */
-export type SqlFault = 'retry' | 'down' | 'bug';
+export type SqlFault = 'retry' | 'down' | 'full' | 'bug';
 
 const ATTEMPTS_MS = 8_000;
 
@@ -93,7 +96,9 @@ export async function withRetries<T>(backend: SqlBackend, work: () => Promise<T>
       if (isAssetError(error)) throw error;
       const fault = backend.classify(error);
       if (fault === 'bug') throw error;
-      if (fault === 'down' || Date.now() > end) throw catalogUnavailable(backend.setupFault(error) ?? error);
+      const cause = backend.setupFault(error) ?? error;
+      if (fault === 'full') throw catalogUnavailable(cause, 'full');
+      if (fault === 'down' || Date.now() > end) throw catalogUnavailable(cause);
       await sleep(Math.random() * Math.min(100, 2 ** attempt));
     }
   }

@@ -17,6 +17,7 @@ export async function migrateSql(backend: SqlBackend): Promise<readonly string[]
       await trx.getExecutor().adapter.acquireMigrationLock(trx, NO_LOCK_TABLE);
       const mistake = (await backend.inspect?.(trx))?.find(({ level }) => level === 'mistake');
       if (mistake) throw setupRefused(mistake.text);
+      await backend.beginSteps?.(trx);
       const migrator = await migratorOf(trx, backend, { mayCreate: true });
       const { error, results } = await migrator.migrateToLatest();
       if (error !== undefined) throw error as Error;

@@ -97,7 +97,7 @@ async function indexPurgeOrder(db: Kysely<Tables>): Promise<void> {
 async function indexOwnerLists(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {
   for (const filter of ['usage', 'media_type', 'media_kind'] as const) {
     await sql`
-      create index ${sql.ref(`files_by_owner_and_${filter}`)}
+      create index if not exists ${sql.ref(`files_by_owner_and_${filter}`)}
       on files (owner, ${sql.ref(filter)}, create_time desc, id desc)`.execute(db);
   }
   await sql`alter table file_relations add column owner ${text} not null default ''`.execute(db);
@@ -106,13 +106,13 @@ async function indexOwnerLists(db: Kysely<Tables>, { types: { text } }: SqlBacke
     db,
   );
   await sql`
-    create index file_relations_by_target_and_owner
+    create index if not exists file_relations_by_target_and_owner
     on file_relations (name, target, owner, create_time desc, file_id desc)`.execute(db);
 }
 
 /** Everything for the sums of an owner, so that no file row is read. */
 async function indexOwnerUsage(db: Kysely<Tables>): Promise<void> {
-  await sql`create index files_by_owner_usage on files (owner, usage, size_bytes)`.execute(db);
+  await sql`create index if not exists files_by_owner_usage on files (owner, usage, size_bytes)`.execute(db);
 }
 
 async function createLeases(db: Kysely<Tables>, { types: { text } }: SqlBackend): Promise<void> {

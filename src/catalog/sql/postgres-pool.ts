@@ -1,5 +1,6 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import pg from 'pg';
+import { SetupFault } from '../../errors/setup-fault.ts';
 import type { PostgresTarget } from './postgres-url.ts';
 
 /** Options of a pool. */
@@ -11,6 +12,9 @@ export interface PoolOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 4_000;
+
+/** Message of pg when no connection of the pool became free in time. */
+export const POOL_EXHAUSTED = 'timeout exceeded when trying to connect';
 
 /** How much longer than the server this side waits, so that the outcome is known. */
 const GRACE_MS = 1_000;
@@ -64,6 +68,7 @@ class Pool implements PostgresPool {
       const [pool, way] = [this.#pool, this.#way];
       try {
         const client = await pool.connect();
+        assertPrimary(client);
         return wrap(client, this.#begin(), !way.takesSettings);
       } catch (error) {
         // Another call may have found the way meanwhile.
@@ -92,6 +97,7 @@ class Pool implements PostgresPool {
       ([name, value]) => `-c ${name}=${value.replaceAll(/[\\\s]/g, '\\$&')}`,
     );
     const pool = new pg.Pool({
+      Client,
       application_name: 'asset-service',
       ...this.#target.ways[index],
       ...{ connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, max: this.#options.max },
@@ -137,6 +143,26 @@ class Pool implements PostgresPool {
     );
     return set.length === 0 ? 'begin' : `begin; select ${set.join(', ')}`;
   }
+}
+
+/** A connection that knows whether its server is a standby. PostgreSQL tells so since release 14. */
+class Client extends pg.Client {
+  isStandby = false;
+
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    const { connection } = this as unknown as { connection: NodeJS.EventEmitter };
+    connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
+      if (status.parameterName === 'in_hot_standby') this.isStandby = status.parameterValue === 'on';
+    });
+  }
+}
+
+/** Discards a connection to a standby, which answers reads with what it has: a new file would be missing. */
+function assertPrimary(client: pg.PoolClient): void {
+  if (!(client instanceof Client && client.isStandby)) return;
+  client.release(true);
+  throw new SetupFault('database', 'the server is a standby: name the primary server, not a replica of it');
 }
 
 /**

@@ -2,7 +2,7 @@ import { PostgresAdapter, PostgresDialect, sql, type Kysely, type SqlBool } from
 import { SetupFault, type SetupPart } from '../../errors/setup-fault.ts';
 import type { FileCatalog } from '../file-catalog.ts';
 import type { SqlBackend, SqlFault } from './backend.ts';
-import { openPostgresPool, sqlState, type PoolUse } from './postgres-pool.ts';
+import { openPostgresPool, POOL_EXHAUSTED, sqlState, type PoolUse } from './postgres-pool.ts';
 import { inspectPostgres, schemaForMigrations } from './postgres-schema.ts';
 import { readPostgresUrl } from './postgres-url.ts';
 import { SqlCatalog } from './sql-catalog.ts';
@@ -28,6 +28,9 @@ export function openPostgresCatalog(options: PostgresOptions): FileCatalog {
 
 const STATEMENT_TIMEOUT_MS = 7_000;
 
+/** How long a migration waits for a table, and others behind it: less than they wait. */
+const LOCK_TIMEOUT = '4s';
+
 /** The PostgreSQL side of the SQL catalog. */
 export function postgresBackend({ url, maxConnections = 16, watchPool }: PostgresOptions): SqlBackend {
   const target = readPostgresUrl(url);
@@ -44,11 +47,13 @@ export function postgresBackend({ url, maxConnections = 16, watchPool }: Postgre
     openReadingDialect: openOne,
     inspect: (db) => inspectPostgres(db, target.schema),
     migrationTables: (db, { mayCreate }) => schemaForMigrations(db, mayCreate ? target.schema : undefined),
+    // All other calls would queue behind a step that waits for a long transaction.
+    beginSteps: async (db) => void (await sql`set local lock_timeout = ${sql.lit(LOCK_TIMEOUT)}`.execute(db)),
     async probe(db) {
+      // Any first row would be looked for behind all rows that were removed.
       const { rows } = await sql<{ read_only: string }>`
-        select current_setting('transaction_read_only') as read_only, (select 1 from files limit 1)`.execute(
-        db,
-      );
+        select current_setting('transaction_read_only') as read_only,
+          (select 1 from files where id = '')`.execute(db);
       if (rows[0]?.read_only !== 'on') return;
       throw new SetupFault('database', 'it is read-only, as a replica is: name the primary server');
     },
@@ -110,6 +115,8 @@ function classify(error: unknown): SqlFault {
   const state = sqlState(error);
   // Serialization failure, deadlock.
   if (state === '40001' || state === '40P01') return 'retry';
+  // Disk full.
+  if (state === '53100') return 'full';
   // Data that does not fit, a violated constraint.
   if (state?.startsWith('22') || state?.startsWith('23')) return 'bug';
   const name = (error as Error | undefined)?.name;
@@ -121,6 +128,8 @@ const FAULTS: readonly (readonly [RegExp, SetupPart])[] = [
   [/^28/, 'login'],
   // The database does not exist, or is read-only.
   [/^(3D000|25006)$/, 'database'],
+  // Too many connections of the server, the database or the role.
+  [/^53300$/, 'connections'],
   // A missing schema, table or column.
   [/^(3F000|42P01|42703)$/, 'schema'],
   [/^42501$/, 'permission'],
@@ -136,6 +145,12 @@ function setupFault(error: unknown): SetupFault | undefined {
   if (/must be a string|SASL/.test(message))
     return new SetupFault('login', `the server wants a password: ${message}`, error);
   if (state !== undefined) return undefined;
+  if (message === POOL_EXHAUSTED)
+    return new SetupFault(
+      'connections',
+      'all connections of this process have been in use for too long',
+      error,
+    );
   if (/timeout/i.test(message)) return new SetupFault('address', 'there is no answer in time', error);
   if (/^Connection (terminated|ended)/.test(message)) {
     return new SetupFault('address', `the connection was closed without an answer (${message})`, error);

@@ -130,6 +130,7 @@ function withStatements(database: DatabaseSync): SqliteDatabase {
 /** SQLite result codes: busy and locked; then constraint, mismatch and range. */
 const RETRY = new Set([5, 6]);
 const BUG = new Set([19, 20, 25]);
+const FULL = 13;
 
 function classify(error: unknown): SqlFault {
   const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };
@@ -139,6 +140,7 @@ function classify(error: unknown): SqlFault {
   }
   // The lower byte is the primary code, the rest its variant.
   const kind = errcode & 0xff;
+  if (kind === FULL) return 'full';
   return RETRY.has(kind) ? 'retry' : BUG.has(kind) ? 'bug' : 'down';
 }
 

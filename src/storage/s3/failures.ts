@@ -130,6 +130,13 @@ export function setupFaultOf(error: unknown): SetupFault | undefined {
   if (status === undefined) return connectionFault(error);
   if (status === 403)
     return new SetupFault('permission', 'the store refuses the access key (HTTP 403)', error);
+  // An answer to HEAD has no code. AWS answers so to an expired token, and to another region.
+  if (status === 400 && hasCode(error, 'UnknownError', 'Unknown', '400', 'BadRequest'))
+    return new SetupFault(
+      'permission',
+      'the session token may have expired, or the region be wrong (HTTP 400)',
+      error,
+    );
   if (status === 301 || status === 307)
     return new SetupFault('region', `the bucket is elsewhere (HTTP ${status})`, error);
   // S3 gives a reason, except in a response to HEAD.
