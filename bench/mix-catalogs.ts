@@ -2,6 +2,9 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pg from 'pg';
+import type { FileCatalog } from '../src/catalog/file-catalog.ts';
+import { openPocketBaseCatalog } from '../src/catalog/pocketbase/pocketbase-catalog.ts';
+import { openPostgresCatalog } from '../src/catalog/sql/postgres.ts';
 import { startPocketBase } from '../test/support/pocketbase.ts';
 import { query, startPostgres } from '../test/support/postgres.ts';
 import { makeDir, removeDir } from '../test/support/process.ts';
@@ -18,8 +21,12 @@ export interface MixCatalog {
   /**
    * Repeats its only record `count` times, each with an id and a time of its own, with `FILES_PER_OWNER` to each of the
    * owners `owner0`, `owner1` and so on. The records go straight into the database; they have no bytes in the store.
+   *
+   * @param columns - SQL expressions of `number` for other columns
    */
-  seed(count: number): Promise<void>;
+  seed(count: number, columns?: Readonly<Record<string, string>>): Promise<void>;
+  /** Opens it past the service. */
+  open(): FileCatalog;
   /** Bytes on disk of the records and their indexes. */
   bytes(): Promise<number>;
   dispose(): Promise<void>;
@@ -36,6 +43,7 @@ async function startOnPostgres(): Promise<MixCatalog> {
   return {
     env: { ASSET_CATALOG: 'postgres', ASSET_POSTGRES_URL: server.url },
     pid: () => server.pid!,
+    open: () => openPostgresCatalog({ url: server.url }),
     async seed(count) {
       await query(
         server.url,
@@ -72,7 +80,8 @@ async function startOnPocketBase(): Promise<MixCatalog> {
       ...{ ASSET_POCKETBASE_EMAIL: email, ASSET_POCKETBASE_PASSWORD: password },
     },
     pid: () => server.pid!,
-    async seed(count) {
+    open: () => openPocketBaseCatalog({ url, email, password }),
+    async seed(count, otherColumns = {}) {
       await server.stop();
       const database = new DatabaseSync(join(dir, 'pb_data', 'data.db'));
       const columns = database.prepare('pragma table_info(files)').all() as { name: string }[];
@@ -81,6 +90,7 @@ async function startOnPocketBase(): Promise<MixCatalog> {
         owner: `'owner' || (number % ${ownersOf(count)})`,
         created: "strftime('%Y-%m-%d %H:%M:%fZ', created, '-' || number || ' seconds')",
         request_key: "''",
+        ...otherColumns,
       };
       const names = columns.map(({ name }) => `"${name}"`).join(', ');
       const values = columns.map(({ name }) => different[name] ?? `"${name}"`).join(', ');
