@@ -4,7 +4,7 @@ import type { Change, ChangePage, Changes } from '../changes.ts';
 import type { CatalogCall } from '../file-catalog.ts';
 import { logStart, type LogEntry } from './change-entries.ts';
 import { ChangedRecords } from './changed-records.ts';
-import type { PocketBaseClient, RawRecord } from './client.ts';
+import { Refusal, type PocketBaseClient, type RawRecord } from './client.ts';
 import { quoteTime } from './filter.ts';
 import type { PocketBaseFiles } from './files.ts';
 import { CHANGE_LOG, CHANGES } from './own-collections.ts';
@@ -95,7 +95,13 @@ export class PocketBaseChanges implements Changes {
       for (let i = 0; i < old.length; i += TRIM_BATCH) {
         const some = old.slice(i, i + TRIM_BATCH);
         const remove = some.map(({ id }) => ({ method: 'DELETE', collection: CHANGES, id }) as const);
-        await this.#client.batch(remove, signal);
+        try {
+          await this.#client.batch(remove, signal);
+        } catch (error) {
+          // Another replica trims at the same time.
+          if (error instanceof Refusal && error.status === 404) return i;
+          throw error;
+        }
       }
       return old.length;
     });

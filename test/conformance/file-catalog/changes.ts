@@ -216,6 +216,8 @@ export function changeTests(catalog: () => FileCatalog, subject: () => CatalogSu
       expect(await log().trim(future, 2)).toBe(2);
       await expect(log().read(from, 10)).rejects.toMatchObject({ reason: 'CURSOR_EXPIRED' });
       expect((await readAll(log(), await log().position('earliest'))).length).toBeLessThan(all.length);
+      // Several at once may meet the same rows.
+      await Promise.all(Array.from({ length: 6 }, () => log().trim(future, 2)));
       while ((await log().trim(future, 1_000)) === 1_000);
       expect(await log().trim(future, 1_000)).toBe(0);
       for (const { cursor } of all.slice(0, -1)) {
