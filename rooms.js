@@ -269,7 +269,10 @@ export const ROOMS = [
     files: 'src/rpc/*',
     about:
       'connects the rooms of `src/rpc`, the only ones that know Connect; the client of the health service',
-    imports: ['files', 'events', 'telemetry', 'grpc', 'listener', 'gate', 'interceptors', 'rpc-service'],
+    imports: [
+      ...['files', 'events', 'telemetry', 'signed-url', 'grpc', 'listener', 'gate', 'interceptors'],
+      'rpc-service',
+    ],
     packages: ['@connectrpc/*', '@asset-service/contract'],
   },
   {

@@ -37,6 +37,7 @@ import {
   openScanning,
   addressUrl,
   openCallLimits,
+  openRoute,
   memoryShare,
   createLogger,
 } from './drivers.ts';
@@ -113,11 +114,12 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
   const url = addressUrl(config, listener.port);
   const inbound = new InboundBudget();
   const senders = new Senders((count) => listener.divideAmong(count));
-  const parts = { inbound, onChange: senders.addParts };
-  const served = await openServedStore(config, { url, log, catalog, parts });
-  const { store: openedStore, route, follow } = served;
+  const served = await openServedStore(config, { url, log, catalog });
+  const { store: openedStore, urls, follow } = served;
   const store = observedStore(openedStore, observer, tracing?.traceDriver);
   opened.push(() => store.close());
+  const parts = { inbound, onChange: senders.addParts, content: metrics?.calls };
+  const route = urls && (await openRoute(store, urls, config, log, parts));
   const endFollowing = await follow();
   opened.push(endFollowing);
 
@@ -188,7 +190,9 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
     observer: metrics?.events,
   };
   listener.serve(
-    rpcHandlers(files, watching, health, gate, route, { log, observer: metrics?.calls, tracing }),
+    rpcHandlers(files, watching, health, gate, route, {
+      ...{ log, observer: metrics?.calls, requests: metrics?.requests, tracing },
+    }),
   );
   // Migrates the catalog.
   await health.check();

@@ -11,7 +11,8 @@ import { type Authenticator, NO_IDENTITY } from '../identity/authenticator.ts';
 import { CallLimits } from '../rpc/gate/call-limits.ts';
 import { makePrivateDir } from '../system/private-files.ts';
 import { InboundBudget } from '../rpc/gate/inbound-budget.ts';
-import type { RequestHandler } from '../rpc/listener/listener.ts';
+import type { Route } from '../rpc/listener/listener.ts';
+import type { ContentObserver } from '../rpc/signed-urls/counted.ts';
 import type { PartBounds } from '../rpc/signed-urls/part-route.ts';
 import { SettingsError } from '../config/settings.ts';
 import { directoryFault } from '../errors/setup-fault.ts';
@@ -122,6 +123,9 @@ export async function signedUrls(settings: Settings, url: string): Promise<Signe
   return new SignedUrls(settings.ASSET_PUBLIC_URL ?? url, key);
 }
 
+/** Limits and observer of the route of signed URLs. */
+export type RouteParts = Partial<PartBounds> & { readonly content?: ContentObserver | undefined };
+
 /**
  * The route for URLs that the service serves itself.
  *
@@ -132,11 +136,11 @@ export async function openRoute(
   urls: SignedUrls,
   { settings }: StoreConfig,
   log: Logger,
-  { inbound = new InboundBudget(), onChange = () => undefined }: Partial<PartBounds> = {},
-): Promise<RequestHandler> {
+  { inbound = new InboundBudget(), onChange = () => undefined, content }: RouteParts = {},
+): Promise<Route> {
   const { blobRoute } = await import('../rpc/signed-urls/blob-route.ts');
   const parts = { inbound, onChange, stallTimeoutMs: settings.ASSET_UPLOAD_STALL_TIMEOUT };
-  return blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS, parts });
+  return blobRoute({ store, urls, log, origins: settings.ASSET_URL_ORIGINS, parts, content });
 }
 
 /** The log in the configuration. */

@@ -10,19 +10,18 @@ import { storeUnavailable } from '../errors/dependencies.ts';
 import { StoreFollower } from '../move/store/follower.ts';
 import { MovingStore } from '../move/store/moving-store.ts';
 import { RowView } from '../move/store/row-view.ts';
-import type { RequestHandler } from '../rpc/listener/listener.ts';
-import type { PartBounds } from '../rpc/signed-urls/part-route.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import type { SignedUrls } from '../storage/signed-url.ts';
 import type { Dependency } from '../telemetry/health-monitor.ts';
-import { addressUrl, openDriver, openRoute, signedUrls, SIGNING_KEY } from './drivers.ts';
+import { addressUrl, openDriver, signedUrls, SIGNING_KEY } from './drivers.ts';
 import { closeTools, movedStore } from './store-move.ts';
 import { moveMemory } from './move-memory.ts';
 
 /** The store of a replica: that of ASSET_STORE, during a move with that of ASSET_NEXT_STORE. */
 export interface ServedStore {
   readonly store: BlobStore;
-  /** Serves the URLs of a filesystem store, also those from before a move. */
-  readonly route?: RequestHandler;
+  /** Verifies the URLs of a filesystem store, also those from before a move. */
+  readonly urls?: SignedUrls;
   readonly view: RowView;
   /** The health of the store of ASSET_NEXT_STORE, if there is one. */
   readonly next?: Dependency;
@@ -40,13 +39,11 @@ export async function openServedStore(
     url,
     log,
     catalog,
-    parts,
   }: {
     /** URL of the service. */
     readonly url: string;
     readonly log: Logger;
     readonly catalog: FileCatalog;
-    readonly parts?: Partial<PartBounds>;
   },
 ): Promise<ServedStore> {
   const { nextStore } = config;
@@ -55,7 +52,7 @@ export async function openServedStore(
     const view = new RowView(catalog, { own });
     const store = guarded(own, view);
     const follow = () => Promise.resolve(() => Promise.resolve());
-    return { store, view, follow, ...(urls && { route: await openRoute(store, urls, config, log, parts) }) };
+    return { store, view, follow, ...(urls && { urls }) };
   }
   const own = await openDriver(config, url);
   const next = { ...config, ...nextStore };
@@ -87,8 +84,7 @@ export async function openServedStore(
         throw new Error(inNextNames(explainFailure(error, next)));
       }),
   };
-  const route = urls && { route: await openRoute(store, urls, config, log, parts) };
-  return { store, view, follow, next: health, ...route };
+  return { store, view, follow, next: health, ...(urls && { urls }) };
 }
 
 /** After a move away from a filesystem store its URLs go on, as long as the key that signed them is there. */

@@ -10,6 +10,7 @@ import type { WatchContext } from '../events/context.ts';
 import type { FilesContext } from '../files/context.ts';
 import type { CallObserver } from '../telemetry/call-metrics.ts';
 import type { HealthMonitor } from '../telemetry/health-monitor.ts';
+import type { RequestObserver } from '../telemetry/request-metrics.ts';
 import { assetServiceRoutes } from './service/asset-service.ts';
 import { presentedBy } from './gate/credentials.ts';
 import { Gate, type GateOptions, onAllowedHosts } from './gate/gate.ts';
@@ -25,7 +26,8 @@ import { boundLists } from './interceptors/list-bounds.ts';
 import { traceCalls, traceUseCases } from './interceptors/trace-calls.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import { countContent } from './interceptors/observe-calls.ts';
-import type { Handlers, RequestHandler } from './listener/listener.ts';
+import type { Handlers, RequestHandler, Route } from './listener/listener.ts';
+import { observedRequests } from './observed-requests.ts';
 import { assertFewElements } from './gate/message-elements.ts';
 import { maxMessageBytes, withOptions } from './gate/message-limits.ts';
 import { scanMessages } from './gate/message-scan.ts';
@@ -38,24 +40,32 @@ import { ServerReflection as ServerReflectionAlpha } from '@asset-service/contra
 export interface Telemetry {
   readonly log: Logger;
   readonly observer?: CallObserver | undefined;
+  readonly requests?: RequestObserver | undefined;
   readonly tracing?: Tracing | undefined;
 }
 
 /** Full names of the RPC services that need the store and the catalog. */
 export const RPC_SERVICES = [AssetService.typeName];
 
+/** Answers what is neither an RPC nor another path of the service. */
+const notFound: Route = (_request, response) => {
+  response.writeHead(404);
+  response.end();
+  return Promise.resolve();
+};
+
 /**
  * Answers every RPC, by gRPC, gRPC-Web and Connect.
  *
- * @param fallback - answers what is no RPC; 404 without it
+ * @param route - answers what is no RPC; default: 404
  */
 export function rpcHandlers(
   files: FilesContext,
   watching: WatchContext,
   health: HealthMonitor,
   gateOptions: GateOptions,
-  fallback: RequestHandler | undefined,
-  { log, observer, tracing }: Telemetry,
+  route: Route = notFound,
+  { log, observer, requests, tracing }: Telemetry,
 ): Handlers {
   const { authenticator, limits, allowedHosts } = gateOptions;
   const { challenge } = authenticator;
@@ -99,7 +109,11 @@ export function rpcHandlers(
     onRequest: mutedWhenGone(
       connectNodeAdapter({
         ...{ ...options, requestGate: unseen.requestGate },
-        ...(fallback && { fallback: allowedHosts ? onAllowedHosts(allowedHosts, fallback) : fallback }),
+        fallback: observedRequests(
+          allowedHosts ? onAllowedHosts(allowedHosts, route) : route,
+          requests,
+          tracing,
+        ),
       }),
     ),
   };

@@ -1,5 +1,3 @@
-import { channel } from 'node:diagnostics_channel';
-
 /** A finished request of a driver to its server: one HTTP exchange or SQL statement, without retries. */
 export interface DriverRequest {
   readonly system: 's3' | 'pocketbase' | 'postgresql' | 'sqlite';
@@ -12,17 +10,28 @@ export interface DriverRequest {
   readonly error?: unknown;
 }
 
-const NAME = 'asset-service.request';
-const requests = channel(NAME);
+interface Watcher {
+  readonly listener: (request: DriverRequest) => void;
+  /** True if it wants to know of the requests of the current call. */
+  readonly isWanted: () => boolean;
+}
 
-/** True if somebody wants to know of requests. Drivers ask before they measure. */
+const watchers = new Set<Watcher>();
+
+/** True if somebody may want to know of requests. */
 export function areRequestsWatched(): boolean {
-  return requests.hasSubscribers;
+  return watchers.size > 0;
+}
+
+/** True if somebody wants to know of the requests of the current call. Drivers ask before they measure. */
+export function isRequestWanted(): boolean {
+  for (const { isWanted } of watchers) if (isWanted()) return true;
+  return false;
 }
 
 /** Tells of a request when it has ended, in the asynchronous context of the call that it belongs to. */
 export function tellRequest(request: DriverRequest): void {
-  requests.publish(request);
+  for (const { listener, isWanted } of watchers) if (isWanted()) listener(request);
 }
 
 /** Runs a request and tells of it. */
@@ -30,7 +39,7 @@ export async function toldRequest<T>(
   request: Pick<DriverRequest, 'system' | 'name'>,
   work: () => Promise<T>,
 ): Promise<T> {
-  if (!requests.hasSubscribers) return work();
+  if (!isRequestWanted()) return work();
   const started = performance.now();
   const tell = (more: Partial<DriverRequest>) =>
     tellRequest({ ...request, ...more, durationMs: performance.now() - started });
@@ -44,9 +53,15 @@ export async function toldRequest<T>(
   }
 }
 
-/** Calls `listener` for every request until the returned function is called. */
-export function watchRequests(listener: (request: DriverRequest) => void): () => void {
-  const onMessage = (message: unknown) => listener(message as DriverRequest);
-  requests.subscribe(onMessage);
-  return () => void requests.unsubscribe(onMessage);
+/**
+ * Calls `listener` for the requests of calls for which `isWanted` is true, until the returned function is called. Both run in
+ * the asynchronous context of the call, and must not throw.
+ */
+export function watchRequests(
+  listener: (request: DriverRequest) => void,
+  isWanted: () => boolean,
+): () => void {
+  const watcher = { listener, isWanted };
+  watchers.add(watcher);
+  return () => void watchers.delete(watcher);
 }

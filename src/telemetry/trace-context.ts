@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** The span in which code runs. */
+/** The span in which code runs; that of the caller if the call is not sampled. */
 export interface TraceScope {
   readonly traceId: string;
+  /** Empty if there is none. */
   readonly spanId: string;
 }
 
@@ -42,7 +43,9 @@ export function iterateInScope<T>(scope: TraceScope, messages: AsyncIterable<T>)
 /** Fields of a log line that name the trace; none outside a traced call. */
 export function traceFields(): object {
   const scope = scopes.getStore();
-  return scope === undefined ? {} : { trace_id: scope.traceId, span_id: scope.spanId };
+  if (scope === undefined) return {};
+  const { traceId, spanId } = scope;
+  return spanId === '' ? { trace_id: traceId } : { trace_id: traceId, span_id: spanId };
 }
 
 const PARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;

@@ -21,6 +21,7 @@ import {
   spec,
   TRANSPORTS,
   upload,
+  urlOf,
   type AssetClient,
 } from './support/calls.ts';
 import { failureOf } from './support/failures.ts';
@@ -150,12 +151,19 @@ describe('the metrics', () => {
       const source = { case: 'fileId' as const, value: image.id };
       await client.getFileUrl({ source, variant: 'small' }).catch(() => undefined);
     }
+    // A reader of a signed URL that leaves in the middle.
+    const large = await upload(client, randomContent(8_000_000), { file: { usage: 'any' } });
+    const leave = new AbortController();
+    const reading = await fetch(await urlOf(client, large.id), { signal: leave.signal });
+    await reading.body!.getReader().read();
+    leave.abort();
     const wanted = ['asset_event_age_seconds', 'asset_sweep_backlog', 'asset_move_lag_seconds'];
     const metrics = await eventually(async () => {
       const now = await scrape(port);
       for (const name of wanted) expect(now.get(name)?.values.size ?? 0).toBeGreaterThan(0);
       expect(sumOf(now, 'asset_sweep_runs_total', '"complete"')).toBeGreaterThan(0);
       expect(sumOf(now, 'v8js_gc_duration_seconds', '_count')).toBeGreaterThan(0);
+      expect(sumOf(now, 'http_server_request_duration_seconds', '_count', '"aborted"')).toBe(1);
       return now;
     }, 40_000);
     stop.abort();

@@ -7,6 +7,7 @@ import type { SweepReport } from '../../files/sweep/run.ts';
 import type { Caller } from '../../identity/caller.ts';
 import type { PathKind } from '../../legacy/old-path.ts';
 import type { CallObserver } from '../../telemetry/call-metrics.ts';
+import type { RequestObserver } from '../../telemetry/request-metrics.ts';
 import type { Observer } from '../../telemetry/observed.ts';
 import type { MakerParts } from '../../variants/maker.ts';
 import type { StoredVariants } from '../../variants/stored-variants.ts';
@@ -20,6 +21,7 @@ import { watchMetrics } from './watch-metrics.ts';
 /** What the parts of the service report to, and what reads them. All metrics are in docs/metrics.md. */
 export interface AppMetrics {
   readonly calls: CallObserver;
+  readonly requests: RequestObserver;
   readonly drivers: Observer;
   readonly events: WatchObserver;
   readonly onSweep: (report: SweepReport | undefined) => void;
@@ -39,12 +41,14 @@ export interface AppMetrics {
 export async function openAppMetrics(config: Config, log: Logger): Promise<AppMetrics | undefined> {
   const { listen, openTelemetry } = config.metrics;
   if (listen === undefined && !openTelemetry) return undefined;
-  const [{ openMetrics }, { callMetrics }, { driverMetrics }, { runtimeMetrics }] = await Promise.all([
-    import('../../telemetry/metrics.ts'),
-    import('../../telemetry/call-metrics.ts'),
-    import('../../telemetry/driver-metrics.ts'),
-    import('../../telemetry/runtime-metrics.ts'),
-  ]);
+  const [{ openMetrics }, { callMetrics }, { driverMetrics }, { requestMetrics }, { runtimeMetrics }] =
+    await Promise.all([
+      import('../../telemetry/metrics.ts'),
+      import('../../telemetry/call-metrics.ts'),
+      import('../../telemetry/driver-metrics.ts'),
+      import('../../telemetry/request-metrics.ts'),
+      import('../../telemetry/runtime-metrics.ts'),
+    ]);
   const metrics = await openMetrics(config.metrics, log).catch((error: unknown) => {
     throw metricsListenFault(error, config.settings);
   });
@@ -54,6 +58,7 @@ export async function openAppMetrics(config: Config, log: Logger): Promise<AppMe
   let stopPolling: (() => void) | undefined;
   return {
     calls: callMetrics(metrics),
+    requests: requestMetrics(meter),
     drivers: driverMetrics(metrics),
     events: watchMetrics(metrics),
     onSweep: sweepMetrics(meter),

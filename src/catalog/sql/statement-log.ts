@@ -1,5 +1,5 @@
 import type { LogConfig } from 'kysely';
-import { areRequestsWatched, tellRequest } from '../../system/requests.ts';
+import { areRequestsWatched, isRequestWanted, tellRequest } from '../../system/requests.ts';
 import type { SqlBackend } from './backend.ts';
 
 /** Maximum length of a told statement, in characters. */
@@ -11,6 +11,7 @@ export function statementLog(kind: SqlBackend['kind']): { readonly log?: LogConf
   const system = kind === 'postgres' ? 'postgresql' : 'sqlite';
   return {
     log({ query, queryDurationMillis, ...rest }) {
+      if (!isRequestWanted()) return;
       const text = query.sql.trim();
       tellRequest({
         system,

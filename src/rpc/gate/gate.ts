@@ -12,7 +12,7 @@ import { claimedSubject } from '../../identity/header-tokens.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
 import { networkOf } from '../listener/connection-limits.ts';
 import { maxMessageBytes } from './message-limits.ts';
-import type { RequestHandler } from '../listener/listener.ts';
+import type { Route } from '../listener/listener.ts';
 
 /**
  * RPC services without authentication: health probes have no identity, and reflection returns the published
@@ -168,10 +168,11 @@ function isForAllowedHost(isAllowed: AllowedHosts, rawHeaders: readonly string[]
 }
 
 /** Answers 403 to requests for other names; `handler` answers the others. */
-export function onAllowedHosts(isAllowed: AllowedHosts, handler: RequestHandler): RequestHandler {
+export function onAllowedHosts(isAllowed: AllowedHosts, route: Route): Route {
   return (request, response) => {
-    if (isForAllowedHost(isAllowed, request.rawHeaders)) return handler(request, response);
+    if (isForAllowedHost(isAllowed, request.rawHeaders)) return route(request, response);
     response.writeHead(403, { 'content-type': 'text/plain' });
     response.end(`${WRONG_HOST}\n`);
+    return Promise.resolve();
   };
 }

@@ -1,8 +1,14 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ContextValues, type Interceptor } from '@connectrpc/connect';
 import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import { iterateInScope, parseTraceParent, runInScope } from '../../telemetry/trace-context.ts';
-import type { CallSpan, TracedCall, Tracing } from '../../telemetry/tracing.ts';
+import {
+  iterateInScope,
+  parseTraceParent,
+  runInScope,
+  type TraceScope,
+} from '../../telemetry/trace-context.ts';
+import type { CallSpan, TracedCall } from '../../telemetry/server-spans.ts';
+import type { Tracing } from '../../telemetry/tracing.ts';
 import { presentedKey } from '../gate/credentials.ts';
 import { atEnd, callKey } from './call-context.ts';
 import { codeName, reasonOf } from './error-details.ts';
@@ -27,8 +33,10 @@ export function traceCalls({ startCall }: Pick<Tracing, 'startCall'>): Intercept
   return (next) => (request) => {
     const { contextValues, method, header } = request;
     const call = contextValues.get(callKey);
-    const span = startCall(tracedCall(method, contextValues, header, call.requestId));
-    contextValues.set(callKey, { ...call, traceId: span.traceId });
+    const traced = tracedCall(method, contextValues, header, call.requestId);
+    const { traceId, span } = startCall(traced);
+    if (traceId !== call.traceId) contextValues.set(callKey, { ...call, traceId });
+    if (span === undefined) return inScope({ traceId, spanId: traced.parent?.spanId ?? '' }, next)(request);
     return inSpan(span, next, (thrown) => ConnectError.from(thrown))(request);
   };
 }
@@ -40,8 +48,7 @@ export function traceCalls({ startCall }: Pick<Tracing, 'startCall'>): Intercept
 export function traceUseCases({ startUseCase }: Pick<Tracing, 'startUseCase'>): Interceptor {
   return (next) => (request) => {
     const { service, method, contextValues } = request;
-    const span =
-      service.typeName === AssetService.typeName ? startUseCase(`useCase.${method.localName}`) : undefined;
+    const span = service.typeName === AssetService.typeName ? startUseCase(method.localName) : undefined;
     if (span === undefined) return next(request);
     return inSpan(span, next, (thrown) => toConnectError(thrown, contextValues.get(callKey)))(request);
   };
@@ -76,8 +83,16 @@ function inSpan(span: CallSpan, next: AnyFn, errorOf: (thrown: unknown) => Conne
       return thrown;
     },
   }));
-  return ended(async (request) => {
-    const response = await runInScope(span, () => next(request));
-    return response.stream ? { ...response, message: iterateInScope(span, response.message) } : response;
-  });
+  return ended(inScope(span, next));
+}
+
+/** Runs a call so that its lines in the log have the trace, and what it starts is below its span. */
+function inScope(scope: TraceScope, next: AnyFn): AnyFn {
+  return (request) => {
+    const answer = runInScope(scope, () => next(request));
+    if (!request.stream) return answer;
+    return answer.then((response) =>
+      response.stream ? { ...response, message: iterateInScope(scope, response.message) } : response,
+    );
+  };
 }

@@ -52,11 +52,11 @@ export class UnseenCalls {
     // The caller of a stream left: the interceptors have told its end.
     if (seen.requestId !== '' && hasEnded(thrown)) return toConnectError(thrown, seen);
     const requestId = requestIdOf(requestHeader);
-    const span = tracing?.startCall(tracedCall(method, values, requestHeader, requestId));
-    const traceId = span?.traceId ?? traceIdOf(requestHeader);
+    const traced = tracing?.startCall(tracedCall(method, values, requestHeader, requestId));
+    const traceId = traced?.traceId ?? traceIdOf(requestHeader);
     const error = withChallenge(toConnectError(thrown, { requestId, traceId }), challenge);
     error.metadata.set('x-request-id', requestId);
-    if (span) endFailed(span, error);
+    if (traced?.span) endFailed(traced.span, error);
     const known = values.get(knownKey);
     const call = { ...seen, requestId, ...(known && { caller: { ...known, requestId } }) };
     auditRefusal(audit, method.name, call, thrown);

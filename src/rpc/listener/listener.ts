@@ -19,6 +19,12 @@ import { limitStream, type TimeLimits } from './time-limits.ts';
 export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
 
 /**
+ * Answers a plain HTTP request. Never rejects; resolves with the fault because of which there is no whole response, and
+ * with undefined if there is none.
+ */
+export type Route = (...exchange: Parameters<RequestHandler>) => Promise<unknown>;
+
+/**
  * Takes an HTTP/2 request.
  *
  * @returns false, without having touched the stream, if it does not serve this request

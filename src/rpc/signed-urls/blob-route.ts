@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
@@ -5,7 +6,8 @@ import type { Logger } from 'pino';
 import parseRange from 'range-parser';
 import type { BlobStore } from '../../storage/blob-store.ts';
 import { SIGNED_PATH, type ReadGrant, type SignedUrls } from '../../storage/signed-url.ts';
-import type { RequestHandler } from '../listener/listener.ts';
+import type { Route } from '../listener/listener.ts';
+import { counted, type ContentObserver } from './counted.ts';
 import { takePart, type PartBounds } from './part-route.ts';
 
 const POLICY =
@@ -39,6 +41,8 @@ export interface BlobRouteOptions {
   /** Origins whose pages may read what a URL gives, such as `https://app.example`; `*` stands for every one. */
   readonly origins: readonly string[];
   readonly parts: PartBounds;
+  /** Is told of the bytes of files that callers send and get. */
+  readonly content?: ContentObserver | undefined;
 }
 
 /**
@@ -46,20 +50,23 @@ export interface BlobRouteOptions {
  * conditions (RFC 9110), and PUT for one part of a multipart blob. A URL that was tampered with or has expired gets 403, whether its blob exists or not.
  * Each use of a grant is a line in the log.
  */
-export function blobRoute(options: BlobRouteOptions): RequestHandler {
-  return (request, response) => {
+export function blobRoute(options: BlobRouteOptions): Route {
+  return async (request, response) => {
     // Both kinds of request and response share what is used here.
     const res = response as unknown as ServerResponse;
-    void serve(options, request as IncomingMessage, res).catch((error: unknown) => {
+    try {
+      await serve(options, request as IncomingMessage, res);
+    } catch (error) {
       options.log.warn({ err: error }, 'a signed URL could not be served');
       if (res.headersSent) res.destroy();
       else end(res, 503, { 'retry-after': '1' });
-    });
+      return error;
+    }
   };
 }
 
 async function serve(
-  { store, urls, log, origins, parts }: BlobRouteOptions,
+  { store, urls, log, origins, parts, content }: BlobRouteOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -74,11 +81,13 @@ async function serve(
   // A URL is for one method, as with S3, where the method is signed.
   if (result.status !== 'valid' || result.grant.kind !== kind) return end(response, 403);
   const { grant } = result;
-  response.once('close', () => {
+  // In the context of the request, so that the line has its trace.
+  const logUse = AsyncResource.bind(() => {
     log.info({ grant_id: grant.id, method, status: response.statusCode }, 'blob');
   });
-  if (grant.kind === 'read') return serveBlob(store, grant, request, response);
-  const answer = await takePart(store, grant, request, response, parts);
+  response.once('close', logUse);
+  if (grant.kind === 'read') return serveBlob(store, grant, request, response, content);
+  const answer = await takePart(store, grant, request, response, parts, content);
   if (answer === undefined) return;
   const { status, etag, retry } = answer;
   end(response, status, { ...(etag && { etag }), ...(retry && { 'retry-after': 1 }) });
@@ -97,6 +106,7 @@ async function serveBlob(
   grant: ReadGrant,
   request: IncomingMessage,
   response: ServerResponse,
+  observer: ContentObserver | undefined,
 ): Promise<void> {
   const stat = await store.stat(grant.key);
   if (stat === undefined) return end(response, 404);
@@ -127,7 +137,8 @@ async function serveBlob(
     return;
   }
   const content = await store.read(grant.key, { offset: range?.start ?? 0, length });
-  await pipeline(content, response).catch((error: NodeJS.ErrnoException) => {
+  const sent = observer ? counted(content, (bytes) => observer.sent(bytes)) : content;
+  await pipeline(sent, response).catch((error: NodeJS.ErrnoException) => {
     // A reader that disconnects is no error.
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });

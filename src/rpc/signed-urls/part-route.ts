@@ -3,6 +3,7 @@ import { isAssetError } from '../../errors/asset-error.ts';
 import { withProgress } from '../../files/upload/stall-timeout.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
 import type { PartGrant } from '../../storage/signed-url.ts';
+import { counted, type ContentObserver } from './counted.ts';
 import { holdUnread, type InboundBudget } from '../gate/inbound-budget.ts';
 
 /** Limits for parts while they are received. */
@@ -33,6 +34,7 @@ export async function takePart(
   request: IncomingMessage,
   response: ServerResponse,
   { inbound, onChange, stallTimeoutMs }: PartBounds,
+  observer?: ContentObserver,
 ): Promise<PartAnswer | undefined> {
   const said = request.headers['content-length'];
   if (said !== undefined && Number(said) !== sizeBytes) {
@@ -46,7 +48,8 @@ export async function takePart(
   try {
     // The connection is needed for the response after the store has enough.
     const body = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
-    const chunks = withProgress(body, stallTimeoutMs);
+    const progress = withProgress(body, stallTimeoutMs);
+    const chunks = observer ? counted(progress, (bytes) => observer.received(bytes)) : progress;
     const part = await store.putPart(
       key,
       multipartId,
