@@ -1,12 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import type { Option } from '../../src/config/options/option.ts';
 import { OPTIONS } from '../../src/config/options/options.ts';
 import { isInstalled, ROOT, serverProgram } from '../support/install.ts';
+import { allRules, MONITORING, type Rule } from '../support/monitoring.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 
 const CHART = join(ROOT, 'deploy', 'helm');
@@ -21,6 +22,7 @@ const withHelm = helm === undefined ? it.skip : it;
 const why = helm === undefined ? ' (no helm: ASSET_TEST_HELM=full builds it)' : '';
 
 interface Container {
+  readonly env?: readonly { readonly name: string }[];
   readonly args: readonly string[];
   readonly envFrom: readonly { readonly configMapRef: { readonly name: string } }[];
   readonly readinessProbe: object;
@@ -71,6 +73,18 @@ const FULL = {
   imagePullSecrets: [{ name: 'registry' }],
   nodeSelector: { pool: 'general' },
   tolerations: [{ key: 'spot', operator: 'Exists' }],
+  priorityClassName: 'high',
+  topologySpreadConstraints: [
+    { maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'DoNotSchedule' },
+  ],
+  extraEnv: [{ name: 'NODE_EXTRA_CA_CERTS', value: '/etc/ca/ca.crt' }],
+  extraEnvFrom: [{ secretRef: { name: 'asset-settings' } }],
+  extraVolumes: [{ name: 'ca', configMap: { name: 'ca' } }],
+  extraVolumeMounts: [{ name: 'ca', mountPath: '/etc/ca', readOnly: true }],
+  ingress: {
+    grpc: { enabled: true, host: 'grpc.example', className: 'nginx', tlsSecret: 'grpc-tls' },
+    http: { enabled: true, host: 'files.example', annotations: { note: 'text' } },
+  },
   podLabels: { team: 'files' },
   podAnnotations: { note: 'text' },
 };
@@ -209,6 +223,145 @@ describe('the Helm chart', () => {
     expect(secrets.length).toBeGreaterThan(4);
     for (const name of [...secrets, 'AWS_SECRET_ACCESS_KEY']) {
       expect(await refused({ [name]: 'x' })).toContain(`settings.${name}: is a secret`);
+    }
+  });
+
+  /** What helm says of values that it refuses. */
+  const refusal = async (values: object) => {
+    const error: unknown = await render({ ...BASE, ...values }).catch((e: unknown) => e);
+    return String((error as { stderr?: string }).stderr);
+  };
+
+  withHelm.each([
+    ['a negative number of replicas', { replicas: -1 }, "at '/replicas': minimum"],
+    ['a key that does not exist', { replica: 2 }, "additional properties 'replica' not allowed"],
+    ['a nested one', { tls: { sekret: 'x' } }, "at '/tls': additional properties 'sekret' not allowed"],
+    ['a number as a text', { drainSeconds: '30' }, "at '/drainSeconds': got string, want integer"],
+    ['a digest that is none', { image: { digest: 'abc' } }, "at '/image/digest'"],
+    [
+      'a disruption budget that blocks drains',
+      { podDisruptionBudget: { maxUnavailable: 0 } },
+      'maxUnavailable',
+    ],
+    [
+      'a secret file without a key',
+      { secretFiles: [{ setting: 'A', secret: 'b' }] },
+      "missing property 'key'",
+    ],
+    [
+      'a setting that does not exist',
+      { settings: { ...BASE.settings, ASSET_S3_BUKET: 'x' } },
+      'settings.ASSET_S3_BUKET: there is no such setting',
+    ],
+    [
+      'a setting that the chart makes from another value',
+      { settings: { ...BASE.settings, ASSET_WARM_UP: '3' } },
+      'settings.ASSET_WARM_UP: the chart sets it',
+    ],
+    [
+      'a setting twice',
+      { extraEnv: [{ name: 'ASSET_S3_BUCKET', value: 'x' }] },
+      'extraEnv: ASSET_S3_BUCKET is set elsewhere',
+    ],
+    [
+      'an autoscaler with limits that contradict each other',
+      { autoscaling: { enabled: true, minReplicas: 5, maxReplicas: 2 } },
+      'autoscaling.minReplicas: must not be more',
+    ],
+    [
+      'an autoscaler without requests of CPU',
+      { autoscaling: { enabled: true }, resources: { requests: { cpu: null } } },
+      'resources.requests.cpu',
+    ],
+    ['an ingress without a host', { ingress: { grpc: { enabled: true } } }, 'ingress.grpc.host: is required'],
+    [
+      'one host for gRPC and HTTP',
+      { ingress: { grpc: { enabled: true, host: 'a' }, http: { enabled: true, host: 'a' } } },
+      'hosts of their own',
+    ],
+    [
+      'a monitor without metrics',
+      { metrics: { podMonitor: { enabled: true } } },
+      'metrics.enabled: must be true',
+    ],
+    [
+      'two monitors',
+      { metrics: { enabled: true, podMonitor: { enabled: true }, serviceMonitor: { enabled: true } } },
+      'scrape each pod twice',
+    ],
+  ])(`refuses %s${why}`, async (_what, values, message) => {
+    expect(await refusal(values)).toContain(message);
+  });
+
+  withHelm(
+    `knows every setting, and passes each one on that is no secret and not its own${why}`,
+    async () => {
+      const file = await readFile(join(CHART, 'files', 'settings.txt'), 'utf8');
+      expect(file.trim().split('\n')).toEqual(Object.keys(OPTIONS).sort());
+      const own = Object.keys(one(await objects({ ...BASE, metrics: { enabled: true } }), 'ConfigMap').data);
+      const plain = Object.entries<Option>(OPTIONS).flatMap(([name, { secret }]) =>
+        secret || (own.includes(name) && !(name in BASE.settings)) ? [] : [name],
+      );
+      const settings = { ...Object.fromEntries(plain.map((name) => [name, 'x'])), ASSET_STORE: 's3' };
+      const values = { settings: { ...settings, ASSET_CATALOG: 'postgres' } };
+      const { data } = one(await objects({ ...values, metrics: { enabled: true } }), 'ConfigMap');
+      expect(Object.keys(data)).toEqual(expect.arrayContaining(plain));
+    },
+  );
+
+  withHelm(`gives the service and the migration the same extra environment and volumes${why}`, async () => {
+    const all = await objects(FULL);
+    for (const object of [one(all, 'Deployment'), one(all, 'Job', 'assets-migrate')]) {
+      const [container] = object.spec.template.spec.containers;
+      expect(container!.env?.map(({ name }) => name)).toContain('NODE_EXTRA_CA_CERTS');
+      expect(container!.envFrom).toContainEqual({ secretRef: { name: 'asset-settings' } });
+      expect(container!.volumeMounts).toContainEqual(FULL.extraVolumeMounts[0]);
+    }
+    for (const name of ['assets', 'assets-migrate']) {
+      const { egress } = one(all, 'NetworkPolicy', name).spec;
+      expect(egress).toContainEqual(FULL.networkPolicy.egress[0]);
+    }
+  });
+
+  withHelm(`leads gRPC and HTTP into the cluster by hosts of their own${why}`, async () => {
+    const all = await objects(FULL);
+    const hosts = ['grpc', 'http'].map((way) => {
+      const { rules } = one(all, 'Ingress', `assets-${way}`).spec as unknown as {
+        readonly rules: readonly { readonly host: string }[];
+      };
+      return rules[0]!.host;
+    });
+    expect(hosts).toEqual(['grpc.example', 'files.example']);
+  });
+
+  withHelm(`has the alerts of deploy/prometheus for the operator of Prometheus${why}`, async () => {
+    for (const name of ['alerts.yml', 'slo.rules.yml'])
+      expect(await readFile(join(CHART, 'files', name), 'utf8')).toBe(
+        await readFile(join(MONITORING.prometheus, name), 'utf8'),
+      );
+    const metrics = { enabled: true, podMonitor: { enabled: true }, prometheusRule: { enabled: true } };
+    const all = await objects({ ...BASE, metrics, service: { headless: false } });
+    const { groups } = one(all, 'PrometheusRule').spec as unknown as {
+      readonly groups: readonly { readonly rules: readonly Rule[] }[];
+    };
+    expect(groups.flatMap(({ rules }) => rules)).toEqual(allRules());
+    expect(one(all, 'PodMonitor').spec['podMetricsEndpoints']).toMatchObject([{ port: 'metrics' }]);
+    // Without a headless service for callers a ServiceMonitor has one of its own.
+    const scraped = { ...BASE, metrics: FULL.metrics, service: { headless: false } };
+    const { ports } = one(await objects(scraped), 'Service', 'assets-replicas').spec as unknown as {
+      readonly ports: readonly { readonly name: string }[];
+    };
+    expect(ports.map(({ name }) => name)).toContain('metrics');
+  });
+
+  withHelm(`keeps the selectors of objects, which an upgrade cannot change${why}`, async () => {
+    const selector = {
+      'app.kubernetes.io/name': 'asset-service',
+      'app.kubernetes.io/instance': 'assets',
+    };
+    for (const values of [BASE, FULL]) {
+      const { spec } = one(await objects(values), 'Deployment');
+      expect(spec['selector']).toEqual({ matchLabels: selector });
     }
   });
 });

@@ -49,7 +49,7 @@ export function metricsIn(expression: string): string[] {
     .replaceAll(/\{[^}]*\}/g, '')
     .replaceAll(/\b(by|without|on|ignoring)\s*\([^)]*\)/g, '')
     .replaceAll(/\blabel_values\((\w+),[^)]*\)/g, '$1');
-  const names = bare.match(/\b(?:asset|rpc|nodejs|v8js|process|db|target)_\w+/g) ?? [];
+  const names = bare.match(/\b(?:asset|http|rpc|nodejs|v8js|process|db|target)_\w+/g) ?? [];
   return [...new Set(names)].map((name) =>
     name.replace(/_(bucket|count|sum)$/, (end, _, at) =>
       /_(seconds|bytes)$/.test(name.slice(0, Number(at))) ? '' : end,
