@@ -16,7 +16,7 @@ const common = {
 
 export default {
   // What takes seconds on a quiet machine: a busy one has its time, and what hangs still fails by its name.
-  testTimeout: 120_000,
+  testTimeout: 240_000,
   // Many files wait for servers and timers rather than for a core: one more than there are cores keeps all of them busy.
   maxWorkers: availableParallelism() + 1,
   testSequencer: '<rootDir>/test/support/slowest-first.js',

@@ -53,7 +53,7 @@ describe.each([EMBEDDED, POSTGRES])('a size that lies, on $name', (kind) => {
     // The bytes before the excess can be continued until the upload is cancelled or expires.
     for (const uploadId of started) await client.cancelUpload({ uploadId }).catch(() => undefined);
     // Refused bytes are removed with the response, or when the end of the connection is noticed.
-    await eventually(async () => expect((await setup.blobs()).sort()).toEqual(before), 20_000);
+    await eventually(async () => expect((await setup.blobs()).sort()).toEqual(before));
   });
 
   interface Said {

@@ -306,7 +306,7 @@ describe('signed URLs of the filesystem', () => {
     const { id } = await upload(client, randomContent(10));
     const text = await urlOf(client, id);
     await client.deleteFile({ fileId: id });
-    await eventually(async () => expect((await fetch(text)).status).toBe(404), 30_000);
+    await eventually(async () => expect((await fetch(text)).status).toBe(404));
     await service.dispose();
     await setup.dispose();
   });

@@ -116,7 +116,7 @@ describe('file catalog: postgres', () => {
             "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
           );
           expect(rows).toHaveLength(count);
-        }, 20_000);
+        });
       const creating = catalog.create(file, { reservationId });
       await areWaiting(1);
       const seen = catalog.uploads.release(reservationId, [file.id]).then(() => catalog.get([file.id]));

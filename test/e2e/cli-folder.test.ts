@@ -41,7 +41,7 @@ describe('the upload of a folder from the command line', () => {
 
   function upload(...args: string[]): Promise<Ended> {
     return new Promise((resolve) => {
-      const options = { cwd: dir, env: env(), timeout: 60_000 };
+      const options = { cwd: dir, env: env(), timeout: 120_000 };
       execFile(process.execPath, [MAIN, 'upload', ...args], options, (error, stdout, stderr) => {
         resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
       });
@@ -124,7 +124,7 @@ describe('the upload of a folder from the command line', () => {
         .find((line) => typeof line['upload_id'] === 'string');
       expect(started).toBeDefined();
       return String(started!['upload_id']);
-    }, 20_000);
+    });
     await new Promise((resolve) => setTimeout(resolve, 300));
     child.kill('SIGKILL');
     await exited;

@@ -47,7 +47,7 @@ describe('ASSET_TOKEN_FILE of the command line', () => {
   function cli(args: readonly string[], env: Record<string, string>): Promise<Ended> {
     return new Promise((resolve) => {
       const all = { ...programEnv(), ASSET_URL: service.url, ...env };
-      const options = { cwd: dir, env: all, timeout: 60_000 };
+      const options = { cwd: dir, env: all, timeout: 120_000 };
       const whole = [join(ROOT, 'src', 'main.ts'), ...args];
       execFile(process.execPath, whole, options, (error, stdout, stderr) => {
         resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
@@ -71,7 +71,7 @@ describe('ASSET_TOKEN_FILE of the command line', () => {
     await replaceFile(path, `\r\n ${await tokenOf('bob')} \r\n`);
     expect(await cli(['show', fileId], env)).toMatchObject({ code: 0, stderr: '' });
     await eventually(() => expect(principalsOf('GetFile').at(-1)).toBe('bob'), PATIENCE_MS);
-  }, 90_000);
+  });
 
   it('is read again for the next call of a command that goes on', async () => {
     // Whoever reads a pipe waits for who writes it, so that the test knows which call reads which token.
@@ -83,7 +83,7 @@ describe('ASSET_TOKEN_FILE of the command line', () => {
     await writeFile(pipe, await tokenOf('second-call'));
     expect(await running).toMatchObject({ code: 0 });
     await eventually(() => expect(principalsOf('DownloadFile')).toEqual(['second-call']), PATIENCE_MS);
-  }, 90_000);
+  });
 
   it('gives way to a token that is given on the spot', async () => {
     const env = { ASSET_TOKEN_FILE: join(dir, 'missing'), ASSET_TOKEN: await tokenOf('environment') };
@@ -92,7 +92,7 @@ describe('ASSET_TOKEN_FILE of the command line', () => {
     const given = ['show', fileId, '--token', await tokenOf('option')];
     expect(await cli(given, env)).toMatchObject({ code: 0 });
     await eventually(() => expect(principalsOf('GetFile').at(-1)).toBe('option'), PATIENCE_MS);
-  }, 90_000);
+  });
 
   it.each<[string, string, (path: string) => Promise<unknown>]>([
     ['is missing', 'cannot be read (ENOENT)', (path) => rm(path, { force: true })],
@@ -118,5 +118,5 @@ describe('ASSET_TOKEN_FILE of the command line', () => {
       expect(stderr).toContain('what was given as a token is none');
       expect(stdout + stderr).not.toContain('-secret');
     }
-  }, 90_000);
+  });
 });

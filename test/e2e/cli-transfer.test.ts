@@ -70,7 +70,7 @@ describe('a download', () => {
     await mkdir(join(dir, 'folder'));
     execFileSync('mkfifo', [join(dir, 'pipe')]);
     // By a process of its own: a pipe that nobody writes to would hold up this one for good.
-    const reader = { encoding: 'buffer', timeout: 50_000, maxBuffer: Infinity } as const;
+    const reader = { encoding: 'buffer', timeout: 120_000, maxBuffer: Infinity } as const;
     const piped = promisify(execFile)('cat', [join(dir, 'pipe')], reader);
     const paths = ['new', 'private', 'link', 'folder', 'pipe'];
     const ended = await Promise.all(paths.map((path) => download(id, '-o', path)));
@@ -130,7 +130,7 @@ describe('a download', () => {
         const [part] = await names();
         expect((await stat(join(dir, part ?? ''))).isFile()).toBe(true);
         proxy.stall();
-      }, 20_000);
+      });
       child.kill(signal);
       expect(await endOf(child)).toMatchObject({ code: signal, stdout: '' });
       expect(await names()).toEqual([]);
@@ -160,7 +160,7 @@ describe('an upload', () => {
       expect((await readFile(join(dir, 'back'))).equals(bytes)).toBe(true);
     }
     execFileSync('mkfifo', [join(dir, 'pipe')]);
-    const writer = promisify(execFile)('sh', ['-c', 'cat back > pipe'], { cwd: dir, timeout: 50_000 });
+    const writer = promisify(execFile)('sh', ['-c', 'cat back > pipe'], { cwd: dir, timeout: 120_000 });
     const [ended] = await Promise.all([cli(['upload', 'pipe', 'back']), writer]);
     expect(ended.code).toBe(0);
     const sizes = ended.stdout.match(/"sizeBytes":\d+/g);

@@ -23,7 +23,7 @@ function node(
   cwd = ROOT,
 ): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { cwd, env: { ...programEnv(), ...env }, timeout: 60_000 };
+    const options = { cwd, env: { ...programEnv(), ...env }, timeout: 120_000 };
     execFile(process.execPath, [join(ROOT, script), ...args], options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
     });
@@ -132,7 +132,7 @@ describe('the command line against a running service', () => {
     expect((await fails('health', '--url', nobody)).stderr).toMatch(
       /UNAVAILABLE|ECONNREFUSED|refused|unavailable/i,
     );
-  }, 60_000);
+  });
 });
 
 describe('the command line by itself', () => {

@@ -25,7 +25,7 @@ afterAll(async () => {
 /** Runs a script to its end. */
 function node(script: string, ...args: string[]): Promise<{ code: unknown; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    const options = { cwd: dir, env: { ...programEnv() }, timeout: 60_000 };
+    const options = { cwd: dir, env: { ...programEnv() }, timeout: 120_000 };
     execFile(process.execPath, [join(ROOT, script), ...args], options, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : error.code, stdout, stderr }),
     );

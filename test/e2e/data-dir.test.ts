@@ -12,7 +12,7 @@ import { failureOf } from './support/failures.ts';
 /** The command line with these settings. */
 function cli(env: Readonly<Record<string, string>>, ...args: string[]) {
   return new Promise<{ code: number; output: string }>((resolve) => {
-    const options = { env: { ...programEnv(), ...env }, timeout: 30_000 };
+    const options = { env: { ...programEnv(), ...env }, timeout: 120_000 };
     execFile(process.execPath, [join(ROOT, 'src', 'main.ts'), ...args], options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code ?? 1) : 0, output: stdout + stderr });
     });

@@ -14,7 +14,7 @@ function health(
   ...args: string[]
 ): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
   return new Promise((resolve) => {
-    const options = { env: { ...programEnv(), ...env }, timeout: 30_000 };
+    const options = { env: { ...programEnv(), ...env }, timeout: 120_000 };
     execFile(
       process.execPath,
       [join(ROOT, 'src', 'main.ts'), 'health', ...args],
@@ -67,7 +67,7 @@ describe('asset-service health', () => {
     } finally {
       await service.dispose();
     }
-  }, 60_000);
+  });
 
   it('says what a service lacks that cannot work', async () => {
     const nobody = `127.0.0.1:${await freePort()}`;
@@ -84,7 +84,7 @@ describe('asset-service health', () => {
     } finally {
       await service.dispose();
     }
-  }, 60_000);
+  });
 
   it('says what to do where the settings do not tell the port', async () => {
     const { code, stderr } = await health({ ASSET_LISTEN: '127.0.0.1:0' });

@@ -115,7 +115,7 @@ describe('health and outages on servers of its own', () => {
       expect((await download(client, file.id)).content.equals(content)).toBe(true);
       await eventually(() => upload(client, randomContent(1000)));
     },
-    90_000,
+    240_000,
   );
 
   it('becomes ready by itself if a dependency was down at the start', async () => {

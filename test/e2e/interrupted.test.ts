@@ -50,7 +50,7 @@ describe.each([EMBEDDED, POCKETBASE])('interrupted uploads on $name', (kind) => 
   async function expectNothingLeft(owner: string): Promise<void> {
     const { files } = await client.listFiles({ filter: { owner }, showDeleted: true });
     expect(files).toEqual([]);
-    await eventually(async () => expect((await setup.blobs()).sort()).toEqual(before), 15_000);
+    await eventually(async () => expect((await setup.blobs()).sort()).toEqual(before));
   }
 
   /**

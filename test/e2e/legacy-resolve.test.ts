@@ -297,7 +297,7 @@ describe('files of an old system, served as they lie', () => {
         expect(new Set(uses.map(({ caller }) => caller))).toEqual(new Set(['old-bff']));
         expect(new Set(uses.map(({ kind }) => kind))).toEqual(new Set(['bucket', 'api', 'url']));
         expect(uses.every(({ day, count }) => /^\d{4}-\d\d-\d\d$/.test(day) && count > 0)).toBe(true);
-      }, 10_000);
+      });
     } finally {
       await catalog.close();
     }

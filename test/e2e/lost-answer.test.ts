@@ -74,7 +74,7 @@ describe('the beginning of a large upload whose answer is lost', () => {
     expect(await setup.blobs()).toHaveLength(2);
     listing = false;
     const names = [expect.stringContaining(file.id)];
-    await eventually(async () => expect(await setup.blobs()).toEqual(names), 30_000);
+    await eventually(async () => expect(await setup.blobs()).toEqual(names));
     expect((await download(clientOf(service.url), file.id)).content.equals(content)).toBe(true);
   });
 });

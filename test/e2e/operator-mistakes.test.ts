@@ -54,7 +54,7 @@ describe('an operator with a wrong bucket and a wrong database', () => {
 
   function cli(args: readonly string[]): Promise<{ readonly code: number; readonly stderr: string }> {
     return new Promise((resolve) => {
-      const options = { env: { ...process.env, ...env }, timeout: 30_000 };
+      const options = { env: { ...process.env, ...env }, timeout: 120_000 };
       execFile(process.execPath, [join(ROOT, 'src', 'main.ts'), ...args], options, (error, _, stderr) => {
         resolve({ code: error ? Number(error.code ?? 1) : 0, stderr });
       });

@@ -14,7 +14,7 @@ it('lets several processes answer on one port', async () => {
   for (const service of services) {
     await eventually(
       () => expect(service.logLines().some(({ msg }) => msg === 'listening')).toBe(true),
-      20_000,
+      60_000,
     );
   }
   // The kernel decides by connection; thirty of them do not all meet one process.

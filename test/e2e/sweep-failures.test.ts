@@ -11,7 +11,7 @@ import { clientOf, download, randomContent, upload, type AssetClient } from './s
 /** The command line with these settings. */
 function cli(env: Readonly<Record<string, string>>, ...args: string[]) {
   return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-    const options = { env: { ...programEnv(), ...env }, timeout: 60_000 };
+    const options = { env: { ...programEnv(), ...env }, timeout: 120_000 };
     execFile(process.execPath, [join(ROOT, 'src', 'main.ts'), ...args], options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
     });
@@ -48,7 +48,7 @@ describe('a sweeper that cannot remove something', () => {
     // Nobody deletes a directory as a file, not even root.
     await mkdir(path);
     await client.deleteFile({ fileId: file.id });
-    await eventually(async () => expect(await healthOf(service.url, 'sweep')).toBe('NOT_SERVING'), 30_000);
+    await eventually(async () => expect(await healthOf(service.url, 'sweep')).toBe('NOT_SERVING'));
     expect(await healthOf(service.url)).toBe('SERVING');
     expect(service.logLines()).toContainEqual(
       expect.objectContaining({ kind: 'id', id: file.id, level: 40 }),
@@ -59,21 +59,21 @@ describe('a sweeper that cannot remove something', () => {
     const otherPath = join(dir, 'data', 'blobs', 'assets', other.id.slice(0, 2));
     await eventually(async () => {
       expect(await readdir(otherPath)).not.toContain(`${other.id}~`);
-    }, 30_000);
+    });
 
     const said = await eventually(async () => {
       const result = await cli(env, 'sweep');
       // The service may be sweeping at the moment.
       expect(result.stderr).not.toContain('another process is sweeping');
       return result;
-    }, 30_000);
+    });
     expect(said.code).toBe(1);
     expect(said.stdout).toContain('could not be removed: 0 files, 0 uploads, 0 reservations, 1 ids');
     expect(said.stderr).toContain(`asset-service: id ${file.id}: `);
     expect(said.stderr).toContain('EISDIR');
 
     await rm(path, { recursive: true });
-    await eventually(async () => expect(await healthOf(service.url, 'sweep')).toBe('SERVING'), 30_000);
+    await eventually(async () => expect(await healthOf(service.url, 'sweep')).toBe('SERVING'));
     expect(service.logLines().filter(({ id }) => id === file.id)).toHaveLength(1);
   });
 

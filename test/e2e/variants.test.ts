@@ -103,7 +103,7 @@ describe.each([EMBEDDED, POCKETBASE])('variants on $name', (kind) => {
       await replica?.dispose();
     }
     await client.deleteFile({ fileId: id });
-    await eventually(async () => expect(await storedOf(id)).toEqual([]), 15_000);
+    await eventually(async () => expect(await storedOf(id)).toEqual([]));
   });
 
   it('survive kill -9: nothing is half stored, and one repetition makes them', async () => {
@@ -125,7 +125,7 @@ describe.each([EMBEDDED, POCKETBASE])('variants on $name', (kind) => {
     expect(bytes).toHaveLength(Number(sizeBytes));
     expect(await sharp(bytes).metadata()).toMatchObject({ format: 'heif', width: 600 });
     await client.deleteFile({ fileId: id });
-    await eventually(async () => expect(await setup.blobs()).toEqual([]), 15_000);
+    await eventually(async () => expect(await setup.blobs()).toEqual([]));
   });
 
   const itOfReplicas = kind.shared ? it : it.skip;
@@ -159,7 +159,7 @@ describe.each([EMBEDDED, POCKETBASE])('variants on $name', (kind) => {
       const urls = await Promise.all(ids.map((id) => ask(id, 'thumb')));
       for (const { url } of urls) expect((await fetch(url)).headers.get('content-type')).toBe('image/webp');
       await Promise.all(ids.map((fileId) => client.deleteFile({ fileId })));
-      for (const id of ids) await eventually(async () => expect(await storedOf(id)).toEqual([]), 15_000);
+      for (const id of ids) await eventually(async () => expect(await storedOf(id)).toEqual([]));
     },
   );
 
@@ -205,9 +205,9 @@ describe.each([EMBEDDED, POCKETBASE])('variants on $name', (kind) => {
       const now = await storedOf(id);
       expect(now).toHaveLength(3);
       expect(now).not.toEqual(before);
-    }, 15_000);
+    });
     await setPolicy({});
-    await eventually(async () => expect(await storedOf(id)).toHaveLength(1), 15_000);
+    await eventually(async () => expect(await storedOf(id)).toHaveLength(1));
     expect(await failureOf(ask(id, 'thumb'))).toMatchObject({ reason: 'FIELD_INVALID' });
   });
 });

@@ -73,7 +73,7 @@ describe('a watch over the wire', () => {
     const [first] = hiding.messages;
     await make(client, 'hidden');
     // At least every 15 seconds.
-    await eventually(() => expect(hiding.messages.length).toBeGreaterThan(1), 16_000);
+    await eventually(() => expect(hiding.messages.length).toBeGreaterThan(1), 25_000);
     const checkpoint = hiding.messages[1]!;
     expect(checkpoint.kind).toMatchObject({ case: 'checkpoint', value: { existingDone: false } });
     expect(checkpoint.cursor).not.toBe(first!.cursor);

@@ -122,6 +122,6 @@ describe('a backup whose command is killed', () => {
       const names = async () => (await run(source, args))['removed'];
       expect(((await names()) as unknown[]).length).toBe(1);
     },
-    60_000,
+    240_000,
   );
 });

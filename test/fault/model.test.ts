@@ -282,7 +282,13 @@ describe('the use cases beside a model, in any order, with crashes', () => {
             }
           },
         ),
-        { numRuns: RUNS, endOnFailure: !FULL, timeout: 10_000 },
+        // A run takes less than a second; one that hangs is reported with its steps.
+        {
+          numRuns: RUNS,
+          endOnFailure: !FULL,
+          timeout: 60_000,
+          ...(!FULL && { interruptAfterTimeLimit: 120_000 }),
+        },
       );
     },
     FULL ? 1_800_000 : 240_000,

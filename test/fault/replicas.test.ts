@@ -82,7 +82,7 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
   ): Promise<Promise<PromiseSettledResult<T>>[]> {
     await stopped.arm({ point, nth: 1, signal: 'SIGSTOP' });
     const [outcome] = [Promise.allSettled([call()]).then(([result]) => result)];
-    await eventually(() => expect(stateOf(stopped)).toMatch(/^T/), 20_000);
+    await eventually(() => expect(stateOf(stopped)).toMatch(/^T/));
     ledger.counts.pointsHit.add(point);
     ledger.counts.outages++;
     // In an array, because `await` would also wait for a bare promise.
@@ -90,8 +90,7 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
   }
 
   /** Waits until the other replica has swept the reservations and sessions of the stopped one. */
-  const swept = (ids: () => Promise<string[]>) =>
-    eventually(async () => expect(await ids()).toEqual([]), 30_000);
+  const swept = (ids: () => Promise<string[]>) => eventually(async () => expect(await ids()).toEqual([]));
 
   it.each(run.uploadPoints)(
     'refuses an upload that slept from %s until after its reservation was swept',
@@ -149,7 +148,7 @@ describe.each(RUNS)('two replicas on SeaweedFS and $catalog', (run) => {
       expect((await download(stopped.client, uploadId)).content.equals(content)).toBe(true);
       await eventually(async () => {
         expect((await world.setup.blobs()).filter((name) => name.includes(uploadId))).toHaveLength(1);
-      }, 10_000);
+      });
     },
   );
 

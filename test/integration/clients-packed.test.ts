@@ -36,7 +36,7 @@ async function examplesOf(page: string): Promise<string[]> {
 
 const environment = () => ({ ...process.env, ASSET_SERVICE_URL: service.url });
 const runInProject = (file: string) =>
-  run(process.execPath, [join('built', file)], { cwd: project, env: environment(), timeout: 30_000 });
+  run(process.execPath, [join('built', file)], { cwd: project, env: environment(), timeout: 120_000 });
 
 /** Packs what a caller would get from the registry and installs it into a project that has nothing else. */
 beforeAll(async () => {
@@ -108,7 +108,7 @@ worker.close();
 bff.close();
 `,
   );
-}, 180_000);
+}, 400_000);
 afterAll(async () => {
   await service.dispose();
   await rm(project, { recursive: true });

@@ -124,15 +124,15 @@ describe('legacy backfill', () => {
       env: legacy.env,
     });
     const state = () => within(({ catalog }) => backfillState(catalog.legacy));
-    await eventually(async () => expect((await state())?.state).toBe('running'), 20_000);
+    await eventually(async () => expect((await state())?.state).toBe('running'));
     expect((await cli('backfill', 'pause')).code).toBe(0);
-    await eventually(async () => expect((await state())?.state).toBe('paused'), 10_000);
+    await eventually(async () => expect((await state())?.state).toBe('paused'));
     const second = await run({ leaseMs: 200, holder: 'other' });
     expect(second).toBeUndefined();
     await within(({ catalog }) => controlBackfill(catalog.legacy, { rate: 15 }));
-    await eventually(async () => expect((await state())?.rate).toBe(15), 10_000);
+    await eventually(async () => expect((await state())?.rate).toBe(15));
     await within(({ catalog }) => controlBackfill(catalog.legacy, { paused: false }));
-    await eventually(async () => expect((await state())?.state).toBe('running'), 10_000);
+    await eventually(async () => expect((await state())?.state).toBe('running'));
     child.kill('SIGKILL');
     expect((await endOf(child)).code).toBe('SIGKILL');
     expect((await blobs()).length).toBeLessThan(movable.length);

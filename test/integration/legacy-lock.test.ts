@@ -126,7 +126,7 @@ describe('legacy lock', () => {
         expect([...tried]).toContain(name);
       // What the worker wrote since holds the lock up.
       expect(report.refusals.map(({ reason }) => reason)).toEqual(['NOT_MOVED']);
-    }, 15_000);
+    });
     const { code, stdout } = await cli('lock', '--shadow', '--json', '--access-log', log);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -218,7 +218,7 @@ describe('legacy lock', () => {
     expect((await collection()).updateRule).toBeNull();
     expect((await run(named, 'unlock')).code).toBe(0);
     expect(await everything()).toEqual(before);
-  }, 60_000);
+  });
 
   it('locks, proves it, lets the service and the views go on, and restores exactly', async () => {
     const [before, viewed] = [await everything(), await rows()];

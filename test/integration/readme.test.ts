@@ -95,7 +95,7 @@ it('`npm start` starts the service that the README says', async () => {
     ownsDir: false,
     ready: async () => (await healthOf(`http://${address}`)) === 'SERVING',
   });
-}, 60_000);
+});
 
 it('every other line of the README does what it says', async () => {
   const done: string[] = [];

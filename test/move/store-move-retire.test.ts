@@ -119,7 +119,7 @@ describe('the end of a store move', () => {
       expect(await keysIn(store)).toEqual([]);
       expect(await thereIn(next.store, idsOf(files))).toEqual(idsOf(files));
     }
-  }, 30_000);
+  });
 
   it('leaves what another catalog or an open upload may own', async () => {
     const move = await moves.open('directory', 'directory');

@@ -207,5 +207,5 @@ describe('a store move of a running service', () => {
     expect(service.log()).toContain('ASSET_STORE names another store');
     const swept = await runCli(['sweep'], { cwd: dir, env: old });
     expect(swept).toMatchObject({ code: 1, stderr: expect.stringContaining('ASSET_STORE') });
-  }, 60_000);
+  });
 });

@@ -81,7 +81,7 @@ describe('a store move', () => {
     await client.send(new HeadObjectCommand(other));
     client.destroy();
     expect(await retireStore(move, { ...options(), maxPercent: 0 }, never)).toMatchObject({ deleted: 3 });
-  }, 60_000);
+  });
 
   it('finds and mends damage, and refuses to switch or delete while there is any', async () => {
     const move = await moves.open('directory', 's3');
@@ -125,7 +125,7 @@ describe('a store move', () => {
     expect(await thereIn(own.store, [changed!.id])).toEqual([]);
     const content = await buffer(await next.store.read(blobKey(changed!.id)));
     expect(content.toString()).toBe('content 2');
-  }, 60_000);
+  });
 
   it('does not copy bytes that are not those of the record, and says which', async () => {
     const move = await moves.open('directory', 's3');
@@ -231,7 +231,7 @@ describe('a store move', () => {
     await retireStore(move, { ...options(), maxPercent: 0 }, never);
     expect(await thereIn(own.store, idsOf(files))).toEqual([]);
     await expectAll(next.store);
-  }, 60_000);
+  });
 
   it('waits for replicas that do not follow it, and refuses another store', async () => {
     const move = await moves.open('directory', 'directory');
@@ -272,5 +272,5 @@ describe('a store move', () => {
     await retireStore(back, { ...options(), maxPercent: 0 }, never);
     expect(await thereIn(next.store, idsOf([file, there]))).toEqual([]);
     expect((await thereIn(own.store, idsOf([file, there]))).length).toBe(2);
-  }, 60_000);
+  });
 });

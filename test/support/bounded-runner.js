@@ -9,7 +9,7 @@ const FULL = ['FAULT', 'CLUSTER', 'LANGUAGES', 'ML'].some(
 );
 
 /** How long one test file may take, in seconds. */
-const FILE_SECONDS = Number(process.env.ASSET_TEST_FILE_SECONDS ?? (FULL ? 4 * 3_600 : 600));
+const FILE_SECONDS = Number(process.env.ASSET_TEST_FILE_SECONDS ?? (FULL ? 4 * 3_600 : 1_200));
 
 /** Time in which closed resources must be released after a test file, in seconds. */
 const CLOSING_SECONDS = Number(process.env.ASSET_TEST_CLOSING_SECONDS ?? 10);

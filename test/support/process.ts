@@ -25,7 +25,7 @@ export interface ServerSpec {
   readonly ownsDir: boolean;
   /** Returns whether the server answers; a rejection counts as no. */
   readonly ready: () => Promise<boolean>;
-  /** Time in which it has to answer, in milliseconds; 30 seconds if omitted. */
+  /** Time in which it has to answer, in milliseconds; 90 seconds if omitted. */
   readonly startTimeoutMs?: number;
   /** Signal that makes it stop normally. */
   readonly stopSignal?: NodeJS.Signals;
@@ -63,10 +63,10 @@ const GUARD = `
   exec "$@"
 `;
 
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 90_000;
 const STOP_TIMEOUT_MS = 3_000;
 /** Time limit of one readiness check, in milliseconds. */
-const READY_TIMEOUT_MS = 5_000;
+const READY_TIMEOUT_MS = 15_000;
 /** Time limit of a command that {@link run} starts, in milliseconds; the longest builds a server. */
 const RUN_TIMEOUT_MS = 900_000;
 

@@ -81,7 +81,7 @@ export async function healthOf(url: string, service = ''): Promise<string> {
 }
 
 /** Waits until the health of a service is `wanted`; returns how long that took, in milliseconds. */
-export async function waitForHealth(url: string, wanted: string, timeoutMs = 30_000): Promise<number> {
+export async function waitForHealth(url: string, wanted: string, timeoutMs = 60_000): Promise<number> {
   const started = Date.now();
   for (;;) {
     const said = await healthOf(url).catch(String);
@@ -96,7 +96,7 @@ function post(url: string, body: string): Promise<{ readonly status: number; rea
   return new Promise((resolve, reject) => {
     const send = url.startsWith('https:') ? requestHttps : requestHttp;
     const headers = { 'content-type': 'application/json' };
-    const options = { method: 'POST', headers, rejectUnauthorized: false, timeout: 5_000 };
+    const options = { method: 'POST', headers, rejectUnauthorized: false, timeout: 15_000 };
     const sent = send(url, options, (response) => {
       let text = '';
       response.setEncoding('utf8');

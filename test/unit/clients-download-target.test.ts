@@ -76,7 +76,7 @@ beforeEach(async () => {
 
 /** By a process of its own: a pipe that nobody writes to would hold up this one for good. */
 async function readPipe(path: string): Promise<Buffer> {
-  const options = { encoding: 'buffer', timeout: 20_000, maxBuffer: Infinity } as const;
+  const options = { encoding: 'buffer', timeout: 120_000, maxBuffer: Infinity } as const;
   return (await promisify(execFile)('cat', [path], options)).stdout;
 }
 

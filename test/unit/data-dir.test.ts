@@ -224,7 +224,7 @@ describe('a command beside the service', () => {
     const module = pathToFileURL(join(ROOT, 'src/system/private-files.ts')).href;
     const code = `const { makePrivateDir } = await import(${JSON.stringify(module)}); makePrivateDir('/proc/asset/data');`;
     const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
-      timeout: 60_000,
+      timeout: 120_000,
       encoding: 'utf8',
     });
     expect(status).toBe(1);

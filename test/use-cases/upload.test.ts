@@ -210,5 +210,5 @@ it.each(['gRPC', 'Connect over HTTP/2'])(
     expect(await failureOf(send(client, messages))).toMatchObject({ reason: 'CHECKSUM_MISMATCH' });
     await house.close();
   },
-  30_000,
+  240_000,
 );

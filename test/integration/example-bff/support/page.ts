@@ -13,6 +13,8 @@ export async function openPage(
     viewport: { width: 1280, height: 860 },
     ...options,
   });
+  // A busy machine draws late; what never comes still fails.
+  context.setDefaultTimeout(90_000);
   const page = await context.newPage();
   const problems = watchProblems(page);
   await signIn(page, url, user);
