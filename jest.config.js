@@ -20,8 +20,9 @@ export default {
   // Many files wait for servers and timers rather than for a core: one more than there are cores keeps all of them busy.
   maxWorkers: availableParallelism() + 1,
   testSequencer: '<rootDir>/test/support/slowest-first.js',
-  // ES modules of a file that has ended are not collected: a worker is replaced before it holds too many of them.
-  workerIdleMemoryLimit: '500MB',
+  // ES modules of a file that has ended are not collected: a worker is replaced before it holds too many of them. Its
+  // successor loads Jest and its first modules anew, for two seconds of CPU.
+  workerIdleMemoryLimit: '800MB',
   // What a file leaves open fails it by name (bounded-runner.js), and must not keep the run from ending as well.
   forceExit: true,
   reporters: ['default', '<rootDir>/test/support/closing-line-reporter.js'],

@@ -33,13 +33,13 @@ export function runCli(args: readonly string[], place: Place): Promise<Ended> {
   return endOf(child);
 }
 
-/** Waits until a command has ended; it has a minute. */
+/** Waits until a command has ended; it has three minutes. */
 export function endOf(child: ChildProcess): Promise<Ended> {
   return new Promise((resolve) => {
     let [stdout, stderr] = ['', ''];
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-    const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 180_000);
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       resolve({ code: code ?? signal ?? 0, stdout, stderr });
