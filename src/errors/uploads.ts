@@ -83,6 +83,15 @@ export function writeOffsetMismatch(writeOffset: number | bigint, nextOffset: nu
   );
 }
 
+/** The error of a request id that stands for an upload with other content; `fileId` is its file or session. */
+export function requestIdReused(fileId: string): AssetError {
+  return new AssetError(
+    'REQUEST_ID_REUSED',
+    'this request_id was used for an upload with other content: use a new id for a new upload',
+    { metadata: { file_id: fileId } },
+  );
+}
+
 /** The error of a message at the wrong place in an Upload stream; `rule` is the broken rule. */
 export function uploadMessageOrder(rule: string): AssetError {
   return new AssetError('UPLOAD_MESSAGE_ORDER', `the messages of an upload are in the wrong order: ${rule}`);

@@ -41,6 +41,19 @@ describe('a request id', () => {
     expect((await download(client, files[0]!.id)).content.equals(content)).toBe(true);
   });
 
+  it('is refused for a session of another size, open or finished', async () => {
+    const requestId = randomUUID();
+    const begin = (sizeBytes?: bigint) =>
+      client.startUpload({ uploadSpec: { requestId, ...(sizeBytes !== undefined && { sizeBytes }) } });
+    const { uploadId } = await begin(3n);
+    const reused = { ...REUSED, metadata: { file_id: uploadId } };
+    expect(await failureOf(begin(4n))).toMatchObject(reused);
+    expect((await begin()).uploadId).toBe(uploadId);
+    await client.uploadChunk({ uploadId, data: { content: randomContent(3) }, finishWrite: true });
+    expect(await failureOf(begin(4n))).toMatchObject(reused);
+    expect((await begin(3n)).uploadId).toBe(uploadId);
+  });
+
   it('is refused for other content, also of ten at once', async () => {
     const [requestId, owner] = [randomUUID(), randomUUID()];
     const before = (await house.blobs()).length;

@@ -110,6 +110,31 @@ describe('an upload over several calls', () => {
     expect(await failureOf(client.cancelUpload({ uploadId }))).toMatchObject({ reason: 'UPLOAD_FINISHED' });
   });
 
+  it('does not take a finished upload for one with another checksum', async () => {
+    const content = randomContent(1000);
+    const other = { sha256: bytes(sha256(randomContent(1000))) };
+    const uploadId = await start();
+    await client.uploadChunk({ uploadId, data: { content: bytes(content) }, finishWrite: true });
+    const firstMessage = { case: 'uploadId' as const, value: uploadId };
+    const stream = async function* () {
+      yield { firstMessage, checksums: other, finishWrite: true };
+    };
+    const mismatched = [
+      () => client.completeUpload({ uploadId, checksums: other }),
+      () => client.completeUpload({ uploadId, checksums: { crc32c: (crc32c(content) ^ 1) >>> 0 } }),
+      () => client.uploadChunk({ uploadId, checksums: other, finishWrite: true }),
+      () => client.upload(stream()),
+    ];
+    for (const call of mismatched) {
+      expect(await failureOf(call())).toMatchObject({
+        ...{ code: 'INVALID_ARGUMENT', reason: 'CHECKSUM_MISMATCH' },
+      });
+    }
+    const right = { sha256: bytes(sha256(content)), crc32c: crc32c(content) };
+    expect((await client.completeUpload({ uploadId, checksums: right })).file?.id).toBe(uploadId);
+    expect((await download(client, uploadId)).content.equals(content)).toBe(true);
+  });
+
   it('lets one of several writers go on and aborts the others', async () => {
     const content = randomContent(2 * MiB);
     const uploadId = await start();

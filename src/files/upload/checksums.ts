@@ -151,8 +151,8 @@ export function mergeExpected(earlier: ExpectedChecksums, given: ExpectedChecksu
   return { sha256: earlier.sha256 ?? given.sha256, crc32c: earlier.crc32c ?? given.crc32c };
 }
 
-/** Throws CHECKSUM_MISMATCH unless the file has every checksum that the caller gave. */
-export function verifyChecksums(actual: Checksums, expected: ExpectedChecksums): void {
+/** Throws CHECKSUM_MISMATCH unless the file has every checksum that the caller gave, as far as they are known. */
+export function verifyChecksums(actual: ExpectedChecksums, expected: ExpectedChecksums): void {
   const wrong = differing(actual, expected);
   if (wrong !== undefined) throw checksumMismatch(wrong, 'the file');
 }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileRecord, NewFileRecord } from '../../catalog/file-catalog.ts';
-import { AssetError, isAssetError } from '../../errors/asset-error.ts';
+import { isAssetError, type AssetError } from '../../errors/asset-error.ts';
 import { concurrentChange } from '../../errors/records.ts';
+import { requestIdReused } from '../../errors/uploads.ts';
 import type { Caller } from '../../identity/caller.ts';
 import { tryRemoveBlob } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';
@@ -97,11 +98,7 @@ export function assertSameContent(
   actual: { readonly sizeBytes: number; readonly sha256: Uint8Array | undefined },
 ): void {
   if (earlier.sizeBytes === actual.sizeBytes && isSameHash(earlier.sha256, actual.sha256)) return;
-  throw new AssetError(
-    'REQUEST_ID_REUSED',
-    'this request_id was used for an upload with other content: use a new id for a new upload',
-    { metadata: { file_id: earlier.id } },
-  );
+  throw requestIdReused(earlier.id);
 }
 
 function isSameHash(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {

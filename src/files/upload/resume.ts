@@ -5,7 +5,7 @@ import { reached } from '../../system/crash-points.ts';
 import { blobKey, sizeOfBytes } from '../bytes.ts';
 import type { FilesContext } from '../context.ts';
 import type { QuotaHold } from '../quota.ts';
-import { ResumableHash, type ExpectedChecksums } from './checksums.ts';
+import { ResumableHash, verifyChecksums, type ExpectedChecksums } from './checksums.ts';
 import { commit, receiptFor, type Receipt } from './commit.ts';
 import type { Uploaded } from './hold.ts';
 import { declareSize } from './declared-size.ts';
@@ -34,6 +34,8 @@ export interface Appendix {
   readonly maxBytes?: number;
   /** Size of the whole file, if the call gives it. */
   readonly sizeBytes?: number | undefined;
+  /** Checksums of the whole file, if the call begins with them. */
+  readonly expected?: ExpectedChecksums;
 }
 
 /** Progress of an upload; `T` is the file of a finished one. */
@@ -57,8 +59,8 @@ export interface OpenUpload {
 }
 
 /**
- * Adds bytes to an upload, and makes it a file if they are its last. A finished one answers with its file, whatever is
- * sent.
+ * Adds bytes to an upload, and makes it a file if they are its last. A finished one answers with its file, whatever bytes
+ * are sent, unless the checksums with which the call begins are those of another file.
  *
  * @throws AssetError WRITE_OFFSET_MISMATCH, UPLOAD_TAKEN_OVER, UPLOAD_TRANSPORT, and what verification refuses
  */
@@ -70,7 +72,7 @@ export async function resumeUpload(
   signal: AbortSignal,
 ): Promise<UploadProgress<Receipt>> {
   const found = await loadUpload(context, caller, uploadId, true, signal);
-  if ('file' in found) return found;
+  if ('file' in found) return asMeant(found, appendix.expected);
   const progress = await append(context, caller, found.session, appendix, signal);
   return 'file' in progress ? receiptFor(context, caller, progress) : progress;
 }
@@ -95,7 +97,7 @@ export async function getUpload(
   };
 }
 
-/** Ends an upload whose bytes are all there. A finished one answers with its file. */
+/** Ends an upload whose bytes are all there. A finished one answers with its file, if it has the given checksums. */
 export async function completeUpload(
   context: FilesContext,
   caller: Caller,
@@ -104,9 +106,15 @@ export async function completeUpload(
   signal: AbortSignal,
 ): Promise<Receipt> {
   const found = await loadUpload(context, caller, uploadId, true, signal);
-  if ('file' in found) return found;
+  if ('file' in found) return asMeant(found, given);
   const complete = found.session.state.direct ? completeDirect : completeAppended;
   return receiptFor(context, caller, await complete(context, caller, found.session, given, signal));
+}
+
+/** A finished upload. Throws CHECKSUM_MISMATCH if the caller means another file. */
+function asMeant(receipt: Receipt, expected: ExpectedChecksums = {}): Receipt {
+  verifyChecksums(receipt.file, expected);
+  return receipt;
 }
 
 /** Gives an upload up and removes what it stored. Throws UPLOAD_NOT_FOUND, UPLOAD_FINISHED, UPLOAD_TAKEN_OVER. */

@@ -1,4 +1,5 @@
 import { fieldInvalid } from '../../errors/fields.ts';
+import { requestIdReused } from '../../errors/uploads.ts';
 import { callerIds, type Caller } from '../../identity/caller.ts';
 import type { FilesContext } from '../context.ts';
 import { newFileId, openerKey } from './ids.ts';
@@ -26,7 +27,8 @@ export interface StartedSession {
  * Begins an upload, or finds the one that the request id stands for.
  *
  * @throws AssetError PERMISSION_DENIED; what the usage policy refuses; FIELD_INVALID for a direct upload without a size;
- *   QUOTA_EXCEEDED, and TOO_MANY_UPLOADS for a caller that has as many open as it may
+ *   QUOTA_EXCEEDED, and TOO_MANY_UPLOADS for a caller that has as many open as it may; REQUEST_ID_REUSED if the earlier
+ *   upload has another size
  */
 export async function startUpload(
   context: FilesContext,
@@ -43,12 +45,15 @@ export async function startUpload(
   }
   const partSizeBytes = partSizeFor(context.store, context.uploads.partSizeBytes, sizeBytes);
   const finished = key && (await context.catalog.findByRequestKey(key, { signal }));
-  if (finished) return { uploadId: finished.id, expireTime: undefined, partSizeBytes };
+  if (finished) {
+    assertSameSize(finished.id, finished.sizeBytes, sizeBytes);
+    return { uploadId: finished.id, expireTime: undefined, partSizeBytes };
+  }
 
   const opener = { caller: openerKey(caller), maxOpen: context.uploads.maxOpenPerCaller };
   const find = (by: string) => context.catalog.uploads.find(by, { signal });
   const taken = await takeRoom(context, intake, { opener }, find, signal);
-  if ('earlier' in taken) return started(toSession(taken.earlier));
+  if ('earlier' in taken) return started(toSession(taken.earlier), sizeBytes);
   using _room = taken.room;
   const state: SessionState = {
     caller: callerIds(caller),
@@ -82,10 +87,16 @@ export async function startUpload(
     { signal },
   );
   reached('session.opened');
-  return started(toSession(opened.session));
+  return started(toSession(opened.session), sizeBytes);
 }
 
-function started(session: Session): StartedSession {
+function started(session: Session, sizeBytes: number | undefined): StartedSession {
   const { id, expireTime, state } = session;
+  assertSameSize(id, state.sizeBytes, sizeBytes);
   return { uploadId: id, expireTime, partSizeBytes: state.partSizeBytes };
+}
+
+/** Throws REQUEST_ID_REUSED if both sizes are known and differ: bytes of two files must not come to one upload. */
+function assertSameSize(id: string, earlier: number | undefined, now: number | undefined): void {
+  if (earlier !== undefined && now !== undefined && earlier !== now) throw requestIdReused(id);
 }

@@ -79,9 +79,11 @@ export function uploadHandlers(files: FilesContext): Pick<ServiceImpl<typeof Ass
       const call = callOf(context);
       const { uploadId, writeOffset, data, checksums, finishWrite, sizeBytes } = request;
       const chunk = checkedChunk(data, writeOffset, Number(writeOffset));
+      const expected = toExpected(checksums);
       const appendix = {
         writeOffset: Number(writeOffset),
-        content: once(chunk, { expected: toExpected(checksums), isComplete: finishWrite }),
+        content: once(chunk, { expected, isComplete: finishWrite }),
+        expected,
         maxBytes: chunk.bytes.length,
         sizeBytes: toSize(sizeBytes),
       };

@@ -47,7 +47,8 @@ export async function openUpload(messages: AsyncIterable<UploadRequest>): Promis
   const writeOffset = Number(first.value.writeOffset);
   const stream = new UploadStream(first.value, iterator, writeOffset);
   const sizeBytes = toSize(first.value.sizeBytes);
-  const appendix: Appendix = { writeOffset, content: stream.content(), sizeBytes };
+  const expected = toExpected(first.value.checksums);
+  const appendix: Appendix = { writeOffset, content: stream.content(), sizeBytes, expected };
   return { kind: 'resumed', uploadId: firstMessage.value, appendix };
 }
 

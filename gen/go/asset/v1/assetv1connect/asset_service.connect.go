@@ -126,7 +126,8 @@ type AssetServiceClient interface {
 	// replica. Send the bytes by Upload or UploadChunk through the service, or (DIRECT) in parts straight to the
 	// store. The returned id becomes the id of the file.
 	//
-	// With the `request_id` of an earlier upload of the same caller it returns that upload.
+	// With the `request_id` of an earlier upload of the same caller it returns that upload; with another size the
+	// error is ALREADY_EXISTS (REQUEST_ID_REUSED).
 	//
 	// Role: as for Upload. Only the caller who began an upload, for the same end user, can continue it; for
 	// others it does not exist. A finished upload is also shown to callers who may read its file.
@@ -154,7 +155,7 @@ type AssetServiceClient interface {
 	// file. It may be repeated.
 	//
 	// Errors: NOT_FOUND (no such upload), INVALID_ARGUMENT (size, checksum or type do not match: the upload is
-	// discarded), FAILED_PRECONDITION (parts are missing: send them).
+	// discarded; of a finished one the file stays), FAILED_PRECONDITION (parts are missing: send them).
 	CompleteUpload(context.Context, *connect.Request[v1.CompleteUploadRequest]) (*connect.Response[v1.CompleteUploadResponse], error)
 	// Cancels an upload and removes what it stored. A finished upload is a file and stays.
 	//
@@ -661,7 +662,8 @@ type AssetServiceHandler interface {
 	// replica. Send the bytes by Upload or UploadChunk through the service, or (DIRECT) in parts straight to the
 	// store. The returned id becomes the id of the file.
 	//
-	// With the `request_id` of an earlier upload of the same caller it returns that upload.
+	// With the `request_id` of an earlier upload of the same caller it returns that upload; with another size the
+	// error is ALREADY_EXISTS (REQUEST_ID_REUSED).
 	//
 	// Role: as for Upload. Only the caller who began an upload, for the same end user, can continue it; for
 	// others it does not exist. A finished upload is also shown to callers who may read its file.
@@ -689,7 +691,7 @@ type AssetServiceHandler interface {
 	// file. It may be repeated.
 	//
 	// Errors: NOT_FOUND (no such upload), INVALID_ARGUMENT (size, checksum or type do not match: the upload is
-	// discarded), FAILED_PRECONDITION (parts are missing: send them).
+	// discarded; of a finished one the file stays), FAILED_PRECONDITION (parts are missing: send them).
 	CompleteUpload(context.Context, *connect.Request[v1.CompleteUploadRequest]) (*connect.Response[v1.CompleteUploadResponse], error)
 	// Cancels an upload and removes what it stored. A finished upload is a file and stays.
 	//

@@ -2234,7 +2234,8 @@ export declare const AssetService: GenService<{
    * replica. Send the bytes by Upload or UploadChunk through the service, or (DIRECT) in parts straight to the
    * store. The returned id becomes the id of the file.
    *
-   * With the `request_id` of an earlier upload of the same caller it returns that upload.
+   * With the `request_id` of an earlier upload of the same caller it returns that upload; with another size the
+   * error is ALREADY_EXISTS (REQUEST_ID_REUSED).
    *
    * Role: as for Upload. Only the caller who began an upload, for the same end user, can continue it; for
    * others it does not exist. A finished upload is also shown to callers who may read its file.
@@ -2294,7 +2295,7 @@ export declare const AssetService: GenService<{
    * file. It may be repeated.
    *
    * Errors: NOT_FOUND (no such upload), INVALID_ARGUMENT (size, checksum or type do not match: the upload is
-   * discarded), FAILED_PRECONDITION (parts are missing: send them).
+   * discarded; of a finished one the file stays), FAILED_PRECONDITION (parts are missing: send them).
    *
    * @generated from rpc asset.v1.AssetService.CompleteUpload
    */
