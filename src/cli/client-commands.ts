@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { WorkerClient } from '@asset-service/worker';
 import { withClient, withConnectionOptions, type ConnectionFlags } from './connect.ts';
-import { changesFrom, collect, type DescriptionFlags } from './description-flags.ts';
+import { changesFrom, collect, notEmpty, type DescriptionFlags } from './description-flags.ts';
 import type { DownloadFlags } from './download-command.ts';
 import { filterFrom, withFilterOptions, type FilterFlags } from './filter-flags.ts';
 import type { RecordFlags } from './records.ts';
@@ -50,6 +50,7 @@ export function addClientCommands(root: Command): void {
       '-o, --output <path>',
       'a file, which is replaced; a directory, where nothing is replaced; or - for standard output. ' +
         'Default: the current directory, under a safe form of the name of the file',
+      notEmpty,
     )
     .action((ids: string[], flags: ConnectionFlags & DownloadFlags) =>
       withClient(flags, async (client, signal) => {
@@ -96,6 +97,9 @@ export function addClientCommands(root: Command): void {
         flags: ConnectionFlags & RecordFlags & DescriptionFlags & { set: string[]; etag?: string },
       ) => {
         const changes = changesFrom(flags, flags.set);
+        if (Object.keys(changes).length === 0) {
+          throw new InvalidArgumentError('there is nothing to change: give --set, --name or another field');
+        }
         return changing([id], flags, (client, _id, signal) =>
           client.updateMetadata(id, changes, { etag: flags.etag, signal }),
         );

@@ -18,6 +18,12 @@ export function collect(value: string, earlier: readonly string[]): string[] {
   return [...earlier, value];
 }
 
+/** The value of an option that may not be empty. Throws InvalidArgumentError. */
+export function notEmpty(value: string): string {
+  if (value === '') throw new InvalidArgumentError('must not be empty');
+  return value;
+}
+
 /** The description in the flags. */
 export function descriptionFrom(flags: DescriptionFlags): FileDescription {
   return {
@@ -85,9 +91,14 @@ function split(assignment: string): [string, string] {
   return [assignment.slice(0, at), assignment.slice(at + 1)];
 }
 
+/** The value in JSON; a text if it is none, or a number that would become another one. */
 function jsonOrText(value: string): unknown {
   try {
-    return JSON.parse(value) as unknown;
+    const parsed: unknown = JSON.parse(value);
+    const isAltered =
+      typeof parsed === 'number' &&
+      (!Number.isFinite(parsed) || (Number.isInteger(parsed) && !Number.isSafeInteger(parsed)));
+    return isAltered ? value : parsed;
   } catch {
     return value;
   }

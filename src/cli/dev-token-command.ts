@@ -4,7 +4,7 @@ import { DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, isLoopback } from '../config/
 import { loadSettings } from '../config/config.ts';
 import { ROLES } from '../identity/caller.ts';
 import type { Settings } from '../config/options/options.ts';
-import { collect } from './description-flags.ts';
+import { collect, notEmpty } from './description-flags.ts';
 import { print } from './terminal.ts';
 
 interface DevTokenFlags {
@@ -21,7 +21,7 @@ export function addDevTokenCommand(root: Command): void {
   root
     .command('dev-token')
     .description('print an access token for development, for a service on this machine only')
-    .option('--sub <id>', 'id of the person, or of the service with --service', 'developer')
+    .option('--sub <id>', 'id of the person, or of the service with --service', notEmpty, 'developer')
     .option('--role <role>', `a role: ${ROLES.join(', ')}; may be repeated`, role, [])
     .option('--service', 'token of a service account, which may do only what its roles say')
     .option('--ttl <seconds>', 'lifetime in seconds', seconds, 86_400)

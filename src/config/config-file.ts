@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { shownValue } from '../errors/redaction.ts';
-import { SettingsError } from './settings.ts';
+import { SettingsError, withoutMark } from './settings.ts';
 
 /** Content of a configuration file. */
 export interface ConfigFile {
@@ -36,7 +36,7 @@ export function readConfigFile(path: string | undefined): ConfigFile {
  */
 export function parseConfigFile(content: string): ConfigFile {
   // Windows editors write a byte order mark, which Node.js would read as part of the first name.
-  const text = content.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
+  const text = withoutMark(content).replaceAll('\r\n', '\n');
   const lines = text.split('\n');
   const faults = faultsOf(lines);
   return { values: parseEnv(lines.join('\n')) as Record<string, string>, faults };

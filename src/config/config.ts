@@ -113,6 +113,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       Object.entries(file.values).filter(([name]) => !/^asset_/i.test(name) && !(name in environment)),
     ),
   };
+  checkMetricsAddress(settings, mistakes);
   mistakes.report();
   return config;
 }
@@ -134,6 +135,14 @@ export function checkConfig(environment: Readonly<Record<string, string | undefi
     throw error;
   }
   throw new SettingsError(doubts);
+}
+
+/** The metrics have an address of their own. */
+function checkMetricsAddress(settings: Settings, mistakes: Mistakes): void {
+  const { ASSET_LISTEN: service, ASSET_METRICS_LISTEN: metrics } = settings;
+  if (metrics === undefined || metrics.port === 0 || metrics.port !== service.port) return;
+  if (metrics.host !== service.host) return;
+  mistakes.add('ASSET_METRICS_LISTEN', 'is the address of ASSET_LISTEN: give another port');
 }
 
 function doubtsOf(fileFaults: readonly string[], unknown: readonly string[]): string[] {
@@ -184,12 +193,13 @@ function catalogConfig(
 function usagePolicies(settings: Settings, mistakes: Mistakes): UsagePolicies {
   const path = settings.ASSET_POLICY_FILE;
   if (path === undefined) return new UsagePolicies();
-  const content = mistakes.readFile('ASSET_POLICY_FILE', path).toString('utf8');
+  const content = mistakes.readText('ASSET_POLICY_FILE', path);
+  if (content === undefined) return new UsagePolicies();
   try {
     return new UsagePolicies(JSON.parse(content));
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error).replaceAll('\n', ' ') : 'is not JSON';
-    if (content !== '') mistakes.add('ASSET_POLICY_FILE', why);
+    mistakes.add('ASSET_POLICY_FILE', why);
     return new UsagePolicies();
   }
 }

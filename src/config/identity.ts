@@ -40,12 +40,14 @@ function mtlsOptions(settings: Settings, mistakes: Mistakes): MtlsOptions {
 function certificatePrincipals(given: string, mistakes: Mistakes): CertificatePrincipals {
   const name = 'ASSET_MTLS_PRINCIPALS';
   const isFile = given !== '' && !given.trimStart().startsWith('{');
-  const content = isFile ? mistakes.readFile(name, given).toString('utf8') : given;
+  const content = isFile ? mistakes.readText(name, given) : given;
+  // A setting that is missing, and a file that cannot be read, are reported already.
+  if (content === undefined || given === '') return new CertificatePrincipals({});
   try {
     return new CertificatePrincipals(JSON.parse(content));
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error).replaceAll('\n', ' ') : 'is not JSON';
-    if (content !== '') mistakes.add(name, why);
+    mistakes.add(name, why);
     return new CertificatePrincipals({});
   }
 }
@@ -53,8 +55,8 @@ function certificatePrincipals(given: string, mistakes: Mistakes): CertificatePr
 function oidcOptions(settings: Settings, mistakes: Mistakes, because: string): OidcOptions {
   const { ASSET_OIDC_JWKS: jwks } = settings;
   if (jwks !== undefined && !/^https?:\/\//i.test(jwks)) {
-    const content = mistakes.readFile('ASSET_OIDC_JWKS', jwks).toString('utf8');
-    if (content !== '' && !isKeySet(content)) {
+    const content = mistakes.readText('ASSET_OIDC_JWKS', jwks);
+    if (content !== undefined && !isKeySet(content)) {
       mistakes.add('ASSET_OIDC_JWKS', 'the file is not a JSON object with an array "keys" that has any');
     }
   }

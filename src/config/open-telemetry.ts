@@ -7,6 +7,9 @@ export interface OpenTelemetryConfig {
   readonly doubts: readonly string[];
 }
 
+/** Those of OTLP over HTTP. */
+const PROTOCOLS = new Set(['http/protobuf', 'http/json']);
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -19,9 +22,8 @@ export function openTelemetryConfig(environment: Environment): OpenTelemetryConf
   const isExported = (signal: string) => {
     const name = `OTEL_${signal}_EXPORTER`;
     const exporters = namesIn(environment[name]);
-    const hasEndpoint = ['OTEL_EXPORTER_OTLP_ENDPOINT', `OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`].some((one) =>
-      Boolean(environment[one]),
-    );
+    const endpoints = [`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`, 'OTEL_EXPORTER_OTLP_ENDPOINT'];
+    const hasEndpoint = endpoints.some((one) => Boolean(environment[one]));
     if (isDisabled) return false;
     for (const exporter of exporters) {
       if (exporter === 'otlp' || exporter === 'none') continue;
@@ -32,9 +34,15 @@ export function openTelemetryConfig(environment: Environment): OpenTelemetryConf
     const protocol = [`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, 'OTEL_EXPORTER_OTLP_PROTOCOL'].find((one) =>
       Boolean(environment[one]),
     );
-    if (isOn && protocol !== undefined && environment[protocol] === 'grpc') {
-      doubts.push(`${protocol}: grpc is not supported: name the HTTP port of the collector (4318)`);
+    if (isOn && protocol !== undefined && !PROTOCOLS.has(environment[protocol]!)) {
+      doubts.push(
+        `${protocol}: ${environment[protocol]} is not supported: name the HTTP port of the collector (4318)`,
+      );
     }
+    const wrong = endpoints.find(
+      (one) => environment[one] && !/^https?:$/.test(protocolOf(environment[one])),
+    );
+    if (isOn && wrong !== undefined) doubts.push(`${wrong}: must be a URL such as http://host:4318`);
     return isOn;
   };
   const exported = {
@@ -43,6 +51,11 @@ export function openTelemetryConfig(environment: Environment): OpenTelemetryConf
     traces: isExported('TRACES'),
   };
   return { ...exported, doubts: [...new Set(doubts)] };
+}
+
+/** The protocol of a URL; empty if the text is none. */
+function protocolOf(text: string): string {
+  return URL.parse(text)?.protocol ?? '';
 }
 
 function namesIn(list: string | undefined): readonly string[] {

@@ -53,12 +53,17 @@ function secretText(
   if (path === undefined) return given;
   if (given !== undefined) mistakes.push(`${name}_FILE: cannot be set together with ${name}`);
   try {
-    return readFileSync(path, 'utf8').replace(/\r?\n$/, '') || undefined;
+    return withoutMark(readFileSync(path, 'utf8')).replace(/\r?\n$/, '') || undefined;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'error';
     mistakes.push(`${name}_FILE: cannot be read: ${code} (it is ${JSON.stringify(shownValue(path))})`);
     return undefined;
   }
+}
+
+/** A text without the byte order mark that editors on Windows put before it. */
+export function withoutMark(text: string): string {
+  return text.replace(/^\uFEFF/, '');
 }
 
 /** Collects the mistakes in the settings, so that all are reported together. */
@@ -107,6 +112,13 @@ export class Mistakes {
       );
       return Buffer.alloc(0);
     }
+  }
+
+  /** Reads a file of text that a setting names; undefined if it cannot be read, which is then reported. */
+  readText(name: keyof Settings, path: string): string | undefined {
+    const before = this.#found.length;
+    const text = withoutMark(this.readFile(name, path).toString('utf8'));
+    return this.#found.length === before ? text : undefined;
   }
 
   /** @throws SettingsError if there are mistakes */

@@ -32,6 +32,12 @@ describe('wrong use of the command line', () => {
     [['list', '--cert', 'a.pem'], /--cert and --key go together/],
     [['sweep', '--deep', '--rate', '0'], /must be a number of at least 1/],
     [['verify', '--sample', '101'], /must be a number above 0 and up to 100/],
+    [['describe', 'k1v2w3x4y5z6a7b'], /there is nothing to change: give --set/],
+    [
+      ['download', 'k1v2w3x4y5z6a7b', '-o', ''],
+      /'-o, --output <path>' argument '' is invalid. must not be empty/,
+    ],
+    [['dev-token', '--sub', ''], /'--sub <id>' argument '' is invalid. must not be empty/],
     [['serve', 'now'], /too many arguments/],
     [['legacy', 'nothing'], /unknown command 'nothing'/],
   ])('is told on one line: %j', async (args, message) => {

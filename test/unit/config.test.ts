@@ -216,10 +216,28 @@ describe('configuration', () => {
     expect(
       mistakesOf({ ASSET_POLICY_FILE: file('p.json', '{"usages":{"a":{"maxSize":1}}}') }).join(),
     ).toMatch(/ASSET_POLICY_FILE.*maxSize/);
-    const path = file('ok.json', '{"usages":{"avatar":{"maxSizeBytes":10}}}');
+    expect(mistakesOf({ ASSET_POLICY_FILE: file('empty.json', '') })).toEqual([
+      'ASSET_POLICY_FILE: is not JSON',
+    ]);
+    const oidc = { ASSET_AUTH: 'oidc', ASSET_OIDC_ISSUER: 'https://id', ASSET_OIDC_AUDIENCE: 'a' };
+    expect(mistakesOf({ ...oidc, ASSET_OIDC_JWKS: file('none.json', '') }).join()).toMatch(/ASSET_OIDC_JWKS/);
+    const path = file('ok.json', '\uFEFF{"usages":{"avatar":{"maxSizeBytes":10}}}\r\n');
     const { policies } = loadConfig({ ASSET_POLICY_FILE: path });
     expect(policies.of('avatar').maxSizeBytes).toBe(10);
     expect(() => policies.of('other')).toThrow(expect.objectContaining({ reason: 'USAGE_UNKNOWN' }));
+  });
+
+  it('refuses addresses that cannot work', () => {
+    expect(mistakesOf({ ASSET_LISTEN: '[::1]:8080', ASSET_METRICS_LISTEN: '[::1]:8080' })).toEqual([
+      'ASSET_METRICS_LISTEN: is the address of ASSET_LISTEN: give another port',
+    ]);
+    loadConfig({ ASSET_LISTEN: '[::1]:0', ASSET_METRICS_LISTEN: '[::1]:0' });
+    for (const url of ['https://files.example/?a=1', 'https://files.example/#a']) {
+      expect(mistakesOf({ ASSET_PUBLIC_URL: url }).join()).toMatch(
+        /^ASSET_PUBLIC_URL: must be a URL without/,
+      );
+    }
+    expect(mistakesOf({ ASSET_CLAMD_ADDRESS: 'clamd:0' }).join()).toMatch(/^ASSET_CLAMD_ADDRESS: must be/);
   });
 
   it('reports missing identity settings by name', () => {
@@ -267,7 +285,7 @@ describe('configuration', () => {
   });
 
   it('reads every secret from a file as well', () => {
-    const path = file('secret', 'a-secret-of-more-than-32-characters\n');
+    const path = file('secret', '\uFEFFa-secret-of-more-than-32-characters\r\n');
     expect(loadConfig({ ASSET_URL_SIGNING_KEY_FILE: path })).toMatchObject({
       settings: { ASSET_URL_SIGNING_KEY: 'a-secret-of-more-than-32-characters' },
       unknownNames: [],

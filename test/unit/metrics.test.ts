@@ -167,5 +167,11 @@ describe('the variables of OpenTelemetry', () => {
       'OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not supported: name the HTTP port of the collector (4318)',
       'OTEL_TRACES_EXPORTER: zipkin is not supported: use otlp or none',
     ]);
+    const signal = 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT';
+    const wrong = { [signal]: 'collector:4318', OTEL_EXPORTER_OTLP_PROTOCOL: 'http/xml' };
+    expect(openTelemetryConfig(wrong).doubts).toEqual([
+      'OTEL_EXPORTER_OTLP_PROTOCOL: http/xml is not supported: name the HTTP port of the collector (4318)',
+      `${signal}: must be a URL such as http://host:4318`,
+    ]);
   });
 });

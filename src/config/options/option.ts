@@ -27,8 +27,11 @@ export const text = () => z.string().min(1);
 /** A URL with one of these protocols. */
 export const url = (protocol: RegExp) =>
   z.url({ protocol, error: 'must be a URL such as https://host:port' });
-/** An http or https address without a final slash. */
-export const http = () => url(/^https?$/).transform((value) => value.replace(/\/+$/, ''));
+/** An http or https address without a final slash. Paths are added to it, so it has no query or fragment. */
+export const http = () =>
+  url(/^https?$/)
+    .regex(/^[^?#]*$/, 'must be a URL without query or fragment')
+    .transform((value) => value.replace(/\/+$/, ''));
 /** `true` or `false`. */
 export const flag = () => z.enum(['true', 'false']).transform((value) => value === 'true');
 /** An integer within these bounds. */
@@ -70,7 +73,7 @@ export const socketAddress = () =>
         .string()
         .regex(/^\//)
         .transform((path) => ({ path })),
-      address(),
+      address().refine(({ port }) => port > 0),
     ],
     {
       error: 'must be host:port, or the path of a Unix socket',

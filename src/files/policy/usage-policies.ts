@@ -153,7 +153,8 @@ export function reloadPolicies(
 ): () => void {
   const reload = async () => {
     try {
-      const content: unknown = JSON.parse(await readFile(path, 'utf8'));
+      // Editors on Windows put a byte order mark before a text.
+      const content: unknown = JSON.parse((await readFile(path, 'utf8')).replace(/^\uFEFF/, ''));
       await check(new UsagePolicies(content));
       policies.replace(content);
       log.info({ path }, 'goes by the new usage policies');
