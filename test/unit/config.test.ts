@@ -237,7 +237,9 @@ describe('configuration', () => {
         /^ASSET_PUBLIC_URL: must be a URL without/,
       );
     }
-    expect(mistakesOf({ ASSET_CLAMD_ADDRESS: 'clamd:0' }).join()).toMatch(/^ASSET_CLAMD_ADDRESS: must be/);
+    expect(mistakesOf({ ASSET_CLAMD_ADDRESS: 'clamd:0' }).join()).toMatch(
+      /^ASSET_CLAMD_ADDRESS: must have a/,
+    );
   });
 
   it('reports missing identity settings by name', () => {

@@ -73,7 +73,7 @@ export const socketAddress = () =>
         .string()
         .regex(/^\//)
         .transform((path) => ({ path })),
-      address().refine(({ port }) => port > 0),
+      address().refine(({ port }) => port > 0, 'must have a port from 1 to 65535'),
     ],
     {
       error: 'must be host:port, or the path of a Unix socket',

@@ -15,6 +15,7 @@ import { isMissingKey, isTaken, setupFaultOf } from './failures.ts';
 import { S3UrlSigner } from './presign.ts';
 import { headersOf } from './properties.ts';
 import { publicAccessOf } from './public-access.ts';
+import { rangeHeader } from './range-header.ts';
 import { escapePath } from './signature.ts';
 import { storeUnavailable } from '../../errors/dependencies.ts';
 import { blobMissing } from '../../errors/records.ts';
@@ -45,8 +46,7 @@ export class S3ObjectReader implements ObjectReader {
   }
 
   async read(key: string, etag: string, range?: BlobRange, { signal }: StoreCall = {}): Promise<Readable> {
-    const last = range?.length === undefined ? '' : range.offset + range.length - 1;
-    const part = range && { Range: `bytes=${range.offset}-${last}` };
+    const part = range && rangeHeader(range);
     const command = new GetObjectCommand({ ...this.#bucket.object(key), IfMatch: etag, ...part });
     const answer = await this.#bucket.send(signal, async (attempt) => {
       try {

@@ -20,6 +20,7 @@ import { listMultipartKeys, listObjects } from './list.ts';
 import { S3Multiparts, splitMultipartId } from './multipart.ts';
 import { propertyHeaders } from './properties.ts';
 import { S3UrlSigner } from './presign.ts';
+import { rangeHeader } from './range-header.ts';
 import { bodyHeaders, isRepeatable, withChecksum } from './upload-body.ts';
 
 const CHECK_TIMEOUT_MS = 5_000;
@@ -96,7 +97,10 @@ export class S3BlobStore implements BlobStore {
       if (!(await this.stat(key, { ...(signal && { signal }) }))) throw blobMissing();
       return Readable.from([]);
     }
-    const command = new GetObjectCommand({ ...this.#bucket.object(key), ...rangeHeader(range) });
+    const command = new GetObjectCommand({
+      ...this.#bucket.object(key),
+      ...(!isWhole(range) && rangeHeader(range)),
+    });
     const answer = await this.#bucket.send(signal, async (attempt) => {
       try {
         return await this.#bucket.client.send(command, abortBy(attempt));
@@ -178,8 +182,6 @@ export class S3BlobStore implements BlobStore {
   }
 }
 
-function rangeHeader(range: BlobRange | undefined): { Range?: string } {
-  if (!range || (range.offset === 0 && range.length === undefined)) return {};
-  const last = range.length === undefined ? '' : range.offset + range.length - 1;
-  return { Range: `bytes=${range.offset}-${last}` };
+function isWhole(range: BlobRange | undefined): range is undefined {
+  return range === undefined || (range.offset === 0 && range.length === undefined);
 }

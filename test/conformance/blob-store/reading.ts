@@ -27,6 +27,9 @@ export function describeReading(opened: () => OpenedStore): void {
       [{ offset: SIZE - 1 }, SIZE - 1, SIZE],
       [{ offset: SIZE - 1, length: 1 }, SIZE - 1, SIZE],
       [{ offset: SIZE - 10, length: 1_000_000 }, SIZE - 10, SIZE],
+      // The greatest limit of the contract.
+      [{ offset: 0, length: 2 ** 63 }, 0, SIZE],
+      [{ offset: SIZE - 10, length: 2 ** 63 }, SIZE - 10, SIZE],
       [{ offset: 500, length: 0 }, 500, 500],
     ])('reads %j', async (range, from, to) => {
       const data = await readAll(await store().read(key, range));
