@@ -68,7 +68,9 @@ function packChart(target) {
     return { kind: 'helm', skipped: 'helm is not installed', failure: true };
   const said = run('helm', ['package', chart, '--destination', target]);
   const path = /saved it to: (.*)$/m.exec(said)[1].trim();
-  return { kind: 'helm', name: 'chart', file: path.slice(target.length + 1) };
+  const file = path.slice(target.length + 1);
+  mustHold(file, run('tar', ['-tzf', path]).trim().split('\n'));
+  return { kind: 'helm', name: `asset-service ${currentVersion()}`, file };
 }
 
 /**

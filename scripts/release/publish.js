@@ -66,12 +66,31 @@ function publishTag(tag, { remote }) {
   console.log(`${tag}: pushed to ${remote}`);
 }
 
+/** Options of helm for a registry of this machine, which has no certificate. */
+function helmOptions(registry) {
+  const { hostname } = new URL(registry);
+  return ['localhost', '127.0.0.1', '[::1]'].includes(hostname) ? ['--plain-http'] : [];
+}
+
+/** An OCI registry would take another chart for a version that is there. */
+function publishChart(file, target, { helmRegistry }) {
+  const options = helmOptions(helmRegistry);
+  const chart = `${helmRegistry.replace(/\/$/, '')}/asset-service`;
+  const known = spawnSync('helm', ['show', 'chart', chart, '--version', currentVersion(), ...options]);
+  if (known.status === 0) {
+    console.log(`${file}: is published already`);
+    return;
+  }
+  run('helm', ['push', join(target, file), helmRegistry, ...options]);
+  console.log(`${file}: published`);
+}
+
 /** Publishes the artifacts of one folder. Throws at the first that fails; run it again then. */
 export async function publish(artifacts, target, options) {
   const of = (kind) => artifacts.filter((one) => one.kind === kind && one.skipped === undefined);
   for (const one of of('npm')) publishNpm(one, target, options);
   await publishPython(of('python'), target, options);
-  for (const { file } of of('helm')) run('helm', ['push', join(target, file), options.helmRegistry]);
+  for (const { file } of of('helm')) publishChart(file, target, options);
   for (const { tag } of of('go')) publishTag(tag, options);
   publishTag(`v${currentVersion()}`, options);
 }

@@ -72,6 +72,9 @@ function problemsOfRelease(artifacts) {
     if (kind === 'helm' && skipped === undefined && options['helm-registry'] === undefined) {
       problems.push('helm: --helm-registry is missing; --only leaves the chart out');
     }
+    if (kind === 'helm' && !/^oci:\/\/[^/]+/.test(options['helm-registry'] ?? 'oci://-')) {
+      problems.push(`helm: --helm-registry has to be oci://HOST/PATH, not ${options['helm-registry']}`);
+    }
   }
   return problems;
 }
@@ -108,7 +111,10 @@ rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 const artifacts = await buildArtifacts(target, kinds);
 for (const { kind, name, file, tag, skipped } of artifacts) {
-  console.log(skipped ? `${kind}: left out, ${skipped}` : `${kind}: ${name} (${file ?? `tag ${tag}`})`);
+  const where = kind === 'helm' && options['helm-registry'] ? ` to ${options['helm-registry']}` : '';
+  console.log(
+    skipped ? `${kind}: left out, ${skipped}` : `${kind}: ${name} (${file ?? `tag ${tag}`})${where}`,
+  );
 }
 if (!options.publish) {
   console.log(`Dry run of ${currentVersion()}: nothing was published. --publish does it.`);

@@ -3,10 +3,11 @@ import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { appendFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { ROOT, serverProgram } from '../support/install.ts';
+import { isInstalled, ROOT, serverProgram } from '../support/install.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { preparePython } from '../support/python.ts';
 import {
+  startChartRegistry,
   startNpmRegistry,
   startPythonIndex,
   type NpmRegistry,
@@ -29,6 +30,7 @@ const ADDRESS = repository.url.replace(/^git\+/, '').replace(/\.git$/, '');
 const SPEC = { usage: 'published', owner: 'ann' };
 
 const prepared = await preparePython(join(ROOT, 'scripts', 'release', 'requirements.txt'));
+const canHelm = isInstalled('helm') || FULL;
 const withoutGo = spawnSync('go', ['version']).status !== 0;
 
 let dir: string;
@@ -203,6 +205,61 @@ if ('missing' in prepared) {
       });
       expect(stdout).toBe('hello');
     });
+
+    if (withoutGo || !canHelm) {
+      it.skip('publishes the chart: needs go and helm (ASSET_TEST_PUBLISHING=full builds helm)', () => {});
+    } else {
+      it('publishes the chart, once', async () => {
+        const helm = await serverProgram('helm');
+        const homes = { HELM_CACHE_HOME: 'cache', HELM_CONFIG_HOME: 'config', HELM_DATA_HOME: 'data' };
+        for (const [name, folder] of Object.entries(homes)) env[name] = join(dir, 'helm', folder);
+        env['PATH'] = [dirname(helm), env['PATH']].join(delimiter);
+        const registry = await startChartRegistry();
+        try {
+          const options = ['--only', 'helm', '--helm-registry', registry.url];
+          const planned = await release(...options);
+          expect(planned).toEqual({ code: 0, output: expect.stringContaining(`to ${registry.url}`) });
+          expect(planned.output).not.toContain('Before --publish: helm');
+          const missing = await release('--only', 'helm', '--publish');
+          expect(missing.output).toContain('helm: --helm-registry is missing');
+          const wrong = await release(
+            '--only',
+            'helm',
+            '--publish',
+            '--helm-registry',
+            'https://example.com',
+          );
+          expect([missing.code, wrong.code]).toEqual([1, 1]);
+          expect(wrong.output).toContain('has to be oci://HOST/PATH');
+          const published = await release('--publish', ...options);
+          expect(published).toEqual({ code: 0, output: expect.stringContaining('.tgz: published') });
+          const again = await release('--publish', ...options);
+          expect(again).toEqual({ code: 0, output: expect.stringContaining('is published already') });
+          const chart = [`${registry.url}/asset-service`, '--version', version, '--plain-http'];
+          const made = await run(
+            helm,
+            [
+              'template',
+              'assets',
+              ...chart,
+              '--kube-version',
+              '1.31.0',
+              '--set',
+              'settings.ASSET_S3_BUCKET=files,settings.ASSET_AUTH=none',
+            ],
+            {
+              cwd: dir,
+              env,
+            },
+          );
+          expect(made.stdout).toContain('kind: Deployment');
+          const { stdout } = await run(helm, ['show', 'readme', ...chart], { cwd: dir, env });
+          expect(stdout).toContain('# Asset Service');
+        } finally {
+          await registry.dispose();
+        }
+      });
+    }
 
     if (withoutGo) {
       it.skip('gives Go the module at its tag: go is not installed', () => {});

@@ -135,6 +135,15 @@ const INSTALLABLES = {
     override: 'ASSET_TEST_HELM_BIN',
     install: (dir) => run('go', ['install', 'helm.sh/helm/v3/cmd/helm@v3.22.0'], { env: { GOBIN: dir } }),
   },
+  'oci-registry': {
+    version: 'oci-registry-0.20.6',
+    program: 'registry',
+    override: 'ASSET_TEST_OCI_REGISTRY_BIN',
+    install: (dir) =>
+      run('go', ['install', 'github.com/google/go-containerregistry/cmd/registry@v0.20.6'], {
+        env: { GOBIN: dir },
+      }),
+  },
   'kubernetes-validate': {
     version: 'kubernetes-validate-1.37.0',
     program: 'kubernetes-validate',

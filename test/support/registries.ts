@@ -77,3 +77,25 @@ export async function startPythonIndex(python: string): Promise<PythonIndex> {
   });
   return Object.assign(server, { url });
 }
+
+/** A registry for charts that holds nothing at first. */
+export type ChartRegistry = Server & {
+  /** Its address, `oci://...`. */
+  readonly url: string;
+};
+
+/** Starts an OCI registry that keeps everything in memory. */
+export async function startChartRegistry(): Promise<ChartRegistry> {
+  const dir = await makeDir('oci');
+  const port = await freePort();
+  const server = await startServer({
+    name: 'OCI registry',
+    command: await serverProgram('oci-registry'),
+    args: ['-port', String(port)],
+    env: { HOME: dir },
+    dir,
+    ownsDir: true,
+    ready: async () => (await fetch(`http://127.0.0.1:${port}/v2/`)).ok,
+  });
+  return Object.assign(server, { url: `oci://127.0.0.1:${port}/charts` });
+}
