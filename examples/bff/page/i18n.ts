@@ -50,8 +50,10 @@ export function errorText(
   metadata: Readonly<Record<string, string>> = {},
 ): string | undefined {
   const texts: Readonly<Record<string, string>> = MESSAGES[language].errors;
-  const text = texts[reason];
-  if (text === undefined) return undefined;
+  const full = texts[reason];
+  if (full === undefined) return undefined;
+  const isKnown = [...full.matchAll(/\{(\w+)\}/g)].every(([, name]) => metadata[name!]);
+  const text = isKnown ? full : (texts[`${reason}_PLAIN`] ?? full);
   const { max_size_bytes: max } = metadata;
   return fill(text, { ...metadata, ...(max !== undefined && { max_size_bytes: bytes(Number(max)) }) });
 }

@@ -4,7 +4,7 @@ import { h } from './dom.ts';
 import { bytes, named, t, tn } from './i18n.ts';
 import { announce } from './live.ts';
 import { toast } from './toast.ts';
-import { failureOf, setUsage, type Upload, type Uploader } from './uploader.ts';
+import { failureOf, isRefused, setUsage, type Upload, type Uploader } from './uploader.ts';
 
 /** Progress is told to screen readers in steps of this many percent. */
 const STEP = 25;
@@ -100,6 +100,8 @@ function tell(uppy: Uploader, onStored: (file: FileRecord) => void): void {
     // The dialog to sign in says it already.
     if (file === undefined || document.querySelector('dialog[open].small')) return;
     toast(t('uploadFailed', { name: file.name, message: failureOf(error) }), undefined, true);
+    // Else it would be sent again with the next file, and refused again.
+    if (isRefused(error)) setTimeout(() => uppy.removeFile(file.id));
   });
   uppy.on('complete', ({ failed = [] }) => {
     if (failed.length > 0) return;

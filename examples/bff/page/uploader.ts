@@ -53,6 +53,7 @@ export async function createUploader(locale: Uppy<Meta, Body>['opts']['locale'])
       const problem = problemOf(status, response.getBody());
       // What people read of a failure.
       error.message = problem.message;
+      if (FINAL.has(status)) refused.add(error);
       if (status === 401) return (void goOnAfterSignIn(uppy), false);
       if (problem.reason === 'REQUEST_FORGED') void readSession();
       return problem.reason === 'REQUEST_FORGED' || next(error);
@@ -61,6 +62,16 @@ export async function createUploader(locale: Uppy<Meta, Body>['opts']['locale'])
   const indexedDB = { name: uppy.getID(), maxFileSize: KEPT_BYTES, maxTotalSize: 4 * KEPT_BYTES };
   uppy.use(GoldenRetriever<Meta, Body>, { expires: 24 * 3600 * 1000, indexedDB });
   return uppy;
+}
+
+/** Statuses of what will be refused each time: a file too large, or of a wrong type. */
+const FINAL: ReadonlySet<number> = new Set([413, 415]);
+
+const refused = new WeakSet<object>();
+
+/** True if the same file will be refused each time. */
+export function isRefused(error: object): boolean {
+  return refused.has(error);
 }
 
 let isWaiting = false;

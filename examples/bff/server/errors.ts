@@ -1,6 +1,6 @@
 import { AssetClientError, httpStatus } from '@asset-service/bff';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { languageOf, textOf, type Language } from './language.ts';
+import { languageOf, textOf, titleOf, type Language } from './language.ts';
 
 /** The body of every error. */
 export interface ErrorBody {
@@ -28,22 +28,65 @@ export interface Answer {
 /** Reasons whose metadata a person may see; others may name what is not theirs. */
 const SHOWN = ['usage', 'content_type', 'detected_type', 'max_size_bytes', 'limit', 'used', 'quota', 'field'];
 
-/** Answers every error as JSON with a reason and a message for people. */
+/**
+ * Answers every error as JSON with a reason and a message for people. Who opens an address in a browser, such as a link that
+ * has ended, gets a page with the message.
+ */
 export function answerErrors(app: FastifyInstance): void {
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
-  app.setNotFoundHandler((request, reply) =>
-    reply
-      .code(404)
-      .header('cache-control', 'no-store')
-      .send(bodyOf(404, 'NOT_FOUND', languageOf(request), request.id)),
-  );
+  app.setNotFoundHandler((request, reply) => {
+    const headers = { 'cache-control': 'no-store' };
+    return send(
+      { status: 404, headers, body: bodyOf(404, 'NOT_FOUND', languageOf(request), request.id) },
+      request,
+      reply,
+    );
+  });
 }
 
 /** Logs an error if it is the BFF's own, and answers it. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const answer = answerOf(error, languageOf(request), request.id);
   if (answer.status >= 500) request.log.error({ err: error }, 'request failed');
-  return reply.code(answer.status).headers(answer.headers).send(answer.body);
+  return send(answer, request, reply);
+}
+
+function send({ status, headers, body }: Answer, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  reply.code(status).headers(headers);
+  if (!isOpened(request)) return reply.send(body);
+  const vary = 'accept, accept-language';
+  return reply
+    .headers({ 'content-type': 'text/html; charset=utf-8', vary })
+    .send(pageOf(body, languageOf(request)));
+}
+
+/** True if a person opened the address; scripts of the page accept anything. */
+function isOpened({ method, url, headers }: FastifyRequest): boolean {
+  return method === 'GET' && !url.startsWith('/api/') && /\btext\/html\b/.test(headers.accept ?? '');
+}
+
+function pageOf({ error }: ErrorBody, language: Language): string {
+  const title = escaped(titleOf(language));
+  return `<!doctype html>
+<html lang="${language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title}</title>
+</head>
+<body>
+<main>
+<h1>${escaped(error.message)}</h1>
+<p><a href="/">${title}</a></p>
+</main>
+</body>
+</html>
+`;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 /** Converts any error. */

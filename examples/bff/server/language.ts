@@ -21,7 +21,12 @@ export function languageOf(request: FastifyRequest): Language {
   return (wanted[0]?.tag ?? 'en') as Language;
 }
 
-/** The message for a reason, otherwise for a status. */
+/** The title of the page. */
+export function titleOf(language: Language): string {
+  return (language === 'de' ? de : en).page.title;
+}
+
+/** The message for a reason, otherwise for a status. A message whose values are not known has a `_PLAIN` form without them. */
 export function textOf(
   language: Language,
   reason: string,
@@ -29,8 +34,12 @@ export function textOf(
   metadata: Readonly<Record<string, string>> = {},
 ): string {
   const texts = ERRORS[language];
+  const plain = texts[`${reason}_PLAIN`];
+  const isKnown = [...(texts[reason] ?? '').matchAll(/\{(\w+)\}/g)].every(([, name]) => metadata[name!]);
   const text =
-    texts[reason] ?? texts[`HTTP_${status}`] ?? texts[status < 500 ? 'REQUEST_INVALID' : 'INTERNAL']!;
+    (isKnown ? texts[reason] : (plain ?? texts[reason])) ??
+    texts[`HTTP_${status}`] ??
+    texts[status < 500 ? 'REQUEST_INVALID' : 'INTERNAL']!;
   return text.replaceAll(
     /\{(\w+)\}/g,
     (whole, name: string) => shownValue(name, metadata[name], language) ?? whole,

@@ -219,6 +219,12 @@ describeInChromium(`the page in a browser${missing === undefined ? '' : ` (${mis
     // Screen readers are told too.
     await page.getByRole('alert').filter({ hasText: 'fake.png' }).first().waitFor();
     expect(await page.locator('.card').count()).toBe(0);
+    // It is not sent again with the next file.
+    await eventually(async () => expect(await page.locator('.uppy-Dashboard-Item').count()).toBe(0));
+    await choose(page, fileOf('broken.png', 'image/png', Buffer.from('\x89PNG\r\n\x1a\nbroken', 'latin1')));
+    const told = page.locator('.toast', { hasText: 'broken.png: The file is not what its name says, or' });
+    await told.waitFor();
+    expect(await page.locator('.toast', { hasText: 'fake.png' }).count()).toBe(1);
     await context.close();
   });
 

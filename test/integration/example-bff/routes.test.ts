@@ -368,6 +368,14 @@ describe('links for everybody', () => {
     }
     await ann.ask(`/api/files/${id}`, { method: 'DELETE' });
     expect((await nobody.ask(new URL(json.url).pathname)).status).toBe(404);
+    // Who opens it in a browser reads why.
+    const headers = { accept: 'text/html,*/*;q=0.8', 'accept-language': 'de' };
+    for (const path of [new URL(json.url).pathname, '/s/<b>']) {
+      const page = await nobody.ask(path, { headers });
+      expect([page.status, page.headers.get('content-type')]).toEqual([404, 'text/html; charset=utf-8']);
+      expect(page.headers.get('cache-control')).toBe('no-store');
+      expect(page.text).toContain('<h1>Diesen Link gibt es nicht, oder er ist abgelaufen.');
+    }
   });
 
   it('end when the file gets another owner', async () => {
