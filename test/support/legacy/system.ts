@@ -24,6 +24,8 @@ export interface LegacySystem {
   readonly bucket: LegacyBucket;
   readonly people: LegacyPeople;
   readonly collectionId: string;
+  /** Path of PocketBase's SQLite database. */
+  readonly database: string;
   readonly files: readonly LegacyFile[];
   /** Keys of objects that no record names: a lost upload, and the thumb of a deleted file. */
   readonly orphans: readonly string[];
@@ -56,11 +58,12 @@ export async function startLegacySystem({ size = 1_000 } = {}): Promise<LegacySy
   const { collectionId, ...people } = await makeLegacyCollections(admin);
   const context = { admin, bucket, people, collectionId };
   const files = await storeFiles(context, planFiles(size));
-  breakRelations(join(dir, 'pb_data', 'data.db'), files);
+  const database = join(dir, 'pb_data', 'data.db');
+  breakRelations(database, files);
   const orphans = ['lostupload00000/lost.txt', `${collectionId}/deletedfile0000/thumbs_a.png/100x100_a.png`];
   for (const key of orphans) await bucket.put(key, Buffer.from('orphan'));
   return {
-    ...{ pocketbase, ...context, files, orphans },
+    ...{ pocketbase, ...context, database, files, orphans },
     bff: await openLegacyBff(pocketbase, bucket),
     worker: await openLegacyWorker(pocketbase),
     env: {
