@@ -12,6 +12,7 @@ import type { RecordLoader } from '../files/record-loader.ts';
 import type { Dependency } from '../telemetry/health-monitor.ts';
 import type { OldSystem } from '../legacy/old-system.ts';
 import { checkOldBucket } from '../legacy/check.ts';
+import type { GonePocketBase } from '../legacy/gone-pocketbase.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import type { OldBucket } from '../legacy/locate.ts';
 import type { ServedOldFiles, ServedOldFilesOptions } from '../legacy/old-files.ts';
@@ -102,22 +103,40 @@ async function openCopier({ legacy, store }: Config): Promise<ObjectCopier | und
   return new S3ObjectCopier(store.s3, legacy.s3.bucket);
 }
 
-/** Like {@link withOldSystem}, for steps that change who can reach the old system. */
+/**
+ * Like {@link withOldSystem}, for steps that change who can reach the old system.
+ *
+ * @param withoutPocketBase - URL of the PocketBase that was the catalog before a move, if it is switched off for good
+ */
 export async function withLockableSystem<T>(
   config: Config,
   work: (system: LockableSystem) => Promise<T>,
+  withoutPocketBase?: string,
 ): Promise<T> {
+  const gone = withoutPocketBase === undefined ? undefined : await gonePocketBase(config, withoutPocketBase);
   return withOldSystem(config, async (system) => {
     const { S3BucketAccess } = await import('../storage/s3/bucket-access.ts');
     const bucketAccess = new S3BucketAccess(config.legacy!.s3);
-    const access = await openAccess(config);
+    const access = gone === undefined ? await openAccess(config) : undefined;
     try {
-      return await work({ ...system, access, bucketAccess });
+      return await work({ ...system, access, bucketAccess, ...(gone && { gone }) });
     } finally {
       bucketAccess.close();
       access?.close();
     }
   });
+}
+
+/** Throws SettingsError if the settings name another PocketBase, or one is the catalog. */
+async function gonePocketBase({ catalog, settings }: Config, url: string): Promise<GonePocketBase> {
+  const named = catalog.kind === 'pocketbase' ? catalog.pocketbase.url : settings.ASSET_POCKETBASE_URL;
+  const isOther = named !== undefined && new URL(named).href !== new URL(url).href;
+  if (isOther || catalog.kind === 'pocketbase') {
+    const fault = isOther ? `is ${named}, and not ${url}` : 'that PocketBase is the catalog';
+    throw new SettingsError([`ASSET_POCKETBASE_URL, --without-pocketbase: ${fault}`]);
+  }
+  const { answerAt } = await import('../catalog/pocketbase/probes.ts');
+  return { url, answer: (signal) => answerAt(url, signal) };
 }
 
 /** The PocketBase of the old system, also after the catalog was moved from it to another one. */

@@ -1,6 +1,7 @@
 import { ExplainedError } from '../config/explain.ts';
 import { AssetError } from '../errors/asset-error.ts';
 import { SettingsError } from '../config/settings.ts';
+import { isInterruption } from './interruptible.ts';
 
 /** The parts of a client error that are shown. The clients are loaded only by commands that call a service. */
 interface ClientError extends Error {
@@ -17,6 +18,7 @@ export function explain(error: unknown): string {
   if (error instanceof SettingsError || error instanceof ExplainedError) return error.message;
   if (error instanceof AssetError) return `${error.reason}: ${error.message}`;
   if (!(error instanceof Error)) return String(error);
+  if (isInterruption(error)) return error.message;
   if (isClientError(error)) return explainClientError(error);
   const { code } = error as { readonly code?: unknown };
   if (typeof code === 'string') {

@@ -1,8 +1,11 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
+import { SettingsError } from '../config/settings.ts';
 import { audit } from '../legacy/audit.ts';
 import { OTHER_HEADERS } from './legacy-backfill.ts';
 import { interruptible } from './interruptible.ts';
+import { refusable } from './legacy-lock.ts';
+import { unwritable } from './report-file.ts';
 import { endProgress, printable, showProgress } from './terminal.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
@@ -21,47 +24,69 @@ export interface AuditFlags {
 /** Runs `legacy audit` and prints what it found. Resolves with the exit code. */
 export async function runAudit(config: Config, flags: AuditFlags): Promise<number> {
   const { withLockableSystem } = await import('../app/legacy.ts');
-  return interruptible(new Error('interrupted: the next run goes on'), async (signal) => {
-    let file: FileHandle | undefined;
-    let size = 0;
-    try {
-      const [report, writers] = await withLockableSystem(config, async (system) => {
-        const done = await audit(
-          system,
-          {
-            restart: flags.restart ?? false,
-            full: flags.full ?? false,
-            ...(flags.rate > 0 && { recordsPerSecond: flags.rate }),
-            async begin(reportBytes) {
-              if (flags.report === undefined) return;
-              // A run that continues appends to the report of the last one.
-              file = await open(flags.report, reportBytes > 0 ? 'r+' : 'w', 0o600);
-              await file.truncate(reportBytes);
-              size = reportBytes;
+  const work = () =>
+    interruptible(new Error('interrupted: the next run goes on'), async (signal) => {
+      let file: FileHandle | undefined;
+      let size = 0;
+      try {
+        const [report, writers] = await withLockableSystem(config, async (system) => {
+          const done = await audit(
+            system,
+            {
+              restart: flags.restart ?? false,
+              full: flags.full ?? false,
+              ...(flags.rate > 0 && { recordsPerSecond: flags.rate }),
+              async begin(reportBytes, goesOn) {
+                if (flags.report === undefined) return;
+                file = await openReport(flags.report, reportBytes, goesOn);
+                size = reportBytes;
+              },
+              async write(lines) {
+                const text = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+                if (file !== undefined) await file.write(text, 0, text.length, size);
+                return (size += file === undefined ? 0 : text.length);
+              },
+              onProgress: ({ phase, records, objects }) =>
+                showProgress(`${phase}: ${sumOf(records)} records, ${sumOf(objects)} objects`),
             },
-            async write(lines) {
-              const text = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-              if (file !== undefined) await file.write(text, 0, text.length, size);
-              return (size += file === undefined ? 0 : text.length);
-            },
-            onProgress: ({ phase, records, objects }) =>
-              showProgress(`${phase}: ${sumOf(records)} records, ${sumOf(objects)} objects`),
-          },
-          signal,
+            signal,
+          );
+          return [done, await writersOf(system, done, signal)] as const;
+        });
+        endProgress();
+        process.stdout.write(
+          flags.json ? `${JSON.stringify(toJson(report, writers))}\n` : asText(report, writers),
         );
-        return [done, await writersOf(system, done, signal)] as const;
-      });
-      endProgress();
-      process.stdout.write(
-        flags.json ? `${JSON.stringify(toJson(report, writers))}\n` : asText(report, writers),
-      );
-      const problems = problemsOf(report);
-      if (problems > 0) process.stderr.write(`asset-service: ${problems} files or objects need attention\n`);
-      return problems > 0 ? 1 : 0;
-    } finally {
-      await file?.close();
+        const problems = problemsOf(report);
+        if (problems > 0)
+          process.stderr.write(`asset-service: ${problems} files or objects need attention\n`);
+        return problems > 0 ? 1 : 0;
+      } finally {
+        await file?.close();
+      }
+    });
+  return refusable(flags, work);
+}
+
+/** Opens the report, of which a run that goes on writes the rest. */
+async function openReport(path: string, reportBytes: number, goesOn: boolean): Promise<FileHandle> {
+  if (goesOn) {
+    const size = (await stat(path).catch(() => undefined))?.size ?? 0;
+    if (reportBytes === 0 || size < reportBytes) {
+      const text =
+        reportBytes === 0
+          ? 'the interrupted audit, which would go on, wrote no report'
+          : `${path} is not the report of the interrupted audit, which would go on`;
+      throw new SettingsError([`--report: ${text}: name that file, or start again with --restart`]);
     }
-  });
+  }
+  try {
+    const file = await open(path, goesOn ? 'r+' : 'w', 0o600);
+    await file.truncate(reportBytes);
+    return file;
+  } catch (error) {
+    throw unwritable(path, error);
+  }
 }
 
 function sumOf(counts: Readonly<Record<string, number>>): number {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { open, type FileHandle } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { backfill } from '../legacy/backfill.ts';
 import {
@@ -13,6 +12,7 @@ import { undoBackfill } from '../legacy/undo.ts';
 import type { MoveOutcome } from '../legacy/move-file.ts';
 import { confirmed } from './confirm.ts';
 import { MoveProgress } from './move-progress.ts';
+import { ReportFile } from './report-file.ts';
 import { interruptible } from './interruptible.ts';
 import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
 
@@ -26,6 +26,9 @@ export interface BackfillFlags {
   /** Path of a report with one JSON line for each file that could not be moved. */
   readonly report?: string;
 }
+
+/** Longer than the lease of a killed command. */
+const CONTROL_TIMEOUT_MS = 60_000;
 
 const OUTCOMES: readonly MoveOutcome[] = [
   ...(['moved', 'already', 'missing', 'mismatch', 'unreadable', 'refused', 'acknowledged'] as const),
@@ -42,9 +45,8 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
   const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
   const { moveMemory } = await import('../app/move-memory.ts');
   return interruptible(new Error('interrupted: the next run goes on'), async (signal) => {
-    let file: FileHandle | undefined;
+    const report = await ReportFile.open(flags.report);
     try {
-      if (flags.report !== undefined) file = await open(flags.report, 'a', 0o600);
       const progress = new MoveProgress();
       const state = await withOldSystem(config, (system) =>
         backfill(
@@ -53,7 +55,7 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
             ...{ dryRun, holder: holderName(operator()), workers: flags.workers, rate: flags.rate },
             ...moveMemory(config),
             onTrouble(id, { outcome, why = '', differs }) {
-              void file?.write(`${JSON.stringify({ id, outcome, why, ...(differs && { differs }) })}\n`);
+              report?.write({ id, outcome, why, ...(differs && { differs }) });
               if (!flags.json && outcome !== 'moved') say(`${id}: ${outcome}: ${why}`);
             },
             onStreaming: () =>
@@ -77,7 +79,7 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
         say(`${left} files could not be moved: mend them, or legacy acknowledge ID --reason TEXT`);
       return left > 0 || state.state === 'cancelled' ? 1 : 0;
     } finally {
-      await file?.close();
+      await report?.close();
     }
   });
 }
@@ -90,26 +92,28 @@ export async function runUndo(
   const what = 'serves moved files from the old bucket again and restores their links';
   if (!(await confirmed(what, yes ?? false))) return 1;
   const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
-  const done = await withOldSystem(config, (system) =>
-    undoBackfill(
-      system,
-      {
-        ...{ holder: holderName(operator()), workers },
-        onKept: (id, why) => say(`${id}: stays in the store of the service: ${why}`),
-        onProgress: (undone) => showProgress(`${undone} files`),
-      },
-      new AbortController().signal,
-    ),
-  );
-  endProgress();
-  if (done === undefined) {
-    say(await withOldSystem(config, async ({ catalog }) => whoRuns(await backfillState(catalog.legacy))));
-    return 1;
-  }
-  await recordStep(config, 'legacy.backfill.undo', { ...done });
-  const text = `undone: ${done.undone} files, ${done.kept} stay in the store of the service\n`;
-  process.stdout.write(json ? `${JSON.stringify(done)}\n` : text);
-  return done.kept > 0 ? 1 : 0;
+  return interruptible(new Error('interrupted: repeat the command, which goes on'), async (signal) => {
+    const done = await withOldSystem(config, (system) =>
+      undoBackfill(
+        system,
+        {
+          ...{ holder: holderName(operator()), workers },
+          onKept: (id, why) => say(`${id}: stays in the store of the service: ${why}`),
+          onProgress: (undone) => showProgress(`${undone} files`),
+        },
+        signal,
+      ),
+    );
+    endProgress();
+    if (done === undefined) {
+      say(await withOldSystem(config, async ({ catalog }) => whoRuns(await backfillState(catalog.legacy))));
+      return 1;
+    }
+    await recordStep(config, 'legacy.backfill.undo', { ...done });
+    const text = `undone: ${done.undone} files, ${done.kept} stay in the store of the service\n`;
+    process.stdout.write(json ? `${JSON.stringify(done)}\n` : text);
+    return done.kept > 0 ? 1 : 0;
+  });
 }
 
 /** Sends a request to a backfill that runs on any machine. Resolves with the exit code. */
@@ -125,7 +129,7 @@ export async function runControl(
       say(`no backfill runs (${state?.state ?? 'none was ever begun'})`);
       return 1;
     }
-    await controlBackfill(catalog.legacy, asked);
+    await controlBackfill(catalog, asked, AbortSignal.timeout(CONTROL_TIMEOUT_MS));
     await recordStep(config, 'legacy.backfill.control', { asked: JSON.stringify(asked) });
     process.stdout.write(json ? `${JSON.stringify({ asked })}\n` : `${text}\n`);
     return 0;
@@ -159,7 +163,8 @@ export async function runAcknowledge(
       say(`there is no file ${JSON.stringify(id)}`);
       return 1;
     }
-    await acknowledge(catalog.legacy, id, { reason, by: operator(), time: new Date().toISOString() });
+    const what = { reason, by: operator(), time: new Date().toISOString() };
+    await acknowledge(catalog, id, what, AbortSignal.timeout(CONTROL_TIMEOUT_MS));
     await recordStep(config, 'legacy.acknowledge', { file: id, reason });
     process.stdout.write(json ? `${JSON.stringify({ id, reason })}\n` : `${id} is acknowledged\n`);
     return 0;

@@ -5,6 +5,8 @@ import type { AuditFlags } from './legacy-audit.ts';
 import type { BackfillFlags } from './legacy-backfill.ts';
 import { addLockCommands } from './legacy-lock-commands.ts';
 
+const MAX_WORKERS = 256;
+
 /** Adds the commands that move the files of an old system; docs/migration.md describes their order. */
 export function addLegacyCommands(root: Command): void {
   const legacy = root.command('legacy').description('move the files of an old system into the service');
@@ -41,7 +43,7 @@ export function addLegacyCommands(root: Command): void {
     .argument('[value]', 'with rate: maximum number of files per second; 0 for no limit')
     .option('--dry-run', 'print the result for every file without writing anything')
     .option('--rate <files>', 'maximum number of files per second; 0 for no limit', numberFrom(0))
-    .option('--workers <number>', 'number of files copied concurrently', numberFrom(1), 8)
+    .option('--workers <number>', 'number of files copied concurrently, up to 256', workers, 8)
     .option('--report <file>', 'append one JSON line for each file that could not be moved to this file')
     .option('--yes', 'do not ask for confirmation; required without a terminal, except with --dry-run')
     .option('--json', 'print the result as JSON')
@@ -90,6 +92,13 @@ function addStatus(legacy: Command): void {
 
 function quietConfiguration() {
   return configuration({ ASSET_LOG_LEVEL: 'silent' });
+}
+
+/** @throws InvalidArgumentError */
+function workers(text: string): number {
+  const number = numberFrom(1)(text);
+  if (Number.isInteger(number) && number <= MAX_WORKERS) return number;
+  throw new InvalidArgumentError(`must be a whole number from 1 to ${MAX_WORKERS}`);
 }
 
 /** @throws InvalidArgumentError */

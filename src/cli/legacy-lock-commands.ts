@@ -1,9 +1,12 @@
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import { configuration, explained } from './configuration.ts';
 import { numberFrom } from './deep-sweep.ts';
 import type { LockFlags, UnlockFlags } from './legacy-lock.ts';
 import type { PurgeFlags } from './legacy-purge.ts';
 import type { ViewFlags } from './legacy-views.ts';
+
+const WITHOUT =
+  'the PocketBase that was the catalog before a move, if it is switched off for good; refused while it answers';
 
 /** Adds the commands that close an old system and remove what it leaves. */
 export function addLockCommands(legacy: Command): void {
@@ -24,6 +27,7 @@ export function addLockCommands(legacy: Command): void {
     .option('--worker-key <id>', 'access key of an old program that must not be able to write to the bucket')
     .option('--worker-secret <secret>', 'secret key of --worker-key')
     .option('--journal <file>', 'save a copy of the journal, which unlock needs, in this new file')
+    .option('--without-pocketbase <url>', WITHOUT, pocketBaseUrl)
     .option('--yes', 'do not ask for confirmation; required without a terminal, except with --shadow')
     .option('--json', 'print the result as JSON')
     .action(async (flags: LockFlags) => {
@@ -39,6 +43,7 @@ export function addLockCommands(legacy: Command): void {
       '--journal <file>',
       'the copy that "legacy lock --journal" saved; used if the catalog has no journal',
     )
+    .option('--without-pocketbase <url>', WITHOUT, pocketBaseUrl)
     .option('--json', 'print the result as JSON')
     .action(async (flags: UnlockFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
@@ -90,4 +95,11 @@ export function addLockCommands(legacy: Command): void {
       const { runViews } = await import('./legacy-views.ts');
       process.exitCode = await explained(config, () => runViews(config, action, flags));
     });
+}
+
+function pocketBaseUrl(text: string): string {
+  const url = URL.parse(text);
+  const isPlain = url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === '';
+  if (!isPlain) throw new InvalidArgumentError('must be an http or https URL without a password');
+  return text;
 }

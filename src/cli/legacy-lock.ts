@@ -31,12 +31,16 @@ export interface LockFlags {
   readonly workerKey?: string;
   readonly workerSecret?: string;
   readonly journal?: string;
+  /** URL. */
+  readonly withoutPocketbase?: string;
 }
 
 /** Options of `legacy unlock`. */
 export interface UnlockFlags {
   readonly json?: true;
   readonly journal?: string;
+  /** URL. */
+  readonly withoutPocketbase?: string;
 }
 
 const DAY_MS = 86_400_000;
@@ -58,18 +62,27 @@ export async function runUnlock(config: Config, flags: UnlockFlags): Promise<num
   const copy = flags.journal === undefined ? undefined : await readJournal(flags.journal);
   return refusable(flags, () =>
     repeatable(async (signal) => {
-      const [result, access] = await withLockableSystem(config, async (system) => {
-        const holder = { holder: randomUUID(), ...(copy && { copy }) };
-        const done = await unlock(system, holder, signal);
-        const [sample] = await system.bucket.reader.list('', { signal });
-        return [done, await system.bucket.reader.publicAccess(sample?.key, { signal })] as const;
-      });
-      const { wasLocked, restored } = result;
-      if (wasLocked) await recordStep(config, 'legacy.unlock', { restored: restored.join(' ') });
-      const json = { unlocked: true, was_locked: wasLocked, restored, public_access: access };
+      const [result, access] = await withLockableSystem(
+        config,
+        async (system) => {
+          const holder = { holder: randomUUID(), ...(copy && { copy }) };
+          const done = await unlock(system, holder, signal);
+          const [sample] = await system.bucket.reader.list('', { signal });
+          return [done, await system.bucket.reader.publicAccess(sample?.key, { signal })] as const;
+        },
+        flags.withoutPocketbase,
+      );
+      const { wasLocked, restored, notRestored } = result;
+      const facts = { restored: restored.join(' '), ...withoutFact(flags) };
+      if (wasLocked) await recordStep(config, 'legacy.unlock', facts);
+      const json = {
+        ...{ unlocked: true, was_locked: wasLocked, restored, not_restored: notRestored },
+        public_access: access,
+      };
       const text = wasLocked
         ? [`unlocked: ${restored.join(', ')} are as they were before the lock`]
         : ['nothing is locked: there is no journal'];
+      text.push(...notRestored.map((name) => `not restored, because its PocketBase is gone: ${name}`));
       const ways = `GET ${access.anonymousGet}, LIST ${access.anonymousList}`;
       output(flags, json, [...text, `without a key, as tried now: ${ways}`]);
       return 0;
@@ -80,19 +93,23 @@ export async function runUnlock(config: Config, flags: UnlockFlags): Promise<num
 async function runShadow(config: Config, flags: LockFlags): Promise<number> {
   const { withLockableSystem } = await import('../app/legacy.ts');
   return repeatable(async (signal) => {
-    const report = await withLockableSystem(config, async (system) => {
-      const accessLog = flags.accessLog && (await readLog(flags.accessLog, system.bucketAccess.bucket));
-      return shadowLock(
-        system,
-        {
-          maxAgeMs: flags.maxAge * DAY_MS,
-          since: new Date(Date.now() - flags.logDays * DAY_MS),
-          ...(accessLog && { accessLog }),
-          ...(flags.userToken !== undefined && { userToken: flags.userToken }),
-        },
-        signal,
-      );
-    });
+    const report = await withLockableSystem(
+      config,
+      async (system) => {
+        const accessLog = flags.accessLog && (await readLog(flags.accessLog, system.bucketAccess.bucket));
+        return shadowLock(
+          system,
+          {
+            maxAgeMs: flags.maxAge * DAY_MS,
+            since: new Date(Date.now() - flags.logDays * DAY_MS),
+            ...(accessLog && { accessLog }),
+            ...(flags.userToken !== undefined && { userToken: flags.userToken }),
+          },
+          signal,
+        );
+      },
+      flags.withoutPocketbase,
+    );
     output(flags, shadowJson(report), shadowText(report));
     return 0;
   });
@@ -104,36 +121,54 @@ async function runEnforce(config: Config, flags: LockFlags): Promise<number> {
   const { operator, recordStep, withLockableSystem } = await import('../app/legacy.ts');
   const { workerKey, workerSecret, journal: path, userToken } = flags;
   return repeatable(async (signal) => {
-    const { journal, wasLocked, proofs, isProven } = await withLockableSystem(config, (system) =>
-      lock(
-        system,
-        {
-          ...{ holder: randomUUID(), by: operator(), maxAgeMs: flags.maxAge * DAY_MS },
-          ...(userToken !== undefined && { userToken }),
-          ...(workerKey !== undefined && {
-            workerKey: { accessKeyId: workerKey, secretAccessKey: workerSecret! },
-          }),
-          ...(path !== undefined && { keepCopy: (kept: LockJournal) => writeJournal(path, kept) }),
-        },
-        signal,
-      ),
+    const { journal, wasLocked, proofs, isProven } = await withLockableSystem(
+      config,
+      (system) =>
+        lock(
+          system,
+          {
+            ...{ holder: randomUUID(), by: operator(), maxAgeMs: flags.maxAge * DAY_MS },
+            ...(userToken !== undefined && { userToken }),
+            ...(workerKey !== undefined && {
+              workerKey: { accessKeyId: workerKey, secretAccessKey: workerSecret! },
+            }),
+            ...(path !== undefined && { keepCopy: (kept: LockJournal) => writeJournal(path, kept) }),
+          },
+          signal,
+        ),
+      flags.withoutPocketbase,
     );
     const failed = proofs.filter(({ ok }) => !ok);
-    const facts = { proven: String(isProven), failed: failed.map(({ name }) => name).join(' ') };
+    const facts = {
+      proven: String(isProven),
+      failed: failed.map(({ name }) => name).join(' '),
+      ...withoutFact(flags),
+    };
     await recordStep(config, 'legacy.lock', facts);
     const { gates, notKnown, lockTime, by } = journal;
     const json = {
       ...{ locked: isProven, was_locked: wasLocked, lock_time: lockTime, by, proofs: proofs.map(proofJson) },
       ...{ changed: gates, not_known: notKnown },
+      ...(journal.withoutPocketBase !== undefined && { without_pocketbase: journal.withoutPocketBase }),
     };
     output(flags, json, [
       ...proofs.map(proofText),
       ...notKnown.map((name) => `the store knows no ${name}: there is nothing to close there`),
+      ...(journal.withoutPocketBase === undefined ? [] : [notProven(journal.withoutPocketBase)]),
       isProven ? `locked since ${lockTime}, by ${by}` : 'closed, but not proven to be locked',
     ]);
     for (const { name, what, text, toDo } of failed) say(`${name} ${what}: ${text}: ${toDo}`);
     return isProven ? 0 : 1;
   });
+}
+
+/** What a lock without the PocketBase of before does not prove. */
+export function notProven(url: string): string {
+  return `the collection of the PocketBase ${url} was not proven closed: it was gone`;
+}
+
+function withoutFact({ withoutPocketbase: url }: LockFlags | UnlockFlags): Record<string, string> {
+  return url === undefined ? {} : { without_pocketbase: url };
 }
 
 /** Prints refusals by name. Resolves with the exit code. */

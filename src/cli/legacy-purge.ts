@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { open, type FileHandle } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { purge } from '../legacy/purge.ts';
 import type { PurgeState, PurgeStatus } from '../legacy/purge-state.ts';
 import { confirmed } from './confirm.ts';
 import { output, refusable, repeatable } from './legacy-lock.ts';
+import { ReportFile } from './report-file.ts';
 import { endProgress, say, showProgress, sizeAsText } from './terminal.ts';
 
 /** Options of `legacy purge`. */
@@ -37,29 +37,23 @@ export async function runPurge(config: Config, flags: PurgeFlags): Promise<numbe
   const what = 'deletes the originals of moved files from the old bucket, which cannot be undone';
   if (!dryRun && !(await confirmed(what, flags.yes ?? false))) return 1;
   const { operator, recordStep, withLockableSystem } = await import('../app/legacy.ts');
-  let file: FileHandle | undefined;
+  const report = await ReportFile.open(flags.report);
   try {
-    if (flags.report !== undefined) file = await open(flags.report, 'a', 0o600);
     return await refusable(flags, () =>
       repeatable(async (signal) => {
-        let written: Promise<unknown> = Promise.resolve();
         const state = await withLockableSystem(config, (system) =>
           purge(
             system,
             {
               ...{ holder: randomUUID(), by: operator(), dryRun, full: flags.full ?? false },
               ...{ maxPercent: flags.maxPurge, maxAgeMs: flags.maxAge * 86_400_000, rate: flags.rate },
-              onLine(line) {
-                const text = `${JSON.stringify(line)}\n`;
-                written = written.then(() => file?.appendFile(text));
-              },
+              onLine: (line) => report?.write(line),
               onProgress: (now) => showProgress(`${sumOf(now)}/${now.listed} objects`),
             },
             signal,
           ),
         );
         endProgress();
-        await written;
         if (!dryRun) await recordStep(config, 'legacy.purge', { ...state.counts, bytes: state.deletedBytes });
         output(flags, { dry_run: dryRun, ...purgeJson(state) }, purgeText(state, dryRun));
         const { differs = 0, unproven = 0 } = state.counts;
@@ -71,7 +65,7 @@ export async function runPurge(config: Config, flags: PurgeFlags): Promise<numbe
       }),
     );
   } finally {
-    await file?.close();
+    await report?.close();
   }
 }
 

@@ -4,6 +4,7 @@ import type { LockJournal } from '../legacy/lock-journal.ts';
 import { moveStatus, type MoveStatus } from '../legacy/status.ts';
 import { toJson as backfillJson } from './legacy-backfill.ts';
 import { purgeJson } from './legacy-purge.ts';
+import { notProven } from './legacy-lock.ts';
 import { printable } from './terminal.ts';
 import { toJson as verifyJson } from './verify-command.ts';
 
@@ -34,8 +35,13 @@ function toJson({ state, audit, backfill, verify, lock, purge, uses, nextSteps }
   };
 }
 
-function lockJson({ phase, by, startTime, lockTime, notKnown, ...journal }: LockJournal): object {
-  return { phase, by, start_time: startTime, lock_time: lockTime, not_known: notKnown, ...journal };
+function lockJson(lock: LockJournal): object {
+  const { phase, by, startTime, lockTime, notKnown, withoutPocketBase, ...journal } = lock;
+  return {
+    ...{ phase, by, start_time: startTime, lock_time: lockTime, not_known: notKnown, ...journal },
+    ...(withoutPocketBase !== undefined && { without_pocketbase: withoutPocketBase }),
+    collection_proven: phase === 'locked' && withoutPocketBase === undefined,
+  };
 }
 
 function asText({ state, audit, backfill, verify, lock, purge, uses, nextSteps }: MoveStatus): string {
@@ -53,6 +59,7 @@ function asText({ state, audit, backfill, verify, lock, purge, uses, nextSteps }
       ? `verify: ${verify.state}, ${verify.checked} files, ${verify.damagedCount} damaged, ${verify.endTime || verify.startTime}`
       : 'verify: never run',
     lock ? `lock: ${lock.phase}, ${lock.lockTime || lock.startTime}, by ${lock.by}` : 'lock: not locked',
+    ...(lock?.withoutPocketBase === undefined ? [] : [`  ${notProven(lock.withoutPocketBase)}`]),
     purge
       ? `purge: ${purge.state}, ${JSON.stringify(purge.counts)} of ${purge.listed} objects, ${purge.endTime || purge.startTime}`
       : 'purge: never run',

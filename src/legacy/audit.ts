@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { lookAtObjects } from './audit-objects.ts';
 import { lookAtRecords } from './audit-records.ts';
 import type { AuditLine, AuditReport, AuditState } from './audit-report.ts';
+import { exclusively } from './exclusive.ts';
 import type { OldSystem } from './old-system.ts';
 import { paceOf } from '../system/rate.ts';
 import { servingSince } from './serving-since.ts';
@@ -10,7 +12,7 @@ export interface AuditOptions {
   /** Writes the lines of one step. Resolves with the size of the report afterwards, in bytes. */
   readonly write: (lines: readonly AuditLine[]) => Promise<number>;
   /** Called before the first line with the size of the report when the state was stored, in bytes. */
-  readonly begin: (reportBytes: number) => Promise<void>;
+  readonly begin: (reportBytes: number, goesOn: boolean) => Promise<void>;
   /** Called after every step. */
   readonly onProgress?: (state: AuditState) => void;
   /** True to start at the beginning, even if the last run was interrupted. */
@@ -21,6 +23,8 @@ export interface AuditOptions {
   readonly recordsPerSecond?: number;
   /** Records per step; default 500. */
   readonly pageSize?: number;
+  /** Time after which another process may take over from a killed one, in milliseconds; default 10,000. */
+  readonly leaseMs?: number;
 }
 
 /** Name of the state in the catalog. */
@@ -35,19 +39,23 @@ const BEGINNING = { phase: 'records', cursor: '', records: {}, objects: {}, repo
  * own state. Its memory does not grow with their number.
  *
  * @throws AssetError STORE_UNAVAILABLE, CATALOG_UNAVAILABLE if a step got no answer at all. Another run continues
+ * @throws StepRefused BUSY if another process runs it: both would continue one state and one report
  */
-export async function audit(
-  system: OldSystem,
-  options: AuditOptions,
-  signal: AbortSignal,
-): Promise<AuditReport> {
+export function audit(system: OldSystem, options: AuditOptions, signal: AbortSignal): Promise<AuditReport> {
+  const { leaseMs } = options;
+  const holder = { holder: randomUUID(), ...(leaseMs !== undefined && { leaseMs }) };
+  return exclusively(system.catalog, AUDIT_STATE, holder, signal, (held) => auditAll(system, options, held));
+}
+
+async function auditAll(system: OldSystem, options: AuditOptions, signal: AbortSignal): Promise<AuditReport> {
   const { catalog, bucket } = system;
   const kept = (await catalog.legacy.getState(AUDIT_STATE, { signal })) as AuditState | undefined;
   const full = options.full ?? false;
   const isOpen = kept !== undefined && kept.phase !== 'done' && (kept.full ?? false) === full;
   const goesOn = isOpen && options.restart !== true;
   let state: AuditState = goesOn ? kept : await beginning(system, full, signal);
-  await options.begin(state.reportBytes);
+  const isBegun = state.phase !== 'records' || state.cursor !== '';
+  await options.begin(state.reportBytes, goesOn && isBegun);
   const [sample] = await bucket.reader.list('', { signal });
   const access = await bucket.reader.publicAccess(sample?.key, { signal });
   const findings = await catalog.inspect({ relations: [], usages: [] }, { signal });

@@ -1,6 +1,8 @@
-import type { CatalogCall } from '../catalog/file-catalog.ts';
+import { randomUUID } from 'node:crypto';
+import type { CatalogCall, Leases } from '../catalog/file-catalog.ts';
 import type { LegacyRecords } from '../catalog/legacy-records.ts';
 import type { MoveOutcome } from './move-file.ts';
+import { exclusively } from './exclusive.ts';
 import type { SlowedBy } from './throttle.ts';
 
 /** Name of the lease of the running backfill, and of its state in the catalog. */
@@ -51,6 +53,8 @@ export type Acknowledgement = {
   readonly time: string;
 };
 
+type StateHolder = Leases & { readonly legacy: LegacyRecords };
+
 const NOTHING_ASKED: BackfillControl = { paused: false, cancelled: false, rate: null };
 
 /** The state of the last backfill, if any. */
@@ -69,9 +73,16 @@ export async function backfillControl(legacy: LegacyRecords, call?: CatalogCall)
   };
 }
 
-/** Sends a request to the backfill, from any machine; omitted fields stay. */
-export async function controlBackfill(legacy: LegacyRecords, asked: Partial<BackfillControl>): Promise<void> {
-  await legacy.putState(CONTROL, { ...(await backfillControl(legacy)), ...asked });
+/** Sends a request to the backfill, from any machine; omitted fields stay. Several operators may do it at once. */
+export async function controlBackfill(
+  catalog: StateHolder,
+  asked: Partial<BackfillControl>,
+  signal: AbortSignal,
+): Promise<void> {
+  await exclusively(catalog, CONTROL, { holder: randomUUID() }, signal, async (held) => {
+    const before = await backfillControl(catalog.legacy, { signal: held });
+    await catalog.legacy.putState(CONTROL, { ...before, ...asked }, { signal: held });
+  });
 }
 
 /** Acknowledged damaged files, by id. */
@@ -82,9 +93,17 @@ export async function acknowledgements(
   return ((await legacy.getState(ACKNOWLEDGED, call)) ?? {}) as Readonly<Record<string, Acknowledgement>>;
 }
 
-/** Records that the damage of a file is known. */
-export async function acknowledge(legacy: LegacyRecords, id: string, what: Acknowledgement): Promise<void> {
-  await legacy.putState(ACKNOWLEDGED, { ...(await acknowledgements(legacy)), [id]: { ...what } });
+/** Records that the damage of a file is known. Several operators may do it at once. */
+export async function acknowledge(
+  catalog: StateHolder,
+  id: string,
+  what: Acknowledgement,
+  signal: AbortSignal,
+): Promise<void> {
+  await exclusively(catalog, ACKNOWLEDGED, { holder: randomUUID() }, signal, async (held) => {
+    const known = await acknowledgements(catalog.legacy, { signal: held });
+    await catalog.legacy.putState(ACKNOWLEDGED, { ...known, [id]: { ...what } }, { signal: held });
+  });
 }
 
 /** The state of a new run. Counts before anything is moved, so that the remaining time is right. */

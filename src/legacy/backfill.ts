@@ -77,7 +77,7 @@ async function goOn(
   signal: AbortSignal,
 ): Promise<BackfillState> {
   const kept = await backfillState(system.catalog.legacy, { signal });
-  await controlBackfill(system.catalog.legacy, { cancelled: false, paused: false, rate: null });
+  await controlBackfill(system.catalog, { cancelled: false, paused: false, rate: null }, signal);
   if (kept === undefined || ['done', 'cancelled', 'undone'].includes(kept.state))
     return newBackfill(system.catalog.legacy, options, kept?.journal ?? 0, signal);
   return {

@@ -8,8 +8,10 @@ export interface Layout {
   readonly template: string;
   /** Names of its fields, including `id`. */
   readonly fields: readonly string[];
-  /** Matches possible keys of this layout; the group `id` is the id of the record. */
-  readonly pattern: RegExp;
+  /** Match possible keys of this layout; the group `id` may be the id of the record. */
+  readonly patterns: readonly RegExp[];
+  /** Like one of these, for values with slashes. */
+  readonly slashed: RegExp;
 }
 
 /**
@@ -20,24 +22,46 @@ export interface Layout {
 export function parseLayout(template: string): Layout {
   const parts = template.split(/(\{[^{}]*\})/);
   const fields: string[] = [];
-  let pattern = '';
+  const texts: string[] = [];
   for (const [index, part] of parts.entries()) {
     if (index % 2 === 0) {
       if (/[{}]/.test(part)) throw new SyntaxError(`"${template}" has a brace without its other half`);
-      pattern += part.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+      texts.push(part.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
       continue;
     }
     const name = part.slice(1, -1);
     if (!/^\w+$/.test(name)) throw new SyntaxError(`"${template}" names no field in ${part}`);
     if (fields.includes(name)) throw new SyntaxError(`"${template}" names the field "${name}" twice`);
     fields.push(name);
-    pattern += name === 'id' ? '(?<id>[^/]+)' : '[^/]+';
+    texts.push(part);
   }
   if (!fields.includes('id')) {
     throw new SyntaxError(`"${template}" has no {id}: without it nobody could tell whose file an object is`);
   }
   if (template.startsWith('/')) throw new SyntaxError(`"${template}" begins with a slash, and keys do not`);
-  return { template, fields, pattern: new RegExp(`^${pattern}$`, 'su') };
+  const isIdAlone = template.split('/').includes('{id}');
+  const slashed = patternOf(texts, '[^/]+?', '.+?');
+  return { template, fields, patterns: patternsOf(texts, isIdAlone), slashed };
+}
+
+/** A pattern of the parts of a template, of which every second one is a field. */
+function patternOf(texts: readonly string[], id: string, other: string): RegExp {
+  const parts = texts.map((text, index) => {
+    if (index % 2 === 0) return text;
+    return text === '{id}' ? `(?<id>${id})` : other;
+  });
+  return new RegExp(`^${parts.join('')}$`, 'su');
+}
+
+/** A segment with more than the id may be read in several ways: the usual form of ids comes first. */
+function patternsOf(texts: readonly string[], isIdAlone: boolean): readonly RegExp[] {
+  if (isIdAlone) return [patternOf(texts, '[^/]+', '[^/]+')];
+  return [
+    patternOf(texts, '[a-z0-9]{15}', '[^/]+?'),
+    patternOf(texts, '[^/]+?', '[^/]+?'),
+    patternOf(texts, '[^/]+?', '[^/]+'),
+    patternOf(texts, '[^/]+', '[^/]+?'),
+  ];
 }
 
 /** Parses layouts separated by commas. Throws like {@link parseLayout}. */

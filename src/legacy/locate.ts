@@ -85,5 +85,5 @@ function keyOfLink(
   const path = readOldPath(link, layouts);
   const key = path.keyAmong(keys, fields);
   if (key !== undefined) return { key };
-  return path.ids.some((id) => RECORD_ID.test(id)) ? 'foreign' : undefined;
+  return path.plainIds.some((id) => RECORD_ID.test(id)) ? 'foreign' : undefined;
 }

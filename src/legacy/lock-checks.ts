@@ -55,14 +55,14 @@ export async function lockRefusals(
  * open, and it serves the files of the old bucket by its own key.
  */
 async function pocketBaseRefusals(
-  { access, catalog }: LockableSystem,
+  { access, catalog, gone }: LockableSystem,
   signal: AbortSignal,
 ): Promise<readonly Refusal[]> {
-  if (access !== undefined) return [];
+  if (access !== undefined || gone !== undefined) return [];
   const row = (await readCatalogRow(catalog, { signal }))?.row;
   if (row?.source.kind !== 'pocketbase' && row?.target.kind !== 'pocketbase') return [];
   const text =
-    'ASSET_POCKETBASE_URL, ASSET_POCKETBASE_EMAIL, ASSET_POCKETBASE_PASSWORD: the catalog was moved from a PocketBase, whose collection and files a lock closes: set them to that PocketBase, beside ASSET_CATALOG';
+    'ASSET_POCKETBASE_URL, ASSET_POCKETBASE_EMAIL, ASSET_POCKETBASE_PASSWORD: the catalog was moved from a PocketBase, whose collection and files a lock closes: set them to that PocketBase, beside ASSET_CATALOG. If it is switched off for good, name it with --without-pocketbase URL';
   return [{ reason: 'NO_CATALOG_ACCESS', text }];
 }
 

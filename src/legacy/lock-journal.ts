@@ -7,11 +7,14 @@ import { SetupFault, setupFaultIn } from '../errors/setup-fault.ts';
 import { BUCKET_SETTINGS, type BucketAccess } from '../storage/bucket-access.ts';
 import type { OldSystem } from './old-system.ts';
 import { OldBucketError } from './check.ts';
+import type { GonePocketBase } from './gone-pocketbase.ts';
 
 /** An old system that can be locked. */
 export interface LockableSystem extends OldSystem {
   /** The PocketBase that is the catalog, or was before a move of the catalog; undefined if the settings name none. */
   readonly access: CatalogAccess | undefined;
+  /** The PocketBase that was the catalog before a move, if it is switched off for good; then `access` is undefined. */
+  readonly gone?: GonePocketBase;
   readonly bucketAccess: BucketAccess;
 }
 
@@ -44,6 +47,8 @@ export type LockJournal = {
   readonly gates: Readonly<Record<string, GateEntry>>;
   /** Gates that the store does not support. */
   readonly notKnown: readonly string[];
+  /** URL of the PocketBase that was gone: its collection was neither closed nor tried. */
+  readonly withoutPocketBase?: string;
 };
 
 const JOURNAL = 'legacy-lock';

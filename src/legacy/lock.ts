@@ -1,6 +1,7 @@
 import type { JsonValue } from '../catalog/file-catalog.ts';
 import { reached } from '../system/crash-points.ts';
 import { exclusively, type StepHolder } from './exclusive.ts';
+import { checkGone } from './gone-pocketbase.ts';
 import { lockRefusals, sampleOldKeys } from './lock-checks.ts';
 import {
   gatesOf,
@@ -41,6 +42,8 @@ export interface UnlockResult {
   readonly wasLocked: boolean;
   /** Names of the gates that have their values before the lock again. */
   readonly restored: readonly string[];
+  /** Names of the gates that are not there any more: that of a PocketBase that is gone. */
+  readonly notRestored: readonly string[];
 }
 
 /** Name of the lease of lock and unlock. */
@@ -57,6 +60,7 @@ export function lock(system: LockableSystem, options: LockOptions, signal: Abort
   const { legacy } = system.catalog;
   return exclusively(system.catalog, LEASE, options, signal, async (held) => {
     const status = await moveStatus(system.catalog);
+    await checkGone(system.gone, held);
     await checkToken(system, options, held);
     const kept = await lockJournal(legacy, { signal: held });
     if (kept) {
@@ -64,10 +68,9 @@ export function lock(system: LockableSystem, options: LockOptions, signal: Abort
       await options.keepCopy?.(kept);
     }
     let journal = kept ?? (await begin(system, options, held));
-    if (journal.phase === 'unlocking') {
-      journal = { ...journal, phase: 'locking' };
-      await putJournal(legacy, journal, { signal: held });
-    }
+    const now = await continued(system, journal, held);
+    if (now !== journal) await putJournal(legacy, now, { signal: held });
+    journal = now;
     for (const gate of gatesOf(system)) {
       const entry = journal.gates[gate.name];
       if (entry && (await move(gate, entry, 'after', held))) reached('lock.gate-closed', { gate: gate.name });
@@ -98,8 +101,9 @@ export function unlock(
 ): Promise<UnlockResult> {
   const { legacy } = system.catalog;
   return exclusively(system.catalog, LEASE, holder, signal, async (held) => {
+    await checkGone(system.gone, held);
     const journal = (await lockJournal(legacy, { signal: held })) ?? copy;
-    if (journal === undefined) return { wasLocked: false, restored: [] };
+    if (journal === undefined) return { wasLocked: false, restored: [], notRestored: [] };
     checkPlace(system, journal);
     if (journal.phase !== 'unlocking') {
       await putJournal(legacy, { ...journal, phase: 'unlocking', lockTime: '' }, { signal: held });
@@ -117,7 +121,9 @@ export function unlock(
     // Check all again: opening a gate may have changed one opened before.
     for (const { gate, entry } of entries) await move(gate, entry, 'before', held);
     await putJournal(legacy, undefined, { signal: held });
-    return { wasLocked: true, restored: entries.map(({ gate }) => gate.name) };
+    const restored = entries.map(({ gate }) => gate.name);
+    const notRestored = Object.keys(journal.gates).filter((name) => !restored.includes(name));
+    return { wasLocked: true, restored, notRestored };
   });
 }
 
@@ -137,26 +143,54 @@ async function begin(
   const gates: Record<string, GateEntry> = {};
   const notKnown: string[] = [];
   for (const gate of gatesOf(system)) {
-    const before = await gate.read(signal);
-    if (before === undefined) {
-      notKnown.push(gate.name);
-      continue;
-    }
-    const after = gate.closed(before);
-    gates[gate.name] = { before, after };
-    if (gate.isSame(before, after)) continue;
-    await gate.write(before, signal);
-    const again = await gate.read(signal);
-    if (again === undefined || !gate.isSame(before, again)) throw changed(gate, again ?? null);
+    const entry = await entryOf(gate, signal);
+    if (entry === undefined) notKnown.push(gate.name);
+    else gates[gate.name] = entry;
   }
   const journal: LockJournal = {
     ...{ phase: 'locking', by: options.by, startTime: new Date().toISOString(), lockTime: '' },
     ...{ collection: system.access?.collection ?? '', bucket: system.bucketAccess.bucket, gates, notKnown },
+    ...(system.gone && { withoutPocketBase: system.gone.url }),
   };
   await options.keepCopy?.(journal);
   await putJournal(system.catalog.legacy, journal, { signal });
   reached('lock.journaled');
   return journal;
+}
+
+/** The values of a gate; undefined if the store does not support it. Tests the permission to restore it. */
+async function entryOf(gate: Gate, signal: AbortSignal): Promise<GateEntry | undefined> {
+  const before = await gate.read(signal);
+  if (before === undefined) return undefined;
+  const after = gate.closed(before);
+  if (!gate.isSame(before, after)) {
+    await gate.write(before, signal);
+    const again = await gate.read(signal);
+    if (again === undefined || !gate.isSame(before, again)) throw changed(gate, again ?? null);
+  }
+  return { before, after };
+}
+
+/** The journal of a lock that goes on: with the collection of a PocketBase that was gone and is back, or the reverse. */
+async function continued(
+  { access, gone, ...system }: LockableSystem,
+  journal: LockJournal,
+  signal: AbortSignal,
+): Promise<LockJournal> {
+  const { withoutPocketBase, ...others } = journal;
+  if (gone !== undefined) {
+    if (withoutPocketBase === gone.url && journal.phase !== 'unlocking') return journal;
+    return { ...journal, phase: 'locking', withoutPocketBase: gone.url };
+  }
+  if (withoutPocketBase === undefined || access === undefined)
+    return journal.phase === 'unlocking' ? { ...journal, phase: 'locking' } : journal;
+  const added: Record<string, GateEntry> = {};
+  for (const gate of gatesOf({ ...system, access })) {
+    const entry = gate.name in journal.gates ? undefined : await entryOf(gate, signal);
+    if (entry !== undefined) added[gate.name] = entry;
+  }
+  const gates = { ...journal.gates, ...added };
+  return { ...others, phase: 'locking', lockTime: '', collection: access.collection, gates };
 }
 
 /** Moves a gate from one value of its entry to the other. Returns false if it already had that value. */
@@ -177,12 +211,15 @@ async function move(
 }
 
 /** Throws BAD_JOURNAL if the journal is of another bucket or collection. */
-function checkPlace({ access, bucketAccess }: LockableSystem, journal: LockJournal): void {
+function checkPlace({ access, bucketAccess, gone }: LockableSystem, journal: LockJournal): void {
   const [bucket, collection] = [bucketAccess.bucket, access?.collection ?? ''];
-  if (journal.bucket === bucket && journal.collection === collection) return;
+  // A PocketBase that is gone has no collection, and one that was gone had none.
+  const mayDiffer =
+    gone !== undefined || (journal.collection === '' && journal.withoutPocketBase !== undefined);
+  if (journal.bucket === bucket && (journal.collection === collection || mayDiffer)) return;
   const isUnnamed = access === undefined && journal.collection !== '';
   const names = isUnnamed
-    ? 'ASSET_POCKETBASE_URL, ASSET_POCKETBASE_EMAIL, ASSET_POCKETBASE_PASSWORD'
+    ? 'ASSET_POCKETBASE_URL, ASSET_POCKETBASE_EMAIL, ASSET_POCKETBASE_PASSWORD, or --without-pocketbase URL if that PocketBase is switched off for good'
     : 'ASSET_LEGACY_S3_BUCKET, ASSET_POCKETBASE_COLLECTION';
   const text = `${names}: the journal is about the bucket ${JSON.stringify(journal.bucket)} and the collection ${JSON.stringify(journal.collection)}`;
   throw new StepRefused({ reason: 'BAD_JOURNAL', text });

@@ -9,6 +9,8 @@ export interface OldPath {
   readonly kind: PathKind;
   /** Ids of the possible records, the most likely first. */
   readonly ids: readonly string[];
+  /** Those of them that the path names if no value of a field has a slash. */
+  readonly plainIds: readonly string[];
   /** The key among `keys` (those of the record with `fields`) that the path names, if any. */
   keyAmong(keys: readonly string[], fields: FieldValues): string | undefined;
 }
@@ -35,12 +37,14 @@ export function readOldPath(path: string, layouts: readonly Layout[]): OldPath {
     return collection && id && name ? [{ collection, id, name }] : [];
   });
   const kind = whole !== undefined ? 'url' : api.length > 0 ? 'api' : 'bucket';
-  const found = endings.flatMap((text) =>
-    layouts.flatMap(({ pattern }) => pattern.exec(text)?.groups?.['id'] ?? []),
-  );
+  const idsBy = (patterns: readonly RegExp[]) =>
+    endings.flatMap((text) => patterns.flatMap((pattern) => pattern.exec(text)?.groups?.['id'] ?? []));
+  const plain = [...api.map(({ id }) => id), ...idsBy(layouts.flatMap(({ patterns }) => patterns))];
+  const slashed = idsBy(layouts.map((layout) => layout.slashed));
   return {
     kind,
-    ids: [...new Set([...api.map(({ id }) => id), ...found])].slice(0, MAX_IDS),
+    ids: [...new Set([...plain, ...slashed])].slice(0, MAX_IDS),
+    plainIds: [...new Set(plain)].slice(0, MAX_IDS),
     keyAmong(keys, fields) {
       const exact = keys.find((key) => endings.includes(key));
       if (exact !== undefined) return exact;

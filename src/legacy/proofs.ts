@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TriedAccess } from '../catalog/catalog-access.ts';
 import type { TriedRequest } from '../storage/bucket-access.ts';
+import { proofGone } from './gone-pocketbase.ts';
 import { findNotMoved } from './lock-checks.ts';
 import type { LockableSystem } from './lock-journal.ts';
 
@@ -109,11 +110,11 @@ async function bucketProofs(
 }
 
 async function catalogProofs(
-  { access }: LockableSystem,
+  { access, gone }: LockableSystem,
   { userToken }: ProofOptions,
   signal: AbortSignal,
 ): Promise<readonly Proof[]> {
-  if (access === undefined) return [];
+  if (access === undefined) return gone === undefined ? [] : [await proofGone(gone, signal)];
   const { collection } = access;
   const writes = (who: string, tried: readonly TriedAccess[]) =>
     tried.map((one) => closed(`${who}-${one.name}`, collection, one, OPEN_RULES));

@@ -138,21 +138,22 @@ class Purge {
     const unproven: string[] = [];
     const seen = await this.#eachPage(async (judged) => {
       const lines = judged.map((one) => lineOf(one, one.status));
-      unproven.push(...lines.filter(({ status }) => status === 'unproven').map(({ key }) => key));
+      const without = lines.filter(({ status }) => status === 'unproven').map(({ key }) => key);
+      unproven.push(...without.slice(0, SHOWN - unproven.length));
       if (dryRun) for (const line of lines) onLine?.(line);
       this.#state = { ...this.#state, listed: this.#state.listed + lines.length, counts: this.#added(lines) };
       this.#options.onProgress?.(this.#state);
     });
-    const { original = 0, thumb = 0 } = this.#state.counts;
+    const { original = 0, thumb = 0, unproven: withoutCopy = 0 } = this.#state.counts;
     const planned = original + thumb;
     this.#state = { ...this.#state, planned };
     if (!seen) {
       const text = `the list of the bucket does not show the object ${this.#sentinel} that was just stored there: it cannot be relied on, and nothing was deleted`;
       throw new StepRefused({ reason: 'BAD_LISTING', text });
     }
-    if (unproven.length > 0) {
-      const some = unproven.slice(0, SHOWN).join(', ');
-      const text = `the store of the service has no copy of the right size for ${unproven.length} objects (${some}): run "asset-service verify" and mend what it finds; nothing was deleted`;
+    if (withoutCopy > 0) {
+      const some = unproven.join(', ');
+      const text = `the store of the service has no copy of the right size for ${withoutCopy} objects (${some}): run "asset-service verify" and mend what it finds; nothing was deleted`;
       throw new StepRefused({ reason: 'UNPROVEN', text });
     }
     const percent = this.#state.listed === 0 ? 0 : (planned * 100) / this.#state.listed;

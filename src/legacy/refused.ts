@@ -27,6 +27,8 @@ export type RefusalReason =
   | 'NO_VIEW'
   | 'TOO_MANY_LINKS'
   | 'NO_CATALOG_ACCESS'
+  /** The PocketBase that is said to be gone answers. */
+  | 'POCKETBASE_ANSWERS'
   | 'BAD_JOURNAL';
 
 /** A reason with its message. */

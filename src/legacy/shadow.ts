@@ -5,7 +5,8 @@ import type { AccessLogSummary } from './access-log.ts';
 import { findNotMoved, lockRefusals, sampleOldKeys, type NotMoved } from './lock-checks.ts';
 import { gatesOf, type LockableSystem } from './lock-journal.ts';
 import { proveLocked, type Proof } from './proofs.ts';
-import type { Refusal } from './refused.ts';
+import { StepRefused, type Refusal } from './refused.ts';
+import { checkGone } from './gone-pocketbase.ts';
 import { moveStatus, type UseSummary } from './status.ts';
 
 export type { LoggedUse };
@@ -72,7 +73,10 @@ export async function shadowLock(
   const findings = await catalog.inspect({ relations: [], usages: [] }, { signal });
   return {
     isLocked: status.lock?.phase === 'locked' && changes.length === 0,
-    refusals: await lockRefusals(system, status, options.maxAgeMs, signal),
+    refusals: [
+      ...(await goneRefusals(system, signal)),
+      ...(await lockRefusals(system, status, options.maxAgeMs, signal)),
+    ],
     changes,
     notKnown: gates.filter(({ now }) => now === undefined).map(({ gate }) => gate.name),
     open: tried.filter(({ ok }) => !ok),
@@ -86,6 +90,16 @@ export async function shadowLock(
     stillOpen: findings.filter(staysOpen).map(({ text }) => text),
     acknowledged: Object.keys(await acknowledgements(catalog.legacy, { signal })).length,
   };
+}
+
+async function goneRefusals({ gone }: LockableSystem, signal: AbortSignal): Promise<readonly Refusal[]> {
+  try {
+    await checkGone(gone, signal);
+    return [];
+  } catch (error) {
+    if (error instanceof StepRefused) return error.refusals;
+    throw error;
+  }
 }
 
 /** True for requests that the lock refuses: writes and reads without a token, unless they are of a superuser. */

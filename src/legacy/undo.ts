@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import type { FileRecord } from '../catalog/file-catalog.ts';
 import type { FieldValues } from '../catalog/legacy-records.ts';
 import { isAssetError } from '../errors/asset-error.ts';
-import { underLease } from '../files/lease.ts';
+import { underFreeLease } from '../files/lease.ts';
 import { digestOf } from '../files/upload/checksums.ts';
 import type { OldSystem } from './old-system.ts';
 import { BACKFILL, backfillState, type BackfillState } from './backfill-state.ts';
@@ -42,7 +42,7 @@ export function undoBackfill(
   signal: AbortSignal,
 ): Promise<Undone | undefined> {
   const lease = { name: BACKFILL, holder: options.holder, ttlMs: options.leaseMs ?? 10_000 };
-  return underLease(system.catalog, lease, signal, (held) => undoPages(system, options, held));
+  return underFreeLease(system.catalog, lease, signal, (held) => undoPages(system, options, held));
 }
 
 async function undoPages(system: OldSystem, options: UndoOptions, signal: AbortSignal): Promise<Undone> {

@@ -148,6 +148,44 @@ describe('legacy audit', () => {
     expect(lines.filter(({ kind }) => kind === 'file')).toHaveLength(legacy.files.length);
   });
 
+  it('is run by one process at a time, and goes on with the report that it began', async () => {
+    const first = withOldSystem(loadConfig(env), async (system) => {
+      const write = async (some: readonly AuditLine[]) => some.length;
+      let told = () => {};
+      const begun = new Promise<void>((resolve) => (told = resolve));
+      let end = () => {};
+      const ended = new Promise<void>((resolve) => (end = resolve));
+      const begin = () => {
+        told();
+        return ended;
+      };
+      const stopped = new AbortController();
+      const running = audit(system, { begin, write, restart: true }, stopped.signal);
+      await begun;
+      await expect(run({ leaseMs: 200 })).rejects.toMatchObject({ reason: 'BUSY' });
+      stopped.abort(new Error('interrupted'));
+      end();
+      await expect(running).rejects.toThrow('interrupted');
+    });
+    await first;
+    // Interrupted behind the records.
+    const stopped = new AbortController();
+    const onProgress = ({ phase }: { phase: string }) => {
+      if (phase === 'objects') stopped.abort(new Error('interrupted'));
+    };
+    await expect(run({ onProgress }, stopped.signal)).rejects.toThrow('interrupted');
+    const path = join(dir, 'other.jsonl');
+    const cli = (...args: string[]) =>
+      runCli(['legacy', 'audit', '--json', '--report', path, ...args], { cwd: dir, env });
+    const other = await cli();
+    expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/--report: .*--restart/)]);
+    await expect(readFile(path)).rejects.toThrow('ENOENT');
+    expect((await cli('--restart')).stderr).toContain('need attention');
+    const missing = join(dir, 'no-such-directory', 'report');
+    const unwritable = await runCli(['legacy', 'audit', '--report', missing, '--restart'], { cwd: dir, env });
+    expect([unwritable.code, unwritable.stderr]).toEqual([1, expect.stringMatching(/--report: .*ENOENT/)]);
+  });
+
   it('changes nothing in the old system', async () => {
     proxy.passed.length = 0;
     const before = await legacy.admin.collection('files').getFullList({ sort: 'id' });

@@ -13,6 +13,7 @@ import { backfill, type BackfillOptions } from '../../src/legacy/backfill.ts';
 import {
   acknowledge,
   acknowledgements,
+  backfillControl,
   backfillState,
   controlBackfill,
 } from '../../src/legacy/backfill-state.ts';
@@ -25,6 +26,8 @@ import { LEGACY_VIEWS } from '../support/legacy/collections.ts';
 import { startLegacySystem, type LegacyFile, type LegacySystem } from '../support/legacy/system.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
+
+const signal = new AbortController().signal;
 
 describe('legacy backfill', () => {
   let legacy: LegacySystem;
@@ -129,9 +132,9 @@ describe('legacy backfill', () => {
     await eventually(async () => expect((await state())?.state).toBe('paused'));
     const second = await run({ leaseMs: 200, holder: 'other' });
     expect(second).toBeUndefined();
-    await within(({ catalog }) => controlBackfill(catalog.legacy, { rate: 15 }));
+    await within(({ catalog }) => controlBackfill(catalog, { rate: 15 }, signal));
     await eventually(async () => expect((await state())?.rate).toBe(15));
-    await within(({ catalog }) => controlBackfill(catalog.legacy, { paused: false }));
+    await within(({ catalog }) => controlBackfill(catalog, { paused: false }, signal));
     await eventually(async () => expect((await state())?.state).toBe('running'));
     child.kill('SIGKILL');
     expect((await endOf(child)).code).toBe('SIGKILL');
@@ -206,6 +209,22 @@ describe('legacy backfill', () => {
     expect(state?.counts).toEqual({ already: movable.length, mismatch: 3, refused: 1, acknowledged: 1 });
   });
 
+  it('keeps what several operators say at once', async () => {
+    const before = await within(({ catalog }) => acknowledgements(catalog.legacy));
+    const ids = legacy.files.slice(0, 3).map(({ id }) => id);
+    const what = { reason: 'known', by: 'test', time: '2026-11-29' };
+    await within(async ({ catalog }) => {
+      await Promise.all([
+        ...ids.map((id) => acknowledge(catalog, id, what, signal)),
+        controlBackfill(catalog, { rate: 7 }, signal),
+        controlBackfill(catalog, { paused: true }, signal),
+      ]);
+      expect(Object.keys(await acknowledgements(catalog.legacy))).toEqual(expect.arrayContaining(ids));
+      expect(await backfillControl(catalog.legacy)).toMatchObject({ rate: 7, paused: true });
+      await catalog.legacy.putState('legacy-acknowledged', before);
+    });
+  });
+
   it('is undone, and done again', async () => {
     const values = async () =>
       new Map((await records()).map(({ id, link, mime, size }) => [id, [link, mime, size]] as const));
@@ -255,7 +274,7 @@ describe('legacy backfill', () => {
     });
     for (const file of legacy.files.filter((one) => !movable.includes(one))) {
       const what = { reason: 'known', by: 'test', time: '2026-11-29' };
-      await within(({ catalog }) => acknowledge(catalog.legacy, file.id, what));
+      await within(({ catalog }) => acknowledge(catalog, file.id, what, signal));
     }
     const status = () => within(({ catalog }) => moveStatus(catalog));
     expect((await run())?.counts.acknowledged).toBe(5);

@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { migrateCatalog } from '../../src/app/catalog.ts';
-import { withStoreAndCatalog } from '../../src/app/legacy.ts';
+import { withLockableSystem, withStoreAndCatalog } from '../../src/app/legacy.ts';
 import { giveCatalogId } from '../../src/move/catalog/row.ts';
 import { changeRow } from '../../src/move/replicas/row.ts';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig, type Config } from '../../src/config/config.ts';
 import { lock, unlock, type LockOptions } from '../../src/legacy/lock.ts';
 import { lockJournal } from '../../src/legacy/lock-journal.ts';
 import type { Proof } from '../../src/legacy/proofs.ts';
@@ -20,6 +20,7 @@ import { killCommandAt } from '../support/legacy/killed-command.ts';
 import { startFailingProxy, type FailingProxy } from '../support/legacy/failing-proxy.ts';
 import { moveAll, type MovedSystem } from '../support/legacy/moved.ts';
 import { startLegacySystem, type LegacySystem } from '../support/legacy/system.ts';
+import { freePort } from '../support/ports.ts';
 import { makeDir, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 
@@ -220,6 +221,60 @@ describe('legacy lock', () => {
     expect(await everything()).toEqual(before);
   });
 
+  it('locks without a PocketBase that is gone for good, and tells what that does not prove', async () => {
+    const { ASSET_POCKETBASE_URL: url, ASSET_POCKETBASE_EMAIL: email, ...others } = env;
+    const { ASSET_POCKETBASE_PASSWORD: password, ...without } = others;
+    const sqlite = { ...without, ASSET_CATALOG: 'sqlite', ASSET_DATA_DIR: join(dir, 'moved-catalog') };
+    const named = { ASSET_POCKETBASE_URL: url!, ASSET_POCKETBASE_EMAIL: email! };
+    const [blind, sighted] = [sqlite, { ...sqlite, ...named, ASSET_POCKETBASE_PASSWORD: password! }].map(
+      (each) => loadConfig(each),
+    ) as [Config, Config];
+    const gone = `http://127.0.0.1:${await freePort()}`;
+    const lockIt = (config: Config, ...where: string[]) =>
+      withLockableSystem(config, (system) => lock(system, options(), signal), ...where);
+    const unlockIt = (config: Config, ...where: string[]) =>
+      withLockableSystem(config, (system) => unlock(system, { holder: 'test' }, signal), ...where);
+    const before = await everything();
+    // Refused while it answers, where the settings name another one, and where it is the catalog.
+    await expect(lockIt(blind, url!)).rejects.toMatchObject({ reason: 'POCKETBASE_ANSWERS' });
+    await expect(unlockIt(blind, url!)).rejects.toThrow(/answers \(HTTP 200\)/);
+    await expect(lockIt(sighted, gone)).rejects.toThrow(url);
+    await expect(lockIt(moved.config, url!)).rejects.toThrow(/is the catalog/);
+    const shadow = await withLockableSystem(
+      blind,
+      (system) => shadowLock(system, { maxAgeMs: WEEK_MS, since: new Date(0) }, signal),
+      url!,
+    );
+    expect(shadow.refusals.map(({ reason }) => reason)).toEqual(['POCKETBASE_ANSWERS']);
+    expect(await everything()).toEqual(before);
+
+    const run = (...args: string[]) => runCli(['legacy', ...args], { cwd: dir, env: sqlite });
+    const locked = await run('lock', '--enforce', '--yes', '--json', '--without-pocketbase', gone);
+    expect([locked.code, locked.stderr]).toEqual([0, '']);
+    const proofs = ['anonymous-get', 'anonymous-list', 'anonymous-put', 'pocketbase-gone', 'all-moved'];
+    expect((JSON.parse(locked.stdout) as { proofs: Proof[] }).proofs).toEqual(
+      expect.arrayContaining(proofs.map((name) => expect.objectContaining({ name, ok: true }))),
+    );
+    expect(await everything()).toEqual({ policy: 'NoSuchBucketPolicy', files: before.files });
+    expect(JSON.parse((await run('status', '--json')).stdout)).toMatchObject({
+      ...{ state: 'locked', lock: { without_pocketbase: gone, collection_proven: false } },
+    });
+    expect(await readFile(join(dir, 'audit.log'), 'utf8')).toContain(`"without_pocketbase":"${gone}"`);
+    // It is there again: the next lock closes its collection too, and unlock restores both.
+    const whole = await lockIt(sighted);
+    expect([whole.isProven, whole.journal.withoutPocketBase]).toEqual([true, undefined]);
+    expect((await collection()).updateRule).toBeNull();
+    await unlockIt(sighted);
+    expect(await everything()).toEqual(before);
+    // It goes after the lock: unlock restores the rest, and names what it cannot.
+    expect((await lockIt(sighted)).isProven).toBe(true);
+    const rest = await unlockIt(blind, gone);
+    expect(rest).toEqual({ wasLocked: true, restored: ['acl', 'policy'], notRestored: ['collection'] });
+    expect(await policy()).toBe(before.policy);
+    await legacy.admin.collections.update('files', before.files);
+    expect(await everything()).toEqual(before);
+  }, 60_000);
+
   it('locks, proves it, lets the service and the views go on, and restores exactly', async () => {
     const [before, viewed] = [await everything(), await rows()];
     const done = await cli(
@@ -263,7 +318,7 @@ describe('legacy lock', () => {
     });
     expect(await everything()).toEqual(before);
     expect(await legacy.bff.read(files[0]!.id)).toEqual(files[0]!.content);
-    expect(await open()).toEqual({ wasLocked: false, restored: [] });
+    expect(await open()).toEqual({ wasLocked: false, restored: [], notRestored: [] });
     expect((await status()).state).toBe('verified');
     expect(await readFile(join(dir, 'audit.log'), 'utf8')).toMatch(/legacy\.lock.*\n.*legacy\.unlock/);
   });

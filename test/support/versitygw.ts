@@ -6,7 +6,11 @@ import { makeDir, startServer, type Server } from './process.ts';
 import { S3_KEYS, type S3Address } from './seaweedfs.ts';
 
 /** A VersityGW of the test: another S3, over a directory. */
-export type VersityGW = Server & S3Address;
+export type VersityGW = Server &
+  S3Address & {
+    /** Directory with a directory for each bucket. */
+    readonly root: string;
+  };
 
 /** Starts a VersityGW without buckets. Rejects if there is neither Go nor a program to use. */
 export async function startVersityGW(): Promise<VersityGW> {
@@ -26,5 +30,5 @@ export async function startVersityGW(): Promise<VersityGW> {
     ownsDir: true,
     ready: async () => (await fetch(`http://${address}/health`)).ok,
   });
-  return Object.assign(server, { endpoint: `http://${address}`, region: 'us-east-1', ...S3_KEYS });
+  return Object.assign(server, { endpoint: `http://${address}`, region: 'us-east-1', ...S3_KEYS, root });
 }

@@ -40,6 +40,8 @@ describe('wrong use of the command line', () => {
     [['dev-token', '--sub', ''], /'--sub <id>' argument '' is invalid. must not be empty/],
     [['serve', 'now'], /too many arguments/],
     [['legacy', 'nothing'], /unknown command 'nothing'/],
+    [['legacy', 'backfill', '--workers', '1.5'], /must be a whole number from 1 to 256/],
+    [['legacy', 'backfill', '--workers', '1000'], /must be a whole number from 1 to 256/],
   ])('is told on one line: %j', async (args, message) => {
     expect(await program(args)).toBe(2);
     expect(stderr).toMatch(ONE_LINE);

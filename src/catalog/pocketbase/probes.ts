@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { getTokenPayload } from 'pocketbase';
 import type { TriedAccess } from '../catalog-access.ts';
 import type { PocketBaseClient } from './client.ts';
@@ -52,6 +54,29 @@ export async function tryWrites(
     tried.push({ name: `batch-${name}`, ...outcomeOf(answer) });
   }
   return tried;
+}
+
+/**
+ * What answers under a URL, such as `HTTP 200`; undefined if no connection is taken. What takes one and says nothing is
+ * there too. A name server that does not answer proves nothing.
+ */
+export async function answerAt(url: string, signal: AbortSignal): Promise<string | undefined> {
+  const { hostname, port, protocol } = new URL(url);
+  const socket = connect({
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port) || (protocol === 'https:' ? 443 : 80),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+  });
+  try {
+    await once(socket, 'connect');
+  } catch (error) {
+    signal.throwIfAborted();
+    return (error as NodeJS.ErrnoException).code === 'EAI_AGAIN' ? 'its name cannot be looked up' : undefined;
+  } finally {
+    socket.destroy();
+  }
+  const answer = await ask(new URL('/api/health', url).href, { method: 'GET' }, undefined, signal);
+  return answer === undefined ? 'it takes connections' : `HTTP ${answer.status}`;
 }
 
 /** Tries to read files, and thumbs of them, without a token. Each collection may be a view. */

@@ -37,7 +37,7 @@ export async function moveAll(
   await within(async ({ catalog }) => {
     for (const { id, damage, hasBrokenRelation } of legacy.files) {
       if (damage === undefined && !hasBrokenRelation) continue;
-      await acknowledge(catalog.legacy, id, { reason: 'known', by: 'test', time: '2026-11-29' });
+      await acknowledge(catalog, id, { reason: 'known', by: 'test', time: '2026-11-29' }, signal);
     }
   });
   await moveAgain();

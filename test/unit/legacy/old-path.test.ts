@@ -19,6 +19,46 @@ function keyOf(path: string, secureName: string, file?: string): string | undefi
   return asked.ids.includes(ID) ? asked.keyAmong(keysOf(LAYOUTS, fields), fields) : undefined;
 }
 
+describe('a layout', () => {
+  const fields = { ...fieldsOf('my-secure_name.v2.txt'), collection_id: ['pbc_1'] };
+  // All of ASCII that a template may contain.
+  const signs = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index));
+  it.each(signs.filter((sign) => !/[{},/]/.test(sign)))('may have %j between two fields', (sign) => {
+    for (const template of [
+      `{id}${sign}{secure_name}`,
+      `x/{secure_name}${sign}{id}`,
+      `{collection_id}${sign}{id}${sign}{secure_name}`,
+    ]) {
+      const layouts = parseLayouts(template);
+      const [key] = keysOf(layouts, fields);
+      // Blanks at the ends of a template do not count; these are within.
+      expect(key).toBe(template.replace(/\{(\w+)\}/g, (_, name: string) => fields[name as 'id'][0]!));
+      expect(readOldPath(key!, layouts).ids).toContain(ID);
+    }
+  });
+
+  it.each(['sub/name.txt', 'a/b/c/d.txt', 'thumbs_x/y'])('may have a field with slashes: %s', (name) => {
+    for (const template of [
+      '{id}/{secure_name}',
+      '{collection_id}/{id}/{secure_name}',
+      'x/{id}_{secure_name}',
+    ]) {
+      const layouts = parseLayouts(template);
+      const [key] = keysOf(layouts, fieldsOf(name));
+      for (const path of [key!, `/bucket/${key}`, `https://s3.example/bucket/${encodeURI(key!)}?x=1`]) {
+        const asked = readOldPath(path, layouts);
+        expect(asked.ids).toContain(ID);
+        expect(asked.keyAmong([key!], fieldsOf(name))).toBe(key);
+      }
+    }
+  });
+
+  it('may be of a collection with ids of another form', () => {
+    const layouts = parseLayouts('{id}-{secure_name}');
+    expect(readOldPath('Order 7-a-b.txt', layouts).ids).toContain('Order 7');
+  });
+});
+
 describe('a path of the old system', () => {
   it.each(ODD_NAMES)('names the file with the object %s, escaped or not, in every form', (name) => {
     const key = `${ID}/${name}`;
