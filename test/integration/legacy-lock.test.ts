@@ -243,7 +243,7 @@ describe('legacy lock', () => {
     const shadow = await withLockableSystem(
       blind,
       (system) => shadowLock(system, { maxAgeMs: WEEK_MS, since: new Date(0) }, signal),
-      url!,
+      url,
     );
     expect(shadow.refusals.map(({ reason }) => reason)).toEqual(['POCKETBASE_ANSWERS']);
     expect(await everything()).toEqual(before);
