@@ -144,7 +144,9 @@ async function measure(
 ): Promise<Cost> {
   const start = await run(legacy, ['legacy', 'status']);
   const { seconds, cpu, memory, ofServers, wasInterrupted } = await run(legacy, args, Number(values.seconds));
-  const processed = wasInterrupted ? await processedBy(name, legacy) : files;
+  // A verification reads what an interrupted backfill has moved.
+  const isPart = wasInterrupted || name === 'verify';
+  const processed = isPart ? await processedBy(name, legacy) : files;
   const command = ((cpu - start.cpu) * 1_000) / processed;
   const servers = ofServers.map((used) => (used * 1_000) / processed);
   print(
@@ -155,7 +157,7 @@ async function measure(
   return { command, servers: servers.reduce((sum, used) => sum + used, 0) };
 }
 
-/** Number of files that an interrupted step has processed, by its state. */
+/** Number of files that a step has processed, by its state. */
 async function processedBy(step: string, legacy: LegacySystem): Promise<number> {
   const { output } = await run(legacy, ['legacy', 'status', '--json']);
   type Counts = Readonly<Record<string, number>>;
