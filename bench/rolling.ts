@@ -13,6 +13,7 @@ import {
 import { createWorkerClient } from '@asset-service/worker';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { EMBEDDED, POSTGRES } from '../test/e2e/support/setups.ts';
 import { startWorld } from '../test/fault/support/world.ts';
 import { startBalancer } from '../test/support/balancer.ts';
 import { eventually } from '../test/support/eventually.ts';
@@ -23,7 +24,9 @@ import { contentOf } from './content.ts';
 import { LeanClient } from './lean-client.ts';
 import { cpuSeconds } from './usage.ts';
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '3' } } });
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '3' }, 'no-load': { type: 'boolean' } },
+});
 const rounds = Number(values.rounds);
 
 const BLOCKS = [1_000, 1_000, 8_000, 10_000];
@@ -40,16 +43,23 @@ const variants = {
   'and a warm-up of 2 s': { ...cached, ASSET_WARM_UP: '2' },
 };
 
-const costs = new Map(Object.keys(variants).map((name) => [name, [] as number[][]]));
-for (let round = 0; round < rounds; round++)
-  for (const [name, env] of Object.entries(variants)) costs.get(name)!.push(await costOf(env));
-console.log(
-  `CPU of the start (ms), then CPU of a GetFileUrl (µs) in the first ${BLOCKS.join(', the next ')} calls:`,
-);
-for (const [name, all] of costs) {
-  const means = all[0]!.map((_none, at) => all.reduce((sum, one) => sum + one[at]!, 0) / all.length);
-  console.log(`${name}: ${means.map((mean) => mean.toFixed(0)).join(' | ')}`);
+for (const kind of [EMBEDDED, POSTGRES]) {
+  const costs = new Map(Object.keys(variants).map((name) => [name, [] as number[][]]));
+  for (let round = 0; round < rounds; round++)
+    for (const [name, env] of Object.entries(variants)) {
+      const setup = await kind.open();
+      costs.get(name)!.push(await costOf({ ...setup.env, ...env }));
+      await setup.dispose();
+    }
+  console.log(
+    `${kind.name}: CPU of the start (ms), then CPU of a GetFileUrl (µs) in the first ${BLOCKS.join(', the next ')} calls:`,
+  );
+  for (const [name, all] of costs) {
+    const means = all[0]!.map((_none, at) => all.reduce((sum, one) => sum + one[at]!, 0) / all.length);
+    console.log(`${name}: ${means.map((mean) => mean.toFixed(0)).join(' | ')}`);
+  }
 }
+if (values['no-load']) process.exit(0);
 for (const warmUp of ['0', '2'])
   console.log(`warm-up ${warmUp} s: ${await restartUnderLoad({ ...cached, ASSET_WARM_UP: warmUp })}`);
 await removeDir(dir);

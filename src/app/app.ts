@@ -31,6 +31,7 @@ import { openAppMetrics } from './metrics/app-metrics.ts';
 import { ReplicaSettings } from './replica-settings.ts';
 import { openServedStore } from './served-store.ts';
 import { openServingCatalog } from './serving-catalog.ts';
+import { warmDrivers } from './warm-drivers.ts';
 import { assertVariantsCanBeMade, checkVariants, openVariants } from './variants.ts';
 import {
   openAuthenticator,
@@ -103,11 +104,10 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
     () => authenticator.close(),
   );
   const observer = observers(driverCallLog(log), metrics?.drivers);
-  const catalog = observedCatalog(
-    await openServingCatalog(config, log, { follows: true, watchPool: metrics?.watchPool }),
-    observer,
-    tracing?.traceDriver,
-  );
+  const openedCatalog = await openServingCatalog(config, log, {
+    ...{ follows: true, watchPool: metrics?.watchPool },
+  });
+  const catalog = observedCatalog(openedCatalog, observer, tracing?.traceDriver);
   opened.push(() => catalog.close());
   const { listener, stopWatching } = await openListener(config, log);
   opened.push(() => listener.close(0), stopWatching);
@@ -194,7 +194,9 @@ async function open(config: Config, log: Logger, opened: (() => unknown)[]): Pro
       ...{ log, observer: metrics?.calls, requests: metrics?.requests, tracing },
     }),
   );
-  // Migrates the catalog.
+  // Callers come with the first check, which also migrates the catalog.
+  const warmUpMs = settings.ASSET_WARM_UP * 1_000;
+  if (warmUpMs > 0) await warmDrivers({ store: openedStore, catalog: openedCatalog }, warmUpMs, log);
   await health.check();
   // An embedded catalog has one process.
   const replicaSettings = catalog.kind === 'sqlite' ? undefined : new ReplicaSettings(config, catalog, log);
