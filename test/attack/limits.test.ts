@@ -208,21 +208,27 @@ describe('one caller', () => {
       'asset-user-token': await issuer.token({ sub }),
     });
     const ann = await headersFor('ann');
-    const statuses = await Promise.all(
-      ['application/json', 'application/proto', 'application/grpc-web+proto'].flatMap((type) =>
-        Array.from({ length: 60 }, async () => {
-          const answer = await fetch(`${service.url}/asset.v1.AssetService/GetFile`, {
-            ...{ method: 'POST', body: new Uint8Array([255, 255, 255]) },
-            headers: { ...ann, 'content-type': type },
-          });
-          return answer.status;
-        }),
-      ),
-    );
-    expect(statuses).toContain(400);
+    const flood = () =>
+      Promise.all(
+        ['application/json', 'application/proto', 'application/grpc-web+proto'].flatMap((type) =>
+          Array.from({ length: 60 }, async () => {
+            const answer = await fetch(`${service.url}/asset.v1.AssetService/GetFile`, {
+              ...{ method: 'POST', body: new Uint8Array([255, 255, 255]) },
+              headers: { ...ann, 'content-type': type },
+            });
+            return answer.status;
+          }),
+        ),
+      );
+    const statuses = new Set<number>();
     const client = clientOf(service.url);
-    const failure = await eventually(() => failureOf(client.listFiles({}, { headers: ann })));
-    expect(failure).toMatchObject({ reason: 'RATE_LIMITED', metadata: { limit: 'refusals' } });
+    // On a busy machine the limit may have recovered before the next call.
+    await eventually(async () => {
+      for (const status of await flood()) statuses.add(status);
+      const failure = await failureOf(client.listFiles({}, { headers: ann }));
+      expect(failure).toMatchObject({ reason: 'RATE_LIMITED', metadata: { limit: 'refusals' } });
+    });
+    expect([...statuses]).toContain(400);
     await client.listFiles({}, { headers: await headersFor('bob') });
     await client.listFiles({}, { headers: { authorization: `Bearer ${bff}` } });
   });
