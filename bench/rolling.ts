@@ -13,7 +13,7 @@ import {
 import { createWorkerClient } from '@asset-service/worker';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { EMBEDDED, POSTGRES } from '../test/e2e/support/setups.ts';
+import { EMBEDDED } from '../test/e2e/support/setups.ts';
 import { startWorld } from '../test/fault/support/world.ts';
 import { startBalancer } from '../test/support/balancer.ts';
 import { eventually } from '../test/support/eventually.ts';
@@ -43,7 +43,7 @@ const variants = {
   'and a warm-up of 2 s': { ...cached, ASSET_WARM_UP: '2' },
 };
 
-for (const kind of [EMBEDDED, POSTGRES]) {
+for (const kind of [EMBEDDED]) {
   const costs = new Map(Object.keys(variants).map((name) => [name, [] as number[][]]));
   for (let round = 0; round < rounds; round++)
     for (const [name, env] of Object.entries(variants)) {
