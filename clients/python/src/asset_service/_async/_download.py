@@ -91,7 +91,7 @@ class Range:
         check_whole("length", length, 1)
         self.offset, self.length = offset, length
         self.variant, self.accept = check_text("variant", variant), check_text("accept", accept)
-        self.verify = check_verify(verify)
+        self.verify: Verify = check_verify(verify)
 
     def record(self, message: DownloadPiece) -> AssetFile | None:
         """The record in the first message of a download; with the type and the size of the variant, if one is read."""
