@@ -44,7 +44,8 @@ const BEGINNING = { phase: 'records', cursor: '', records: {}, objects: {}, repo
 export function audit(system: OldSystem, options: AuditOptions, signal: AbortSignal): Promise<AuditReport> {
   const { leaseMs } = options;
   const holder = { holder: randomUUID(), ...(leaseMs !== undefined && { leaseMs }) };
-  return exclusively(system.catalog, AUDIT_STATE, holder, signal, (held) => auditAll(system, options, held));
+  // It changes nothing but its own state: a lease that a busy machine loses need not end it.
+  return exclusively(system.catalog, AUDIT_STATE, holder, signal, () => auditAll(system, options, signal));
 }
 
 async function auditAll(system: OldSystem, options: AuditOptions, signal: AbortSignal): Promise<AuditReport> {
