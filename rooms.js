@@ -31,7 +31,7 @@ export const ROOMS = [
     files: 'src/cli/**',
     about: 'the command line; `serve` is one of its commands',
     imports: [
-      ...['errors', 'telemetry', 'files', 'caller', 'legacy', 'move', 'variants', 'rpc'],
+      ...['errors', 'system', 'telemetry', 'files', 'caller', 'legacy', 'move', 'variants', 'rpc'],
       ...['config', 'app'],
     ],
     packages: ['@asset-service/contract', '@asset-service/!(contract)', 'commander', 'jose'],
@@ -64,7 +64,7 @@ export const ROOMS = [
     name: 'audit',
     files: 'src/audit/**',
     about: 'records decisions: JSON lines, OpenTelemetry',
-    imports: ['telemetry'],
+    imports: ['telemetry', 'system'],
     packages: ['@opentelemetry/*'],
   },
   {

@@ -1,8 +1,9 @@
 import pino, { type Logger } from 'pino';
 import { auditTo, type AuditLog, toFields } from './audit-log.ts';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { once } from 'node:events';
 import { dirname } from 'node:path';
+import { makeDir } from '../system/private-files.ts';
 
 /** Destinations of the audit log. */
 export interface AuditConfig {
@@ -78,7 +79,7 @@ async function openJsonLines(
 /** The writer itself would report the error only later. */
 function assertWritable(path: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeDir(dirname(path));
     closeSync(openSync(path, 'a'));
   } catch (error) {
     const { code = 'error' } = error as NodeJS.ErrnoException;

@@ -1,7 +1,8 @@
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeDir } from '../system/private-files.ts';
 
 const ALGORITHM = 'ES256';
 
@@ -16,7 +17,7 @@ export type DevelopmentKey = JWK & { readonly kid: string; readonly alg: string 
  */
 export async function developmentKey(path: string): Promise<DevelopmentKey> {
   const privatePath = `${path}.private`;
-  await mkdir(dirname(path), { recursive: true });
+  makeDir(dirname(path));
   let key = await readKey(privatePath);
   if (key === undefined) {
     if ((await readOrNothing(path)) !== undefined) {

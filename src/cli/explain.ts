@@ -1,5 +1,6 @@
 import { ExplainedError } from '../config/explain.ts';
 import { AssetError } from '../errors/asset-error.ts';
+import { LeaseLost } from '../files/lease.ts';
 import { SettingsError } from '../config/settings.ts';
 import { isInterruption } from './interruptible.ts';
 
@@ -19,6 +20,9 @@ export function explain(error: unknown): string {
   if (error instanceof AssetError) return `${error.reason}: ${error.message}`;
   if (!(error instanceof Error)) return String(error);
   if (isInterruption(error)) return error.message;
+  // A wait that it ended has it as its cause.
+  const lost = [error, error.cause].find((one) => one instanceof LeaseLost);
+  if (lost) return lost.message;
   if (isClientError(error)) return explainClientError(error);
   const { code } = error as { readonly code?: unknown };
   if (typeof code === 'string') {

@@ -72,10 +72,13 @@ export async function underLease<T>(
   }
 }
 
-/** Why work under a lease was stopped. */
+/** Why work under a lease was stopped; the message is for the operator. */
 export class LeaseLost extends Error {
   constructor(name: string) {
-    super(`the lease "${name}" was lost`);
+    super(
+      `the lease "${name}" was not renewed in time: a catalog did not answer, or another process has taken over. What was ` +
+        'done is kept: run the command again when the catalog answers',
+    );
     this.name = 'LeaseLost';
   }
 }

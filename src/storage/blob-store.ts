@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { BlobBody, BlobPart, BlobProperties, BlobRange } from './blob.ts';
+import type { BlobBody, BlobHeaders, BlobPart, BlobProperties, BlobRange } from './blob.ts';
 
 /** A blob, or an unfinished multipart blob, in a list. */
 export interface ListedBlob {
@@ -150,6 +150,9 @@ export interface BlobStore {
 
   /** Size of a blob in bytes; undefined if there is none. */
   stat(key: string, call?: StoreCall): Promise<{ readonly sizeBytes: number } | undefined>;
+
+  /** The headers that a blob was stored with; none if it has none or does not exist. */
+  headersOf(key: string, call?: StoreCall): Promise<BlobHeaders>;
 
   /**
    * Opens a blob or a range for reading. Rejects with BLOB_MISSING if it does not exist. The stream must be read to

@@ -16,27 +16,32 @@ const OTHERS = 0o077;
  * @returns false if it exists; then its mode stays
  */
 export function makePrivateDir(path: string): boolean {
-  if (!makeDir(path)) return false;
+  if (!makeDir(path, PRIVATE_DIR)) return false;
   chmodSync(path, PRIVATE_DIR);
   return true;
 }
 
-/** Creates a directory and its parents; returns false if it exists. */
-function makeDir(path: string): boolean {
+/**
+ * Creates a directory and its parents.
+ *
+ * @param mode - without the bits of the umask
+ * @returns false if it exists
+ */
+export function makeDir(path: string, mode = 0o777): boolean {
   const parent = dirname(path);
   try {
-    return makeLastDir(path);
+    return makeLastDir(path, mode);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === path) throw error;
   }
-  makeDir(parent);
+  makeDir(parent, mode);
   // Once: with `recursive`, Node.js tries for ever where the file system takes no directory, such as in /proc.
-  return makeLastDir(path);
+  return makeLastDir(path, mode);
 }
 
-function makeLastDir(path: string): boolean {
+function makeLastDir(path: string, mode: number): boolean {
   try {
-    mkdirSync(path, { mode: PRIVATE_DIR });
+    mkdirSync(path, { mode });
     return true;
   } catch (error) {
     if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;

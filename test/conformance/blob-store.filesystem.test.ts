@@ -48,7 +48,6 @@ describeBlobStore({
   name: 'filesystem',
   open,
   exceptions: {
-    'keeps-headers': 'it keeps nothing beside the bytes',
     'paged-parts': 'it lists all at once',
     network: 'there is none between the driver and a disk',
   },

@@ -81,7 +81,6 @@ for (const active of ['source', 'target'] as const) {
     name: `of a move, ${active} active`,
     open: () => open(active),
     exceptions: {
-      'keeps-headers': 'a directory keeps nothing beside the bytes',
       'paged-parts': 'a directory lists all at once',
       network: 'there is none between the driver and a disk',
     },

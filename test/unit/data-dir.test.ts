@@ -219,15 +219,24 @@ describe('a command beside the service', () => {
     expect(await readdir(parent)).toEqual(['file']);
   });
 
-  it('is not created for ever where the system takes no directory', () => {
+  it.each([
+    ['the data directory', 'src/system/private-files.ts', `makePrivateDir('/proc/asset/data')`],
+    [
+      'the audit log',
+      'src/audit/open-audit.ts',
+      `await openAudit({ destination: '/proc/asset/data/audit.log' }, { error: console.error })`,
+    ],
+    ['the keys of dev-token', 'src/cli/dev-keys.ts', `await developmentKey('/proc/asset/data/keys.json')`],
+  ])('is not created for ever where the system takes no directory: %s', (_name, path, call) => {
     if (process.platform !== 'linux') return;
-    const module = pathToFileURL(join(ROOT, 'src/system/private-files.ts')).href;
-    const code = `const { makePrivateDir } = await import(${JSON.stringify(module)}); makePrivateDir('/proc/asset/data');`;
+    const module = pathToFileURL(join(ROOT, path)).href;
+    const [name] = /\w+(?=\()/.exec(call)!;
+    const code = `const { ${name} } = await import(${JSON.stringify(module)}); ${call};`;
     const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
       timeout: 120_000,
       encoding: 'utf8',
     });
     expect(status).toBe(1);
-    expect(stderr).toMatch(/ENOENT.*\/proc\/asset/);
+    expect(stderr).toMatch(/ENOENT.*\/proc\/asset|\/proc\/asset.*ENOENT/);
   });
 });

@@ -187,22 +187,24 @@ class Backup {
   }
 
   async #copyFile(file: TransferredFile): Promise<BackupFile> {
-    const { sha256, id } = file.record;
+    const { sha256, id, contentType } = file.record;
     if (sha256 === undefined) return file;
     this.#signal.throwIfAborted();
-    const properties = await this.#propertiesOf(id);
+    const properties = await this.#propertiesOf(id, contentType);
     return this.#copyBytes({ ...file, ...(properties && { properties }) }, sha256);
   }
 
   /** Type and headers of the object of a file; undefined if it has no headers. */
-  async #propertiesOf(id: string): Promise<BlobProperties | undefined> {
+  async #propertiesOf(id: string, contentType: string): Promise<BlobProperties | undefined> {
     for (const reader of this.#parts.readers ?? []) {
       const info = await reader.stat(blobKey(id), { signal: this.#signal });
       if (info === undefined) continue;
-      const { contentType, headers } = info;
-      return Object.keys(headers).length > 0 ? { contentType, headers } : undefined;
+      const { headers } = info;
+      return Object.keys(headers).length > 0 ? { contentType: info.contentType, headers } : undefined;
     }
-    return undefined;
+    // A directory has no type of its own.
+    const headers = await this.#parts.store.headersOf(blobKey(id), { signal: this.#signal });
+    return Object.keys(headers).length > 0 ? { contentType, headers } : undefined;
   }
 
   async #copyBytes(file: BackupFile, sha256: Uint8Array): Promise<BackupFile> {

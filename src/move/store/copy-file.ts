@@ -1,6 +1,6 @@
 import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { blobKey } from '../../files/bytes.ts';
-import type { BlobProperties } from '../../storage/blob.ts';
+import type { BlobHeaders, BlobProperties } from '../../storage/blob.ts';
 import type { ObjectCopier } from '../../storage/object-copier.ts';
 import type { ObjectInfo } from '../../storage/object-reader.ts';
 import { copyBytes, type CopyLimits } from '../backup/copy.ts';
@@ -79,8 +79,9 @@ async function copyOnce(
   const key = blobKey(file.id);
   const info = await from.reader?.stat(key, { signal });
   if (from.reader !== undefined && info === undefined) return 'missing';
-  if (info?.headers.contentEncoding !== undefined && !to.store.keepsHeaders) return 'content-encoding';
-  const properties = propertiesOf(file, info);
+  const headers = info?.headers ?? (await from.store.headersOf(key, { signal }));
+  if (headers.contentEncoding !== undefined && !to.store.keepsHeaders) return 'content-encoding';
+  const properties = propertiesOf(file, info, headers);
   const copier = to.copier !== undefined && !REFUSING.has(to.copier) ? to.copier : undefined;
   if (copier !== undefined && from.reader !== undefined && info !== undefined) {
     const { etag, sizeBytes } = info;
@@ -95,10 +96,7 @@ async function copyOnce(
   return copyBytes(file, source!, target!, { ...limits, properties }, signal);
 }
 
-function propertiesOf(file: FileRecord, info: ObjectInfo | undefined): BlobProperties {
+function propertiesOf(file: FileRecord, info: ObjectInfo | undefined, headers: BlobHeaders): BlobProperties {
   const contentType = [info?.contentType ?? '', file.contentType].find((type) => /^[ -~]+$/.test(type));
-  return {
-    contentType: contentType ?? 'application/octet-stream',
-    ...(info !== undefined && { headers: info.headers }),
-  };
+  return { contentType: contentType ?? 'application/octet-stream', headers };
 }

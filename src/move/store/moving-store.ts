@@ -4,7 +4,7 @@ import { isAssetError } from '../../errors/asset-error.ts';
 import { DERIVED_PREFIX } from '../../files/bytes.ts';
 import { storeUnavailable } from '../../errors/dependencies.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
-import type { BlobBody, BlobPart, BlobProperties, BlobRange } from '../../storage/blob.ts';
+import type { BlobBody, BlobHeaders, BlobPart, BlobProperties, BlobRange } from '../../storage/blob.ts';
 import type {
   BlobStore,
   ListedBlob,
@@ -15,7 +15,7 @@ import type {
   SignedUrlOptions,
   StoreCall,
 } from '../../storage/blob-store.ts';
-import { mergedPage } from './merged-page.ts';
+import { inAll, mergedPage } from './several-stores.ts';
 import type { NamedStores, RowView } from './row-view.ts';
 
 /** Keys and multipart ids whose store is remembered. */
@@ -116,6 +116,15 @@ export class MovingStore implements BlobStore {
       if (found) return found;
     }
     return undefined;
+  }
+
+  async headersOf(key: string, call?: StoreCall): Promise<BlobHeaders> {
+    this.#assertRight();
+    for (const store of this.#placesOf(key)) {
+      const headers = await store.headersOf(key, call);
+      if (Object.keys(headers).length > 0) return headers;
+    }
+    return {};
   }
 
   async read(key: string, range?: BlobRange, call?: StoreCall): Promise<Readable> {
@@ -239,12 +248,4 @@ export class MovingStore implements BlobStore {
 
 function isDerived(key: string): boolean {
   return key.startsWith(DERIVED_PREFIX);
-}
-
-/** Does something in all stores, also after a failure, and then rejects with the first one. */
-async function inAll(stores: readonly BlobStore[], work: (store: BlobStore) => Promise<void>): Promise<void> {
-  const failures: unknown[] = [];
-  // The one that is not active first: what is gone there is not copied back.
-  for (const store of stores.toReversed()) await work(store).catch((error: unknown) => failures.push(error));
-  if (failures.length > 0) throw failures[0];
 }

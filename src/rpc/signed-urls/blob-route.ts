@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Logger } from 'pino';
 import parseRange from 'range-parser';
+import type { BlobHeaders } from '../../storage/blob.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
 import { SIGNED_PATH, type ReadGrant, type SignedUrls } from '../../storage/signed-url.ts';
 import type { Route } from '../listener/listener.ts';
@@ -128,6 +129,7 @@ async function serveBlob(
   }
   const length = range ? range.end - range.start + 1 : stat.sizeBytes;
   response.writeHead(range ? 206 : 200, {
+    ...keptHeaders(await store.headersOf(grant.key)),
     ...headers,
     'content-length': length,
     ...(range && { 'content-range': `bytes ${range.start}-${range.end}/${stat.sizeBytes}` }),
@@ -142,6 +144,24 @@ async function serveBlob(
     // A reader that disconnects is no error.
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
+}
+
+/** The headers of the blob itself as an S3 gives them; those of the URL are used instead of their like. */
+function keptHeaders({
+  contentEncoding,
+  contentLanguage,
+  metadata = {},
+}: BlobHeaders): Record<string, string> {
+  const own = { 'content-encoding': contentEncoding, 'content-language': contentLanguage };
+  const users = Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name}`, value] as const);
+  const all = [...Object.entries(own), ...users];
+  return Object.fromEntries(
+    all.flatMap(([name, value]) => (value !== undefined && isHeader(name, value) ? [[name, value]] : [])),
+  );
+}
+
+function isHeader(name: string, value: string): boolean {
+  return /^[a-z0-9!#$%&'*+.^_`|~-]+$/i.test(name) && /^[ -~]*$/.test(value);
 }
 
 /**

@@ -1,7 +1,14 @@
 import { open, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
-import { assertBlobKey, type BlobBody, type BlobPart, type BlobProperties, type BlobRange } from '../blob.ts';
+import {
+  assertBlobKey,
+  type BlobBody,
+  type BlobHeaders,
+  type BlobPart,
+  type BlobProperties,
+  type BlobRange,
+} from '../blob.ts';
 import type {
   BlobStore,
   ListedBlob,
@@ -12,6 +19,7 @@ import type {
   StoreCall,
 } from '../blob-store.ts';
 import { readRange, syncDir, writeBody } from './files.ts';
+import { keepHeaders, readHeaders, removeHeaders } from './headers.ts';
 import { FilesystemLayout, unfinishedName } from './layout.ts';
 import { listBlobFiles, listMultipartDirs } from './list.ts';
 import { FilesystemMultipart } from './multipart.ts';
@@ -28,7 +36,7 @@ import { blobMissing } from '../../errors/records.ts';
  */
 export class FilesystemBlobStore implements BlobStore {
   readonly kind = 'filesystem';
-  readonly keepsHeaders = false;
+  readonly keepsHeaders = true;
   readonly partLimits = { minBytes: 1, maxBytes: 5 * 1024 ** 3, maxParts: 10_000 };
   readonly #layout: FilesystemLayout;
   readonly #urls: SignedUrls;
@@ -48,7 +56,7 @@ export class FilesystemBlobStore implements BlobStore {
   async put(
     key: string,
     body: BlobBody,
-    _properties: BlobProperties,
+    { headers }: BlobProperties,
     { signal }: StoreCall = {},
   ): Promise<'created' | 'exists'> {
     const path = this.#layout.blobPath(key);
@@ -59,6 +67,7 @@ export class FilesystemBlobStore implements BlobStore {
       const file = await open(temporary, 'wx', PRIVATE_FILE);
       try {
         await writeBody(file, body, 0, signal);
+        await keepHeaders(this.#layout, key, headers);
         return await this.#layout.publish(temporary, path, signal);
       } finally {
         await file.close();
@@ -69,7 +78,7 @@ export class FilesystemBlobStore implements BlobStore {
 
   async startMultipart(
     key: string,
-    { partSizeBytes }: Parameters<BlobStore['startMultipart']>[1],
+    { partSizeBytes, headers }: Parameters<BlobStore['startMultipart']>[1],
     { signal }: StoreCall = {},
   ): Promise<string> {
     const multipartId = unfinishedName(key);
@@ -77,7 +86,7 @@ export class FilesystemBlobStore implements BlobStore {
     signal?.throwIfAborted();
     await this.#layout.onDisk(async () => {
       await this.#layout.assertRoom(0);
-      await FilesystemMultipart.start(dir, key, partSizeBytes);
+      await FilesystemMultipart.start(dir, { key, partSizeBytes, headers });
     });
     return multipartId;
   }
@@ -115,6 +124,7 @@ export class FilesystemBlobStore implements BlobStore {
         const multipart = await FilesystemMultipart.open(dir);
         await multipart.seal(parts);
         reached('filesystem.sealed');
+        await keepHeaders(this.#layout, key, multipart.headers);
         const status = await this.#layout.publish(multipart.sealedPath, path, signal);
         reached('filesystem.published');
         await rm(dir, { recursive: true, force: true });
@@ -142,6 +152,10 @@ export class FilesystemBlobStore implements BlobStore {
     );
   }
 
+  headersOf(key: string): Promise<BlobHeaders> {
+    return this.#layout.onDisk(() => readHeaders(this.#layout, key));
+  }
+
   async read(key: string, range?: BlobRange, { signal }: StoreCall = {}): Promise<Readable> {
     const path = this.#layout.blobPath(key);
     signal?.throwIfAborted();
@@ -166,6 +180,8 @@ export class FilesystemBlobStore implements BlobStore {
         await syncDir(dirname(path));
       }),
     );
+    // Also after a crash between the two: a deletion is repeated.
+    await this.#layout.onDisk(() => removeHeaders(this.#layout, key));
   }
 
   now(): Date {

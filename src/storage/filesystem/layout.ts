@@ -13,7 +13,8 @@ import { uploadExpired } from '../../errors/uploads.ts';
 /**
  * The directory of the store.
  *
- * - `blobs/` has the blobs, with a directory for each segment of the key except the last.
+ * - `blobs/` has the blobs, with a directory for each segment of the key except the last, and beside those with headers a
+ *   file with them.
  * - `unfinished/` has what is being written, named by a hash of the key and a random id. It survives the process: a
  *   multipart blob can be continued or aborted after a restart.
  *

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { uploadExpired } from '../../errors/uploads.ts';
-import type { BlobBody, BlobPart } from '../blob.ts';
+import type { BlobBody, BlobHeaders, BlobPart } from '../blob.ts';
 import { hasErrno, syncDir, writeBody } from './files.ts';
 import { assertNoLink, isTaken, isThere, openFile } from './paths.ts';
 import { PRIVATE_DIR, PRIVATE_FILE } from '../../system/private-files.ts';
@@ -17,6 +17,14 @@ const DATA = 'data';
 /** Name of the same file after sealing: no part is written any more, and it may become the blob. */
 const SEALED = 'sealed';
 
+/** What is known of a multipart blob when it begins. */
+interface Description {
+  /** Missing if an earlier version began it. */
+  readonly key?: string;
+  readonly partSizeBytes: number;
+  readonly headers?: BlobHeaders | undefined;
+}
+
 /**
  * One unfinished multipart blob: a directory with one file for the bytes of all parts at their offsets, and a small
  * record file for each complete part. All state is on disk, so it survives the process.
@@ -24,20 +32,23 @@ const SEALED = 'sealed';
 export class FilesystemMultipart {
   readonly #dir: string;
   readonly #partSizeBytes: number;
+  /** Headers of the blob; undefined if it has none. */
+  readonly headers: BlobHeaders | undefined;
 
-  private constructor(dir: string, partSizeBytes: number) {
+  private constructor(dir: string, { partSizeBytes, headers }: Description) {
     this.#dir = dir;
     this.#partSizeBytes = partSizeBytes;
+    this.headers = headers;
   }
 
   /** Creates one in a directory that does not exist yet. */
-  static async start(dir: string, key: string, partSizeBytes: number): Promise<void> {
+  static async start(dir: string, description: Description): Promise<void> {
     await assertNoLink(dirname(dir));
     await mkdir(dir, { mode: PRIVATE_DIR });
     try {
       await syncDir(dirname(dir));
       await writeFile(join(dir, DATA), '', { flag: 'wx', mode: PRIVATE_FILE });
-      await writeDurably(join(dir, DESCRIPTION), { partSizeBytes, key });
+      await writeDurably(join(dir, DESCRIPTION), description);
     } catch (error) {
       await rm(dir, { recursive: true, force: true });
       throw error;
@@ -46,14 +57,13 @@ export class FilesystemMultipart {
 
   /** Opens one; rejects with UPLOAD_EXPIRED if it does not exist. */
   static async open(dir: string): Promise<FilesystemMultipart> {
-    const { partSizeBytes } = await readJson<{ partSizeBytes: number }>(join(dir, DESCRIPTION));
-    return new FilesystemMultipart(dir, partSizeBytes);
+    return new FilesystemMultipart(dir, await readJson<Description>(join(dir, DESCRIPTION)));
   }
 
   /** Key of the one in a directory; undefined if there is none, or an earlier version began it. */
   static async keyOf(dir: string): Promise<string | undefined> {
     try {
-      return (await readJson<{ key?: string }>(join(dir, DESCRIPTION))).key;
+      return (await readJson<Description>(join(dir, DESCRIPTION))).key;
     } catch (error) {
       if (isAssetError(error, 'UPLOAD_EXPIRED')) return undefined;
       throw error;

@@ -3,7 +3,14 @@ import { Readable } from 'node:stream';
 import { storeUnavailable } from '../../errors/dependencies.ts';
 import { blobMissing, readOffsetOutOfRange } from '../../errors/records.ts';
 import { BlobReader } from '../blob-reader.ts';
-import { assertBlobKey, type BlobBody, type BlobPart, type BlobProperties, type BlobRange } from '../blob.ts';
+import {
+  assertBlobKey,
+  type BlobBody,
+  type BlobHeaders,
+  type BlobPart,
+  type BlobProperties,
+  type BlobRange,
+} from '../blob.ts';
 import type {
   BlobStore,
   ListedBlob,
@@ -18,7 +25,7 @@ import { createObject, newWriteId, sendBody } from './create.ts';
 import { isMissingKey, isPastEnd, setupFaultOf } from './failures.ts';
 import { listMultipartKeys, listObjects } from './list.ts';
 import { S3Multiparts, splitMultipartId } from './multipart.ts';
-import { propertyHeaders } from './properties.ts';
+import { headersOf, propertyHeaders } from './properties.ts';
 import { S3UrlSigner } from './presign.ts';
 import { rangeHeader } from './range-header.ts';
 import { bodyHeaders, isRepeatable, withChecksum } from './upload-body.ts';
@@ -123,6 +130,11 @@ export class S3BlobStore implements BlobStore {
       stallTimeoutMs: this.#bucket.stallTimeoutMs,
       signal,
     });
+  }
+
+  async headersOf(key: string, { signal }: StoreCall = {}): Promise<BlobHeaders> {
+    assertBlobKey(key);
+    return headersOf((await this.#bucket.head(key, signal)) ?? {});
   }
 
   async delete(key: string, { signal }: StoreCall = {}): Promise<void> {

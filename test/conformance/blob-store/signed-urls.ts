@@ -89,7 +89,24 @@ export function describeSignedUrls(driver: Driver, opened: () => OpenedStore): v
         expect(names.map((name) => answer.headers.get(name))).toEqual(['gzip', 'de', 'a b.css', '1']);
         // Those of the URL win.
         expect(answer.headers.get('cache-control')).toBe(options().cacheControl);
+        expect(await store().headersOf(one)).toEqual(headers);
       }
+    });
+
+    itNeeds(driver, 'keeps-headers', 'have no headers of a blob that has none, or is deleted', async () => {
+      const [none, deleted] = [newKey(), newKey()];
+      const properties = { contentType: 'text/css', headers: { contentLanguage: 'de' } };
+      await store().put(none, bufferedBody(data), { contentType: 'text/css' });
+      await store().put(deleted, bufferedBody(data), properties);
+      expect(await store().put(deleted, bufferedBody(data), { contentType: 'text/css' })).toBe('exists');
+      expect(await store().headersOf(deleted)).toEqual(properties.headers);
+      expect(
+        (await store().listBlobs({ prefix: '', after: '', limit: 1_000 })).map(({ key }) => key),
+      ).toContain(deleted);
+      await store().delete(deleted);
+      for (const one of [none, deleted, newKey()]) expect(await store().headersOf(one)).toEqual({});
+      await store().put(deleted, bufferedBody(data), { contentType: 'text/css' });
+      expect(await store().headersOf(deleted)).toEqual({});
     });
 
     itNeeds(driver, 'serves-signed-urls', 'serve byte ranges', async () => {

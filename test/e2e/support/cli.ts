@@ -33,13 +33,13 @@ export function runCli(args: readonly string[], place: Place): Promise<Ended> {
   return endOf(child);
 }
 
-/** Waits until a command has ended; it has three minutes. */
-export function endOf(child: ChildProcess): Promise<Ended> {
+/** Waits until a command has ended; kills it after this time. */
+export function endOf(child: ChildProcess, timeoutMs = 180_000): Promise<Ended> {
   return new Promise((resolve) => {
     let [stdout, stderr] = ['', ''];
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-    const timer = setTimeout(() => child.kill('SIGKILL'), 180_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       resolve({ code: code ?? signal ?? 0, stdout, stderr });

@@ -77,12 +77,7 @@ export async function uploadInPieces(
   let uploadId = '';
   let durable = 0;
   let usedAt = Date.now();
-  /** A session may expire because of its age. */
-  const gone = ({ reason }: Told) => {
-    if (reason !== 'UPLOAD_NOT_FOUND') return undefined;
-    if (Date.now() - usedAt < SESSION_TTL_MS * 0.9) ledger.breach('lost', `the session ${uploadId} is gone`);
-    return 'done' as const;
-  };
+  const gone = (said: Told) => expired(ledger, uploadId, usedAt, said);
   for (;;) {
     if (uploadId === '') {
       const started = await insist(world, ledger, 'starting an upload', (client) =>
@@ -118,6 +113,13 @@ export async function uploadInPieces(
       if (reason !== 'WRITE_OFFSET_MISMATCH' && !gone(told(error))) judge(ledger, 'going on', error);
     }
   }
+}
+
+/** `done` for an error that says that a session is gone, which it may be because of its age alone. */
+function expired(ledger: Ledger, uploadId: string, usedAt: number, { reason }: Told): 'done' | undefined {
+  if (reason !== 'UPLOAD_NOT_FOUND') return undefined;
+  if (Date.now() - usedAt < SESSION_TTL_MS * 0.9) ledger.breach('lost', `the session ${uploadId} is gone`);
+  return 'done';
 }
 
 /** Sends a part or all of the rest; returns the durable size or the file. */
@@ -164,6 +166,7 @@ export async function uploadDirect(
 ): Promise<KnownFile | undefined> {
   const { content, requestId } = wish;
   const uploadSpec = { file: describe(wish), requestId, sizeBytes: BigInt(content.length) };
+  const usedAt = Date.now();
   const started = await insist(world, ledger, 'starting a direct upload', (client) =>
     client.startUpload({ uploadSpec, transport: UploadTransport.DIRECT }, BOUND),
   );
@@ -174,7 +177,15 @@ export async function uploadDirect(
     { length: Math.ceil(content.length / partSize) },
     (_none, index) => index + 1,
   );
+  let isGone = false;
+  const gone = (said: Told) => {
+    const verdict = expired(ledger, uploadId, usedAt, said);
+    isGone ||= verdict !== undefined;
+    return verdict;
+  };
   for (let tries = 0; tries < 50; tries++) {
+    // It expired in an outage: the caller begins again.
+    if (isGone) return uploadDirect(world, ledger, wish);
     // Parts of a killed replica's multipart upload do not count, so all parts are sent again.
     if (partNumbers.length > 0) {
       const signed = await insist(
@@ -182,7 +193,7 @@ export async function uploadDirect(
         ledger,
         'signing parts',
         (client) => client.signUploadParts({ uploadId, partNumbers }, BOUND),
-        ({ reason }) => (reason === 'UPLOAD_FINISHED' ? 'done' : undefined),
+        (said) => (said.reason === 'UPLOAD_FINISHED' ? 'done' : gone(said)),
       );
       for (const { partNumber, url, headers } of signed?.parts ?? []) {
         const body = content.subarray((partNumber - 1) * partSize, partNumber * partSize);
@@ -194,7 +205,7 @@ export async function uploadDirect(
       ledger,
       'completing a direct upload',
       (client) => client.completeUpload({ uploadId, checksums: { sha256: sha256(content) } }, BOUND),
-      ({ reason }) => (reason === 'UPLOAD_PARTS_MISSING' ? 'done' : undefined),
+      (said) => (said.reason === 'UPLOAD_PARTS_MISSING' ? 'done' : gone(said)),
     );
     if (complete) return acknowledged(ledger, wish, complete.file!);
   }

@@ -17,3 +17,14 @@ export async function mergedPage(
   const keys = [...merged.keys()].sort((a, b) => (a < b ? -1 : 1));
   return keys.slice(0, limit).map((key) => merged.get(key)!);
 }
+
+/** Does something in all stores, the active one first in the list, also after a failure; then rejects with the first one. */
+export async function inAll(
+  stores: readonly BlobStore[],
+  work: (store: BlobStore) => Promise<void>,
+): Promise<void> {
+  const failures: unknown[] = [];
+  // The one that is not active first: what is gone there is not copied back.
+  for (const store of stores.toReversed()) await work(store).catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
+}
