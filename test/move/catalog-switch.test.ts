@@ -28,6 +28,24 @@ interface Replica {
   readonly catalog: FileCatalog;
 }
 
+/** The same catalog; its calls do not end before their signal does. */
+function hangs<T extends object>(target: T): T {
+  return new Proxy(target, {
+    get(_, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== 'function' && typeof value !== 'object') return value;
+      if (key === 'close') return (value as () => unknown).bind(target);
+      if (typeof value === 'object' && value !== null) return hangs(value);
+      return (...args: readonly { readonly signal?: AbortSignal }[]) => {
+        const signal = args.at(-1)?.signal;
+        return new Promise((_resolve, reject) =>
+          signal?.addEventListener('abort', () => reject(signal.reason as Error)),
+        );
+      };
+    },
+  });
+}
+
 describe('a switch of the catalog', () => {
   let dir: string;
   const opened: { close(): Promise<void> }[] = [];
@@ -90,6 +108,22 @@ describe('a switch of the catalog', () => {
       await sleep(5);
     }
   }
+
+  it('holds no write because the catalog that is not active hangs', async () => {
+    const { paths, catalogs } = await twoCatalogs();
+    await startMove(catalogs, options(), never);
+    const hanging = hangs(openSqliteCatalog({ path: paths[1] }));
+    const member = new CatalogMember({ own: openSqliteCatalog({ path: paths[0] }), next: hanging }, newId());
+    const catalog = servingCatalog(member, () => undefined);
+    opened.push(catalog);
+    const created = await createFile(catalog);
+    expect((await getFile(catalogs.source, created.id)).id).toBe(created.id);
+    // The mover must not switch meanwhile.
+    await expect(switchMove(catalogs, options({ replicasMs: 0 }), never)).rejects.toThrow();
+    // One that does not know the active catalog says so, as an outage.
+    const lost = new CatalogMember({ own: hanging }, newId());
+    await expect(lost.look()).rejects.toMatchObject({ reason: 'CATALOG_UNAVAILABLE' });
+  }, 30_000);
 
   it('loses nothing of writers and watchers, there, back and there again', async () => {
     const { paths, catalogs } = await twoCatalogs();

@@ -1,4 +1,5 @@
 import type { FileCatalog } from '../../catalog/file-catalog.ts';
+import { isAssetError } from '../../errors/asset-error.ts';
 import { catalogUnavailable } from '../../errors/dependencies.ts';
 import { endPresence, showPresence, type Presence } from '../replicas/presence.ts';
 import { newestRow } from '../replicas/row.ts';
@@ -16,8 +17,10 @@ const NEAR_MS = 40;
 
 /** How long it counts as near: a mover that was killed leaves the row as it is. */
 const NEAR_UNTIL_MS = 15_000;
-/** Maximum time of one look. */
+/** Maximum time of each part of a look at the active catalog. */
 const LOOK_TIMEOUT_MS = 5_000;
+/** The same of the other catalog: one that hangs must not keep this process from showing itself in time. */
+const OTHER_TIMEOUT_MS = 1_500;
 /** Time added to that of a pause before a replica ends it. */
 const PATIENCE_MS = 3_000;
 
@@ -142,9 +145,17 @@ export class CatalogMember {
     if (this.#mistake !== undefined) throw new Error(this.#mistake);
   }
 
-  /** Looks now, or waits for the look that runs. Rejects if the active catalog cannot be read. */
+  /**
+   * Looks now, or waits for the look that runs.
+   *
+   * @throws AssetError CATALOG_UNAVAILABLE if the active catalog does not answer
+   */
   look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    this.#looking ??= this.#look()
+      .catch((error: unknown) => {
+        throw isAssetError(error) ? error : catalogUnavailable(error);
+      })
+      .finally(() => (this.#looking = undefined));
     return this.#looking;
   }
 
@@ -159,12 +170,11 @@ export class CatalogMember {
   }
 
   async #look(): Promise<void> {
-    const signal = AbortSignal.timeout(LOOK_TIMEOUT_MS);
     // After a new presence the row is read once more: a pause that began before it is then seen.
     for (let isNew = true; isNew;) {
       const [own, next] = await Promise.allSettled([
-        this.#read(this.own, signal),
-        this.next ? this.#read(this.next, signal) : Promise.resolve(undefined),
+        this.#read(this.own),
+        this.next ? this.#read(this.next) : Promise.resolve(undefined),
       ]);
       const looks = [own, next].map((one) => (one.status === 'fulfilled' ? one.value : undefined));
       const newest = newestRow(looks.map((look) => look?.stored));
@@ -180,13 +190,13 @@ export class CatalogMember {
       if (this.#row?.state !== 'paused') this.#gate.open();
       if (failed) throw failed.reason;
       const isBlind = this.#mistake !== undefined || !isNextKnown || own.status === 'rejected';
-      isNew = await this.#show(isBlind, signal);
+      isNew = await this.#show(isBlind);
       const others = [this.own, this.next].map((catalog, i) => ({ catalog, look: looks[i] }));
       if (this.#row && this.#mistake === undefined) {
         await spreadRow(
           this.#row,
           others.filter(({ catalog }) => catalog !== this.active),
-          signal,
+          AbortSignal.timeout(OTHER_TIMEOUT_MS),
         );
       }
     }
@@ -194,10 +204,12 @@ export class CatalogMember {
       this.#row?.state === 'paused' &&
       performance.now() - this.#epochSince > this.#row.maxPauseMs + PATIENCE_MS
     )
-      await endPause(this.active, this.#row, signal);
+      await endPause(this.active, this.#row, AbortSignal.timeout(LOOK_TIMEOUT_MS));
   }
 
-  async #read(catalog: FileCatalog, signal: AbortSignal): Promise<Look> {
+  async #read(catalog: FileCatalog): Promise<Look> {
+    const isOther = this.#active !== undefined ? catalog !== this.#active : catalog !== this.own;
+    const signal = AbortSignal.timeout(isOther ? OTHER_TIMEOUT_MS : LOOK_TIMEOUT_MS);
     const look = await lookAt(catalog, this.#ids.get(catalog), signal);
     if (look.id !== undefined) this.#ids.set(catalog, look.id);
     return look;
@@ -225,7 +237,7 @@ export class CatalogMember {
   }
 
   /** Shows this process. Returns true if it was not present in the active catalog before. */
-  async #show(isBlind: boolean, signal: AbortSignal): Promise<boolean> {
+  async #show(isBlind: boolean): Promise<boolean> {
     const [active, epoch, at] = [this.active, this.#row?.epoch ?? 0, performance.now()];
     const isPaused = this.#row?.state === 'paused' && this.#gate.isDrained;
     const state: Presence['state'] = !this.next
@@ -240,9 +252,11 @@ export class CatalogMember {
     if (isSame && at - shown.at < this.#times.showMs) return false;
     const isNew = shown?.in !== active || !this.#isPresent;
     const expireTime = Date.now() + this.#times.ttlMs;
-    await showPresence(active, 'catalog', { id: this.#id, epoch, state, expireTime }, { signal });
+    const presence = { id: this.#id, epoch, state, expireTime };
+    await showPresence(active, 'catalog', presence, { signal: AbortSignal.timeout(LOOK_TIMEOUT_MS) });
     this.#shown = { in: active, epoch, state, at };
     if (shown && shown.in !== active) {
+      const signal = AbortSignal.timeout(OTHER_TIMEOUT_MS);
       await endPresence(shown.in, 'catalog', this.#id, { signal }).catch(() => undefined);
     }
     return isNew;
