@@ -20,7 +20,7 @@ async function open(): Promise<OpenedStore> {
   const store = new FilesystemBlobStore(dir, urls);
   const parts = { inbound: new InboundBudget(), onChange: () => undefined, stallTimeoutMs: 60_000 };
   const route = blobRoute({ store, urls, log: pino({ level: 'silent' }), origins: ['*'], parts });
-  listener.serve({ onRequest: route });
+  listener.serve({ onRequest: (request, response) => void route(request, response) });
   return {
     store,
     impatient: store,

@@ -50,7 +50,7 @@ async function open(active: 'source' | 'target'): Promise<OpenedStore> {
   await store.check();
   const parts = { inbound: new InboundBudget(), onChange: () => undefined, stallTimeoutMs: 60_000 };
   const route = blobRoute({ store, urls, log: pino({ level: 'silent' }), origins: ['*'], parts });
-  listener.serve({ onRequest: route });
+  listener.serve({ onRequest: (request, response) => void route(request, response) });
   const dir = join(parent, 'store');
   return {
     store,
