@@ -96,7 +96,7 @@ class Caller {
         return this.#resume(key, this.#content(key, step.size), step.size / 2);
       case 'cancel': {
         const { uploadId } = await this.#until((files) =>
-          startUpload(files, ANONYMOUS, newUpload(key, bytesOf(key, 10)), FOREVER),
+          startUpload(files, ANONYMOUS, newUpload(key, this.#content(key, 10)), FOREVER),
         );
         await this.#until(
           (files) => cancelUpload(files, ANONYMOUS, uploadId, FOREVER),
