@@ -168,7 +168,7 @@ describe('files', () => {
         () => ann.upload('no image', 'a.png', 'image/png', 'picture'),
         415,
         'CONTENT_TYPE_MISMATCH',
-        /contains|type/,
+        /not what its name says/,
       ],
       [
         () => ann.upload('<p>', 'a.html', 'text/html', 'picture'),
