@@ -98,7 +98,7 @@ describe('a request of a signed URL', () => {
           'url.scheme': 'http',
         },
       });
-      const read = method === 'GET' ? ['store.stat', 'store.read'] : ['store.stat'];
+      const read = ['store.stat', 'store.headersOf', ...(method === 'GET' ? ['store.read'] : [])];
       expect(children).toEqual(method === 'PUT' ? ['store.putPart'] : read);
       // Who has the token, or the id of the grant, may read the file or find who did.
       const { pathname, search } = new URL(url);

@@ -19,7 +19,6 @@ const MADE_WHERE_THROWN: Readonly<Record<string, string>> = {
   PAGE_TOKEN_INVALID: 'src/files/list.ts',
   QUOTA_EXCEEDED: 'src/files/quota.ts',
   RELATION_TARGET_MISSING: 'src/catalog/pocketbase/refusals.ts',
-  REQUEST_ID_REUSED: 'src/files/upload/commit.ts',
   SCANNER_UNAVAILABLE: 'src/scanning/clamd.ts',
   UPLOAD_FINISHED: 'src/files/upload/session-store.ts',
   UPLOAD_NOT_FINISHED: 'src/rpc/service/upload-stream.ts',

@@ -1,15 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
-import http2, { type ServerHttp2Session } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeIfVanished } from '../../src/rpc/listener/connection-limits.ts';
 import { StreamWindows } from '../../src/rpc/listener/stream-windows.ts';
-import { FLAG, frame, FRAME, RawHttp2 } from '../attack/support/raw-http2.ts';
+import { callHeaders, FLAG, frame, FRAME, RawHttp2, settingsPayload } from '../attack/support/raw-http2.ts';
 import { eventually } from '../support/eventually.ts';
 
 /** A type of frames that a peer has to ignore (RFC 9113, section 5.5). */
 const UNKNOWN_TYPE = 0xfa;
+
+/** A setting of HTTP/2 (RFC 9113, section 6.5.2), and its greatest value. */
+const INITIAL_WINDOW = 4;
+const MAX_WINDOW = 2 ** 31 - 1;
 
 /** How long a peer may be silent here, in milliseconds. */
 const SILENT_MS = 400;
@@ -17,14 +21,16 @@ const SILENT_MS = 400;
 let server: http2.Http2Server;
 let peer: RawHttp2;
 let windows: StreamWindows;
-let onSession: (session: ServerHttp2Session) => void;
+let onSession: (session: ServerHttp2Session, socket: Socket) => void;
 
 /** A server, and a peer that acknowledges nothing by itself. */
 beforeEach(async () => {
   windows = new StreamWindows(SILENT_MS);
   onSession = () => undefined;
   server = http2.createServer({ settings: { initialWindowSize: windows.initialBytes } });
-  server.on('session', (session) => onSession(session));
+  let socket: Socket;
+  server.prependListener('connection', (accepted: Socket) => (socket = accepted));
+  server.on('session', (session) => onSession(session, socket));
   server.on('sessionError', () => undefined);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -52,7 +58,7 @@ async function drip(): Promise<void> {
 
 describe('a peer that has to acknowledge a smaller window', () => {
   beforeEach(async () => {
-    onSession = (session) => windows.add(session);
+    onSession = (session, socket) => windows.add(session, socket);
     await connectPeer();
     windows.divideAmong(100);
   });
@@ -83,7 +89,7 @@ describe('a peer that has to acknowledge a smaller window', () => {
 
 describe('a peer that does not answer a PING', () => {
   beforeEach(async () => {
-    onSession = (session) => closeIfVanished(session, SILENT_MS);
+    onSession = (session, socket) => closeIfVanished(session, socket, SILENT_MS);
     await connectPeer();
   });
 
@@ -96,4 +102,28 @@ describe('a peer that does not answer a PING', () => {
   it('is ended if it sends nothing', async () => {
     await eventually(() => expect(peer.ended).toBe(true));
   });
+});
+
+it('closes an ended connection whose peer does not read', async () => {
+  const streams = once(server, 'stream') as Promise<[ServerHttp2Stream]>;
+  let accepted: Socket | undefined;
+  onSession = (session, socket) => {
+    accepted = socket;
+    closeIfVanished(session, socket, SILENT_MS);
+  };
+  await connectPeer();
+  peer.socket.pause();
+  // Windows for more than the buffers of the connection hold.
+  peer.send(frame(FRAME.settings, 0, 0, settingsPayload([[INITIAL_WINDOW, MAX_WINDOW]])));
+  peer.send(frame(FRAME.window, 0, 0, Buffer.from([0x3f, 0, 0, 0])));
+  peer.send(frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 1, callHeaders('/')));
+  const [stream] = await streams;
+  stream.on('error', () => undefined);
+  stream.respond();
+  stream.write(Buffer.alloc(64 * 2 ** 20));
+  await sleep(SILENT_MS / 4);
+  stream.session!.destroy();
+  // Its last write is never over.
+  expect(accepted!.destroyed).toBe(false);
+  await eventually(() => expect(accepted!.destroyed).toBe(true));
 });

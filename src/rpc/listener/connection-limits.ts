@@ -1,6 +1,5 @@
 import type net from 'node:net';
 import { constants, type ServerHttp2Session } from 'node:http2';
-import { bytesRead } from './stream-windows.ts';
 
 /** Maximum number of open connections; 0 for no limit. */
 export interface ConnectionBounds {
@@ -88,16 +87,28 @@ export function boundControlFrames(session: ServerHttp2Session): void {
 
 /**
  * Pings a connection every `intervalMs` milliseconds; ends it if its peer has neither answered nor sent anything else by
- * the next ping. An answer comes after what the network and the buffers of a slow peer already hold.
+ * the next ping. An answer comes after what the network and the buffers of a slow peer already hold. Node.js closes the
+ * socket of an ended session only when its last write is over, which a peer that does not read prevents: after one more
+ * interval the socket is closed.
+ *
+ * @param socket - of the session
  */
-export function closeIfVanished(session: ServerHttp2Session, intervalMs: number): void {
+export function closeIfVanished(
+  session: ServerHttp2Session,
+  socket: Pick<net.Socket, 'bytesRead' | 'destroy'>,
+  intervalMs: number,
+): void {
   let answered = true;
   let read = 0;
+  let isEnding = false;
   const timer = setInterval(() => {
-    const isSending = bytesRead(session) !== read;
+    if (isEnding) return void socket.destroy();
+    isEnding = session.destroyed;
+    if (isEnding) return;
+    const isSending = socket.bytesRead !== read;
+    read = socket.bytesRead;
     if (!answered && !isSending) return session.destroy();
-    read = bytesRead(session);
-    // An earlier one that is still on its way serves as well.
+    // An earlier ping that is still on its way serves as well.
     if (!answered) return;
     answered = false;
     session.ping(() => (answered = true));

@@ -120,13 +120,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     settings: { initialWindowSize: windows.initialBytes, maxConcurrentStreams: 1000 },
     maxSessionMemory: MAX_SESSION_MIB,
   };
+  // Node.js makes the session of a connection at once, and keeps the socket to itself.
+  let connected: net.Socket;
+  const onConnection = (socket: net.Socket) => (connected = socket);
   const onSession = (session: http2.ServerHttp2Session) => {
     lifetimes.add(session);
-    windows.add(session);
+    windows.add(session, connected);
     boundControlFrames(session);
     const { times } = options;
     if (times) session.on('stream', (stream, headers) => limitStream(stream, headers, times));
-    closeIfVanished(session, KEEP_ALIVE_MS);
+    closeIfVanished(session, connected, KEEP_ALIVE_MS);
     // A caller that breaks the protocol loses its connection; that is no fault of the service.
     session.on('error', () => undefined);
   };
@@ -148,6 +151,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       },
       guarded,
     );
+    secure.prependListener('secureConnection', onConnection);
     secure.on('session', onSession);
     askFirst(secure, onStream);
     // The types know these options only for HTTP/1.1 servers, which this one is as well.
@@ -156,6 +160,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     front = secure;
   } else {
     const h2 = http2.createServer(http2Options, guarded);
+    h2.prependListener('connection', onConnection);
     h2.on('session', onSession);
     askFirst(h2, onStream);
     const plain = http.createServer(http1Options, guarded);

@@ -1,4 +1,5 @@
 import { constants, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 
 const MEBIBYTE = 2 ** 20;
 
@@ -31,13 +32,22 @@ const SILENT_MS = 20_000;
 /** How often that is checked in this time. */
 const CHECKS = 20;
 
+/** The window of the streams of a connection. */
+interface SessionWindow {
+  /** The connection. */
+  readonly socket: Pick<Socket, 'bytesRead'>;
+  /** The last setting sent, in bytes. */
+  told: number;
+  /** Whether that was acknowledged. */
+  isKnown: boolean;
+}
+
 /**
  * Sets the HTTP/2 receive windows: large while few uploads run, so that one uses a long connection fully, and
  * smaller with more uploads, so that all together stay within a limit.
  */
 export class StreamWindows {
-  /** The last setting sent on each connection, and whether it was acknowledged. */
-  readonly #sessions = new Map<ServerHttp2Session, { told: number; isKnown: boolean }>();
+  readonly #sessions = new Map<ServerHttp2Session, SessionWindow>();
   readonly #silentMs: number;
   #streamBytes = MAX_BYTES;
 
@@ -50,8 +60,8 @@ export class StreamWindows {
   readonly initialBytes = MAX_BYTES;
 
   /** Manages a connection until it is closed. */
-  add(session: ServerHttp2Session): void {
-    this.#sessions.set(session, { told: this.initialBytes, isKnown: true });
+  add(session: ServerHttp2Session, socket: Pick<Socket, 'bytesRead'>): void {
+    this.#sessions.set(session, { socket, told: this.initialBytes, isKnown: true });
     session.once('close', () => this.#sessions.delete(session));
     session.setLocalWindowSize(SESSION_BYTES);
     this.#tell(session);
@@ -74,7 +84,7 @@ export class StreamWindows {
     if (state.told === this.#streamBytes) return;
     state.told = this.#streamBytes;
     state.isKnown = false;
-    const stop = this.#endUnlessAcknowledged(session);
+    const stop = this.#endUnlessAcknowledged(session, state.socket);
     session.settings({ initialWindowSize: state.told }, () => {
       stop();
       state.isKnown = true;
@@ -83,14 +93,14 @@ export class StreamWindows {
   }
 
   /** Ends a connection that sends too much, or nothing, until the returned function is called. */
-  #endUnlessAcknowledged(session: ServerHttp2Session): () => void {
-    const before = bytesRead(session);
+  #endUnlessAcknowledged(session: ServerHttp2Session, socket: SessionWindow['socket']): () => void {
+    const before = socket.bytesRead;
     let read = before;
     let readAt = performance.now();
     const timer = setInterval(() => {
       const now = performance.now();
-      const isSilent = bytesRead(session) === read;
-      if (!isSilent) [read, readAt] = [bytesRead(session), now];
+      const isSilent = socket.bytesRead === read;
+      if (!isSilent) [read, readAt] = [socket.bytesRead, now];
       const isIgnored = read - before > UNACKNOWLEDGED_BYTES || now - readAt >= this.#silentMs;
       if (isIgnored && !session.destroyed) session.destroy(undefined, constants.NGHTTP2_SETTINGS_TIMEOUT);
     }, this.#silentMs / CHECKS);
@@ -99,11 +109,6 @@ export class StreamWindows {
     session.once('close', stop);
     return stop;
   }
-}
-
-/** Number of bytes received on a connection so far. */
-export function bytesRead({ socket }: ServerHttp2Session): number {
-  return socket?.bytesRead ?? 0;
 }
 
 /** Counts senders of file bytes (uploads, and parts of direct uploads), which share the HTTP/2 windows. */
