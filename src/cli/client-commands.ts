@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { WorkerClient } from '@asset-service/worker';
 import { withClient, withConnectionOptions, type ConnectionFlags } from './connect.ts';
-import { changesFrom, collect, notEmpty, type DescriptionFlags } from './description-flags.ts';
+import { changesFrom, collect, notEmpty, positive, type DescriptionFlags } from './description-flags.ts';
 import type { DownloadFlags } from './download-command.ts';
 import { filterFrom, withFilterOptions, type FilterFlags } from './filter-flags.ts';
 import type { RecordFlags } from './records.ts';
@@ -211,11 +211,4 @@ function describing(command: Command): Command {
       collect,
       [],
     );
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value <= 0)
-    throw new InvalidArgumentError('must be a positive whole number');
-  return value;
 }

@@ -1,6 +1,7 @@
 import type { FileEvent, WatchOptions, WorkerClient } from '@asset-service/worker';
 import { InvalidArgumentError, type Command } from 'commander';
 import { withClient, type ConnectionFlags } from './connect.ts';
+import { positive } from './description-flags.ts';
 import { filterFrom, withFilterOptions, type FilterFlags } from './filter-flags.ts';
 import { serviceUrl } from './service-url.ts';
 import { print } from './terminal.ts';
@@ -8,6 +9,7 @@ import { print } from './terminal.ts';
 interface WatchFlags extends FilterFlags {
   readonly from?: string;
   readonly cloudevents?: true;
+  readonly limit?: number;
 }
 
 const STARTS = ['now', 'earliest', 'existing'] as const;
@@ -26,6 +28,7 @@ export function addWatchCommand(command: (usage: string, description: string) =>
         'or the cursor of an event: continue after it',
       'now',
     )
+    .option('--limit <count>', 'end after this many events', positive)
     .option('--cloudevents', 'print CloudEvents 1.0 in JSON (structured mode)')
     .action((flags: ConnectionFlags & WatchFlags) =>
       withClient(flags, (client, signal) => watch(client, flags, signal)),
@@ -41,8 +44,11 @@ async function watch(
     ? await cloudEvents(new URL(serviceUrl(flags.url, flags.ca !== undefined)).origin)
     : JSON.stringify;
   const events = client.watchFiles({ ...startOf(flags.from ?? 'now'), filter: filterFrom(flags), signal });
+  let printed = 0;
   for await (const event of events) {
     if (!(await print(format(event)))) break;
+    printed += 1;
+    if (printed === flags.limit) break;
   }
 }
 
