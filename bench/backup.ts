@@ -4,7 +4,6 @@
  * Fills a SQLite and a directory with small files, backs them up into another directory, and restores that into empty ones.
  * Prints the greatest resident memory and the CPU time per record of each command.
  */
-import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,10 +15,9 @@ import { blobKey } from '../src/files/bytes.ts';
 import { crc32c } from '../src/files/upload/crc32c.ts';
 import { newFileId } from '../src/files/upload/ids.ts';
 import { FilesystemLayout } from '../src/storage/filesystem/layout.ts';
-import { FLAGS, ROOT } from '../test/support/install.ts';
 import { makeDir, removeDir } from '../test/support/process.ts';
 import { buildService } from './build.ts';
-import { cpuSeconds, peakMemory } from './usage.ts';
+import { measuredCommand } from './measured-command.ts';
 
 const MEBIBYTE = 2 ** 20;
 const PORTION = 100;
@@ -86,24 +84,7 @@ async function measure(
   args: readonly string[],
   { dir, env, count }: { readonly dir: string; readonly env: Record<string, string>; readonly count: number },
 ): Promise<void> {
-  const started = performance.now();
-  const child = spawn(process.execPath, [...FLAGS, join(ROOT, 'dist', 'main.js'), ...args], {
-    cwd: dir,
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  let [cpu, memory] = [0, 0];
-  const timer = setInterval(() => {
-    try {
-      [cpu, memory] = [cpuSeconds(child.pid!), Math.max(memory, peakMemory(child.pid!) || 0)];
-    } catch {
-      // It has ended meanwhile.
-    }
-  }, 50);
-  const code = await new Promise((resolve) => child.once('close', resolve));
-  clearInterval(timer);
-  if (code !== 0) throw new Error(`${name} ended with ${String(code)}`);
-  const seconds = (performance.now() - started) / 1_000;
+  const { seconds, cpu, memory } = await measuredCommand(args, { dir, env });
   process.stdout.write(
     `${name} of ${count} records: peak ${Math.round(memory / MEBIBYTE)} MiB, ${((cpu * 1e3) / count).toFixed(2)} ms of CPU each, ` +
       `${Math.round(count / seconds)}/s\n`,

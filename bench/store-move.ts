@@ -4,9 +4,7 @@
  * Moves files from one bucket of a SeaweedFS to another and back, and prints speed, CPU time per file and the greatest
  * resident memory of each step. `--one-way` leaves out the way back. `--compare=10000` does it with that many files too, and prints the ratio per file.
  */
-import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import pLimit from 'p-limit';
 import { migrateCatalog } from '../src/app/catalog.ts';
@@ -16,12 +14,12 @@ import { loadConfig } from '../src/config/config.ts';
 import { blobKey } from '../src/files/bytes.ts';
 import { newFileId } from '../src/files/upload/ids.ts';
 import { crc32c } from '../src/files/upload/crc32c.ts';
-import { FLAGS, ROOT } from '../test/support/install.ts';
 import { makeDir, removeDir } from '../test/support/process.ts';
 import { startSeaweedFS } from '../test/support/seaweedfs.ts';
 import { createBucket, SHARED } from '../test/support/shared-servers.ts';
 import { buildService } from './build.ts';
-import { cpuSeconds, peakMemory } from './usage.ts';
+import { measuredCommand } from './measured-command.ts';
+import { cpuSeconds } from './usage.ts';
 
 const MEBIBYTE = 2 ** 20;
 const SEEDING = 24;
@@ -30,7 +28,7 @@ const STEPS = [
   ['verify'],
   ['switch', '--yes'],
   ['complete', '--yes'],
-  ['retire', '--yes', '--force'],
+  ['retire', '--yes'],
 ];
 
 const { values } = parseArgs({
@@ -124,24 +122,7 @@ async function measure(
   { dir, env, files }: { readonly dir: string; readonly env: Record<string, string>; readonly files: number },
 ): Promise<number> {
   const before = cpuSeconds(server.pid!);
-  const started = performance.now();
-  const child = spawn(process.execPath, [...FLAGS, join(ROOT, 'dist', 'main.js'), ...args], {
-    cwd: dir,
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  let [cpu, memory] = [0, 0];
-  const timer = setInterval(() => {
-    try {
-      [cpu, memory] = [cpuSeconds(child.pid!), Math.max(memory, peakMemory(child.pid!) || 0)];
-    } catch {
-      // It has ended meanwhile.
-    }
-  }, 50);
-  const code = await new Promise((resolve) => child.once('close', resolve));
-  clearInterval(timer);
-  if (code !== 0) throw new Error(`${name} ended with ${String(code)}`);
-  const seconds = (performance.now() - started) / 1_000;
+  const { seconds, cpu, memory } = await measuredCommand(args, { dir, env });
   const [ofCommand, ofServer] = [cpu, cpuSeconds(server.pid!) - before].map((one) => (one * 1_000) / files);
   const megabytes = (files * Number(values.size)) / 1e6;
   print(
