@@ -42,7 +42,17 @@ export const ROOMS = [
     about:
       'all settings; parses the environment into a typed configuration; explains setup faults by the names of settings',
     imports: [
-      ...['errors', 'audit', 'telemetry', 'policy', 'identity', 'pocketbase-fields', 'legacy', 'blob-store'],
+      ...[
+        'errors',
+        'system',
+        'audit',
+        'telemetry',
+        'policy',
+        'identity',
+        'pocketbase-fields',
+        'legacy',
+        'blob-store',
+      ],
     ],
   },
   {

@@ -6,6 +6,7 @@ import type { Pruned } from '../move/backup/prune.ts';
 import type { RestoreState } from '../move/backup/restore.ts';
 import { configuration, explained } from './configuration.ts';
 import { interruptible } from './interruptible.ts';
+import { wholeFrom } from './number-flags.ts';
 import { endProgress, say, showProgress, sizeAsText } from './terminal.ts';
 
 const WHERE = 'a directory, or s3://BUCKET/PREFIX (ASSET_BACKUP_S3_*)';
@@ -31,7 +32,7 @@ export function addBackupCommands(root: Command): void {
     .option(
       '--keep <count>',
       'then remove all but this many of the latest backups, and what none of them needs',
-      countFrom(1),
+      wholeFrom(1),
     )
     .option('--json', 'print the result as JSON')
     .action(async (where: string, flags: BackupFlags) => {
@@ -121,15 +122,6 @@ async function runRestore(config: Config, where: string, flags: RestoreFlags): P
     );
   if (damagedCount > 0) say(`the backup does not have the bytes of ${damagedCount} files`);
   return damagedCount > 0 ? 1 : 0;
-}
-
-function countFrom(min: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (!/^\d{1,6}$/.test(text) || value < min)
-      throw new InvalidArgumentError(`must be a whole number from ${min}`);
-    return value;
-  };
 }
 
 function locationOf(where: string, config: Config): BackupLocation {

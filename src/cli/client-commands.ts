@@ -1,9 +1,10 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { WorkerClient } from '@asset-service/worker';
 import { withClient, withConnectionOptions, type ConnectionFlags } from './connect.ts';
-import { changesFrom, collect, notEmpty, positive, type DescriptionFlags } from './description-flags.ts';
+import { changesFrom, collect, notEmpty, type DescriptionFlags } from './description-flags.ts';
 import type { DownloadFlags } from './download-command.ts';
 import { filterFrom, withFilterOptions, type FilterFlags } from './filter-flags.ts';
+import { positive } from './number-flags.ts';
 import type { RecordFlags } from './records.ts';
 import { print } from './terminal.ts';
 import type { UploadFlags } from './upload-command.ts';

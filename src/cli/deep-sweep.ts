@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from 'commander';
 import type { Config } from '../config/config.ts';
 import type { Found } from '../files/sweep/deep.ts';
 import { interruptible } from './interruptible.ts';
@@ -48,17 +47,6 @@ export async function runDeepSweep(config: Config, flags: DeepFlags) {
       throw error;
     }
   });
-}
-
-/** Returns a parser for a number of at least `least`. */
-export function numberFrom(least: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text);
-    if (text.trim() === '' || !Number.isFinite(number) || number < least) {
-      throw new InvalidArgumentError(`must be a number of at least ${least}`);
-    }
-    return number;
-  };
 }
 
 function lineOf({ kind, key, sizeBytes, modifyTime }: Found): string {

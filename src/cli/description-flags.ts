@@ -24,14 +24,6 @@ export function notEmpty(value: string): string {
   return value;
 }
 
-/** The value of an option that is a count. Throws InvalidArgumentError. */
-export function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value <= 0)
-    throw new InvalidArgumentError('must be a positive whole number');
-  return value;
-}
-
 /** The description in the flags. */
 export function descriptionFrom(flags: DescriptionFlags): FileDescription {
   return {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { configuration, explained } from './configuration.ts';
-import { numberFrom } from './deep-sweep.ts';
+import { numberFrom } from './number-flags.ts';
 import type { AuditFlags } from './legacy-audit.ts';
 import type { BackfillFlags } from './legacy-backfill.ts';
 import { addLockCommands } from './legacy-lock-commands.ts';

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { configuration, explained } from './configuration.ts';
-import { numberFrom } from './deep-sweep.ts';
+import { numberFrom } from './number-flags.ts';
 import type { LockFlags, UnlockFlags } from './legacy-lock.ts';
 import type { PurgeFlags } from './legacy-purge.ts';
 import type { ViewFlags } from './legacy-views.ts';

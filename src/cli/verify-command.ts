@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { numberFrom } from './deep-sweep.ts';
+import { numberFrom } from './number-flags.ts';
 import { configuration, explained } from './configuration.ts';
 import { bytes } from '../config/options/option.ts';
 import type { Config } from '../config/config.ts';

@@ -1,8 +1,8 @@
 import type { FileEvent, WatchOptions, WorkerClient } from '@asset-service/worker';
 import { InvalidArgumentError, type Command } from 'commander';
 import { withClient, type ConnectionFlags } from './connect.ts';
-import { positive } from './description-flags.ts';
 import { filterFrom, withFilterOptions, type FilterFlags } from './filter-flags.ts';
+import { positive } from './number-flags.ts';
 import { serviceUrl } from './service-url.ts';
 import { print } from './terminal.ts';
 

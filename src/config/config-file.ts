@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { shownValue } from '../errors/redaction.ts';
-import { SettingsError, withoutMark } from './settings.ts';
+import { withoutMark } from '../system/byte-order-mark.ts';
+import { SettingsError } from './settings.ts';
 
 /** Content of a configuration file. */
 export interface ConfigFile {

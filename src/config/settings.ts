@@ -4,6 +4,7 @@ import { shownValue } from '../errors/redaction.ts';
 import { inNextNames } from './options/next.ts';
 import { OPTIONS, type Settings } from './options/options.ts';
 import { closestMatch } from 'leven';
+import { withoutMark } from '../system/byte-order-mark.ts';
 
 /** All mistakes in the settings, each with the name of its variable. */
 export class SettingsError extends Error {
@@ -59,11 +60,6 @@ function secretText(
     mistakes.push(`${name}_FILE: cannot be read: ${code} (it is ${JSON.stringify(shownValue(path))})`);
     return undefined;
   }
-}
-
-/** A text without the byte order mark that editors on Windows put before it. */
-export function withoutMark(text: string): string {
-  return text.replace(/^\uFEFF/, '');
 }
 
 /** Collects the mistakes in the settings, so that all are reported together. */

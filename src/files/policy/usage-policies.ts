@@ -10,6 +10,7 @@ import {
   type UsagePolicy,
 } from './policy-file.ts';
 import { readFile } from 'node:fs/promises';
+import { withoutMark } from '../../system/byte-order-mark.ts';
 import { watchFiles } from '../../system/watch-files.ts';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -153,8 +154,7 @@ export function reloadPolicies(
 ): () => void {
   const reload = async () => {
     try {
-      // Editors on Windows put a byte order mark before a text.
-      const content: unknown = JSON.parse((await readFile(path, 'utf8')).replace(/^\uFEFF/, ''));
+      const content: unknown = JSON.parse(withoutMark(await readFile(path, 'utf8')));
       await check(new UsagePolicies(content));
       policies.replace(content);
       log.info({ path }, 'goes by the new usage policies');

@@ -106,7 +106,7 @@ export class S3BlobStore implements BlobStore {
     }
     const command = new GetObjectCommand({
       ...this.#bucket.object(key),
-      ...(!isWhole(range) && rangeHeader(range)),
+      ...(isPart(range) && rangeHeader(range)),
     });
     const answer = await this.#bucket.send(signal, async (attempt) => {
       try {
@@ -194,6 +194,7 @@ export class S3BlobStore implements BlobStore {
   }
 }
 
-function isWhole(range: BlobRange | undefined): range is undefined {
-  return range === undefined || (range.offset === 0 && range.length === undefined);
+/** False for a range that is the whole blob. */
+function isPart(range: BlobRange | undefined): range is BlobRange {
+  return range !== undefined && (range.offset > 0 || range.length !== undefined);
 }
