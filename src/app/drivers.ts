@@ -11,7 +11,7 @@ import { type Authenticator, NO_IDENTITY } from '../identity/authenticator.ts';
 import { CallLimits } from '../rpc/gate/call-limits.ts';
 import { makePrivateDir } from '../system/private-files.ts';
 import { InboundBudget } from '../rpc/gate/inbound-budget.ts';
-import type { Route } from '../rpc/listener/listener.ts';
+import type { Route } from '../rpc/listener/dispatch.ts';
 import type { ContentObserver } from '../rpc/signed-urls/counted.ts';
 import type { PartBounds } from '../rpc/signed-urls/part-route.ts';
 import { SettingsError } from '../config/settings.ts';

@@ -5,7 +5,7 @@ import type { RecordLoader } from '../files/record-loader.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { ChangeFeed } from './change-feed.ts';
 import type { Patience } from './patience.ts';
-import type { Delivery } from './pull.ts';
+import type { Delivery } from './watch-item.ts';
 import type { SentFiles } from './sent-files.ts';
 import type { Watches } from './watches.ts';
 

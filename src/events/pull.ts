@@ -13,7 +13,7 @@ import {
   type SubscriptionState,
   type TakenEvent,
 } from './subscription-state.ts';
-import type { FileEvent } from './watch-item.ts';
+import type { Delivery, FileEvent } from './watch-item.ts';
 import { startCursor, watchFiles, type WatchRequest } from './watch.ts';
 
 /**
@@ -38,14 +38,6 @@ export interface PullRequest {
   readonly maxAttempts: number;
   /** How long to wait for the first event, in milliseconds. */
   readonly waitMs: number;
-}
-
-/** An event that is leased to a caller. */
-export interface Delivery {
-  readonly event: FileEvent;
-  readonly token: string;
-  readonly attempt: number;
-  readonly leaseExpireTime: Date;
 }
 
 /**

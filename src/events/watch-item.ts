@@ -9,6 +9,14 @@ export interface FileEvent {
   readonly time: Date;
 }
 
+/** An event that is leased to a caller. */
+export interface Delivery {
+  readonly event: FileEvent;
+  readonly token: string;
+  readonly attempt: number;
+  readonly leaseExpireTime: Date;
+}
+
 /** A message of a watch. `cursor` continues after it. */
 export type WatchItem =
   | { readonly kind: 'event'; readonly event: FileEvent; readonly cursor: string }

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Proof } from './proofs.ts';
 import { StepRefused } from './refused.ts';
 
 /** The PocketBase of the old system, which the operator says is switched off for good. */
@@ -20,20 +19,11 @@ export async function checkGone(gone: GonePocketBase | undefined, signal: AbortS
     if (attempt > 1) await sleep(PAUSE_MS, undefined, { signal });
     const answer = await gone.answer(signal);
     if (answer !== undefined)
-      throw new StepRefused({ reason: 'POCKETBASE_ANSWERS', text: textOf(gone, answer) });
+      throw new StepRefused({ reason: 'POCKETBASE_ANSWERS', text: goneAnswers(gone, answer) });
   }
 }
 
-/** The proof that nothing answers under the URL. It proves nothing about the rules of the collection. */
-export async function proofGone(gone: GonePocketBase, signal: AbortSignal): Promise<Proof> {
-  const answer = await gone.answer(signal);
-  return {
-    ...{ name: 'pocketbase-gone', what: gone.url, ok: answer === undefined },
-    text: answer ?? 'no answer; its collection was not closed',
-    toDo: answer === undefined ? '' : textOf(gone, answer),
-  };
-}
-
-function textOf({ url }: GonePocketBase, answer: string): string {
+/** What to do about a PocketBase that is said to be gone and answers. */
+export function goneAnswers({ url }: GonePocketBase, answer: string): string {
   return `--without-pocketbase: ${url} answers (${answer}): set ASSET_POCKETBASE_URL, ASSET_POCKETBASE_EMAIL and ASSET_POCKETBASE_PASSWORD, so that its collection is closed too, or switch it off`;
 }

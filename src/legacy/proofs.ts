@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TriedAccess } from '../catalog/catalog-access.ts';
 import type { TriedRequest } from '../storage/bucket-access.ts';
-import { proofGone } from './gone-pocketbase.ts';
+import { goneAnswers, type GonePocketBase } from './gone-pocketbase.ts';
 import { findNotMoved } from './lock-checks.ts';
 import type { LockableSystem } from './lock-journal.ts';
 
@@ -181,4 +181,14 @@ function closed(
   const ok = outcome === 'closed';
   const unknown = 'nothing is known about it: repeat the command';
   return { name, what, ok, text, toDo: ok ? '' : outcome === 'open' ? toDo : unknown };
+}
+
+/** The proof that nothing answers under the URL. It proves nothing about the rules of the collection. */
+async function proofGone(gone: GonePocketBase, signal: AbortSignal): Promise<Proof> {
+  const answer = await gone.answer(signal);
+  return {
+    ...{ name: 'pocketbase-gone', what: gone.url, ok: answer === undefined },
+    text: answer ?? 'no answer; its collection was not closed',
+    toDo: answer === undefined ? '' : goneAnswers(gone, answer),
+  };
 }

@@ -4,7 +4,7 @@ import { outcomeOf } from '../telemetry/observed.ts';
 import type { RequestObserver } from '../telemetry/request-metrics.ts';
 import { parseTraceParent, runInScope } from '../telemetry/trace-context.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
-import type { RequestHandler, Route } from './listener/listener.ts';
+import type { RequestHandler, Route } from './listener/dispatch.ts';
 
 type Request = Parameters<RequestHandler>[0];
 

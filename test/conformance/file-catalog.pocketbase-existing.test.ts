@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type PocketBase from 'pocketbase';
 import type { FileCatalog, FileRecord } from '../../src/catalog/file-catalog.ts';
-import {
-  openPocketBaseCatalog,
-  type PocketBaseOptions,
-} from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
+import { openPocketBaseCatalog } from '../../src/catalog/pocketbase/pocketbase-catalog.ts';
+import type { PocketBaseOptions } from '../../src/catalog/pocketbase/setup.ts';
 import { startPocketBase, type PocketBaseServer } from '../support/pocketbase.ts';
 import { addTargets, adminOf } from './file-catalog/pocketbase-admin.ts';
 import { createFile, getFile, newFile, newId, outcomes, plain, reserve } from './file-catalog/subject.ts';

@@ -3,7 +3,7 @@ import type { Branch } from '../list-branches.ts';
 import type { ListCursor, SweepCursor } from '../file-catalog.ts';
 import { quote } from './client.ts';
 import { rangesOf } from './content-types.ts';
-import { IMPORTED_CREATE_TIME, IS_IMPORTED, IS_NATIVE } from './imported.ts';
+import { IMPORTED_CREATE_TIME, IS_IMPORTED, IS_NATIVE } from './import-fields.ts';
 import { isMultiple, type CollectionField, type FieldMap, type Schema } from './schema.ts';
 import { isStorable } from '../storable.ts';
 import { relationUnknown } from '../../errors/fields.ts';

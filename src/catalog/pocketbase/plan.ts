@@ -2,7 +2,7 @@ import type { MigrationStep } from '../migration-step.ts';
 import { MAX_FILE_REQUESTS } from './creations.ts';
 import { FIELDS } from './field-map.ts';
 import { isRequiredLink, setupError, unfillableFields, type Mistake } from './fillable.ts';
-import { IMPORT_FIELDS } from './imported.ts';
+import { IMPORT_FIELDS } from './import-fields.ts';
 import { HELPERS, type Helper } from './own-collections.ts';
 import { collectionMistakes, collectionOf, fieldNameMistakes } from './names.ts';
 import { renamedMistakes } from './renamed.ts';

@@ -24,7 +24,7 @@ import { PocketBaseLegacyRecords } from './legacy.ts';
 import { migratePocketBase } from './migrate.ts';
 import type { FieldMap, PocketBaseSetup } from './schema.ts';
 import { PocketBaseImports } from './imports.ts';
-import { setupOf } from './setup.ts';
+import { setupOf, type PocketBaseOptions } from './setup.ts';
 import { SchemaCache } from './schema-cache.ts';
 import * as state from './state.ts';
 import { PocketBaseSubscriptions } from './subscriptions.ts';
@@ -35,27 +35,6 @@ import { assertStorable, canMatch } from '../storable.ts';
 import type { LegacyRecords } from '../legacy-records.ts';
 import type { Subscriptions } from '../subscriptions.ts';
 import type { StateItem, StateKind, StatePage, TransferredFile } from '../transfer.ts';
-
-/** Options of {@link openPocketBaseCatalog}. */
-export interface PocketBaseOptions {
-  /** Address of PocketBase 0.40 or later. */
-  readonly url: string;
-  /** Login of a superuser. */
-  readonly email: string;
-  readonly password: string;
-  /** The collection of files; default `files`. It must exist, unless it is the default. */
-  readonly collection?: string;
-  /** Field names of the collection that differ from the defaults: `{ name: 'title' }`. */
-  readonly fields?: Readonly<Record<string, string>>;
-  /** Fields with legacy links: never read as attributes and never written. File fields are always treated so. */
-  readonly hiddenFields?: readonly string[];
-  /** More such fields, each with the setting that names it; an empty string for one that need not exist. */
-  readonly legacyFields?: Readonly<Record<string, string>>;
-  /** Values for fields of new records that the caller does not set. */
-  readonly defaults?: PocketBaseSetup['defaults'];
-  /** True if a migration adds the fields and indexes for records of another catalog; default false. */
-  readonly takesImports?: boolean;
-}
 
 /** Creates the catalog in a PocketBase. It connects with the first call. */
 export function openPocketBaseCatalog(options: PocketBaseOptions): FileCatalog {

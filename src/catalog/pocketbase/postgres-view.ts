@@ -1,7 +1,7 @@
 import { PocketBaseClient } from './client.ts';
 import { listCollections } from './migrate.ts';
 import { collectionOf } from './names.ts';
-import type { PocketBaseOptions } from './pocketbase-catalog.ts';
+import type { PocketBaseOptions } from './setup.ts';
 import { setupOf } from './setup.ts';
 import { isMultiple, readSchema, type CollectionField, type FieldName } from './schema.ts';
 

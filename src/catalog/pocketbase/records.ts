@@ -4,7 +4,8 @@ import { valueRefused } from '../../errors/dependencies.ts';
 import type { FileChange, FileRecord, JsonValue, NewFileRecord } from '../file-catalog.ts';
 import type { RawRecord } from './client.ts';
 import type { CollectionField, FieldMap, FieldName, Schema } from './schema.ts';
-import { IMPORTED_CREATE_TIME, IMPORTED_STATE, importedStateOf } from './imported.ts';
+import { IMPORTED_CREATE_TIME, IMPORTED_STATE } from './import-fields.ts';
+import { importedStateOf } from './imported.ts';
 import { canonicalJson, isEmpty, listOf, toValue, unknownAttribute } from './values.ts';
 
 /**

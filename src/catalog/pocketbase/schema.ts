@@ -2,7 +2,7 @@ import type { JsonValue } from '../file-catalog.ts';
 import { FIELDS, type FieldName } from './field-map.ts';
 import type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';
 import { unfillableFields, type Mistake } from './fillable.ts';
-import { IMPORT_FIELDS } from './imported.ts';
+import { IMPORT_FIELDS } from './import-fields.ts';
 
 export { RULES } from './collection.ts';
 export type { Collection, CollectionField, PocketBaseSetup } from './collection.ts';

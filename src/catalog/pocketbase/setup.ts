@@ -1,7 +1,27 @@
 import { readFieldMap } from './field-map.ts';
 import { DEFAULT_COLLECTION } from './names.ts';
-import type { PocketBaseOptions } from './pocketbase-catalog.ts';
 import type { PocketBaseSetup } from './schema.ts';
+
+/** Options of a catalog in a PocketBase. */
+export interface PocketBaseOptions {
+  /** Address of PocketBase 0.40 or later. */
+  readonly url: string;
+  /** Login of a superuser. */
+  readonly email: string;
+  readonly password: string;
+  /** The collection of files; default `files`. It must exist, unless it is the default. */
+  readonly collection?: string;
+  /** Field names of the collection that differ from the defaults: `{ name: 'title' }`. */
+  readonly fields?: Readonly<Record<string, string>>;
+  /** Fields with legacy links: never read as attributes and never written. File fields are always treated so. */
+  readonly hiddenFields?: readonly string[];
+  /** More such fields, each with the setting that names it; an empty string for one that need not exist. */
+  readonly legacyFields?: Readonly<Record<string, string>>;
+  /** Values for fields of new records that the caller does not set. */
+  readonly defaults?: PocketBaseSetup['defaults'];
+  /** True if a migration adds the fields and indexes for records of another catalog; default false. */
+  readonly takesImports?: boolean;
+}
 
 /**
  * The options of a catalog with its defaults.

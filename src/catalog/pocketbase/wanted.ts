@@ -1,6 +1,6 @@
 import { settingKey, type FieldName } from './field-map.ts';
 import type { Mistake } from './fillable.ts';
-import { IMPORTED_CREATE_TIME } from './imported.ts';
+import { IMPORTED_CREATE_TIME } from './import-fields.ts';
 import {
   isMultiple,
   takesImports,

@@ -10,7 +10,7 @@ import { PocketBaseCreations } from './creations.ts';
 import { isBadRequest, Refusal } from './failures.ts';
 import type { PocketBaseFiles } from './files.ts';
 import { setupError } from './fillable.ts';
-import { IMPORTED_STATE } from './imported.ts';
+import { IMPORTED_STATE } from './import-fields.ts';
 import { assertKept, assertTaken, valuesOf, type FilesCollection, type Sent } from './kept.ts';
 import { countOf, parseTime, revisionOf, toBody, withoutGenerated } from './records.ts';
 import { isTaken, toAssetError } from './refusals.ts';

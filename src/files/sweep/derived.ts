@@ -1,7 +1,6 @@
 import { DERIVED_PREFIX, derivedKey, derivedOf, findDerivedNames, removeBytes } from '../bytes.ts';
 import { derivedNames, fileOfLease, namesOfLease, THUMBHASH } from '../renditions.ts';
 import { blobPages } from '../../storage/blob-reads.ts';
-import type { Step } from './leftovers.ts';
 import type { SweepRun } from './run.ts';
 
 /** Maximum number of entries read at once. */
@@ -12,6 +11,9 @@ const GONE_PREFIX = 'variants-gone/';
 
 /** How long the sweeper has a lease that a crashed process left, in milliseconds. */
 const LEASE_MS = 60_000;
+
+/** Waits until this many blobs may be deleted. */
+export type Step = (count: number) => Promise<void>;
 
 /** Names of everything that is derived from files now, or was by the policies before. */
 export class DerivedNames {

@@ -10,14 +10,11 @@ import { reached } from '../../system/crash-points.ts';
 import { findPieces, removeBytes } from '../bytes.ts';
 import { pieceRevisions } from '../upload/session-pieces.ts';
 import { toSession } from '../upload/session-state.ts';
-import type { DerivedNames } from './derived.ts';
+import type { DerivedNames, Step } from './derived.ts';
 import type { SweepRun } from './run.ts';
 
 /** Maximum number of entries read from the catalog at once. */
 const BATCH = 100;
-
-/** Waits until this many blobs may be deleted. */
-export type Step = (count: number) => Promise<void>;
 
 /** Removes what cancelled or expired uploads left, under reserved ids or in sessions. */
 export async function cleanLeftovers(run: SweepRun, names: DerivedNames, step: Step): Promise<void> {

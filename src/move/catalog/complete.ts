@@ -6,7 +6,8 @@ import type { MovedCatalogs } from './progress.ts';
 import { MoveRefused } from '../refused.ts';
 import type { CatalogRow } from './row.ts';
 import { exclusively } from './exclusive.ts';
-import { followOn, type MoveOptions } from './start.ts';
+import { followOn } from './start.ts';
+import type { MoveOptions } from './exclusive.ts';
 
 /** Subscriptions of one page. */
 const PAGE = 500;

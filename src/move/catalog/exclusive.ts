@@ -1,10 +1,22 @@
+import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { underLease, untilFree } from '../../files/lease.ts';
-import { CATALOG_MOVE, type MovedCatalogs } from './progress.ts';
+import { CATALOG_MOVE, type MovedCatalogs, type MoveProgress } from './progress.ts';
 import { stepRuns } from '../refused.ts';
-import type { MoveOptions } from './start.ts';
 
 /** Default time after which another process may take over from a killed one, in milliseconds. */
 const LEASE_MS = 10_000;
+
+/** Options of the steps of a move. */
+export interface MoveOptions {
+  /** Unique to this process: 1 to 64 of `[A-Za-z0-9_-]`. */
+  readonly holder: string;
+  /** Maximum number of records per second; 0 for no limit, undefined for that of the run before. */
+  readonly rate?: number | undefined;
+  readonly leaseMs?: number;
+  /** Why a record must not be moved; undefined if it may. */
+  readonly whyNot?: (record: FileRecord) => string | undefined;
+  readonly onProgress?: (progress: MoveProgress) => void;
+}
 
 /**
  * Runs a step of a move while no other process runs one. Waits until the lease of a killed process has expired.

@@ -5,7 +5,8 @@ import { keepProgress, type MoveProgress } from './progress.ts';
 import { replicasBehind } from './replicas.ts';
 import { endPause } from './row-upkeep.ts';
 import { openState, readCatalogRow, type CatalogRow } from './row.ts';
-import { followOn, type MoveOptions } from './start.ts';
+import type { MoveOptions } from './exclusive.ts';
+import { followOn } from './start.ts';
 
 /** Interval of looks during a pause, in milliseconds. */
 const LOOK_MS = 20;

@@ -1,9 +1,8 @@
-import type { FileRecord } from '../../catalog/file-catalog.ts';
 import { isAssetError } from '../../errors/asset-error.ts';
 import { paceOf } from '../../system/rate.ts';
 import { keepProgress, moveProgress, type MovedCatalogs, type MoveProgress } from './progress.ts';
 import { MoveRefused } from '../refused.ts';
-import { exclusively, ifFree } from './exclusive.ts';
+import { exclusively, ifFree, type MoveOptions } from './exclusive.ts';
 import { advance, beginMove, flowOf, type Flow } from './flow.ts';
 import { applyState } from './state-difference.ts';
 import { RecordStream } from './stream.ts';
@@ -14,18 +13,6 @@ const PAGE = 200;
 
 /** Short pages after which the end of the log is near. */
 const NEAR_END = 3;
-
-/** Options of the steps of a move. */
-export interface MoveOptions {
-  /** Unique to this process: 1 to 64 of `[A-Za-z0-9_-]`. */
-  readonly holder: string;
-  /** Maximum number of records per second; 0 for no limit, undefined for that of the run before. */
-  readonly rate?: number | undefined;
-  readonly leaseMs?: number;
-  /** Why a record must not be moved; undefined if it may. */
-  readonly whyNot?: (record: FileRecord) => string | undefined;
-  readonly onProgress?: (progress: MoveProgress) => void;
-}
 
 /**
  * Copies the source into the target, after the position of an earlier run, and then follows the source until the target

@@ -6,7 +6,8 @@ import { isOver } from './row.ts';
 import { moveProgress, type MovedCatalogs, type MoveProgress } from './progress.ts';
 import { MoveRefused } from '../refused.ts';
 import { recordDifference } from '../record-difference.ts';
-import { startMove, type MoveOptions } from './start.ts';
+import type { MoveOptions } from './exclusive.ts';
+import { startMove } from './start.ts';
 import {
   keepVerification,
   moveVerification,

@@ -6,7 +6,7 @@ import { moveSubscriptions, type CompleteOptions } from './complete.ts';
 import { exclusively } from './exclusive.ts';
 import { advance, type Flow } from './flow.ts';
 import { catalogId, readCatalogRow, type CatalogRow, type MoveSide } from './row.ts';
-import type { MoveOptions } from './start.ts';
+import type { MoveOptions } from './exclusive.ts';
 
 /** How long replicas may take to see that a catalog is gone, in milliseconds. */
 const REPLICAS_MS = 15_000;

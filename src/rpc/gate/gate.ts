@@ -12,7 +12,7 @@ import { claimedSubject } from '../../identity/header-tokens.ts';
 import { InboundBudget, type InboundHold } from './inbound-budget.ts';
 import { networkOf } from '../listener/connection-limits.ts';
 import { maxMessageBytes } from './message-limits.ts';
-import type { Route } from '../listener/listener.ts';
+import type { Route } from '../listener/dispatch.ts';
 
 /**
  * RPC services without authentication: health probes have no identity, and reflection returns the published

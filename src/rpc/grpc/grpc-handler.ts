@@ -13,7 +13,7 @@ import {
 import type { DescMethod } from '@bufbuild/protobuf';
 import { parseTimeout, setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import type { Http2ServerRequest, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
-import type { StreamHandler } from '../listener/listener.ts';
+import type { StreamHandler } from '../listener/dispatch.ts';
 import { GrpcStream } from './grpc-stream.ts';
 import { invoke, type GrpcMethod, type InspectMessage } from './invoke.ts';
 

@@ -1,9 +1,29 @@
 import http from 'node:http';
 import type http2 from 'node:http2';
+import type { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { ConnectionLifetimes } from './connection-lifetime.ts';
 import { lingerIfUnread } from './lingering-close.ts';
-import type { RequestHandler, StreamHandler } from './listener.ts';
 import { limitRequest, type TimeLimits } from './time-limits.ts';
+
+/** Answers an HTTP/1.1 or HTTP/2 request. */
+export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
+
+/**
+ * Answers a plain HTTP request. Never rejects; resolves with the fault because of which there is no whole response, and
+ * with undefined if there is none.
+ */
+export type Route = (...exchange: Parameters<RequestHandler>) => Promise<unknown>;
+
+/**
+ * Takes an HTTP/2 request.
+ *
+ * @returns false, without having touched the stream, if it does not serve this request
+ */
+export type StreamHandler = (
+  stream: http2.ServerHttp2Stream,
+  headers: http2.IncomingHttpHeaders,
+  rawHeaders: string[],
+) => boolean;
 
 /**
  * Offers every stream to `handler`; those that it does not take go to Node.js's listener, which makes requests of

@@ -2,7 +2,6 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import type { connectNodeAdapter } from '@connectrpc/connect-node';
 import {
   ConnectionCount,
   type ConnectionBounds,
@@ -10,30 +9,10 @@ import {
   closeIfVanished,
 } from './connection-limits.ts';
 import { ConnectionLifetimes, type ConnectionAge } from './connection-lifetime.ts';
-import { askFirst, guard } from './dispatch.ts';
+import { askFirst, guard, type RequestHandler, type StreamHandler } from './dispatch.ts';
 import { handOver } from './protocol-detection.ts';
 import { StreamWindows } from './stream-windows.ts';
 import { limitStream, type TimeLimits } from './time-limits.ts';
-
-/** Answers an HTTP/1.1 or HTTP/2 request. */
-export type RequestHandler = ReturnType<typeof connectNodeAdapter>;
-
-/**
- * Answers a plain HTTP request. Never rejects; resolves with the fault because of which there is no whole response, and
- * with undefined if there is none.
- */
-export type Route = (...exchange: Parameters<RequestHandler>) => Promise<unknown>;
-
-/**
- * Takes an HTTP/2 request.
- *
- * @returns false, without having touched the stream, if it does not serve this request
- */
-export type StreamHandler = (
-  stream: http2.ServerHttp2Stream,
-  headers: http2.IncomingHttpHeaders,
-  rawHeaders: string[],
-) => boolean;
 
 /** Handlers of incoming requests. */
 export interface Handlers {

@@ -7,7 +7,7 @@ import parseRange from 'range-parser';
 import type { BlobHeaders } from '../../storage/blob.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
 import { SIGNED_PATH, type ReadGrant, type SignedUrls } from '../../storage/signed-url.ts';
-import type { Route } from '../listener/listener.ts';
+import type { Route } from '../listener/dispatch.ts';
 import { counted, type ContentObserver } from './counted.ts';
 import { takePart, type PartBounds } from './part-route.ts';
 

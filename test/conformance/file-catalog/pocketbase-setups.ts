@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type PocketBase from 'pocketbase';
 import type { CatalogFinding, FileCatalog } from '../../../src/catalog/file-catalog.ts';
-import {
-  openPocketBaseCatalog,
-  type PocketBaseOptions,
-} from '../../../src/catalog/pocketbase/pocketbase-catalog.ts';
+import { openPocketBaseCatalog } from '../../../src/catalog/pocketbase/pocketbase-catalog.ts';
+import type { PocketBaseOptions } from '../../../src/catalog/pocketbase/setup.ts';
 import { startPocketBase, type PocketBaseServer } from '../../support/pocketbase.ts';
 import { adminOf } from './pocketbase-admin.ts';
 
