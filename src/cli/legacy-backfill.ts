@@ -10,6 +10,7 @@ import {
 } from '../legacy/backfill-state.ts';
 import { undoBackfill } from '../legacy/undo.ts';
 import type { MoveOutcome } from '../legacy/move-file.ts';
+import { lowerPriority } from '../system/priority.ts';
 import { confirmed } from './confirm.ts';
 import { MoveProgress } from './move-progress.ts';
 import { ReportFile } from './report-file.ts';
@@ -42,6 +43,7 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
   const dryRun = flags.dryRun ?? false;
   const what = 'copies the bytes of old files into the store of the service and changes their records';
   if (!dryRun && !(await confirmed(what, flags.yes ?? false))) return 1;
+  lowerPriority();
   const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
   const { moveMemory } = await import('../app/move-memory.ts');
   return interruptible(new Error('interrupted: the next run goes on'), async (signal) => {

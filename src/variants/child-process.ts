@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { constants, setPriority } from 'node:os';
 import { extname } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { tooManyVariants } from '../errors/limits.ts';
+import { lowerPriority } from '../system/priority.ts';
 import { CHECK, engineFault } from './engine.ts';
 import { FrameReader, frameHeader } from './frames.ts';
 import { JobFailure, MAX_RESULT_BYTES, type Job, type JobAnswer, type Made } from './job.ts';
@@ -94,7 +94,8 @@ export class RenderProcess {
     );
     const timer = setTimeout(() => started.kill(tooLate), START_TIMEOUT_MS);
     try {
-      started.#lowerPriority();
+      // Decoding may wait; the calls of the service may not.
+      lowerPriority(started.#child.pid);
       await started.#header();
       return started;
     } catch (error) {
@@ -212,15 +213,6 @@ export class RenderProcess {
     if (header !== undefined) return header;
     await this.#ended;
     throw new ChildEnded(this.#errors, this.#signal);
-  }
-
-  /** Decoding may wait; the calls of the service may not. */
-  #lowerPriority(): void {
-    try {
-      setPriority(this.#child.pid!, constants.priority.PRIORITY_BELOW_NORMAL);
-    } catch {
-      // Not permitted everywhere; it works without.
-    }
   }
 }
 
