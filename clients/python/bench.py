@@ -1,7 +1,8 @@
 """Processor time of the client against a bare stream of grpcio, interleaved: `python bench.py [MIB] [ROUNDS]`.
 
 Starts the service of this checkout on its embedded store. The bare stream uses the generated messages, and reads and writes
-the same files; it computes no checksum, or the SHA-256 alone. Only the time of this process counts, not that of the service.
+the same files; it computes no checksum, or the SHA-256 alone. The asyncio client is held against a bare stream of grpcio's
+asyncio. Only the time of this process counts, not that of the service.
 """
 
 from __future__ import annotations
@@ -28,6 +29,20 @@ sys.path.insert(0, str(Path(__file__).parent / "tests"))
 from support import MiB, Service  # noqa: E402
 
 
+def upload_messages(path: Path) -> Iterator[pb.UploadRequest]:
+    """The messages of one Upload call."""
+    size = path.stat().st_size
+    spec = pb.UploadSpec(file=file_pb2.File(name="bare", content_type="application/octet-stream"), size_bytes=size)
+    yield pb.UploadRequest(upload_spec=spec)
+    offset = 0
+    with path.open("rb", buffering=0) as source:
+        while piece := source.read(MiB):
+            last = offset + len(piece) == size
+            data = pb.ChecksummedData(content=piece)
+            yield pb.UploadRequest(write_offset=offset, data=data, finish_write=last)
+            offset += len(piece)
+
+
 def bare_upload(channel: grpc.Channel, path: Path) -> str:
     """One Upload call with the generated messages."""
     call: grpc.StreamUnaryMultiCallable[pb.UploadRequest, pb.UploadResponse] = channel.stream_unary(
@@ -35,20 +50,7 @@ def bare_upload(channel: grpc.Channel, path: Path) -> str:
         request_serializer=pb.UploadRequest.SerializeToString,
         response_deserializer=pb.UploadResponse.FromString,
     )
-
-    def messages() -> Iterator[pb.UploadRequest]:
-        size = path.stat().st_size
-        spec = pb.UploadSpec(file=file_pb2.File(name="bare", content_type="application/octet-stream"), size_bytes=size)
-        yield pb.UploadRequest(upload_spec=spec)
-        offset = 0
-        with path.open("rb", buffering=0) as source:
-            while piece := source.read(MiB):
-                last = offset + len(piece) == size
-                data = pb.ChecksummedData(content=piece)
-                yield pb.UploadRequest(write_offset=offset, data=data, finish_write=last)
-                offset += len(piece)
-
-    return call(messages()).file.id
+    return call(upload_messages(path)).file.id
 
 
 def bare_download(channel: grpc.Channel, file_id: str, path: Path, sha256: bool = False) -> None:
@@ -66,7 +68,18 @@ def bare_download(channel: grpc.Channel, file_id: str, path: Path, sha256: bool 
             target.write(message.data.content)
 
 
-async def bare_download_async(target: str, file_id: str, path: Path) -> None:
+async def bare_upload_async(target: str, path: Path) -> None:
+    """The same in grpcio's asyncio. With a connection of its own."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        call: grpc.aio.StreamUnaryMultiCallable[pb.UploadRequest, pb.UploadResponse] = channel.stream_unary(
+            methods.UPLOAD.path,
+            request_serializer=pb.UploadRequest.SerializeToString,
+            response_deserializer=pb.UploadResponse.FromString,
+        )
+        await call(upload_messages(path))
+
+
+async def bare_download_async(target: str, file_id: str, path: Path, sha256: bool = False) -> None:
     """The same in grpcio's asyncio, which costs more by itself. With a connection of its own."""
     async with grpc.aio.insecure_channel(target) as channel:
         call: grpc.aio.UnaryStreamMultiCallable[pb.DownloadFileRequest, pb.DownloadFileResponse] = channel.unary_stream(
@@ -77,7 +90,8 @@ async def bare_download_async(target: str, file_id: str, path: Path) -> None:
         whole = hashlib.sha256()
         with path.open("wb", buffering=0) as file:
             async for message in call(pb.DownloadFileRequest(file_id=file_id)):
-                whole.update(message.data.content)
+                if sha256:
+                    whole.update(message.data.content)
                 file.write(message.data.content)
 
 
@@ -101,21 +115,24 @@ def main(mib: int, rounds: int) -> None:
     source.write_bytes(os.urandom(MiB) * mib)
     loop = asyncio.new_event_loop()
     client, other = AssetClient(service.url), AsyncAssetClient(service.url)
-    channel = grpc.insecure_channel(service.url.removeprefix("http://"))
+    address = service.url.removeprefix("http://")
+    channel = grpc.insecure_channel(address)
     file_id = client.upload(source).id
     cases: dict[str, Callable[[], object]] = {
         "upload, bare": lambda: bare_upload(channel, source),
         "upload": lambda: client.upload(source),
         "upload, verify sha256": lambda: client.upload(source, verify="sha256"),
+        "upload, asyncio, bare": lambda: loop.run_until_complete(bare_upload_async(address, source)),
         "upload, asyncio": lambda: loop.run_until_complete(other.upload(source)),
         "download, bare": lambda: bare_download(channel, file_id, target),
         "download, bare + sha256": lambda: bare_download(channel, file_id, target, sha256=True),
-        "download, bare aio + sha256": lambda: loop.run_until_complete(
-            bare_download_async(service.url.removeprefix("http://"), file_id, target)
-        ),
         "download": lambda: to_file(lambda file: client.download_to(file_id, file), target),
         "download, crc32c": lambda: to_file(lambda file: client.download_to(file_id, file, verify="crc32c"), target),
         "download, unverified": lambda: to_file(lambda file: client.download_to(file_id, file, verify="none"), target),
+        "download, asyncio, bare": lambda: loop.run_until_complete(bare_download_async(address, file_id, target)),
+        "download, asyncio, bare + sha256": lambda: loop.run_until_complete(
+            bare_download_async(address, file_id, target, sha256=True)
+        ),
         "download, asyncio": lambda: to_file(
             lambda file: loop.run_until_complete(other.download_to(file_id, file)), target
         ),
@@ -141,11 +158,12 @@ def main(mib: int, rounds: int) -> None:
             each.unlink(missing_ok=True)
         folder.rmdir()
     print(f"{mib} MiB, {rounds} rounds, medians")
-    print(f"{'case':28} {'CPU s/GiB':>9} {'to bare':>8} {'MiB/s':>6}")
+    print(f"{'case':34} {'CPU s/GiB':>9} {'to bare':>8} {'MiB/s':>6}")
     for name, values in seen.items():
         used, speed = (statistics.median(each) for each in zip(*values, strict=True))
-        bare = statistics.median(each for each, _ in seen[f"{name.split(',')[0]}, bare"])
-        print(f"{name:28} {used:9.2f} {used / bare:7.2f}x {speed:6.0f}")
+        kind = name.split(",")[0] + (", asyncio" if ", asyncio" in name else "")
+        bare = statistics.median(each for each, _ in seen[f"{kind}, bare"])
+        print(f"{name:34} {used:9.2f} {used / bare:7.2f}x {speed:6.0f}")
 
 
 if __name__ == "__main__":
