@@ -1,7 +1,7 @@
 import type { Calls, Standing } from './calls.ts';
 import { putPart } from './put-part.ts';
 import { withRetries } from './retries.ts';
-import type { UploadFileOptions } from './upload-file.ts';
+import type { UploadFileOptions } from './upload-options.ts';
 
 /** Number of URLs that are asked for at once. They expire, so not many more than are used soon. */
 const SIGNED_AT_ONCE = 16;

@@ -2,36 +2,10 @@ import type { File as AssetFile } from '@asset-service/contract/asset/v1/file_pb
 import type { Transport } from '@connectrpc/connect';
 import { Calls, type FileDescription, type Standing } from './calls.ts';
 import { toUploadError, UploadError } from './errors.ts';
-import { hashWorker, sha256Of, type WorkerSource } from './hash.ts';
+import { hashWorker, sha256Of } from './hash.ts';
 import { requestIdOf } from './request-id.ts';
 import { sendParts } from './send-parts.ts';
-
-/** How far an upload is. */
-export interface UploadProgress {
-  readonly sentBytes: number;
-  readonly sizeBytes: number;
-}
-
-/** Options of an upload. */
-export interface UploadFileOptions extends FileDescription {
-  /**
-   * Identifies the upload: the same id goes on with what an earlier call left, also after a reload of the page, and gives the
-   * same file if it is finished. Default: made of name, size, time and description of the file.
-   */
-  readonly requestId?: string | undefined;
-  /** Called when bytes were sent, at most some times per second. */
-  readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
-  /** Aborts the upload. What came is removed, unless `keepOnAbort`. */
-  readonly signal?: AbortSignal | undefined;
-  /** True to keep what came when the signal is aborted, for a pause: the same call goes on with it. */
-  readonly keepOnAbort?: boolean | undefined;
-  /** Number of parts that are sent at once. Default 4. */
-  readonly concurrency?: number | undefined;
-  /** Number of retries of each call and each part. Default 8: about a minute. */
-  readonly retries?: number | undefined;
-  /** Starts the worker that hashes, where the bundler does not ship that of this package; `false` to send no SHA-256. */
-  readonly worker?: WorkerSource | false | undefined;
-}
+import type { UploadFileOptions } from './upload-options.ts';
 
 /** Number of times that missing parts are sent again before the upload fails. */
 const COMPLETIONS = 3;
