@@ -23,7 +23,7 @@ import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
-import type { BffClient } from './index.ts';
+import type { BffClient } from './client.ts';
 import type { NodeRequest } from './upload-from-request.ts';
 
 /** Whose request it is. */
