@@ -135,6 +135,11 @@ try {
     'eight uploads of 32 MiB',
     `peak ${mebibytes(peakMemory(pid))}, ${after} at the end, ${residentMemory()} 12 s later`,
   );
+} catch (error) {
+  // Why a call failed is in the log of the service, not in its answer.
+  for (const line of [service, other].flatMap((each) => each.logLines()).slice(-20))
+    process.stderr.write(`${JSON.stringify(line)}\n`);
+  throw error;
 } finally {
   // Nothing else keeps this process alive until both have ended.
   const alive = setInterval(() => undefined, 1_000);

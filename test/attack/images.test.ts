@@ -205,13 +205,24 @@ describe('an image made to harm', () => {
       const other = clientOf(slow.url);
       const content = await noise(3_000, 3_000).jpeg().toBuffer();
       const { id } = await upload(other, Buffer.from(content), { file: { usage: 'image' } });
-      const call = failureOf(other.getFileUrl({ source: { case: 'fileId', value: id }, variant: 'slow' }));
+      const call = () =>
+        failureOf(other.getFileUrl({ source: { case: 'fileId', value: id }, variant: 'slow' }));
+      // On a busy machine its CPU time may not be used up before the time that a caller waits: then it is to call again.
+      const untilImpossible = (async () => {
+        for (;;) {
+          const failure = await call();
+          if (failure.reason !== 'RATE_LIMITED') return failure;
+        }
+      })();
       let isDone = false;
-      void call.finally(() => (isDone = true));
+      void untilImpossible.finally(() => (isDone = true));
       do {
         expect(await healthOf(slow.url)).toBe('SERVING');
       } while (!isDone);
-      expect(await call).toMatchObject({ reason: 'VARIANT_IMPOSSIBLE', metadata: { problem: 'too-slow' } });
+      expect(await untilImpossible).toMatchObject({
+        reason: 'VARIANT_IMPOSSIBLE',
+        metadata: { problem: 'too-slow' },
+      });
     } finally {
       await slow.dispose();
     }
