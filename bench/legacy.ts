@@ -33,7 +33,7 @@ const { values } = parseArgs({
     // The program in dist/ is up to date.
     built: { type: 'boolean', default: false },
     rate: { type: 'string', default: '0' },
-    workers: { type: 'string', default: '8' },
+    workers: { type: 'string' },
     // A step that takes longer is interrupted, and its cost is that of the files it has processed.
     seconds: { type: 'string', default: '3600' },
     steps: { type: 'string', default: 'audit,dry-run,backfill,again,verify' },
@@ -104,7 +104,8 @@ async function runSteps(size: number, withCalls: boolean): Promise<ReadonlyMap<s
     if (!values.steps.split(',').includes(name)) return;
     costs.set(name, await measure(legacy, size, name, [...args, '--json']));
   };
-  const move = ['legacy', 'backfill', '--yes', '--workers', values.workers];
+  const workers = values.workers === undefined ? [] : ['--workers', values.workers];
+  const move = ['legacy', 'backfill', '--yes', ...workers];
   const rate = values.rate === '0' ? [] : ['--rate', values.rate];
   try {
     head();

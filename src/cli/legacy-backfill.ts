@@ -93,6 +93,7 @@ export async function runUndo(
 ): Promise<number> {
   const what = 'serves moved files from the old bucket again and restores their links';
   if (!(await confirmed(what, yes ?? false))) return 1;
+  lowerPriority();
   const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
   return interruptible(new Error('interrupted: repeat the command, which goes on'), async (signal) => {
     const done = await withOldSystem(config, (system) =>
@@ -188,7 +189,7 @@ function numbersOf(state: BackfillState): Record<string, number> {
 
 /** A state for --json. */
 export function toJson(state: BackfillState, dryRun = false): object {
-  const { total, movedBytes, cursor, rate, slowedBy, lastError, startTime, updateTime } = state;
+  const { total, movedBytes, cursor, rate, slowedBy, workers = 0, lastError, startTime, updateTime } = state;
   return {
     ...{
       state: state.state,
@@ -198,7 +199,7 @@ export function toJson(state: BackfillState, dryRun = false): object {
       total_bytes: total.bytes,
     },
     ...{ server_side: state.serverSide ?? 0, other_headers: state.differing ?? 0 },
-    ...{ moved_bytes: movedBytes, cursor, rate, slowed_by: slowedBy, last_error: lastError },
+    ...{ moved_bytes: movedBytes, cursor, rate, slowed_by: slowedBy, workers, last_error: lastError },
     ...{ start_time: startTime, update_time: updateTime, holder: state.holder },
   };
 }

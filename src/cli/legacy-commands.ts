@@ -43,7 +43,12 @@ export function addLegacyCommands(root: Command): void {
     .argument('[value]', 'with rate: maximum number of files per second; 0 for no limit')
     .option('--dry-run', 'print the result for every file without writing anything')
     .option('--rate <files>', 'maximum number of files per second; 0 for no limit', numberFrom(0))
-    .option('--workers <number>', 'number of files copied concurrently, up to 256', workers, 8)
+    .option(
+      '--workers <number>',
+      'maximum number of files copied concurrently, up to 256; begins with one, adds more while they slow nobody down',
+      workers,
+      8,
+    )
     .option('--report <file>', 'append one JSON line for each file that could not be moved to this file')
     .option('--yes', 'do not ask for confirmation; required without a terminal, except with --dry-run')
     .option('--json', 'print the result as JSON')

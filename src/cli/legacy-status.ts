@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { problemsOf } from '../legacy/audit-report.ts';
+import type { BackfillState } from '../legacy/backfill-state.ts';
 import type { LockJournal } from '../legacy/lock-journal.ts';
 import { moveStatus, type MoveStatus } from '../legacy/status.ts';
 import { toJson as backfillJson } from './legacy-backfill.ts';
@@ -44,17 +45,22 @@ function lockJson(lock: LockJournal): object {
   };
 }
 
+function backfillText({ state, counts, total, workers, updateTime, lastError }: BackfillState): string {
+  return [
+    `backfill: ${state}, ${JSON.stringify(counts)} of ${total.files}`,
+    ...(state === 'running' && workers !== undefined ? [`files at once: ${workers}`] : []),
+    updateTime,
+    ...(lastError === '' ? [] : [`stopped by: ${lastError}`]),
+  ].join(', ');
+}
+
 function asText({ state, audit, backfill, verify, lock, purge, uses, nextSteps }: MoveStatus): string {
   return [
     `state: ${state}`,
     audit
       ? `audit: ${audit.phase}, begun ${audit.startTime}, ${problemsOf(audit)} problems`
       : 'audit: never run',
-    backfill
-      ? `backfill: ${backfill.state}, ${JSON.stringify(backfill.counts)} of ${backfill.total.files}, ${backfill.updateTime}${
-          backfill.lastError === '' ? '' : `, stopped by: ${backfill.lastError}`
-        }`
-      : 'backfill: never run',
+    backfill ? backfillText(backfill) : 'backfill: never run',
     verify
       ? `verify: ${verify.state}, ${verify.checked} files, ${verify.damagedCount} damaged, ${verify.endTime || verify.startTime}`
       : 'verify: never run',

@@ -22,7 +22,7 @@ export class MoveProgress {
 
   /** The line for a state; call it for every state, in order. */
   show(state: BackfillState): string {
-    const { total, movedBytes, slowedBy } = state;
+    const { total, movedBytes, slowedBy, workers } = state;
     const files = Object.values(state.counts).reduce((sum, count) => sum + count, 0);
     const now = this.#now();
     if (this.#first === undefined) this.#first = { files, bytes: movedBytes };
@@ -38,6 +38,7 @@ export class MoveProgress {
       `${files}/${total.files} files`,
       `${sizeAsText(movedBytes)} of ${sizeAsText(total.bytes)}`,
       ...(left === undefined ? [] : [`about ${durationAsText(left)} left`]),
+      ...(workers === undefined ? [] : [`${workers} at once`]),
       ...(state.state === 'paused'
         ? ['paused']
         : slowedBy === null

@@ -34,6 +34,8 @@ export interface BackfillState {
   /** Maximum number of files per second; 0 for no limit. */
   readonly rate: number;
   readonly slowedBy: SlowedBy | null;
+  /** Number of concurrently moved files. */
+  readonly workers?: number;
   /** Why the last run stopped; empty if it did not. */
   readonly lastError: string;
 }

@@ -16,6 +16,7 @@ import {
 import { moveFile, type Moved, type MoveOutcome, type MoveTools } from './move-file.ts';
 import { BytesCopy, type CopyTools } from './copy-bytes.ts';
 import { writeBefore } from './undo-journal.ts';
+import { Concurrency } from './concurrency.ts';
 import { Throttle } from './throttle.ts';
 
 /** Options of a backfill. */
@@ -24,7 +25,7 @@ export interface BackfillOptions extends Pick<CopyTools, 'budget' | 'partSizeByt
   readonly dryRun: boolean;
   /** Unique to this process. */
   readonly holder: string;
-  /** Number of concurrently moved files. */
+  /** Maximum number of concurrently moved files. The run begins with one (see {@link Concurrency}). */
   readonly workers: number;
   /** Maximum number of files per second; 0 for no limit, undefined for the rate of the previous run. */
   readonly rate: number | undefined;
@@ -95,6 +96,8 @@ class Backfill {
   readonly #options: BackfillOptions;
   readonly #signal: AbortSignal;
   readonly #throttle = new Throttle();
+  readonly #concurrency: Concurrency;
+  readonly #limit = pLimit(1);
   readonly #bytes: BytesCopy;
   #state: BackfillState;
   #acknowledged: Readonly<Record<string, Acknowledgement>> = {};
@@ -106,6 +109,7 @@ class Backfill {
   constructor(system: OldSystem, options: BackfillOptions, state: BackfillState, signal: AbortSignal) {
     [this.#system, this.#options, this.#state, this.#signal] = [system, options, state, signal];
     this.#throttle.setRate(state.rate);
+    this.#concurrency = new Concurrency(options.workers);
     const { budget, partSizeBytes, onStreaming = () => undefined } = options;
     const { store, copier, bucket } = system;
     this.#bytes = new BytesCopy({ reader: bucket.reader, store, copier, budget, partSizeBytes, onStreaming });
@@ -132,13 +136,12 @@ class Backfill {
     const page = await this.#system.catalog.legacy.scan(this.#state.cursor, PAGE, { signal: this.#signal });
     await this.#noteBefore(page.filter(({ file }) => file.sha256 === undefined));
     this.#underway = { files: 0, bytes: 0 };
-    const limit = pLimit(this.#options.workers);
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#signal, ended.signal]);
     // Waits for all files, because the lease must not be released while one is being moved.
     const results = await Promise.allSettled(
       page.map((record) =>
-        limit(() => this.#one(record, signal)).catch((error: unknown) => {
+        this.#limit(() => this.#one(record, signal)).catch((error: unknown) => {
           ended.abort(error);
           throw error;
         }),
@@ -177,9 +180,15 @@ class Backfill {
     signal.throwIfAborted();
     const { id, sha256 } = record.file;
     if (sha256 === undefined) await this.#throttle.next(signal);
-    const onTime: MoveTools['onTime'] = (of, ms) => this.#throttle.observe(of, ms);
+    const times = this.#concurrency.begin();
+    const onTime: MoveTools['onTime'] = (of, ms) => {
+      this.#throttle.observe(of, ms);
+      times.observe(of, ms);
+    };
     const tools = { bytes: this.#bytes, dryRun: this.#options.dryRun, onTime };
     const moved = await moveFile(this.#system, record, tools, signal);
+    if (sha256 === undefined) times.end();
+    this.#limit.concurrency = this.#concurrency.current;
     this.#unreadable = moved.outcome === 'unreadable' ? this.#unreadable + 1 : 0;
     if (this.#unreadable >= MAX_UNREADABLE) throw new Error('the old bucket does not answer any more');
     this.#tellProgress(moved);
@@ -200,6 +209,7 @@ class Backfill {
       ...this.#state,
       ...{ counts: { ...counts, moved }, movedBytes: movedBytes + this.#underway.bytes },
       slowedBy: this.#throttle.slowedBy ?? null,
+      workers: this.#concurrency.current,
     });
   }
 
@@ -226,7 +236,8 @@ class Backfill {
 
   async #keep(change: Partial<BackfillState>, signal = this.#signal): Promise<BackfillState> {
     const slowedBy = this.#throttle.slowedBy ?? null;
-    this.#state = { ...this.#state, slowedBy, ...change, updateTime: new Date().toISOString() };
+    const workers = this.#concurrency.current;
+    this.#state = { ...this.#state, slowedBy, workers, ...change, updateTime: new Date().toISOString() };
     if (!this.#options.dryRun)
       await this.#system.catalog.legacy.putState(BACKFILL, { ...this.#state }, { signal });
     this.#options.onProgress?.(this.#state);

@@ -7,6 +7,7 @@ import { underFreeLease } from '../files/lease.ts';
 import { digestOf } from '../files/upload/checksums.ts';
 import type { OldSystem } from './old-system.ts';
 import { BACKFILL, backfillState, type BackfillState } from './backfill-state.ts';
+import { Concurrency, type FileTimes } from './concurrency.ts';
 import { locate } from './locate.ts';
 import { readBefore, type BeforeMove } from './undo-journal.ts';
 
@@ -14,7 +15,7 @@ import { readBefore, type BeforeMove } from './undo-journal.ts';
 export interface UndoOptions {
   /** Unique to this process. */
   readonly holder: string;
-  /** Number of files processed concurrently. */
+  /** Maximum number of files processed concurrently; begins with one. */
   readonly workers: number;
   /** Called for every file that stays moved, with the reason. */
   readonly onKept?: (id: string, why: string) => void;
@@ -49,7 +50,8 @@ async function undoPages(system: OldSystem, options: UndoOptions, signal: AbortS
   const { legacy } = system.catalog;
   const state = await backfillState(legacy, { signal });
   if (state === undefined) return { undone: 0, kept: 0 };
-  const limit = pLimit(options.workers);
+  const concurrency = new Concurrency(options.workers);
+  const limit = pLimit(1);
   let undone = 0;
   const kept = new Set<string>();
   // The last page first: if several runs saved a file, the newest entry counts.
@@ -63,7 +65,14 @@ async function undoPages(system: OldSystem, options: UndoOptions, signal: AbortS
     ]);
     const results = await Promise.all(
       entries.map((entry) =>
-        limit(() => undoOne(system, entry, files.get(entry.id), fields.get(entry.id) ?? {}, signal)),
+        limit(async () => {
+          const times = concurrency.begin();
+          const [file, values] = [files.get(entry.id), fields.get(entry.id) ?? {}];
+          const done = await undoOne(system, entry, { file, fields: values, times }, signal);
+          if (done !== 'nothing') times.end();
+          limit.concurrency = concurrency.current;
+          return done;
+        }),
       ),
     );
     for (const [index, why] of results.entries()) {
@@ -94,21 +103,29 @@ async function undoPages(system: OldSystem, options: UndoOptions, signal: AbortS
 async function undoOne(
   { bucket, catalog }: OldSystem,
   { sizeBytes, contentType, link }: BeforeMove,
-  file: FileRecord | undefined,
-  fields: FieldValues,
+  now: {
+    readonly file: FileRecord | undefined;
+    readonly fields: FieldValues;
+    readonly times: FileTimes;
+  },
   signal: AbortSignal,
 ): Promise<string> {
+  const { file, fields, times } = now;
   if (file?.sha256 === undefined) return 'nothing';
   const { linkField } = bucket;
   const restored = link === '' ? {} : { [linkField]: link };
   const before = { ...fields, ...(link !== '' && { [linkField]: [link] }) };
+  const began = performance.now();
   const place = await locate(bucket, file, before, signal);
+  times.observe('store', performance.now() - began);
   if (place.damage !== undefined) return `the old bucket does not have its bytes any more (${place.damage})`;
   const content = await bucket.reader.read(place.key, place.info.etag, undefined, { signal });
   const { sha256 } = await digestOf(content);
   if (Buffer.compare(sha256, file.sha256) !== 0) return 'the old bucket has other bytes under its key';
+  const writing = performance.now();
   try {
     await catalog.legacy.unsetBytes(file.id, file.revision, { sizeBytes, contentType }, restored, { signal });
+    times.observe('catalog', performance.now() - writing);
     return 'undone';
   } catch (error) {
     if (!isAssetError(error, 'CONCURRENT_CHANGE', 'CATALOG_REFUSED', 'RELATION_TARGET_MISSING')) throw error;

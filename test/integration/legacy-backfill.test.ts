@@ -9,6 +9,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { crc32c } from '../../src/files/upload/crc32c.ts';
 import { blobKey } from '../../src/files/bytes.ts';
 import type { OldSystem } from '../../src/legacy/old-system.ts';
+import type { ObjectReader } from '../../src/storage/object-reader.ts';
 import { backfill, type BackfillOptions } from '../../src/legacy/backfill.ts';
 import {
   acknowledge,
@@ -121,6 +122,39 @@ describe('legacy backfill', () => {
     expect(await within(({ catalog }) => backfillState(catalog.legacy))).toBeUndefined();
   });
 
+  it('begins with one file at a time, and looks at more at once after that', async () => {
+    const atOnce: number[] = [];
+    let active = 0;
+    const workers = 8;
+    const state = await within((system) => {
+      const { reader } = system.bucket;
+      const counted: ObjectReader = Object.create(reader, {
+        stat: {
+          async value(...args: Parameters<ObjectReader['stat']>) {
+            atOnce.push(++active);
+            try {
+              return await reader.stat(...args);
+            } finally {
+              active -= 1;
+            }
+          },
+        },
+      });
+      const options = {
+        ...moveMemory(loadConfig(legacy.env)),
+        dryRun: true,
+        holder: 'test',
+        rate: undefined,
+      };
+      const slow = { ...system, bucket: { ...system.bucket, reader: counted } };
+      return backfill(slow, { ...options, workers }, signal);
+    });
+    expect(Math.max(...atOnce.slice(0, 80))).toBe(1);
+    expect(Math.max(...atOnce)).toBeGreaterThan(1);
+    expect(Math.max(...atOnce)).toBeLessThanOrEqual(workers);
+    expect(state?.workers).toBeGreaterThanOrEqual(1);
+  });
+
   it('obeys from any machine, and goes on after it was killed', async () => {
     const child = startCli(['legacy', 'backfill', '--rate', '20', '--json', '--yes'], {
       cwd: dir,
@@ -128,6 +162,9 @@ describe('legacy backfill', () => {
     });
     const state = () => within(({ catalog }) => backfillState(catalog.legacy));
     await eventually(async () => expect((await state())?.state).toBe('running'));
+    const status = JSON.parse((await cli('status', '--json')).stdout) as object;
+    expect(status).toMatchObject({ backfill: { state: 'running', workers: 1 } });
+    expect((await cli('status')).stdout).toMatch(/^backfill: running, .*, files at once: 1, /m);
     expect((await cli('backfill', 'pause')).code).toBe(0);
     await eventually(async () => expect((await state())?.state).toBe('paused'));
     const second = await run({ leaseMs: 200, holder: 'other' });
