@@ -116,10 +116,12 @@ export function uploadTakenOver(uploadId: string): AssetError {
 }
 
 /** The error of bytes for a DIRECT upload, or of URLs for one that is not. */
-export function wrongTransport(uploadId: string): AssetError {
+export function wrongTransport(uploadId: string, isDirect: boolean): AssetError {
   return new AssetError(
     'UPLOAD_TRANSPORT',
-    'the call does not fit the transport of the upload: bytes of a DIRECT upload are sent to the URLs of SignUploadParts',
+    isDirect
+      ? 'the upload is DIRECT: send its bytes to the URLs of SignUploadParts'
+      : 'the upload is not DIRECT: send its bytes with UploadChunk or Upload',
     { metadata: { upload_id: uploadId } },
   );
 }

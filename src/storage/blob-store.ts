@@ -190,8 +190,9 @@ export interface BlobStore {
 
   /**
    * The stored parts of an unfinished multipart blob, by number, with the tags that {@link putPart} returned; one of the
-   * two may put them in quotes. {@link completeMultipart} accepts them as they are. Rejects with UPLOAD_EXPIRED if it was
-   * aborted or completed.
+   * two may put them in quotes. {@link completeMultipart} accepts them as they are. A part that was sent several times is
+   * listed as it was sent last; if the store does not tell which was last, it is missing. Rejects with UPLOAD_EXPIRED if
+   * it was aborted or completed.
    */
   listParts(key: string, multipartId: string, call?: StoreCall): Promise<readonly BlobPart[]>;
 

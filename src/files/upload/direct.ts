@@ -41,7 +41,7 @@ export async function signUploadParts(
   const { store } = context;
   const session = openSession(await loadUpload(context, caller, uploadId, true, signal));
   const { direct, description, partSizeBytes } = session.state;
-  if (!direct) throw wrongTransport(session.id);
+  if (!direct) throw wrongTransport(session.id, false);
   const sizes = partSizes(session);
   for (const number of partNumbers) {
     if (number <= sizes.length) continue;

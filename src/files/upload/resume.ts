@@ -159,7 +159,7 @@ async function append(
   signal: AbortSignal,
 ): Promise<UploadProgress<Uploaded>> {
   using _slot = context.admission.enter('session');
-  if (session.state.direct) throw wrongTransport(session.id);
+  if (session.state.direct) throw wrongTransport(session.id, true);
   const current = await finishStored(context, caller, session, signal);
   if ('file' in current) return current;
   const size = persistedSize(current.session);

@@ -121,7 +121,9 @@ async function serveBlob(
     'accept-ranges': 'bytes',
     etag,
   };
-  if (matches(request.headers['if-none-match'], etag)) return end(response, 304, headers);
+  const { 'if-match': wanted, 'if-none-match': known } = request.headers;
+  if (wanted !== undefined && !names(wanted, ['*', etag])) return end(response, 412, headers);
+  if (known !== undefined && names(known, ['*', etag, `W/${etag}`])) return end(response, 304, headers);
 
   const range = requestedRange(request, etag, stat.sizeBytes);
   if (range === 'unsatisfiable') {
@@ -183,13 +185,20 @@ function requestedRange(request: IncomingMessage, etag: string, sizeBytes: numbe
   const header = request.headers.range;
   const condition = request.headers['if-range'];
   if (header === undefined || (condition !== undefined && condition !== etag)) return undefined;
-  const ranges = parseRange(sizeBytes, header);
+  // The parser takes the last 100 bytes of 10 for unsatisfiable; they are all 10 (RFC 9110, section 14.1.2).
+  const clamped = header.replaceAll(
+    /([=,]\s*-)(\d+)/g,
+    (_all, before: string, count: string) => `${before}${Math.min(Number(count), sizeBytes)}`,
+  );
+  const ranges = parseRange(sizeBytes, clamped);
   if (ranges === -1) return 'unsatisfiable';
-  return ranges !== -2 && ranges.type === 'bytes' && ranges.length === 1 ? ranges[0] : undefined;
+  const isOne = ranges !== -2 && ranges.type.toLowerCase() === 'bytes' && ranges.length === 1;
+  return isOne ? ranges[0] : undefined;
 }
 
-function matches(header: string | undefined, etag: string): boolean {
-  return header?.split(',').some((one) => ['*', etag, `W/${etag}`].includes(one.trim())) ?? false;
+/** True if a list of entity tags has one of `tags`. */
+function names(list: string, tags: readonly string[]): boolean {
+  return list.split(',').some((one) => tags.includes(one.trim()));
 }
 
 function end(response: ServerResponse, status: number, headers: Record<string, string | number> = {}): void {

@@ -124,20 +124,16 @@ export class S3Multiparts implements Pick<
   ): Promise<readonly BlobPart[]> {
     assertBlobKey(key);
     const { uploadId } = splitMultipartId(multipartId);
-    const parts = new Map<number | undefined, Part>();
+    const listed: Part[] = [];
     let marker: { PartNumberMarker?: string } = {};
     for (;;) {
       const command = new ListPartsCommand({ ...this.#bucket.object(key), UploadId: uploadId, ...marker });
       const page = await this.#bucket.send(signal, (attempt) =>
         this.#bucket.client.send(command, abortBy(attempt)),
       );
-      for (const part of page.Parts ?? []) {
-        // Some stores still list a replaced part. Their times have whole seconds.
-        const before = parts.get(part.PartNumber)?.LastModified;
-        if (!before || before <= (part.LastModified ?? before)) parts.set(part.PartNumber, part);
-      }
+      listed.push(...(page.Parts ?? []));
       if (page.IsTruncated !== true || page.NextPartNumberMarker === undefined) {
-        return [...parts.values()].map(storedPart);
+        return currentParts(listed).map(storedPart);
       }
       marker = { PartNumberMarker: page.NextPartNumberMarker };
     }
@@ -164,6 +160,26 @@ export class S3Multiparts implements Pick<
       };
     }
   }
+}
+
+/**
+ * The last stored of all parts with one number. Some stores still list a replaced part, in any order and with times of
+ * whole seconds. If they do not tell which of different parts was stored last, there is none, so that it is sent again.
+ */
+function currentParts(listed: readonly Part[]): readonly Part[] {
+  const newest = new Map<number | undefined, Part[]>();
+  for (const part of listed) {
+    const others = newest.get(part.PartNumber) ?? [];
+    const age = timeOf(part) - timeOf(others[0] ?? part);
+    if (age >= 0) newest.set(part.PartNumber, age > 0 ? [part] : [...others, part]);
+  }
+  return [...newest.values()].flatMap(([one, ...others]) =>
+    one && others.every(({ ETag }) => ETag === one.ETag) ? [one] : [],
+  );
+}
+
+function timeOf({ LastModified }: Part): number {
+  return LastModified?.getTime() ?? 0;
 }
 
 function completedPart({ partNumber, tag, crc32c }: BlobPart): CompletedPart {

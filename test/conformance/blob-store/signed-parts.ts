@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { request } from 'node:http';
+import type { BlobPart } from '../../../src/storage/blob.ts';
 import type { SignedPut } from '../../../src/storage/blob-store.ts';
 import { bufferedBody, bytes, itNeeds, newKey, readAll, rejection, streamOf } from './driver.ts';
 import type { Driver, OpenedStore } from './driver.ts';
@@ -233,6 +234,21 @@ export function describeSignedParts(driver: Driver, opened: () => OpenedStore): 
       await rejection(store().putPart(key, id, 2, wrong));
       expect(await store().listParts(key, id)).toMatchObject([{ partNumber: 1, sizeBytes: 1000, tag }]);
       await store().abortMultiparts(key);
+    });
+
+    it('never have a replaced part, however soon it was replaced', async () => {
+      for (let round = 0; round < 5; round++) {
+        const key = newKey();
+        const id = await start(key);
+        const sent: BlobPart[] = [];
+        for (const filler of [1, 2, 3]) {
+          sent.push(await store().putPart(key, id, 1, bufferedBody(Buffer.alloc(1000, filler))));
+        }
+        const listed = await store().listParts(key, id);
+        // None if the store does not tell which was sent last.
+        if (listed.length > 0) expect(listed).toMatchObject([{ partNumber: 1, tag: sent.at(-1)!.tag }]);
+        await store().abortMultiparts(key);
+      }
     });
 
     itNeeds(driver, 'paged-parts', 'are all there if they are more than one page', async () => {

@@ -116,6 +116,8 @@ export function describeSignedUrls(driver: Driver, opened: () => OpenedStore): v
         ['bytes=100-199', 100, 200],
         ['bytes=9990-', 9990, 10_000],
         ['bytes=-10', 9990, 10_000],
+        ['bytes=-20000', 0, 10_000],
+        ['bytes=9000-20000', 9000, 10_000],
       ] as const) {
         const answer = await fetch(url, { headers: { range } });
         expect(answer.status).toBe(206);
@@ -123,6 +125,24 @@ export function describeSignedUrls(driver: Driver, opened: () => OpenedStore): v
         expect(Buffer.from(await answer.arrayBuffer()).equals(data.subarray(from, to))).toBe(true);
       }
       expect((await fetch(url, { headers: { range: 'bytes=10000-' } })).status).toBe(416);
+    });
+
+    itNeeds(driver, 'serves-signed-urls', 'obey conditions', async () => {
+      const url = await signed(key, options());
+      const etag = (await fetch(url)).headers.get('etag')!;
+      for (const [headers, status] of [
+        [{ 'if-match': etag }, 200],
+        [{ 'if-match': '*' }, 200],
+        [{ 'if-match': '"other"' }, 412],
+        [{ 'if-match': `W/${etag}` }, 412],
+        [{ 'if-match': '"other"', range: 'bytes=20000-' }, 412],
+        [{ 'if-none-match': etag }, 304],
+        [{ 'if-none-match': '"other"' }, 200],
+        [{ 'if-none-match': etag, range: 'bytes=0-9' }, 304],
+        [{ 'if-match': etag, range: 'bytes=0-9' }, 206],
+      ] as const) {
+        expect([headers, (await fetch(url, { headers })).status]).toEqual([headers, status]);
+      }
     });
 
     itNeeds(driver, 'head-by-signed-url', 'answer HEAD', async () => {
