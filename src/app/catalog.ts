@@ -44,7 +44,8 @@ const INSPECT_EVERY_MS = 60_000;
 
 /**
  * The catalog as a dependency. It is inspected before use, and migrated unless `migrates` is false; if it is down
- * or wrongly set up at start, that happens when it is up or corrected. New findings are logged. The catalog counts
+ * or wrongly set up at start, that happens when it is up or corrected. It is migrated again when the policies get
+ * their first quota. New findings are logged. The catalog counts
  * as down while its setup has a mistake.
  */
 export function catalogDependency(
@@ -58,7 +59,9 @@ export function catalogDependency(
 ): Dependency {
   const { policies, migrates, inspectEveryMs = INSPECT_EVERY_MS } = options;
   let told: ReadonlySet<string> = new Set();
-  let isMigrated = !migrates;
+  let isMigrated = false;
+  // Quotas need more of a catalog; the policy file may get one while the service runs.
+  let hadQuotas = false;
   let inspectAt = 0;
   const inspect = async (call: { readonly signal: AbortSignal }) => {
     const findings = await catalog.inspect(namesIn(policies), call);
@@ -74,8 +77,11 @@ export function catalogDependency(
     name: 'catalog',
     async check(call) {
       if (Date.now() >= inspectAt) await inspect(call);
-      if (!isMigrated) await migrate(catalog, log);
-      isMigrated = true;
+      const { hasQuotas } = policies;
+      if (migrates && (!isMigrated || (hasQuotas && !hadQuotas))) {
+        await migrate(catalog, log);
+        [isMigrated, hadQuotas] = [true, hasQuotas];
+      }
       await catalog.check(call);
     },
   };

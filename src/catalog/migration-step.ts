@@ -8,7 +8,8 @@ export interface MigrationStep {
 }
 
 const PAST = {
-  ...{ add: 'added', apply: 'applied', create: 'created', enable: 'enabled', make: 'made', raise: 'raised' },
+  ...{ add: 'added', apply: 'applied', change: 'changed', create: 'created', enable: 'enabled' },
+  ...{ make: 'made', raise: 'raised' },
 } as const;
 
 /** The line for a step that was taken. */

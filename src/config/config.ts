@@ -26,6 +26,8 @@ export interface PocketBaseConfig {
   readonly defaults: Settings['ASSET_POCKETBASE_DEFAULTS'];
   /** True if a catalog move goes to it or may go back to it. */
   readonly takesImports: boolean;
+  /** True if the usage policies in use have a quota. */
+  readonly hasQuotas: () => boolean;
 }
 
 /** A catalog and its settings. */
@@ -88,19 +90,20 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const unknown = unknownNames(merged);
   const legacy = legacyConfig(settings, mistakes);
   const exported = openTelemetryConfig(merged);
+  const policies = usagePolicies(settings, mistakes);
   const config: Config = {
     settings,
     store:
       settings.ASSET_STORE === 's3'
         ? { kind: 's3', s3: s3Config(settings, mistakes) }
         : { kind: 'filesystem' },
-    catalog: catalogConfig(settings, legacy?.fields ?? {}, mistakes),
-    next: nextConfig(settings, mistakes),
+    catalog: catalogConfig(settings, legacy?.fields ?? {}, policies, mistakes),
+    next: nextConfig(settings, policies, mistakes),
     nextStore: nextStoreConfig(settings, mistakes),
     legacy,
     identity: identityConfig(settings, mistakes),
     tls: tlsConfig(settings, mistakes),
-    policies: usagePolicies(settings, mistakes),
+    policies,
     audit: {
       destination: settings.ASSET_AUDIT_LOG ?? (settings.ASSET_AUTH === 'none' ? 'off' : 'stdout'),
       openTelemetry: exported.logs,
@@ -149,16 +152,21 @@ function doubtsOf(fileFaults: readonly string[], unknown: readonly string[]): st
   return [...fileFaults.map((fault) => `ASSET_CONFIG_FILE: ${fault}`), ...unknown.map(unknownNameText)];
 }
 
-function nextConfig(settings: Settings, mistakes: Mistakes): CatalogConfig | undefined {
+function nextConfig(
+  settings: Settings,
+  policies: UsagePolicies,
+  mistakes: Mistakes,
+): CatalogConfig | undefined {
   const next = nextSettings(settings);
   if (next === undefined) return undefined;
   checkNext(settings, next, mistakes);
-  return { settings: next, catalog: catalogConfig(next, {}, mistakes.ofNext(next)) };
+  return { settings: next, catalog: catalogConfig(next, {}, policies, mistakes.ofNext(next)) };
 }
 
 function catalogConfig(
   settings: Settings,
   legacyFields: LegacyConfig['fields'],
+  policies: UsagePolicies,
   mistakes: Mistakes,
 ): Config['catalog'] {
   switch (settings.ASSET_CATALOG) {
@@ -184,6 +192,7 @@ function catalogConfig(
           legacyFields,
           defaults: settings.ASSET_POCKETBASE_DEFAULTS,
           takesImports: settings.ASSET_NEXT_CATALOG !== undefined,
+          hasQuotas: () => policies.hasQuotas,
         },
       };
     }

@@ -164,6 +164,10 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
         await rename(collection, name, 'other');
         const setting = `ASSET_POCKETBASE_FIELDS='{"${name === 'created' ? 'create_time' : name}":"other"}'`;
         await expectMistake(options, `field ${collection}.${name} is gone`, 'renamed to "other"', setting);
+        const fields = { [name === 'created' ? 'create_time' : name]: 'other' };
+        const followed = open({ collection, fields });
+        expect(await followed.migrate()).toEqual([]);
+        expect((await getFile(followed, file.id)).owner).toBe('ann');
         await rename(collection, 'other', name);
         const again = open(options);
         expect(await again.migrate()).toEqual([]);
@@ -175,6 +179,7 @@ describe('file catalog: pocketbase and settings that do not fit', () => {
       await open({}).migrate();
       await admin().collections.update('files', { name: 'documents' });
       await expectMistake({}, 'collection files is gone', 'ASSET_POCKETBASE_COLLECTION=documents');
+      expect(await open({ collection: 'documents' }).migrate()).toEqual([]);
       await admin().collections.update('documents', { name: 'files' });
       expect(await open({}).migrate()).toEqual([]);
       await admin().collections.delete('files');

@@ -30,7 +30,8 @@ describeFileCatalog('pocketbase', async () => {
   });
   const login = { email: server.email, password: server.password };
   return {
-    open: () => openPocketBaseCatalog({ url: server.url, ...login, takesImports: true }),
+    open: () =>
+      openPocketBaseCatalog({ url: server.url, ...login, takesImports: true, hasQuotas: () => true }),
     dump: async () => {
       const copy = join(dir, 'copy');
       await server.stop();

@@ -25,6 +25,8 @@ export interface Collection extends Readonly<Partial<Record<(typeof RULES)[numbe
   readonly system?: boolean;
   readonly fields: readonly CollectionField[];
   readonly indexes: readonly string[];
+  /** Only of a view. */
+  readonly viewQuery?: string;
 }
 
 /** How the settings describe the files in a PocketBase. */
@@ -39,4 +41,6 @@ export interface PocketBaseSetup {
   readonly defaults: Readonly<Record<string, JsonValue>>;
   /** True if a migration adds the fields of `imported.ts`. */
   readonly takesImports: boolean;
+  /** True if a migration adds the view and index of `totals-view.ts`. */
+  readonly hasQuotas: () => boolean;
 }

@@ -99,6 +99,13 @@ export function toUnavailable(error: unknown, collections: readonly string[]): A
   return catalogUnavailable(new Error(what, { cause: error }));
 }
 
+/** True if PocketBase has no such collection, or the collection does not have what the request names. */
+export function isUnknown(error: unknown): boolean {
+  if (!isAssetError(error, 'CATALOG_UNAVAILABLE')) return false;
+  const { cause } = (error.cause ?? {}) as { readonly cause?: unknown };
+  return [400, 404].includes(failureOf(cause).status);
+}
+
 /** True if PocketBase answered 400 without naming the request: it is unknown whether it wrote. */
 export function isBadRequest(error: unknown): boolean {
   if (!isAssetError(error, 'CATALOG_UNAVAILABLE')) return false;

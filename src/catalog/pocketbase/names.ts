@@ -2,7 +2,7 @@ import { closestMatch } from 'leven';
 import { DEFAULT_FIELDS, FIELDS, settingKey } from './field-map.ts';
 import { whyNoDefault } from './defaults.ts';
 import type { Mistake } from './fillable.ts';
-import { HELPERS } from './own-collections.ts';
+import { OWN_NAMES } from './own-collections.ts';
 import type { Collection, PocketBaseSetup } from './schema.ts';
 import { describeField, wantedField } from './wanted.ts';
 
@@ -22,7 +22,7 @@ export function collectionMistakes(
   const { collection } = setup;
   const mistake = (setting: string, why: string) => [{ field: collection, text: `${setting}: ${why}` }];
   const found = collectionOf(collections, collection);
-  const isHelper = HELPERS.some(({ name }) => name === (found?.name ?? collection));
+  const isHelper = OWN_NAMES.has(found?.name ?? collection);
   if (isHelper || found?.system) {
     const whose = isHelper ? 'the service keeps its own state in it' : 'it belongs to PocketBase';
     return mistake('ASSET_POCKETBASE_COLLECTION', `"${collection}" cannot hold the files: ${whose}.`);
@@ -32,9 +32,7 @@ export function collectionMistakes(
     const why = `"${collection}" is of type ${found.type}, and files need a collection of type base.`;
     return mistake('ASSET_POCKETBASE_COLLECTION', why);
   }
-  const candidates = collections.filter(
-    ({ name, system }) => !system && !HELPERS.some((one) => one.name === name),
-  );
+  const candidates = collections.filter(({ name, system }) => !system && !OWN_NAMES.has(name));
   const others = suggest(collection, candidates);
   if (collection !== DEFAULT_COLLECTION) {
     return mistake('ASSET_POCKETBASE_COLLECTION', `PocketBase has no collection "${collection}".${others}`);

@@ -1,5 +1,5 @@
 import type { CatalogFinding } from '../file-catalog.ts';
-import { HELPERS } from './own-collections.ts';
+import { OWN_NAMES } from './own-collections.ts';
 import { collectionOf } from './names.ts';
 import { RULES, type Collection, type CollectionField } from './schema.ts';
 
@@ -34,7 +34,7 @@ export function openWays(
   collections: readonly Collection[],
   files: Collection | undefined,
 ): readonly CatalogFinding[] {
-  const helpers = HELPERS.flatMap(({ name }) => collectionOf(collections, name) ?? []);
+  const helpers = [...OWN_NAMES].flatMap((name) => collectionOf(collections, name) ?? []);
   return [
     ...(files ? [...openRules(files), ...openFields(collections, files)] : []),
     ...helpers.flatMap((helper) =>

@@ -30,6 +30,9 @@ export const LEGACY_USES = 'asset_legacy_uses';
 /** Collection of the state of the move of old files. */
 export const LEGACY_STATE = 'asset_legacy_state';
 
+/** View of the number and bytes of the files of each owner and usage; only where there are quotas. */
+export const TOTALS = 'asset_totals';
+
 /** An id of up to 128 characters: a file's id and a suffix. */
 const idField = {
   ...{ name: 'id', type: 'text', system: true, primaryKey: true, required: true },
@@ -160,3 +163,6 @@ export const HELPERS: readonly Helper[] = [
     indexes: [],
   },
 ];
+
+/** Names of the service's collections and views. */
+export const OWN_NAMES: ReadonlySet<string> = new Set([...HELPERS.map(({ name }) => name), TOTALS]);

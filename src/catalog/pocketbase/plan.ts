@@ -3,10 +3,11 @@ import { MAX_FILE_REQUESTS } from './creations.ts';
 import { FIELDS } from './field-map.ts';
 import { isRequiredLink, setupError, unfillableFields, type Mistake } from './fillable.ts';
 import { IMPORT_FIELDS } from './import-fields.ts';
-import { HELPERS, type Helper } from './own-collections.ts';
+import { HELPERS, TOTALS, type Helper } from './own-collections.ts';
 import { collectionMistakes, collectionOf, fieldNameMistakes } from './names.ts';
 import { renamedMistakes } from './renamed.ts';
 import type { Collection, CollectionField, PocketBaseSetup } from './schema.ts';
+import { totalsView } from './totals-view.ts';
 import {
   describeField,
   indexName,
@@ -44,7 +45,9 @@ export function planMigration(state: PocketBaseState, setup: PocketBaseSetup): M
   if (mistakes.length > 0) throw setupError(mistakes);
   const parts = [
     planFiles(collectionOf(state.collections, setup.collection), setup),
-    ...HELPERS.map((helper) => planHelper(collectionOf(state.collections, helper.name), helper)),
+    ...helpersOf(state.collections, setup).map((helper) =>
+      planHelper(collectionOf(state.collections, helper.name), helper),
+    ),
   ].filter(({ steps }) => steps.length > 0);
   const batch = planBatch(state.batch);
   return {
@@ -61,7 +64,7 @@ export function setupMistakes(
 ): readonly Mistake[] {
   const files = collectionOf(collections, setup.collection);
   const found = collectionMistakes(collections, setup);
-  const foreign = HELPERS.flatMap((helper) => {
+  const foreign = helpersOf(collections, setup).flatMap((helper) => {
     const collection = collectionOf(collections, helper.name);
     return !collection || isOurs(collection, helper) ? [] : [foreignHelper(helper.name)];
   });
@@ -75,6 +78,15 @@ export function setupMistakes(
     ...unfillableFields(migrated, setup),
     ...foreign,
   ];
+}
+
+/** The service's collections that a migration creates or keeps up to date. */
+function helpersOf(collections: readonly Collection[], setup: PocketBaseSetup): readonly Helper[] {
+  const { collection, map, hasQuotas } = setup;
+  const totals = totalsView(collectionOf(collections, collection)?.name ?? collection, map);
+  const found = collectionOf(collections, TOTALS);
+  const isWanted = hasQuotas() || (found !== undefined && isOurs(found, totals));
+  return isWanted ? [...HELPERS, totals] : HELPERS;
 }
 
 interface Part {
@@ -125,8 +137,9 @@ function planHelper(found: Collection | undefined, helper: Helper): Part {
   const { viewQuery } = helper;
   if (viewQuery !== undefined) {
     const { name } = helper;
-    const step = { verb: 'create', what: `view ${name}`, detail: `${viewQuery}; ${SUPERUSERS}` } as const;
-    return { steps: found ? [] : [step], body: { name, type: 'view', viewQuery } };
+    const verb = found ? 'change' : 'create';
+    const step = { verb, what: `view ${name}`, detail: `${viewQuery}; ${SUPERUSERS}` } as const;
+    return { steps: found?.viewQuery === viewQuery ? [] : [step], body: { name, type: 'view', viewQuery } };
   }
   const present = new Set(found?.indexes.map(indexName));
   const indexes = helper.indexes.filter((index) => !present.has(indexName(index)));

@@ -29,7 +29,7 @@ import { SchemaCache } from './schema-cache.ts';
 import * as state from './state.ts';
 import { PocketBaseSubscriptions } from './subscriptions.ts';
 import { PocketBaseUploads } from './uploads.ts';
-import { sumFiles } from './totals.ts';
+import { PocketBaseTotals } from './totals.ts';
 import { PocketBaseWrites } from './writes.ts';
 import { assertStorable, canMatch } from '../storable.ts';
 import type { LegacyRecords } from '../legacy-records.ts';
@@ -61,6 +61,7 @@ class PocketBaseCatalog implements FileCatalog {
   readonly subscriptions: Subscriptions;
   readonly #client: PocketBaseClient;
   readonly #collection: string;
+  readonly #totals: PocketBaseTotals;
   readonly #map: FieldMap;
   readonly #setup: PocketBaseSetup;
   readonly #schemas: SchemaCache;
@@ -81,6 +82,7 @@ class PocketBaseCatalog implements FileCatalog {
     );
     const at = { collection: this.#collection, map: this.#map, schemas: this.#schemas };
     this.#files = new PocketBaseFiles(this.#client, at);
+    this.#totals = new PocketBaseTotals(this.#client, at);
     this.#writes = new PocketBaseWrites(this.#client, at, this.#files);
     this.#imports = new PocketBaseImports(this.#client, at, this.#files);
     this.changes = new PocketBaseChanges(this.#client, this.#files, (call, work) => this.#run(call, work));
@@ -92,7 +94,11 @@ class PocketBaseCatalog implements FileCatalog {
   migrate(): Promise<readonly string[]> {
     return this.#run(
       undefined,
-      (signal) => migratePocketBase(this.#client, this.#setup, signal).finally(() => this.#schemas.clear()),
+      (signal) =>
+        migratePocketBase(this.#client, this.#setup, signal).finally(() => {
+          this.#schemas.clear();
+          this.#totals.lookAgain();
+        }),
       MIGRATION_TIMEOUT_MS,
     );
   }
@@ -134,9 +140,7 @@ class PocketBaseCatalog implements FileCatalog {
   totalsOf(owner: string, usage: string | undefined, call?: CatalogCall): Promise<FileTotals> {
     return this.#run(call, async (signal) => {
       if (!canMatch({ owner, ...(usage !== undefined && { usage }) })) return { files: 0, bytes: 0 };
-      const schema = await this.#schemas.get([], signal);
-      const fields = { map: this.#map, schema };
-      return sumFiles(this.#client, this.#collection, { owner, usage }, fields, signal);
+      return this.#totals.of({ owner, usage }, signal);
     });
   }
 

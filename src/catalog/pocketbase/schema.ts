@@ -10,6 +10,8 @@ export type { FieldMap, FieldName } from './field-map.ts';
 
 /** The role of each field of the collection. */
 export interface Schema {
+  /** Name of the collection. */
+  readonly collection: string;
   /** The collection's fields for parts of a record. */
   readonly mapped: ReadonlyMap<FieldName, CollectionField>;
   /** Relation fields by name of the relation. */
@@ -48,6 +50,7 @@ export function readSchema(collection: Collection, setup: PocketBaseSetup): Sche
     return [name, isJsonText ? JSON.stringify(value) : value] as const;
   });
   return {
+    collection: collection.name,
     mapped: new Map(mapped),
     relations: named(further.filter((field) => field.type === 'relation')),
     attributes: named(further.filter((field) => field.type !== 'relation')),

@@ -21,6 +21,8 @@ export interface PocketBaseOptions {
   readonly defaults?: PocketBaseSetup['defaults'];
   /** True if a migration adds the fields and indexes for records of another catalog; default false. */
   readonly takesImports?: boolean;
+  /** Whether a migration adds the view and index that sum up the files of an owner; default no. */
+  readonly hasQuotas?: () => boolean;
 }
 
 /**
@@ -44,5 +46,6 @@ export function setupOf(options: PocketBaseOptions): PocketBaseSetup {
     legacyFields,
     defaults,
     takesImports: options.takesImports ?? false,
+    hasQuotas: options.hasQuotas ?? (() => false),
   };
 }

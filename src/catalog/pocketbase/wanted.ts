@@ -8,6 +8,7 @@ import {
   type CollectionField,
   type PocketBaseSetup,
 } from './schema.ts';
+import { totalsIndex } from './totals-view.ts';
 
 /** A field that a migration adds. */
 export type NewField = Omit<CollectionField, 'name'> & Pick<CollectionField, 'type'>;
@@ -94,7 +95,7 @@ export function describeField({ type, ...options }: NewField): string {
 /** The missing indexes of the collection of files, as SQL. */
 export function missingIndexes(
   collection: Pick<Collection, 'name' | 'fields' | 'indexes'>,
-  { map, hiddenFields }: PocketBaseSetup,
+  { map, hiddenFields, hasQuotas }: PocketBaseSetup,
 ): string[] {
   const ignored = new Set([...Object.values(map), ...hiddenFields]);
   // A relation field with several targets is JSON, for which an index does not help.
@@ -114,20 +115,22 @@ export function missingIndexes(
     ...ofFilter.map((field) => ({ name: `${map.owner}_${field}`, by: `\`${map.owner}\`, \`${field}\`, ` })),
     { name: `${map.owner}_${map.contentType}`, by: `\`${map.owner}\`, ${type}, ` },
   ];
-  const wanted: [name: string, columns: string][] = [
+  const wanted: (readonly [name: string, columns: string])[] = [
     ...lists.map(
       ({ name, by }) => [name, `(${by}\`${map.createTime}\` desc, \`id\` desc)`] as [string, string],
     ),
     [map.purgeTime, notEmpty(map.purgeTime)],
+    ...(hasQuotas() ? [totalsIndex(map)] : []),
     ...(takesImports(collection) ? lists.flatMap((list) => importIndexes(list, map)) : []),
   ];
   const create = (kind: string, field: string, columns: string) =>
     `create ${kind} \`idx_asset_${collection.name}_${field}\` on \`${collection.name}\` ${columns}`;
-  const present = new Set(collection.indexes.map(indexName));
+  // By name and by definition: PocketBase refuses the same one twice, and a renamed field or collection keeps its own.
+  const present = new Set(collection.indexes.flatMap((index) => [indexName(index), definitionOf(index)]));
   return [
     create('unique index', map.requestKey, notEmpty(map.requestKey)),
     ...wanted.map(([field, columns]) => create('index', field, columns)),
-  ].filter((index) => !present.has(indexName(index)));
+  ].filter((index) => !present.has(indexName(index)) && !present.has(definitionOf(index)));
 }
 
 /** The indexes of a list for imported files and for others, which have different times of creation. */
@@ -141,6 +144,13 @@ function importIndexes(
     [`${name}_imported`, `(${by}${time} desc, \`id\` desc) where ${time} is not ''`],
     [`${name}_native`, `(${by}\`${map.createTime}\` desc, \`id\` desc) where ${time} < 1`],
   ];
+}
+
+/** What an index is about: its SQL without its name, white space and quotes of names. */
+function definitionOf(index: string): string {
+  const [, unique = '', definition = index] =
+    /^\s*create\s+(unique\s+)?index\s.*?\son\s+(.*)$/is.exec(index) ?? [];
+  return `${unique} ${definition}`.toLowerCase().replaceAll(/[\s`"[\]]/g, '');
 }
 
 /** The name of an index in its SQL. */

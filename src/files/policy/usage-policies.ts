@@ -74,6 +74,11 @@ export class UsagePolicies {
     return this.#file.quota;
   }
 
+  /** True if there is a quota, of one usage or over all. */
+  get hasQuotas(): boolean {
+    return this.ownerQuota !== undefined || this.all.some(({ quota }) => quota !== undefined);
+  }
+
   get #others(): UsagePolicy {
     return this.#file.others ?? PLAIN_POLICY;
   }
