@@ -68,6 +68,15 @@ const LASTING: readonly (readonly [string, FailingAnswer, RegExp])[] = [
   ['a full store', s3Error(507, 'InsufficientStorage'), /InsufficientStorage|said by S3/],
 ];
 
+/** The key in the path or in the prefix of a request. */
+const keyOf = (path: string) => /assets\/[0-9a-f]{2}\/[0-9a-f]{16}/.exec(path)?.[0] ?? '';
+
+/** The error of an operation that failed. */
+function failure(outcome: PromiseSettledResult<unknown>): AssetError {
+  if (outcome.status === 'fulfilled') throw new Error('the operation did not fail');
+  return outcome.reason as AssetError;
+}
+
 ('missing' in server ? describe.skip : describe)('answers of an S3 in trouble', () => {
   let proxy: FailingProxy;
   let store: S3BlobStore;
@@ -89,40 +98,62 @@ const LASTING: readonly (readonly [string, FailingAnswer, RegExp])[] = [
     await proxy?.close();
   });
 
-  /** Answers the next `count` requests other than HEAD, whose answers have no body. */
+  /**
+   * Answers the next `count` requests for each key in place of the store. Requests of HEAD pass: their answers have no
+   * body. Returns the number of requests by key.
+   */
   const answerNext = (answer: FailingAnswer, count = 1) => {
-    let left = count;
-    proxy.fail = (method) => (method === 'HEAD' || left-- <= 0 ? undefined : answer);
+    const answered = new Map<string, number>();
+    proxy.fail = (method, path) => {
+      if (method === 'HEAD') return undefined;
+      const key = keyOf(path);
+      const before = answered.get(key) ?? 0;
+      answered.set(key, before + 1);
+      return before < count ? answer : undefined;
+    };
+    return answered;
   };
 
-  /** Every operation but that which sends HEAD alone. */
+  /** Every operation but that which sends HEAD alone, each with a key of its own. */
   async function calls(): Promise<Readonly<Record<string, () => Promise<unknown>>>> {
-    const [key, multipart, toComplete] = [newKey(), newKey(), newKey()];
-    await store.put(key, bufferedBody(bytes(1000)), TYPE);
-    const id = await store.startMultipart(multipart, { ...TYPE, partSizeBytes: PART });
-    const ending = await store.startMultipart(toComplete, { ...TYPE, partSizeBytes: PART });
-    const part = await store.putPart(toComplete, ending, 1, bufferedBody(bytes(1000)));
+    const put = async () => {
+      const key = newKey();
+      await store.put(key, bufferedBody(bytes(1000)), TYPE);
+      return key;
+    };
+    const begin = async () => {
+      const key = newKey();
+      return [key, await store.startMultipart(key, { ...TYPE, partSizeBytes: PART })] as const;
+    };
+    const [toRead, toDelete] = await Promise.all([put(), put()]);
+    const [toFill, toList, toComplete, toAbort] = await Promise.all([begin(), begin(), begin(), begin()]);
+    const part = await store.putPart(...toComplete, 1, bufferedBody(bytes(1000)));
     return {
       put: () => store.put(newKey(), bufferedBody(bytes(1000)), TYPE),
       startMultipart: () => store.startMultipart(newKey(), { ...TYPE, partSizeBytes: PART }),
-      putPart: () => store.putPart(multipart, id, 1, bufferedBody(bytes(1000))),
-      listParts: () => store.listParts(multipart, id),
-      completeMultipart: () => store.completeMultipart(toComplete, ending, [part]),
-      abortMultiparts: () => store.abortMultiparts(multipart),
-      read: async () => readAll(await store.read(key)),
-      delete: () => store.delete(key),
+      putPart: () => store.putPart(...toFill, 1, bufferedBody(bytes(1000))),
+      listParts: () => store.listParts(...toList),
+      completeMultipart: () => store.completeMultipart(...toComplete, [part]),
+      abortMultiparts: () => store.abortMultiparts(toAbort[0]),
+      read: async () => readAll(await store.read(toRead)),
+      delete: () => store.delete(toDelete),
     };
   }
 
+  /** Runs operations side by side, because most of their time is the wait before an attempt; returns their outcomes. */
+  async function outcomes(made: Readonly<Record<string, () => Promise<unknown>>>) {
+    const names = Object.keys(made);
+    const settled = await Promise.allSettled(names.map((name) => made[name]!()));
+    return settled.map((outcome, at) => [names[at]!, outcome] as const);
+  }
+
   it.each(PASSING)('goes on after one %s', async (_, answer) => {
-    for (const [name, call] of Object.entries(await calls())) {
-      answerNext(answer);
-      const result = await call().then(
-        () => 'ok',
-        (error: unknown) => error,
-      );
-      expect([name, result]).toEqual([name, 'ok']);
-    }
+    const made = await calls();
+    const answered = answerNext(answer);
+    for (const [name, outcome] of await outcomes(made))
+      expect([name, outcome]).toEqual([name, expect.objectContaining({ status: 'fulfilled' })]);
+    // Each operation met the fault.
+    expect(answered.size).toBe(Object.keys(made).length);
   });
 
   it.each(LASTING)('tells of %s, by the name of the setting', async (_, answer, line) => {
@@ -130,9 +161,10 @@ const LASTING: readonly (readonly [string, FailingAnswer, RegExp])[] = [
       ...{ ASSET_STORE: 's3', ASSET_S3_ENDPOINT: proxy.url, ASSET_S3_BUCKET: options.bucket },
       ASSET_S3_REGION: options.region,
     });
-    for (const [name, call] of Object.entries(await calls())) {
-      answerNext(answer, 100);
-      const error = (await rejection(call())) as AssetError;
+    const made = await calls();
+    answerNext(answer, 100);
+    for (const [name, outcome] of await outcomes(made)) {
+      const error = failure(outcome);
       expect([name, error.reason, (error.retryAfterMs ?? 0) > 0]).toEqual([name, 'STORE_UNAVAILABLE', true]);
       expect(error.message).not.toMatch(/said by S3|region|token/i);
       expect([name, explainFailure(error, config)]).toEqual([name, expect.stringMatching(line)]);
@@ -140,10 +172,10 @@ const LASTING: readonly (readonly [string, FailingAnswer, RegExp])[] = [
   });
 
   it('is told as an outage while it lasts', async () => {
-    for (const [name, call] of Object.entries(await calls())) {
-      answerNext(s3Error(503, 'SlowDown'), 100);
-      expect([name, await rejection(call())]).toMatchObject([name, { reason: 'STORE_UNAVAILABLE' }]);
-    }
+    const made = await calls();
+    answerNext(s3Error(503, 'SlowDown'), 100);
+    for (const [name, outcome] of await outcomes(made))
+      expect([name, failure(outcome)]).toMatchObject([name, { reason: 'STORE_UNAVAILABLE' }]);
   });
 
   it.each([false, true])(
@@ -180,19 +212,25 @@ const LASTING: readonly (readonly [string, FailingAnswer, RegExp])[] = [
     }
   });
 
-  it.each([301, 307, 400, 403, 405, 429, 500, 503])(
-    'takes no blob for missing when HEAD is answered with %d alone',
-    async (status) => {
+  it('takes no blob for missing when HEAD is answered with a status alone', async () => {
+    const statuses = [301, 307, 400, 403, 405, 429, 500, 503];
+    const keys = new Map<string, number>();
+    for (const status of statuses) {
       const key = newKey();
       await store.put(key, bufferedBody(bytes(1000)), TYPE);
-      proxy.fail = (method) => (method === 'HEAD' ? status : undefined);
-      const error = (await rejection(store.stat(key))) as AssetError;
-      expect([error.reason, (error.retryAfterMs ?? 0) > 0]).toEqual(['STORE_UNAVAILABLE', true]);
-      const config = loadConfig({ ASSET_STORE: 's3', ASSET_S3_BUCKET: options.bucket });
-      expect(explainFailure(error, config)).toContain(`HTTP ${status}`);
-      if (status === 400) expect(explainFailure(error, config)).toContain('session token');
-    },
-  );
+      keys.set(key, status);
+    }
+    proxy.fail = (method, path) => (method === 'HEAD' ? keys.get(keyOf(path)) : undefined);
+    const config = loadConfig({ ASSET_STORE: 's3', ASSET_S3_BUCKET: options.bucket });
+    const stats = [...keys].map(([key, status]) => [String(status), () => store.stat(key)] as const);
+    for (const [status, outcome] of await outcomes(Object.fromEntries(stats))) {
+      const error = failure(outcome);
+      const told = [status, error.reason, (error.retryAfterMs ?? 0) > 0, explainFailure(error, config)];
+      const line = expect.stringContaining(`HTTP ${status}`);
+      expect(told).toEqual([status, 'STORE_UNAVAILABLE', true, line]);
+      if (status === '400') expect(told.at(-1)).toContain('session token');
+    }
+  });
 
   it('fails a stream after an error, and does not take its blob for missing', async () => {
     answerNext(s3Error(503, 'SlowDown'), 100);

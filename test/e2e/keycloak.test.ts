@@ -4,6 +4,7 @@ import { AssetService } from '@asset-service/contract/asset/v1/asset_service_pb.
 import { createBffClient } from '@asset-service/bff';
 import { clientCredentials, createWorkerClient } from '@asset-service/worker';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { signInCases } from '../integration/example-bff/support/sign-in-cases.ts';
 import { serverProgram } from '../support/install.ts';
 import { KEYCLOAK_ADMIN, KEYCLOAK_SECRETS, startKeycloak, type Keycloak } from '../support/keycloak.ts';
 import { startService, type Service } from '../support/service.ts';
@@ -24,23 +25,30 @@ const describeWithKeycloak = missing === undefined ? describe : describe.skip;
 
 describeWithKeycloak(`a real Keycloak${missing === undefined ? '' : ` (${missing})`}`, () => {
   let keycloak: Keycloak;
+  // One for all tests: it takes more CPU to start than they take together.
+  beforeAll(async () => void (keycloak = await startKeycloak()), 400_000);
+  afterAll(() => keycloak?.dispose());
+
+  describe('and the service', () => serviceCases(() => keycloak));
+  describe('and the sign-in of the reference BFF', () => signInCases(() => keycloak));
+});
+
+/** Defines the tests of the service at a Keycloak. */
+function serviceCases(keycloakOf: () => Keycloak): void {
+  let keycloak: Keycloak;
   let service: Service;
   const bff = { client_id: 'bff', client_secret: KEYCLOAK_SECRETS.KEYCLOAK_BFF_SECRET };
 
   beforeAll(async () => {
-    keycloak = await startKeycloak();
+    keycloak = keycloakOf();
     service = await startService({
       ASSET_AUTH: 'oidc',
       ASSET_OIDC_ISSUER: keycloak.issuer,
       ASSET_OIDC_AUDIENCE: 'asset-service',
       ASSET_OIDC_JWKS_REFRESH: '1',
     });
-  }, 400_000);
-
-  afterAll(async () => {
-    await service?.dispose();
-    await keycloak?.dispose();
   });
+  afterAll(() => service?.dispose());
 
   /** Asks an endpoint of Keycloak for tokens. */
   async function tokens(form: Readonly<Record<string, string>>, url = keycloak.tokenUrl) {
@@ -181,4 +189,4 @@ describeWithKeycloak(`a real Keycloak${missing === undefined ? '' : ` (${missing
       send: call,
     };
   }
-});
+}

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
+import type { ChangePage, FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openSqliteCatalog } from '../../src/catalog/sql/sqlite.ts';
 import { ChangeFeed } from '../../src/events/change-feed.ts';
 import { observedCatalog } from '../../src/telemetry/observed.ts';
@@ -29,36 +29,51 @@ afterEach(async () => {
   await removeDir(dir);
 });
 
-/** Follows the log until it has seen this many changes; returns their files. */
-async function follow(feed: ChangeFeed, from: string, count: number, signal: AbortSignal): Promise<string[]> {
-  const seen: string[] = [];
-  for (let cursor = from; seen.length < count;) {
+/**
+ * Waits for the next page of the log, as a watch does.
+ *
+ * @param onWait - called each time when the feed has it among those that wait
+ */
+async function nextPage(
+  feed: ChangeFeed,
+  cursor: string,
+  signal: AbortSignal,
+  onWait: () => void,
+): Promise<ChangePage> {
+  for (;;) {
     const { version } = feed;
     const page = await feed.read(cursor, signal);
-    seen.push(...page.changes.map(({ fileId }) => fileId));
-    cursor = page.cursor;
-    if (page.changes.length === 0) await feed.changed(cursor, version, 20_000, signal);
+    if (page.changes.length > 0) return page;
+    const change = feed.changed(cursor, version, 600_000, signal);
+    onWait();
+    await change;
   }
-  return seen;
 }
 
 it('reads the log once for all who have everything, and not at all when nobody waits', async () => {
   const feed = new ChangeFeed(catalog.changes);
   const { signal } = new AbortController();
-  const from = await catalog.changes.position('now');
-  const watching = Array.from({ length: WATCHERS }, () => follow(feed, from, 5, signal));
-  const ids: string[] = [];
-  // Every watch has read to the end of the log.
-  await eventually(() => expect(reads).toBeGreaterThanOrEqual(WATCHERS));
-  const before = reads;
-  for (let i = 0; i < 5; i++) ids.push((await createFile(catalog)).id);
-  for (const seen of await Promise.all(watching)) expect(seen).toEqual(ids);
-  // One look per page, and not one per watch.
-  expect(reads - before).toBeLessThan(WATCHERS / 4);
-  await sleep(600);
-  const idle = reads;
-  await sleep(600);
-  expect(reads).toBe(idle);
+  let cursor = await catalog.changes.position('now');
+  for (let wave = 0; wave < 3; wave++) {
+    let waiting = 0;
+    const pages = Array.from({ length: WATCHERS }, () =>
+      nextPage(feed, cursor, signal, () => void (waiting += 1)),
+    );
+    // Every watch has read to the end of the log.
+    await eventually(() => expect(waiting).toBeGreaterThanOrEqual(WATCHERS));
+    const before = reads;
+    const { id } = await createFile(catalog);
+    const seen = await Promise.all(pages);
+    for (const { changes } of seen) expect(changes.map(({ fileId }) => fileId)).toEqual([id]);
+    // One look per page, and not one per watch.
+    expect(reads - before).toBeLessThan(WATCHERS / 4);
+    cursor = seen[0]!.cursor;
+  }
+  await eventually(async () => {
+    const idle = reads;
+    await sleep(600);
+    expect(reads).toBe(idle);
+  });
 });
 
 it('tells who waits when the time is over, the call is ended, or the catalog says that the log is another', async () => {

@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 from support import AsyncDriver, MiB, Proxy, Service
 
+import asset_service._consume
 from asset_service import AssetClient, AsyncAssetClient
 
 PART_BYTES = 5 * MiB
+
+# A worker that stops waits for the end of its call for events.
+asset_service._consume.WAIT_SECONDS = 1
 
 
 @pytest.fixture(scope="session")

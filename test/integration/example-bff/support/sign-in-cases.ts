@@ -1,27 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { eventually } from '../../support/eventually.ts';
-import { serverProgram } from '../../support/install.ts';
-import { KEYCLOAK_ADMIN, KEYCLOAK_SECRETS, startKeycloak, type Keycloak } from '../../support/keycloak.ts';
-import { startService, type Service } from '../../support/service.ts';
-import { sessionKey, startBff, type Bff } from './support/bff.ts';
-import { Person } from './support/person.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { KEYCLOAK_ADMIN, KEYCLOAK_SECRETS, type Keycloak } from '../../../support/keycloak.ts';
+import { startService, type Service } from '../../../support/service.ts';
+import { sessionKey, startBff, type Bff } from './bff.ts';
+import { Person } from './person.ts';
 
-const missing = await serverProgram('keycloak').then(
-  () => undefined,
-  (error: NodeJS.ErrnoException) =>
-    error.code === 'ENOENT' ? 'no Java 17 or no Maven to install it with' : error.message.split('\n')[0],
-);
-const describeWithKeycloak = missing === undefined ? describe : describe.skip;
-
-describeWithKeycloak(`sign-in at a real Keycloak${missing === undefined ? '' : ` (${missing})`}`, () => {
+/** Defines the tests of the reference BFF at a Keycloak of the calling file. The last one kills it. */
+export function signInCases(keycloakOf: () => Keycloak): void {
   let keycloak: Keycloak;
   let service: Service;
   /** Two processes with the same keys. */
   let bffs: Bff[] = [];
 
   beforeAll(async () => {
-    keycloak = await startKeycloak();
+    keycloak = keycloakOf();
     service = await startService({
       ...{ ASSET_AUTH: 'oidc', ASSET_OIDC_ISSUER: keycloak.issuer, ASSET_OIDC_AUDIENCE: 'asset-service' },
       ASSET_OIDC_CLOCK_SKEW: '1',
@@ -36,12 +29,11 @@ describeWithKeycloak(`sign-in at a real Keycloak${missing === undefined ? '' : `
     bffs = [first, await startBff({ ...settings, BFF_PUBLIC_URL: first.url })];
     const clients = await admin<{ id: string; redirectUris: string[] }[]>('GET', '/clients?clientId=bff');
     await admin('PUT', `/clients/${clients[0]!.id}`, { ...clients[0], redirectUris: [`${first.url}/*`] });
-  }, 400_000);
+  });
 
   afterAll(async () => {
     await Promise.all(bffs.map((bff) => bff.dispose()));
     await service?.dispose();
-    await keycloak?.dispose();
   });
 
   /** Calls the administration of the realm. */
@@ -145,4 +137,4 @@ describeWithKeycloak(`sign-in at a real Keycloak${missing === undefined ? '' : `
     const { error } = (await answer.json()) as { error: { reason: string } };
     expect([answer.status, error.reason]).toEqual([503, 'ISSUER_UNAVAILABLE']);
   });
-});
+}
