@@ -46,7 +46,7 @@ describe.each(RUNS)('a service that is killed, on SeaweedFS and $catalog', ({ ca
     expect(await Promise.all(world.replicas.map((replica) => replica.carriedOut()))).toContain(point);
     ledger.counts.pointsHit.add(point);
     // The other replica works alone for a while; it may have been killed at the same point too.
-    await sleep(randomInt(500, 1_000));
+    await sleep(randomInt(300, 600));
     ledger.counts.kills += await revive(world);
     expect(ledger.broken.slice(before)).toEqual([]);
   });

@@ -155,13 +155,9 @@ export async function startReplicas(
 
 /** Restarts all killed replicas and returns their number. */
 export async function revive({ replicas }: World): Promise<number> {
-  let revived = 0;
-  for (const { service } of replicas) {
-    if (service.pid !== undefined) continue;
-    await service.start();
-    revived++;
-  }
-  return revived;
+  const killed = replicas.filter(({ service }) => service.pid === undefined);
+  await Promise.all(killed.map(({ service }) => service.start()));
+  return killed.length;
 }
 
 async function startReplica(env: Readonly<Record<string, string>>, planFile: string): Promise<Replica> {
