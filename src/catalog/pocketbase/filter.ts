@@ -43,9 +43,12 @@ function joined(parts: readonly string[]): string[] {
   return filters.map((some) => some.join('||'));
 }
 
+/** Later than every time: PocketBase compares times as text, and later years begin with a sign. */
+const NEVER = '~';
+
 /** A time in PocketBase's format. */
 export function quoteTime(time: Date): string {
-  return quote(time.toISOString().replace('T', ' '));
+  return quote(time.getUTCFullYear() > 9_999 ? NEVER : time.toISOString().replace('T', ' '));
 }
 
 /** Appended to a filter to find only records after a position in the order of a time and the id. */

@@ -99,6 +99,23 @@ export function listTests(catalog: () => FileCatalog, subject: () => CatalogSubj
       );
     });
 
+    it('compares with the first and the last time of a Timestamp, and later', async () => {
+      const first = new Date('0001-01-01T00:00:00Z');
+      const last = new Date('9999-12-31T23:59:59.999Z');
+      // The last nanosecond in whole milliseconds.
+      const later = new Date('+010000-01-01T00:00:00Z');
+      for (const [filter, count] of [
+        [{ createTimeFrom: first, createTimeTo: last }, 1],
+        [{ createTimeFrom: first, createTimeTo: later }, 1],
+        [{ createTimeTo: first }, 0],
+        [{ createTimeFrom: last }, 0],
+        [{ createTimeFrom: later }, 0],
+      ] as const) {
+        const page = await catalog().list({ filter, showDeleted: true, limit: 1 });
+        expect([filter, page.length]).toEqual([filter, count]);
+      }
+    });
+
     it('gives whole records, newest first', async () => {
       const found = await walk({ owner: mine.owner }, 100, true);
       const expected = files.filter((file) => file.owner === mine.owner).reverse();
