@@ -113,7 +113,7 @@ describe('a round trip PocketBase, PostgreSQL, PocketBase, PostgreSQL under load
   async function changed(count: number): Promise<void> {
     const wanted = callers.changes + count;
     await eventually(() => expect(callers.changes).toBeGreaterThanOrEqual(wanted), 300_000);
-    expect(callers.failures).toEqual([]);
+    expect(callers.failures.slice(0, 20)).toEqual([]);
   }
 
   const isPostgresActive = async () =>
@@ -179,7 +179,7 @@ describe('a round trip PocketBase, PostgreSQL, PocketBase, PostgreSQL under load
 
   /** Everything is as the model has it. Callers have ended their actions. */
   async function isAsModelled(): Promise<void> {
-    expect(callers.failures).toEqual([]);
+    expect(callers.failures.slice(0, 20)).toEqual([]);
     const owners = new Map<string, Modelled[]>();
     for (const one of callers.files.values()) {
       const { owner } = one.file;

@@ -42,6 +42,9 @@ export interface Modelled {
   oldEtag?: string;
 }
 
+/** Maximum number of sessions that are left open. */
+const MAX_OPEN = 100;
+
 /** An upload session that is left open. */
 export interface OpenSession {
   readonly uploadId: string;
@@ -242,8 +245,11 @@ export class ModelledCallers {
         const [live, deleted] = [pick('live'), pick('deleted')];
         if (dice < 0.3 || !live) own.push(await this.create(caller));
         else if (dice < 0.4) own.push(await this.finish(await this.open(caller)));
-        else if (dice < 0.44) this.sessions.push(await this.open(caller));
-        else if (dice < 0.75) await this.update(live);
+        else if (dice < 0.44) {
+          this.sessions.push(await this.open(caller));
+          // The service permits 256 of one caller: in a long run the oldest end, after moves.
+          if (this.sessions.length > MAX_OPEN) own.push(await this.finish(this.sessions.shift()!));
+        } else if (dice < 0.75) await this.update(live);
         else if (dice < 0.85) await this.delete(live);
         else if (dice < 0.92 && deleted) await this.undelete(deleted);
         else await this.delete(await this.create(caller, 'short'));
