@@ -36,7 +36,9 @@ export class ChangeFeed {
   readonly #changes: Changes;
   readonly #waiters = new Set<Waiter>();
   #shared: { readonly from: string; readonly page: ChangePage }[] = [];
+  /** Where the poller has read to. It stays known while nobody waits and the poller rests. */
   #head: string | undefined;
+  #isPolling = false;
   #meanBytes = FIRST_BYTES;
   #version = 0;
 
@@ -50,10 +52,15 @@ export class ChangeFeed {
     return this.#version;
   }
 
-  /** The changes after a cursor, as many as fit into a page; none if there are no more. */
-  read(cursor: string, signal: AbortSignal): Promise<ChangePage> {
+  /**
+   * The changes after a cursor, as many as fit into a page; none if there are no more.
+   *
+   * @param fresh - true to ask the catalog in any case; otherwise call {@link changed} for the changes since the last poll
+   */
+  read(cursor: string, signal: AbortSignal, fresh = false): Promise<ChangePage> {
     const shared = this.#shared.find(({ from }) => from === cursor);
     if (shared) return Promise.resolve(shared.page);
+    if (!fresh && cursor === this.#head) return Promise.resolve({ changes: [], cursor });
     return readMany(signal, () => this.#read(cursor, signal));
   }
 
@@ -82,7 +89,8 @@ export class ChangeFeed {
       const timer = setTimeout(waiter.wake, Math.max(0, ms));
       signal.addEventListener('abort', abort, { once: true });
       this.#waiters.add(waiter);
-      if (this.#head !== undefined) return;
+      if (this.#isPolling) return;
+      this.#isPolling = true;
       this.#head = cursor;
       void this.#poll();
     });
@@ -109,6 +117,7 @@ export class ChangeFeed {
         hasMore = false;
         if (!isAssetError(error, 'CATALOG_UNAVAILABLE')) {
           // Each watch then reads the log itself and gets the error.
+          this.#head = undefined;
           this.#wakeAll();
           break;
         }
@@ -117,7 +126,7 @@ export class ChangeFeed {
         for (const waiter of [...this.#waiters]) waiter.fail(error);
       }
     }
-    this.#head = undefined;
+    this.#isPolling = false;
   }
 
   /** Waits, then returns whether a watch still waits for changes. */

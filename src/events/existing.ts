@@ -40,6 +40,7 @@ export async function* existingFiles(
     const readAt = performance.now();
     const needsFresh = mayAlways(caller, 'read') === undefined;
     for (const file of files) {
+      await context.watches.turns.take();
       // The caller reads slowly: read the rest again, because permissions may have changed.
       if (needsFresh && performance.now() - readAt > FRESH_MS && scan !== after) break;
       scan = { createTime: file.createTime, id: file.id };

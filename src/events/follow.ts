@@ -21,7 +21,7 @@ export async function* changedFiles(watch: Watch, from: string): AsyncGenerator<
   standAt(log);
   for (;;) {
     const { version } = feed;
-    const { changes, cursor } = yield* patience.until(() => feed.read(log, signal));
+    const { changes, cursor } = yield* patience.until(() => feed.read(log, signal, once));
     for await (const item of eventsIn(watch, changes, standAt)) yield item;
     standAt(cursor);
     if (once && changes.length === 0) {
@@ -44,6 +44,7 @@ async function* eventsIn(
   const permissions = new Permissions(context, caller);
   for (const [at, change] of changes.entries()) {
     if (sent.covers(change) || !meets(filter, change.record)) continue;
+    await context.watches.turns.take();
     if (permissions.isStale) {
       const rest = changes.slice(at).filter(({ record }) => meets(filter, record));
       yield* patience.until(() => permissions.load(rest, signal));

@@ -48,11 +48,8 @@ export class Patience {
       (error: unknown) => ({ error }),
     );
     for (;;) {
-      const stop = new AbortController();
       // At least 50 ms: no checkpoint before a read that is fast.
-      const late = sleep(Math.max(50, this.left), undefined, { signal: stop.signal }).catch(() => undefined);
-      const outcome = await Promise.race([done, late]);
-      stop.abort();
+      const outcome = await within(done, Math.max(50, this.left));
       if (outcome === undefined) yield* this.checkpoint();
       else if ('value' in outcome) return outcome.value;
       else throw outcome.error;
@@ -71,4 +68,15 @@ export class Patience {
       }
     }
   }
+}
+
+/** The result of `done`, or undefined if it takes longer than `ms`. `done` must not reject. */
+function within<T>(done: Promise<T>, ms: number): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms, undefined);
+    void done.then((value) => {
+      clearTimeout(timer);
+      resolve(value);
+    });
+  });
 }

@@ -1,4 +1,5 @@
 import { rateLimited, shuttingDown } from '../errors/limits.ts';
+import { Turns } from './turns.ts';
 
 /** Suggested retry delay for a refused watch, in milliseconds. */
 const RETRY_MS = 5_000;
@@ -14,6 +15,9 @@ export class Watches {
   readonly #max: number;
   readonly #drain = new AbortController();
   #running = 0;
+
+  /** Spreads their events over turns of the event loop. */
+  readonly turns = new Turns();
 
   /** @param max - maximum number of running watches; 0 for no limit */
   constructor(max: number) {

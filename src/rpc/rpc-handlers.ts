@@ -15,6 +15,7 @@ import { assetServiceRoutes } from './service/asset-service.ts';
 import { presentedBy } from './gate/credentials.ts';
 import { Gate, type GateOptions, onAllowedHosts } from './gate/gate.ts';
 import { grpcHandler } from './grpc/grpc-handler.ts';
+import { encodeResponse } from './service/event-messages.ts';
 import { healthRoutes } from './service/health-service.ts';
 import { auditRefusals } from './interceptors/audit-refusals.ts';
 import { giveCallId, identify } from './interceptors/call-context.ts';
@@ -104,7 +105,7 @@ export function rpcHandlers(
   const unseen = new UnseenCalls({ log, audit: files.audit, gate, challenge, observer, tracing });
   return {
     onStream: grpcHandler({
-      ...{ ...options, maxMessageBytes, inspect: assertFewElements, gate },
+      ...{ ...options, maxMessageBytes, inspect: assertFewElements, encode: encodeResponse, gate },
       explain: (thrown, context) => unseen.explain(thrown, context),
     }),
     onRequest: mutedWhenGone(

@@ -76,6 +76,44 @@ it('reads the log once for all who have everything, and not at all when nobody w
   });
 });
 
+it('does not ask the catalog for those who have come to the end together, nor again after a rest', async () => {
+  const feed = new ChangeFeed(catalog.changes);
+  const { signal } = new AbortController();
+  const from = await catalog.changes.position('now');
+  const watching = Array.from({ length: WATCHERS }, () => follow(feed, from, 20, signal));
+  await eventually(() => expect(reads).toBeGreaterThanOrEqual(WATCHERS));
+  const before = reads;
+  for (let i = 0; i < 19; i++) {
+    const { version } = feed;
+    await createFile(catalog);
+    await eventually(() => expect(feed.version).toBeGreaterThan(version));
+  }
+  expect(reads - before).toBeLessThan(WATCHERS);
+  await createFile(catalog);
+  const seen = await Promise.all(watching);
+  expect(new Set(seen.map((ids) => ids.join())).size).toBe(1);
+  // Nobody waits any more, and later many wait again at the same place.
+  await sleep(600);
+  const last = await catalog.changes.position('now');
+  const rested = reads;
+  const again = Array.from({ length: WATCHERS }, () => follow(feed, last, 1, signal));
+  const { id } = await createFile(catalog);
+  for (const ids of await Promise.all(again)) expect(ids).toEqual([id]);
+  expect(reads - rested).toBeLessThan(WATCHERS / 4);
+});
+
+it('asks the catalog for those who want what is there now', async () => {
+  const feed = new ChangeFeed(catalog.changes);
+  const stop = new AbortController();
+  const from = await catalog.changes.position('now');
+  const waiting = feed.changed(from, feed.version, 20_000, stop.signal).catch((error: unknown) => error);
+  const { id } = await createFile(catalog);
+  expect((await feed.read(from, stop.signal)).changes).toEqual([]);
+  expect((await feed.read(from, stop.signal, true)).changes).toMatchObject([{ fileId: id }]);
+  stop.abort();
+  await waiting;
+});
+
 it('tells who waits when the time is over, the call is ended, or the catalog says that the log is another', async () => {
   const feed = new ChangeFeed(catalog.changes);
   const stop = new AbortController();

@@ -15,18 +15,16 @@ import { parseTimeout, setTrailerStatus } from '@connectrpc/connect/protocol-grp
 import type { Http2ServerRequest, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import type { StreamHandler } from '../listener/dispatch.ts';
 import { GrpcStream } from './grpc-stream.ts';
-import { invoke, type GrpcMethod, type InspectMessage } from './invoke.ts';
+import { invoke, type GrpcMethod, type MessageHooks } from './invoke.ts';
 
 /** What {@link grpcHandler} serves, and how. */
-export interface GrpcOptions {
+export interface GrpcOptions extends MessageHooks {
   /** Registers the implementations, as with a router of Connect. */
   readonly routes: (router: ConnectRouter) => void;
   /** The first is the outermost. */
   readonly interceptors: readonly Interceptor[];
   /** Maximum length of a request message of a method, in bytes. */
   readonly maxMessageBytes: (method: DescMethod) => number;
-  /** Called with each message before it is decoded; throws to refuse it. */
-  readonly inspect?: InspectMessage;
   /** Called before anything of a call is read. */
   readonly gate?: GrpcGate;
   /** Converts an error that no interceptor has seen into the caller's error; default: the same error. */
@@ -110,10 +108,10 @@ async function serve(
   spec: GrpcMethod,
   {
     interceptors,
-    inspect,
     gate,
     explain = (thrown) => thrown,
-  }: Pick<GrpcOptions, 'interceptors' | 'inspect' | 'gate' | 'explain'>,
+    ...hooks
+  }: Pick<GrpcOptions, 'interceptors' | 'inspect' | 'encode' | 'gate' | 'explain'>,
   stream: GrpcStream,
   request: CallRequest,
 ): Promise<void> {
@@ -125,7 +123,7 @@ async function serve(
     await gate?.admit(context);
     // The reader slows a stream of messages.
     if (gate && spec.kind !== 'client_streaming') stream.holdBy(gate.hold(request.values));
-    const { header, trailer, content } = await invoke(spec, context, interceptors, stream, inspect);
+    const { header, trailer, content } = await invoke(spec, context, interceptors, stream, hooks);
     if (content instanceof Uint8Array) {
       stream.respond(responseHeaders(header));
       stream.end(okTrailers(trailer), content);

@@ -22,11 +22,19 @@ import type { GrpcStream } from './grpc-stream.ts';
 /** A method that this room serves: any but those with streams in both directions. */
 export type GrpcMethod = Exclude<MethodImplSpec, { kind: 'bidi_streaming' }>;
 
-/** Throws to refuse a message before it is decoded. */
-export type InspectMessage = (method: DescMethod, message: Uint8Array) => void;
+type InspectMessage = (method: DescMethod, message: Uint8Array) => void;
+type EncodeMessage = (desc: DescMessage, message: MessageShape<DescMessage>) => Uint8Array;
 
 type AnyFn = Parameters<Interceptor>[0];
 type AnyResponse = UnaryResponse | StreamResponse;
+
+/** What is done with messages. */
+export interface MessageHooks {
+  /** Called with each request message before it is decoded; throws to refuse it. */
+  readonly inspect?: InspectMessage | undefined;
+  /** Encodes the messages of response streams; default `toBinary`. */
+  readonly encode?: EncodeMessage | undefined;
+}
 
 /** The response of a method. */
 export interface Answer {
@@ -46,7 +54,7 @@ export async function invoke(
   context: HandlerContext,
   interceptors: readonly Interceptor[],
   stream: GrpcStream,
-  inspect: InspectMessage = () => undefined,
+  { inspect = () => undefined, encode = toBinary }: MessageHooks = {},
 ): Promise<Answer> {
   const { input, output } = spec.method;
   const requests = new Messages(stream, input, (message) => inspect(spec.method, message));
@@ -68,7 +76,8 @@ export async function invoke(
   const next = interceptors.reduceRight((inner, interceptor) => interceptor(inner), call);
   const { header, trailer, message, stream: isStream } = await next(request);
   if (!isStream) return { header, trailer, content: toBinary(output, message) };
-  if (spec.kind === 'server_streaming') return { header, trailer, content: binaries(output, message) };
+  if (spec.kind === 'server_streaming')
+    return { header, trailer, content: binaries(output, message, encode) };
   let content = new Uint8Array();
   for await (const only of message) content = toBinary(output, only);
   return { header, trailer, content };
@@ -163,6 +172,7 @@ async function* whole(
 async function* binaries(
   output: DescMessage,
   messages: AsyncIterable<MessageShape<DescMessage>>,
+  encode: EncodeMessage,
 ): AsyncGenerator<Uint8Array> {
-  for await (const message of messages) yield toBinary(output, message);
+  for await (const message of messages) yield encode(output, message);
 }

@@ -20,7 +20,8 @@ import {
 } from '../../events/subscriptions.ts';
 import { callOf } from '../interceptors/call-context.ts';
 import { toFilter } from './convert.ts';
-import { EVENT_TYPES, toEventMessage, toStart } from './watch-handlers.ts';
+import { EVENT_TYPES, toEventMessage } from './event-messages.ts';
+import { toStart } from './watch-handlers.ts';
 
 const LEASE_MS = 60_000;
 const MAX_ATTEMPTS = 5;

@@ -1,21 +1,10 @@
-import { create } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
-import {
-  FileEventSchema,
-  FileEventType,
-  type FileEvent as FileEventMessage,
-  WatchFilesResponseSchema,
-  WatchStart,
-  type WatchFilesRequest,
-  type WatchFilesResponse,
-} from '@asset-service/contract/asset/v1/asset_service_pb.js';
-import type { ChangeType } from '../../catalog/file-catalog.ts';
+import { WatchStart, type WatchFilesRequest } from '@asset-service/contract/asset/v1/asset_service_pb.js';
 import type { WatchContext } from '../../events/context.ts';
-import type { FileEvent, WatchItem } from '../../events/watch-item.ts';
 import { watchFiles, type WatchRequest } from '../../events/watch.ts';
 import { callOf } from '../interceptors/call-context.ts';
-import { toFile, toFilter } from './convert.ts';
+import { toFilter } from './convert.ts';
+import { toWatchResponse } from './event-messages.ts';
 
 /** The handlers of RPCs about events. */
 export function watchHandlers(watching: WatchContext) {
@@ -45,31 +34,4 @@ function toWatchRequest({ start, filter }: WatchFilesRequest): WatchRequest {
 export function toStart(start: WatchStart): 'now' | 'earliest' | 'existing' {
   if (start === WatchStart.EARLIEST) return 'earliest';
   return start === WatchStart.EXISTING ? 'existing' : 'now';
-}
-
-/** The types of events. */
-export const EVENT_TYPES: Readonly<Record<ChangeType, FileEventType>> = {
-  created: FileEventType.CREATED,
-  updated: FileEventType.UPDATED,
-  deleted: FileEventType.DELETED,
-  undeleted: FileEventType.UNDELETED,
-  purged: FileEventType.PURGED,
-};
-
-/** The message of an event. */
-export function toEventMessage({ id, type, file, time }: FileEvent): FileEventMessage {
-  return create(FileEventSchema, {
-    ...{ eventId: id, type: EVENT_TYPES[type], file: toFile(file) },
-    eventTime: timestampFromDate(time),
-  });
-}
-
-function toWatchResponse(item: WatchItem): WatchFilesResponse {
-  const { cursor } = item;
-  if (item.kind === 'checkpoint') {
-    const value = { existingDone: item.existingDone };
-    return create(WatchFilesResponseSchema, { cursor, kind: { case: 'checkpoint', value } });
-  }
-  const value = toEventMessage(item.event);
-  return create(WatchFilesResponseSchema, { cursor, kind: { case: 'event', value } });
 }
