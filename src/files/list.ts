@@ -8,6 +8,7 @@ import { visibleTo } from './policy/visibility.ts';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { AssetError } from '../errors/asset-error.ts';
+import { fieldInvalid } from '../errors/fields.ts';
 
 const DEFAULT_PAGE_SIZE = 50;
 const MAX_PAGE_SIZE = 1000;
@@ -141,4 +142,24 @@ function listHash(filter: FileFilter, showDeleted: boolean): string {
     .update(JSON.stringify([...parts.map((part) => part ?? null), showDeleted]))
     .digest('base64url')
     .slice(0, 16);
+}
+
+/** A media type of RFC 9110 without parameters, or all types of a kind. */
+const TYPE_FILTER = /^(?!\*)[\w!#$%&'*+.^`|~-]+\/(\*|[\w!#$%&'+.^`|~-]+)$/;
+
+/**
+ * The types of a filter, in lower case; undefined for every type. Other text, which no file has as its type, is refused.
+ *
+ * @param field - where it came from, for the error
+ * @throws AssetError FIELD_INVALID
+ */
+export function cleanTypeFilter(contentType: string, field: string): string | undefined {
+  const clean = contentType.trim().toLowerCase();
+  // `*/*` is every type, as everywhere.
+  if (clean === '' || clean === '*/*') return undefined;
+  if (TYPE_FILTER.test(clean)) return clean;
+  throw fieldInvalid(
+    field,
+    'send a media type without parameters, such as image/png, or image/* for every type of a kind',
+  );
 }

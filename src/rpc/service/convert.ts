@@ -10,6 +10,7 @@ import {
 import { FileSchema, type File } from '@asset-service/contract/asset/v1/file_pb.js';
 import type { FileDescription, FileFilter, FileRecord } from '../../catalog/file-catalog.ts';
 import { fieldInvalid } from '../../errors/fields.ts';
+import { cleanTypeFilter } from '../../files/list.ts';
 import type { FileUrl, FileUrlRequest } from '../../files/urls.ts';
 import { StatusSchema, type Status } from '@asset-service/contract/google/rpc/status_pb.js';
 import { toConnectError, type CallIds } from '../interceptors/error-mapping.ts';
@@ -60,16 +61,20 @@ export function toDescription(file: File | undefined): FileDescription {
   };
 }
 
-/** The conditions that are set in a filter message. */
+/**
+ * The conditions that are set in a filter message.
+ *
+ * @throws AssetError FIELD_INVALID
+ */
 export function toFilter(filter: FileFilterMessage | undefined): FileFilter {
   if (filter === undefined) return {};
-  const { owner, usage, relation, contentType, createTimeFrom, createTimeTo } = filter;
+  const { owner, usage, relation, createTimeFrom, createTimeTo } = filter;
+  const contentType = cleanTypeFilter(filter.contentType, 'filter.content_type');
   return {
     ...(owner && { owner }),
     ...(usage && { usage }),
     ...(relation && { relation: { name: relation.name, id: relation.id } }),
-    // `*/*` is every type, as everywhere.
-    ...(contentType && contentType !== '*/*' && { contentType: contentType.toLowerCase() }),
+    ...(contentType !== undefined && { contentType }),
     ...(createTimeFrom && { createTimeFrom: toTimeOrLater(createTimeFrom, 'filter.create_time_from') }),
     ...(createTimeTo && { createTimeTo: toTimeOrLater(createTimeTo, 'filter.create_time_to') }),
   };

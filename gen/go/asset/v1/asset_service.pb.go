@@ -2313,7 +2313,8 @@ type FileFilter struct {
 	Usage string `protobuf:"bytes,2,opt,name=usage,proto3" json:"usage,omitempty"`
 	// Only files with this relation.
 	Relation *RelationFilter `protobuf:"bytes,3,opt,name=relation,proto3" json:"relation,omitempty"`
-	// Only files of this media type, without parameters: "image/png", or "image/*" for every image.
+	// Only files of this media type, without parameters: "image/png", or "image/*" for every image. Other text, such as
+	// "image/" or "image/png; q=1", is refused with FIELD_INVALID.
 	ContentType string `protobuf:"bytes,4,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	// Only files created at this time or later.
 	CreateTimeFrom *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time_from,json=createTimeFrom,proto3" json:"create_time_from,omitempty"`

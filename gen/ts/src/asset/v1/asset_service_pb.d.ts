@@ -1090,7 +1090,8 @@ export declare type FileFilter = Message<"asset.v1.FileFilter"> & {
   relation?: RelationFilter | undefined;
 
   /**
-   * Only files of this media type, without parameters: "image/png", or "image/*" for every image.
+   * Only files of this media type, without parameters: "image/png", or "image/*" for every image. Other text, such as
+   * "image/" or "image/png; q=1", is refused with FIELD_INVALID.
    *
    * @generated from field: string content_type = 4;
    */
