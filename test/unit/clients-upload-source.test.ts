@@ -41,6 +41,23 @@ describe('uploadFile, while it reads its source', () => {
     }
   });
 
+  (process.platform === 'linux' ? it : it.skip)(
+    'does not take a file without a size for an empty one',
+    async () => {
+      let finished = false;
+      const { client } = await start(async (requests) => {
+        for await (const { finishWrite } of requests) finished ||= finishWrite;
+        return { writeStatus: { case: 'file', value: {} } };
+      });
+      const error = await failure(client.uploadFile('/proc/self/status'));
+      expect(error).toMatchObject({
+        reason: 'SOURCE_CHANGED',
+        message: expect.stringContaining('as a stream'),
+      });
+      expect(finished).toBe(false);
+    },
+  );
+
   it('ends the call if the source fails, and says so', async () => {
     let ended = false;
     const { client } = await start(async (requests, context) => {

@@ -17,6 +17,10 @@ export function fromPath(path: string): PreparedSource {
     new AssetClientError('FAILED_PRECONDITION', `${path} changed while it was being uploaded`, {
       reason: 'SOURCE_CHANGED',
     });
+  const longer = (size: number) => {
+    const message = `${path} has more bytes than its size, which is ${size}: upload it as a stream`;
+    return new AssetClientError('FAILED_PRECONDITION', message, { reason: 'SOURCE_CHANGED' });
+  };
   /** The size, after checking that the file is unchanged. */
   const look = (stats: Stats) => {
     if (!stats.isFile()) throw new TypeError(`${path} is not a regular file`);
@@ -45,6 +49,9 @@ export function fromPath(path: string): PreparedSource {
           offset += wanted;
         }
         look(await handle.stat());
+        // Files of /proc and the like have the size 0 and are not empty.
+        const { bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, size);
+        if (bytesRead > 0) throw longer(size);
       }
       try {
         return { chunks: chunks(look(await handle.stat())), position, close: () => handle.close() };

@@ -187,6 +187,14 @@ def test_a_file_that_changes_is_not_mixed(connect: Any, service: Service, path: 
     assert list(client.list(owner="changed")) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc")
+def test_a_file_without_a_size_is_not_taken_for_an_empty_one(connect: Any, service: Service) -> None:
+    client = connect(service.url, retry=RETRY)
+    with pytest.raises(SourceError, match="as a stream"):
+        client.upload(Path("/proc/self/status"), owner="sizeless")
+    assert list(client.list(owner="sizeless")) == []
+
+
 class Damage:
     """Changes a byte of every message of a download; with `lie` the checksum of the message too."""
 

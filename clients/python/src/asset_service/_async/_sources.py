@@ -121,6 +121,11 @@ class _PathSource(Source):
         message = f"{self._path} changed while it was being uploaded"
         return make_error("FAILED_PRECONDITION", message, reason="SOURCE_CHANGED")
 
+    def longer(self, size: int) -> Exception:
+        """The error of a file from which more bytes than its size can be read."""
+        message = f"{self._path} has more bytes than its size, which is {size}: upload it as a stream"
+        return make_error("FAILED_PRECONDITION", message, reason="SOURCE_CHANGED")
+
     async def size(self) -> int | None:
         return self.look(await run_blocking(os.stat, self._path))
 
@@ -148,7 +153,10 @@ class _OpenedPath:
     def _read(self, size: int) -> bytes:
         with self._lock:
             if self._left <= 0:
-                self._source.look(os.fstat(self._handle.fileno()))
+                size = self._source.look(os.fstat(self._handle.fileno()))
+                # Files of /proc and the like have the size 0 and are not empty.
+                if self._handle.read(1):
+                    raise self._source.longer(size)
                 return b""
             piece = self._handle.read(min(size, self._left))
             if not piece:
