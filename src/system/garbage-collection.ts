@@ -1,3 +1,5 @@
+import { returnFreeMemory } from './native-memory.ts';
+
 /** Uploaded bytes between two collections of young objects. */
 const BETWEEN_BYTES = 8 * 1024 * 1024;
 
@@ -22,7 +24,8 @@ export const isTuned = collect !== undefined;
 /**
  * Counts uploaded bytes, and collects young objects after every few MiB. The buffers of uploads are outside the heap, so
  * V8 takes them for small objects: it would keep hundreds of them and then collect the whole heap. Buffers that have
- * become old are freed when the process is idle, because V8 does not collect in an idle process by itself.
+ * become old are freed when the process is idle, because V8 does not collect in an idle process by itself. Then free
+ * memory goes back to the system.
  */
 export function uploadBytesCame(bytes: number): void {
   bytesSince += bytes;
@@ -33,11 +36,12 @@ export function uploadBytesCame(bytes: number): void {
   void collect({ type: 'minor' });
   if (bytesSinceIdle < MANY_BYTES) return;
   if (idle !== undefined) idle.refresh();
-  else idle = setTimeout(collectAll, IDLE_MS).unref();
+  else idle = setTimeout(() => void collectAll(), IDLE_MS).unref();
 }
 
-function collectAll(): void {
+async function collectAll(): Promise<void> {
   idle = undefined;
   bytesSinceIdle = 0;
-  void collect?.({ type: 'major', execution: 'async' });
+  await collect?.({ type: 'major', execution: 'async' });
+  returnFreeMemory();
 }
