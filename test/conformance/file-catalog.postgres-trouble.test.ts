@@ -1,11 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { FileCatalog } from '../../src/catalog/file-catalog.ts';
 import { openPostgresCatalog } from '../../src/catalog/sql/postgres.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { explainFailure } from '../../src/config/explain.ts';
+import { signalTree } from '../fault/support/signal-tree.ts';
 import { eventually } from '../support/eventually.ts';
 import { startPostgres, query, type Postgres } from '../support/postgres.ts';
 import { createDatabase } from '../support/shared-servers.ts';
@@ -224,6 +226,27 @@ describe('a PostgreSQL in trouble', () => {
       expect(rows).toEqual([]);
     });
     expect((await blocksRead()) - before).toBeLessThan(50);
+  });
+
+  it('leaves no connection when it is closed while the server hangs, so that a command ends', async () => {
+    const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+    // The connection of the migration closes.
+    await eventually(async () => {
+      const count = sockets();
+      await sleep(200);
+      expect(sockets()).toBe(count);
+    });
+    const before = sockets();
+    const other = openPostgresCatalog({ url });
+    expect(await other.get([newId()])).toEqual(new Map());
+    expect(sockets()).toBeGreaterThan(before);
+    signalTree(server.pid!, 'SIGSTOP');
+    try {
+      await other.close();
+      await eventually(() => expect(sockets()).toBe(before));
+    } finally {
+      signalTree(server.pid!, 'SIGCONT');
+    }
   });
 
   it('stores nothing twice when connections end at any moment and callers try again', async () => {

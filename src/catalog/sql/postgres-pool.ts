@@ -1,4 +1,5 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
+import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { SetupFault } from '../../errors/setup-fault.ts';
 import type { PostgresTarget } from './postgres-url.ts';
@@ -15,6 +16,9 @@ const CONNECT_TIMEOUT_MS = 4_000;
 
 /** Message of pg when no connection of the pool became free in time. */
 export const POOL_EXHAUSTED = 'timeout exceeded when trying to connect';
+
+/** How long a server may take to close its side of a connection, in milliseconds. */
+const END_TIMEOUT_MS = 1_000;
 
 /** How much longer than the server this side waits, so that the outcome is known. */
 const GRACE_MS = 1_000;
@@ -155,6 +159,15 @@ class Client extends pg.Client {
     connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
       if (status.parameterName === 'in_hot_standby') this.isStandby = status.parameterValue === 'on';
     });
+  }
+
+  override end(): Promise<void>;
+  override end(callback: (error: Error) => void): void;
+  override end(callback?: (error: Error) => void): Promise<void> | void {
+    const { connection } = this as unknown as { connection: { readonly stream: Duplex } };
+    // A server that hangs never closes it, and the process would not end.
+    setTimeout(() => connection.stream.destroy(), END_TIMEOUT_MS).unref();
+    return callback === undefined ? super.end() : super.end(callback);
   }
 }
 
