@@ -35,6 +35,7 @@ export function uploadBytesCame(bytes: number): void {
   if (collect === undefined) return;
   void collect({ type: 'minor' });
   if (bytesSinceIdle < MANY_BYTES) return;
+  returnFreeMemory();
   if (idle !== undefined) idle.refresh();
   else idle = setTimeout(() => void collectAll(), IDLE_MS).unref();
 }
