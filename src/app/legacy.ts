@@ -11,7 +11,7 @@ import type { Config } from '../config/config.ts';
 import type { RecordLoader } from '../files/record-loader.ts';
 import type { Dependency } from '../telemetry/health-monitor.ts';
 import type { OldSystem } from '../legacy/old-system.ts';
-import { checkOldBucket } from '../legacy/check.ts';
+import { checkOldBucket, namingOldBucket } from '../legacy/check.ts';
 import type { GonePocketBase } from '../legacy/gone-pocketbase.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import type { OldBucket } from '../legacy/locate.ts';
@@ -85,8 +85,9 @@ export async function withOldSystem<T>(config: Config, work: (system: OldSystem)
       const mistakes = findings.filter(({ level }) => level === 'mistake');
       if (mistakes.length > 0) throw new SettingsError(mistakes.map(({ text }) => text));
       const copier = await openCopier(config);
+      const reader = namingOldBucket(bucket.reader);
       try {
-        return await work({ bucket, catalog, store, copier });
+        return await work({ bucket: { ...bucket, reader }, catalog, store, copier });
       } finally {
         copier?.close();
       }
@@ -119,7 +120,12 @@ export async function withLockableSystem<T>(
     const bucketAccess = new S3BucketAccess(config.legacy!.s3);
     const access = gone === undefined ? await openAccess(config) : undefined;
     try {
-      return await work({ ...system, access, bucketAccess, ...(gone && { gone }) });
+      return await work({
+        ...system,
+        access,
+        bucketAccess: namingOldBucket(bucketAccess),
+        ...(gone && { gone }),
+      });
     } finally {
       bucketAccess.close();
       access?.close();

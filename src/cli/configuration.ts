@@ -1,4 +1,4 @@
-import { ExplainedError, explainFailure, isExplained } from '../config/explain.ts';
+import { ExplainedError, explainFailure, isExplained, isOutage } from '../config/explain.ts';
 import { loadConfig, type Config } from '../config/config.ts';
 
 /**
@@ -11,12 +11,20 @@ export function configuration(defaults: Readonly<Record<string, string>> = {}): 
   return config;
 }
 
-/** Runs `work` and explains its failure by the names of settings, unless it is a bug. */
-export async function explained<T>(config: Config, work: () => Promise<T>): Promise<T> {
+/**
+ * Runs `work` and explains its failure by the names of settings, unless it is a bug.
+ *
+ * @param toDo - what to do after a store or catalog has failed, such as {@link REPEAT}
+ */
+export async function explained<T>(config: Config, work: () => Promise<T>, toDo?: string): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof ExplainedError) throw error;
-    throw isExplained(error) ? new ExplainedError(explainFailure(error, config), error) : error;
+    if (error instanceof ExplainedError || !isExplained(error)) throw error;
+    const text = explainFailure(error, config);
+    throw new ExplainedError(toDo !== undefined && isOutage(error) ? `${text}; ${toDo}` : text, error);
   }
 }
+
+/** What to do after a failure of a command that goes on where it was. */
+export const REPEAT = 'when that is mended, repeat the command, which goes on';

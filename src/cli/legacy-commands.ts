@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { configuration, explained } from './configuration.ts';
+import { configuration, explained, REPEAT } from './configuration.ts';
 import { numberFrom } from './number-flags.ts';
 import type { AuditFlags } from './legacy-audit.ts';
 import type { BackfillFlags } from './legacy-backfill.ts';
@@ -30,7 +30,7 @@ export function addLegacyCommands(root: Command): void {
     .action(async (flags: AuditFlags) => {
       const config = quietConfiguration();
       const { runAudit } = await import('./legacy-audit.ts');
-      process.exitCode = await explained(config, () => runAudit(config, flags));
+      process.exitCode = await explained(config, () => runAudit(config, flags), REPEAT);
     });
 
   legacy
@@ -57,15 +57,15 @@ export function addLegacyCommands(root: Command): void {
       const asked = action === undefined || isUndo ? undefined : controlOf(action, value);
       const config = quietConfiguration();
       const { runBackfill, runControl, runUndo } = await import('./legacy-backfill.ts');
-      process.exitCode = await explained(config, () =>
+      const work = () =>
         asked
           ? runControl(config, asked, {
               ...{ text: `asked for: ${action} ${value ?? ''}`.trim(), json: flags.json },
             })
           : isUndo
             ? runUndo(config, flags)
-            : runBackfill(config, flags),
-      );
+            : runBackfill(config, flags);
+      process.exitCode = await explained(config, work, REPEAT);
     });
 
   legacy
@@ -78,7 +78,7 @@ export function addLegacyCommands(root: Command): void {
     .action(async (id: string, flags: { reason: string; yes?: true; json?: true }) => {
       const config = quietConfiguration();
       const { runAcknowledge } = await import('./legacy-backfill.ts');
-      process.exitCode = await explained(config, () => runAcknowledge(config, id, flags));
+      process.exitCode = await explained(config, () => runAcknowledge(config, id, flags), REPEAT);
     });
 }
 

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { configuration, explained } from './configuration.ts';
+import { configuration, explained, REPEAT } from './configuration.ts';
 import { numberFrom } from './number-flags.ts';
 import type { LockFlags, UnlockFlags } from './legacy-lock.ts';
 import type { PurgeFlags } from './legacy-purge.ts';
@@ -33,7 +33,7 @@ export function addLockCommands(legacy: Command): void {
     .action(async (flags: LockFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
       const { runLock } = await import('./legacy-lock.ts');
-      process.exitCode = await explained(config, () => runLock(config, flags));
+      process.exitCode = await explained(config, () => runLock(config, flags), REPEAT);
     });
 
   legacy
@@ -48,7 +48,7 @@ export function addLockCommands(legacy: Command): void {
     .action(async (flags: UnlockFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
       const { runUnlock } = await import('./legacy-lock.ts');
-      process.exitCode = await explained(config, () => runUnlock(config, flags));
+      process.exitCode = await explained(config, () => runUnlock(config, flags), REPEAT);
     });
 
   legacy
@@ -70,7 +70,7 @@ export function addLockCommands(legacy: Command): void {
     .action(async (flags: PurgeFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
       const { runPurge } = await import('./legacy-purge.ts');
-      process.exitCode = await explained(config, () => runPurge(config, flags));
+      process.exitCode = await explained(config, () => runPurge(config, flags), REPEAT);
     });
 
   legacy
@@ -93,7 +93,7 @@ export function addLockCommands(legacy: Command): void {
     .action(async (action: string, flags: ViewFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
       const { runViews } = await import('./legacy-views.ts');
-      process.exitCode = await explained(config, () => runViews(config, action, flags));
+      process.exitCode = await explained(config, () => runViews(config, action, flags), REPEAT);
     });
 }
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { numberFrom } from './number-flags.ts';
-import { configuration, explained } from './configuration.ts';
+import { configuration, explained, REPEAT } from './configuration.ts';
 import { bytes } from '../config/options/option.ts';
 import type { Config } from '../config/config.ts';
 import type { VerifyState } from '../move/verify.ts';
@@ -41,7 +41,7 @@ export function addVerifyCommand(root: Command): void {
     .option('--json', 'print the result as JSON')
     .action(async (flags: VerifyFlags) => {
       const config = configuration({ ASSET_LOG_LEVEL: 'silent' });
-      process.exitCode = await explained(config, () => runVerify(config, flags));
+      process.exitCode = await explained(config, () => runVerify(config, flags), REPEAT);
     });
 }
 

@@ -92,8 +92,28 @@ export function explainFailure(error: unknown, config: Config): string {
   if (listening !== undefined) return withSettings(['ASSET_LISTEN'], listening, config.settings);
   const fault = setupFaultIn(error);
   const names = fault && faultsOf(error, config)[fault.part];
-  if (names === undefined) return causeText(error);
+  if (names === undefined) return `${failingPart(error)}${causeText(error)}`;
   return withSettings(names, causeText(error) + (ADVICE[fault!.part] ?? ''), config.settings);
+}
+
+/** Dependencies by the reason of their error, where no setting tells which one failed. */
+const PARTS: Readonly<Record<string, string>> = {
+  OLD_BUCKET: 'the old bucket',
+  STORE_UNAVAILABLE: 'the store',
+  CATALOG_UNAVAILABLE: 'the file catalog',
+};
+
+const reasonsOf = (error: unknown) => causes(error).map((one) => (one as { reason?: unknown }).reason);
+
+/** True for the failure of a store or catalog, as opposed to a refusal. */
+export function isOutage(error: unknown): boolean {
+  return reasonsOf(error).some((reason) => typeof reason === 'string' && reason in PARTS);
+}
+
+function failingPart(error: unknown): string {
+  const reasons = reasonsOf(error);
+  const part = Object.keys(PARTS).find((reason) => reasons.includes(reason));
+  return part === undefined ? '' : `${PARTS[part]} failed: `;
 }
 
 /** True if the operator can correct the error; false for a bug. */
@@ -104,7 +124,7 @@ export function isExplained(error: unknown): boolean {
 
 /** The settings that a dependency's error may be about. */
 function faultsOf(error: unknown, { store, catalog, settings }: Config): Faults {
-  const reasons = causes(error).map((one) => (one as { reason?: unknown }).reason);
+  const reasons = reasonsOf(error);
   if (reasons.includes('OLD_BUCKET')) return oldBucketFaults(settings);
   if (reasons.includes('BACKUP_PLACE')) return BACKUP_PLACE;
   if (reasons.includes('STORE_UNAVAILABLE')) return store.kind === 's3' ? s3Faults(settings) : FILESYSTEM;

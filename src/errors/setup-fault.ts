@@ -11,6 +11,8 @@ export type SetupPart =
   | 'access-key'
   | 'secret-key'
   | 'session-token'
+  /** The clock of this machine: no setting. */
+  | 'clock'
   /** The credentials are valid but not sufficient. */
   | 'permission'
   /** Name or password; the server does not say which. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { LegacyRecord } from '../catalog/legacy-records.ts';
+import { causeText } from '../errors/setup-fault.ts';
 import { underFreeLease } from '../files/lease.ts';
 import type { OldSystem } from './old-system.ts';
 import {
@@ -13,6 +14,7 @@ import {
   type Acknowledgement,
   type BackfillState,
 } from './backfill-state.ts';
+import { OldBucketError } from './check.ts';
 import { moveFile, type Moved, type MoveOutcome, type MoveTools } from './move-file.ts';
 import { BytesCopy, type CopyTools } from './copy-bytes.ts';
 import { writeBefore } from './undo-journal.ts';
@@ -44,6 +46,8 @@ const PAGE = 100;
 const CONTROL_EVERY_MS = 500;
 /** Number of consecutive unreadable files after which the old bucket counts as down. */
 const MAX_UNREADABLE = 20;
+
+const oldBucketDown = () => new OldBucketError(new Error(`it did not give ${MAX_UNREADABLE} files in a row`));
 
 /**
  * Moves the bytes of all old files to the store of the service. Continues at the position of an interrupted run. May be
@@ -122,7 +126,7 @@ class Backfill {
       for (let isLast = false; !isLast && !this.#cancelled;) isLast = await this.#step();
       return await this.#keep({ state: this.#cancelled ? 'cancelled' : 'done', slowedBy: null });
     } catch (error) {
-      const lastError = error instanceof Error ? error.message : String(error);
+      const lastError = causeText(error);
       // If this fails too, the stored state still has the position.
       await this.#keep({ state: 'stopped', lastError, slowedBy: null }, AbortSignal.timeout(5_000)).catch(
         () => undefined,
@@ -190,7 +194,7 @@ class Backfill {
     if (sha256 === undefined) times.end();
     this.#limit.concurrency = this.#concurrency.current;
     this.#unreadable = moved.outcome === 'unreadable' ? this.#unreadable + 1 : 0;
-    if (this.#unreadable >= MAX_UNREADABLE) throw new Error('the old bucket does not answer any more');
+    if (this.#unreadable >= MAX_UNREADABLE) throw oldBucketDown();
     this.#tellProgress(moved);
     if (moved.differs !== undefined) this.#options.onTrouble?.(id, moved);
     if (['moved', 'already', 'gone'].includes(moved.outcome)) return moved;

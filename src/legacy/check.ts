@@ -2,6 +2,7 @@ import type { CatalogCall } from '../catalog/file-catalog.ts';
 import { SetupFault } from '../errors/setup-fault.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { ObjectReader } from '../storage/object-reader.ts';
+import { isAssetError } from '../errors/asset-error.ts';
 import { storeUnavailable } from '../errors/dependencies.ts';
 
 /** What is wrong with the old bucket (in its cause); distinguishes it from the store of the service. */
@@ -36,4 +37,23 @@ export async function checkOldBucket(
   } catch (error) {
     throw new OldBucketError(error);
   }
+}
+
+/** The same methods, whose failures say that they are those of the old bucket. For readers and settings of it. */
+export function namingOldBucket<T extends object>(part: T): T {
+  return new Proxy(part, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        const result: unknown = Reflect.apply(value, target, args);
+        return result instanceof Promise ? result.catch(named) : result;
+      };
+    },
+  });
+}
+
+function named(error: unknown): never {
+  if (!isAssetError(error, 'STORE_UNAVAILABLE')) throw error;
+  throw storeUnavailable(new OldBucketError(error.cause ?? error));
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
+import { causeText } from '../errors/setup-fault.ts';
 import { reached } from '../system/crash-points.ts';
 import { exclusively, type StepHolder } from './exclusive.ts';
 import { findNotMoved, moveRefusals, sampleOldKeys, verifyRefusals, wrongBucket } from './lock-checks.ts';
@@ -126,7 +127,7 @@ class Purge {
       });
       return await this.#keep({ state: 'done', endTime: new Date().toISOString() });
     } catch (error) {
-      const lastError = error instanceof Error ? error.message : String(error);
+      const lastError = causeText(error);
       await this.#keep({ state: 'stopped', lastError }, AbortSignal.timeout(5_000)).catch(() => undefined);
       throw error;
     }

@@ -112,6 +112,11 @@ const FAULTS: readonly (readonly [codes: readonly string[], part: SetupPart, tex
     'region',
     'the bucket is in another region',
   ],
+  [
+    ['RequestTimeTooSkewed', 'RequestExpired'],
+    'clock',
+    'the clock of this machine and that of the store differ by more than the store admits: set it right',
+  ],
   [['CredentialsProviderError', 'ProviderError'], 'credentials', 'no credentials were found'],
   [['AccessDenied', 'AllAccessDisabled'], 'permission', 'the access key may not do this with the bucket'],
 ];
