@@ -9,7 +9,7 @@ import { parse as parseYaml } from 'yaml';
 import { commands } from '../../src/cli/program.ts';
 import { FLAGS, ROOT } from '../support/install.ts';
 import { freePort } from '../support/ports.ts';
-import { makeDir, removeDir } from '../support/process.ts';
+import { makeDir, programEnv, removeDir } from '../support/process.ts';
 import { startService, type Service } from '../support/service.ts';
 import { ELSEWHERE, NOT_RUN } from './docs-snippets/elsewhere.ts';
 import { PARTS, type Part } from './docs-snippets/parts.ts';
@@ -85,6 +85,7 @@ describe('the commands on the pages', () => {
         cwd,
         env: {
           ...(part.npm && withoutSettings(process.env)),
+          ...programEnv(),
           PATH: [join(dir, 'bin'), process.env['PATH']].join(delimiter),
           HOME: part.npm ? process.env['HOME'] : dir,
           ASSET_URL: `http://${address}`,

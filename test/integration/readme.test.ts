@@ -61,7 +61,7 @@ beforeAll(async () => {
   ) as Record<string, string>;
   Object.assign(environment, {
     PATH: path.join(delimiter),
-    npm_config_prefer_offline: 'true',
+    ...{ npm_config_prefer_offline: 'true', npm_config_audit: 'false', npm_config_fund: 'false' },
     ASSET_LISTEN: address,
     ASSET_URL: `http://${address}`,
   });
