@@ -11,9 +11,13 @@ import {
 } from '../../e2e/support/calls.ts';
 import { anyClient, CALL_TIMEOUT_MS, insist, judge, told, type Told } from './insist.ts';
 import type { KnownFile, Ledger } from './ledger.ts';
+import { FULL } from './report.ts';
 import { SESSION_TTL_MS, type Deployment } from './world.ts';
 
 const MiB = 2 ** 20;
+
+/** Less than the size of the largest files: of two parts in a short run, of three in a full one. */
+const LARGE_BYTES = (FULL ? 12 : 8) * MiB;
 
 /** Limits of a call. */
 export const BOUND = { timeoutMs: CALL_TIMEOUT_MS };
@@ -29,7 +33,7 @@ export interface Wish {
  * Creates a random file to upload: mostly small, often of several parts. `usage` is `short` for a file to be deleted.
  */
 export function newWish(usage = '', large = Math.random() < 0.2): Wish {
-  const size = large ? randomInt(5 * MiB, 12 * MiB) : randomInt(0, 200_000);
+  const size = large ? randomInt(5 * MiB, LARGE_BYTES) : randomInt(0, 200_000);
   return { requestId: randomUUID(), content: randomContent(size), usage };
 }
 
