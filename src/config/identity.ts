@@ -15,7 +15,10 @@ export type IdentityConfig =
 
 /** The identity configuration in the settings; reports combinations that do not work. */
 export function identityConfig(settings: Settings, mistakes: Mistakes): IdentityConfig {
-  switch (settings.ASSET_AUTH) {
+  const { ASSET_AUTH: auth, ASSET_MTLS_PRINCIPALS: principals } = settings;
+  // Malformed JSON is named whatever identifies callers; a file is read only for those who need it.
+  if (auth !== 'mtls' && isJson(principals)) certificatePrincipals(principals, mistakes);
+  switch (auth) {
     case 'none':
       checkLoopback(settings, mistakes);
       return { kind: 'none' };
@@ -37,9 +40,14 @@ function mtlsOptions(settings: Settings, mistakes: Mistakes): MtlsOptions {
   };
 }
 
+/** True if the setting holds the JSON itself, not the path of a file. */
+function isJson(given: string | undefined): given is string {
+  return given?.trimStart().startsWith('{') ?? false;
+}
+
 function certificatePrincipals(given: string, mistakes: Mistakes): CertificatePrincipals {
   const name = 'ASSET_MTLS_PRINCIPALS';
-  const isFile = given !== '' && !given.trimStart().startsWith('{');
+  const isFile = given !== '' && !isJson(given);
   const content = isFile ? mistakes.readText(name, given) : given;
   // A setting that is missing, and a file that cannot be read, are reported already.
   if (content === undefined || given === '') return new CertificatePrincipals({});

@@ -24,9 +24,9 @@ const SWITCHES = [
 /** The old system in the settings; undefined if there is none. */
 export function legacyConfig(settings: Settings, mistakes: Mistakes): LegacyConfig | undefined {
   const given = SWITCHES.find((name) => settings[name] !== undefined);
+  const layouts = layoutsOf(settings, mistakes);
   if (settings.ASSET_LEGACY_S3_BUCKET === undefined && given === undefined) return undefined;
   const bucket = mistakes.require('ASSET_LEGACY_S3_BUCKET', given ?? 'the settings of the old bucket');
-  const layouts = layoutsOf(settings, mistakes);
   const { ASSET_LEGACY_LINK_FIELD: linkField } = settings;
   const named = layouts.flatMap(({ fields }) => fields).filter((name) => !RECORD_FIELDS.includes(name));
   const config = {

@@ -91,6 +91,10 @@ describe('configuration', () => {
     );
   });
 
+  it('names malformed principals of certificates whatever identifies callers', () => {
+    expect(mistakesOf({ ASSET_MTLS_PRINCIPALS: '{"a":' })).toEqual(['ASSET_MTLS_PRINCIPALS: is not JSON']);
+  });
+
   it('names what a choice requires', () => {
     const mistakes = mistakesOf({ ASSET_STORE: 's3', ASSET_CATALOG: 'pocketbase' });
     expect(mistakes).toHaveLength(4);

@@ -80,6 +80,16 @@ describe('settings of the old system', () => {
       { ...OLD, ASSET_LEGACY_LAYOUTS: '{id}/{x' },
       'ASSET_LEGACY_LAYOUTS: "{id}/{x" has a brace',
     ],
+    [
+      'half a template, and no old bucket',
+      { ASSET_LEGACY_LAYOUTS: '{id}/{x' },
+      'ASSET_LEGACY_LAYOUTS: "{id}/{x" has a brace',
+    ],
+    [
+      'no template, and no old bucket',
+      { ASSET_LEGACY_LAYOUTS: ',' },
+      'ASSET_LEGACY_LAYOUTS: names no template',
+    ],
     ['no template', { ...OLD, ASSET_LEGACY_LAYOUTS: ',' }, 'ASSET_LEGACY_LAYOUTS: names no template'],
     [
       'a key alone',
