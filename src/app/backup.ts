@@ -5,13 +5,13 @@ import type { Config } from '../config/config.ts';
 import { backup, type BackupOptions, type BackupReport, type BackupParts } from '../move/backup/backup.ts';
 import { BackupFault, namedAsPlace } from '../move/backup/fault.ts';
 import { BackupPlace } from '../move/backup/place.ts';
-import { restore, type RestoreOptions, type RestoreState } from '../move/backup/restore.ts';
+import { manifestOf, restore, type RestoreOptions, type RestoreState } from '../move/backup/restore.ts';
 import { pruneBackups, type Pruned } from '../move/backup/prune.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { ObjectReader } from '../storage/object-reader.ts';
 import { openLog } from '../telemetry/log.ts';
 import { assertFits } from './catalog.ts';
-import { holdDataDir } from './data-dir.ts';
+import { holdDataDir, undoDataDirs } from './data-dir.ts';
 import { addressUrl, openDriver, withCatalog } from './drivers.ts';
 import { withStoreAndCatalog } from './legacy.ts';
 import { moveMemory } from './move-memory.ts';
@@ -27,17 +27,18 @@ export function backupTo(
   options: BackupOptions,
   signal: AbortSignal,
 ): Promise<BackupReport> {
-  return withPlace(config, where, { mustExist: false }, (place) =>
-    withStoreAndCatalog(config, async (parts) => {
-      await assertFits(parts.catalog, config);
+  // The place is created last: not for a backup that is refused.
+  return withStoreAndCatalog(config, async (parts) => {
+    await assertFits(parts.catalog, config);
+    return withPlace(config, where, { mustExist: false }, async (place) => {
       const readers = await openReaders(config);
       try {
         return await backup({ ...parts, ...moveMemory(config), place, readers }, options, signal);
       } finally {
         for (const one of readers) one.close();
       }
-    }),
-  );
+    });
+  });
 }
 
 /** Removes all but the latest backups of a place. */
@@ -62,7 +63,7 @@ async function openReaders({ store, nextStore }: Config): Promise<readonly Objec
 
 /**
  * Restores a backup into the configured store and catalog, which must be empty; creates the schema of the catalog. The
- * service must not run meanwhile: an embedded store or catalog is held.
+ * service must not run meanwhile: an embedded store or catalog is held. A restore that is refused leaves no directory.
  */
 export async function restoreFrom(
   config: Config,
@@ -72,19 +73,31 @@ export async function restoreFrom(
 ): Promise<RestoreState & { readonly resumedFrom: string }> {
   const log = openLog('silent');
   return withPlace(config, where, { mustExist: true }, async (place) => {
-    const release = holdDataDir(config, log);
+    // Before anything is created.
+    await manifestOf({ place }, options.backup, signal);
+    const undo = undoDataDirs(config);
+    let isBegun = false;
+    const onProgress: RestoreOptions['onProgress'] = (...progress) => {
+      isBegun = true;
+      options.onProgress?.(...progress);
+    };
+    let release = () => {};
     try {
+      release = holdDataDir(config, log);
       return await withCatalog(takingImports(config), {}, async (catalog) => {
         await assertFits(catalog, config);
         await catalog.migrate();
         const { store } = await openDriver(config, addressUrl(config, 0));
         try {
           const parts: BackupParts = { catalog, store, place, ...moveMemory(config) };
-          return await restore(parts, options, signal);
+          return await restore(parts, { ...options, onProgress }, signal);
         } finally {
           await store.close();
         }
       });
+    } catch (error) {
+      if (!isBegun) undo();
+      throw error;
     } finally {
       release();
     }

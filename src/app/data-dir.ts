@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readdirSync, readFileSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
@@ -31,19 +31,58 @@ const held = new Set<string>();
  *
  * @throws SettingsError if another process has it, or it cannot be used
  */
-export function holdDataDir({ settings, store, catalog, nextStore }: Config, log: Logger): () => void {
-  const isEmbedded = store.kind === 'filesystem' || catalog.kind === 'sqlite';
-  const own = isEmbedded ? [settings.ASSET_DATA_DIR] : [];
-  const next = nextStore?.store.kind === 'filesystem' ? [nextStore.settings.ASSET_DATA_DIR] : [];
-  const others = next.filter((dir) => !own.some((one) => resolve(one) === resolve(dir)));
+export function holdDataDir(config: Config, log: Logger): () => void {
   const releases: (() => void)[] = [];
   const release = () => releases.forEach((one) => one());
   try {
-    for (const dir of [...own, ...others]) releases.push(holdDir(dir, log));
+    for (const dir of dataDirs(config)) releases.push(holdDir(dir, log));
     return release;
   } catch (error) {
     release();
     throw error;
+  }
+}
+
+/** The directory of the embedded store and catalog, and that of the store that a move goes to. */
+function dataDirs({ settings, store, catalog, nextStore }: Config): readonly string[] {
+  const isEmbedded = store.kind === 'filesystem' || catalog.kind === 'sqlite';
+  const own = isEmbedded ? [settings.ASSET_DATA_DIR] : [];
+  const next = nextStore?.store.kind === 'filesystem' ? [nextStore.settings.ASSET_DATA_DIR] : [];
+  return [...own, ...next.filter((dir) => !own.some((one) => resolve(one) === resolve(dir)))];
+}
+
+/**
+ * Remembers which of the directories that {@link holdDataDir} creates are missing or empty. The returned function makes
+ * them so again, for work that was refused before it wrote anything. Call it while they are held.
+ */
+export function undoDataDirs(config: Config): () => void {
+  const undos = dataDirs(config).map((dir) => {
+    const missing = missingDirs(dir);
+    if (missing.length === 0 && !isEmptyDir(dir)) return () => undefined;
+    return () => {
+      const names = existsSync(dir) ? readdirSync(dir) : [];
+      for (const name of names.filter((one) => OWN_FILES.test(one) && one !== 'lost+found')) {
+        rmSync(join(dir, name), { recursive: true, force: true });
+      }
+      for (const path of missing) if (isEmptyDir(path)) rmdirSync(path);
+    };
+  });
+  return () => undos.forEach((undo) => undo());
+}
+
+/** A directory and those above it, as far as they do not exist. */
+function missingDirs(dir: string): readonly string[] {
+  const missing: string[] = [];
+  for (let path = resolve(dir); !existsSync(path); path = dirname(path)) missing.push(path);
+  return missing;
+}
+
+/** False also for what is no directory, or cannot be read. */
+function isEmptyDir(path: string): boolean {
+  try {
+    return readdirSync(path).length === 0;
+  } catch {
+    return false;
   }
 }
 

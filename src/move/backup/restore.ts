@@ -80,8 +80,13 @@ export async function restore(
   return { ...state, resumedFrom: kept?.cursor ?? '' };
 }
 
-async function manifestOf(
-  { place }: BackupParts,
+/**
+ * The manifest of a backup; of the last one if `wanted` is undefined.
+ *
+ * @throws BackupFault if there is none
+ */
+export async function manifestOf(
+  { place }: Pick<BackupParts, 'place'>,
   wanted: string | undefined,
   signal: AbortSignal,
 ): Promise<Manifest> {
