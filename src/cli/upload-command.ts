@@ -71,12 +71,20 @@ async function uploadMany(
 ): Promise<void> {
   if (flags.name !== undefined) throw new InvalidArgumentError('--name is for one file alone');
   const found: FoundFile[] = [];
-  for await (const file of findFiles(paths, flags.all === true)) found.push(file);
+  let failures = 0;
+  for await (const file of findFiles(paths, flags.all === true)) {
+    if (!file.isUnnamable) found.push(file);
+    else {
+      failures++;
+      say(
+        `${file.path}: its name is not UTF-8, and a file has a name of Unicode: rename it, and upload it then`,
+      );
+    }
+  }
   const progress = filesProgress(found.length);
   const started = performance.now();
   let files = 0;
   let bytes = 0;
-  let failures = 0;
   async function* items(): AsyncGenerator<UploadItem> {
     for (const file of found) {
       // Files that were not begun before an interruption are not reported.

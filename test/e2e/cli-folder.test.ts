@@ -101,6 +101,21 @@ describe('the upload of a folder from the command line', () => {
     expect(ended.stderr).toMatch(/4 files, .* 2 failed\n$/);
   });
 
+  it('reports names that are not UTF-8, and uploads the others', async () => {
+    const folder = join(dir, 'latin');
+    await mkdir(folder);
+    const named = (name: string) => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, 'latin1')]);
+    await mkdir(named('caf\xe9'));
+    for (const name of ['caf\xe9/inside.txt', 'r\xe9sum\xe9.txt', 'plain.txt'])
+      await writeFile(named(name), name);
+    const ended = await upload('latin');
+    expect(ended.code).toBe(1);
+    expect(lines(ended).map(({ path }) => path)).toEqual(['latin/plain.txt']);
+    expect(ended.stderr).toContain('asset-service: latin/caf\\xE9: its name is not UTF-8');
+    expect(ended.stderr).toContain('asset-service: latin/r\\xE9sum\\xE9.txt: its name is not UTF-8');
+    expect(ended.stderr).toMatch(/1 file, .* 2 failed\n$/);
+  });
+
   it('says which words do not go together, and does nothing', async () => {
     expect(await upload('tree', '--name', 'x')).toMatchObject({
       code: 2,
