@@ -91,6 +91,9 @@ export async function publish(artifacts, target, options) {
   for (const one of of('npm')) publishNpm(one, target, options);
   await publishPython(of('python'), target, options);
   for (const { file } of of('helm')) publishChart(file, target, options);
-  for (const { tag } of of('go')) publishTag(tag, options);
-  publishTag(`v${currentVersion()}`, options);
+  // Both tags or none: other kinds alone are no complete release.
+  for (const { tag } of of('go')) {
+    publishTag(tag, options);
+    publishTag(`v${currentVersion()}`, options);
+  }
 }

@@ -16,7 +16,8 @@ const KINDS = ['npm', 'python', 'go', 'helm', 'proto'];
 const HELP = `npm run release -- [--publish] [--only ${KINDS.join(',')}] [options]
 
 Builds into dist/release and says what it would publish. With --publish it publishes: npm packages, wheel and source of
-the Python client, chart, and the tags vX.Y.Z and gen/go/vX.Y.Z. Run it again if it was interrupted.
+the Python client, chart, and the tags vX.Y.Z and gen/go/vX.Y.Z. Run it again if it was interrupted. Both tags belong
+to go: --only without it pushes none.
 
   --npm-registry URL   where the npm packages go; else what npm is configured for
   --pypi URL           upload address of the Python index; else PyPI

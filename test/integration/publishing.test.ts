@@ -156,6 +156,9 @@ if ('missing' in prepared) {
     });
 
     it('publishes npm packages, wheel and tags', async () => {
+      const one = await release('--publish', '--only', 'proto');
+      expect(one).toEqual({ code: 0, output: expect.stringContaining(`Published ${version}`) as unknown });
+      expect(git('ls-remote', '--tags', 'origin')).toBe('');
       const { code, output } = await publishAll();
       if (code !== 0) throw new Error(output);
       expect(output).toContain(`Published ${version}.`);
