@@ -127,7 +127,7 @@ it('3: moves them, moves them back, and moves them again', async () => {
     state: 'moved',
     backfill: { counts: { acknowledged: damaged().length } },
   });
-});
+}, 600_000);
 
 it('4: verifies them', async () => {
   const { commands, undo } = stepOf(4);
