@@ -4,7 +4,6 @@ import type { Config } from '../config/config.ts';
 import type { BackupReport } from '../move/backup/backup.ts';
 import type { Pruned } from '../move/backup/prune.ts';
 import type { RestoreState } from '../move/backup/restore.ts';
-import { lowerPriority } from '../system/priority.ts';
 import { configuration, explained } from './configuration.ts';
 import { interruptible } from './interruptible.ts';
 import { wholeFrom } from './number-flags.ts';
@@ -54,7 +53,6 @@ export function addBackupCommands(root: Command): void {
 }
 
 async function runBackup(config: Config, where: string, flags: BackupFlags): Promise<number> {
-  lowerPriority();
   const location = locationOf(where, config);
   const { backupTo } = await import('../app/backup.ts');
   const { recordStep } = await import('../app/legacy.ts');

@@ -1,6 +1,5 @@
 import type { Config } from '../config/config.ts';
 import type { Found } from '../files/sweep/deep.ts';
-import { lowerPriority } from '../system/priority.ts';
 import { interruptible } from './interruptible.ts';
 
 /** Flags of `sweep --deep`. */
@@ -17,7 +16,6 @@ export interface DeepFlags {
  * continue. Resolves with what could not be removed.
  */
 export async function runDeepSweep(config: Config, flags: DeepFlags) {
-  lowerPriority();
   const { deepSweepOnce } = await import('../app/sweep.ts');
   const dryRun = flags.dryRun ?? false;
   return interruptible(new Error('interrupted'), async (signal) => {

@@ -10,7 +10,6 @@ import { endProgress, printable, showProgress } from './terminal.ts';
 import type { LockableSystem } from '../legacy/lock-journal.ts';
 import { problemsOf, type AuditReport } from '../legacy/audit-report.ts';
 import type { LoggedUse } from '../legacy/shadow.ts';
-import { lowerPriority } from '../system/priority.ts';
 
 /** Options of `legacy audit`. */
 export interface AuditFlags {
@@ -24,7 +23,6 @@ export interface AuditFlags {
 
 /** Runs `legacy audit` and prints what it found. Resolves with the exit code. */
 export async function runAudit(config: Config, flags: AuditFlags): Promise<number> {
-  lowerPriority();
   const { withLockableSystem } = await import('../app/legacy.ts');
   const work = () =>
     interruptible(new Error('interrupted: the next run goes on'), async (signal) => {

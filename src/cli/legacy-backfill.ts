@@ -10,7 +10,6 @@ import {
 } from '../legacy/backfill-state.ts';
 import { undoBackfill } from '../legacy/undo.ts';
 import type { MoveOutcome } from '../legacy/move-file.ts';
-import { lowerPriority } from '../system/priority.ts';
 import { confirmed } from './confirm.ts';
 import { MoveProgress } from './move-progress.ts';
 import { ReportFile } from './report-file.ts';
@@ -43,7 +42,6 @@ export async function runBackfill(config: Config, flags: BackfillFlags): Promise
   const dryRun = flags.dryRun ?? false;
   const what = 'copies the bytes of old files into the store of the service and changes their records';
   if (!dryRun && !(await confirmed(what, flags.yes ?? false))) return 1;
-  lowerPriority();
   const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
   const { moveMemory } = await import('../app/move-memory.ts');
   return interruptible(new Error('interrupted: the next run goes on'), async (signal) => {
@@ -93,7 +91,6 @@ export async function runUndo(
 ): Promise<number> {
   const what = 'serves moved files from the old bucket again and restores their links';
   if (!(await confirmed(what, yes ?? false))) return 1;
-  lowerPriority();
   const { operator, recordStep, withOldSystem } = await import('../app/legacy.ts');
   return interruptible(new Error('interrupted: repeat the command, which goes on'), async (signal) => {
     const done = await withOldSystem(config, (system) =>

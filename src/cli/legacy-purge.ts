@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 import { purge } from '../legacy/purge.ts';
 import type { PurgeState, PurgeStatus } from '../legacy/purge-state.ts';
-import { lowerPriority } from '../system/priority.ts';
 import { confirmed } from './confirm.ts';
 import { output, refusable, repeatable } from './legacy-lock.ts';
 import { ReportFile } from './report-file.ts';
@@ -37,7 +36,6 @@ export async function runPurge(config: Config, flags: PurgeFlags): Promise<numbe
   const dryRun = flags.dryRun ?? false;
   const what = 'deletes the originals of moved files from the old bucket, which cannot be undone';
   if (!dryRun && !(await confirmed(what, flags.yes ?? false))) return 1;
-  lowerPriority();
   const { operator, recordStep, withLockableSystem } = await import('../app/legacy.ts');
   const report = await ReportFile.open(flags.report);
   try {

@@ -4,7 +4,6 @@ import { configuration, explained, REPEAT } from './configuration.ts';
 import { bytes } from '../config/options/option.ts';
 import type { Config } from '../config/config.ts';
 import type { VerifyState } from '../move/verify.ts';
-import { lowerPriority } from '../system/priority.ts';
 import { interruptible } from './interruptible.ts';
 import { sizeAsText, endProgress, say, showProgress } from './terminal.ts';
 
@@ -46,7 +45,6 @@ export function addVerifyCommand(root: Command): void {
 }
 
 async function runVerify(config: Config, flags: VerifyFlags): Promise<number> {
-  lowerPriority();
   const { recordStep, withStoreAndCatalog } = await import('../app/legacy.ts');
   const { verify } = await import('../move/verify.ts');
   return interruptible(new Error('interrupted: the next run goes on'), async (signal) => {
