@@ -271,6 +271,27 @@ describe('a switch of the catalog', () => {
     await expect(switchMove(catalogs, options(), never)).rejects.toThrow(`${foreign.id}: foreign`);
   });
 
+  it('can be repeated after it was interrupted while it compared', async () => {
+    const { paths, catalogs } = await twoCatalogs();
+    replicaOf(paths);
+    for (let i = 0; i < 201; i++) await createFile(catalogs.source);
+    await startMove(catalogs, options(), never);
+    await verifyMove(catalogs, options(), never);
+    const interrupted = new Error('interrupted');
+    const target = new Proxy(catalogs.target, {
+      get(of, key) {
+        const value: unknown = Reflect.get(of, key, of);
+        if (typeof value !== 'function') return value;
+        return (...args: readonly unknown[]) => {
+          if (key === 'exportFiles' && args[0] !== '') throw interrupted;
+          return Reflect.apply(value, of, args) as unknown;
+        };
+      },
+    });
+    await expect(switchMove({ ...catalogs, target }, options(), never)).rejects.toBe(interrupted);
+    expect(await switchMove(catalogs, options(), never)).toMatchObject({ isChanged: true });
+  });
+
   describe('when the other catalog is gone for good', () => {
     const gone = () => Promise.reject(new Error('nothing listens there'));
     const ready = { id: 'a'.repeat(15), state: 'ready' } as const;

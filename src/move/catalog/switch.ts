@@ -128,7 +128,8 @@ async function assertVerified(
   if (isStale(found))
     throw new MoveRefused(`the last comparison is not done or too old: run ${verify} again`);
   // Other programs may have written since, past the change log.
-  const now = found.damagedCount > 0 ? found : await compareAll(flow, { follow, progress }, signal);
+  const how = { follow, progress, atOnce: true };
+  const now = found.damagedCount > 0 ? found : await compareAll(flow, how, signal);
   const [first] = now.damaged;
   if (first === undefined) return;
   throw new MoveRefused(

@@ -56,7 +56,8 @@ export async function verifyMove(
 /**
  * Compares both catalogs from the position of `earlier` on.
  *
- * @param how - `follow` makes the other catalog like the active one
+ * @param how - `follow` makes the other catalog like the active one; `atOnce`: only the result is stored, and not how far
+ * it came, so that an interrupted comparison leaves the result of the one before it
  */
 export async function compareAll(
   catalogs: MovedCatalogs,
@@ -65,6 +66,7 @@ export async function compareAll(
     readonly progress: MoveProgress;
     readonly earlier?: MoveVerification | undefined;
     readonly pace?: Pace | undefined;
+    readonly atOnce?: boolean;
   },
   signal: AbortSignal,
 ): Promise<MoveVerification & { readonly resumedFrom: string }> {
@@ -76,7 +78,7 @@ export async function compareAll(
     const before = state.checked;
     state = await new Comparison(catalogs, how.follow, signal).step(state);
     await how.pace?.(state.checked - before, signal);
-    await keepVerification(catalogs.source, state, signal);
+    if (state.state === 'done' || !how.atOnce) await keepVerification(catalogs.source, state, signal);
   }
   return { ...state, resumedFrom };
 }
