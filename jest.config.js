@@ -19,8 +19,8 @@ const common = {
 export default {
   // What takes seconds on a quiet machine: a busy one has its time, and what hangs still fails by its name.
   testTimeout: 240_000,
-  // A file waits for servers and timers half of its time: two more than there are cores keep all of them busy.
-  maxWorkers: availableParallelism() + 2,
+  // A file waits for servers and timers half of its time: one more than there are cores keeps all of them busy.
+  maxWorkers: availableParallelism() + 1,
   testSequencer: '<rootDir>/test/support/slowest-first.js',
   // ES modules of a file that has ended are not collected: a worker is replaced before it holds too many of them. Its
   // successor loads Jest and its first modules anew, for two seconds of CPU.

@@ -136,10 +136,10 @@ describe('consume', () => {
     let isDone = false;
     const handler = async (_event: FileChange, { attempt }: EventContext) => {
       seen.push(attempt);
-      await sleep(3_000);
+      await sleep(7_000);
       isDone = true;
     };
-    const options = { filter: { usage }, from: 'existing', leaseMs: 1_000, signal: stop.signal } as const;
+    const options = { filter: { usage }, from: 'existing', leaseMs: 3_000, signal: stop.signal } as const;
     const workers = [1, 2].map(() => client.consume(usage, handler, options));
     await eventually(() => expect(isDone).toBe(true));
     stop.abort();
