@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { constants, setPriority } from 'node:os';
 import { extname } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { tooManyVariants } from '../errors/limits.ts';
-import { lowerPriority } from '../system/priority.ts';
 import { CHECK, engineFault } from './engine.ts';
 import { FrameReader, frameHeader } from './frames.ts';
 import { JobFailure, MAX_RESULT_BYTES, type Job, type JobAnswer, type Made } from './job.ts';
@@ -94,8 +94,7 @@ export class RenderProcess {
     );
     const timer = setTimeout(() => started.kill(tooLate), START_TIMEOUT_MS);
     try {
-      // Decoding may wait; the calls of the service may not.
-      lowerPriority(started.#child.pid);
+      started.#lowerPriority();
       await started.#header();
       return started;
     } catch (error) {
@@ -213,6 +212,18 @@ export class RenderProcess {
     if (header !== undefined) return header;
     await this.#ended;
     throw new ChildEnded(this.#errors, this.#signal);
+  }
+
+  /** Decoding may wait; the calls of the service may not. */
+  #lowerPriority(): void {
+    const { pid } = this.#child;
+    // It did not start. Without an id this would be the process of the service.
+    if (pid === undefined) return;
+    try {
+      setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+    } catch {
+      // Not permitted everywhere; it works without.
+    }
   }
 }
 
