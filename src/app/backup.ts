@@ -11,7 +11,7 @@ import type { BlobStore } from '../storage/blob-store.ts';
 import type { ObjectReader } from '../storage/object-reader.ts';
 import { openLog } from '../telemetry/log.ts';
 import { assertFits } from './catalog.ts';
-import { holdDataDir, undoDataDirs } from './data-dir.ts';
+import { holdDataDirUndoably } from './data-dir.ts';
 import { addressUrl, openDriver, withCatalog } from './drivers.ts';
 import { withStoreAndCatalog } from './legacy.ts';
 import { moveMemory } from './move-memory.ts';
@@ -75,15 +75,13 @@ export async function restoreFrom(
   return withPlace(config, where, { mustExist: true }, async (place) => {
     // Before anything is created.
     await manifestOf({ place }, options.backup, signal);
-    const undo = undoDataDirs(config);
+    const { release, undo } = holdDataDirUndoably(config, log);
     let isBegun = false;
     const onProgress: RestoreOptions['onProgress'] = (...progress) => {
       isBegun = true;
       options.onProgress?.(...progress);
     };
-    let release = () => {};
     try {
-      release = holdDataDir(config, log);
       return await withCatalog(takingImports(config), {}, async (catalog) => {
         await assertFits(catalog, config);
         await catalog.migrate();

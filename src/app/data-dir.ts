@@ -16,6 +16,15 @@ const LOCK_FILE = 'catalog.sqlite.lock';
 /** Names of the service's own files in a data directory, and of what a file system creates. */
 const OWN_FILES = /^(blobs|unfinished|catalog\.sqlite.*|url-signing\.key.*|lost\+found)$/;
 
+/** The lock file, and what SQLite keeps beside it. */
+const LOCK_FILES = /^catalog\.sqlite\.lock/;
+
+/** Files that exist before the first file of a caller. */
+const CREATED_FILES = /^(catalog\.sqlite|url-signing\.key)/;
+
+/** Directories of the filesystem store. */
+const BLOB_DIRS = /^(blobs|unfinished)$/;
+
 /** SQLite's result code for a database that another process has locked. */
 const SQLITE_BUSY = 5;
 
@@ -52,22 +61,36 @@ function dataDirs({ settings, store, catalog, nextStore }: Config): readonly str
 }
 
 /**
- * Remembers which of the directories that {@link holdDataDir} creates are missing or empty. The returned function makes
- * them so again, for work that was refused before it wrote anything. Call it while they are held.
+ * Like {@link holdDataDir}, for work that may be refused before it stores any file. Call `undo` while the directories are
+ * held: it removes those that did not exist, and from those that were empty what was created since. Blobs stay.
  */
-export function undoDataDirs(config: Config): () => void {
-  const undos = dataDirs(config).map((dir) => {
-    const missing = missingDirs(dir);
-    if (missing.length === 0 && !isEmptyDir(dir)) return () => undefined;
-    return () => {
-      const names = existsSync(dir) ? readdirSync(dir) : [];
-      for (const name of names.filter((one) => OWN_FILES.test(one) && one !== 'lost+found')) {
-        rmSync(join(dir, name), { recursive: true, force: true });
+export function holdDataDirUndoably(
+  config: Config,
+  log: Logger,
+): { readonly release: () => void; readonly undo: () => void } {
+  const dirs = dataDirs(config);
+  const missing = dirs.flatMap(missingDirs);
+  const release = holdDataDir(config, log);
+  // Looked at while they are held: another process may have used and released one a moment before.
+  const empty = dirs.filter((dir) => readdirSync(dir).every((name) => LOCK_FILES.test(name)));
+  const undo = () => {
+    for (const dir of empty) {
+      for (const name of readdirSync(dir)) {
+        if (CREATED_FILES.test(name)) rmSync(join(dir, name));
+        else if (BLOB_DIRS.test(name)) removeEmpty(join(dir, name));
       }
-      for (const path of missing) if (isEmptyDir(path)) rmdirSync(path);
-    };
-  });
-  return () => undos.forEach((undo) => undo());
+    }
+    for (const path of missing) if (existsSync(path) && readdirSync(path).length === 0) rmdirSync(path);
+  };
+  return { release, undo };
+}
+
+/** Removes a directory in which there are only directories. */
+function removeEmpty(dir: string): void {
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeEmpty(join(dir, entry.name));
+  }
+  if (readdirSync(dir).length === 0) rmdirSync(dir);
 }
 
 /** A directory and those above it, as far as they do not exist. */
@@ -75,15 +98,6 @@ function missingDirs(dir: string): readonly string[] {
   const missing: string[] = [];
   for (let path = resolve(dir); !existsSync(path); path = dirname(path)) missing.push(path);
   return missing;
-}
-
-/** False also for what is no directory, or cannot be read. */
-function isEmptyDir(path: string): boolean {
-  try {
-    return readdirSync(path).length === 0;
-  } catch {
-    return false;
-  }
 }
 
 function holdDir(dir: string, log: Logger): () => void {

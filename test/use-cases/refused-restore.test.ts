@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backupTo, restoreFrom } from '../../src/app/backup.ts';
-import { holdDataDir, undoDataDirs } from '../../src/app/data-dir.ts';
+import { holdDataDirUndoably } from '../../src/app/data-dir.ts';
 import { migrateCatalog } from '../../src/app/catalog.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { openLog } from '../../src/telemetry/log.ts';
@@ -49,8 +49,7 @@ describe('a refused backup or restore creates nothing', () => {
     if (state !== 'missing') await mkdir(path, { recursive: true });
     if (state === 'in use') await writeFile(join(path, 'catalog.sqlite'), '');
     const config = configOf('a/b');
-    const undo = undoDataDirs(config);
-    const release = holdDataDir(config, openLog('silent'));
+    const { release, undo } = holdDataDirUndoably(config, openLog('silent'));
     await mkdir(join(path, 'blobs', 'ab'), { recursive: true });
     await writeFile(join(path, 'url-signing.key'), 'x');
     undo();
@@ -61,5 +60,27 @@ describe('a refused backup or restore creates nothing', () => {
       const kept = ['blobs', 'catalog.sqlite', 'catalog.sqlite.lock', 'url-signing.key'];
       expect((await readdir(path)).sort()).toEqual(kept);
     }
+  });
+
+  it('and removes nothing of a process that uses the directory, or that used it a moment before', async () => {
+    const [config, path] = [configOf('to'), join(dir, 'to')];
+    const other = holdDataDirUndoably(config, openLog('silent'));
+    await writeFile(join(path, 'catalog.sqlite'), 'x');
+    expect(() => holdDataDirUndoably(config, openLog('silent'))).toThrow('another process');
+    other.release();
+    const { release, undo } = holdDataDirUndoably(config, openLog('silent'));
+    undo();
+    release();
+    expect(await readdir(path)).toContain('catalog.sqlite');
+  });
+
+  it('and keeps bytes that were stored', async () => {
+    const [config, path] = [configOf('to'), join(dir, 'to', 'blobs', 'ab')];
+    const { release, undo } = holdDataDirUndoably(config, openLog('silent'));
+    await mkdir(path, { recursive: true });
+    await writeFile(join(path, 'blob'), 'x');
+    undo();
+    release();
+    expect(await readdir(path)).toEqual(['blob']);
   });
 });
